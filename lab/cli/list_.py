@@ -1,0 +1,111 @@
+"""List experiments, or the runs of one.
+
+Without an ID: one line an experiment (id, phase, tier, runs, best, goal), from LAB-INDEX.json. With an ID: one line a
+run, newest last, from the experiment's metrics.jsonl. Columns are separated by tabs; nothing is cut.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+
+from lab.cli.status import read_index
+from lab.cli.terminal import Answer
+from lab.core.errors import BadInput, NotFound, Unavailable, nearest
+from lab.core.layout import METRICS_LOG, Layout
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Iterator
+    from typing import Any
+
+    from lab.cli.session import Session
+
+EXAMPLE = "labctl list\nlabctl list lr-sweep --outcome success --last 20"
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    """What to list."""
+    parser.add_argument("experiment", nargs="?", default="", metavar="ID", help="list the runs of this experiment")
+    parser.add_argument("--phase", default="", help="only experiments in this phase")
+    parser.add_argument("--archived", action="store_true", help="archived experiments too")
+    parser.add_argument("--outcome", default="", help="with ID: only runs that ended so")
+    parser.add_argument("--last", type=int, default=0, metavar="N", help="with ID: only the last N runs")
+
+
+def answer(args: argparse.Namespace, session: Session) -> Answer:
+    """The list, as rows."""
+    if args.last < 0:
+        raise BadInput(f"--last {args.last} is below 0", fix="--last 20")
+    lab = read_index(session.path)
+    rows = lab["experiments"]
+    if args.experiment:
+        known = tuple(row["id"] for row in rows)
+        if args.experiment not in known:
+            close = nearest(args.experiment, known)
+            fix = f"did you mean {close}?" if close else "labctl list shows what there is"
+            raise NotFound(f"there is no experiment {args.experiment}", fix=fix)
+        runs = _runs(session.path, args.experiment, args.outcome, args.last)
+        return Answer({"experiment": args.experiment, "runs": runs}, _run_lines(runs))
+    if args.phase:
+        rows = [row for row in rows if row["phase"] == args.phase]
+    elif not args.archived:
+        rows = [row for row in rows if row["phase"] != "archived"]
+    then = [] if rows or args.phase else ["labctl create TEMPLATE_OR_SPEC"]
+    return Answer({"experiments": rows}, _lines(rows), then=then)
+
+
+def _runs(path: str, experiment: str, outcome: str, last: int) -> list[dict[str, Any]]:
+    table = Layout(path).page(experiment, METRICS_LOG)
+    try:
+        with open(table, "rb") as file:
+            lines = file.read().splitlines()
+    except FileNotFoundError:
+        where = os.path.relpath(table, path)
+        raise Unavailable("the table of runs is missing", where=where, fix="labctl refresh") from None
+    if last and not outcome:
+        lines = lines[-last:]
+    try:
+        runs = [json.loads(line) for line in lines]
+    except ValueError:
+        where = os.path.relpath(table, path)
+        raise Unavailable("the table of runs is damaged", where=where, fix="labctl refresh") from None
+    if outcome:
+        runs = [run for run in runs if run.get("outcome") == outcome]
+        runs = runs[-last:] if last else runs
+    return runs
+
+
+def _lines(rows: list[dict[str, Any]]) -> Iterator[str]:
+    if not rows:
+        yield "No experiments"
+    for row in rows:
+        best = row.get("best_value")
+        yield "\t".join(
+            (
+                row["id"],
+                row["phase"],
+                f"tier={row.get('tier', 'default')}",
+                f"class={row.get('executor_class', 'default')}",
+                f"runs={row.get('run_count', 0)}",
+                f"best={'-' if best is None else repr(best)}",
+                row.get("goal", ""),
+            )
+        )
+
+
+def _run_lines(runs: list[dict[str, Any]]) -> Iterator[str]:
+    if not runs:
+        yield "No runs"
+    for run in runs:
+        value = run.get("value")
+        yield "\t".join(
+            (
+                run["run_id"],
+                run.get("outcome", ""),
+                "-" if value is None else repr(value),
+                f"tier={run.get('tier', 'default')}",
+                f"role={run.get('role', '')}",
+            )
+        )

@@ -1,0 +1,129 @@
+"""The way in: find the verb, load it, run it, and turn every failure into words and an exit code."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from lab import __version__
+from lab.cli import commands
+from lab.cli.terminal import Terminal, abandon_output, use_plain_encoding
+from lab.core.errors import FAILED, INTERRUPTED, BadInput, LabError, nearest
+
+_EARLY = ("--json", "-q", "--quiet", "--debug")
+
+
+def entry() -> None:
+    """The console script."""
+    sys.exit(main(sys.argv[1:]))
+
+
+def main(argv: list[str]) -> int:
+    """Run one command. Returns its exit code; never raises under normal use."""
+    use_plain_encoding()
+    terminal = Terminal(
+        as_json="--json" in argv or os.environ.get("LABCTL_OUTPUT") == "json",
+        quiet="-q" in argv or "--quiet" in argv,
+    )
+    verb = "labctl"
+    try:
+        early, word, rest = _split(argv)
+        if word in ("", "-h", "--help", "help") and not rest:
+            sys.stdout.write(overview())
+            return 0
+        if word in ("-V", "--version"):
+            sys.stdout.write(f"labctl {__version__}\n")
+            return 0
+        if word == "help":
+            word, rest = rest[0], ["--help"]
+        command = _found(word)
+        verb = command.name
+        return _run(command, [*early, *rest], terminal)
+    except LabError as error:
+        terminal.refuse(verb, error)
+        return error.exit_code
+    except KeyboardInterrupt:
+        terminal.refuse(verb, _interrupted())
+        return INTERRUPTED
+    except BrokenPipeError:
+        abandon_output()
+        return FAILED
+    except OSError as error:
+        from lab.store.files import refused  # noqa: PLC0415  # only when the machine refused something
+
+        if "--debug" in argv:
+            raise
+        refusal = refused(error)
+        terminal.refuse(verb, refusal)
+        return refusal.exit_code
+    except Exception as error:
+        if "--debug" in argv:
+            raise
+        what = f"labctl itself failed: {type(error).__name__}: {error}"
+        terminal.refuse(verb, LabError(what, fix="run it again with --debug and report what it prints"))
+        return FAILED
+
+
+def _run(command: commands.Command, argv: list[str], terminal: Terminal) -> int:
+    from lab.cli import parser, session  # noqa: PLC0415  # `--help` needs neither
+
+    try:
+        args = parser.build(command).parse_args(argv)
+    except SystemExit as done:  # argparse has printed the help
+        return int(done.code or 0)
+    given = parser.load(command).answer(args, session.Session(terminal, session.locate(args.data_root, os.environ)))
+    terminal.answer(command.name, given)
+    return int(given.exit_code)
+
+
+def _split(argv: list[str]) -> tuple[list[str], str, list[str]]:
+    """Flags that may stand before the verb, the verb, and what follows it."""
+    early: list[str] = []
+    rest = list(argv)
+    while rest:
+        word = rest.pop(0)
+        if word in _EARLY or word.startswith("--data-root="):
+            early.append(word)
+        elif word == "--data-root" and rest:
+            early += [word, rest.pop(0)]
+        else:
+            return early, word, rest
+    return early, "", []
+
+
+def _found(word: str) -> commands.Command:
+    command = commands.find(word)
+    if command is not None:
+        return command
+    if word.startswith("-"):
+        raise BadInput(f"labctl has no option {word} before the verb", fix="labctl --help")
+    close = nearest(word, commands.words())
+    raise BadInput(
+        f"labctl has no verb {word}", fix=f"did you mean: labctl {close}" if close else "labctl --help lists the verbs"
+    )
+
+
+def _interrupted() -> LabError:
+    return LabError("interrupted; what was sealed is safe", fix="labctl watchdog --repair settles what was under way")
+
+
+def overview() -> str:
+    """`labctl --help`."""
+    lines = ["usage: labctl [--data-root DIR] [--json] [-q] VERB ...", ""]
+    lines.append("A file-first research lab: experiments, sealed runs, pages rebuilt from them.")
+    group = ""
+    for command in commands.COMMANDS:
+        if command.group != group:
+            group = command.group
+            lines += ["", f"{group}:"]
+        lines.append(f"  {command.name:<15} {command.summary}")
+    lines += [
+        "",
+        "example:",
+        "  export LAB_DATA_ROOT=~/lab && labctl init && labctl create autoresearch-generic && labctl status",
+        "",
+        "labctl VERB --help tells more, with an example. The lab is $LAB_DATA_ROOT, else ./lab-data.",
+        "exit codes: 0 done, 1 failed, 2 bad input, 3 busy, 4 corrupt, 5 surroundings, 130 interrupted",
+        "",
+    ]
+    return "\n".join(lines)

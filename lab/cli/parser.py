@@ -1,0 +1,62 @@
+"""How a verb's arguments are read, and how `--help` looks."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+
+from lab.core.errors import BadInput
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from types import ModuleType
+    from typing import NoReturn
+
+    from lab.cli.commands import Command
+
+EXIT_CODES = (
+    (0, "done"),
+    (1, "the run or the check failed"),
+    (2, "usage or bad input; nothing was written"),
+    (3, "busy: somebody alive holds it; try again later"),
+    (4, "corrupt data; the file is named and was not touched"),
+    (5, "the surroundings lack something: no lab here, a full disk, a missing program"),
+    (130, "interrupted"),
+)
+
+
+class Parser(argparse.ArgumentParser):
+    """argparse, but a usage error is an error like any other: worded, coded, and JSON under `--json`."""
+
+    def error(self, message: str) -> NoReturn:
+        raise BadInput(message, fix=f"{self.format_usage().strip()}\n  more: {self.prog} --help")
+
+
+def build(command: Command) -> Parser:
+    """The parser of one verb. Its docstring is its help."""
+    module = load(command)
+    summary, _, details = (module.__doc__ or "").strip().partition("\n\n")
+    example = getattr(module, "EXAMPLE", "")
+    parser = Parser(
+        prog=f"labctl {command.name}",
+        description=f"{summary}\n\n{details}" if details else summary,
+        epilog=f"example:\n{_indented(example)}" if example else None,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    module.arguments(parser)
+    shared = parser.add_argument_group("everywhere")
+    shared.add_argument("--json", action="store_true", help="print one JSON document instead of text")
+    shared.add_argument("-q", "--quiet", action="store_true", help="print results and errors, no narration")
+    shared.add_argument("--data-root", default="", metavar="DIR", help="the lab (else $LAB_DATA_ROOT, ./lab-data)")
+    shared.add_argument("--debug", action="store_true", help="show the stack trace of an unexpected failure")
+    return parser
+
+
+def load(command: Command) -> ModuleType:
+    """The module of a verb."""
+    return importlib.import_module(command.module)
+
+
+def _indented(text: str) -> str:
+    return "\n".join(f"  {line}" for line in text.strip().splitlines())

@@ -1,0 +1,55 @@
+"""Bring a damaged lab back to order, and say what was done.
+
+Settles dead runs, writes ledger lines that a crash left out, moves aside what cannot be read (to scratch/aside), and
+writes every page again. Live work is never touched and nothing is deleted. A healthy lab stays as it is.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from lab.cli.terminal import Answer
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Iterator
+
+    from lab.cli.session import Session
+
+EXAMPLE = "labctl recover"
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    """None of its own."""
+
+
+def answer(args: argparse.Namespace, session: Session) -> Answer:
+    """Do it."""
+    del args
+    from lab.scheduler import watchdog  # noqa: PLC0415
+
+    session.require_traces()
+    root = session.root(existing=False)
+    done = watchdog.recover(root, progress=session.terminal.progress("recover"))
+    pages = done.refreshed
+    data = {
+        "done": list(done.done),
+        "left": list(done.left),
+        "pages_written": pages.written,
+        "findings": [{"what": item.what, "where": item.where, "fix": item.fix} for item in pages.findings],
+    }
+
+    def text() -> Iterator[str]:
+        for line in done.done:
+            yield f"done: {line}"
+        for line in done.left:
+            yield f"left: {line}"
+        for item in pages.findings:
+            yield f"still wrong: {item.where}: {item.what}"
+            yield f"  fix: {item.fix}"
+        if not done.done and not pages.written:
+            yield "Nothing to mend. The lab is in order." if not pages.findings else "Nothing that recover can mend."
+        else:
+            yield f"pages rewritten: {pages.written}"
+
+    return Answer(data, text())

@@ -1,0 +1,39 @@
+"""Write every derived page again, from the sealed runs and the ledger.
+
+Decides nothing: no promotion, no event, no clock. Files that would stay the same are not rewritten. Safe at any time,
+also while runs are under way.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from lab.cli.terminal import Answer
+
+if TYPE_CHECKING:
+    import argparse
+
+    from lab.cli.session import Session
+
+EXAMPLE = "labctl refresh"
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    """None of its own."""
+
+
+def answer(args: argparse.Namespace, session: Session) -> Answer:
+    """Do it."""
+    del args
+    from lab.scheduler import refresh  # noqa: PLC0415
+
+    root = session.root()
+    done = refresh.everything(root, progress=session.terminal.progress("refresh"))
+    data = {
+        "experiments": done.experiments,
+        "runs": done.runs,
+        "written": done.written,
+        "findings": [{"what": item.what, "where": item.where, "fix": item.fix} for item in done.findings],
+    }
+    text = f"refreshed: {done.experiments} experiments, {done.runs} runs, {done.written} files rewritten"
+    return Answer(data, [text], warnings=[f"{item.where}: {item.what}" for item in done.findings])

@@ -1,0 +1,41 @@
+"""Check a SPEC without creating anything.
+
+TARGET is a SPEC file, a template's name, or the id of an experiment whose SPEC.yaml was edited. All problems are named
+at once, each with its line. `--schema` prints the JSON Schema of a SPEC for editors and agents.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from lab.cli.terminal import Answer
+from lab.core.errors import BadInput
+
+if TYPE_CHECKING:
+    import argparse
+
+    from lab.cli.session import Session
+
+EXAMPLE = "labctl validate my-spec.yaml\nlabctl validate --schema > spec.schema.json"
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    """What to check."""
+    parser.add_argument("target", nargs="?", default="", metavar="TARGET", help="a file, a template or an experiment")
+    parser.add_argument("--schema", action="store_true", help="print the JSON Schema of a SPEC")
+
+
+def answer(args: argparse.Namespace, session: Session) -> Answer:
+    """The SPEC as labctl understands it."""
+    from lab.core import canonical  # noqa: PLC0415
+    from lab.core import spec as specs
+    from lab.scheduler import create  # noqa: PLC0415
+
+    if args.schema:
+        schema = specs.json_schema()
+        return Answer(schema, canonical.page(schema).decode().splitlines())
+    if not args.target:
+        raise BadInput("nothing to validate", fix="labctl validate SPEC.yaml (or --schema)")
+    spec, origin = create.checked(args.target, session.path)
+    data = {"id": spec.id, "source": origin, "tiers": list(spec.fidelity_tiers), "time_budget_s": spec.time_budget_s}
+    return Answer(data, [f"valid: {spec.id} ({origin})"])

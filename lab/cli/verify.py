@@ -1,0 +1,57 @@
+"""Prove that nothing sealed was changed or lost.
+
+Hashes every sealed file again, follows the ledger's chain from its first line, and holds each against the other.
+Everything that is wrong is named; nothing is touched. Exit code 4 when anything is.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from lab.cli.terminal import Answer
+from lab.core.errors import CORRUPT, DONE
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Iterator
+
+    from lab.cli.session import Session
+    from lab.store.verify import Verified
+
+EXAMPLE = "labctl verify\nlabctl verify lr-sweep --json"
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    """What to verify."""
+    parser.add_argument("experiments", nargs="*", metavar="ID", help="only these experiments' bundles (else all)")
+
+
+def answer(args: argparse.Namespace, session: Session) -> Answer:
+    """Look at every byte."""
+    from lab.store import experiments, verify  # noqa: PLC0415
+
+    root = session.root()
+    only = tuple(experiments.require(root, name) for name in args.experiments)
+    found = verify.verify(root, only, progress=session.terminal.progress("verify"))
+    data = {
+        "records": found.records,
+        "runs": found.runs,
+        "files": found.files,
+        "bytes": found.size,
+        "unsealed": found.unsealed,
+        "torn_lines": found.torn,
+        "damage": [{"kind": d.kind, "where": d.where, "what": d.what, "fix": d.fix} for d in found.damage],
+    }
+    return Answer(data, _text(found), exit_code=CORRUPT if found.damage else DONE)
+
+
+def _text(found: Verified) -> Iterator[str]:
+    for damage in found.damage:
+        yield f"{damage.kind}\t{damage.where}\t{damage.what}"
+        yield f"\tfix: {damage.fix}"
+    state = f"{len(found.damage)} things are not as they were sealed" if found.damage else "all as it was sealed"
+    yield f"{state}: {found.runs} runs, {found.files} files, {found.size} bytes, {found.records} ledger records"
+    if found.unsealed:
+        yield f"not sealed (under way, superseded, or to be settled): {found.unsealed}"
+    if found.torn:
+        yield f"torn ledger lines, noted when they happened: {found.torn}"

@@ -1,0 +1,31 @@
+"""One spelling for a value, so that a digest means something.
+
+Keys sorted, no spaces, UTF-8, shortest floats, no NaN and no infinity. `text` is the same value laid out for people.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+
+INDENT = 2
+
+
+def encode(value: object) -> bytes:
+    """The canonical bytes of a JSON value. Raises ValueError for NaN, infinity and what JSON has no word for."""
+    try:
+        text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+        return text.encode()
+    except (TypeError, UnicodeEncodeError, RecursionError) as error:
+        message = f"not a JSON value: {error}"
+        raise ValueError(message) from error
+
+
+def page(value: object) -> bytes:
+    """The same value for people: indented, keys in the order they were given, one newline at the end."""
+    return (json.dumps(value, indent=INDENT, ensure_ascii=False, allow_nan=False) + "\n").encode()
+
+
+def digest(data: bytes) -> str:
+    """What `sha256sum` prints for the same bytes."""
+    return hashlib.sha256(data).hexdigest()

@@ -1,0 +1,123 @@
+"""Whether a constraint of a search space is an expression that is safe to keep: arithmetic and comparisons, no more.
+
+Nothing is evaluated here. What this lets through can still overflow (`9 ** 9 ** 9`) or meet text where a number is
+needed; whoever evaluates it must compute in floats and treat such a point as outside the space.
+"""
+
+from __future__ import annotations
+
+import ast
+import math
+from typing import TYPE_CHECKING
+
+from lab.core.errors import nearest
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+MAX_CHARS = 500
+CALLS = ("min", "max", "abs")
+
+_ALLOWED = (
+    ast.Expression,
+    ast.BoolOp,
+    ast.And,
+    ast.Or,
+    ast.UnaryOp,
+    ast.Not,
+    ast.USub,
+    ast.UAdd,
+    ast.BinOp,
+    ast.Add,
+    ast.Sub,
+    ast.Mult,
+    ast.Div,
+    ast.FloorDiv,
+    ast.Mod,
+    ast.Pow,
+    ast.Compare,
+    ast.Eq,
+    ast.NotEq,
+    ast.Lt,
+    ast.LtE,
+    ast.Gt,
+    ast.GtE,
+    ast.Call,
+    ast.Name,
+    ast.Load,
+    ast.Constant,
+)
+
+
+def problem(text: str, names: Collection[str]) -> str:
+    """Return what is wrong with a constraint over the parameters `names`, or an empty string."""
+    if not text.strip():
+        return "is empty"
+    if len(text) > MAX_CHARS:
+        return f"is longer than {MAX_CHARS} characters"
+    if "\\" in text or "\n" in text.strip() or "\0" in text:
+        return "may hold neither a backslash nor a line break"
+    try:
+        tree = ast.parse(text.strip(), mode="eval")
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return "is not an expression"
+    return _unsafe(tree, names) or _pointless(tree.body)
+
+
+def _unsafe(tree: ast.Expression, names: Collection[str]) -> str:
+    functions = {id(node.func) for node in ast.walk(tree) if isinstance(node, ast.Call)}
+    # Text is for comparing only: `"a" * 10 ** 9` would fill the memory of whoever evaluates it.
+    compared = {
+        id(side) for node in ast.walk(tree) if isinstance(node, ast.Compare) for side in (node.left, *node.comparators)
+    }
+    for node in ast.walk(tree):
+        if not isinstance(node, _ALLOWED):
+            return f"uses {type(node).__name__}; allowed are + - * / // % **, comparisons, and, or, not, min, max, abs"
+        found = ""
+        if isinstance(node, ast.Call):
+            found = _bad_call(node)
+        elif isinstance(node, ast.Name) and id(node) not in functions:
+            found = _bad_name(node.id, names)
+        elif isinstance(node, ast.Constant):
+            found = _bad_constant(node.value, compared=id(node) in compared)
+        if found:
+            return found
+    return ""
+
+
+def _bad_call(node: ast.Call) -> str:
+    if not isinstance(node.func, ast.Name) or node.func.id not in CALLS:
+        return f"may call {', '.join(CALLS)} and nothing else"
+    if node.keywords or any(isinstance(argument, ast.Starred) for argument in node.args):
+        return f"may give {node.func.id} plain values only"
+    if node.func.id == "abs" and len(node.args) != 1:
+        return "must give abs one value"
+    if node.func.id != "abs" and len(node.args) < 2:  # noqa: PLR2004  # min of one value is a slip of the pen
+        return f"must give {node.func.id} two values or more"
+    return ""
+
+
+def _bad_name(word: str, names: Collection[str]) -> str:
+    if word in names:
+        return ""
+    near = nearest(word, tuple(names))
+    return f"names {word!r}, which is no parameter" + (f"; did you mean {near}?" if near else "")
+
+
+def _bad_constant(value: object, *, compared: bool) -> str:
+    if isinstance(value, (bool, int)):
+        return ""
+    if isinstance(value, float):
+        return "" if math.isfinite(value) else "holds a number that is too large"
+    if isinstance(value, str):
+        return "" if compared else "may compare text, and do nothing else with it"
+    return f"holds a value of type {type(value).__name__}"
+
+
+def _pointless(node: ast.expr) -> str:
+    """Return a complaint about `a + b`, which is neither true nor false and was meant to be compared."""
+    if isinstance(node, (ast.Compare, ast.BoolOp, ast.Name)):
+        return ""
+    if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.Not):
+        return ""
+    return "compares nothing; write for example a + b <= 1"

@@ -1,0 +1,84 @@
+"""Every way the lab refuses or fails, and the exit code that goes with it.
+
+An error says what happened, where, and what to do next. A script decides on `exit_code` or `kind`, a person reads
+`str(error)`; neither needs a stack trace. This module imports nothing: it is on the path of every command.
+"""
+
+from __future__ import annotations
+
+DONE = 0
+FAILED = 1
+BAD_INPUT = 2
+BUSY = 3
+CORRUPT = 4
+UNAVAILABLE = 5
+INTERRUPTED = 130
+
+
+class LabError(Exception):
+    """The run or the check failed. Base of all errors that the lab raises on purpose."""
+
+    exit_code = FAILED
+    kind = "failed"
+
+    def __init__(self, what: str, *, where: str = "", fix: str = "") -> None:
+        super().__init__(what)
+        self.what = what
+        self.where = where
+        self.fix = fix
+
+    def __str__(self) -> str:
+        lines = [self.what]
+        if self.where:
+            lines.append(f"  in {self.where}")
+        if self.fix:
+            lines.append(f"  fix: {self.fix}")
+        return "\n".join(lines)
+
+
+class BadInput(LabError):
+    """What the caller gave cannot be used. Nothing was written."""
+
+    exit_code = BAD_INPUT
+    kind = "bad-input"
+
+
+class NotFound(BadInput):
+    """The caller named something that is not there."""
+
+    kind = "not-found"
+
+
+class Busy(LabError):
+    """Somebody alive holds it. Trying again later is the right answer."""
+
+    exit_code = BUSY
+    kind = "busy"
+
+
+class Superseded(Busy):
+    """This process held it, was taken for dead, and somebody else was let in. It must not write history any more."""
+
+    kind = "superseded"
+
+
+class Corrupt(LabError):
+    """A file does not say what it must. Nothing was touched; `where` names the file."""
+
+    exit_code = CORRUPT
+    kind = "corrupt"
+
+
+class Unavailable(LabError):
+    """The surroundings lack something: a lab that was never made, a full disk, a missing program or permission."""
+
+    exit_code = UNAVAILABLE
+    kind = "unavailable"
+
+
+def nearest(word: str, known: tuple[str, ...]) -> str:
+    """The known word that a misspelt one most likely meant, or an empty string."""
+    import difflib  # noqa: PLC0415  # needed only to word an error; costs a tenth of a cold `status`
+
+    matches = difflib.get_close_matches(word, known, n=1, cutoff=0.6)
+    return matches[0] if matches else ""

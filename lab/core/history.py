@@ -1,0 +1,144 @@
+"""From sealed runs and decisions to a view.
+
+The order of history is the order of the ledger, never a clock: a decision stands at its own `seq`, a run right after
+the record its seal is anchored to. So `fold` may be given its items in any order, and folding them one by one as they
+happen gives the same view, byte for byte, as folding them all again.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from lab.core import event as events
+from lab.core.run import CANCELLED, FAILURES, SUCCESS, Run, better
+from lab.core.view import ACTIVE, OPEN_PHASES, QUEUED, RECENT_DECISIONS, RECENT_RUNS, Decision, Tier, View
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from lab.core.event import Line
+    from lab.core.seal import Seal
+
+Key = tuple[int, int, str]
+_DECISION, _RUN = 0, 1
+# A `run_sealed` line confirms a bundle; the bundle itself is what is folded.
+DECISIONS = frozenset(events.TYPES) - {events.RUN_SEALED, events.DIGEST_WRITTEN, events.LAB_CREATED}
+
+
+class Item(msgspec.Struct, frozen=True, kw_only=True):
+    """A run or a decision, with its place in history."""
+
+    key: Key
+    ts: str
+    run: Run | None = None
+    generation: int = 0
+    event: events.Event | None = None
+
+
+def of_seal(seal: Seal) -> Item:
+    """A sealed run, placed right after the ledger record it is anchored to."""
+    key = (seal.anchor.seq, _RUN, seal.run.run_id)
+    return Item(key=key, ts=seal.sealed_at, run=seal.run, generation=seal.generation)
+
+
+def of_line(line: Line) -> Item | None:
+    """A decision at its own place; None for a line that decides nothing."""
+    if line.event.type not in DECISIONS:
+        return None
+    return Item(key=(line.seq, _DECISION, ""), ts=line.event.ts, event=line.event)
+
+
+def begin(experiment: str, *, direction: str, tier: str, spec: str) -> View:
+    """The view of an experiment to which nothing has happened yet."""
+    return View(experiment=experiment, direction=direction, tier=tier, spec=spec)
+
+
+def follows(view: View, items: Iterable[Item]) -> bool:
+    """Whether all of these come after everything the view holds. If not, history must be folded from its beginning."""
+    return all(item.key > view.last_key for item in items)
+
+
+def fold(view: View, items: Iterable[Item]) -> View:
+    """The view after these happened too. The given view is left as it was.
+
+    Items must follow the view (`follows`); among themselves they may come in any order.
+    """
+    view = msgspec.structs.replace(
+        view,
+        outcomes=dict(view.outcomes),
+        tiers={name: msgspec.structs.replace(tier) for name, tier in view.tiers.items()},
+        recent=list(view.recent),
+        decisions=list(view.decisions),
+    )
+    for item in sorted(items, key=lambda item: item.key):
+        if item.run is not None:
+            _run(view, item, item.run)
+        elif item.event is not None:
+            _decision(view, item, item.event)
+        view.as_of = max(view.as_of, item.ts)
+        view.last_key = item.key
+    return view
+
+
+def _run(view: View, item: Item, run: Run) -> None:
+    view.runs += 1
+    view.outcomes[run.outcome] = view.outcomes.get(run.outcome, 0) + 1
+    view.wall_s = round(view.wall_s + run.wall_s, 6)
+    view.cost = round(view.cost + run.cost, 9)
+    view.runs_since_opened += 1
+    view.generation = max(view.generation, item.generation)
+    view.first_run_at = view.first_run_at or run.started_at
+    view.last = run
+    view.recent = [*view.recent, run][-RECENT_RUNS:]
+    if view.phase == QUEUED:
+        view.phase, view.phase_since, view.phase_reason = ACTIVE, item.ts, "first run"
+    if run.outcome in FAILURES:
+        view.failure_streak += 1
+    elif run.outcome == SUCCESS:
+        view.failure_streak = 0
+    tier = view.tiers.setdefault(run.tier, Tier())
+    tier.runs += 1
+    if run.outcome == CANCELLED:
+        return
+    tier.quiet_streak += 1
+    if run.outcome != SUCCESS:
+        tier.success_streak = 0
+        return
+    tier.successes += 1
+    tier.success_streak += 1
+    if run.value is not None:
+        _value(view, tier, run, run.value)
+
+
+def _value(view: View, tier: Tier, run: Run, value: float) -> None:
+    worse = tier.last_value is not None and better(tier.last_value, value, view.direction)
+    tier.worsening_streak = tier.worsening_streak + 1 if worse else 0
+    tier.last_value = value
+    if better(value, tier.best.value if tier.best else None, view.direction):
+        tier.best = run
+        tier.quiet_streak = 0
+
+
+def _decision(view: View, item: Item, event: events.Event) -> None:
+    what = event.type
+    match event.type:
+        case events.EXPERIMENT_CREATED:
+            view.created_at, view.created_by = event.ts, event.actor
+            view.phase, view.phase_since, view.tier = event.phase or QUEUED, event.ts, event.tier or view.tier
+        case events.PHASE_CHANGED:
+            what = f"phase {view.phase} -> {event.phase}"
+            view.phase, view.phase_since, view.phase_reason = event.phase, event.ts, event.reason
+            if event.phase in OPEN_PHASES:
+                view.runs_since_opened = 0
+                view.failure_streak = 0  # or the next failure after a person's `resume` would stop it at once again
+        case events.TIER_CHANGED:
+            what = f"tier {view.tier} -> {event.tier}"
+            view.tier = event.tier
+        case events.RUN_SUPERSEDED:
+            view.superseded += 1
+        case _:
+            pass
+    quoted = Decision(seq=item.key[0], ts=event.ts, type=event.type, what=what, actor=event.actor, reason=event.reason)
+    view.decisions = [*view.decisions, quoted][-RECENT_DECISIONS:]

@@ -1,0 +1,176 @@
+"""What to do with an experiment next, decided from its view, its SPEC and the time. Pure.
+
+The answer is a value; acting on it is the crank's. Each answer carries the numbers it rests on (`facts`), so that the
+event written before the effect says why.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from lab.core.run import MINIMIZE
+from lab.core.view import OPEN_PHASES, Tier
+
+if TYPE_CHECKING:
+    from lab.core.spec_fields import Spec
+    from lab.core.view import View
+
+ESCALATE_AFTER_FAILURES = 3
+PAUSE_AFTER_FAILURES = 5
+_HOUR_S = 3600.0
+Facts = dict[str, str | int | float | bool | None]
+
+
+class Proceed(msgspec.Struct, frozen=True, kw_only=True):
+    """Start a run now."""
+
+    tier: str
+
+
+class Wait(msgspec.Struct, frozen=True, kw_only=True):
+    """Nothing to do, or nothing before `until`."""
+
+    reason: str
+    until: datetime | None = None
+
+
+class Pause(msgspec.Struct, frozen=True, kw_only=True):
+    """Stop starting runs until a person resumes it."""
+
+    reason: str
+    facts: Facts = {}
+
+
+class Escalate(msgspec.Struct, frozen=True, kw_only=True):
+    """Hand it to a person."""
+
+    reason: str
+    facts: Facts = {}
+
+
+class Promote(msgspec.Struct, frozen=True, kw_only=True):
+    """Move on to the next tier."""
+
+    tier: str
+    reason: str
+    facts: Facts = {}
+
+
+class Finish(msgspec.Struct, frozen=True, kw_only=True):
+    """The experiment is complete."""
+
+    reason: str
+    facts: Facts = {}
+
+
+Move = Proceed | Wait | Pause | Escalate | Promote | Finish
+
+
+def decide(view: View, spec: Spec, now: datetime) -> Move:
+    """The next move. `spec` is the SPEC as it was read; tier overrides are applied here."""
+    if view.phase not in OPEN_PHASES:
+        return Wait(reason=f"it is {view.phase}")
+    if view.tier not in spec.fidelity_tiers:
+        reason = f"its tier {view.tier} is not in the SPEC any more"
+        return Escalate(reason=reason, facts={"tiers": ", ".join(spec.fidelity_tiers)})
+    here = spec.for_tier(view.tier)
+    return (
+        _finish(view, here, now)
+        or _failing(view)
+        or _escalate(view, here)
+        or _promote(view, spec, here)
+        or _due(view, here, now)
+    )
+
+
+def _tier(view: View) -> Tier:
+    return view.tiers.get(view.tier, Tier())
+
+
+def _finish(view: View, spec: Spec, now: datetime) -> Finish | None:
+    stop, tier = spec.stop_conditions, _tier(view)
+    if view.runs >= spec.max_iterations_total:
+        return Finish(reason="max iterations", facts={"runs": view.runs, "max": spec.max_iterations_total})
+    best = tier.best.value if tier.best else None
+    last_tier = view.tier == spec.fidelity_tiers[-1]
+    if stop.target is not None and best is not None and last_tier:
+        reached = best <= stop.target if spec.metric_direction == MINIMIZE else best >= stop.target
+        if reached:
+            return Finish(reason="target reached", facts={"best": best, "target": stop.target})
+    limit = stop.max_consecutive_failures
+    if limit is not None and view.failure_streak >= limit:
+        return Finish(reason="too many failures in a row", facts={"failures": view.failure_streak, "max": limit})
+    plateau = stop.plateau_after_consecutive_low_signal_runs
+    if plateau is not None and tier.quiet_streak >= plateau:
+        return Finish(reason="plateau", facts={"runs_without_new_best": tier.quiet_streak, "max": plateau})
+    if stop.budget_hours is not None and view.wall_s >= stop.budget_hours * _HOUR_S:
+        hours = round(view.wall_s / _HOUR_S, 4)
+        return Finish(reason="time budget used", facts={"hours": hours, "max": stop.budget_hours})
+    if stop.budget_cost is not None and view.cost >= stop.budget_cost:
+        return Finish(reason="cost budget used", facts={"cost": view.cost, "max": stop.budget_cost})
+    created = _moment(view.created_at)
+    if stop.hard_stop_after_days is not None and created is not None:
+        age = now - created
+        if age >= timedelta(days=stop.hard_stop_after_days):
+            days = round(age.total_seconds() / 86_400, 3)
+            return Finish(reason="hard stop", facts={"days": days, "max": stop.hard_stop_after_days})
+    return None
+
+
+def _failing(view: View) -> Pause | Escalate | None:
+    facts: Facts = {"failures": view.failure_streak}
+    if view.failure_streak >= PAUSE_AFTER_FAILURES:
+        return Pause(reason=f"{view.failure_streak} failures in a row", facts=facts)
+    if view.failure_streak >= ESCALATE_AFTER_FAILURES:
+        return Escalate(reason=f"{view.failure_streak} failures in a row", facts=facts)
+    return None
+
+
+def _escalate(view: View, spec: Spec) -> Escalate | None:
+    """Only what happened since a person last opened it: resuming must not hand it straight back."""
+    if not view.runs_since_opened or view.last is None:
+        return None
+    tier = _tier(view)
+    for word in spec.escalate_when:
+        if word in view.last.signals:
+            return Escalate(reason=word, facts={"run": view.last.run_id})
+        if word == "new_best" and tier.best == view.last and tier.successes > 1:
+            return Escalate(reason=word, facts={"run": view.last.run_id, "value": view.last.value})
+        if word.startswith("metric_regression_") and word.endswith("_consecutive"):
+            limit = int(word.removeprefix("metric_regression_").removesuffix("_consecutive"))
+            if tier.worsening_streak >= limit:
+                return Escalate(reason=word, facts={"worse_in_a_row": tier.worsening_streak, "max": limit})
+    if not spec.autonomous:
+        return Escalate(reason="it runs only when asked (autonomous: false)", facts={"run": view.last.run_id})
+    return None
+
+
+def _promote(view: View, spec: Spec, here: Spec) -> Promote | None:
+    """The next tier, after a streak of successes in which the best really moved."""
+    if here.fidelity_promotion_rule != "after-success-streak":
+        return None
+    following = spec.fidelity_tiers[spec.fidelity_tiers.index(view.tier) + 1 :]
+    tier, needed = _tier(view), here.promote_after_successes
+    if not following or tier.success_streak < needed or tier.best is None or tier.quiet_streak >= needed:
+        return None
+    facts: Facts = {"successes_in_a_row": tier.success_streak, "needed": needed, "best": tier.best.value}
+    return Promote(tier=following[0], reason="success streak with a new best", facts=facts)
+
+
+def _due(view: View, spec: Spec, now: datetime) -> Proceed | Wait:
+    last = _moment(view.last.ended_at) if view.last else None
+    if last is None or last > now:  # a clock that jumped back must not stop the lab until it has caught up
+        return Proceed(tier=view.tier)
+    due = spec.schedule().next_due(last)
+    return Proceed(tier=view.tier) if due <= now else Wait(reason="not due yet", until=due)
+
+
+def _moment(text: str) -> datetime | None:
+    """A stamp of ours as a moment; None for an empty or foreign one."""
+    try:
+        return datetime.fromisoformat(text).astimezone(UTC)
+    except ValueError:
+        return None

@@ -1,0 +1,75 @@
+"""How a record becomes bytes and comes back.
+
+`parse(kind, encode(record)) == record`, and any other bytes raise `Corrupt` with the file's name. A field that a newer
+labctl added is ignored (records are never rewritten, so it is also kept); a newer *format* is refused.
+"""
+
+from __future__ import annotations
+
+from typing import TypeVar
+
+import msgspec
+
+from lab.core.errors import Corrupt
+
+FORMAT = 1
+
+
+class Record(msgspec.Struct, frozen=True, kw_only=True):
+    """What every file of ours starts with."""
+
+    format: int = FORMAT
+
+
+class _Peek(msgspec.Struct):
+    format: int = 0
+
+
+R = TypeVar("R", bound=Record)
+_decoders: dict[type[Record], msgspec.json.Decoder[Record]] = {}
+
+
+def encode(record: Record) -> bytes:
+    """One line, keys sorted."""
+    return msgspec.json.encode(record, order="sorted") + b"\n"
+
+
+def page(record: Record) -> bytes:
+    """The same record laid out for people."""
+    return msgspec.json.format(msgspec.json.encode(record, order="sorted"), indent=1) + b"\n"
+
+
+def parse(kind: type[R], data: bytes, where: str) -> R:
+    """The record in these bytes, or `Corrupt` naming the file."""
+    decoder = _decoders.get(kind)
+    if decoder is None:
+        decoder = _decoders[kind] = msgspec.json.Decoder(kind)
+    try:
+        record = decoder.decode(data)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        raise _refusal(kind, data, where, error) from error
+    if record.format != FORMAT:
+        raise _refusal(kind, data, where, None)
+    return record  # type: ignore[return-value]
+
+
+def _refusal(kind: type[Record], data: bytes, where: str, error: Exception | None) -> Corrupt:
+    """Newer than us, or broken: the reader is told which."""
+    name = kind.__name__.lower()
+    try:
+        found = msgspec.json.decode(data, type=_Peek).format
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        found = 0
+    if found > FORMAT:
+        return Corrupt(
+            f"this {name} has format {found}; this labctl knows format {FORMAT}",
+            where=where,
+            fix="upgrade labctl: pip install --upgrade labctl",
+        )
+    if not data.strip(b"\0 \n"):
+        why = "the file is empty" if not data else "the file holds only blanks"
+    else:
+        why = str(error) if error else f"format {found} was never written"
+    return Corrupt(
+        f"not a {name}: {why}", where=where, fix="labctl verify names all damage; labctl recover sets it aside"
+    )

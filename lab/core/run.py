@@ -1,0 +1,68 @@
+"""A run as history sees it: what was tried, how it ended, and what it was worth."""
+
+from __future__ import annotations
+
+import math
+
+import msgspec
+
+SUCCESS = "success"
+FAILED = "failed"
+TIMEOUT = "timeout"
+CRASH = "crash"
+CANCELLED = "cancelled"
+OUTCOMES = (SUCCESS, FAILED, TIMEOUT, CRASH, CANCELLED)
+# Outcomes that count towards the failure streak. A cancelled run is a person's wish, not a failure.
+FAILURES = frozenset({FAILED, TIMEOUT, CRASH})
+VERDICTS = ("", "keep", "discard", "crash", "checks_failed")
+MINIMIZE = "minimize"
+MAXIMIZE = "maximize"
+
+
+class Run(msgspec.Struct, frozen=True, kw_only=True):
+    """The part of a sealed bundle that is folded into pages. It sits in the seal, so one file tells history."""
+
+    run_id: str
+    experiment: str
+    outcome: str
+    value: float | None = None
+    metric: str = ""
+    direction: str = MAXIMIZE
+    iteration: int = 0
+    role: str = ""
+    tier: str = "default"
+    executor_class: str = "default"
+    verdict: str = ""
+    started_at: str = ""
+    ended_at: str = ""
+    wall_s: float = 0.0
+    cost: float = 0.0  # money, as the run itself reported it
+    signals: tuple[str, ...] = ()  # what the run says of itself for `escalate_when`, such as breakthrough_found
+    reason: str = ""  # why it failed, or who cancelled it
+    note: str = ""  # one line for tables: what was tried or found
+
+    def __post_init__(self) -> None:
+        """Refuse what the peers let through: an unknown outcome, a failed run with a value, NaN."""
+        if self.outcome not in OUTCOMES:
+            message = f"outcome {self.outcome!r} is none of {', '.join(OUTCOMES)}"
+            raise ValueError(message)
+        if self.verdict not in VERDICTS:
+            message = f"verdict {self.verdict!r} is none of {', '.join(VERDICTS[1:])}"
+            raise ValueError(message)
+        if self.direction not in (MINIMIZE, MAXIMIZE):
+            message = f"direction {self.direction!r} is neither {MINIMIZE} nor {MAXIMIZE}"
+            raise ValueError(message)
+        if self.value is not None and (self.outcome != SUCCESS or not math.isfinite(self.value)):
+            message = f"a run that ended as {self.outcome} cannot have the value {self.value}"
+            raise ValueError(message)
+        for name, number in (("wall_s", self.wall_s), ("cost", self.cost)):
+            if not (math.isfinite(number) and number >= 0):
+                message = f"{name} {number} cannot be"
+                raise ValueError(message)
+
+
+def better(value: float, than: float | None, direction: str) -> bool:
+    """Strictly better; anything is better than nothing."""
+    if than is None:
+        return True
+    return value < than if direction == MINIMIZE else value > than

@@ -1,0 +1,283 @@
+"""Every field of a SPEC: its type, bounds, default, meaning, and which part of the lab reads it.
+
+The one place where a field is declared. The reader (`core.spec`), the JSON Schema and the reference page follow from
+it. A field that nothing reads may not be here: the nearest peer had five, and its users believed in them.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import msgspec
+from msgspec import Meta
+from msgspec import inspect as shapes
+
+from lab.core.cadence import DEFAULT_TEXT, Cadence
+from lab.core.cadence import parse as parse_cadence
+from lab.core.errors import BadInput, nearest
+from lab.core.space import Space
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+Value = str | bool | int | float | tuple[str, ...]
+
+MAX_BUDGET_S = 30 * 24 * 3600.0
+MAX_COUNT = 1_000_000_000
+PRIORITIES = ("urgent", "high", "normal", "low")
+DEFAULT_ROLES = ("scout", "researcher", "critic", "synthesizer")
+# What `<tier>_<field>` may override. `time_budget` stands beside its older form in minutes.
+TIER_OVERRIDABLE_FIELDS = (
+    "goal",
+    "metric",
+    "metric_direction",
+    "priority",
+    "cadence",
+    "time_budget",
+    "time_budget_minutes",
+    "workspace_root",
+    "setup_command",
+    "baseline_command",
+    "executor_command",
+    "mutation_command",
+    "validation_command",
+    "agent_provider",
+    "agent_model",
+    "agent_effort",
+    "agent_instruction_file",
+    "agent_base_url",
+    "agent_background",
+    "acceptance_rule",
+    "promotion_strategy",
+    "workspace_mode",
+    "require_clean_workspace",
+    "mutable_paths",
+    "read_only_paths",
+    "ingress_files",
+    "egress_files",
+    "artifacts_expected",
+    "worker_roles",
+    "constraints",
+    "executor_class",
+)
+
+
+def about(read_by: str, description: str) -> Meta:
+    """Return what the reference page says of a field: who reads it, and what it means."""
+    return Meta(description=description, extra_json_schema={"x-read-by": read_by})
+
+
+Count = Annotated[int, Meta(ge=1, le=MAX_COUNT)]
+Positive = Annotated[float, Meta(gt=0)]
+
+
+class StopConditions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """When an experiment is finished before its iterations are used up. Each is unset, or stops it alone."""
+
+    plateau_after_consecutive_low_signal_runs: Annotated[
+        Count | None, Meta(description="This many runs in a row brought no new best.")
+    ] = None
+    hard_stop_after_days: Annotated[Positive | None, Meta(description="Days since the experiment was created.")] = None
+    target: Annotated[float | None, Meta(description="A run reached this value of the metric, or better.")] = None
+    budget_hours: Annotated[Positive | None, Meta(description="Hours of running time, all runs together.")] = None
+    budget_cost: Annotated[Positive | None, Meta(description="Cost as the runs report it, all together.")] = None
+    max_consecutive_failures: Annotated[Count | None, Meta(description="This many runs in a row failed.")] = None
+
+
+class Override(msgspec.Struct, frozen=True, kw_only=True):
+    """What `<tier>_<field>` said; `field` and `value` are those of `Spec`."""
+
+    tier: str
+    field: str
+    value: Value
+
+
+class Spec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """An experiment as its SPEC.yaml describes it, every default filled in. Not promised: that any path exists."""
+
+    id: Annotated[str, about("scheduler, pages", "Name of the experiment and of its folder.")]
+    goal: Annotated[str, about("pages, code loop", "What the experiment is for, in a sentence or two.")] = ""
+    mode: Annotated[str, about("pages", "What kind of work this is, such as autoresearch-loop; shown, not judged.")] = (
+        ""
+    )
+    tags: Annotated[tuple[str, ...], about("pages", "Words to find and group experiments by.")] = ()
+    parent_experiment: Annotated[str, about("pages", "Id of the experiment that this one grew from.")] = ""
+    known_good_config: Annotated[str, about("pages", "Where a configuration lies that is known to work.")] = ""
+    estimated_runtime_minutes: Annotated[
+        Annotated[float, Meta(ge=0)], about("pages", "How long a run is expected to take; 0 is not known.")
+    ] = 0.0
+
+    metric: Annotated[str, about("policy, executor, pages", "Name of the number that is to get better.")] = ""
+    metric_direction: Annotated[
+        Literal["maximize", "minimize"], about("policy, search", "Whether a larger or a smaller metric is better.")
+    ] = "maximize"
+    acceptance_rule: Annotated[
+        str, about("code loop, pages", "When a change is worth keeping, in words, for whoever decides.")
+    ] = ""
+    constraints: Annotated[tuple[str, ...], about("code loop, pages", "Rules in words that every run must keep.")] = ()
+
+    priority: Annotated[
+        Literal["urgent", "high", "normal", "low"], about("scheduler", "Which of several due experiments goes first.")
+    ] = "normal"
+    autonomous: Annotated[
+        bool, about("policy", "Go on after each run without asking. If false, a person resumes it after each run.")
+    ] = True
+    cadence: Annotated[
+        str,
+        about("scheduler", "How often a run is due: minutes, 30s, 2h, hourly, every-10-minutes, or cron in UTC."),
+    ] = DEFAULT_TEXT
+    time_budget_s: Annotated[
+        Annotated[float, Meta(gt=0, le=MAX_BUDGET_S)], about("executor, scheduler", "Wall-clock limit of one run.")
+    ] = 600.0
+    max_iterations_total: Annotated[
+        Count, about("policy", "The experiment is complete after this many runs; failed runs count.")
+    ] = 20
+    max_iterations_per_run: Annotated[
+        Count, about("executor", "How many steps one run may take; the run is told, and keeps to it itself.")
+    ] = 1
+    max_parallel: Annotated[
+        Annotated[int, Meta(ge=1, le=1024)], about("scheduler", "How many runs may be under way at the same time.")
+    ] = 1
+    stop_conditions: Annotated[
+        StopConditions, about("policy", "What else completes it: a plateau, days, a target, hours, cost, failures.")
+    ] = StopConditions()
+    escalate_when: Annotated[
+        tuple[str, ...], about("policy", "Events that hand the experiment to a person: a new best, a regression, ...")
+    ] = ()
+    notify: Annotated[tuple[str, ...], about("scheduler", "Where notices go; silent is nowhere.")] = ("silent",)
+    durability: Annotated[
+        Literal["full", "fast"], about("scheduler", "full survives a power cut; fast leaves that to the file system.")
+    ] = "full"
+
+    executor: Annotated[
+        str, about("executor", "Which executor runs it: command, stub, reference, training, tinker, or a plug-in's.")
+    ] = "command"
+    executor_command: Annotated[
+        str, about("executor", "The program of one run and its arguments. No shell reads it unless `shell` is true.")
+    ] = ""
+    executor_class: Annotated[
+        str, about("scheduler", "What kind of machine may run it; matched against --executor-class.")
+    ] = "default"
+    shell: Annotated[bool, about("executor", "Give the commands to a shell, so that |, > and && work.")] = False
+    env: Annotated[
+        tuple[str, ...], about("executor", "Names of variables that the run may see besides the lab's own.")
+    ] = ()
+    memory_limit_mb: Annotated[Count | None, about("executor", "Memory that a run may use, in MiB.")] = None
+    cpu_limit: Annotated[
+        Annotated[float, Meta(gt=0, le=4096)] | None, about("executor", "Processor cores that a run may use.")
+    ] = None
+    worker_roles: Annotated[
+        tuple[str, ...],
+        about("scheduler, executor", "Roles that take turns, one a run; a role names the run's folder."),
+    ] = DEFAULT_ROLES
+    ingress_files: Annotated[
+        tuple[str, ...], about("pages, executor", "What a worker should read before it starts.")
+    ] = ()
+    egress_files: Annotated[tuple[str, ...], about("pages, executor", "What a worker should leave behind.")] = ()
+    artifacts_expected: Annotated[
+        tuple[str, ...], about("pages, executor", "Files that a complete run has under artifacts/.")
+    ] = ()
+    outputs: Annotated[tuple[str, ...], about("pages", "Reports that the experiment is to yield.")] = ()
+
+    workspace_root: Annotated[str, about("executor, code loop", "Folder of the code that the experiment is about.")] = (
+        ""
+    )
+    workspace_mode: Annotated[
+        Literal["auto", "copy", "git-clone", "git-worktree"],
+        about("code loop", "How a run gets its own copy of the workspace; auto clones what is under git."),
+    ] = "auto"
+    require_clean_workspace: Annotated[
+        bool, about("code loop", "Refuse to start while the workspace has changes that are not committed.")
+    ] = False
+    mutable_paths: Annotated[
+        tuple[str, ...],
+        about("code loop", "What a change may touch, relative to the workspace; nothing is everything."),
+    ] = ()
+    read_only_paths: Annotated[
+        tuple[str, ...], about("code loop", "What no change may touch, relative to the workspace.")
+    ] = ()
+    setup_command: Annotated[str, about("code loop", "Prepares the copy of the workspace, once a run.")] = ""
+    baseline_command: Annotated[
+        str, about("code loop", "Measures the workspace as it is, when there is no best to compare with yet.")
+    ] = ""
+    mutation_command: Annotated[str, about("code loop", "Makes the change.")] = ""
+    validation_command: Annotated[
+        str, about("code loop, search", "Measures the result; its last line or its JSON `value` is the metric.")
+    ] = ""
+    promotion_strategy: Annotated[
+        Literal["patch-only", "apply-on-accept", "branch"],
+        about("code loop", "What becomes of an accepted change: kept as a patch, applied, or put on a branch."),
+    ] = "patch-only"
+    agent_provider: Annotated[str, about("code loop", "Which agent proposes changes: stub, claude, openai, ...")] = ""
+    agent_model: Annotated[str, about("code loop", "The agent's model, as its provider names it.")] = ""
+    agent_effort: Annotated[str, about("code loop", "How hard the agent thinks, as its provider names it.")] = ""
+    agent_instruction_file: Annotated[
+        str, about("code loop", "File with the agent's instructions, in the workspace.")
+    ] = ""
+    agent_base_url: Annotated[str, about("code loop", "Address of the agent's service, where it is not the usual.")] = (
+        ""
+    )
+    agent_background: Annotated[bool, about("code loop", "Let the agent's provider work in the background.")] = False
+
+    strategy: Annotated[str, about("search", "What proposes parameters: random, bayesian, ...; blank asks none.")] = ""
+    search_space: Annotated[
+        str | Space | None, about("search", "The parameters that vary: written here, or the path of a JSON file.")
+    ] = None
+    seed: Annotated[
+        Annotated[int, Meta(ge=0, le=2**63 - 1)] | None, about("search", "Makes the proposals repeat; unset draws one.")
+    ] = None
+
+    fidelity_tiers: Annotated[
+        tuple[str, ...], about("policy, executor", "Levels from cheap to costly; <tier>_<field> overrides a field.")
+    ] = ("default",)
+    initial_fidelity_tier: Annotated[str, about("policy", "The tier to begin in; the first, if blank.")] = "default"
+    fidelity_promotion_rule: Annotated[
+        Literal["manual", "after-success-streak", "asha"],
+        about("policy", "What moves the experiment to its next tier: a person, a streak of successes, or a race."),
+    ] = "manual"
+    promote_after_successes: Annotated[
+        Count, about("policy", "Successes in a row in one tier before after-success-streak moves on.")
+    ] = 1
+    overrides: tuple[Override, ...] = ()
+
+    @property
+    def time_budget_minutes(self) -> float:
+        """The budget as the older programs read it."""
+        return self.time_budget_s / 60.0
+
+    @property
+    def priority_rank(self) -> int:
+        """0 for urgent, and more for what can wait."""
+        return PRIORITIES.index(self.priority)
+
+    def schedule(self) -> Cadence:
+        """When runs are due."""
+        return parse_cadence(self.cadence)
+
+    def for_tier(self, tier: str) -> Spec:
+        """The SPEC as it holds in `tier`: its overrides applied, and none left. Ask the SPEC that was read."""
+        if tier not in self.fidelity_tiers:
+            near = nearest(tier, self.fidelity_tiers)
+            fix = f"did you mean {near}?" if near else f"the tiers are {', '.join(self.fidelity_tiers)}"
+            raise BadInput(f"{self.id} has no tier {tier!r}", fix=fix)
+        changes = {override.field: override.value for override in self.overrides if override.tier == tier}
+        return msgspec.structs.replace(self, overrides=(), **changes)
+
+
+@cache
+def shapes_of(record: type[msgspec.Struct]) -> Mapping[str, shapes.Type]:
+    """The type of each field with its bounds, read from the record: the schema cannot disagree with the reader."""
+    told = shapes.type_info(record)
+    declared = told.fields if isinstance(told, shapes.StructType) else ()
+    return {
+        field.name: field.type.type if isinstance(field.type, shapes.Metadata) else field.type for field in declared
+    }
+
+
+def without_none(shape: shapes.Type) -> shapes.Type:
+    """What a field holds when it is set."""
+    if not isinstance(shape, shapes.UnionType):
+        return shape
+    rest = tuple(each for each in shape.types if not isinstance(each, shapes.NoneType))
+    return rest[0] if len(rest) == 1 else shapes.UnionType(rest)

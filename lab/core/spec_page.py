@@ -1,0 +1,218 @@
+"""What can be told of a SPEC's fields: a table of them, a JSON Schema for editors, a reference page for people."""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from lab.core.spec_fields import TIER_OVERRIDABLE_FIELDS, Spec, StopConditions
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+_BUDGET = "Wall-clock limit of one run"
+_BUDGET_READERS = "executor, scheduler"
+_NUMBER = {"type": "number"}
+_BLANK: dict[str, object] = {"enum": [None, ""]}  # the default, as a template leaves it for its reader to fill in
+
+
+_Properties = dict[str, dict[str, object]]
+
+
+class Field(msgspec.Struct, frozen=True, kw_only=True):
+    """One line of the reference page."""
+
+    name: str
+    type: str
+    default: str
+    read_by: str
+    description: str
+
+
+@cache
+def fields() -> tuple[Field, ...]:
+    """Every key that a SPEC may hold, in the order of the reference page; overrides for tiers apart."""
+    found: list[Field] = []
+    for name, told in _properties(Spec).items():
+        if name == "overrides":
+            continue
+        if name == "time_budget_s":
+            found += [
+                Field(
+                    name="time_budget",
+                    type="length of time",
+                    default="10m",
+                    read_by=_BUDGET_READERS,
+                    description=f"{_BUDGET}: 90s, 5m, 1.5h, or seconds; at most 30 days.",
+                ),
+                Field(
+                    name="time_budget_minutes",
+                    type="number above 0",
+                    default="10",
+                    read_by=_BUDGET_READERS,
+                    description=f"{_BUDGET} in minutes, instead of time_budget.",
+                ),
+            ]
+            continue
+        found.append(
+            Field(
+                name=name,
+                type=_type_words(name, told),
+                default="required" if name == "id" else _default_words(told.get("default")),
+                read_by=str(told["x-read-by"]),
+                description=str(told["description"]),
+            )
+        )
+    return tuple(found)
+
+
+def json_schema() -> dict[str, object]:
+    """The JSON Schema of the file SPEC.yaml, for editors. It is more lenient than the reader in names and paths."""
+    properties: dict[str, object] = {}
+    for name, told in _properties(Spec).items():
+        if name not in ("overrides", "time_budget_s", "search_space", "stop_conditions"):
+            properties[name] = _written(name, told)
+    for field in fields():
+        if field.name not in properties:
+            properties[field.name] = {
+                "description": field.description,
+                "x-read-by": field.read_by,
+                "anyOf": [*_special(field.name), _BLANK],
+            }
+    tiers = "|".join(TIER_OVERRIDABLE_FIELDS)
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "SPEC.yaml of a labctl experiment",
+        "type": "object",
+        "required": ["id"],
+        "properties": {name: properties[name] for name in sorted(properties)},
+        "patternProperties": {f"^[A-Za-z0-9][A-Za-z0-9._-]*_({tiers})$": {}},
+        "additionalProperties": False,
+    }
+
+
+def reference_page() -> str:
+    """The text of docs/reference/spec.md."""
+    rows = [
+        f"| `{field.name}` | {field.type} | {field.default} | {_cell(field.description)} | {field.read_by} |"
+        for field in fields()
+    ]
+    conditions = [f"- `{name}`: {told['description']}" for name, told in _properties(StopConditions).items()]
+    overridable = ", ".join(f"`{name}`" for name in TIER_OVERRIDABLE_FIELDS)
+    return _PAGE.format(rows="\n".join(rows), conditions="\n".join(conditions), overridable=overridable)
+
+
+def _properties(record: type[msgspec.Struct]) -> _Properties:
+    whole = msgspec.json.schema(record)
+    # Defaults are tuples there, and a tuple is no JSON value for those who compare or validate it.
+    return msgspec.convert(msgspec.to_builtins(whole["$defs"][record.__name__]["properties"]), _Properties)
+
+
+def _written(name: str, told: dict[str, object]) -> dict[str, object]:
+    """The forms in which a field may be written, which are more than the one in which it is kept."""
+    strict = {key: value for key, value in told.items() if key not in ("description", "x-read-by", "default")}
+    whole = {key: value for key, value in told.items() if key not in strict}
+    forms: list[object] = [strict, _BLANK]
+    if strict.get("type") == "array":
+        forms += [{"type": ["string", "number"]}, {"type": "array", "items": {"type": ["string", "number"]}}]
+    elif strict.get("type") == "string":
+        forms.append(_NUMBER)
+    elif "enum" in strict:
+        forms.append({"type": "string", "pattern": _spellings(name)})
+    elif strict.get("type") == "boolean":
+        forms.append({"enum": ["true", "false", "yes", "no", "on", "off"]})
+    return {**whole, "anyOf": forms}
+
+
+def _spellings(name: str) -> str:
+    other = {
+        "metric_direction": "^(max|maximise|higher|min|minimise|lower)$",
+        "promotion_strategy": "^git-apply-on-accept$",
+        "workspace_mode": "^git",
+    }
+    return other.get(name, "^$")
+
+
+def _special(name: str) -> list[object]:
+    if name == "stop_conditions":
+        one = {"type": "object", "propertyNames": {"enum": list(StopConditions.__struct_fields__)}}
+        return [one, {"type": "array", "items": one}]
+    if name == "search_space":
+        return [{"type": "object"}, {"type": "string"}]
+    return [{"type": "number", "exclusiveMinimum": 0}, {"type": "string", "pattern": "[0-9]"}]
+
+
+def _cell(text: str) -> str:
+    return text.replace("|", "\\|")  # a bare one would begin the next column
+
+
+def _type_words(name: str, told: dict[str, object]) -> str:
+    if name == "cadence":
+        return "minutes, interval or cron"
+    if name == "search_space":
+        return "map or path"
+    if name == "stop_conditions":
+        return "map"
+    one_of = told.get("anyOf")
+    shape: Mapping[str, object] = one_of[0] if isinstance(one_of, list) else told
+    words_known = shape.get("enum")
+    if isinstance(words_known, list):
+        return " \\| ".join(str(word) for word in words_known)
+    kind = {"array": "list", "boolean": "true or false", "integer": "whole number", "string": "text"}
+    words = kind.get(str(shape.get("type")), str(shape.get("type")))
+    bounds = [
+        f"{prefix} {shape[key]:,}"
+        for key, prefix in (("exclusiveMinimum", "above"), ("minimum", "from"), ("maximum", "to"))
+        if key in shape
+    ]
+    return " ".join((words, *bounds))
+
+
+def _default_words(default: object) -> str:
+    if default is None or default in ("", [], {}):
+        return ""
+    if isinstance(default, bool):
+        return "true" if default else "false"
+    if isinstance(default, list):
+        return ", ".join(str(entry) for entry in default)
+    return "" if isinstance(default, dict) else str(default)
+
+
+_PAGE = """\
+# SPEC.yaml
+
+Written by `lab.core.spec.reference_page()`; a test holds this page to the code. Edit the descriptions there.
+
+A SPEC is YAML: one mapping of at most 256 KiB in UTF-8. Only `id` is required. A blank value (`key:` or `""`) means
+the default, and one word where a list is wanted is a list of one. Unknown keys, words and numbers out of range refuse
+the whole file, with the line of each.
+
+| field | type | default | what it means | read by |
+| --- | --- | --- | --- | --- |
+{rows}
+
+## Tiers
+
+`<tier>_<field>` overrides a field in one tier of `fidelity_tiers`: with `fidelity_tiers: [proxy, final]`,
+`final_time_budget: 1h` gives runs in `final` an hour. A field's own name comes first: with a tier `validation`,
+`validation_command` is still the field. These can be overridden: {overridable}.
+
+## Stop conditions
+
+`stop_conditions` is a map, or a list of maps with one key each:
+
+{conditions}
+
+## Events for `escalate_when`
+
+`breakthrough_found`, `blocked_on_external_access`, `new_best`, and `metric_regression_N_consecutive` with a number
+for N.
+
+## Cadence
+
+A number is minutes, and 0 is always due. Also `30s`, `5m`, `2h`, `1d`; `hourly`, `daily`, `weekly`; `every-N-seconds`,
+`-minutes`, `-hours`, `-days`; and cron with five fields in UTC, such as `0 9 * * mon-fri`, or `@hourly` and the like.
+Where cron's day of the month and weekday are both restricted, either is enough.
+"""

@@ -1,0 +1,85 @@
+"""What the texts of a SPEC must obey beyond being text: names, paths, commands, and the words with a number in them."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from typing import TYPE_CHECKING
+
+from lab.core import cadence, ids
+from lab.core.errors import BadInput, nearest
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+ALIASES: Mapping[str, Mapping[str, str]] = {
+    "metric_direction": {
+        "max": "maximize",
+        "maximise": "maximize",
+        "higher": "maximize",
+        "min": "minimize",
+        "minimise": "minimize",
+        "lower": "minimize",
+    },
+    "promotion_strategy": {"git-apply-on-accept": "apply-on-accept"},
+}
+COMMANDS = ("executor_command", "setup_command", "baseline_command", "mutation_command", "validation_command")
+ESCALATIONS = ("breakthrough_found", "blocked_on_external_access", "metric_regression_3_consecutive", "new_best")
+
+_REGRESSION = re.compile(r"metric_regression_[1-9][0-9]{0,3}_consecutive")
+_DRIVE = re.compile(r"[A-Za-z]:")
+_SHOWN_CHARS = 60
+
+
+def relative_path(text: str) -> str:
+    """A path that stays inside the folder it is relative to, as far as its spelling tells; links are not followed."""
+    parts = text.replace("\\", "/").split("/")
+    if parts[0] == "" or parts[0].startswith("~") or _DRIVE.match(text):
+        raise BadInput(f"{text[:_SHOWN_CHARS]!r} is not relative", fix="write the path as seen from workspace_root")
+    if ".." in parts:
+        raise BadInput(f"{text[:_SHOWN_CHARS]!r} leads out of the workspace", fix="leave out the '..'")
+    return text
+
+
+def escalation(text: str) -> str:
+    if text in ESCALATIONS or _REGRESSION.fullmatch(text):
+        return text
+    near = nearest(text[:_SHOWN_CHARS], ESCALATIONS)
+    known = ", ".join(word.replace("_3_", "_N_") for word in ESCALATIONS)
+    fix = f"did you mean {near}?" if near else f"known are {known}"
+    raise BadInput(f"{text[:_SHOWN_CHARS]!r} is no event", fix=fix)
+
+
+def splits(command: str) -> None:
+    """Refuse a command that no shell reads and that cannot be split into arguments: it would fail at every run."""
+    try:
+        shlex.split(command)
+    except ValueError:
+        fix = "close the quote, or set `shell: true`"
+        raise BadInput("has a quote that is never closed", fix=fix) from None
+
+
+def workspace_mode(text: str) -> str:
+    """The mode that is meant; all that begins with git, and is none of ours, was always a clone."""
+    mode = text.lower()
+    return "git-clone" if mode.startswith("git") and mode != "git-worktree" else text
+
+
+# Asked of the text of a field, or of each entry where the field is a list.
+TEXTS: Mapping[str, Callable[[str], str]] = {
+    "id": ids.experiment_id,
+    "parent_experiment": ids.experiment_id,
+    "cadence": lambda text: cadence.parse(text).text,
+    "executor": lambda text: ids.name(text, "executor"),
+    "executor_class": lambda text: ids.name(text, "class"),
+    "strategy": lambda text: ids.name(text, "strategy"),
+    "agent_provider": lambda text: ids.name(text, "provider"),
+    "worker_roles": ids.role,
+    "fidelity_tiers": ids.tier,
+    "initial_fidelity_tier": ids.tier,
+    "tags": lambda text: ids.name(text, "tag"),
+    "env": ids.variable,
+    "mutable_paths": relative_path,
+    "read_only_paths": relative_path,
+    "escalate_when": escalation,
+}

@@ -1,0 +1,86 @@
+"""A view: everything the pages of one experiment say, folded from its sealed runs and its decisions.
+
+Its size does not grow with history, so folding one more run costs the same after 100 runs and after 100,000.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from lab.core.run import MAXIMIZE, Run
+
+RECENT_RUNS = 5
+RECENT_DECISIONS = 10
+
+QUEUED = "queued"
+ACTIVE = "active"
+AWAITING = "awaiting-human"
+PAUSED = "paused"
+COMPLETED = "completed"
+ARCHIVED = "archived"
+PHASES = (QUEUED, ACTIVE, AWAITING, PAUSED, COMPLETED, ARCHIVED)
+# Phases in which the scheduler may start a run.
+OPEN_PHASES = frozenset({QUEUED, ACTIVE})
+
+
+class Tier(msgspec.Struct, kw_only=True):
+    """One fidelity tier's own tally. Bests of two tiers are never compared: a proxy's 0.9 is not a final's 0.9."""
+
+    runs: int = 0
+    successes: int = 0
+    success_streak: int = 0
+    quiet_streak: int = 0  # sealed runs since the best last improved
+    best: Run | None = None
+    worsening_streak: int = 0  # successes in a row, each worse than the one before
+    last_value: float | None = None
+
+
+class Decision(msgspec.Struct, frozen=True, kw_only=True):
+    """A decision as the pages quote it."""
+
+    seq: int
+    ts: str
+    type: str
+    what: str
+    actor: str = ""
+    reason: str = ""
+
+
+class View(msgspec.Struct, kw_only=True):
+    """The state of one experiment."""
+
+    experiment: str
+    direction: str = MAXIMIZE
+    spec: str = ""  # digest of the SPEC.yaml this was folded under
+    phase: str = QUEUED
+    phase_reason: str = ""
+    phase_since: str = ""
+    created_at: str = ""
+    created_by: str = ""
+    tier: str = "default"
+    runs: int = 0
+    superseded: int = 0
+    outcomes: dict[str, int] = {}
+    tiers: dict[str, Tier] = {}
+    failure_streak: int = 0
+    runs_since_opened: int = 0
+    wall_s: float = 0.0
+    cost: float = 0.0
+    first_run_at: str = ""
+    as_of: str = ""  # the newest moment that history mentions; pages say it instead of the clock
+    generation: int = 0
+    last: Run | None = None
+    recent: list[Run] = []
+    decisions: list[Decision] = []
+    last_key: tuple[int, int, str] = (0, 0, "")
+
+    @property
+    def best(self) -> Run | None:
+        """The best run of the tier the experiment is in."""
+        tier = self.tiers.get(self.tier)
+        return tier.best if tier else None
+
+    @property
+    def bests(self) -> dict[str, Run]:
+        """The best run of every tier that has one."""
+        return {name: tier.best for name, tier in self.tiers.items() if tier.best is not None}

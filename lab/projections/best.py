@@ -1,0 +1,82 @@
+"""best.md: the best run, its parameters to copy, and what it said."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from lab.projections import data, text
+from lab.projections.attention import opening
+from lab.projections.context import excerpt
+from lab.projections.summary import tally
+
+if TYPE_CHECKING:
+    from lab.core.run import Run
+    from lab.core.subject import Subject
+
+PARAMS_CHARS = 16_384
+# In JSON these are said by their numbers: the block still reads back as it was, and nothing in it is unseen.
+_UNSEEN = re.compile("[\x7f-\x9f\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb]")
+
+
+def best_page(subject: Subject) -> bytes:
+    """The bytes of best.md."""
+    view = subject.view
+    best = view.best
+    lines = opening(subject, "best")
+    if best is None:
+        lines.append(_none(subject))
+    else:
+        lines += _best(subject, best)
+    others = [
+        (text.md(tier), text.number(run.value), text.md(run.run_id), text.moment(run.ended_at))
+        for tier, run in view.bests.items()
+        if tier != view.tier
+    ]
+    if others:
+        lines += ["", "## Other tiers", "", "Values of two tiers are not compared.", ""]
+        lines += text.table(("tier", "best", "run", "ended"), others)
+    return text.page(lines)
+
+
+def _best(subject: Subject, best: Run) -> list[str]:
+    return [
+        f"- {text.md(best.metric) or 'Value'}: **{text.number(best.value)}** ({subject.view.direction})",
+        f"- Run: {text.md(best.run_id)}, {text.moment(best.ended_at)}, iteration {best.iteration}",
+        f"- Tier: {text.md(best.tier)}",
+        *([f"- Note: {text.md(best.note)}"] if best.note else []),
+        "",
+        "## Parameters",
+        "",
+        *_params(subject, best),
+        "",
+        "## What it found",
+        "",
+        *excerpt(subject.results.get(best.run_id, "")),
+    ]
+
+
+def _params(subject: Subject, best: Run) -> list[str]:
+    if subject.best_params is None:
+        return ["It was given none."]
+    written = msgspec.json.format(data.encode(subject.best_params), indent=2).decode()
+    if len(written) > PARAMS_CHARS:
+        return [f"Too long for a page: runs/{text.md(best.run_id)}/params.json"]
+    return text.fenced(_UNSEEN.sub(lambda found: f"\\u{ord(found[0]):04x}", written), "json")
+
+
+def _none(subject: Subject) -> str:
+    """Why there is no best."""
+    view = subject.view
+    tier = view.tiers.get(view.tier)
+    if not view.runs:
+        return "There is no best yet: no run has been made."
+    if tier is None or not tier.runs:
+        made = text.count(view.runs, "run")
+        return f"There is no best in the tier {text.md(view.tier)} yet: no run was made in it ({made} in other tiers)."
+    made = text.count(tier.runs, "run")
+    if not tier.successes:
+        return f"There is no best yet: {made}, none succeeded ({tally(view.outcomes)} over all tiers)."
+    return f"There is no best yet: {made}, {tier.successes} succeeded, but none had a value."

@@ -1,0 +1,149 @@
+"""LAB-INDEX.json: one line an experiment, for `labctl list`, `grep`, `git diff` and agents.
+
+A key that is absent from a row has the default that `Row` shows; `status` and `list` read this file with the standard
+library alone.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from lab.core.subject import Finding, Place, Subject
+from lab.projections import data, due, text
+from lab.projections.attention import bounded, wants
+from lab.projections.tier import spec_here
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+SCHEMA_VERSION = 1
+GOAL_CHARS = 160
+REASON_CHARS = 200
+ATTENTION = 5
+ALERTS = 50
+TAGS = 20
+
+
+class Best(msgspec.Struct, frozen=True, kw_only=True):
+    """The best run of one tier."""
+
+    run: str
+    value: float
+
+
+class Row(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One experiment in the index.
+
+    Only what is empty, zero or true is left out: msgspec omits a default by identity, so that a default such as
+    "queued" would be left out or written depending on where the string came from.
+    """
+
+    id: str
+    phase: str
+    phase_reason: str = ""
+    goal: str = ""
+    metric: str = ""
+    metric_direction: str
+    priority: str
+    autonomous: bool = True
+    tier: str
+    tiers: tuple[str, ...]
+    executor_class: str
+    run_count: int = 0
+    superseded: int = 0
+    outcomes: dict[str, int] = {}
+    failure_streak: int = 0
+    wall_s: float
+    last_run: str = ""
+    last_run_at: str = ""
+    last_outcome: str = ""
+    best_run: str = ""
+    best_value: float | None = None
+    bests: dict[str, Best] = {}
+    next_due_at: str = ""
+    created_at: str = ""
+    as_of: str = ""
+    max_iterations_total: int = 0
+    tags: tuple[str, ...] = ()
+    attention: tuple[Finding, ...] = ()
+
+
+class Index(msgspec.Struct, frozen=True, kw_only=True):
+    """The whole file."""
+
+    schema_version: int
+    as_of: str
+    counts_by_phase: dict[str, int]
+    ledger: Place
+    alerts: tuple[Finding, ...]
+    experiments: tuple[Row, ...]
+
+
+_decoder = msgspec.json.Decoder(Index)
+
+
+def row(subject: Subject) -> Row:
+    """What the index says of one experiment."""
+    view = subject.view
+    told = spec_here(view, subject.spec)
+    best, last = view.best, view.last
+    return Row(
+        id=view.experiment,
+        phase=view.phase,
+        phase_reason=text.line(view.phase_reason, REASON_CHARS),
+        goal=text.line(told.goal, GOAL_CHARS) if told else "",
+        metric=text.line(told.metric) if told else text.line(last.metric) if last else "",
+        metric_direction=view.direction,
+        priority=told.priority if told else "normal",
+        autonomous=told.autonomous if told else True,
+        tier=view.tier,
+        tiers=told.fidelity_tiers if told else (view.tier,),
+        executor_class=told.executor_class if told else "default",
+        run_count=view.runs,
+        superseded=view.superseded,
+        outcomes=view.outcomes,
+        failure_streak=view.failure_streak,
+        wall_s=view.wall_s,
+        last_run=last.run_id if last else "",
+        last_run_at=last.ended_at or last.started_at if last else "",
+        last_outcome=last.outcome if last else "",
+        best_run=best.run_id if best else "",
+        best_value=best.value if best else None,
+        bests={
+            name: Best(run=run.run_id, value=run.value) for name, run in view.bests.items() if run.value is not None
+        },
+        next_due_at=due.next_due_at(view, subject.spec),
+        created_at=view.created_at,
+        as_of=view.as_of,
+        max_iterations_total=told.max_iterations_total if told else 0,
+        tags=tuple(text.line(tag, 60) for tag in told.tags[:TAGS]) if told else (),
+        attention=tuple(bounded(wants(subject), ATTENTION)),
+    )
+
+
+def render(rows: Sequence[Row], *, seq: int, sha256: str, end: int, alerts: Sequence[Finding]) -> bytes:
+    """The bytes of LAB-INDEX.json. `seq`, `sha256` and `end` say how far into the ledger the rows go."""
+    ordered = sorted(rows, key=lambda each: each.id)
+    counts: dict[str, int] = {}
+    for each in ordered:
+        counts[each.phase] = counts.get(each.phase, 0) + 1
+    head = (
+        (b"schema_version", SCHEMA_VERSION),
+        (b"as_of", max((each.as_of for each in ordered), default="")),
+        (b"counts_by_phase", dict(sorted(counts.items()))),
+        (b"ledger", Place(seq=seq, sha256=sha256, end=end)),
+        (b"alerts", bounded(alerts, ALERTS)),
+    )
+    keys = b",\n".join(b'"%s":%s' % (name, data.encode(value)) for name, value in head)
+    return b'{%s,\n"experiments":[\n%s\n]}\n' % (keys, b",\n".join(map(data.encode, ordered)))
+
+
+def parse(page: bytes) -> Index | None:
+    """The index in these bytes; None when they are none that this labctl can go on from."""
+    try:
+        index = _decoder.decode(page)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return None
+    return index if index.schema_version == SCHEMA_VERSION else None

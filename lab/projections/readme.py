@@ -1,0 +1,98 @@
+"""The root's documents: README-FIRST.md, which is ours, and the first texts of two that people write on."""
+
+from __future__ import annotations
+
+_README = """\
+# Read this first
+
+This folder is a **labctl data root**: experiments, every run they ever made, and pages made from those. Plain files;
+no server, no database. Paths below are relative to this folder.
+
+## In which order to read
+
+1. `LAB-STATUS.md`: the whole lab on a page. Its first section says what wants a person.
+2. `PROGRAM.md`: what this lab is for, written by people.
+3. `experiments/<id>/RUNBOOK.md`: what one experiment is, how it runs, and what its limits are.
+4. `experiments/<id>/SUMMARY.md`: where it stands. `best.md` has the best parameters, ready to copy.
+5. `experiments/<id>/NEXT.md`: what the last run hands to the next one; `context.md` for the last five runs.
+
+Programs read `LAB-INDEX.json` (one line an experiment), `experiments/<id>/STATUS.json` and
+`experiments/<id>/metrics.jsonl`; plots read `experiments/<id>/results.tsv`.
+
+## What is canonical
+
+| place | what it is |
+| --- | --- |
+| `experiments/<id>/SPEC.yaml` | what the experiment is; edit it, then `labctl validate` |
+| `experiments/<id>/runs/RUN-*/` | sealed bundles: once `SEAL.json` is in one, nothing in it changes |
+| `registry/events.jsonl` | every decision, each line chained to the one before |
+| `control/` | commands and approvals by people |
+| `PROGRAM.md`, `CHANGELOG.md` | written by people; labctl never rewrites them |
+
+Everything else is **derived**: delete it, run `labctl refresh`, and every byte comes back.
+
+## What never to edit
+
+- Anything in a bundle that has a `SEAL.json`, and `registry/events.jsonl`: `labctl verify` finds every edit.
+- `registry/locks/`: a file there says that somebody alive is at work.
+- Derived pages: your words would be gone after the next run. Write into `PROGRAM.md` instead.
+
+A run that failed, crashed or ran out of time has no value. A dash or `null` never means 0.
+
+## Commands
+
+| to | type |
+| --- | --- |
+| see where the lab stands | `labctl status`, `labctl list` |
+| add an experiment | `labctl validate SPEC.yaml`, then `labctl create SPEC.yaml` |
+| run what is due | `labctl run-once` |
+| run one experiment several times | `labctl burst ID -n 10` |
+| decide | `labctl pause ID`, `labctl resume ID`, `labctl complete ID`, each with `--reason` |
+| move to another tier | `labctl set-fidelity ID TIER` |
+| rebuild every page | `labctl refresh` |
+| check every file against its seal | `labctl verify` |
+| clean up after a crash | `labctl watchdog --repair` |
+
+Every command takes `--help` and `--json`. Exit codes: 0 done, 1 failed, 2 bad input, 3 busy or nothing due, 4 corrupt
+data, 5 something is missing here.
+"""
+
+_PROGRAM = """\
+# Program
+
+What this lab is for, in your words. Agents read this page before they plan a run; labctl never rewrites it.
+
+## Goal
+
+(What should be better when this lab is done, and how would one see it?)
+
+## What is allowed
+
+(What may a run change, spend and reach? What is out of bounds?)
+
+## What was learned
+
+(Findings that outlive an experiment. Link the runs they rest on.)
+"""
+
+_CHANGELOG = """\
+# Changelog
+
+What people changed about this lab, newest first: goals, machines, rules. What the lab itself decided is in
+`registry/events.jsonl`. labctl never rewrites this page.
+"""
+
+
+def render() -> bytes:
+    """README-FIRST.md."""
+    return _README.encode()
+
+
+def program() -> bytes:
+    """The first text of PROGRAM.md, for people to go on from."""
+    return _PROGRAM.encode()
+
+
+def changelog() -> bytes:
+    """The first text of CHANGELOG.md, for people to go on from."""
+    return _CHANGELOG.encode()

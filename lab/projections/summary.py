@@ -1,0 +1,135 @@
+"""SUMMARY.md: where an experiment stands, on one screen."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from lab.core.run import OUTCOMES
+from lab.projections import due, text
+from lab.projections.attention import opening
+from lab.projections.tier import next_tier, spec_here
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from lab.core.run import Run
+    from lab.core.subject import Subject
+
+GOAL_CHARS = 600
+REASON_CHARS = 300
+CELL_CHARS = 100
+_DECISIONS = 5
+
+
+def summary_page(subject: Subject) -> bytes:
+    """The bytes of SUMMARY.md."""
+    lines = opening(subject, "summary")
+    lines += _facts(subject)
+    lines += _bests(subject)
+    lines += ["", "## Last runs", ""]
+    lines += runs_table(subject.view.recent[::-1], _metric(subject)) if subject.view.recent else ["No run yet."]
+    lines += _decisions(subject)
+    return text.page(lines)
+
+
+def runs_table(runs: Sequence[Run], metric: str) -> list[str]:
+    """Runs as a table, in the order given. A run without a value shows a dash."""
+    head = ("run", "outcome", metric or "value", "tier", "ended", "took", "what")
+    return text.table(head, map(_cells, runs))
+
+
+def outcome(run: Run) -> str:
+    """How a run ended; of a code loop also what was decided about it."""
+    return f"{run.outcome}, {run.verdict}" if run.verdict and run.verdict != run.outcome else run.outcome
+
+
+def tally(outcomes: dict[str, int]) -> str:
+    """`9 success, 2 failed`, in the order of the design and not of what happened first."""
+    return ", ".join(f"{outcomes[name]} {name}" for name in OUTCOMES if outcomes.get(name))
+
+
+def _cells(run: Run) -> tuple[str, ...]:
+    return (
+        text.md(run.run_id),
+        outcome(run),
+        text.number(run.value),
+        text.md(run.tier),
+        text.moment(run.ended_at or run.started_at),
+        text.duration(run.wall_s),
+        text.md(run.note or run.reason, CELL_CHARS) or text.NONE,
+    )
+
+
+def _facts(subject: Subject) -> list[str]:
+    view, spec = subject.view, subject.spec
+    told = spec_here(view, spec)
+    because = f" ({text.md(view.phase_reason, REASON_CHARS)})" if view.phase_reason else ""
+    since = f" since {text.moment(view.phase_since)}" if view.phase_since else ""
+    after = next_tier(subject)
+    runs = f"{view.runs} of at most {told.max_iterations_total}" if told else str(view.runs)
+    lines = [
+        f"- Goal: {text.md(told.goal, GOAL_CHARS) or text.NONE}" if told else "- Goal: see SPEC.yaml",
+        f"- Metric: {_metric(subject) or 'value'}, {view.direction}",
+        f"- Phase: **{view.phase}**{since}{because}",
+        f"- Tier: {text.md(view.tier)}" + (f" (next: {text.md(after)})" if after else ""),
+        f"- Runs: {runs}" + (f": {tally(view.outcomes)}" if view.runs else ""),
+    ]
+    if view.failure_streak:
+        lines.append(f"- Failures in a row: {view.failure_streak}")
+    if view.superseded:
+        lines.append(f"- Superseded and not counted: {text.count(view.superseded, 'run')}")
+    if view.last:
+        lines.append(f"- Last run: {text.md(view.last.run_id)} ({outcome(view.last)}, {text.number(view.last.value)})")
+    budget = f"; at most {text.duration(told.time_budget_s)} a run" if told else ""
+    lines.append(f"- Time used: {text.duration(view.wall_s)}{budget}")
+    if view.cost:
+        lines.append(f"- Cost, as the runs reported it: {view.cost!r}")
+    lines.append(f"- Next due: {next_due(subject)}")
+    return lines
+
+
+def next_due(subject: Subject) -> str:
+    """When the next run may start, in words."""
+    moment = due.next_due_at(subject.view, subject.spec)
+    if moment and not subject.view.runs:
+        return "now"
+    return text.moment(moment) if moment else f"never, while it is {subject.view.phase}"
+
+
+def _metric(subject: Subject) -> str:
+    last = subject.view.last
+    told = spec_here(subject.view, subject.spec)
+    return text.md(told.metric if told else last.metric if last else "")
+
+
+def _bests(subject: Subject) -> list[str]:
+    view = subject.view
+    rows = [
+        (
+            text.md(name),
+            str(tier.runs),
+            str(tier.successes),
+            text.number(tier.best.value if tier.best else None),
+            text.md(tier.best.run_id) if tier.best else text.NONE,
+        )
+        for name, tier in view.tiers.items()
+    ]
+    if not rows:
+        return []
+    return ["", "## Best per tier", "", *text.table(("tier", "runs", "succeeded", "best", "run"), rows)]
+
+
+def _decisions(subject: Subject) -> list[str]:
+    decisions = subject.view.decisions[-_DECISIONS:]
+    if not decisions:
+        return []
+    rows = [
+        (
+            text.moment(each.ts),
+            text.md(each.what.replace("_", " "), CELL_CHARS),
+            text.md(each.actor, CELL_CHARS) or text.NONE,
+            text.md(each.reason, CELL_CHARS) or text.NONE,
+        )
+        for each in reversed(decisions)
+    ]
+    return ["", "## Last decisions", "", *text.table(("when", "what", "who", "why"), rows)]

@@ -1,0 +1,89 @@
+"""The two tables of an experiment, a line a run: metrics.jsonl for programs, results.tsv for people and plots.
+
+A line is made from its run alone, so that appending it and writing the table anew give the same bytes.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from lab.projections import data, text
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from lab.core.run import Run
+
+LINE_BYTES = 65_536
+DESCRIPTION_CHARS = 300
+_COLUMNS = ("run", "status", "tier", "role", "wall_s", "description")
+
+
+def metrics_line(run: Run, metrics: Mapping[str, object], params: Mapping[str, object] | None) -> bytes:
+    """One line of metrics.jsonl: our keys, then whatever else the executor wrote into metrics.json, by name.
+
+    `value` is the sealed one. A run without a value has null there and under the name of its metric, whatever its
+    program claimed: a crash that printed 0 would else be the best point of somebody's plot.
+    """
+    line: dict[str, object] = {
+        "run_id": run.run_id,
+        "ts": run.ended_at or run.started_at,
+        "outcome": run.outcome,
+        "value": run.value,
+        "tier": run.tier,
+        "role": run.role,
+        "iteration": run.iteration,
+    }
+    if params is not None:
+        line["params"] = dict(params)
+    ours = len(line)
+    for name in sorted(metrics.keys() - line.keys()):
+        line[name] = None if run.value is None and name == run.metric else metrics[name]
+    written = data.encode(line)
+    if len(written) > LINE_BYTES:
+        written = _shortened(line, ours, len(written))
+    return written + b"\n"
+
+
+def _shortened(line: dict[str, object], ours: int, size: int) -> bytes:
+    """A line that stays a line: readers load the whole table, and one run may not drown the others."""
+    kept = dict(list(line.items())[:ours])
+    kept["left_out"] = f"{size} bytes; all of it is in runs/{line['run_id']}"
+    written = data.encode(kept)
+    if len(written) > LINE_BYTES:
+        kept.pop("params", None)
+        written = data.encode(kept)
+    return written
+
+
+def results_header(metric: str) -> bytes:
+    """The first line of results.tsv; the second column is named after the metric."""
+    name = _cell(metric, text.LINE_CHARS)
+    if name in (text.NONE, *_COLUMNS):
+        name = "value"
+    return _row((_COLUMNS[0], name, *_COLUMNS[1:]))
+
+
+def results_line(run: Run) -> bytes:
+    """One line of results.tsv. The status is the verdict of a code loop, else the outcome."""
+    return _row(
+        (
+            _cell(run.run_id, text.LINE_CHARS),
+            text.number(run.value),
+            run.verdict or run.outcome,
+            _cell(run.tier, text.LINE_CHARS),
+            _cell(run.role, text.LINE_CHARS),
+            repr(round(run.wall_s, 3)),
+            _cell(run.note or run.reason, DESCRIPTION_CHARS),
+        )
+    )
+
+
+def _row(cells: tuple[str, ...]) -> bytes:
+    return ("\t".join(cells) + "\n").encode(errors="replace")
+
+
+def _cell(words: str, limit: int) -> str:
+    """One cell. A quote that opens a cell would make csv readers swallow the lines after it."""
+    plain = text.line(words, limit)
+    return f"'{plain[1:]}" if plain.startswith('"') else plain or text.NONE

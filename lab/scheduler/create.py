@@ -1,0 +1,165 @@
+"""Make a lab, and make experiments in it."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from lab.core import canonical, event, layout
+from lab.core.errors import BadInput, NotFound, nearest
+from lab.projections import readme
+from lab.scheduler import refresh
+from lab.store import experiments, files, ledger, shipped
+from lab.store.sections import hold
+
+if TYPE_CHECKING:
+    from lab.core.spec import Spec
+    from lab.store.root import Root
+
+_MAX_SPEC_BYTES = 1 << 20
+
+
+class Created(msgspec.Struct, frozen=True, kw_only=True):
+    """What came to be. `made` is False when it was there before, and nothing was written."""
+
+    name: str
+    made: bool
+    path: str
+    notes: tuple[str, ...] = ()
+
+
+def make_lab(root: Root) -> Created:
+    """Make the data root, or finish one that a crash left half made. Never changes what is there."""
+    path = root.layout.root
+    if os.path.lexists(path) and not os.path.isdir(path):
+        raise BadInput("this is not a folder", where=path, fix="choose another place: export LAB_DATA_ROOT=/new/path")
+    known = {name.split("/")[0] for name in (*layout.FOLDERS, *layout.LAB_PAGES, *layout.DOCUMENTS)}
+    there = set(os.listdir(path)) if os.path.isdir(path) else set()
+    foreign = sorted(name for name in there - known if not name.startswith("."))
+    if foreign and "registry" not in there:
+        shown = ", ".join(foreign[:5])
+        fix = "a lab wants a folder of its own: export LAB_DATA_ROOT=/path/to/new-folder"
+        raise BadInput(f"this folder holds other things ({shown})", where=path, fix=fix)
+    made = files.size_of(root.layout.events) < 0
+    root.files.folder(path)
+    _probe(root)
+    for name in layout.FOLDERS:
+        root.files.folder(root.layout.place(name))
+    for name, data in (("PROGRAM.md", readme.program()), ("CHANGELOG.md", readme.changelog())):
+        try:
+            root.files.create(root.layout.place(name), data)
+        except FileExistsError:
+            continue
+    if made:
+        ledger.append(root, event.Event(type=event.LAB_CREATED, ts=root.now()))
+    refresh.lab_pages(root)
+    notes: tuple[str, ...] = ()
+    if not made:
+        notes = ("it was a lab already; nothing in it was changed",)
+    return Created(name=path, made=made, path=path, notes=notes)
+
+
+def checked(source: str, data_root: str) -> tuple[Spec, str]:
+    """A SPEC as it would be created: a file, a template, or an experiment of this lab. Writes nothing."""
+    edited = f"{data_root}/experiments/{source}/{layout.SPEC}"
+    if "/" not in source and files.is_file(edited):
+        source = edited
+    data, origin = _source(source)
+    return experiments.parse_spec(data, origin), origin
+
+
+def experiment(root: Root, source: str, *, new_id: str = "", actor: str, dry_run: bool = False) -> Created:
+    """Make an experiment from a SPEC: a file, or the name of a shipped template. Refused whole, or made whole."""
+    data, origin = _source(source)
+    spec = experiments.parse_spec(data, origin)
+    if new_id:
+        data = _renamed(data, spec.id, new_id, origin)
+        spec = experiments.parse_spec(data, origin)
+    place = root.layout.experiment(spec.id)
+    if dry_run:
+        if os.path.lexists(place):
+            raise _taken(spec.id, source, place)
+        return Created(name=spec.id, made=False, path=place)
+    _publish(root, spec, data, source=source, origin=origin, actor=actor)
+    return Created(name=spec.id, made=True, path=place)
+
+
+def _taken(name: str, source: str, place: str) -> BadInput:
+    fix = f"give the new one another id: labctl create {source} --id {name}-2"
+    return BadInput(f"there is an experiment {name} already", where=place, fix=fix)
+
+
+def _publish(root: Root, spec: Spec, data: bytes, *, source: str, origin: str, actor: str) -> None:
+    name, place = spec.id, root.layout.experiment(spec.id)
+    with hold(root.layout.section(name)):
+        try:
+            root.files.folder(root.layout.experiments)
+            root.files.create_folder(place, {layout.SPEC: data})
+            root.files.sync((f"{place}/{layout.SPEC}",), place)
+            root.files.sync_folder(root.layout.experiments)
+        except FileExistsError:
+            if files.read(root.layout.spec(name)) != data or _announced(root, name):
+                raise _taken(name, source, place) from None
+        root.files.folder(root.layout.runs(name))
+        told = event.Event(
+            type=event.EXPERIMENT_CREATED,
+            ts=root.now(),
+            experiment=name,
+            actor=actor,
+            tier=spec.initial_fidelity_tier,
+            spec=canonical.digest(data),
+            name=os.path.dirname(origin),
+        )
+        ledger.append(root, told)
+        subject = refresh.catch_up(root, name)
+    refresh.lab_pages(root, (subject,))
+
+
+def _probe(root: Root) -> None:
+    """Try a hard link here and now: on a file system without them no claim could ever be taken."""
+    path = root.layout.place(".probe")
+    root.files.discard(path)
+    root.files.create(path, b"labctl tries a hard link here\n", durable=False)
+    root.files.discard(path)
+
+
+def _announced(root: Root, name: str) -> bool:
+    return any(
+        entry.line is not None
+        and entry.line.event.type == event.EXPERIMENT_CREATED
+        and entry.line.event.experiment == name
+        for entry in ledger.entries(root)
+    )
+
+
+def _source(source: str) -> tuple[bytes, str]:
+    """The SPEC's bytes and the path they came from."""
+    path = os.path.abspath(os.path.expanduser(source))
+    if os.path.isdir(path):
+        inside = next((name for name in ("SPEC.yaml", "spec.yaml") if files.is_file(f"{path}/{name}")), "")
+        if not inside:
+            raise BadInput("this folder has no SPEC.yaml", where=path, fix="name the SPEC file itself")
+        path = f"{path}/{inside}"
+    data = files.read_head(path, _MAX_SPEC_BYTES)
+    if data is not None:
+        return data, path
+    known = shipped.templates()
+    wanted = source if source.endswith(".yaml") else f"{source}.yaml"
+    if "/" not in source and wanted in known:
+        return shipped.read_template(wanted), f"{shipped.template_folder()}/{wanted}"
+    close = nearest(wanted, known)
+    fix = f"did you mean {close.removesuffix('.yaml')}? " if close else ""
+    listed = ", ".join(name.removesuffix(".yaml") for name in known)
+    raise NotFound(f"there is no SPEC {source}", where=path, fix=f"{fix}a file, or a template: {listed}")
+
+
+def _renamed(data: bytes, old: str, new: str, origin: str) -> bytes:
+    """The SPEC with another id, its comments and order kept."""
+    lines = data.decode().splitlines(keepends=True)
+    for number, line in enumerate(lines):
+        if line.startswith("id:"):
+            lines[number] = f"id: {new}\n"
+            return "".join(lines).encode()
+    raise BadInput(f"the id {old} does not stand on a line of its own", where=origin, fix="edit the SPEC's id by hand")

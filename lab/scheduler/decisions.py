@@ -1,0 +1,119 @@
+"""What a person (or the policy) decides about an experiment: an event first, then its effect on the pages."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from lab.core import event
+from lab.core.errors import BadInput
+from lab.core.view import ARCHIVED, COMPLETED, PAUSED, QUEUED
+from lab.scheduler import refresh
+from lab.store import experiments, ledger
+
+if TYPE_CHECKING:
+    from lab.core.view import View
+    from lab.store.root import Root
+
+
+class Decided(msgspec.Struct, frozen=True, kw_only=True):
+    """What an experiment is now. `changed` is False when it was so before: then nothing was written."""
+
+    experiment: str
+    phase: str
+    tier: str
+    changed: bool
+
+
+def pause(root: Root, experiment: str, *, reason: str, actor: str) -> Decided:
+    """Start no more runs until `resume`. A run that is under way goes on to its end."""
+    return _phase(root, experiment, PAUSED, reason=reason or "manual pause", actor=actor, refused=(COMPLETED,))
+
+
+def resume(root: Root, experiment: str, *, reason: str, actor: str) -> Decided:
+    """Let runs start again, with the failure count at zero."""
+    return _phase(root, experiment, QUEUED, reason=reason or "manual resume", actor=actor, refused=())
+
+
+def complete(root: Root, experiment: str, *, reason: str, actor: str) -> Decided:
+    """End the experiment. `resume` opens it again."""
+    return _phase(root, experiment, COMPLETED, reason=reason or "manual completion", actor=actor, refused=())
+
+
+def archive(root: Root, experiment: str, *, reason: str, actor: str) -> Decided:
+    """Take it out of every list. Nothing is moved and nothing is lost: `restore` brings it back."""
+    experiments.require(root, experiment)
+    with root.section(experiment):
+        view = refresh.catch_up(root, experiment).view
+        if view.phase not in (COMPLETED, PAUSED, ARCHIVED):
+            raise BadInput(
+                f"{experiment} is {view.phase}; only what is completed or paused can be archived",
+                fix=f"labctl complete {experiment}, then archive it",
+            )
+        decided = _move(root, view, ARCHIVED, reason=reason or "archived", actor=actor)
+    refresh.lab_pages(root)
+    return decided
+
+
+def restore(root: Root, experiment: str, *, reason: str, actor: str) -> Decided:
+    """Bring an archived experiment back, paused."""
+    experiments.require(root, experiment)
+    with root.section(experiment):
+        view = refresh.catch_up(root, experiment).view
+        if view.phase != ARCHIVED:
+            raise BadInput(f"{experiment} is {view.phase}, not archived", fix="labctl list --archived shows what is")
+        decided = _move(root, view, PAUSED, reason=reason or "restored from the archive", actor=actor)
+    refresh.lab_pages(root)
+    return decided
+
+
+def set_tier(root: Root, experiment: str, tier: str, *, reason: str, actor: str) -> Decided:
+    """Move an experiment to another fidelity tier. It stays there: nothing moves it back by itself."""
+    experiments.require(root, experiment)
+    with root.section(experiment):
+        subject = refresh.catch_up(root, experiment)
+        if subject.spec is None:
+            raise BadInput(f"the SPEC of {experiment} cannot be used", fix=f"labctl validate {experiment}")
+        tiers = subject.spec.fidelity_tiers
+        if tier not in tiers:
+            raise BadInput(f"{experiment} has no tier {tier}", fix=f"one of: {', '.join(tiers)}")
+        changed = subject.view.tier != tier
+        if changed:
+            told = event.Event(
+                type=event.TIER_CHANGED, ts=root.now(), experiment=experiment, tier=tier, reason=reason, actor=actor
+            )
+            ledger.append(root, told)
+            refresh.catch_up(root, experiment)
+    if changed:
+        refresh.lab_pages(root)
+    return Decided(experiment=experiment, phase=subject.view.phase, tier=tier, changed=changed)
+
+
+def _phase(  # the parts of a decision
+    root: Root, experiment: str, phase: str, *, reason: str, actor: str, refused: tuple[str, ...]
+) -> Decided:
+    experiments.require(root, experiment)
+    with root.section(experiment):
+        view = refresh.catch_up(root, experiment).view
+        if view.phase == ARCHIVED:
+            raise BadInput(f"{experiment} is archived", fix=f"labctl archive {experiment} --restore")
+        if view.phase in refused:
+            raise BadInput(f"{experiment} is {view.phase}", fix=f"labctl resume {experiment} opens it again")
+        decided = _move(root, view, phase, reason=reason, actor=actor)
+    if decided.changed:
+        refresh.lab_pages(root)
+    return decided
+
+
+def _move(root: Root, view: View, phase: str, *, reason: str, actor: str) -> Decided:
+    """Append the event and bring the pages up. The caller has the section."""
+    same = view.phase == phase or (phase == QUEUED and view.phase == "active")
+    if same:
+        return Decided(experiment=view.experiment, phase=view.phase, tier=view.tier, changed=False)
+    told = event.Event(
+        type=event.PHASE_CHANGED, ts=root.now(), experiment=view.experiment, phase=phase, reason=reason, actor=actor
+    )
+    ledger.append(root, told)
+    after = refresh.catch_up(root, view.experiment).view
+    return Decided(experiment=view.experiment, phase=after.phase, tier=after.tier, changed=True)

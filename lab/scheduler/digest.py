@@ -1,0 +1,155 @@
+"""Digests: what happened in a day or a week, for a person who was away.
+
+A digest is derived like every page: the ledger remembers that it was written and up to which record, so `refresh` can
+write a lost one again.
+"""
+
+from __future__ import annotations
+
+from datetime import date, timedelta
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from lab.core import event, history
+from lab.core.errors import BadInput, Corrupt
+from lab.core.run import better
+from lab.core.view import Decision
+from lab.projections import digest as pages
+from lab.projections import index
+from lab.scheduler import subjects
+from lab.store import bundles, experiments, files, ledger
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from lab.core.run import Run
+    from lab.projections.index import Row
+    from lab.store.ledger import Entry
+    from lab.store.root import Root
+
+DAILY, WEEKLY = "daily", "weekly"
+_DAYS_A_WEEK = 7
+
+
+class Written(msgspec.Struct, frozen=True, kw_only=True):
+    """Where a digest lies and what it says."""
+
+    name: str
+    path: str
+    text: str
+
+
+def write(root: Root, kind: str, name: str, *, actor: str) -> Written:
+    """Write the digest of a day (`2026-01-31`) or an ISO week (`2026-W05`), as far as it has come."""
+    _days(kind, name)  # refuses a date that does not exist, before anything is written
+    told = event.Event(type=event.DIGEST_WRITTEN, ts=root.now(), name=f"{kind}/{name}", actor=actor)
+    mark = ledger.append(root, told)
+    data = _page(root, kind, name, mark.seq)
+    path = root.layout.digest(kind, name)
+    root.files.replace(path, data)
+    return Written(name=name, path=path, text=data.decode())
+
+
+def bring_back(root: Root) -> int:
+    """Write digests that are gone again, from what the ledger knew when they were written."""
+    last: dict[str, int] = {}
+    for entry in ledger.entries(root):
+        if entry.line is not None and entry.line.event.type == event.DIGEST_WRITTEN:
+            last[entry.line.event.name] = entry.line.seq
+    written = 0
+    for whole, seq in sorted(last.items()):
+        kind, _, name = whole.partition("/")
+        path = root.layout.digest(kind, name)
+        if kind in (DAILY, WEEKLY) and files.size_of(path) < 0:
+            written += root.files.replace(path, _page(root, kind, name, seq))
+    return written
+
+
+def _page(root: Root, kind: str, name: str, seq: int) -> bytes:
+    """The digest from everything before a ledger record."""
+    entries = [entry for entry in ledger.entries(root) if entry.line is not None and entry.line.seq < seq]
+    days = _days(kind, name)
+    rows: list[Row] = []
+    runs: list[Run] = []
+    decisions: dict[str, tuple[Decision, ...]] = {}
+    before: dict[str, dict[str, float]] = {}
+    for experiment in experiments.names(root):
+        own = [entry for entry in entries if entry.line and entry.line.event.experiment == experiment]
+        if not own:
+            continue
+        rows.append(_row(root, experiment, own))
+        decided = _decisions(own, days)
+        if decided:
+            decisions[experiment] = decided
+        during, earlier = _runs(root, experiment, own, days)
+        runs += during
+        before[experiment] = earlier
+    told = pages.DigestInput(rows=tuple(rows), runs=tuple(runs), decisions=decisions, before=before)
+    if kind == DAILY:
+        return pages.daily(name, told)
+    written = {entry.line.event.name for entry in entries if entry.line and entry.line.event.name}
+    return pages.weekly(name, told, days=[day for day in days if f"{DAILY}/{day}" in written])
+
+
+def _row(root: Root, experiment: str, own: Sequence[Entry]) -> Row:
+    loaded = experiments.load(root, experiment)
+    return index.row(subjects.rebuilt(root, experiment, loaded, own, recorded_only=True).subject)
+
+
+def _decisions(own: Sequence[Entry], days: frozenset[str]) -> tuple[Decision, ...]:
+    found = []
+    for entry in own:
+        line = entry.line
+        if line is None or line.event.type not in history.DECISIONS or line.event.ts[:10] not in days:
+            continue
+        told = line.event
+        what = told.phase or told.tier or told.type
+        found.append(
+            Decision(seq=line.seq, ts=told.ts, type=told.type, what=what, actor=told.actor, reason=told.reason)
+        )
+    return tuple(found)
+
+
+def _runs(
+    root: Root, experiment: str, own: Sequence[Entry], days: frozenset[str]
+) -> tuple[list[Run], dict[str, float]]:
+    """The runs that ended in the period, and each tier's best before it began."""
+    first = min(days)
+    during: list[Run] = []
+    best: dict[str, float] = {}
+    for entry in own:
+        told = entry.line.event if entry.line else None
+        if told is None or told.type != event.RUN_SEALED:
+            continue
+        run = _run(root, experiment, told.run_id)
+        if run is None:
+            continue
+        if run.ended_at[:10] in days:
+            during.append(run)
+        elif (
+            run.value is not None and run.ended_at[:10] < first and better(run.value, best.get(run.tier), run.direction)
+        ):
+            best[run.tier] = run.value
+    return during, best
+
+
+def _run(root: Root, experiment: str, run_id: str) -> Run | None:
+    try:
+        found = bundles.load_seal(root.layout.run(experiment, run_id))
+    except (Corrupt, OSError):
+        return None  # the row's findings tell of it
+    return found[0].run if found else None
+
+
+def _days(kind: str, name: str) -> frozenset[str]:
+    """The dates of a day or an ISO week."""
+    try:
+        if kind == DAILY:
+            return frozenset({date.fromisoformat(name).isoformat()})
+        year, _, week = name.partition("-W")
+        first = date.fromisocalendar(int(year), int(week), 1)
+    except ValueError:
+        shown = "2026-01-31" if kind == DAILY else "2026-W05"
+        raise BadInput(f"{name} is no {'date' if kind == DAILY else 'ISO week'}", fix=f"write it as {shown}") from None
+    return frozenset((first + timedelta(days=number)).isoformat() for number in range(_DAYS_A_WEEK))

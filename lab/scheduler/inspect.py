@@ -1,0 +1,109 @@
+"""Read one experiment or one run for `labctl show`. Writes nothing: a read-only copy will do."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from lab.core import ids, layout
+from lab.core.errors import LabError, NotFound
+from lab.store import bundles, experiments, files, leases
+from lab.store.verify import contents
+
+if TYPE_CHECKING:
+    from lab.core.seal import Seal
+    from lab.store.root import Root
+
+_TEXT_BYTES = 20_000
+
+
+class Shown(msgspec.Struct, frozen=True, kw_only=True):
+    """What to print: one value, the same in lines, and what is not in order."""
+
+    data: dict[str, object]
+    lines: tuple[str, ...]
+    warnings: tuple[str, ...] = ()
+
+
+def experiment(root: Root, name: str) -> Shown:
+    """An experiment by its STATUS.json and SUMMARY.md."""
+    experiments.require(root, name)
+    page = files.read(root.layout.status(name))
+    try:
+        data = msgspec.json.decode(page or b"", type=dict[str, object])
+    except (msgspec.MsgspecError, UnicodeDecodeError):
+        raise LabError(f"the pages of {name} are missing or damaged", fix="labctl refresh writes them again") from None
+    data.pop("fold", None)
+    seen = leases.survey(root, name)
+    data["under_way"] = [held.seen.claim.run_id for held in seen.held]
+    loaded = experiments.load(root, name)
+    warnings = [str(loaded.problem)] if loaded.problem else []
+    text = (files.read(root.layout.page(name, layout.SUMMARY)) or b"").decode(errors="replace")
+    lines = text.splitlines()
+    if data.get("best_params"):
+        lines += ["", "best parameters:", msgspec.json.format(msgspec.json.encode(data["best_params"])).decode()]
+    if seen.held:
+        lines += ["", *(f"under way: {held.seen.claim.run_id}" for held in seen.held)]
+    return Shown(data=data, lines=tuple(lines), warnings=tuple(warnings))
+
+
+def run(root: Root, run_id: str) -> Shown:
+    """A run by its bundle: how it ended, what it tried, and whether its files are as they were sealed."""
+    ids.run_id(run_id)
+    owner = next((name for name in experiments.names(root) if os.path.isdir(root.layout.run(name, run_id))), "")
+    if not owner:
+        raise NotFound(f"there is no run {run_id}", fix="labctl list ID shows the runs of an experiment")
+    path = root.layout.run(owner, run_id)
+    found = bundles.load_seal(path)
+    if found is None:
+        return _open_run(root, owner, run_id, path)
+    made, _ = found
+    data = msgspec.to_builtins(made.run)
+    changed = [f"{item.where}: {item.what}" for item in contents(path, run_id, made)]
+    params = bundles.sealed_bytes(path, layout.PARAMS, made)
+    data.update(
+        state="sealed",
+        generation=made.generation,
+        sealed_at=made.sealed_at,
+        sealed_by=made.sealed_by,
+        imported_from=made.imported_from,
+        params=msgspec.json.decode(params) if params else None,
+        files={name: kept.size for name, kept in made.files.items()},
+        intact=not changed,
+        path=path,
+    )
+    return Shown(data=data, lines=tuple(_lines(path, made, data)), warnings=tuple(changed))
+
+
+def _open_run(root: Root, owner: str, run_id: str, path: str) -> Shown:
+    manifest = bundles.load_manifest(path)
+    lost = files.is_file(f"{path}/{layout.SUPERSEDED}")
+    live = any(held.seen.claim.run_id == run_id for held in leases.survey(root, owner).held)
+    state = "superseded, never counted" if lost else "under way" if live else "not sealed; its holder is gone"
+    data: dict[str, object] = {"run_id": run_id, "experiment": owner, "state": state, "path": path}
+    if manifest is not None:
+        data["started_at"], data["tier"], data["role"] = manifest.started_at, manifest.fidelity_tier, manifest.role
+    warnings = () if live or lost else ("labctl watchdog --repair settles it",)
+    return Shown(data=data, lines=tuple(f"{key}: {value}" for key, value in data.items()), warnings=warnings)
+
+
+def _lines(path: str, made: Seal, data: dict[str, object]) -> list[str]:
+    told = made.run
+    lines = [f"{told.run_id} of {told.experiment}", f"outcome: {told.outcome}"]
+    if told.value is not None:
+        lines.append(f"{told.metric or 'value'}: {told.value!r} ({told.direction})")
+    for label, value in (("why", told.reason), ("note", told.note), ("verdict", told.verdict)):
+        if value:
+            lines.append(f"{label}: {value}")
+    lines.append(f"tier: {told.tier}  role: {told.role}  iteration: {told.iteration}  wall: {told.wall_s:g}s")
+    lines.append(f"started: {told.started_at}  sealed: {made.sealed_at} by {made.sealed_by}")
+    if data["params"] is not None:
+        lines += ["params:", msgspec.json.format(msgspec.json.encode(data["params"])).decode()]
+    lines.append(f"files ({len(made.files)}), in {path}:")
+    lines += [f"  {kept.size:>10}  {name}" for name, kept in sorted(made.files.items())]
+    result = bundles.sealed_bytes(path, layout.RESULT, made)
+    if result:
+        lines += ["", *result[:_TEXT_BYTES].decode(errors="replace").splitlines()]
+    return lines

@@ -1,0 +1,194 @@
+"""Bring the pages up to what is canonical. Decides nothing, writes no event, reads no clock."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from lab.core import layout
+from lab.core.subject import Finding
+from lab.projections import index, lab_status, pages, readme, runbook
+from lab.scheduler import digest, subjects
+from lab.store import experiments, files, ledger
+from lab.store.sections import hold
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+
+    from lab.core.subject import Subject
+    from lab.projections.index import Row
+    from lab.scheduler.subjects import Pending
+    from lab.store.ledger import Entry, Mark
+    from lab.store.root import Root
+
+
+class Refreshed(msgspec.Struct, frozen=True, kw_only=True):
+    """What a refresh found and did."""
+
+    experiments: int
+    runs: int
+    written: int
+    findings: tuple[Finding, ...] = ()
+
+
+def catch_up(root: Root, experiment: str) -> Subject:
+    """One experiment's pages, up to the ledger's end. Called inside its section; costs what is new, not what is old."""
+    loaded = experiments.load(root, experiment)
+    pending = subjects.resumed(root, experiment, loaded)
+    if pending is None:
+        pending = subjects.rebuilt(root, experiment, loaded, ledger.entries(root))
+    _write(root, experiment, pending)
+    return pending.subject
+
+
+def everything(root: Root, *, progress: Callable[[int, int], None] | None = None) -> Refreshed:
+    """Every page of the lab, from its seals and its ledger. Files that would stay the same are not rewritten."""
+    log = _Log(root)
+    names = experiments.names(root)
+    rows: list[Row] = []
+    findings: list[Finding] = []
+    written = runs = 0
+    with hold(root.layout.pages_section):
+        for number, name in enumerate(names):
+            with root.section(name):
+                loaded = experiments.load(root, name)
+                pending = subjects.rebuilt(root, name, loaded, log.of(name))
+                written += _write(root, name, pending)
+            rows.append(index.row(pending.subject))
+            runs += pending.subject.view.runs
+            findings.extend(pending.subject.findings)
+            if progress is not None:
+                progress(number + 1, len(names))
+        written += digest.bring_back(root)
+        written += _write_lab(root, rows, log.mark, log.alerts)
+    return Refreshed(experiments=len(names), runs=runs, written=written, findings=(*log.alerts, *findings))
+
+
+def lab_pages(root: Root, fresh: Iterable[Subject] = ()) -> None:
+    """LAB-INDEX.json and LAB-STATUS.md, up to the ledger's end. Not inside any experiment's section.
+
+    Whatever another process did since the index was written, or was killed before telling, is caught up here.
+    """
+    known = {subject.view.experiment: index.row(subject) for subject in fresh}
+    with hold(root.layout.pages_section):
+        before = index.parse(files.read(root.layout.index) or b"")
+        news = None if before is None else _news(root, before)
+        if before is None or news is None:
+            _from_pages(root)
+            return
+        touched, mark, alerts = news
+        rows = {row.id: row for row in before.experiments}
+        for name in sorted(touched):
+            rows[name] = known.get(name) or _caught_up(root, name)
+        if mark is not None:
+            _write_lab(root, list(rows.values()), mark, [*before.alerts, *alerts])
+
+
+def _from_pages(root: Root) -> None:
+    """The index anew, from each experiment's own pages. The caller has the pages' section."""
+    log = _Log(root)
+    rows = [_caught_up(root, name) for name in experiments.names(root)]
+    log.more()
+    _write_lab(root, rows, log.mark, log.alerts)
+
+
+def _caught_up(root: Root, experiment: str) -> Row:
+    with root.section(experiment):
+        return index.row(catch_up(root, experiment))
+
+
+def _news(root: Root, before: index.Index) -> tuple[set[str], Mark | None, list[Finding]] | None:
+    """Experiments that the ledger names after the index was written; None when it does not go on from there."""
+    if files.size_of(root.layout.events) < before.ledger.end:
+        return None
+    touched: set[str] = set()
+    alerts: list[Finding] = []
+    mark: Mark | None = None
+    prev = before.ledger.sha256
+    for entry in ledger.entries(root, before.ledger.end):
+        if entry.line is None or entry.line.prev != prev:
+            return None
+        prev, mark = entry.sha256, entry.mark
+        if entry.line.event.experiment:
+            touched.add(entry.line.event.experiment)
+    present = set(experiments.names(root)) if touched else set()
+    return touched & present, mark, alerts
+
+
+def _write(root: Root, experiment: str, pending: Pending) -> int:
+    """Put a subject's pages on the disk, STATUS.json last: it says how far the others go."""
+    subject = pending.subject
+    written = 0
+    tables = ((layout.METRICS_LOG, pending.metrics), (layout.RESULTS, pending.results))
+    for name, data in tables:
+        path = root.layout.page(experiment, name)
+        if pending.whole:
+            written += root.files.replace(path, data)
+        elif data:
+            root.files.append(path, partial(_just, data), section="", window=0, durable=False)
+            written += 1
+    texts = pages.render(subject)
+    if pending.whole:
+        texts[layout.RUNBOOK] = runbook.runbook_page(subject)
+        for name in (layout.LATEST_RUN, layout.BEST_RUN):
+            if name not in texts and files.size_of(root.layout.page(experiment, name)) >= 0:
+                root.files.discard(root.layout.page(experiment, name))
+    last = texts.pop(layout.STATUS)
+    for name, data in texts.items():
+        written += root.files.replace(root.layout.page(experiment, name), data)
+    return written + root.files.replace(root.layout.status(experiment), last)
+
+
+def _just(data: bytes, _tail: bytes, _size: int) -> bytes:
+    return data
+
+
+def _write_lab(root: Root, rows: Sequence[Row], mark: Mark, alerts: Sequence[Finding]) -> int:
+    data = index.render(rows, seq=mark.seq, sha256=mark.sha256, end=mark.end, alerts=alerts)
+    told = index.parse(data)
+    written = int(root.files.replace(root.layout.readme, readme.render()))
+    if told is not None:
+        written += root.files.replace(root.layout.lab_status, lab_status.render(told))
+    return written + root.files.replace(root.layout.index, data)
+
+
+class _Log:
+    """The ledger read once and sorted by experiment, then followed while it grows."""
+
+    def __init__(self, root: Root) -> None:
+        self._root = root
+        self._lines: dict[str, list[Entry]] = {}
+        self._end = 0
+        self._audit = ledger.Audit()
+        self._problems: list[str] = []
+        self.more()
+
+    def more(self) -> None:
+        """Read what was written since."""
+        for entry in ledger.entries(self._root, self._end):
+            self._end = entry.end
+            problem = self._audit.feed(entry)
+            if problem:
+                self._problems.append(problem)
+            if entry.line is not None and entry.line.event.experiment:
+                self._lines.setdefault(entry.line.event.experiment, []).append(entry)
+
+    def of(self, experiment: str) -> list[Entry]:
+        """Every line of an experiment, also those written since: its section is held, so there will be no more."""
+        self.more()
+        return self._lines.get(experiment, [])
+
+    @property
+    def mark(self) -> Mark:
+        """The last whole record."""
+        return self._audit.mark
+
+    @property
+    def alerts(self) -> list[Finding]:
+        """The first break of the chain, if any."""
+        if not self._problems:
+            return []
+        what = f"the ledger was damaged ({len(self._problems)} places): {self._problems[0]}"
+        return [Finding(what=what, where="registry/events.jsonl", fix="labctl verify names each place")]

@@ -1,0 +1,226 @@
+"""Look for what is not as it should be, and mend what can be mended without touching anything that may be alive.
+
+`look` only reads. `repair` settles dead claims. `recover` goes further, on a person's word: it adopts seals that
+the ledger does not know, ends torn lines, and moves aside what cannot be read. Nothing is deleted; `scratch/aside` keeps it.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from lab.core import event, layout
+from lab.core.errors import Corrupt, LabError
+from lab.core.subject import Finding
+from lab.projections import index
+from lab.scheduler import reclaim, refresh
+from lab.scheduler.refresh import Refreshed
+from lab.store import bundles, experiments, files, leases, ledger, machine
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from lab.scheduler.reclaim import Settled
+    from lab.store.leases import Survey
+    from lab.store.root import Root
+
+LOW_DISK_GB = 5.0
+_GB = 1e9
+_DRAFT_AGE_S = 3600.0
+
+
+class Report(msgspec.Struct, frozen=True, kw_only=True):
+    """What the watchdog saw."""
+
+    free_gb: float
+    alerts: tuple[Finding, ...]
+    live: tuple[str, ...]  # experiments that somebody is working on: left alone
+
+
+class Recovered(msgspec.Struct, frozen=True, kw_only=True):
+    """What recovery did, in words, and what the pages are now."""
+
+    done: tuple[str, ...]
+    left: tuple[str, ...]
+    refreshed: Refreshed
+
+
+def free_gb(root: Root) -> float:
+    """Free space of the disk that the lab lies on."""
+    room = os.statvfs(root.layout.root)
+    return round(room.f_bavail * room.f_frsize / _GB, 1)
+
+
+def look(root: Root) -> Report:
+    """Everything that wants attention, without touching anything."""
+    alerts: list[Finding] = []
+    live: list[str] = []
+    room = free_gb(root)
+    if room < LOW_DISK_GB:
+        what = f"only {room} GB are free"
+        alerts.append(Finding(what=what, where=".", fix="free some space before runs start to fail"))
+    for name in experiments.names(root):
+        seen = leases.survey(root, name)
+        if seen.held:
+            live.append(name)
+        alerts.extend(_claims(name, seen))
+        problem = experiments.load(root, name).problem
+        if problem is not None:
+            where = problem.where or f"experiments/{name}/SPEC.yaml"
+            alerts.append(Finding(what=problem.what, where=where, fix=problem.fix or f"labctl validate {name}"))
+    for name in experiments.strangers(root):
+        what = "this is not an experiment" if not name.startswith(".") else "a draft that was never published"
+        alerts.append(Finding(what=what, where=f"experiments/{name}", fix="labctl recover moves it aside"))
+    if ledger.torn_tail(root):
+        what = "the ledger's last line was cut off by a crash"
+        alerts.append(Finding(what=what, where="registry/events.jsonl", fix="labctl recover ends the line"))
+    told = index.parse(files.read(root.layout.index) or b"")
+    if told is None or told.ledger.end != files.size_of(root.layout.events):
+        what = "the pages are behind the ledger"
+        alerts.append(Finding(what=what, where="LAB-INDEX.json", fix="labctl refresh"))
+    return Report(free_gb=room, alerts=tuple(alerts), live=tuple(live))
+
+
+def repair(root: Root) -> list[Settled]:
+    """Settle every dead claim. What may be alive is not touched."""
+    done: list[Settled] = []
+    for name in _claimed(root):
+        done.extend(reclaim.reclaim(root, name))
+    return done
+
+
+def recover(root: Root, *, progress: Callable[[int, int], None] | None = None) -> Recovered:
+    """Bring a lab back from anything, and say what was done. A healthy lab stays as it is, byte for byte."""
+    for name in layout.FOLDERS:
+        root.files.folder(root.layout.place(name))
+    done = [f"{item.experiment}/{item.run_id or '-'}: {item.what}" for item in repair(root)]
+    left: list[str] = []
+    done.extend(_end_torn_line(root))
+    done.extend(_aside(root, root.layout.experiment(name)) for name in experiments.strangers(root))
+    for name in _claimed(root):
+        done.extend(_damaged_claims(root, name))
+    for name in experiments.names(root):
+        with root.section(name):
+            _announce(root, name, done)
+            for run_id in bundles.names(root, name):
+                _bundle(root, name, run_id, done, left)
+            done.extend(_drafts(root, name))
+    return Recovered(done=tuple(done), left=tuple(left), refreshed=refresh.everything(root, progress=progress))
+
+
+def _claims(experiment: str, seen: Survey) -> Iterator[Finding]:
+    where = f"registry/locks/{experiment}"
+    for lost in seen.lost:
+        claim = lost.seen.claim
+        what = f"{experiment}: the lease of {claim.owner.name} (pid {claim.owner.pid}) is lost: {lost.proof}"
+        yield Finding(what=what, where=where, fix="labctl watchdog --repair")
+    for claim in seen.superseded:
+        what = f"{experiment}: generation {claim.generation} was taken over and its run is not settled yet"
+        yield Finding(what=what, where=where, fix="labctl watchdog --repair")
+    for generation, suffix, problem in seen.damaged:
+        what = f"{experiment}: claim {generation:08d}{suffix} cannot be read: {problem}"
+        yield Finding(what=what, where=where, fix="labctl recover moves it aside")
+
+
+def _claimed(root: Root) -> list[str]:
+    try:
+        with os.scandir(root.layout.locks) as found:
+            return sorted(entry.name for entry in found if entry.is_dir(follow_symlinks=False))
+    except FileNotFoundError:
+        return []
+
+
+def _damaged_claims(root: Root, experiment: str) -> Iterator[str]:
+    """A claim that nobody can read binds nobody: its writer published it whole, so it was damaged afterwards."""
+    for generation, suffix, _ in leases.survey(root, experiment).damaged:
+        with root.section(experiment):
+            yield _aside(root, root.layout.claim(experiment, generation, suffix))
+
+
+def _end_torn_line(root: Root) -> Iterator[str]:
+    if not ledger.torn_tail(root):
+        return
+    told = event.Event(type=event.LEDGER_MENDED, ts=root.now(), actor="recover")
+    ledger.append(root, told)
+    yield "registry/events.jsonl: the last line was cut off by a crash; it was ended and noted"
+
+
+def _announce(root: Root, experiment: str, done: list[str]) -> None:
+    """An experiment whose maker died between its folder and its event."""
+    for entry in ledger.entries(root):
+        told = entry.line.event if entry.line else None
+        if told and told.type == event.EXPERIMENT_CREATED and told.experiment == experiment:
+            return
+    loaded = experiments.load(root, experiment)
+    if loaded.spec is None:
+        return
+    told = event.Event(
+        type=event.EXPERIMENT_CREATED, ts=root.now(), experiment=experiment, actor="recover",
+        tier=loaded.spec.initial_fidelity_tier, spec=loaded.sha256, reason="its maker died before this line",
+    )  # fmt: skip
+    ledger.append(root, told)
+    done.append(f"{experiment}: its creation was recorded")
+
+
+def _bundle(root: Root, experiment: str, run_id: str, done: list[str], left: list[str]) -> None:
+    """One bundle that no claim speaks for."""
+    where = f"{experiment}/{run_id}"
+    path = root.layout.run(experiment, run_id)
+    try:
+        found = bundles.load_seal(path)
+        if found is not None:
+            said = reclaim.adopt(root, *found)
+            if "written" in said:
+                done.append(f"{where}: {said}")
+            return
+        if files.is_file(f"{path}/{layout.SUPERSEDED}"):
+            return
+        manifest = bundles.load_manifest(path)
+    except Corrupt as error:
+        left.append(f"{where}: {error.what}; labctl verify names the file")
+        return
+    if manifest is None:
+        done.append(_aside(root, path))
+        return
+    claim = leases.load(root, experiment, manifest.generation, layout.CLAIM_SUFFIX)
+    alive = machine.alive(manifest.owner)
+    if claim is not None and claim.run_id == run_id:
+        left.append(f"{where}: somebody may be working on it; left alone")
+    elif alive is False:
+        done.append(
+            f"{where}: {reclaim.seal_dead(root, path, experiment, run_id, manifest.generation, manifest.owner)}"
+        )
+    else:
+        reason = "no claim speaks for it, and its owner may still be writing"
+        bundles.supersede(root, experiment, run_id, manifest.generation, reason)
+        done.append(f"{where}: {reason}; marked superseded, kept, not counted")
+
+
+def _drafts(root: Root, experiment: str) -> Iterator[str]:
+    """Drafts that were never published, once nobody can be writing them any more."""
+    now_s = leases.server_time(root)
+    for folder in (root.layout.experiment(experiment), root.layout.runs(experiment), root.layout.claims(experiment)):
+        try:
+            names = os.listdir(folder)
+        except (FileNotFoundError, NotADirectoryError):
+            continue
+        for name in names:
+            path = f"{folder}/{name}"
+            if layout.is_draft(name) and now_s - os.lstat(path).st_mtime > _DRAFT_AGE_S:
+                yield _aside(root, path)
+
+
+def _aside(root: Root, path: str) -> str:
+    """Move something out of the way. Nothing is ever deleted."""
+    stamp = root.now().replace(":", "").replace(".", "")
+    name = os.path.basename(path).lstrip(".")
+    root.files.folder(root.layout.aside)
+    for number in range(1000):
+        target = f"{root.layout.aside}/{stamp}-{number}-{name}"
+        if not os.path.lexists(target):
+            root.files.move(path, target)
+            return f"{path.removeprefix(root.layout.root + '/')}: moved to scratch/aside/{os.path.basename(target)}"
+    message = f"scratch/aside has a thousand things called {name}"
+    raise LabError(message, where=root.layout.aside, fix="clear it out, then run labctl recover again")

@@ -1,0 +1,360 @@
+"""The verbs that do all writing in the lab.
+
+`create` (whole or absent), `replace` (whole or as before), `append` (one write under a lock), `move`, `touch`; and
+`discard` for what is spent: drafts that were never published and claims that were given back. Each is made of steps,
+and a crash between any two of them leaves a lab that goes on: tests stop before each (`lab.testing.files`).
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from contextlib import nullcontext
+from typing import TYPE_CHECKING
+
+from lab.core import layout
+from lab.core.errors import Unavailable
+from lab.store.sections import hold
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+TAIL_BYTES = 65_536
+_SYNCFS_FROM = 24  # files in one bundle; below it one fsync each costs less than flushing everybody's data
+_READ_ONLY = 0o444
+_NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+_NO_SPACE = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+
+
+class Files:
+    """Writes. `durable` is the default for whether a verb returns only when the disk has it."""
+
+    def __init__(self, *, durable: bool = True) -> None:
+        self.durable = durable
+        self._drafts = 0
+
+    def step(self, name: str, path: str) -> None:
+        """Called before each system call that changes the disk. Nothing here; a test stops the machine in it."""
+
+    # -- create -------------------------------------------------------------------------------------------------
+
+    def create(self, path: str, data: bytes, *, durable: bool | None = None, mode: int = 0o644) -> None:
+        """Publish a file whole, or raise FileExistsError and leave the one that is there."""
+        durable = self.durable if durable is None else durable
+        draft = self._draft_beside(path)
+        try:
+            self._write_new(draft, data, durable=durable, mode=mode)
+            self.step("link", path)
+            self._link(draft, path)
+        except OSError:
+            self._drop(draft)
+            raise
+        self.discard(draft)
+        if durable:
+            self.sync_folder(os.path.dirname(path))
+
+    def create_folder(self, path: str, contents: Mapping[str, bytes]) -> None:
+        """Publish a folder with these files in it, whole or not at all. FileExistsError when the name is taken.
+
+        Nothing is synced: a bundle is made durable once, by its seal.
+        """
+        draft = self._draft_beside(path)
+        try:
+            self.step("mkdir", draft)
+            os.mkdir(draft)
+            for name, data in contents.items():
+                self._write_new(f"{draft}/{name}", data, durable=False, mode=0o644)
+            self.step("rename", path)
+            os.rename(draft, path)
+        except OSError as error:
+            self._drop_folder(draft)
+            if error.errno in (errno.ENOTEMPTY, errno.EEXIST):
+                raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), path) from error
+            raise
+
+    # -- replace, append, move, touch, discard ------------------------------------------------------------------
+
+    def replace(self, path: str, data: bytes, *, durable: bool = False) -> bool:
+        """Put a new text in the place of an old one. False, and nothing written, when the bytes are the same.
+
+        Not durable by default: what is replaced is derived, and `refresh` brings it back.
+        """
+        if read(path) == data:
+            return False
+        draft = self._draft_beside(path)
+        try:
+            self._write_new(draft, data, durable=durable, mode=0o644)
+            self.step("rename", path)
+            os.rename(draft, path)
+        except OSError:
+            self._drop(draft)
+            raise
+        if durable:
+            self.sync_folder(os.path.dirname(path))
+        return True
+
+    def append(
+        self,
+        path: str,
+        line_after: Callable[[bytes, int], bytes],
+        *,
+        section: str,
+        window: int = TAIL_BYTES,
+        durable: bool | None = None,
+    ) -> int:
+        """Add one line, computed from the end of the file while nobody else can write. Returns the file's new size.
+
+        `line_after(tail, size)` sees the last `window` bytes. A last line that a crash tore gets its newline first,
+        or it would swallow the new one. A write that the disk refuses is taken back whole. With an empty `section`
+        the caller holds the lock already.
+        """
+        durable = self.durable if durable is None else durable
+        with hold(section) if section else nullcontext():
+            self.step("append", path)
+            descriptor = self._open_to_append(path)
+            try:
+                size = os.fstat(descriptor).st_size
+                start = max(0, size - window)
+                tail = os.pread(descriptor, size - start, start)
+                data = line_after(tail, size)
+                if tail and not tail.endswith(b"\n"):
+                    data = b"\n" + data
+                try:
+                    _write_all(descriptor, data)
+                    if durable:
+                        self.step("fsync", path)
+                        os.fsync(descriptor)
+                except OSError:
+                    os.ftruncate(descriptor, size)
+                    raise
+                return size + len(data)
+            finally:
+                os.close(descriptor)
+
+    def move(self, source: str, target: str, *, durable: bool = False) -> None:
+        """One rename. FileNotFoundError for the loser of a race."""
+        self.step("rename", target)
+        os.rename(source, target)
+        if durable:
+            self.sync_folder(os.path.dirname(target))
+
+    def touch(self, path: str) -> None:
+        """Renew a file that exists; never makes one. The time is the file server's, not ours."""
+        self.step("utime", path)
+        os.utime(path)
+
+    def discard(self, path: str) -> None:
+        """Remove a file that nobody can need any more. Gone already is as good."""
+        self.step("unlink", path)
+        self._drop(path)
+
+    # -- what the verbs are made of ------------------------------------------------------------------------------
+
+    def folder(self, path: str) -> None:
+        """Make a folder and its parents where they are missing. A folder carries no state, so this is no verb."""
+        try:
+            self.step("mkdir", path)
+            os.mkdir(path)
+        except FileExistsError:
+            return
+        except FileNotFoundError:
+            self.folder(os.path.dirname(path))
+            self.folder(path)
+            return
+        if self.durable:
+            self.sync_folder(os.path.dirname(path))
+
+    def protect(self, path: str) -> None:
+        """Make a sealed file read-only. A courtesy to people and their editors: the digest is what protects it."""
+        self.step("chmod", path)
+        os.chmod(path, _READ_ONLY)
+
+    def sync(self, paths: tuple[str, ...], folder: str) -> None:
+        """Wait until the disk has these files and their folder: one fsync each, or one syncfs for many."""
+        if len(paths) >= _SYNCFS_FROM and _syncfs(folder):
+            return
+        for path in paths:
+            self.step("fsync", path)
+            descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+            try:
+                os.fsync(descriptor)
+            finally:
+                os.close(descriptor)
+        self.sync_folder(folder)
+
+    def sync_folder(self, path: str) -> None:
+        """Wait until the disk has the folder's names."""
+        self.step("fsync", path)
+        descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+    def _draft_beside(self, path: str) -> str:
+        """A name in the same folder that says who is writing: recovery clears it once that process is gone."""
+        self._drafts += 1
+        folder, name = os.path.split(path)
+        return f"{folder}/.{name}.{os.getpid()}-{self._drafts}{layout.DRAFT_SUFFIX}"
+
+    def _write_new(self, path: str, data: bytes, *, durable: bool, mode: int) -> None:
+        self.step("open", path)
+        try:
+            descriptor = os.open(path, _NEW, mode)
+        except FileExistsError:  # a draft of a dead process that had our pid
+            os.unlink(path)
+            descriptor = os.open(path, _NEW, mode)
+        except FileNotFoundError:
+            self.folder(os.path.dirname(path))
+            descriptor = os.open(path, _NEW, mode)
+        try:
+            self.step("write", path)
+            _write_all(descriptor, data)
+            if durable:
+                self.step("fsync", path)
+                os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+    def _open_to_append(self, path: str) -> int:
+        try:
+            return os.open(path, os.O_RDWR | os.O_APPEND | os.O_CLOEXEC)
+        except FileNotFoundError:
+            self.folder(os.path.dirname(path))
+            return os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)
+
+    def _link(self, draft: str, path: str) -> None:
+        try:
+            os.link(draft, path)
+        except OSError as error:
+            if os.stat(draft).st_nlink == 2:  # noqa: PLR2004  # NFS: the reply was lost, the link was made
+                return
+            if error.errno in (errno.EPERM, errno.ENOTSUP, errno.ENOSYS, errno.EMLINK):
+                raise no_hard_links(os.path.dirname(path)) from error
+            raise
+
+    def _drop(self, path: str) -> None:
+        try:
+            os.unlink(path)
+        except FileNotFoundError:
+            return
+
+    def _drop_folder(self, path: str) -> None:
+        """Take back a draft folder after a refused write. Only drafts: they hold plain files of ours, one level."""
+        try:
+            for name in os.listdir(path):
+                os.unlink(f"{path}/{name}")
+            os.rmdir(path)
+        except OSError:
+            return  # the disk refuses this too; recovery clears drafts
+
+
+def read(path: str) -> bytes | None:
+    """The bytes of a file, or None when it is not there."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    try:
+        size = os.fstat(descriptor).st_size
+        data = os.read(descriptor, size + 1)
+        while len(data) > size:  # it grew, or is one of the files that have no size
+            more = os.read(descriptor, 1 << 20)
+            if not more:
+                break
+            data += more
+            size = len(data) - 1
+        return data
+    finally:
+        os.close(descriptor)
+
+
+def read_head(path: str, limit: int) -> bytes | None:
+    """The first bytes of a file, or None when it is not there: a result of 400 MB must not fill the memory."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    try:
+        return os.read(descriptor, limit)
+    finally:
+        os.close(descriptor)
+
+
+def read_from(path: str, start: int) -> bytes:
+    """What a file holds from an offset on; nothing when it is not there or shorter."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return b""
+    try:
+        size = os.fstat(descriptor).st_size
+        pieces = []
+        while start < size:
+            piece = os.pread(descriptor, size - start, start)
+            if not piece:
+                break
+            pieces.append(piece)
+            start += len(piece)
+        return b"".join(pieces)
+    finally:
+        os.close(descriptor)
+
+
+def size_of(path: str) -> int:
+    """A file's size, or -1 when it is not there."""
+    try:
+        return os.stat(path).st_size
+    except (FileNotFoundError, NotADirectoryError):
+        return -1
+
+
+def is_file(path: str) -> bool:
+    """Whether a plain file is there. A link is not: what it points to can change after the seal."""
+    try:
+        return stat.S_ISREG(os.lstat(path).st_mode)
+    except OSError:
+        return False
+
+
+def no_hard_links(folder: str) -> Unavailable:
+    """The refusal of a file system on which a claim could be half written."""
+    return Unavailable(
+        "this file system has no hard links, and the lab publishes every claim and seal with one",
+        where=folder,
+        fix="put the data root on ext4, xfs, btrfs, apfs, zfs, tmpfs or NFS: export LAB_DATA_ROOT=/path/on/such/a/disk",
+    )
+
+
+def refused(error: OSError) -> Unavailable:
+    """What the machine would not do, as an error that says what to mend."""
+    where = error.filename if isinstance(error.filename, str) else ""
+    if error.errno in _NO_SPACE:
+        what, fix = "the disk is full; nothing that was sealed is lost", "free some space, then: labctl recover"
+    elif error.errno in (errno.EROFS, errno.EACCES, errno.EPERM):
+        what = f"the data root cannot be written: {error.strerror}"
+        fix = "run as the lab's owner, or point LAB_DATA_ROOT at a folder you may write"
+    else:
+        what, fix = f"the machine refused: {error.strerror or error}", "look at the disk, then: labctl recover"
+    return Unavailable(what, where=where, fix=fix)
+
+
+def _write_all(descriptor: int, data: bytes) -> None:
+    written = os.write(descriptor, data)
+    while written < len(data):
+        written += os.write(descriptor, data[written:])
+
+
+def _syncfs(folder: str) -> bool:
+    """Flush the whole file system; False where the machine has no such call."""
+    import ctypes  # noqa: PLC0415  # 3 ms, wanted only for bundles with many files
+
+    call = getattr(ctypes.CDLL(None, use_errno=True), "syncfs", None)
+    if call is None:
+        return False
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        return bool(call(descriptor) == 0)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,222 @@
+"""Leases on disk: numbered claims in `registry/locks/<experiment>/`.
+
+The place is the state: `00000012.claim` is held, `.released` was given back, `.superseded` was taken from a holder that
+was dead or silent and waits until its run is settled. A takeover and a seal happen in the same section, so a holder
+that was superseded can never seal (`Lease.check`).
+"""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from lab.core import layout
+from lab.core.claim import DEFAULT_TTL_S, Claim, Held, Lost, Owner, Seen, judge
+from lab.core.errors import Busy, Corrupt, Superseded
+from lab.core.record import encode, parse
+from lab.store import files, machine
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from lab.store.root import Root
+
+
+class Lease(msgspec.Struct, frozen=True, kw_only=True):
+    """The right to run an experiment, as its holder has it."""
+
+    claim: Claim
+    path: str
+
+    def renew(self, root: Root) -> None:
+        """Say that this holder is alive. `Superseded` when somebody took the lease meanwhile: stop the run then."""
+        try:
+            root.files.touch(self.path)
+        except FileNotFoundError:
+            raise self._superseded() from None
+
+    def check(self) -> None:
+        """The fence. Only meaningful inside the experiment's section, where takeovers happen too."""
+        if not files.is_file(self.path):
+            raise self._superseded()
+
+    def release(self, root: Root) -> None:
+        """Give it back. Called inside the experiment's section."""
+        try:
+            _retire(root, self.claim.experiment, self.claim.generation, layout.CLAIM_SUFFIX)
+        except FileNotFoundError:
+            raise self._superseded() from None
+
+    def _superseded(self) -> Superseded:
+        return Superseded(
+            f"generation {self.claim.generation} of {self.claim.experiment} was taken over; its holder seemed dead",
+            where=self.path,
+            fix=f"its bundle is kept and not counted; see: labctl lease show {self.claim.experiment}",
+        )
+
+
+class Survey(msgspec.Struct, frozen=True, kw_only=True):
+    """All claims of an experiment as one look found them."""
+
+    held: tuple[Held, ...] = ()
+    lost: tuple[Lost, ...] = ()
+    superseded: tuple[Claim, ...] = ()
+    damaged: tuple[tuple[int, str, str], ...] = ()  # generation, suffix, problem
+    highest: int = 0
+
+
+def survey(root: Root, experiment: str) -> Survey:
+    """Look at every claim. Claims that cannot be read are reported, and never taken for free."""
+    folder = root.layout.claims(experiment)
+    try:
+        names = os.listdir(folder)
+    except FileNotFoundError:
+        return Survey()
+    found = sorted(pair for pair in map(layout.claim_file, names) if pair is not None)
+    held: list[Held] = []
+    lost: list[Lost] = []
+    superseded: list[Claim] = []
+    damaged: list[tuple[int, str, str]] = []
+    now_s: float | None = None
+    for generation, suffix in found:
+        if suffix == layout.RELEASED_SUFFIX:
+            continue
+        path = root.layout.claim(experiment, generation, suffix)
+        try:
+            claim = _load(path, generation)
+        except Corrupt as error:
+            damaged.append((generation, suffix, error.what))
+            continue
+        if claim is None:
+            continue  # released or taken over between the look and the reading
+        if suffix == layout.SUPERSEDED_SUFFIX:
+            superseded.append(claim)
+            continue
+        now_s = server_time(root) if now_s is None else now_s
+        try:
+            age_s = now_s - os.stat(path).st_mtime
+        except FileNotFoundError:
+            continue
+        verdict = judge(Seen(claim=claim, age_s=age_s, alive=machine.alive(claim.owner)))
+        if isinstance(verdict, Held):
+            held.append(verdict)
+        else:
+            lost.append(verdict)
+    highest = max((generation for generation, _ in found), default=0)
+    return Survey(
+        held=tuple(held), lost=tuple(lost), superseded=tuple(superseded), damaged=tuple(damaged), highest=highest
+    )
+
+
+def _no_run(_generation: int) -> str:
+    return ""
+
+
+def take(  # noqa: PLR0913  # the terms of a lease; every caller names them
+    root: Root,
+    experiment: str,
+    *,
+    owner: Owner,
+    name_run: Callable[[int], str] = _no_run,
+    after: int = 0,
+    slots: int = 1,
+    ttl_s: float = DEFAULT_TTL_S,
+    purpose: str = "run",
+) -> Lease:
+    """Claim the next generation, or `Busy`. Nothing is ever taken from anybody here: see `supersede`.
+
+    `name_run` gives the run its id once its generation is known: if this process dies, the claim says which bundle
+    it left. `after` is the highest generation that history knows, in case the claims folder was lost.
+    """
+    while True:
+        seen = survey(root, experiment)
+        taken = len(seen.held) + len(seen.lost) + len(seen.damaged)
+        if taken >= slots:
+            raise _busy(experiment, seen)
+        generation = max(seen.highest, after) + 1
+        claim = Claim(
+            experiment=experiment,
+            generation=generation,
+            lease_id=f"{experiment}.{generation}",
+            owner=owner,
+            claimed_at=root.now(),
+            ttl_s=ttl_s,
+            run_id=name_run(generation),
+            purpose=purpose,
+        )
+        path = root.layout.claim(experiment, generation)
+        try:
+            # Not synced: a power cut ends every holder, so a claim that it loses protects nobody.
+            root.files.create(path, encode(claim), durable=False)
+        except FileExistsError:
+            continue  # somebody else is this generation; look again
+        return Lease(claim=claim, path=path)
+
+
+def supersede(root: Root, experiment: str, generation: int) -> bool:
+    """Take a claim from its holder. Called inside the section, after a look there said that it is lost."""
+    try:
+        root.files.move(
+            root.layout.claim(experiment, generation),
+            root.layout.claim(experiment, generation, layout.SUPERSEDED_SUFFIX),
+        )
+    except FileNotFoundError:
+        return False
+    return True
+
+
+def settle(root: Root, experiment: str, generation: int) -> None:
+    """The run of a superseded claim has been dealt with; forget the claim."""
+    _retire(root, experiment, generation, layout.SUPERSEDED_SUFFIX)
+
+
+def server_time(root: Root) -> float:
+    """Now, by the clock of the machine that keeps the files: ages of claims are never measured across two clocks."""
+    probe = root.layout.probe
+    try:
+        root.files.touch(probe)
+    except FileNotFoundError:
+        root.files.replace(probe, b"labctl reads the file server's clock from this file's time\n")
+    return os.stat(probe).st_mtime
+
+
+def load(root: Root, experiment: str, generation: int, suffix: str) -> Claim | None:
+    """One claim by its place."""
+    return _load(root.layout.claim(experiment, generation, suffix), generation)
+
+
+def _load(path: str, generation: int) -> Claim | None:
+    data = files.read(path)
+    if data is None:
+        return None
+    claim = parse(Claim, data, path)
+    if claim.generation != generation:
+        message = f"the claim calls itself generation {claim.generation}, its name says {generation}"
+        raise Corrupt(message, where=path, fix="labctl recover sets it aside")
+    return claim
+
+
+def _retire(root: Root, experiment: str, generation: int, suffix: str) -> None:
+    """Rename to `.released`, and drop older released ones: the highest number is all that the next claim needs."""
+    target = root.layout.claim(experiment, generation, layout.RELEASED_SUFFIX)
+    root.files.move(root.layout.claim(experiment, generation, suffix), target)
+    pairs = [pair for pair in map(layout.claim_file, os.listdir(root.layout.claims(experiment))) if pair]
+    highest = max(number for number, _ in pairs)
+    for number, kind in pairs:
+        if kind == layout.RELEASED_SUFFIX and number < highest:
+            root.files.discard(root.layout.claim(experiment, number, kind))
+
+
+def _busy(experiment: str, seen: Survey) -> Busy:
+    fix = f"wait, or look: labctl lease show {experiment}"
+    if seen.held:
+        first = min(seen.held, key=lambda held: held.left_s)
+        owner = first.seen.claim.owner
+        who = f"{owner.name} on {owner.host} (pid {owner.pid})"
+        return Busy(f"{experiment} is held by {who} for {first.left_s:.0f}s more unless renewed", fix=fix)
+    if seen.lost:
+        return Busy(f"{experiment} is held by a process that is gone", fix="labctl watchdog --repair")
+    generation, suffix, problem = seen.damaged[0]
+    return Busy(f"{experiment} has an unreadable claim {generation:08d}{suffix}: {problem}", fix="labctl recover")

@@ -1,0 +1,155 @@
+"""The ledger: `registry/events.jsonl`, one chained line a decision."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from lab.core import canonical
+from lab.core.errors import Corrupt
+from lab.core.event import Event, Line
+from lab.core.record import encode, parse
+from lab.core.seal import Anchor
+from lab.store import files
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from lab.store.root import Root
+
+
+class Mark(msgspec.Struct, frozen=True, kw_only=True):
+    """A whole record's place: its number, its digest, and the byte just after its newline."""
+
+    seq: int = 0
+    sha256: str = ""
+    end: int = 0
+
+
+class Entry(msgspec.Struct, frozen=True, kw_only=True):
+    """One line as it was read: a record, or the reason why it is none."""
+
+    raw: bytes
+    end: int
+    line: Line | None = None
+    sha256: str = ""
+    problem: str = ""
+
+    @property
+    def mark(self) -> Mark:
+        return Mark(seq=self.line.seq if self.line else 0, sha256=self.sha256, end=self.end)
+
+
+def append(root: Root, event: Event, *, durable: bool | None = None) -> Mark:
+    """Add an event. It is on the disk when this returns, unless the lab runs `fast`."""
+    made = b""
+    seq = 0
+
+    def line_after(tail: bytes, size: int) -> bytes:
+        nonlocal made, seq
+        last, torn = _last_whole(root, tail, size)
+        seq = last.seq + 1
+        acknowledged = canonical.digest(torn) if torn else ""
+        made = encode(Line(seq=seq, prev=last.sha256, event=event, torn=acknowledged))
+        return made
+
+    path = root.layout.events
+    end = root.files.append(path, line_after, section=f"{path}.section", durable=durable)
+    return Mark(seq=seq, sha256=canonical.digest(made[:-1]), end=end)
+
+
+def anchor(root: Root) -> Anchor:
+    """The newest whole record, for a seal to be tied to."""
+    path = root.layout.events
+    size = files.size_of(path)
+    if size <= 0:
+        return Anchor()
+    last, _ = _last_whole(root, files.read_from(path, max(0, size - files.TAIL_BYTES)), size)
+    return Anchor(seq=last.seq, sha256=last.sha256)
+
+
+def entries(root: Root, start: int = 0) -> Iterator[Entry]:
+    """Every line from an offset on. Damage comes as an entry with its problem; it never hides the next line.
+
+    An unfinished last line is not yielded while it can still be a write under way (see `torn_tail`).
+    """
+    yield from split(files.read_from(root.layout.events, start), start, root.layout.events)
+
+
+def split(data: bytes, start: int, where: str) -> Iterator[Entry]:
+    """The lines of a stretch of ledger."""
+    position = 0
+    while (stop := data.find(b"\n", position)) >= 0:
+        raw = data[position:stop]
+        position = stop + 1
+        if raw:
+            yield _entry(raw, start + position, where)
+
+
+def torn_tail(root: Root) -> bytes:
+    """What stands after the last newline: a line that a crash cut short. Empty when all is well."""
+    data = files.read_from(root.layout.events, max(0, files.size_of(root.layout.events) - files.TAIL_BYTES))
+    return data[data.rfind(b"\n") + 1 :]
+
+
+def _entry(raw: bytes, end: int, where: str) -> Entry:
+    try:
+        return Entry(raw=raw, end=end, line=parse(Line, raw, where), sha256=canonical.digest(raw))
+    except Corrupt as error:
+        return Entry(raw=raw, end=end, problem=error.what)
+
+
+def _last_whole(root: Root, tail: bytes, size: int) -> tuple[Mark, bytes]:
+    """The last record that can be read, and what stands behind it: bytes that a crash tore."""
+    begin = size - len(tail)
+    stop = tail.rfind(b"\n") + 1
+    while stop > 0:
+        start = tail.rfind(b"\n", 0, stop - 1) + 1
+        if start == 0 and begin > 0:
+            break  # this line may begin before the window
+        entry = _entry(tail[start : stop - 1], begin + stop, root.layout.events)
+        if entry.line is not None:
+            return entry.mark, tail[stop:].rstrip(b"\n")
+        stop = start
+    if begin > 0:
+        return _last_whole(root, files.read_from(root.layout.events, 0)[:size], size)
+    return Mark(), tail.rstrip(b"\n")
+
+
+class Audit:
+    """Follows the chain and names every break. Feed it the entries in the order of the file."""
+
+    def __init__(self) -> None:
+        self.mark = Mark()
+        self.torn = 0
+        self._unread: list[bytes] = []
+
+    def feed(self, entry: Entry) -> str:
+        """What is wrong at this entry; empty when the chain holds."""
+        if entry.line is None:
+            self._unread.append(entry.raw)
+            return ""
+        unread, self._unread = b"\n".join(self._unread), []
+        line, before = entry.line, self.mark
+        self.mark = entry.mark
+        if unread and line.torn == canonical.digest(unread):
+            self.torn += 1  # a crash did that, and the next writer saw it
+            unread = b""
+        if line.seq == before.seq + 1 and line.prev == before.sha256:
+            return f"unreadable bytes stand before record {line.seq}" if unread else ""
+        if unread:
+            return f"a record before {line.seq} was overwritten and cannot be read"
+        if line.seq > before.seq + 1:
+            return f"{_span(before.seq + 1, line.seq - 1)} missing"
+        if line.seq <= before.seq:
+            return f"record {line.seq} stands after record {before.seq}: lines were repeated or put in another order"
+        return f"record {before.seq} is not the one that record {line.seq} follows: it was edited or exchanged"
+
+    def finish(self) -> str:
+        """What is wrong behind the last record."""
+        return f"unreadable bytes stand after record {self.mark.seq}" if self._unread else ""
+
+
+def _span(first: int, last: int) -> str:
+    return f"record {first} is" if first == last else f"records {first} to {last} are"

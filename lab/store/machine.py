@@ -1,0 +1,69 @@
+"""Who this process is, and whether another one still lives.
+
+A pid proves nothing: it is reused, and a zombie answers `kill -0` for ever. A process is named by boot id, pid
+namespace, pid and start time; where any of the first two differ from ours nothing can be known, and nothing is claimed.
+"""
+
+from __future__ import annotations
+
+import os
+
+from lab.core.claim import Owner
+
+_START_TICKS = 19  # field 22 of /proc/PID/stat, counted from the state field
+_DEAD = frozenset("ZXx")
+
+
+def this_process(name: str) -> Owner:
+    """The owner record of the process that calls."""
+    pid = os.getpid()
+    _, start = _state_and_start(pid)
+    return Owner(name=name, host=host(), boot_id=_boot_id(), pid_namespace=_pid_namespace(), pid=pid, start_ticks=start)
+
+
+def host() -> str:
+    """This machine's name, with its machine id where there is one: cloned hosts are often all called `localhost`."""
+    machine = _text("/etc/machine-id")[:8]
+    return f"{os.uname().nodename}/{machine}" if machine else os.uname().nodename
+
+
+def alive(owner: Owner) -> bool | None:
+    """True or False where it can be proven, None where it cannot: another host, another pid namespace, no /proc."""
+    if not owner.boot_id or not owner.pid or owner.host != host():
+        return None
+    if owner.boot_id != _boot_id():
+        return False  # this very machine has started again since
+    if owner.pid_namespace != _pid_namespace():
+        return None
+    state, start = _state_and_start(owner.pid)
+    if not state:
+        return False
+    return start == owner.start_ticks and state not in _DEAD
+
+
+def _state_and_start(pid: int) -> tuple[str, int]:
+    """State letter and start time of a process; an empty state when it is not there."""
+    text = _text(f"/proc/{pid}/stat")
+    fields = text[text.rfind(")") + 2 :].split()
+    if len(fields) <= _START_TICKS:
+        return "", 0
+    return fields[0], int(fields[_START_TICKS])
+
+
+def _boot_id() -> str:
+    return _text("/proc/sys/kernel/random/boot_id")
+
+
+def _pid_namespace() -> int:
+    try:
+        return os.stat("/proc/self/ns/pid").st_ino
+    except OSError:
+        return 0
+
+
+def _text(path: str) -> str:
+    try:
+        with open(path, encoding="utf-8", errors="replace") as file:
+            return file.read().strip()
+    except OSError:
+        return ""

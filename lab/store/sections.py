@@ -1,0 +1,70 @@
+"""Short critical sections: flock on a file that stays.
+
+The kernel drops the lock when its holder dies, so nothing is ever left locked by a crash. A section covers a few
+writes, never a run: runs are covered by leases. A holder that is *stopped* inside one (SIGSTOP, a debugger) keeps it;
+others are told `Busy` after a wait, and no lock is ever broken by age.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from lab.core.errors import Busy
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+WAIT_S = 30.0
+_POLL_S = 0.005
+
+
+@contextmanager
+def hold(path: str, *, wait_s: float = WAIT_S) -> Iterator[None]:
+    """Be the only one in this section. Not reentrant: a second `hold` of the same path waits for the first."""
+    descriptor = _open(path)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(descriptor)
+        with _waited(path, wait_s):
+            yield
+        return
+    except BaseException:
+        os.close(descriptor)
+        raise
+    try:
+        yield
+    finally:
+        os.close(descriptor)  # which drops the lock
+
+
+def _open(path: str) -> int:
+    flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC
+    try:
+        return os.open(path, flags, 0o644)
+    except FileNotFoundError:
+        os.makedirs(os.path.dirname(path), exist_ok=True)
+        return os.open(path, flags, 0o644)
+
+
+@contextmanager
+def _waited(path: str, wait_s: float) -> Iterator[None]:
+    """The same lock for whoever has to queue. filelock knows how to wait; it costs 40 ms to load, so only here."""
+    from filelock import FileLock, Timeout  # noqa: PLC0415
+
+    lock = FileLock(path, timeout=wait_s, poll_interval=_POLL_S)
+    try:
+        lock.acquire()
+    except Timeout as error:
+        raise Busy(
+            f"another process has held a short section for more than {wait_s:.0f}s",
+            where=path,
+            fix=f"see who it is with: fuser {path}; a stopped process can be continued with: kill -CONT <pid>",
+        ) from error
+    try:
+        yield
+    finally:
+        lock.release()

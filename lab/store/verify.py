@@ -1,0 +1,177 @@
+"""Proof that what is canonical is what was written: every digest, every link of the chain, every bundle present."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from lab.core import canonical, event, layout
+from lab.core.errors import Corrupt
+from lab.store import bundles, experiments, files, ledger
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+
+    from lab.core.seal import Seal
+    from lab.store.root import Root
+
+
+class Damage(msgspec.Struct, frozen=True, kw_only=True):
+    """One thing that is not as it was sealed. `kind` is a stable word for scripts."""
+
+    kind: str
+    where: str
+    what: str
+    fix: str = "restore it from a backup; labctl recover keeps the rest going"
+
+
+class Verified(msgspec.Struct, frozen=True, kw_only=True):
+    """What was looked at and what was wrong. `torn` lines are crashes that the next writer noted: no damage."""
+
+    records: int
+    runs: int
+    files: int
+    size: int
+    torn: int
+    unsealed: int
+    damage: tuple[Damage, ...]
+
+
+class _Chain(msgspec.Struct, kw_only=True):
+    """The ledger, as far as the bundles are checked against it."""
+
+    digests: dict[int, str] = {}
+    sealed: dict[tuple[str, str], str] = {}
+    torn: int = 0
+
+
+def verify(root: Root, only: tuple[str, ...] = (), *, progress: Callable[[int, int], None] | None = None) -> Verified:
+    """Hash every sealed file again and follow the ledger from its first line."""
+    chain = _Chain()
+    damage = list(_ledger(root, chain))
+    names = experiments.names(root)
+    chosen = [name for name in names if not only or name in only]
+    runs = count = size = unsealed = 0
+    for number, experiment in enumerate(chosen):
+        present = bundles.names(root, experiment)
+        for run_id in present:
+            made, problems = _bundle(root, experiment, run_id, chain)
+            damage.extend(problems)
+            if made is None:
+                unsealed += not problems
+                continue
+            runs += 1
+            count += len(made.files)
+            size += sum(kept.size for kept in made.files.values())
+        damage.extend(_gone(experiment, set(present), chain.sealed))
+        if progress is not None:
+            progress(number + 1, len(chosen))
+    if not only:
+        damage.extend(_gone_experiments(set(names), chain.sealed))
+        damage.extend(_index(root, chain))
+    return Verified(
+        records=len(chain.digests), runs=runs, files=count, size=size, torn=chain.torn, unsealed=unsealed,
+        damage=tuple(damage),
+    )  # fmt: skip
+
+
+def _ledger(root: Root, chain: _Chain) -> Iterator[Damage]:
+    where = "registry/events.jsonl"
+    if files.size_of(root.layout.events) < 0:
+        yield Damage(kind="ledger-missing", where=where, what="the ledger is gone")
+        return
+    audit = ledger.Audit()
+    for entry in ledger.entries(root):
+        problem = audit.feed(entry)
+        if problem:
+            yield Damage(kind="ledger-chain", where=where, what=problem)
+        if entry.line is None:
+            continue
+        chain.digests[entry.line.seq] = entry.sha256
+        told = entry.line.event
+        if told.type == event.RUN_SEALED:
+            chain.sealed[told.experiment, told.run_id] = told.seal
+    problem = audit.finish()
+    if problem:
+        yield Damage(kind="ledger-torn", where=where, what=problem, fix="labctl recover ends the torn line")
+    chain.torn = audit.torn
+
+
+def _bundle(root: Root, experiment: str, run_id: str, chain: _Chain) -> tuple[Seal | None, list[Damage]]:
+    where = f"experiments/{experiment}/runs/{run_id}"
+    path = root.layout.run(experiment, run_id)
+    recorded = chain.sealed.get((experiment, run_id))
+    try:
+        found = bundles.load_seal(path)
+    except (Corrupt, OSError) as error:
+        what = str(error).split("\n", maxsplit=1)[0]
+        return None, [Damage(kind="seal-unreadable", where=f"{where}/{layout.SEAL}", what=what)]
+    if found is None:
+        if recorded is None:
+            return None, []
+        return None, [Damage(kind="seal-missing", where=where, what="the ledger says it was sealed; it has no seal")]
+    made, data = found
+    damage = list(contents(path, where, made))
+    if recorded is None:
+        what = "the ledger does not know this seal: its last write was cut off, or it came from another lab"
+        damage.append(Damage(kind="unrecorded", where=where, what=what, fix="labctl recover writes its ledger line"))
+    elif recorded != canonical.digest(data):
+        what = "the seal is not the one that the ledger recorded"
+        damage.append(Damage(kind="seal-edited", where=f"{where}/{layout.SEAL}", what=what))
+    if not bundles.anchor_known(made.anchor, chain.digests):
+        what = f"the seal is tied to ledger record {made.anchor.seq}, which is not there or is another one"
+        damage.append(Damage(kind="ledger-cut", where=where, what=what))
+    return made, damage
+
+
+def contents(path: str, where: str, made: Seal) -> Iterator[Damage]:
+    """What of a bundle's files is not as it was sealed."""
+    for name, kept in made.files.items():
+        try:
+            found = bundles.look(f"{path}/{name}")
+        except OSError as error:
+            yield Damage(kind="file-unreadable", where=f"{where}/{name}", what=str(error.strerror))
+            continue
+        if found is None:
+            yield Damage(kind="file-missing", where=f"{where}/{name}", what="a sealed file is gone")
+        elif found != kept:
+            how = f"{found.size} bytes instead of {kept.size}" if found.size != kept.size else "another content"
+            yield Damage(kind="file-edited", where=f"{where}/{name}", what=f"a sealed file was changed: {how}")
+    for name in bundles.stray(path, made):
+        what = "this file was added after the seal"
+        yield Damage(kind="file-added", where=f"{where}/{name}", what=what, fix="move it out of the bundle")
+
+
+def _gone(experiment: str, present: set[str], sealed: Mapping[tuple[str, str], str]) -> Iterator[Damage]:
+    for owner, run_id in sealed:
+        if owner == experiment and run_id not in present:
+            where = f"experiments/{experiment}/runs/{run_id}"
+            yield Damage(kind="bundle-missing", where=where, what="the ledger says it was sealed; it is gone")
+
+
+def _gone_experiments(present: set[str], sealed: Mapping[tuple[str, str], str]) -> Iterator[Damage]:
+    for owner, run_id in sealed:
+        if owner not in present:
+            where = f"experiments/{owner}/runs/{run_id}"
+            yield Damage(kind="bundle-missing", where=where, what="its whole experiment is gone")
+
+
+def _index(root: Root, chain: _Chain) -> Iterator[Damage]:
+    """A ledger that was cut at its end leaves no broken link, but the pages remember how far it went."""
+    try:
+        told = msgspec.json.decode(files.read(root.layout.index) or b"{}", type=_Index).ledger
+    except (msgspec.MsgspecError, UnicodeDecodeError):
+        return  # a derived page; `refresh` mends it
+    if told.seq and chain.digests.get(told.seq) != told.sha256:
+        what = f"LAB-INDEX.json has seen record {told.seq}, which is not there or is another one: the ledger was cut"
+        yield Damage(kind="ledger-cut", where="registry/events.jsonl", what=what)
+
+
+class _Place(msgspec.Struct):
+    seq: int = 0
+    sha256: str = ""
+
+
+class _Index(msgspec.Struct):
+    ledger: _Place = msgspec.field(default_factory=_Place)

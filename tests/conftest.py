@@ -1,0 +1,79 @@
+"""What every test stands on: tiers, loud skips, hypothesis profiles, and an environment of its own."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import shutil
+from typing import TYPE_CHECKING
+
+import pytest
+from hypothesis import settings
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+settings.register_profile("ci", deadline=None, derandomize=False, print_blob=True, max_examples=100)
+settings.register_profile("deep", settings.get_profile("ci"), max_examples=3000)  # --hypothesis-profile=deep
+settings.load_profile("ci")
+
+FOREIGN = ("LAB_", "HERMES_LAB_", "LABCTL_", "LC_")  # LC_* would win over LANG
+TURN = itertools.count()
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    group = parser.getgroup("labctl", "which tests of this project run")
+    group.addoption("--slow", action="store_true", help="also run the tests marked slow (minutes)")
+    group.addoption("--fast", action="store_true", help="leave out the tests marked heavy (seconds each)")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    for item in items:
+        reason = why_not(item, slow=config.getoption("--slow"), fast=config.getoption("--fast"))
+        if reason:
+            item.add_marker(pytest.mark.skip(reason=reason))
+
+
+def why_not(item: pytest.Item, *, slow: bool, fast: bool) -> str:
+    """The reason why this test cannot run here and now, or an empty string."""
+    if item.get_closest_marker("slow") and not slow:
+        return "takes minutes: runs with --slow"
+    if item.get_closest_marker("heavy") and fast:
+        return "takes seconds: left out by --fast"
+    for marker in item.iter_markers("needs"):
+        for program in marker.args:
+            if shutil.which(program) is None:
+                return f"the program {program} is not installed here"
+    if item.get_closest_marker("needs_root") and os.geteuid() != 0:
+        return "needs root"
+    if item.get_closest_marker("needs_user") and os.geteuid() == 0:
+        return "runs as root here, whom no file mode stops"
+    return ""
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """A skip that nobody sees is a test that nobody has: each one is named with its reason, whatever the verbosity."""
+    skipped = terminalreporter.stats.get("skipped", [])
+    if not skipped:
+        return
+    terminalreporter.section(f"{len(skipped)} skipped", yellow=True)
+    for report in sorted(skipped, key=lambda report: str(report.nodeid)):
+        reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else str(report.longrepr)
+        terminalreporter.write_line(f"{report.nodeid}: {reason.removeprefix('Skipped: ')}")
+
+
+@pytest.fixture(scope="session")
+def homes(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("homes")
+
+
+@pytest.fixture(autouse=True)
+def isolated_environment(homes: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The lab of the person who runs the tests is out of reach, and so are their settings."""
+    for name in tuple(os.environ):
+        if name.startswith(FOREIGN) or name == "NO_COLOR":
+            monkeypatch.delenv(name)
+    home = homes / str(next(TURN))
+    home.mkdir()
+    monkeypatch.setenv("HOME", str(home))
+    monkeypatch.setenv("LANG", "C.UTF-8")

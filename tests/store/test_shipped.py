@@ -1,0 +1,57 @@
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+import pytest
+
+from lab.core.errors import NotFound, Unavailable
+from lab.store import shipped
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+@pytest.fixture
+def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    folder = tmp_path / "site" / "lab"
+    (folder / "templates" / "training").mkdir(parents=True)
+    (folder / "templates" / "sweep.yaml").write_bytes(b"name: sweep\n")
+    (folder / "templates" / "README.md").write_bytes(b"not a SPEC\n")
+    (folder / "secret.yaml").write_bytes(b"outside\n")
+    monkeypatch.setattr(shipped, "PACKAGE", str(folder))
+    return folder
+
+
+def test_only_specs_are_listed(package: Path) -> None:
+    assert shipped.templates() == ("sweep.yaml",)
+
+
+@pytest.mark.parametrize("name", ["sweep", "sweep.yaml", "templates/sweep.yaml", "./templates/sweep.yaml"])
+def test_a_template_goes_by_every_name_that_a_person_would_type(package: Path, name: str) -> None:
+    assert shipped.read_template(name) == b"name: sweep\n"
+
+
+@pytest.mark.parametrize(
+    "name", ["", ".", "gone", "../secret", "../secret.yaml", "README.md", "training", "/etc/hosts"]
+)
+def test_nothing_but_a_listed_template_is_ever_opened(package: Path, name: str) -> None:
+    with pytest.raises(NotFound, match="there is no template"):
+        shipped.read_template(name)
+
+
+def test_a_misspelt_name_is_answered_with_the_nearest(package: Path) -> None:
+    with pytest.raises(NotFound, match=r"did you mean sweep\.yaml\?"):
+        shipped.read_template("sweeep")
+
+
+def test_a_checkout_keeps_its_templates_beside_the_package(package: Path) -> None:
+    beside = package.parent / "templates"
+    os.rename(package / "templates", beside)
+    assert shipped.template_folder() == str(beside)
+
+
+def test_an_installation_without_templates_says_how_to_mend_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shipped, "PACKAGE", str(tmp_path / "site" / "lab"))
+    with pytest.raises(Unavailable, match="install labctl again"):
+        shipped.templates()
