@@ -26,7 +26,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def answer(args: argparse.Namespace, session: Session) -> Answer:
     """Decide it."""
-    from lab.scheduler import decisions  # noqa: PLC0415
+    from lab.scheduler import decisions
 
     decide = decisions.restore if args.restore else decisions.archive
     made = decide(session.root(), args.experiment, reason=args.reason, actor=session.actor)

@@ -26,9 +26,9 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 def answer(args: argparse.Namespace, session: Session) -> Answer:
     """The script."""
     del session
-    import shtab  # noqa: PLC0415  # needed here alone
+    import shtab  # needed here alone
 
-    from lab.cli import reference  # noqa: PLC0415
+    from lab.cli import reference
 
-    script = shtab.complete(reference.whole_parser(), shell=args.shell)
+    script = shtab.complete(reference.whole_parser(), args.shell)
     return Answer({"shell": args.shell, "script": script}, script.splitlines())

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from lab.cli.session import Session
 
-EXAMPLE = "labctl create autoresearch-generic --id my-first\nlabctl create examples/optimize-function/SPEC.yaml"
+EXAMPLE = "labctl create autoresearch-generic --id my-first\nlabctl create ./my-spec.yaml --dry-run"
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -27,7 +27,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def answer(args: argparse.Namespace, session: Session) -> Answer:
     """Make it, or say why not."""
-    from lab.scheduler import create  # noqa: PLC0415
+    from lab.scheduler import create
 
     root = session.root()
     made = create.experiment(root, args.spec, new_id=args.new_id, actor=session.actor, dry_run=args.dry_run)

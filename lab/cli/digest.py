@@ -24,7 +24,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def answer(args: argparse.Namespace, session: Session) -> Answer:
     """Write it."""
-    from lab.scheduler import digest  # noqa: PLC0415
+    from lab.scheduler import digest
 
     root = session.root()
     return written(session, digest.DAILY, args.date or root.world.now().date().isoformat())
@@ -32,7 +32,7 @@ def answer(args: argparse.Namespace, session: Session) -> Answer:
 
 def written(session: Session, kind: str, name: str) -> Answer:
     """Write a digest and say where it is."""
-    from lab.scheduler import digest, refresh  # noqa: PLC0415
+    from lab.scheduler import digest, refresh
 
     root = session.root()
     made = digest.write(root, kind, name, actor=session.actor)

@@ -25,7 +25,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def answer(args: argparse.Namespace, session: Session) -> Answer:
     """Write it."""
-    from lab.scheduler import digest  # noqa: PLC0415
+    from lab.scheduler import digest
 
     now = session.root().world.now().isocalendar()
     return written(session, digest.WEEKLY, args.week or f"{now.year}-W{now.week:02d}")

@@ -27,7 +27,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def answer(args: argparse.Namespace, session: Session) -> Answer:
     """Do it."""
-    from lab.scheduler import import_root  # noqa: PLC0415
+    from lab.scheduler import import_root
 
     root = session.root()
     progress = session.terminal.progress("import")

@@ -25,7 +25,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 def answer(args: argparse.Namespace, session: Session) -> Answer:
     """Make it."""
     del args
-    from lab.scheduler import create  # noqa: PLC0415  # loaded when the verb runs, so that completion stays quick
+    from lab.scheduler import create  # loaded when the verb runs, so that completion stays quick
 
     made = create.make_lab(session.root(existing=False))
     text = f"initialized: {made.path}" if made.made else f"already a lab: {made.path}"

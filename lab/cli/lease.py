@@ -33,7 +33,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def answer(args: argparse.Namespace, session: Session) -> Answer:
     """Look, or break."""
-    from lab.store import experiments  # noqa: PLC0415
+    from lab.store import experiments
 
     root = session.root()
     if args.experiment:
@@ -46,7 +46,7 @@ def answer(args: argparse.Namespace, session: Session) -> Answer:
 
 
 def _rows(root: Root, experiment: str) -> Iterator[dict[str, object]]:
-    from lab.store import leases  # noqa: PLC0415
+    from lab.store import leases
 
     seen = leases.survey(root, experiment)
     for held in seen.held:
@@ -85,7 +85,7 @@ def _text(rows: list[dict[str, object]]) -> Iterator[str]:
 
 
 def _break(args: argparse.Namespace, session: Session, root: Root) -> Answer:
-    from lab.scheduler import reclaim  # noqa: PLC0415
+    from lab.scheduler import reclaim
 
     if not args.experiment or not args.generation:
         fix = "labctl lease show ID tells the generation; then: labctl lease break ID --generation N"

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import os
 
-from lab.cli.status import read_index
+from lab.cli.index import read_index
 from lab.cli.terminal import Answer
 from lab.core.errors import BadInput, NotFound, Unavailable, nearest
 from lab.core.layout import METRICS_LOG, Layout
@@ -18,9 +18,20 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Iterator
-    from typing import Any
+    from typing import TypedDict
 
+    from lab.cli.index import Row
     from lab.cli.session import Session
+
+    class Line(TypedDict, total=False):
+        """One run, as metrics.jsonl has it; the executor's own metrics stand beside these."""
+
+        run_id: str
+        outcome: str
+        value: float | None
+        tier: str
+        role: str
+
 
 EXAMPLE = "labctl list\nlabctl list lr-sweep --outcome success --last 20"
 
@@ -56,7 +67,7 @@ def answer(args: argparse.Namespace, session: Session) -> Answer:
     return Answer({"experiments": rows}, _lines(rows), then=then)
 
 
-def _runs(path: str, experiment: str, outcome: str, last: int) -> list[dict[str, Any]]:
+def _runs(path: str, experiment: str, outcome: str, last: int) -> list[Line]:
     table = Layout(path).page(experiment, METRICS_LOG)
     try:
         with open(table, "rb") as file:
@@ -67,7 +78,7 @@ def _runs(path: str, experiment: str, outcome: str, last: int) -> list[dict[str,
     if last and not outcome:
         lines = lines[-last:]
     try:
-        runs = [json.loads(line) for line in lines]
+        runs: list[Line] = [json.loads(line) for line in lines]
     except ValueError:
         where = os.path.relpath(table, path)
         raise Unavailable("the table of runs is damaged", where=where, fix="labctl refresh") from None
@@ -77,7 +88,7 @@ def _runs(path: str, experiment: str, outcome: str, last: int) -> list[dict[str,
     return runs
 
 
-def _lines(rows: list[dict[str, Any]]) -> Iterator[str]:
+def _lines(rows: list[Row]) -> Iterator[str]:
     if not rows:
         yield "No experiments"
     for row in rows:
@@ -95,7 +106,7 @@ def _lines(rows: list[dict[str, Any]]) -> Iterator[str]:
         )
 
 
-def _run_lines(runs: list[dict[str, Any]]) -> Iterator[str]:
+def _run_lines(runs: list[Line]) -> Iterator[str]:
     if not runs:
         yield "No runs"
     for run in runs:

@@ -49,7 +49,7 @@ def main(argv: list[str]) -> int:
         abandon_output()
         return FAILED
     except OSError as error:
-        from lab.store.files import refused  # noqa: PLC0415  # only when the machine refused something
+        from lab.store.files import refused  # only when the machine refused something
 
         if "--debug" in argv:
             raise
@@ -65,7 +65,7 @@ def main(argv: list[str]) -> int:
 
 
 def _run(command: commands.Command, argv: list[str], terminal: Terminal) -> int:
-    from lab.cli import parser, session  # noqa: PLC0415  # `--help` needs neither
+    from lab.cli import parser, session  # `--help` needs neither
 
     try:
         args = parser.build(command).parse_args(argv)

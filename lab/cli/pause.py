@@ -25,7 +25,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def answer(args: argparse.Namespace, session: Session) -> Answer:
     """Decide it."""
-    from lab.scheduler import decisions  # noqa: PLC0415
+    from lab.scheduler import decisions
 
     made = decisions.pause(session.root(), args.experiment, reason=args.reason, actor=session.actor)
     data = {"experiment": made.experiment, "phase": made.phase, "changed": made.changed}

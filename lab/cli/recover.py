@@ -26,7 +26,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 def answer(args: argparse.Namespace, session: Session) -> Answer:
     """Do it."""
     del args
-    from lab.scheduler import watchdog  # noqa: PLC0415
+    from lab.scheduler import watchdog
 
     session.require_traces()
     root = session.root(existing=False)

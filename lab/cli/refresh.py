@@ -25,7 +25,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 def answer(args: argparse.Namespace, session: Session) -> Answer:
     """Do it."""
     del args
-    from lab.scheduler import refresh  # noqa: PLC0415
+    from lab.scheduler import refresh
 
     root = session.root()
     done = refresh.everything(root, progress=session.terminal.progress("refresh"))

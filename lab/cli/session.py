@@ -27,12 +27,12 @@ class Session:
 
     def root(self, *, existing: bool = True) -> Root:
         """The data root, open. A folder that is no lab is refused, never made into one."""
-        import random  # noqa: PLC0415  # the world is built only for commands that need one
-        import subprocess  # noqa: PLC0415
-        from datetime import UTC, datetime  # noqa: PLC0415
+        import random  # the world is built only for commands that need one
+        import subprocess
+        from datetime import UTC, datetime
 
-        from lab.core.world import World  # noqa: PLC0415
-        from lab.store import root as store  # noqa: PLC0415
+        from lab.core.world import World
+        from lab.store import root as store
 
         if existing:
             store.require(self.path)

@@ -26,7 +26,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def answer(args: argparse.Namespace, session: Session) -> Answer:
     """Decide it."""
-    from lab.scheduler import decisions  # noqa: PLC0415
+    from lab.scheduler import decisions
 
     made = decisions.set_tier(session.root(), args.experiment, args.tier, reason=args.reason, actor=session.actor)
     data = {"experiment": made.experiment, "tier": made.tier, "changed": made.changed}

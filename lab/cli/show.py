@@ -25,7 +25,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def answer(args: argparse.Namespace, session: Session) -> Answer:
     """One experiment's STATUS.json and SUMMARY.md, or one run's bundle."""
-    from lab.scheduler import inspect  # noqa: PLC0415
+    from lab.scheduler import inspect
 
     root = session.root()
     if args.name.startswith("RUN-"):

@@ -6,21 +6,40 @@ and costs the same with one run or a hundred thousand.
 
 from __future__ import annotations
 
-import json
 import os
 
+from lab.cli.index import read_index
 from lab.cli.terminal import Answer
-from lab.core.errors import Unavailable
-from lab.core.layout import Layout
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Iterator
-    from typing import Any
+    from typing import TypedDict
 
+    from lab.cli.index import Row
     from lab.cli.session import Session
-    from lab.core.errors import LabError
+
+    class Wish(TypedDict):
+        """Something that wants a person."""
+
+        experiment: str
+        what: str
+        fix: str
+
+    class Shown(TypedDict):
+        """The `data` of `labctl status --json`."""
+
+        data_root: str
+        experiments: int
+        phases: dict[str, int]
+        runs: int
+        free_gb: float
+        as_of: str
+        wants_you: list[Wish]
+        active: list[dict[str, object]]
+        behind: int
+
 
 EXAMPLE = "labctl status --json"
 PHASES = ("active", "queued", "awaiting-human", "paused", "completed", "archived")
@@ -39,7 +58,7 @@ def answer(args: argparse.Namespace, session: Session) -> Answer:
     counts: dict[str, int] = {}
     for row in rows:
         counts[row["phase"]] = counts.get(row["phase"], 0) + 1
-    wants = [
+    wants: list[Wish] = [
         {"experiment": row["id"], "what": item["what"], "fix": item.get("fix", "")}
         for row in rows
         if row["phase"] != "archived"
@@ -47,7 +66,7 @@ def answer(args: argparse.Namespace, session: Session) -> Answer:
     ]
     wants += [{"experiment": "", "what": item["what"], "fix": item.get("fix", "")} for item in lab["alerts"]]
     room = os.statvfs(session.path)
-    data = {
+    data: Shown = {
         "data_root": session.path,
         "experiments": len(rows),
         "phases": counts,
@@ -65,66 +84,12 @@ def answer(args: argparse.Namespace, session: Session) -> Answer:
     return Answer(data, _text(data), warnings=warnings, then=then)
 
 
-def read_index(path: str) -> dict[str, Any]:
-    """The index with later ledger lines counted in. Raises `Unavailable` where there is no lab."""
-    layout = Layout(path)
-    try:
-        with open(layout.index, encoding="utf-8") as file:
-            lab: dict[str, Any] = json.load(file)
-        place, rows = lab["ledger"], {row["id"]: row for row in lab["experiments"]}
-    except (FileNotFoundError, NotADirectoryError, ValueError, KeyError, TypeError, AttributeError):
-        raise _unreadable(path, layout.index) from None
-    lab["behind"] = _overlay(layout.events, place["end"], rows)
-    lab["experiments"] = [rows[name] for name in sorted(rows)]
-    return lab
-
-
-def _unreadable(path: str, index: str) -> LabError:
-    from lab.store.root import require  # noqa: PLC0415  # only to word the refusal
-
-    require(path)
-    fix = "labctl refresh writes it again from the sealed runs"
-    return Unavailable("the index of this lab is missing or damaged", where=index, fix=fix)
-
-
-def _overlay(events: str, end: int, rows: dict[str, dict[str, Any]]) -> int:
-    """Count in what was written after the index: phases and runs. The best of a new run is left to `refresh`."""
-    try:
-        if os.stat(events).st_size <= end:
-            return 0
-        with open(events, "rb") as file:
-            file.seek(end)
-            lines = file.read().splitlines()
-    except FileNotFoundError:
-        return 0
-    behind = 0
-    for line in lines:
-        try:
-            event = json.loads(line)["event"]
-            kind, name = event["type"], event.get("experiment", "")
-        except (ValueError, KeyError, TypeError):
-            continue
-        behind += 1
-        if kind == "experiment_created":
-            rows.setdefault(name, {"id": name, "phase": "queued", "run_count": 0})
-        if name not in rows:
-            continue
-        if kind == "phase_changed":
-            rows[name]["phase"] = event.get("phase", "")
-        elif kind == "run_sealed":
-            count = rows[name].get("run_count", 0)
-            rows[name].update(run_count=count + 1, last_run=event.get("run_id", ""))
-            if rows[name]["phase"] == "queued":
-                rows[name]["phase"] = "active"
-    return behind
-
-
-def _short(row: dict[str, Any]) -> dict[str, Any]:
+def _short(row: Row) -> dict[str, object]:
     keys = ("id", "tier", "run_count", "best_value", "metric", "last_outcome", "goal")
     return {key: row.get(key) for key in keys}
 
 
-def _text(data: dict[str, Any]) -> Iterator[str]:
+def _text(data: Shown) -> Iterator[str]:
     wants = data["wants_you"]
     if wants:
         yield f"what wants you ({len(wants)}):"

@@ -27,9 +27,9 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def answer(args: argparse.Namespace, session: Session) -> Answer:
     """The SPEC as labctl understands it."""
-    from lab.core import canonical  # noqa: PLC0415
+    from lab.core import canonical
     from lab.core import spec as specs
-    from lab.scheduler import create  # noqa: PLC0415
+    from lab.scheduler import create
 
     if args.schema:
         schema = specs.json_schema()

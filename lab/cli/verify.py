@@ -28,7 +28,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def answer(args: argparse.Namespace, session: Session) -> Answer:
     """Look at every byte."""
-    from lab.store import experiments, verify  # noqa: PLC0415
+    from lab.store import experiments, verify
 
     root = session.root()
     only = tuple(experiments.require(root, name) for name in args.experiments)

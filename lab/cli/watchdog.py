@@ -26,7 +26,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def answer(args: argparse.Namespace, session: Session) -> Answer:
     """Look, and mend when asked to."""
-    from lab.scheduler import watchdog  # noqa: PLC0415
+    from lab.scheduler import watchdog
 
     root = session.root()
     settled = watchdog.repair(root) if args.repair else []

@@ -125,7 +125,8 @@ def _decision(view: View, item: Item, event: events.Event) -> None:
     what = event.type
     match event.type:
         case events.EXPERIMENT_CREATED:
-            view.created_at, view.created_by = event.ts, event.actor
+            # An imported experiment is as old as it was where it came from.
+            view.created_at, view.created_by = str(event.facts.get("created_at") or event.ts), event.actor
             view.phase, view.phase_since, view.tier = event.phase or QUEUED, event.ts, event.tier or view.tier
         case events.PHASE_CHANGED:
             what = f"phase {view.phase} -> {event.phase}"

@@ -106,8 +106,9 @@ def reference_page() -> str:
 
 def _properties(record: type[msgspec.Struct]) -> _Properties:
     whole = msgspec.json.schema(record)
-    # Defaults are tuples there, and a tuple is no JSON value for those who compare or validate it.
-    return msgspec.convert(msgspec.to_builtins(whole["$defs"][record.__name__]["properties"]), _Properties)
+    # Through JSON: the defaults are tuples there, which is no JSON value for those who compare or validate it.
+    data = msgspec.json.encode(whole["$defs"][record.__name__]["properties"])
+    return msgspec.json.decode(data, type=_Properties)
 
 
 def _written(name: str, told: dict[str, object]) -> dict[str, object]:

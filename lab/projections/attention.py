@@ -64,7 +64,7 @@ def section(findings: Sequence[Finding]) -> list[str]:
         return []
     lines = ["## What wants you", "", *(item(each) for each in findings[:SHOWN])]
     if len(findings) > SHOWN:
-        lines.append(f"- and {len(findings) - SHOWN} more: labctl verify")
+        lines.append(f"- and {len(findings) - SHOWN} more: labctl status")
     return [*lines, ""]
 
 

@@ -1,4 +1,4 @@
-"""Values from outside as JSON that every reader takes: no NaN, no lone surrogates, no number or depth that breaks one."""
+"""Values from outside as JSON that every reader takes: no NaN, no lone surrogates, nothing too deep or too long."""
 
 from __future__ import annotations
 

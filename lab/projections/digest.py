@@ -83,13 +83,14 @@ def _change(value: float, before: float | None) -> str:
 
 def _decided(items: DigestInput, kind: str) -> Iterator[str]:
     """Decisions of a kind; of the phases only those in which nothing runs."""
+    lead = "in the tier " if kind == event.TIER_CHANGED else ""
     for experiment, decisions in sorted(items.decisions.items()):
         for each in decisions:
-            stopped = each.what.rpartition("-> ")[2] in _STOPS
-            if each.type == kind and (stopped or kind != event.PHASE_CHANGED):
+            now = each.what.rpartition("-> ")[2]  # `phase active -> paused`, or `paused` alone
+            if each.type == kind and (kind != event.PHASE_CHANGED or now in _STOPS):
                 why = f": {text.md(each.reason)}" if each.reason else ""
-                who = f" by {text.md(each.actor)}" if each.actor else ""
-                yield f"- **{text.md(experiment)}**: {text.md(each.what)}{who}{why}"
+                who = f", by {text.md(each.actor)}" if each.actor else ""
+                yield f"- **{text.md(experiment)}** is {lead}{text.md(now)}{who}{why}"
 
 
 def _ran(rows: Sequence[Row], items: DigestInput) -> list[str]:

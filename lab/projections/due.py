@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 def next_due_at(view: View, spec: Spec | None) -> str:
     """The moment from which the next run may start; empty when none may, or when nothing says when.
 
-    An experiment without runs, or whose last run has no times, is due since it was made. The scheduler also asks for leases and limits.
+    An experiment without runs, or whose last run has no times, is due since it was made. The scheduler also asks for
+    leases and limits.
     """
     spec = spec_here(view, spec)
     if spec is None or view.phase not in OPEN_PHASES:

@@ -1,7 +1,8 @@
 """Look for what is not as it should be, and mend what can be mended without touching anything that may be alive.
 
 `look` only reads. `repair` settles dead claims. `recover` goes further, on a person's word: it adopts seals that
-the ledger does not know, ends torn lines, and moves aside what cannot be read. Nothing is deleted; `scratch/aside` keeps it.
+the ledger does not know, ends torn lines, and moves aside what cannot be read. Nothing is deleted: `scratch/aside`
+keeps it.
 """
 
 from __future__ import annotations

@@ -23,7 +23,9 @@ def test_a_plain_name_is_returned_as_it_is(check: type[str], name: str) -> None:
 @pytest.mark.parametrize(
     "name",
     [
-        "", " ", ".", "..", "a..b", "a.", "../x", "a/b", "a\\b", "/abs", "-a", "_a", ".a", "a b", "a\n", "a\0", "é", "١",
+        "",
+        " ", ".", "..", "a..b", "a.", "../x", "a/b", "a\\b", "/abs", "-a", "_a", ".a", "a b", "a\n", "a\0", "é",
+        "\u0661",
         "x" * 65, "con", "NUL", "nul.txt", "Com1", "lpt0.log", "a@b", "~a", "C:", "a\u2028", None, 3, True, ["a"],
     ],
 )  # fmt: skip
@@ -33,7 +35,7 @@ def test_a_name_that_could_leave_its_folder_is_refused(check: type[str], name: o
 
 
 def test_the_refusal_says_what_to_write_instead() -> None:
-    with pytest.raises(BadInput, match="experiment id '../x' cannot be used") as caught:
+    with pytest.raises(BadInput, match=r"experiment id '\.\./x' cannot be used") as caught:
         ids.experiment_id("../x")
     assert "letters, digits" in caught.value.fix
 
@@ -82,7 +84,9 @@ def test_a_run_id_of_another_shape_is_refused(name: object) -> None:
         ids.run_id(name)
 
 
-@pytest.mark.parametrize(("name", "is_fit"), [("HF_TOKEN", True), ("_x", True), ("A=b", False), ("1A", False), ("", False)])
+@pytest.mark.parametrize(
+    ("name", "is_fit"), [("HF_TOKEN", True), ("_x", True), ("A=b", False), ("1A", False), ("", False)]
+)
 def test_a_variable_has_a_name_and_no_value(name: str, is_fit: bool) -> None:
     if is_fit:
         assert ids.variable(name) == name

@@ -172,7 +172,9 @@ plain = st.text(st.characters(categories=("L", "N", "P", "S", "Zs")), max_size=1
 finite = st.floats(allow_nan=False, allow_infinity=False)
 values = st.recursive(
     st.none() | st.booleans() | st.integers() | finite | plain,
-    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(plain.filter(lambda key: key != "<<"), inner, max_size=4),
+    lambda inner: (
+        st.lists(inner, max_size=4) | st.dictionaries(plain.filter(lambda key: key != "<<"), inner, max_size=4)
+    ),
     max_leaves=20,
 )
 
@@ -194,7 +196,9 @@ def test_any_bytes_are_read_or_refused(data: bytes) -> None:
         assert error.where.startswith("SPEC.yaml")  # noqa: PT017  # only a refusal has one
 
 
-fragments = st.sampled_from([*"[]{}:,-?&*!|>'\"%@`#\n \t", "\n  ", ": ", "- ", "&a ", "*a ", "!!str ", "<<", "k", "1", "~"])
+fragments = st.sampled_from(
+    [*"[]{}:,-?&*!|>'\"%@`#\n \t", "\n  ", ": ", "- ", "&a ", "*a ", "!!str ", "<<", "k", "1", "~"]
+)
 
 
 @given(st.lists(fragments, max_size=40).map("".join))

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from lab.core import event, history
 from lab.core.run import CANCELLED, OUTCOMES, SUCCESS, Run
-from lab.core.spec import Spec
+from lab.core.spec import Spec, parse
 from lab.core.subject import Place, Subject
 
 if TYPE_CHECKING:
@@ -29,6 +29,10 @@ HOSTILE = (
 def spec(**changes: object) -> Spec:
     made = Spec(id="lr-sweep", goal="find the learning rate", metric="val_loss", metric_direction="minimize")
     return msgspec.structs.replace(made, **changes)
+
+
+def parsed(mapping: dict[str, object]) -> Spec:
+    return parse(mapping)
 
 
 def run(number: int = 1, outcome: str = SUCCESS, value: float | None = None, **changes: object) -> Run:

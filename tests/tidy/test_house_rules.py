@@ -36,6 +36,10 @@ BENDS: dict[str, dict[str, str]] = {
     "writing": {
         "lab.store.files": "the five verbs: the one place that writes",
         "lab.store.sections": "makes the empty file that a lock is taken on; nothing is ever in it",
+        "lab.cli.terminal": "opens /dev/null for a stdout whose reader has gone away",
+    },
+    "broad_except": {
+        "lab.cli.main": "the one handler: whatever is left becomes words and an exit code; --debug shows the trace",
     },
 }
 

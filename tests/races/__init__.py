@@ -1,0 +1,1 @@
+"""Many processes on one lab at the same instant."""
