@@ -79,6 +79,8 @@ def fold(view: View, items: Iterable[Item]) -> View:
             _decision(view, item, item.event)
         view.as_of = max(view.as_of, item.ts)
         view.last_key = item.key
+    # In order of name, not of first sight: a view that was read back from its page has no other order.
+    view.outcomes, view.tiers = dict(sorted(view.outcomes.items())), dict(sorted(view.tiers.items()))
     return view
 
 

@@ -151,3 +151,11 @@ def claim_file(name: str) -> tuple[int, str] | None:
 def is_draft(name: str) -> bool:
     """Whether a file name is that of a file or bundle that was never published."""
     return name.startswith(".") and name.endswith(DRAFT_SUFFIX)
+
+
+def draft_owner(name: str, place_chars: int) -> tuple[str, int] | None:
+    """Which process made a draft: the place where its pid means something, and the pid. None when it does not say."""
+    parts = name.removesuffix(DRAFT_SUFFIX).rpartition(".")[2].split("-")
+    if len(parts) != 3 or not parts[1].isdecimal():  # noqa: PLR2004  # token, pid, count
+        return None
+    return parts[0][:place_chars], int(parts[1])

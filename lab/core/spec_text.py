@@ -61,10 +61,17 @@ _COMPLAINTS = (
     ("',' or '}'", "a map in { } is not closed, or lacks a comma"),
     ("unexpected end of stream", "a quote is opened and never closed"),
     ("end of stream", "a quote is opened and never closed"),
+    ("document indicator", "a quote is opened and never closed"),
+    ("document separator", "a quote is opened and never closed"),
+    ("hexdecimal", "a '\\' in double quotes starts an escape that does not exist; use single quotes"),
     ("escape", "a '\\' in double quotes starts an escape that does not exist; use single quotes"),
+    ("node content", "a value should stand here, and a ',' or a bracket does; quote the value"),
+    ("tab character", "a tab stands where only spaces may indent"),
+    ("block scalar", "after | or > nothing may stand on the line; begin the text on the next"),
+    ("incompatible", "the %YAML line asks for another version; take it out"),
     ("not allowed", "a character that YAML does not allow, perhaps a control character"),
-    ("expected <document start>", "text follows the end of the mapping; is the first key indented?"),
-    ("undefined tag", "a tag (a word that starts with '!') is not known; quote the value"),
+    ("<document start>", "text follows the end of the mapping; is the first key indented?"),
+    ("tag", "a tag (a word that starts with '!') is not known; quote the value"),
     ("alias", "a '*' starts an alias in YAML; quote the value"),
     ("anchor", "a '&' starts an anchor in YAML; quote the value"),
     ("directive", "a '%' starts a directive in YAML; quote the value"),
@@ -100,6 +107,8 @@ def parse_text(data: bytes, where: str) -> tuple[dict[str, object], Lines]:
             build.take(event)
     except yaml.YAMLError as trouble:
         raise _syntax(trouble, text, where) from None
+    except (ValueError, OverflowError):  # from the loader without libyaml, for "\UFFFFFFFF"
+        raise BadInput("this is not YAML: an escape names no character", where=where, fix="use single quotes") from None
     return build.result()
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -17,8 +16,6 @@ if TYPE_CHECKING:
     from lab.core.subject import Subject
 
 PARAMS_CHARS = 16_384
-# In JSON these are said by their numbers: the block still reads back as it was, and nothing in it is unseen.
-_UNSEEN = re.compile("[\x7f-\x9f\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb]")
 
 
 def best_page(subject: Subject) -> bytes:
@@ -64,7 +61,13 @@ def _params(subject: Subject, best: Run) -> list[str]:
     written = msgspec.json.format(data.encode(subject.best_params), indent=2).decode()
     if len(written) > PARAMS_CHARS:
         return [f"Too long for a page: runs/{text.md(best.run_id)}/params.json"]
-    return text.fenced(_UNSEEN.sub(lambda found: f"\\u{ord(found[0]):04x}", written), "json")
+    return text.fenced(text.UNSEEN.sub(lambda found: _said(found[0]), written), "json")
+
+
+def _said(character: str) -> str:
+    """A character by its numbers: the block still reads back as it was, and nothing in it is unseen."""
+    units = character.encode("utf-16-be").hex()
+    return "".join(f"\\u{units[at : at + 4]}" for at in range(0, len(units), 4))
 
 
 def _none(subject: Subject) -> str:

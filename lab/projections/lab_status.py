@@ -59,7 +59,9 @@ def _section(title: str, rows: Sequence[Row]) -> list[str]:
 
 def _line(row: Row) -> str:
     runs = f"{row.run_count}/{row.max_iterations_total}" if row.max_iterations_total else str(row.run_count)
-    best = f"best {text.md(row.metric) or 'value'} {text.number(row.best_value)}"
+    best = "no best yet"
+    if row.best_value is not None:
+        best = f"best {text.md(row.metric) or 'value'} {row.best_value!r}"
     failing = f", {text.count(row.failure_streak, 'failure')} in a row" if row.failure_streak else ""
     goal = f" - {text.md(row.goal, _GOAL_CHARS)}" if row.goal else ""
     name = f"**[{text.md(row.id)}](experiments/{row.id}/SUMMARY.md)**"

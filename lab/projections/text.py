@@ -29,7 +29,7 @@ _HIDDEN = (
     "\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u00ad\u061c\u180e\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff"
     "\ufff9-\ufffb\U000e0000-\U000e0fff"
 )
-_UNSEEN = re.compile(f"[{_HIDDEN}]")
+UNSEEN = re.compile(f"[{_HIDDEN}]")
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _MARKUP = re.compile(r"[\\`<|\[\]]")
 _OPENS_BLOCK = re.compile(r"[#>~=]|[-+*](?![\w.])")
@@ -42,7 +42,7 @@ def line(text: str, limit: int = LINE_CHARS) -> str:
     seen = text[: 8 * limit]  # a note of 10 MB is not read to its end
     if not (seen.isascii() and seen.isprintable()):
         seen = _SURROGATE.sub("\ufffd", _ANSI.sub("", seen))
-        seen = _UNSEEN.sub("", " ".join(seen.split()))  # split first: some of the unseen are line ends
+        seen = UNSEEN.sub("", " ".join(seen.split()))  # split first: some of the unseen are line ends
     words = " ".join(seen.split())
     if len(words) > limit or len(text) > 8 * limit:
         return words[: limit - 1].rstrip() + CUT
@@ -66,7 +66,7 @@ def block(text: str, limit: int = BLOCK_CHARS, lines: int = BLOCK_LINES) -> str:
     seen = text[:limit]
     if not seen.isascii() or "\x1b" in seen or not seen.replace("\n", "").isprintable():
         seen = _ANSI.sub("", seen.replace("\r\n", "\n").replace("\r", "\n"))
-        seen = _SURROGATE.sub("\ufffd", _UNSEEN.sub("", seen))
+        seen = _SURROGATE.sub("\ufffd", UNSEEN.sub("", seen))
     rows = seen.strip("\n").split("\n")
     cut = len(text) > limit or len(rows) > lines
     return "\n".join([*(row.rstrip() for row in rows[:lines]), *([CUT] if cut else [])]).strip("\n")

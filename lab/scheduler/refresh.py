@@ -8,14 +8,15 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from lab.core import layout
+from lab.core.errors import Busy
 from lab.core.subject import Finding
 from lab.projections import index, lab_status, pages, readme, runbook
 from lab.scheduler import digest, subjects
 from lab.store import experiments, files, ledger
-from lab.store.sections import hold
+from lab.store.sections import PAGES_WAIT_S, hold
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from lab.core.subject import Subject
     from lab.projections.index import Row
@@ -44,46 +45,65 @@ def catch_up(root: Root, experiment: str) -> Subject:
 
 
 def everything(root: Root, *, progress: Callable[[int, int], None] | None = None) -> Refreshed:
-    """Every page of the lab, from its seals and its ledger. Files that would stay the same are not rewritten."""
+    """Every page of the lab, from its seals and its ledger. Files that would stay the same are not rewritten.
+
+    Each experiment is held only while its own pages are written, so runs that end meanwhile do not wait for all.
+    """
     log = _Log(root)
     names = experiments.names(root)
-    rows: list[Row] = []
+    begun = log.mark
+    rows: dict[str, Row] = {}
     findings: list[Finding] = []
     written = runs = 0
+    for number, name in enumerate(names):
+        with root.section(name):
+            pending = subjects.rebuilt(root, name, experiments.load(root, name), log.of(name))
+            written += _write(root, name, pending)
+        rows[name] = index.row(pending.subject)
+        runs += pending.subject.view.runs
+        findings.extend(pending.subject.findings)
+        if progress is not None:
+            progress(number + 1, len(names))
+    written += digest.bring_back(root)
     with hold(root.layout.pages_section):
-        for number, name in enumerate(names):
-            with root.section(name):
-                loaded = experiments.load(root, name)
-                pending = subjects.rebuilt(root, name, loaded, log.of(name))
-                written += _write(root, name, pending)
-            rows.append(index.row(pending.subject))
-            runs += pending.subject.view.runs
-            findings.extend(pending.subject.findings)
-            if progress is not None:
-                progress(number + 1, len(names))
-        written += digest.bring_back(root)
-        written += _write_lab(root, rows, log.mark, log.alerts)
+        log.more()
+        for name in log.touched_after(begun) & set(experiments.names(root)):
+            rows[name] = _caught_up(root, name)
+        log.more()
+        written += _write_lab(root, list(rows.values()), log.mark, log.alerts)
     return Refreshed(experiments=len(names), runs=runs, written=written, findings=(*log.alerts, *findings))
 
 
-def lab_pages(root: Root, fresh: Iterable[Subject] = ()) -> None:
+def lab_pages(root: Root, fresh: Iterable[Subject] = ()) -> bool:
     """LAB-INDEX.json and LAB-STATUS.md, up to the ledger's end. Not inside any experiment's section.
 
-    Whatever another process did since the index was written, or was killed before telling, is caught up here.
+    Whatever another process did since the index was written, or was killed before telling, is caught up here. False
+    when somebody else is at it for long: what was done is safe, `status` counts it in, and the next call catches up.
     """
-    known = {subject.view.experiment: index.row(subject) for subject in fresh}
-    with hold(root.layout.pages_section):
-        before = index.parse(files.read(root.layout.index) or b"")
-        news = None if before is None else _news(root, before)
-        if before is None or news is None:
-            _from_pages(root)
-            return
-        touched, mark, alerts = news
-        rows = {row.id: row for row in before.experiments}
-        for name in sorted(touched):
-            rows[name] = known.get(name) or _caught_up(root, name)
-        if mark is not None:
-            _write_lab(root, list(rows.values()), mark, [*before.alerts, *alerts])
+    known = {subject.view.experiment: subject for subject in fresh}
+    try:
+        with hold(root.layout.pages_section, wait_s=PAGES_WAIT_S):
+            _lab_pages(root, known)
+    except Busy:
+        return False
+    return True
+
+
+def _lab_pages(root: Root, known: Mapping[str, Subject]) -> None:
+    before = index.parse(files.read(root.layout.index) or b"")
+    news = None if before is None else _news(root, before)
+    if before is None or news is None:
+        _from_pages(root)
+        return
+    touched, mark = news
+    rows = {row.id: row for row in before.experiments}
+    for name, seq in sorted(touched.items()):
+        subject = known.get(name)
+        # A subject from before somebody else's decision must not stand for what came after it.
+        fresh = subject is not None and subject.place.seq >= seq
+        rows[name] = index.row(subject) if subject is not None and fresh else _caught_up(root, name)
+    if mark is not None:
+        _write_lab(root, list(rows.values()), mark, before.alerts)
 
 
 def _from_pages(root: Root) -> None:
@@ -95,16 +115,18 @@ def _from_pages(root: Root) -> None:
 
 
 def _caught_up(root: Root, experiment: str) -> Row:
-    with root.section(experiment):
+    with hold(root.layout.section(experiment), wait_s=PAGES_WAIT_S):
         return index.row(catch_up(root, experiment))
 
 
-def _news(root: Root, before: index.Index) -> tuple[set[str], Mark | None, list[Finding]] | None:
-    """Experiments that the ledger names after the index was written; None when it does not go on from there."""
+def _news(root: Root, before: index.Index) -> tuple[dict[str, int], Mark | None] | None:
+    """Experiments that the ledger names after the index was written, each with the last record that does.
+
+    None when the ledger does not go on from there.
+    """
     if files.size_of(root.layout.events) < before.ledger.end:
         return None
-    touched: set[str] = set()
-    alerts: list[Finding] = []
+    touched: dict[str, int] = {}
     mark: Mark | None = None
     prev = before.ledger.sha256
     for entry in ledger.entries(root, before.ledger.end):
@@ -112,9 +134,9 @@ def _news(root: Root, before: index.Index) -> tuple[set[str], Mark | None, list[
             return None
         prev, mark = entry.sha256, entry.mark
         if entry.line.event.experiment:
-            touched.add(entry.line.event.experiment)
+            touched[entry.line.event.experiment] = entry.line.seq
     present = set(experiments.names(root)) if touched else set()
-    return touched & present, mark, alerts
+    return {name: seq for name, seq in touched.items() if name in present}, mark
 
 
 def _write(root: Root, experiment: str, pending: Pending) -> int:
@@ -179,6 +201,10 @@ class _Log:
         """Every line of an experiment, also those written since: its section is held, so there will be no more."""
         self.more()
         return self._lines.get(experiment, [])
+
+    def touched_after(self, mark: Mark) -> set[str]:
+        """Experiments with a line after this record."""
+        return {name for name, lines in self._lines.items() if lines[-1].mark.seq > mark.seq}
 
     @property
     def mark(self) -> Mark:

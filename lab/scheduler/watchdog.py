@@ -72,7 +72,7 @@ def look(root: Root) -> Report:
             where = problem.where or f"experiments/{name}/SPEC.yaml"
             alerts.append(Finding(what=problem.what, where=where, fix=problem.fix or f"labctl validate {name}"))
     for name in experiments.strangers(root):
-        what = "this is not an experiment" if not name.startswith(".") else "a draft that was never published"
+        what = "this is not an experiment"
         alerts.append(Finding(what=what, where=f"experiments/{name}", fix="labctl recover moves it aside"))
     if ledger.torn_tail(root):
         what = "the ledger's last line was cut off by a crash"
@@ -107,7 +107,7 @@ def recover(root: Root, *, progress: Callable[[int, int], None] | None = None) -
             _announce(root, name, done)
             for run_id in bundles.names(root, name):
                 _bundle(root, name, run_id, done, left)
-            done.extend(_drafts(root, name))
+    done.extend(_drafts(root))
     return Recovered(done=tuple(done), left=tuple(left), refreshed=refresh.everything(root, progress=progress))
 
 
@@ -199,18 +199,21 @@ def _bundle(root: Root, experiment: str, run_id: str, done: list[str], left: lis
         done.append(f"{where}: {reason}; marked superseded, kept, not counted")
 
 
-def _drafts(root: Root, experiment: str) -> Iterator[str]:
+def _drafts(root: Root) -> Iterator[str]:
     """Drafts that were never published, once nobody can be writing them any more."""
     now_s = leases.server_time(root)
-    for folder in (root.layout.experiment(experiment), root.layout.runs(experiment), root.layout.claims(experiment)):
-        try:
-            names = os.listdir(folder)
-        except (FileNotFoundError, NotADirectoryError):
-            continue
-        for name in names:
-            path = f"{folder}/{name}"
-            if layout.is_draft(name) and now_s - os.lstat(path).st_mtime > _DRAFT_AGE_S:
-                yield _aside(root, path)
+    for folder, inside, names in os.walk(root.layout.root):
+        drafts = [name for name in (*inside, *names) if layout.is_draft(name)]
+        skipped = {layout.ARTIFACTS, os.path.basename(os.path.dirname(root.layout.aside)), *drafts}
+        inside[:] = sorted(name for name in inside if name not in skipped)
+        for name in drafts:
+            owner = layout.draft_owner(name, machine.HERE_CHARS)
+            try:
+                old = now_s - os.lstat(f"{folder}/{name}").st_mtime > _DRAFT_AGE_S
+            except FileNotFoundError:
+                continue  # published while we looked
+            if old or (owner is not None and machine.is_gone(*owner)):
+                yield _aside(root, f"{folder}/{name}")
 
 
 def _aside(root: Root, path: str) -> str:

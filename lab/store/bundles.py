@@ -242,7 +242,9 @@ def supersede(root: Root, experiment: str, run_id: str, generation: int, reason:
 def stray(path: str, made: Seal) -> Iterator[str]:
     """Files that lie in a sealed bundle and are not in its seal."""
     for name, kind in _walk(path):
-        if kind and name != layout.SEAL and name not in made.files and look(f"{path}/{name}") is not None:
+        if not kind or name == layout.SEAL or name in made.files or layout.is_draft(os.path.basename(name)):
+            continue  # a draft beside SEAL.json is what a crash left of making it; recovery moves it aside
+        if look(f"{path}/{name}") is not None:
             yield name
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from lab import __version__
-from lab.core import canonical, ids
+from lab.core import canonical, ids, layout
 from lab.core.errors import BadInput, LabError, NotFound, nearest
 from lab.core.spec import Spec, decode, encode
 from lab.store import files
@@ -38,7 +38,8 @@ def names(root: Root) -> list[str]:
 def strangers(root: Root) -> list[str]:
     """What lies among the experiments and is none: for the watchdog to name."""
     known = set(names(root))
-    return sorted(name for name in os.listdir(root.layout.experiments) if name not in known)
+    found = os.listdir(root.layout.experiments)
+    return sorted(name for name in found if name not in known and not layout.is_draft(name))
 
 
 def require(root: Root, experiment: str) -> str:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from lab.core import layout
 from lab.core.errors import Unavailable
+from lab.store import machine
 from lab.store.sections import hold
 
 if TYPE_CHECKING:
@@ -33,6 +34,7 @@ class Files:
     def __init__(self, *, durable: bool = True) -> None:
         self.durable = durable
         self._drafts = 0
+        self._token = ""
 
     def step(self, name: str, path: str) -> None:
         """Called before each system call that changes the disk. Nothing here; a test stops the machine in it."""
@@ -47,7 +49,7 @@ class Files:
             self._write_new(draft, data, durable=durable, mode=mode)
             self.step("link", path)
             self._link(draft, path)
-        except OSError:
+        except (OSError, Unavailable):
             self._drop(draft)
             raise
         self.discard(draft)
@@ -62,7 +64,11 @@ class Files:
         draft = self._draft_beside(path)
         try:
             self.step("mkdir", draft)
-            os.mkdir(draft)
+            try:
+                os.mkdir(draft)
+            except FileNotFoundError:  # git and rsync leave empty folders behind
+                self.folder(os.path.dirname(path))
+                os.mkdir(draft)
             for name, data in contents.items():
                 self._write_new(f"{draft}/{name}", data, durable=False, mode=0o644)
             self.step("rename", path)
@@ -208,17 +214,18 @@ class Files:
             os.close(descriptor)
 
     def _draft_beside(self, path: str) -> str:
-        """A name in the same folder that says who is writing: recovery clears it once that process is gone."""
+        """A name in the same folder that nobody else uses, and that says which process to ask about it later.
+
+        Two containers that share a disk can share a pid too, so the name says in which of them the pid means this.
+        """
         self._drafts += 1
+        self._token = self._token or f"{machine.here()}{os.urandom(2).hex()}"
         folder, name = os.path.split(path)
-        return f"{folder}/.{name}.{os.getpid()}-{self._drafts}{layout.DRAFT_SUFFIX}"
+        return f"{folder}/.{name}.{self._token}-{os.getpid()}-{self._drafts}{layout.DRAFT_SUFFIX}"
 
     def _write_new(self, path: str, data: bytes, *, durable: bool, mode: int) -> None:
         self.step("open", path)
         try:
-            descriptor = os.open(path, _NEW, mode)
-        except FileExistsError:  # a draft of a dead process that had our pid
-            os.unlink(path)
             descriptor = os.open(path, _NEW, mode)
         except FileNotFoundError:
             self.folder(os.path.dirname(path))

@@ -152,7 +152,22 @@ def take(  # noqa: PLR0913  # the terms of a lease; every caller names them
             root.files.create(path, encode(claim), durable=False)
         except FileExistsError:
             continue  # somebody else is this generation; look again
+        if _was_late(root, experiment, generation):
+            root.files.discard(path)
+            continue
         return Lease(claim=claim, path=path)
+
+
+def _was_late(root: Root, experiment: str, generation: int) -> bool:
+    """Whether this generation had come and gone between our look and our claim.
+
+    A taker that was stopped there could otherwise run a generation a second time, beside the holder of the next one.
+    The highest number always stays in the folder, so a late claim never stands alone.
+    """
+    found = [pair for pair in map(layout.claim_file, os.listdir(root.layout.claims(experiment))) if pair]
+    return any(
+        number >= generation for number, suffix in found if (number, suffix) != (generation, layout.CLAIM_SUFFIX)
+    )
 
 
 def supersede(root: Root, experiment: str, generation: int) -> bool:

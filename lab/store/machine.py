@@ -6,11 +6,13 @@ namespace, pid and start time; where any of the first two differ from ours nothi
 
 from __future__ import annotations
 
+import hashlib
 import os
 
 from lab.core.claim import Owner
 
 _START_TICKS = 19  # field 22 of /proc/PID/stat, counted from the state field
+HERE_CHARS = 8
 _DEAD = frozenset("ZXx")
 
 
@@ -39,6 +41,16 @@ def alive(owner: Owner) -> bool | None:
     if not state:
         return False
     return start == owner.start_ticks and state not in _DEAD
+
+
+def here() -> str:
+    """Where a pid of ours means something: this boot of this machine, in this pid namespace."""
+    return hashlib.sha256(f"{_boot_id()}/{_pid_namespace()}/{host()}".encode()).hexdigest()[:HERE_CHARS]
+
+
+def is_gone(where: str, pid: int) -> bool:
+    """Whether a pid of a place is proven to be nobody. False when it may be somebody, or when nothing can be known."""
+    return where == here() and bool(_boot_id()) and not _state_and_start(pid)[0]
 
 
 def _state_and_start(pid: int) -> tuple[str, int]:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 WAIT_S = 30.0
+PAGES_WAIT_S = 5.0
 _POLL_S = 0.005
 
 

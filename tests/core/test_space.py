@@ -142,6 +142,10 @@ def test_an_assignment_inside_the_space_has_no_problems() -> None:
     read = parse(WIDE)
     assert read.check({"lr": 0.1, "layers": 9, "optimizer": True, "seed": 7}) == ()
     assert read.check({"lr": 1e-4, "layers": 1, "optimizer": "sgd", "momentum": 0.1 * 3 * 2, "seed": 7.0}) == ()
+    just_below = 0.3 + 0.3 + 0.3  # 0.8999999999999999
+    assert read.check(
+        {"lr": 1e-4, "layers": 1, "optimizer": "sgd", "momentum": just_below, "seed": 7, "nesterov": True}
+    )
 
 
 def test_an_assignment_outside_is_told_everything_at_once() -> None:

@@ -4,9 +4,11 @@ import json
 import math
 
 import pytest
+import yaml
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from lab.core import spec_text
 from lab.core.errors import BadInput
 from lab.core.spec_text import MAX_BYTES, MAX_DEPTH, MAX_NODES, Lines, parse_text
 
@@ -130,6 +132,22 @@ def test_a_complaint_names_the_file_the_line_and_a_way_out() -> None:
         "  in SPEC.yaml line 2",
         "  fix: mend this line, or put the value in quotes",
     ]
+
+
+@pytest.mark.parametrize("loader", [spec_text._Loader, yaml.SafeLoader])
+def test_the_parser_without_libyaml_reads_and_refuses_the_same(
+    loader: type[yaml.SafeLoader], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(spec_text, "_Loader", loader)
+    assert read("id: a\nlist: [1, 'x', ~]\nmap:\n  k: |\n    text\n") == {
+        "id": "a",
+        "list": [1, "x", None],
+        "map": {"k": "text\n"},
+    }
+    assert "SPEC.yaml line 2" in refusal("id: a\nb: 'x\nc: 1\n")
+    assert "is the first key indented" in refusal("  a: 1\nb: 2")
+    assert "single quotes" in refusal('a: "\\UFFFFFFFF"')
+    assert "SPEC.yaml line 2" in refusal(b"a: 1\nb: \x07")
 
 
 def test_an_alias_stands_for_its_value_wherever_it_is() -> None:

@@ -32,17 +32,21 @@ STOPPED = 99
 
 
 class StopFiles(Files):
-    """A machine that stops before its nth step, at once and for good: no handler, no `finally`, no flush."""
+    """A machine that stops before its nth step, at once and for good: no handler, no `finally`, no flush.
 
-    def __init__(self, last: int) -> None:
+    Or, with n = 0, before the first step of that name on a path that ends so.
+    """
+
+    def __init__(self, last: int, name: str = "", path: str = "") -> None:
         super().__init__()
         self.left = last
-        self.steps: list[tuple[str, str]] = []
+        self.wanted = (name, path)
 
     def step(self, name: str, path: str) -> None:
-        self.steps.append((name, path))
         self.left -= 1
-        if self.left == 0:
+        wanted, where = self.wanted
+        if self.left == 0 or (wanted == name and path.endswith(where)):
+            os.write(2, f"stopped before {name} {path}".encode())
             os._exit(STOPPED)
 
 

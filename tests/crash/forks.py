@@ -8,7 +8,7 @@ import traceback
 import warnings
 from typing import TYPE_CHECKING, NamedTuple
 
-from tests.crash.driver import drive
+from tests.crash.driver import drive, say
 
 if TYPE_CHECKING:
     from lab.store.files import Files
@@ -22,8 +22,11 @@ class Answer(NamedTuple):
     stderr: str
 
 
-def child(path: str, *steps: str, writer: Files | None = None) -> Answer:
-    """Drive in a process of its own, whose death is all that this one sees of it."""
+def child(path: str, *steps: str, writer: Files | None = None, then: tuple[str, ...] = ()) -> Answer:
+    """Drive in a process of its own, whose death is all that this one sees of it.
+
+    `then` are steps that the same process goes on with, however the first ones ended; the code is theirs.
+    """
     with tempfile.TemporaryFile() as told, tempfile.TemporaryFile() as complaint:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", DeprecationWarning)  # xdist's threads are idle in the child
@@ -33,7 +36,9 @@ def child(path: str, *steps: str, writer: Files | None = None) -> Answer:
             try:
                 os.dup2(told.fileno(), 1)
                 os.dup2(complaint.fileno(), 2)
-                code = drive(path, list(steps), lambda line: void(os.write(1, line.encode() + b"\n")), writer)
+                code = drive(path, list(steps), say, writer)
+                if then:
+                    code = drive(path, list(then), say)
             except BaseException:  # noqa: BLE001  # a child must never go on as a second pytest
                 os.write(2, traceback.format_exc().encode())
             finally:
@@ -43,6 +48,3 @@ def child(path: str, *steps: str, writer: Files | None = None) -> Answer:
         complaint.seek(0)
         return Answer(code, told.read().decode().splitlines(), complaint.read().decode())
 
-
-def void(_written: int) -> None:
-    """A `Tell` returns nothing."""

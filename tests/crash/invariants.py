@@ -46,9 +46,10 @@ def after_next(path: str, answered: Iterable[str]) -> list[str]:
 
 
 def after_recover(path: str, answered: Iterable[str]) -> list[str]:
-    """`recover` has been through: nothing of the crash is left."""
+    """`recover` has been through: nothing of the crash is left, and recovering again finds nothing to do."""
     root = open_root(path)
-    wrong = after_next(path, answered)
+    wrong = [*_promises(root, answered, counted=True), *_bundles(root), *_generations(root)]
+    wrong += [f"claim left: {name}" for name in _claims(root)]
     found = verify.verify(root)
     wrong += [f"damage: {each.kind} {each.where}: {each.what}" for each in found.damage]
     wrong += [f"draft left: {name}" for name in _drafts(path)]
@@ -59,8 +60,11 @@ def after_recover(path: str, answered: Iterable[str]) -> list[str]:
     )
     if found.unsealed != marked:
         wrong.append(f"{found.unsealed} bundles are unsealed, {marked} of them marked")
+    before = snapshot(root)
     if again := watchdog.recover(root).done:
         wrong.append(f"a second recovery found more to do: {again}")
+    if snapshot(root) != before:
+        wrong.append("a second recovery changed a page")
     return wrong
 
 

@@ -13,7 +13,7 @@ from lab.core.spec import Spec, parse
 from lab.core.subject import Place, Subject
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from lab.core.view import View
 
@@ -31,7 +31,7 @@ def spec(**changes: object) -> Spec:
     return msgspec.structs.replace(made, **changes)
 
 
-def parsed(mapping: dict[str, object]) -> Spec:
+def parsed(mapping: Mapping[str, object]) -> Spec:
     return parse(mapping)
 
 
@@ -62,8 +62,8 @@ def promoted(tier: str, reason: str = "") -> event.Event:
     return event.Event(type=event.TIER_CHANGED, ts=ts, experiment="lr-sweep", tier=tier, reason=reason, actor="policy")
 
 
-def view(happened: Sequence[Run | event.Event] = (), *, direction: str = "minimize", tier: str = "default") -> View:
-    """The view after these, in this order."""
+def view(happened: Sequence[object] = (), *, direction: str = "minimize", tier: str = "default") -> View:
+    """The view after these runs and events, in this order."""
     created = event.Event(
         type=event.EXPERIMENT_CREATED, ts=CREATED, experiment="lr-sweep", actor="ann", phase="queued", tier=tier
     )
@@ -71,14 +71,14 @@ def view(happened: Sequence[Run | event.Event] = (), *, direction: str = "minimi
     for seq, each in enumerate(happened, 2):
         if isinstance(each, Run):
             items.append(history.Item(key=(seq, 1, each.run_id), ts=each.ended_at, run=each, generation=seq))
-        else:
+        elif isinstance(each, event.Event):
             items.append(history.Item(key=(seq, 0, ""), ts=each.ts, event=each))
     begun = history.begin("lr-sweep", direction=direction, tier=tier, spec="0" * 64)
     return history.fold(begun, items)
 
 
 def subject(
-    happened: Sequence[Run | event.Event] = (), *, tier: str = "default", given: Spec | None = None, **changes: object
+    happened: Sequence[object] = (), *, tier: str = "default", given: Spec | None = None, **changes: object
 ) -> Subject:
     place = Place(seq=len(happened) + 1, sha256="ab" * 32, end=4096)
     made = Subject(view=view(happened, tier=tier), spec=given or spec(), place=place, table_bytes=(1024, 512))

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import json
 import re
+import subprocess
+import sys
+from pathlib import Path
 
 import msgspec
 import pytest
@@ -15,6 +18,7 @@ from lab.projections import pages, runbook
 from tests.projections import markdown
 from tests.projections import subjects as make
 
+CHECKOUT = Path(__file__).resolve().parents[2]
 MARKDOWN = (layout.SUMMARY, layout.NEXT, layout.CONTEXT, layout.BEST)
 
 
@@ -84,7 +88,7 @@ def test_the_best_parameters_are_in_best_and_status_to_copy() -> None:
     assert json.loads(made[layout.STATUS])["best_params"] == params
 
 
-@pytest.mark.parametrize("character", ["\u202e", "\x9b", "\u200b", "`" * 5, "\x1b"])
+@pytest.mark.parametrize("character", ["\u202e", "\x9b", "\u200b", "`" * 5, "\x1b", "\U000e0041"])
 def test_hostile_parameters_are_still_themselves_when_they_are_copied(character: str) -> None:
     params = {"prompt": f"```{character}```", character: 1}
     page = text(make.subject([make.run(value=0.5)], best_params=params), layout.BEST)
@@ -111,7 +115,7 @@ def test_parameters_too_long_for_a_page_are_pointed_at() -> None:
     ids=("no run", "failed", "no value", "other tier"),
 )
 def test_best_says_why_there_is_none(happened: list[object], why: str) -> None:
-    subject = make.subject(happened, given=make.spec(fidelity_tiers=("default", "final")))  # type: ignore[arg-type]
+    subject = make.subject(happened, given=make.spec(fidelity_tiers=("default", "final")))
     assert why in text(subject, layout.BEST)
 
 
@@ -170,7 +174,7 @@ def test_context_has_the_last_five_runs_newest_first() -> None:
     ids=("queued", "active", "awaiting", "paused", "completed", "archived"),
 )
 def test_next_says_what_happens_next(happened: list[object], says: str) -> None:
-    assert says in text(make.subject(happened), layout.NEXT)  # type: ignore[arg-type]
+    assert says in text(make.subject(happened), layout.NEXT)
 
 
 def test_the_baton_is_quoted_as_it_is_with_the_run_that_wrote_it() -> None:
@@ -197,6 +201,20 @@ def test_hostile_text_stays_in_its_place() -> None:
         assert len(made[name]) < 40_000
     status = json.loads(made[layout.STATUS])
     assert not markdown.UNSEEN.search(status["goal"] + status["attention"][0]["what"])
+
+
+def test_a_run_does_not_pay_for_the_template_engine() -> None:
+    program = """
+import sys
+from lab.projections import index, lab_status, pages
+from tests.projections import subjects as make
+subject = make.subject([make.run(value=0.5)])
+pages.render(subject)
+lab_status.render(index.parse(index.render([index.row(subject)], seq=1, sha256="", end=1, alerts=())))
+print("jinja2" in sys.modules)
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False, cwd=CHECKOUT)
+    assert (done.stdout, done.stderr) == ("False\n", "")
 
 
 def test_no_place_on_this_machine_is_told() -> None:

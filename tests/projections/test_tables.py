@@ -1,0 +1,108 @@
+"""The two tables, a line a run."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from typing import TYPE_CHECKING
+
+import pytest
+from hypothesis import given
+
+from lab.projections import tables
+from tests.projections import markdown
+from tests.projections import subjects as make
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from lab.core.run import Run
+
+
+def line(run: Run, metrics: Mapping[str, object], params: Mapping[str, object] | None = None) -> dict[str, object]:
+    written = tables.metrics_line(run, metrics, params)
+    assert written.endswith(b"\n")
+    assert written.count(b"\n") == 1
+    told = json.loads(written)
+    assert isinstance(told, dict)
+    return told
+
+
+def test_our_names_win_over_the_executors() -> None:
+    run = make.run(1, value=0.5)
+    told = line(run, {"value": 9, "run_id": "x", "outcome": "success!", "memory_gb": 3.5}, {"lr": 0.1})
+    assert told["value"] == 0.5
+    assert told["run_id"] == run.run_id
+    assert told["outcome"] == "success"
+    assert told["memory_gb"] == 3.5
+    assert told["params"] == {"lr": 0.1}
+
+
+@pytest.mark.parametrize("outcome", ["failed", "timeout", "crash", "cancelled"])
+def test_a_failed_run_has_null_whatever_its_program_claimed(outcome: str) -> None:
+    told = line(make.run(1, outcome), {"value": 0, "val_loss": 0.0, "returncode": 1})
+    assert told["value"] is None
+    assert told["val_loss"] is None
+    assert told["returncode"] == 1
+
+
+def test_keys_come_in_one_order() -> None:
+    one, other = {"b": 1, "a": 2, "value": 3}, {"value": 3, "a": 2, "b": 1}
+    run = make.run(1, value=3.0)
+    assert tables.metrics_line(run, one, None) == tables.metrics_line(run, other, None)
+    assert list(line(run, one)) == ["run_id", "ts", "outcome", "value", "tier", "role", "iteration", "a", "b"]
+
+
+def test_what_json_cannot_say_does_not_break_the_line() -> None:
+    told = line(make.run(1, value=1.0), {"nan": float("nan"), "s": "\ud800\n", "deep": [[[]]]})
+    assert told["nan"] is None
+
+
+def test_one_run_cannot_drown_the_others() -> None:
+    run = make.run(1, value=1.0)
+    told = line(run, {"curve": list(range(10**6))}, {"lr": 0.1})
+    assert told["params"] == {"lr": 0.1}
+    assert told["value"] == 1.0
+    assert f"runs/{run.run_id}" in str(told["left_out"])
+    assert len(tables.metrics_line(run, {}, {"text": "x" * 10**6})) <= tables.LINE_BYTES
+
+
+def test_the_header_names_the_metric() -> None:
+    assert tables.results_header("val_bpb") == b"run\tval_bpb\tstatus\ttier\trole\twall_s\tdescription\n"
+
+
+@pytest.mark.parametrize("name", ["", "status", "run", "-", "\n"])
+def test_a_metric_without_a_name_of_its_own_is_called_value(name: str) -> None:
+    assert tables.results_header(name).split(b"\t")[1] == b"value"
+
+
+def test_a_result_is_one_row() -> None:
+    run = make.run(1, value=0.1 + 0.2, note="lr\tdoubled\n", verdict="keep")
+    assert (
+        tables.results_line(run)
+        == f"{run.run_id}\t0.30000000000000004\tkeep\tdefault\tscout\t12.5\tlr doubled\n".encode()
+    )
+
+
+def test_no_value_is_a_dash_and_a_failure_says_why() -> None:
+    cells = tables.results_line(make.run(1, "crash", reason="OOM")).decode().split("\t")
+    assert cells[1:3] == ["-", "crash"]
+    assert cells[-1] == "OOM\n"
+
+
+@given(make.runs())
+def test_every_table_reads_back_row_by_row(run: Run) -> None:
+    text = (tables.results_header(run.metric) + tables.results_line(run) * 2).decode()
+    rows = list(csv.reader(io.StringIO(text, newline=""), delimiter="\t"))
+    assert [len(row) for row in rows] == [7, 7, 7]
+    assert rows[1][0] == run.run_id
+    assert (None if rows[1][1] == "-" else float(rows[1][1])) == run.value
+
+
+@pytest.mark.parametrize("note", [make.HOSTILE, '"never closed', "x" * 10**7, "=1+1"])
+def test_hostile_notes_stay_in_their_cell(note: str) -> None:
+    text = (tables.results_line(make.run(1, note=note)) + tables.results_line(make.run(2))).decode()
+    assert len(text) < 1000
+    assert not markdown.UNSEEN.search(text)
+    assert [len(row) for row in csv.reader(io.StringIO(text, newline=""), delimiter="\t")] == [7, 7]

@@ -1,0 +1,110 @@
+"""Short sections: one at a time over all processes, and free again the moment their holder is gone."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from lab.core.errors import Busy
+from lab.store.sections import hold
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+CHECKOUT = Path(__file__).resolve().parents[2]
+HOLDER = """
+import sys
+from lab.store.sections import hold
+with hold(sys.argv[1]):
+    print("held", flush=True)
+    sys.stdin.read()
+"""
+COUNTER = """
+import sys
+from lab.store.sections import hold
+for _ in range(50):
+    with hold(sys.argv[1]):
+        with open(sys.argv[2]) as file:
+            number = int(file.read())
+        with open(sys.argv[2], "w") as file:
+            file.write(str(number + 1))
+"""
+
+
+@contextmanager
+def a_holder(path: Path) -> Iterator[subprocess.Popen[bytes]]:
+    command = [sys.executable, "-c", HOLDER, str(path)]
+    with subprocess.Popen(command, cwd=CHECKOUT, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as child:
+        assert child.stdout is not None
+        assert child.stdout.readline() == b"held\n"
+        try:
+            yield child
+        finally:
+            child.kill()
+
+
+def test_what_processes_do_in_a_section_never_overlaps(tmp_path: Path) -> None:
+    (tmp_path / "count").write_text("0")
+    command = [sys.executable, "-c", COUNTER, str(tmp_path / "s"), str(tmp_path / "count")]
+    children = [subprocess.Popen(command, cwd=CHECKOUT) for _ in range(4)]
+    assert [child.wait() for child in children] == [0] * 4
+    assert (tmp_path / "count").read_text() == "200"
+
+
+def test_whoever_waits_too_long_is_told_who_to_look_for(tmp_path: Path) -> None:
+    with (
+        a_holder(tmp_path / "s"),
+        pytest.raises(Busy, match="another process") as refused,
+        hold(str(tmp_path / "s"), wait_s=0.05),
+    ):
+        pytest.fail("two are in the section")
+    assert refused.value.where == str(tmp_path / "s")
+
+
+def test_a_killed_holder_frees_its_section_at_once(tmp_path: Path) -> None:
+    with a_holder(tmp_path / "s") as child:
+        child.send_signal(signal.SIGKILL)
+        child.wait()
+        with hold(str(tmp_path / "s"), wait_s=0.0):
+            pass
+
+
+def test_a_stopped_holder_keeps_its_section(tmp_path: Path) -> None:
+    with a_holder(tmp_path / "s") as child:
+        child.send_signal(signal.SIGSTOP)
+        with pytest.raises(Busy), hold(str(tmp_path / "s"), wait_s=0.05):
+            pytest.fail("two are in the section")
+
+
+def test_a_section_is_free_again_after_an_error_inside(tmp_path: Path) -> None:
+    with pytest.raises(ZeroDivisionError), hold(str(tmp_path / "s")):
+        raise ZeroDivisionError
+    with hold(str(tmp_path / "s"), wait_s=0.0):
+        pass
+
+
+def test_one_that_had_to_wait_leaves_the_same_file_behind(tmp_path: Path) -> None:
+    path = tmp_path / "deep" / "s"
+    order: list[str] = []
+
+    def second() -> None:
+        with hold(str(path)):
+            order.append("second")
+
+    with hold(str(path)):
+        inode = os.stat(path).st_ino
+        waiting = threading.Thread(target=second)
+        waiting.start()
+        waiting.join(0.05)
+        order.append("first")
+    waiting.join()
+    assert order == ["first", "second"]
+    assert os.stat(path).st_ino == inode  # a lock file that is removed lets two in
