@@ -53,8 +53,9 @@ def _rows(root: Root, experiment: str) -> Iterator[dict[str, object]]:
         yield _row(held.seen, "held", round(held.left_s, 1), "")
     for lost in seen.lost:
         yield _row(lost.seen, "lost", 0.0, lost.proof)
-    for claim in seen.superseded:
-        yield {"experiment": experiment, "generation": claim.generation, "state": "superseded", "run_id": claim.run_id}
+    for item in seen.unsettled:
+        state, claim = item.suffix.lstrip("."), item.claim
+        yield {"experiment": experiment, "generation": claim.generation, "state": state, "run_id": claim.run_id}
     for generation, suffix, problem in seen.damaged:
         yield {"experiment": experiment, "generation": generation, "state": f"damaged{suffix}", "why": problem}
 

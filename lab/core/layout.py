@@ -33,6 +33,7 @@ DRAFT_SUFFIX = ".draft"
 CLAIM_SUFFIX = ".claim"
 RELEASED_SUFFIX = ".released"
 SUPERSEDED_SUFFIX = ".superseded"
+ABANDONED_SUFFIX = ".abandoned"
 
 # Derived files of one experiment: the law of DESIGN.md section 4 is tested by deleting exactly these.
 EXPERIMENT_PAGES = (STATUS, RUNBOOK, SUMMARY, NEXT, CONTEXT, BEST, METRICS_LOG, RESULTS, LATEST_RUN, BEST_RUN)
@@ -144,7 +145,7 @@ def claim_file(name: str) -> tuple[int, str] | None:
     if not (stem.isascii() and stem.isdigit() and len(stem) >= 8):  # noqa: PLR2004  # the width `claim` writes
         return None
     suffix = dot + suffix
-    known = suffix in (CLAIM_SUFFIX, RELEASED_SUFFIX, SUPERSEDED_SUFFIX)
+    known = suffix in (CLAIM_SUFFIX, RELEASED_SUFFIX, SUPERSEDED_SUFFIX, ABANDONED_SUFFIX)
     return (int(stem), suffix) if known else None
 
 

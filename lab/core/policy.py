@@ -171,6 +171,7 @@ def _due(view: View, spec: Spec, now: datetime) -> Proceed | Wait:
 def _moment(text: str) -> datetime | None:
     """A stamp of ours as a moment; None for an empty or foreign one."""
     try:
-        return datetime.fromisoformat(text).astimezone(UTC)
+        moment = datetime.fromisoformat(text)
     except ValueError:
         return None
+    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)

@@ -84,14 +84,31 @@ def begin(
     contents = {layout.PLAN: _plan(manifest, spec, plan)}
     if params is not None:
         contents[layout.PARAMS] = canonical.page(dict(params))
-    path = bundles.open_bundle(root, manifest, contents)
+    try:
+        path = bundles.open_bundle(root, manifest, contents)
+    except OSError:
+        lease.abandon(root)
+        raise
     return Running(lease=lease, manifest=manifest, spec=spec, path=path)
 
 
 def finish(root: Root, running: Running, ended: Ended) -> Seal:
-    """Close, seal, record, fold and release. `Superseded` when the lease was lost: the bundle is kept, not counted."""
-    manifest = msgspec.structs.replace(
-        running.manifest,
+    """Close, seal, record, fold and release. `Superseded` when the lease was lost: the bundle is kept, not counted.
+
+    When the disk refuses a step, the run is given up for somebody else to settle, and the error goes on to the caller.
+    """
+    try:
+        made, subject = _sealed(root, running, _closed(root, running.manifest, ended), ended)
+    except OSError:
+        running.lease.abandon(root)
+        raise
+    refresh.lab_pages(root, (subject,))
+    return made
+
+
+def _closed(root: Root, manifest: Manifest, ended: Ended) -> Manifest:
+    return msgspec.structs.replace(
+        manifest,
         status=ended.outcome,
         value=ended.value if ended.outcome == SUCCESS else None,
         verdict=ended.verdict,
@@ -103,10 +120,12 @@ def finish(root: Root, running: Running, ended: Ended) -> Seal:
         signals=ended.signals,
         usage=ended.usage,
     )
+
+
+def _sealed(root: Root, running: Running, manifest: Manifest, ended: Ended) -> tuple[Seal, Subject]:
     durability = running.spec.durability
     bundles.close(root, manifest, result=ended.result or result_text(manifest), metrics=_metrics(manifest, ended))
     stock = bundles.take_stock(root, manifest.experiment, manifest.run_id, durability=durability)
-    subject: Subject
     with root.section(manifest.experiment):
         try:
             running.lease.check()
@@ -123,8 +142,7 @@ def finish(root: Root, running: Running, ended: Ended) -> Seal:
         )
         subject = refresh.catch_up(root, manifest.experiment)
         running.lease.release(root)
-    refresh.lab_pages(root, (subject,))
-    return made
+    return made, subject
 
 
 def result_text(manifest: Manifest) -> str:

@@ -19,9 +19,10 @@ from lab.scheduler import refresh
 from lab.store import bundles, files, leases, ledger, machine
 
 if TYPE_CHECKING:
-    from lab.core.claim import Claim, Lost, Owner
+    from lab.core.claim import Lost, Owner
     from lab.core.seal import Seal
     from lab.core.subject import Subject
+    from lab.store.leases import Unsettled
     from lab.store.root import Root
 
 WATCHDOG = "watchdog"
@@ -38,16 +39,16 @@ class Settled(msgspec.Struct, frozen=True, kw_only=True):
 def reclaim(root: Root, experiment: str) -> list[Settled]:
     """Take over every lost claim of an experiment and settle its run. Touches nothing that may be alive."""
     seen = leases.survey(root, experiment)
-    if not seen.lost and not seen.superseded:
+    if not seen.lost and not seen.unsettled:
         return []
     done: list[Settled] = []
     subject: Subject | None = None
     with root.section(experiment):
         for lost in leases.survey(root, experiment).lost:  # looked at again: somebody may have been quicker
             _take_over(root, lost)
-        for claim in leases.survey(root, experiment).superseded:
-            done.append(Settled(experiment=experiment, run_id=claim.run_id, what=_settle(root, claim)))
-            leases.settle(root, experiment, claim.generation)
+        for item in leases.survey(root, experiment).unsettled:
+            done.append(Settled(experiment=experiment, run_id=item.claim.run_id, what=_settle(root, item)))
+            leases.settle(root, item)
         if os.path.isdir(root.layout.experiment(experiment)):
             subject = refresh.catch_up(root, experiment)
     if subject is not None:
@@ -79,8 +80,9 @@ def _take_over(root: Root, lost: Lost) -> None:
         ledger.append(root, told)
 
 
-def _settle(root: Root, claim: Claim) -> str:
-    """Bring one run of a superseded claim to an end. Returns what was done, for people."""
+def _settle(root: Root, item: Unsettled) -> str:
+    """Bring one run to an end whose holder cannot. Returns what was done, for people."""
+    claim = item.claim
     path = root.layout.run(claim.experiment, claim.run_id)
     if not claim.run_id or not os.path.isdir(path):
         return "it had not begun; nothing was lost"
@@ -92,8 +94,13 @@ def _settle(root: Root, claim: Claim) -> str:
         return adopt(root, *found)
     if files.is_file(f"{path}/{layout.SUPERSEDED}"):
         return "its bundle was marked superseded"
+    who = f"{claim.owner.name} on {claim.owner.host} (pid {claim.owner.pid})"
+    if item.abandoned:
+        why = f"{who} gave up before the run had ended: the disk refused it"
+        return seal_left(root, path, claim.experiment, claim.run_id, claim.generation, claim.owner, why=why)
     if machine.alive(claim.owner) is False:
-        return seal_dead(root, path, claim.experiment, claim.run_id, claim.generation, claim.owner)
+        why = f"{who} died before the run had ended"
+        return seal_left(root, path, claim.experiment, claim.run_id, claim.generation, claim.owner, why=why)
     reason = "its holder did not renew the lease, and may still be writing"
     bundles.supersede(root, claim.experiment, claim.run_id, claim.generation, reason)
     return "its holder was silent; the bundle is kept, marked superseded, and not counted"
@@ -110,29 +117,20 @@ def adopt(root: Root, made: Seal, data: bytes) -> str:
     return "it was sealed; its ledger line was written"
 
 
-def seal_dead(  # what is known of a run whose owner cannot tell
-    root: Root, path: str, experiment: str, run_id: str, generation: int, owner: Owner
-) -> str:
-    """Seal the bundle of an owner that is proven dead, with whatever it holds.
+def seal_left(root: Root, path: str, experiment: str, run_id: str, generation: int, owner: Owner, *, why: str) -> str:
+    """Seal a bundle to which nobody writes any more, with whatever it holds.
 
     A run that had been closed keeps the outcome it was closed with: its work was done, only the seal was missing.
     """
     manifest = _manifest(root, path, experiment, run_id, generation, owner)
     if manifest.status == RUNNING:
-        who = f"{owner.name or 'its owner'} on {owner.host} (pid {owner.pid})"
-        manifest = msgspec.structs.replace(
-            manifest,
-            status=CRASH,
-            value=None,
-            completed_at=root.now(),
-            reason=f"{who} died before the run had ended",
-        )
+        manifest = msgspec.structs.replace(manifest, status=CRASH, value=None, completed_at=root.now(), reason=why)
     result = f"# {run_id}\n\nOutcome: {manifest.status}\nWhy: {manifest.reason or 'sealed after its owner died'}\n"
     metrics: dict[str, object] = {"metric": manifest.metric, "value": manifest.value}
     bundles.close(root, manifest, result=result, metrics=metrics)
     stock = bundles.take_stock(root, experiment, run_id)
     bundles.publish(root, bundles.run_of(manifest), generation, sealed_by=WATCHDOG, contents=stock)
-    return f"its owner is dead; sealed as {manifest.status}"
+    return f"its owner is gone; sealed as {manifest.status}"
 
 
 def _manifest(root: Root, path: str, experiment: str, run_id: str, generation: int, owner: Owner) -> Manifest:

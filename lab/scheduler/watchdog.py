@@ -117,8 +117,8 @@ def _claims(experiment: str, seen: Survey) -> Iterator[Finding]:
         claim = lost.seen.claim
         what = f"{experiment}: the lease of {claim.owner.name} (pid {claim.owner.pid}) is lost: {lost.proof}"
         yield Finding(what=what, where=where, fix="labctl watchdog --repair")
-    for claim in seen.superseded:
-        what = f"{experiment}: generation {claim.generation} was taken over and its run is not settled yet"
+    for item in seen.unsettled:
+        what = f"{experiment}: generation {item.claim.generation} lost its holder and its run is not settled yet"
         yield Finding(what=what, where=where, fix="labctl watchdog --repair")
     for generation, suffix, problem in seen.damaged:
         what = f"{experiment}: claim {generation:08d}{suffix} cannot be read: {problem}"
@@ -190,9 +190,9 @@ def _bundle(root: Root, experiment: str, run_id: str, done: list[str], left: lis
     if claim is not None and claim.run_id == run_id:
         left.append(f"{where}: somebody may be working on it; left alone")
     elif alive is False:
-        done.append(
-            f"{where}: {reclaim.seal_dead(root, path, experiment, run_id, manifest.generation, manifest.owner)}"
-        )
+        why = f"{manifest.owner.name} (pid {manifest.owner.pid}) died before the run had ended"
+        said = reclaim.seal_left(root, path, experiment, run_id, manifest.generation, manifest.owner, why=why)
+        done.append(f"{where}: {said}")
     else:
         reason = "no claim speaks for it, and its owner may still be writing"
         bundles.supersede(root, experiment, run_id, manifest.generation, reason)

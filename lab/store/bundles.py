@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 _CHUNK = 1 << 20
 _SMALL = 1 << 18
+# The seal and every page quote these; the whole text stays in the manifest.
+_REASON_CHARS, _NOTE_CHARS = 2_000, 500
 
 
 def open_bundle(root: Root, manifest: Manifest, contents: Mapping[str, bytes]) -> str:
@@ -68,8 +70,8 @@ def run_of(manifest: Manifest) -> Run:
         wall_s=manifest.wall_s,
         cost=manifest.cost,
         signals=manifest.signals,
-        reason=manifest.reason,
-        note=manifest.note,
+        reason=manifest.reason[:_REASON_CHARS],
+        note=manifest.note[:_NOTE_CHARS],
     )
 
 

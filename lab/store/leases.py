@@ -1,13 +1,15 @@
 """Leases on disk: numbered claims in `registry/locks/<experiment>/`.
 
 The place is the state: `00000012.claim` is held, `.released` was given back, `.superseded` was taken from a holder that
-was dead or silent and waits until its run is settled. A takeover and a seal happen in the same section, so a holder
-that was superseded can never seal (`Lease.check`).
+was dead or silent, `.abandoned` was given up by a holder whose disk refused it. The runs of these two wait to be
+settled. A takeover and a seal happen in the same section, so a holder that was superseded can never seal
+(`Lease.check`).
 """
 
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -49,6 +51,16 @@ class Lease(msgspec.Struct, frozen=True, kw_only=True):
         except FileNotFoundError:
             raise self._superseded() from None
 
+    def abandon(self, root: Root) -> None:
+        """Give up in the middle: this process writes no more to the run, and somebody else is to settle it.
+
+        For when the disk refuses a step. A process that lives on must not lock itself, or others, out until its lease
+        has run down. A rename mostly works even on a full disk; where it does not, the lease runs down.
+        """
+        target = root.layout.claim(self.claim.experiment, self.claim.generation, layout.ABANDONED_SUFFIX)
+        with suppress(OSError):
+            root.files.move(self.path, target)
+
     def _superseded(self) -> Superseded:
         return Superseded(
             f"generation {self.claim.generation} of {self.claim.experiment} was taken over; its holder seemed dead",
@@ -57,12 +69,23 @@ class Lease(msgspec.Struct, frozen=True, kw_only=True):
         )
 
 
+class Unsettled(msgspec.Struct, frozen=True, kw_only=True):
+    """A claim whose holder may not seal any more, and whose run nobody has brought to an end yet."""
+
+    claim: Claim
+    abandoned: bool  # by its holder, who writes no more; otherwise it was taken
+
+    @property
+    def suffix(self) -> str:
+        return layout.ABANDONED_SUFFIX if self.abandoned else layout.SUPERSEDED_SUFFIX
+
+
 class Survey(msgspec.Struct, frozen=True, kw_only=True):
     """All claims of an experiment as one look found them."""
 
     held: tuple[Held, ...] = ()
     lost: tuple[Lost, ...] = ()
-    superseded: tuple[Claim, ...] = ()
+    unsettled: tuple[Unsettled, ...] = ()
     damaged: tuple[tuple[int, str, str], ...] = ()  # generation, suffix, problem
     highest: int = 0
 
@@ -77,7 +100,7 @@ def survey(root: Root, experiment: str) -> Survey:
     found = sorted(pair for pair in map(layout.claim_file, names) if pair is not None)
     held: list[Held] = []
     lost: list[Lost] = []
-    superseded: list[Claim] = []
+    unsettled: list[Unsettled] = []
     damaged: list[tuple[int, str, str]] = []
     now_s: float | None = None
     for generation, suffix in found:
@@ -91,8 +114,8 @@ def survey(root: Root, experiment: str) -> Survey:
             continue
         if claim is None:
             continue  # released or taken over between the look and the reading
-        if suffix == layout.SUPERSEDED_SUFFIX:
-            superseded.append(claim)
+        if suffix != layout.CLAIM_SUFFIX:
+            unsettled.append(Unsettled(claim=claim, abandoned=suffix == layout.ABANDONED_SUFFIX))
             continue
         now_s = server_time(root) if now_s is None else now_s
         try:
@@ -106,7 +129,7 @@ def survey(root: Root, experiment: str) -> Survey:
             lost.append(verdict)
     highest = max((generation for generation, _ in found), default=0)
     return Survey(
-        held=tuple(held), lost=tuple(lost), superseded=tuple(superseded), damaged=tuple(damaged), highest=highest
+        held=tuple(held), lost=tuple(lost), unsettled=tuple(unsettled), damaged=tuple(damaged), highest=highest
     )
 
 
@@ -182,9 +205,9 @@ def supersede(root: Root, experiment: str, generation: int) -> bool:
     return True
 
 
-def settle(root: Root, experiment: str, generation: int) -> None:
-    """The run of a superseded claim has been dealt with; forget the claim."""
-    _retire(root, experiment, generation, layout.SUPERSEDED_SUFFIX)
+def settle(root: Root, done: Unsettled) -> None:
+    """The run of a claim has been dealt with; forget the claim."""
+    _retire(root, done.claim.experiment, done.claim.generation, done.suffix)
 
 
 def server_time(root: Root) -> float:

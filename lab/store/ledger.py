@@ -110,11 +110,19 @@ def _last_whole(root: Root, tail: bytes, size: int) -> tuple[Mark, bytes]:
             break  # this line may begin before the window
         entry = _entry(tail[start : stop - 1], begin + stop, root.layout.events)
         if entry.line is not None:
-            return entry.mark, tail[stop:].rstrip(b"\n")
+            return _or_unended(root, entry.mark, tail[stop:], size)
         stop = start
     if begin > 0:
         return _last_whole(root, files.read_from(root.layout.events, 0)[:size], size)
-    return Mark(), tail.rstrip(b"\n")
+    return _or_unended(root, Mark(), tail, size)
+
+
+def _or_unended(root: Root, last: Mark, rest: bytes, size: int) -> tuple[Mark, bytes]:
+    """The bytes behind the last ended line: torn, or a whole record that lacks nothing but its newline."""
+    entry = _entry(rest, size + 1, root.layout.events)
+    if entry.line is not None and (entry.line.seq, entry.line.prev) == (last.seq + 1, last.sha256):
+        return entry.mark, b""
+    return last, rest.rstrip(b"\n")
 
 
 class Audit:

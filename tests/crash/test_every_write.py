@@ -10,13 +10,13 @@ import pytest
 
 from lab.store import verify
 from tests.crash import invariants
+from tests.crash.aftermath import problems
 from tests.crash.driver import STOPPED, RefusingFiles, StopFiles, open_root
 from tests.crash.forks import child
 from tests.crash.known import unknown
 
 pytestmark = [pytest.mark.heavy, pytest.mark.timeout(120)]
 A_LOT = 1000
-BAD_INPUT = 2
 
 
 class Case(NamedTuple):
@@ -62,26 +62,9 @@ def test_a_lab_stopped_before_any_step_goes_on(name: str, ram: str) -> None:
             assert stopped.code == 0, stopped
             assert point > 10, "the sweep stopped nothing"
             break
-        found = unknown(aftermath(path, case, stopped.lines))
+        found = problems(path, stopped.lines, case.after)
         wrong += [f"{name} {point} {stopped.stderr.removeprefix('stopped ')}: {each}" for each in found]
     assert not wrong, f"{len(wrong)} things are wrong:\n" + "\n".join(wrong[:40])
-
-
-def aftermath(path: str, case: Case, said: list[str]) -> list[str]:
-    """What is wrong right after the crash, after the next command of another process, and after `recover`."""
-    wrong = invariants.after_crash(path, said)
-    for step in case.after:
-        code, lines, complaint = child(path, step)
-        made_before = step.startswith("create") and code == BAD_INPUT
-        if code and not made_before:
-            wrong.append(f"WEDGED: {step} ended with {code}: {complaint}")
-        said = [*said, *lines]
-    wrong += invariants.after_next(path, said)
-    invariants.age_drafts(path)
-    code, _, complaint = child(path, "recover")
-    if code:
-        wrong.append(f"recover ended with {code}: {complaint}")
-    return wrong + invariants.after_recover(path, said)
 
 
 def prepared(case: Case, folder: str) -> str:
@@ -108,7 +91,7 @@ def test_a_process_whose_disk_refused_one_step_can_go_on_itself(refusal: int, ra
         found = invariants.after_crash(path, went.lines)
         if went.code:
             found.append(f"WEDGED: the same process then got {went.code}: {went.stderr}")
-        found += aftermath(path, case, went.lines)
+        found += problems(path, went.lines, case.after)
         wrong += [f"step {point}: {each}" for each in unknown(found)]
         if not went.stderr and sum(line.startswith("SEALED") for line in went.lines) == 2:
             break

@@ -195,7 +195,6 @@ def test_files_that_are_no_claims_are_left_out(root: Root) -> None:
     assert leases.survey(root, "a") == leases.Survey()
 
 
-@pytest.mark.xfail(strict=True, reason="leases.take: its look and its create are not one step (no section)")
 def test_one_that_was_slow_between_its_look_and_its_claim_gets_no_number_that_was_used(root: Root) -> None:
     """P looks; Q takes that number and gives it back; R takes the next one and holds it; P creates its claim."""
     others: list[Lease] = []

@@ -1,0 +1,68 @@
+"""The table of results: one row a question, as text, Markdown or JSON."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+HEAD = ("what", "ours", "floor", "ratio", "goal", "met?")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Row:
+    """What was measured, against what, and whether that is what we want. `met` is None where there is no goal."""
+
+    what: str
+    ours: str
+    floor: str = ""
+    ratio: float | None = None
+    goal: str = ""
+    met: bool | None = None
+    number: float | None = None  # `ours` again, for programs
+
+
+@dataclass(frozen=True, kw_only=True)
+class Size:
+    """How much is measured."""
+
+    repeats: int = 21
+    experiments: int = 500
+    runs: int = 100_000
+    listed: int = 10_000
+    depths: tuple[int, ...] = (100, 10_000, 100_000)
+    sealed: int = 200
+    stops: tuple[int, ...] = (10, 1_000, 10_000)
+    synced: int = 200
+
+
+QUICK = Size(
+    repeats=7, experiments=50, runs=1_000, listed=1_000, depths=(100, 1_000), sealed=40, stops=(10, 100, 300), synced=40
+)
+
+
+def cells(row: Row) -> tuple[str, ...]:
+    """A row as it is shown."""
+    met = "" if row.met is None else "yes" if row.met else "NO"
+    return (row.what, row.ours, row.floor, "" if row.ratio is None else f"{row.ratio:.2f}", row.goal, met)
+
+
+def as_text(rows: Sequence[Row]) -> str:
+    """Columns side by side."""
+    table = [HEAD, *map(cells, rows)]
+    widths = [max(len(line[number]) for line in table) for number in range(len(HEAD))]
+    shown = ["  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)) for line in table]
+    return "".join(f"{line.rstrip()}\n" for line in shown)
+
+
+def as_markdown(rows: Sequence[Row]) -> str:
+    """The same for a page."""
+    table = [HEAD, ("---",) * len(HEAD), *map(cells, rows)]
+    return "".join(f"| {' | '.join(line)} |\n" for line in table)
+
+
+def as_data(rows: Sequence[Row]) -> list[dict[str, object]]:
+    """The same for programs."""
+    return [asdict(row) for row in rows]

@@ -1,0 +1,286 @@
+"""Every verb: what it says when it works, to a person and to a program."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import pytest
+
+from lab.cli.commands import COMMANDS
+from lab.core import layout
+from lab.scheduler import cycle
+from tests.cli.hermes_root import a_hermes_root
+from tests.cli.labs import a_busy_lab, a_lab, dead, foreign, me, runs_of, tree
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.cli.labs import Labctl
+
+# verb -> (words on a lab with runs in it, what its text has, what its data has)
+VERBS: dict[str, tuple[tuple[str, ...], str, set[str]]] = {
+    "init": ((), "already a lab: ", {"data_root", "made"}),
+    "create": (("autoresearch-generic", "--id", "third"), "created experiment: third\n", {"experiment", "path"}),
+    "validate": (("alpha",), "valid: alpha (", {"id", "source", "tiers", "time_budget_s"}),
+    "import-root": (("old",), "imported: 2 experiments, ", {"source", "experiments", "runs", "false_values_dropped"}),
+    "status": ((), "experiments: 2\n", {"data_root", "experiments", "phases", "runs", "free_gb", "wants_you"}),
+    "list": ((), "alpha\tactive\ttier=proxy\tclass=default\truns=3\tbest=0.25\t", {"experiments"}),
+    "show": (("alpha",), "alpha", {"id", "phase", "under_way"}),
+    "digest": (("--date", "2026-01-02"), "digest written: ", {"kind", "name", "path", "text"}),
+    "weekly-digest": (("--week", "2026-W01"), "weekly digest written: ", {"kind", "name", "path", "text"}),
+    "pause": (("alpha", "--reason", "no data"), "paused: alpha\n", {"experiment", "phase", "changed"}),
+    "resume": (("alpha",), "alpha is active already\n", {"experiment", "phase", "changed"}),
+    "complete": (("alpha",), "completed: alpha\n", {"experiment", "phase", "changed"}),
+    "set-fidelity": (("alpha", "final"), "alpha -> fidelity tier final\n", {"experiment", "tier", "changed"}),
+    "archive": (("beta",), "archived: beta\n", {"experiment", "phase", "changed"}),
+    "verify": ((), "all as it was sealed: 6 runs, ", {"records", "runs", "files", "bytes", "damage"}),
+    "refresh": ((), "refreshed: 2 experiments, 6 runs, ", {"experiments", "runs", "written", "findings"}),
+    "watchdog": ((), "free_gb: ", {"free_gb", "live", "settled", "alerts"}),
+    "recover": ((), "Nothing to mend. The lab is in order.\n", {"done", "left", "pages_written", "findings"}),
+    "lease": (("show",), "No claims\n", {"claims"}),
+    "completion": (("bash",), "complete ", {"shell", "script"}),
+}
+
+
+@pytest.fixture
+def lab(place: Path, labctl: Labctl, tmp_path: Path) -> Path:
+    """A lab with six runs, an old data root beside it, and a second experiment that may be archived."""
+    a_busy_lab(place)
+    a_hermes_root(tmp_path / "old")
+    return place
+
+
+def test_every_verb_is_tested_here() -> None:
+    assert list(VERBS) == [command.name for command in COMMANDS]
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_a_verb_that_works_says_so_to_a_person(verb: str, labctl: Labctl, lab: Path) -> None:
+    if verb == "archive":
+        labctl.done("pause", "beta")
+    words, text, _ = VERBS[verb]
+    said = labctl.done(verb, *words)
+    assert text in said.out
+    assert said.out.endswith("\n")
+    assert "warning" not in said.out
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_a_verb_that_works_gives_a_program_one_document(verb: str, labctl: Labctl, lab: Path) -> None:
+    if verb == "archive":
+        labctl.done("pause", "beta")
+    words, _, keys = VERBS[verb]
+    said = labctl.done(verb, *words, "--json")
+    assert list(said.envelope) == ["schema", "ok", "data", "warnings", "next"]
+    assert said.envelope["schema"] == f"labctl.{verb}/1"
+    assert said.envelope["ok"] is True
+    assert keys <= set(said.data)
+    assert isinstance(said.envelope["warnings"], list)
+    assert isinstance(said.envelope["next"], list)
+    assert said.err == ""
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_the_document_says_the_same_whether_json_is_asked_for_before_or_after_the_verb_or_by_the_environment(
+    verb: str, labctl: Labctl, place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    after = labctl(verb, "nowhere", "--no-such-flag", "--json")
+    before = labctl("--json", verb, "nowhere", "--no-such-flag")
+    monkeypatch.setenv("LABCTL_OUTPUT", "json")
+    environment = labctl(verb, "nowhere", "--no-such-flag")
+    assert after == before == environment
+    assert after.code == 2
+    assert after.error["kind"] == "bad-input"
+
+
+@pytest.mark.parametrize("command", COMMANDS, ids=lambda command: command.name)
+def test_the_help_of_every_verb_explains_it_and_has_an_example(
+    command: object, labctl: Labctl, place: Path, request: pytest.FixtureRequest
+) -> None:
+    name = request.node.callspec.id
+    help_page = labctl.done(name, "--help").out
+    assert help_page.startswith(f"usage: labctl {name}")
+    assert f"example:\n  {'export' if name == 'init' else 'labctl ' + name}" in help_page
+    assert "--json" in help_page
+    assert labctl.done("help", name).out == help_page
+    assert not place.exists()
+
+
+def test_help_and_version_need_no_lab(labctl: Labctl, place: Path) -> None:
+    overview = labctl.done("--help").out
+    assert labctl.done().out == labctl.done("-h").out == labctl.done("help").out == overview
+    assert all(f"  {command.name} " in overview for command in COMMANDS)
+    assert labctl.done("--version").out.startswith("labctl ")
+    assert not place.exists()
+
+
+def test_init_makes_a_lab_and_says_what_to_do_next(labctl: Labctl, place: Path) -> None:
+    said = labctl.done("init")
+    assert said.out == f"initialized: {place}\n"
+    assert said.err == "next: labctl create TEMPLATE_OR_SPEC\n"
+    assert sorted(tree(str(place))) == sorted(
+        (*layout.LAB_PAGES, *layout.DOCUMENTS, "registry/events.jsonl")
+    )  # and nothing half done
+
+
+def test_create_by_its_old_name(labctl: Labctl, place: Path) -> None:
+    labctl.done("init")
+    said = labctl.done("add-task", "autoresearch-generic", "--id", "mine", "--json")
+    assert said.envelope["schema"] == "labctl.create/1"
+    assert said.data["experiment"] == "mine"
+
+
+def test_create_with_dry_run_writes_nothing(labctl: Labctl, place: Path) -> None:
+    labctl.done("init")
+    before = tree(str(place))
+    assert labctl.done("create", "autoresearch-generic", "--id", "x", "--dry-run").out == (
+        "would create experiment: x\n"
+    )
+    assert tree(str(place)) == before
+
+
+def test_a_template_keeps_its_comments_under_another_id(labctl: Labctl, place: Path) -> None:
+    labctl.done("init")
+    labctl.done("create", "multifidelity-autoresearch", "--id", "tiers")
+    text = (place / "experiments/tiers/SPEC.yaml").read_text()
+    assert "\nid: tiers\n" in text
+    assert "# from cheap to costly" in text
+
+
+def test_pause_resume_complete_archive_restore(labctl: Labctl, place: Path) -> None:
+    a_lab(place, "alpha")
+    assert labctl.done("pause", "alpha").out == "paused: alpha\n"
+    assert labctl.done("pause", "alpha").out == "alpha is paused already\n"
+    assert labctl.done("resume", "alpha").out == "resumed: alpha\n"
+    assert labctl.done("complete", "alpha", "--reason", "good enough").out == "completed: alpha\n"
+    refused = labctl("pause", "alpha")
+    assert refused.code == 2
+    assert "labctl resume alpha opens it again" in refused.err
+    assert labctl.done("archive", "alpha").out == "archived: alpha\n"
+    assert labctl.done("list").out == "No experiments\n"
+    assert "alpha\tarchived" in labctl.done("list", "--archived").out
+    refused = labctl("resume", "alpha")
+    assert refused.code == 2
+    assert "labctl archive alpha --restore" in refused.err
+    assert labctl.done("archive", "alpha", "--restore").out == "restored: alpha\n"
+    assert "alpha\tpaused" in labctl.done("list").out
+
+
+def test_an_experiment_that_goes_on_is_not_archived(labctl: Labctl, place: Path) -> None:
+    a_lab(place, "alpha")
+    refused = labctl("archive", "alpha")
+    assert refused.code == 2
+    assert "labctl complete alpha" in refused.err
+
+
+def test_a_tier_that_is_not_there_is_refused_with_those_that_are(labctl: Labctl, place: Path) -> None:
+    a_lab(place, "alpha")
+    refused = labctl("set-fidelity", "alpha", "finale")
+    assert refused.code == 2
+    assert "proxy, final" in refused.err
+    assert labctl.done("set-fidelity", "alpha", "proxy").out == "alpha is already at fidelity tier proxy\n"
+
+
+def test_a_reason_is_kept_with_the_decision(labctl: Labctl, place: Path) -> None:
+    a_lab(place, "alpha")
+    labctl.done("pause", "alpha", "--reason", "waiting for data")
+    line = json.loads((place / "registry/events.jsonl").read_text().splitlines()[-1])
+    assert (line["event"]["reason"], line["event"]["actor"]) == ("waiting for data", "ann")
+    assert "waiting for data" in labctl.done("show", "alpha").out
+
+
+def test_list_shows_the_runs_of_one_experiment(labctl: Labctl, place: Path) -> None:
+    root = a_busy_lab(place)
+    first, second, third = runs_of(root, "alpha")
+    assert [line.split("\t")[:3] for line in labctl.done("list", "alpha").out.splitlines()] == [
+        [first, "success", "0.25"],
+        [second, "failed", "-"],
+        [third, "success", "0.5"],
+    ]
+    assert labctl.done("list", "alpha", "--last", "1").out.startswith(third)
+    assert labctl.done("list", "alpha", "--outcome", "failed").out.startswith(second)
+    assert labctl.done("list", "alpha", "--outcome", "success", "--last", "1").out.startswith(third)
+    runs = labctl.done("list", "alpha", "--json").data["runs"]
+    assert isinstance(runs, list)
+    assert [run["value"] for run in runs] == [0.25, None, 0.5]
+
+
+def test_show_tells_of_a_sealed_run_and_whether_it_is_intact(labctl: Labctl, place: Path) -> None:
+    root = a_busy_lab(place)
+    run = runs_of(root, "alpha")[0]
+    told = labctl.done("show", run, "--json").data
+    assert (told["state"], told["value"], told["intact"], told["params"]) == ("sealed", 0.25, True, {"lr": 0.25})
+    path = place / "experiments/alpha/runs" / run / "metrics.json"
+    path.chmod(0o644)
+    path.write_text('{"value": 999}')
+    said = labctl.done("show", run)
+    assert "loss: 0.25" in said.out
+    assert "metrics.json: a sealed file was changed" in said.err
+
+
+def test_show_tells_of_a_run_that_is_under_way(labctl: Labctl, place: Path) -> None:
+    root = a_lab(place, "alpha")
+    running = cycle.begin(root, "alpha", owner=me())
+    told = labctl.done("show", running.manifest.run_id, "--json").data
+    assert told["state"] == "under way"
+    assert f"under way: {running.manifest.run_id}" in labctl.done("show", "alpha").out
+
+
+def test_watchdog_only_looks_unless_it_may_repair(labctl: Labctl, place: Path) -> None:
+    root = a_lab(place, "alpha")
+    run = cycle.begin(root, "alpha", owner=dead()).manifest.run_id
+    looked = labctl.done("watchdog")
+    assert "alert: registry/locks/alpha: " in looked.out
+    assert "fix: labctl watchdog --repair" in looked.out
+    assert "not sealed; its holder is gone" in labctl.done("show", run).out
+    mended = labctl.done("watchdog", "--repair")
+    assert f"settled: alpha/{run}: " in mended.out
+    assert "sealed as crash" in mended.out
+    assert "alerts: none" in mended.out or "GB are free" in mended.out
+    assert "\tcrash\t-\t" in labctl.done("list", "alpha").out
+    assert labctl.done("verify").code == 0
+
+
+def test_a_claim_of_another_machine_is_broken_only_with_agreement(labctl: Labctl, place: Path) -> None:
+    root = a_lab(place, "alpha")
+    cycle.begin(root, "alpha", owner=foreign())
+    shown = labctl.done("lease", "show", "alpha").out
+    assert "state=held" in shown
+    assert "owner=far" in shown
+    refused = labctl("lease", "break", "alpha", "--generation", "1")
+    assert refused.code == 2
+    assert "--yes" in refused.err
+    assert labctl("lease", "break", "alpha").code == 2
+    assert labctl("lease", "break", "alpha", "--generation", "7", "--yes").code == 2
+    assert labctl.done("lease", "break", "alpha", "--generation", "1", "--yes").out.startswith("broken: alpha")
+    assert labctl.done("lease", "show").out == "No claims\n"
+
+
+def test_recover_mends_what_a_dead_owner_left_and_then_finds_nothing(labctl: Labctl, place: Path) -> None:
+    root = a_lab(place, "alpha")
+    cycle.begin(root, "alpha", owner=dead())
+    assert "done: alpha/RUN-" in labctl.done("recover").out
+    assert labctl.done("recover").out == "Nothing to mend. The lab is in order.\n"
+
+
+def test_validate_needs_no_lab_and_makes_none(labctl: Labctl, place: Path) -> None:
+    assert labctl.done("validate", "research-sprint").out.startswith("valid: ")
+    schema = json.loads(labctl.done("validate", "--schema").out)
+    assert schema == labctl.done("validate", "--schema", "--json").data
+    assert labctl("validate").code == 2
+    assert not place.exists()
+
+
+def test_verify_of_one_experiment_looks_at_no_other(labctl: Labctl, place: Path) -> None:
+    root = a_busy_lab(place)
+    path = place / "experiments/beta/runs" / runs_of(root, "beta")[0] / "plan.md"
+    path.unlink()
+    assert labctl.done("verify", "alpha").out.startswith("all as it was sealed: 3 runs")
+    said = labctl("verify")
+    assert said.code == 4
+    assert "file-missing\texperiments/beta/runs/" in said.out
+    machine = labctl("verify", "--json")
+    assert machine.code == 4
+    assert machine.envelope["ok"] is False
+    assert machine.err == ""
