@@ -45,7 +45,7 @@ def answer(args: argparse.Namespace, session: Session) -> Answer:
         verb = "would import" if args.dry_run else "imported"
         yield f"{verb}: {len(done.experiments)} experiments, {done.runs} runs from {done.source}"
         if done.false_values:
-            yield f"runs that failed but had a value, which was dropped: {done.false_values}"
+            yield f"values that were never measured, dropped: {done.false_values}"
         for line in done.skipped:
             yield f"skipped: {line}"
 

@@ -33,15 +33,17 @@ if TYPE_CHECKING:
         role: str
 
 
+PHASES = ("queued", "active", "awaiting-human", "paused", "completed", "archived")
+OUTCOMES = ("success", "failed", "timeout", "crash", "cancelled")
 EXAMPLE = "labctl list\nlabctl list lr-sweep --outcome success --last 20"
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     """What to list."""
     parser.add_argument("experiment", nargs="?", default="", metavar="ID", help="list the runs of this experiment")
-    parser.add_argument("--phase", default="", help="only experiments in this phase")
+    parser.add_argument("--phase", default="", choices=PHASES, help="only experiments in this phase")
     parser.add_argument("--archived", action="store_true", help="archived experiments too")
-    parser.add_argument("--outcome", default="", help="with ID: only runs that ended so")
+    parser.add_argument("--outcome", default="", choices=OUTCOMES, help="with ID: only runs that ended so")
     parser.add_argument("--last", type=int, default=0, metavar="N", help="with ID: only the last N runs")
 
 
@@ -49,6 +51,8 @@ def answer(args: argparse.Namespace, session: Session) -> Answer:
     """The list, as rows."""
     if args.last < 0:
         raise BadInput(f"--last {args.last} is below 0", fix="--last 20")
+    if (args.last or args.outcome) and not args.experiment:
+        raise BadInput("--last and --outcome choose among runs", fix="name the experiment: labctl list ID --last 20")
     lab = read_index(session.path)
     rows = lab["experiments"]
     if args.experiment:

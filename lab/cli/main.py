@@ -7,10 +7,12 @@ import sys
 
 from lab import __version__
 from lab.cli import commands
-from lab.cli.terminal import Terminal, abandon_output, use_plain_encoding
-from lab.core.errors import FAILED, INTERRUPTED, BadInput, LabError, nearest
+from lab.cli.terminal import NoOutput, Terminal, abandon_output, use_plain_encoding
+from lab.core.errors import DONE, FAILED, UNAVAILABLE, BadInput, Interrupted, LabError, nearest
 
 _EARLY = ("--json", "-q", "--quiet", "--debug")
+_HELP = ("help", "-h", "--help")
+_TALK = ("", "-V", "--version")
 
 
 def entry() -> None:
@@ -25,43 +27,46 @@ def main(argv: list[str]) -> int:
         as_json="--json" in argv or os.environ.get("LABCTL_OUTPUT") == "json",
         quiet="-q" in argv or "--quiet" in argv,
     )
-    verb = "labctl"
     try:
-        early, word, rest = _split(argv)
-        if word in ("", "-h", "--help", "help") and not rest:
-            sys.stdout.write(overview())
-            return 0
-        if word in ("-V", "--version"):
-            sys.stdout.write(f"labctl {__version__}\n")
-            return 0
-        if word == "help":
-            word, rest = rest[0], ["--help"]
-        command = _found(word)
-        verb = command.name
-        return _run(command, [*early, *rest], terminal)
-    except LabError as error:
-        terminal.refuse(verb, error)
-        return error.exit_code
-    except KeyboardInterrupt:
-        terminal.refuse(verb, _interrupted())
-        return INTERRUPTED
+        return _guarded(argv, terminal)
     except BrokenPipeError:
         abandon_output()
         return FAILED
+    except NoOutput as error:
+        terminal.no_output(str(error))
+        return UNAVAILABLE
+
+
+def _guarded(argv: list[str], terminal: Terminal) -> int:
+    """The one handler: whatever goes wrong becomes an error with words and a code."""
+    verb = "labctl"
+    try:
+        early, word, rest = _split(argv)
+        if word in _TALK or (word in _HELP and not rest):
+            sys.stdout.write(overview() if word in ("", *_HELP) else f"labctl {__version__}\n")
+            return DONE
+        command = _found(rest[0] if word in _HELP else word)
+        verb = command.name
+        return _run(command, ["--help"] if word in _HELP else [*early, *rest], terminal)
+    except LabError as error:
+        refusal = error
+    except KeyboardInterrupt:
+        refusal = Interrupted("interrupted; what was sealed is safe", fix="labctl watchdog --repair settles the rest")
+    except (BrokenPipeError, NoOutput):
+        raise
     except OSError as error:
         from lab.store.files import refused  # only when the machine refused something
 
         if "--debug" in argv:
             raise
         refusal = refused(error)
-        terminal.refuse(verb, refusal)
-        return refusal.exit_code
     except Exception as error:
         if "--debug" in argv:
             raise
         what = f"labctl itself failed: {type(error).__name__}: {error}"
-        terminal.refuse(verb, LabError(what, fix="run it again with --debug and report what it prints"))
-        return FAILED
+        refusal = LabError(what, fix="run it again with --debug and report what it prints")
+    terminal.refuse(verb, refusal)
+    return refusal.exit_code
 
 
 def _run(command: commands.Command, argv: list[str], terminal: Terminal) -> int:
@@ -78,6 +83,7 @@ def _run(command: commands.Command, argv: list[str], terminal: Terminal) -> int:
 
 def _split(argv: list[str]) -> tuple[list[str], str, list[str]]:
     """Flags that may stand before the verb, the verb, and what follows it."""
+    _refuse_undecodable(argv)
     early: list[str] = []
     rest = list(argv)
     while rest:
@@ -91,20 +97,26 @@ def _split(argv: list[str]) -> tuple[list[str], str, list[str]]:
     return early, "", []
 
 
+def _refuse_undecodable(argv: list[str]) -> None:
+    for word in argv:
+        try:
+            word.encode()
+        except UnicodeEncodeError:
+            raise BadInput(f"the argument {word!a} is not UTF-8", fix="labctl writes UTF-8 into its files") from None
+
+
 def _found(word: str) -> commands.Command:
     command = commands.find(word)
     if command is not None:
         return command
+    if word == "--data-root":
+        raise BadInput("--data-root wants a folder", fix="labctl --data-root DIR VERB")
     if word.startswith("-"):
         raise BadInput(f"labctl has no option {word} before the verb", fix="labctl --help")
     close = nearest(word, commands.words())
     raise BadInput(
         f"labctl has no verb {word}", fix=f"did you mean: labctl {close}" if close else "labctl --help lists the verbs"
     )
-
-
-def _interrupted() -> LabError:
-    return LabError("interrupted; what was sealed is safe", fix="labctl watchdog --repair settles what was under way")
 
 
 def overview() -> str:

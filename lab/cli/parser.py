@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import importlib
 
-from lab.core.errors import BadInput
+from lab.core.errors import BadInput, nearest
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -29,7 +29,13 @@ class Parser(argparse.ArgumentParser):
     """argparse, but a usage error is an error like any other: worded, coded, and JSON under `--json`."""
 
     def error(self, message: str) -> NoReturn:
-        raise BadInput(message, fix=f"{self.format_usage().strip()}\n  more: {self.prog} --help")
+        fix = f"{self.format_usage().strip()}\n  more: {self.prog} --help"
+        _, unknown, words = message.partition("unrecognized arguments: ")
+        flag = words.split(" ", maxsplit=1)[0].split("=")[0]
+        close = nearest(flag, tuple(self._option_string_actions)) if unknown and flag.startswith("-") else ""
+        if close:
+            fix = f"did you mean {close}?\n  {fix}"
+        raise BadInput(message, fix=fix)
 
 
 def build(command: Command) -> Parser:

@@ -23,7 +23,8 @@ class Session:
     def actor(self) -> str:
         """Whom a decision is written down for."""
         environ = os.environ
-        return environ.get("LABCTL_ACTOR") or environ.get("USER") or environ.get("LOGNAME") or f"uid-{os.getuid()}"
+        name = environ.get("LABCTL_ACTOR") or environ.get("USER") or environ.get("LOGNAME") or f"uid-{os.getuid()}"
+        return name.encode(errors="backslashreplace").decode()
 
     def root(self, *, existing: bool = True) -> Root:
         """The data root, open. A folder that is no lab is refused, never made into one."""
@@ -46,6 +47,9 @@ class Session:
         if not any(os.path.exists(f"{self.path}/{name}") for name in ("registry", "experiments", "LAB-INDEX.json")):
             fix = "labctl init makes a lab; --data-root or LAB_DATA_ROOT names one"
             raise Unavailable("there is no trace of a lab here", where=self.path, fix=fix)
+        from lab.store import root
+
+        root.refuse_foreign(self.path)
 
 
 def locate(flag: str, environ: os._Environ[str]) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+from contextlib import suppress
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -55,7 +56,7 @@ class Terminal:
                 "warnings": given.warnings,
                 "next": given.next,
             }
-            _out(json.dumps(body, indent=2, ensure_ascii=False) + "\n")
+            _out(_json(body))
             return
         text = "".join(f"{line}\n" for line in given.text)
         _out(text)
@@ -63,6 +64,10 @@ class Terminal:
             _err(f"warning: {warning}\n")
         if given.next and not self.quiet:
             _err("".join(f"next: {line}\n" for line in given.next))
+
+    def no_output(self, why: str) -> None:
+        """Say on stderr that stdout took no more."""
+        _err(f"error[unavailable]: the result could not be printed: {why}\n")
 
     def refuse(self, verb: str, error: LabError) -> None:
         """Print an error: to stderr for people, as the envelope to stdout under `--json`."""
@@ -78,7 +83,7 @@ class Terminal:
                     "fix": error.fix,
                 },
             }
-            _out(json.dumps(body, indent=2, ensure_ascii=False) + "\n")
+            _out(_json(body))
             return
         _err(f"error[{error.kind}]: {error}\n")
 
@@ -105,19 +110,41 @@ class Terminal:
         return sys.stdin.readline().strip().lower() in ("y", "yes")
 
 
+class NoOutput(Exception):  # named for what it is: there is nobody to tell
+    """Stdout takes no more: its disk is full. Told on stderr, once."""
+
+
 def _out(text: str) -> None:
-    sys.stdout.write(text)
-    sys.stdout.flush()
+    if sys.stdout is None:  # started with stdout closed
+        return
+    try:
+        sys.stdout.write(text)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        abandon_output()
+        raise NoOutput(error.strerror) from error
+
+
+def _json(body: object) -> str:
+    """JSON that the stream can carry: a stand-in for a character would not be JSON any more."""
+    carries = (getattr(sys.stdout, "encoding", "") or "").lower().replace("-", "") == "utf8"
+    return json.dumps(body, indent=2, ensure_ascii=not carries) + "\n"
 
 
 def _err(text: str) -> None:
-    sys.stderr.write(text)
-    sys.stderr.flush()
+    if sys.stderr is None:
+        return
+    with suppress(OSError):  # nowhere left to complain to
+        sys.stderr.write(text)
+        sys.stderr.flush()
 
 
 def use_plain_encoding() -> None:
     """Never fail on a terminal that cannot show a character: show a stand-in."""
     for stream in (sys.stdout, sys.stderr):
+        # A closed stream is None.
         reconfigure = getattr(stream, "reconfigure", None)
         if reconfigure is not None:
             reconfigure(errors="backslashreplace")

@@ -26,6 +26,11 @@ def page(value: object) -> bytes:
     return (json.dumps(value, indent=INDENT, ensure_ascii=False, allow_nan=False) + "\n").encode()
 
 
+def plain(text: str) -> str:
+    """A text that UTF-8 can hold: what is no character of a path or a name is written as its number."""
+    return text.encode(errors="backslashreplace").decode()
+
+
 def digest(data: bytes) -> str:
     """What `sha256sum` prints for the same bytes."""
     return hashlib.sha256(data).hexdigest()

@@ -76,6 +76,13 @@ class Unavailable(LabError):
     kind = "unavailable"
 
 
+class Interrupted(LabError):
+    """A person stopped it."""
+
+    exit_code = INTERRUPTED
+    kind = "interrupted"
+
+
 def nearest(word: str, known: tuple[str, ...]) -> str:
     """The known word that a misspelt one most likely meant, or an empty string."""
     import difflib  # noqa: PLC0415  # needed only to word an error; costs a tenth of a cold `status`

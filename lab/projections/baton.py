@@ -36,7 +36,7 @@ def _outlook(subject: Subject) -> str:
             at = due.next_due_at(view, subject.spec)
             which = "first" if not view.runs else "next"
             when = f"from {text.moment(at)} on" if at and view.runs else "as soon as the scheduler looks"
-            return f"The {which} run may start {when}: labctl run-once"
+            return f"The {which} run may start {when}."
         case phases.AWAITING:
             return f"No run starts until a person decides: labctl resume {name}, or: labctl complete {name}"
         case phases.PAUSED:

@@ -45,8 +45,6 @@ A run that failed, crashed or ran out of time has no value. A dash or `null` nev
 | --- | --- |
 | see where the lab stands | `labctl status`, `labctl list` |
 | add an experiment | `labctl validate SPEC.yaml`, then `labctl create SPEC.yaml` |
-| run what is due | `labctl run-once` |
-| run one experiment several times | `labctl burst ID -n 10` |
 | decide | `labctl pause ID`, `labctl resume ID`, `labctl complete ID`, each with `--reason` |
 | move to another tier | `labctl set-fidelity ID TIER` |
 | rebuild every page | `labctl refresh` |

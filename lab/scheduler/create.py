@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from lab.core import canonical, event, layout
+from lab.core import canonical, event, ids, layout
 from lab.core.errors import BadInput, NotFound, nearest
 from lab.projections import readme
 from lab.scheduler import refresh
 from lab.store import experiments, files, ledger, shipped
+from lab.store.root import refuse_foreign
 from lab.store.sections import hold
 
 if TYPE_CHECKING:
@@ -33,8 +34,7 @@ class Created(msgspec.Struct, frozen=True, kw_only=True):
 def make_lab(root: Root) -> Created:
     """Make the data root, or finish one that a crash left half made. Never changes what is there."""
     path = root.layout.root
-    if os.path.lexists(path) and not os.path.isdir(path):
-        raise BadInput("this is not a folder", where=path, fix="choose another place: export LAB_DATA_ROOT=/new/path")
+    _refuse_place(path)
     known = {name.split("/")[0] for name in (*layout.FOLDERS, *layout.LAB_PAGES, *layout.DOCUMENTS)}
     there = set(os.listdir(path)) if os.path.isdir(path) else set()
     foreign = sorted(name for name in there - known if not name.startswith("."))
@@ -72,6 +72,8 @@ def checked(source: str, data_root: str) -> tuple[Spec, str]:
 
 def experiment(root: Root, source: str, *, new_id: str = "", actor: str, dry_run: bool = False) -> Created:
     """Make an experiment from a SPEC: a file, or the name of a shipped template. Refused whole, or made whole."""
+    if new_id:
+        ids.experiment_id(new_id)
     data, origin = _source(source)
     spec = experiments.parse_spec(data, origin)
     if new_id:
@@ -110,11 +112,22 @@ def _publish(root: Root, spec: Spec, data: bytes, *, source: str, origin: str, a
             actor=actor,
             tier=spec.initial_fidelity_tier,
             spec=canonical.digest(data),
-            name=os.path.dirname(origin),
+            name=canonical.plain(os.path.dirname(origin)),
         )
         ledger.append(root, told)
         subject = refresh.catch_up(root, name)
     refresh.lab_pages(root, (subject,))
+
+
+def _refuse_place(path: str) -> None:
+    """A place where no folder can be, or that belongs to somebody else."""
+    above = path
+    while not os.path.lexists(above):
+        above = os.path.dirname(above)
+    if not os.path.isdir(above):
+        fix = "choose another place: export LAB_DATA_ROOT=/new/path"
+        raise BadInput("this is not a folder, so no lab can be in it", where=above, fix=fix)
+    refuse_foreign(path)
 
 
 def _probe(root: Root) -> None:
@@ -142,7 +155,7 @@ def _source(source: str) -> tuple[bytes, str]:
         if not inside:
             raise BadInput("this folder has no SPEC.yaml", where=path, fix="name the SPEC file itself")
         path = f"{path}/{inside}"
-    data = files.read_head(path, _MAX_SPEC_BYTES)
+    data = files.read_given(path, _MAX_SPEC_BYTES)
     if data is not None:
         return data, path
     known = shipped.templates()
@@ -160,6 +173,6 @@ def _renamed(data: bytes, old: str, new: str, origin: str) -> bytes:
     lines = data.decode().splitlines(keepends=True)
     for number, line in enumerate(lines):
         if line.startswith("id:"):
-            lines[number] = f"id: {new}\n"
+            lines[number] = f'id: "{new}"\n'  # quoted: `null` and `yes` are ids too
             return "".join(lines).encode()
     raise BadInput(f"the id {old} does not stand on a line of its own", where=origin, fix="edit the SPEC's id by hand")

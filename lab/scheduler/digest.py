@@ -6,6 +6,7 @@ write a lost one again.
 
 from __future__ import annotations
 
+import re
 from datetime import date, timedelta
 from typing import TYPE_CHECKING
 
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
 
 DAILY, WEEKLY = "daily", "weekly"
 _DAYS_A_WEEK = 7
+_DATE = re.compile(r"([0-9]{4})-([0-9]{2})-([0-9]{2})")
+_WEEK = re.compile(r"([0-9]{4})-W([0-9]{2})")
 
 
 class Written(msgspec.Struct, frozen=True, kw_only=True):
@@ -144,12 +147,14 @@ def _run(root: Root, experiment: str, run_id: str) -> Run | None:
 
 def _days(kind: str, name: str) -> frozenset[str]:
     """The dates of a day or an ISO week."""
+    pattern, shown = (_DATE, "2026-01-31") if kind == DAILY else (_WEEK, "2026-W05")
+    found = pattern.fullmatch(name)  # one spelling only: each spelling would be a file of its own
     try:
-        if kind == DAILY:
+        if kind == DAILY and found is not None:
             return frozenset({date.fromisoformat(name).isoformat()})
-        year, _, week = name.partition("-W")
-        first = date.fromisocalendar(int(year), int(week), 1)
+        first = date.fromisocalendar(int(found[1]), int(found[2]), 1) if found is not None else None
     except ValueError:
-        shown = "2026-01-31" if kind == DAILY else "2026-W05"
-        raise BadInput(f"{name} is no {'date' if kind == DAILY else 'ISO week'}", fix=f"write it as {shown}") from None
+        first = None
+    if first is None:
+        raise BadInput(f"{name} is no {'date' if kind == DAILY else 'ISO week'}", fix=f"write it as {shown}")
     return frozenset((first + timedelta(days=number)).isoformat() for number in range(_DAYS_A_WEEK))

@@ -44,8 +44,9 @@ def import_root(
     progress: Callable[[int, int], None] | None = None,
 ) -> Imported:
     """Read an old data root in. It is only read."""
-    source = os.path.abspath(os.path.expanduser(path))
-    found = hermes.experiments(source)
+    place = os.path.abspath(os.path.expanduser(path))
+    found = hermes.experiments(place)
+    source = canonical.plain(place)
     names: list[str] = []
     skipped: list[str] = []
     runs = false_values = 0
@@ -103,7 +104,7 @@ def _experiment(root: Root, old: OldExperiment, finished: list[OldRun], *, sourc
         missing = [run for run in finished if not _sealed(root, old.id, run.run_id)]
         for number, run in enumerate(missing, start=before.runs + 1 if before else 1):
             _run(root, old, run, number, source)
-        if old.phase and before is None:
+        if old.phase and not (before and any(known.type == event.PHASE_CHANGED for known in before.decisions)):
             reason = old.reason or "it was so in hermes-lab"
             told = event.Event(
                 type=event.PHASE_CHANGED, ts=root.now(), experiment=old.id, phase=old.phase, reason=reason, actor=actor

@@ -10,7 +10,7 @@ from __future__ import annotations
 import errno
 import os
 import stat
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from typing import TYPE_CHECKING
 
 from lab.core import layout
@@ -41,8 +41,13 @@ class Files:
 
     # -- create -------------------------------------------------------------------------------------------------
 
-    def create(self, path: str, data: bytes, *, durable: bool | None = None, mode: int = 0o644) -> None:
-        """Publish a file whole, or raise FileExistsError and leave the one that is there."""
+    def create(
+        self, path: str, data: bytes, *, durable: bool | None = None, mode: int = 0o644, sync_name: bool = True
+    ) -> None:
+        """Publish a file whole, or raise FileExistsError and leave the one that is there.
+
+        Without `sync_name` a power cut may take the file away, but never leave it there empty.
+        """
         durable = self.durable if durable is None else durable
         draft = self._draft_beside(path)
         try:
@@ -52,8 +57,9 @@ class Files:
         except (OSError, Unavailable):
             self._drop(draft)
             raise
-        self.discard(draft)
-        if durable:
+        with suppress(OSError):  # what is published is published; recovery clears the draft
+            self.discard(draft)
+        if durable and sync_name:
             self.sync_folder(os.path.dirname(path))
 
     def create_folder(self, path: str, contents: Mapping[str, bytes]) -> None:
@@ -273,15 +279,14 @@ class Files:
 
 
 def read(path: str) -> bytes | None:
-    """The bytes of a file, or None when it is not there."""
-    try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    except (FileNotFoundError, NotADirectoryError):
+    """The bytes of a file, or None when there is no file: nothing, a folder, or a pipe that would keep us waiting."""
+    descriptor = _open_file(path)
+    if descriptor is None:
         return None
     try:
         size = os.fstat(descriptor).st_size
         data = os.read(descriptor, size + 1)
-        while len(data) > size:  # it grew, or is one of the files that have no size
+        while len(data) > size:  # it grew while we read
             more = os.read(descriptor, 1 << 20)
             if not more:
                 break
@@ -293,15 +298,44 @@ def read(path: str) -> bytes | None:
 
 
 def read_head(path: str, limit: int) -> bytes | None:
-    """The first bytes of a file, or None when it is not there: a result of 400 MB must not fill the memory."""
-    try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
-    except (FileNotFoundError, NotADirectoryError):
+    """The first bytes of a file, or None when there is none: a result of 400 MB must not fill the memory."""
+    descriptor = _open_file(path)
+    if descriptor is None:
         return None
     try:
         return os.read(descriptor, limit)
     finally:
         os.close(descriptor)
+
+
+def read_given(path: str, limit: int) -> bytes | None:
+    """The same for what a person names: a pipe (`<(command)`) is waited for."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    try:
+        data = os.read(descriptor, limit)
+        while len(data) < limit and (more := os.read(descriptor, limit - len(data))):
+            data += more
+        return data
+    finally:
+        os.close(descriptor)
+
+
+def _open_file(path: str) -> int | None:
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except OSError as error:
+        if error.errno == errno.ENXIO:  # a socket
+            return None
+        raise
+    if stat.S_ISREG(os.fstat(descriptor).st_mode):
+        return descriptor
+    os.close(descriptor)
+    return None
 
 
 def read_from(path: str, start: int) -> bytes:

@@ -75,14 +75,6 @@ class _Manifest(msgspec.Struct):
     executor_class: str | None = None
 
 
-class _Metrics(msgspec.Struct):
-    value: float | int | bool | str | None = None
-    metric: str | int | None = None
-    source: str | None = None
-    returncode: int | None = None
-    error: str | None = None
-
-
 def experiments(path: str) -> list[OldExperiment | str]:
     """Every experiment of the old root; a text instead of one that cannot be read."""
     if not (os.path.isdir(f"{path}/experiments") and os.path.isdir(f"{path}/registry")):
@@ -145,10 +137,10 @@ def _run(path: str, name: str, direction: str) -> OldRun | str:
     status = told.status or ""
     if status in _UNFINISHED:
         return f"{where}: it never finished"
-    metrics = _read(f"{path}/metrics.json", _Metrics)
+    metrics = _metrics(f"{path}/metrics.json")
     outcome = status if status in OUTCOMES else CRASH if status == "crashed" else FAILED
-    given = _number(metrics.value)
-    measured = metrics.source != "stub" and metrics.returncode is None
+    given = _number(metrics.get("value"))
+    measured = metrics.get("source") != "stub" and "returncode" not in metrics
     value = given if outcome == SUCCESS and measured else None
     return OldRun(
         run_id=name,
@@ -156,15 +148,23 @@ def _run(path: str, name: str, direction: str) -> OldRun | str:
         outcome=outcome,
         value=value,
         false_value=given is not None and value is None,
-        metric=str(metrics.metric or ""),
+        metric=str(metrics.get("metric") or ""),
         direction=direction,
         role=told.role or name.split("-", 4)[-1],
         tier=told.fidelity_tier or "default",
         executor_class=told.executor_class or "default",
         started_at=_moment(told.started_at),
         ended_at=_moment(told.completed_at),
-        reason="" if outcome == SUCCESS else (metrics.error or f"hermes-lab recorded it as {status}"),
+        reason="" if outcome == SUCCESS else (str(metrics.get("error") or "") or f"hermes-lab recorded it as {status}"),
     )
+
+
+def _metrics(path: str) -> dict[str, object]:
+    """metrics.json, key by key: one odd key must not cost the value."""
+    try:
+        return msgspec.json.decode(files.read_head(path, 1 << 24) or b"{}", type=dict[str, object])
+    except (msgspec.MsgspecError, UnicodeDecodeError):
+        return {}
 
 
 def _number(value: object) -> float | None:

@@ -171,8 +171,9 @@ def take(  # noqa: PLR0913  # the terms of a lease; every caller names them
         )
         path = root.layout.claim(experiment, generation)
         try:
-            # Not synced: a power cut ends every holder, so a claim that it loses protects nobody.
-            root.files.create(path, encode(claim), durable=False)
+            # A power cut ends every holder, so a claim whose name it loses protects nobody. One that it left there
+            # empty would keep everybody out.
+            root.files.create(path, encode(claim), sync_name=False)
         except FileExistsError:
             continue  # somebody else is this generation; look again
         if _was_late(root, experiment, generation):

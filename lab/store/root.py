@@ -5,9 +5,12 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from lab.core.errors import Unavailable
 from lab.core.layout import Layout
 from lab.core.world import stamp
+from lab.store import files
 from lab.store.files import Files
 from lab.store.sections import hold
 
@@ -16,8 +19,7 @@ if TYPE_CHECKING:
 
     from lab.core.world import World
 
-DEFAULT = "./lab-data"
-VARIABLES = ("LAB_DATA_ROOT", "HERMES_LAB_DATA_ROOT")
+_HEAD_BYTES = 65_536
 
 
 class Root:
@@ -37,16 +39,29 @@ class Root:
         return hold(self.layout.section(experiment))
 
 
-def located(environ: dict[str, str] | os._Environ[str]) -> str:
-    """The data root that the environment names, else `./lab-data`."""
-    for variable in VARIABLES:
-        if environ.get(variable):
-            return os.path.abspath(os.path.expanduser(environ[variable]))
-    return os.path.abspath(DEFAULT)
+def refuse_foreign(path: str) -> None:
+    """Refuse a hermes-lab data root: our pages would replace its own, and its runs would count as unfinished."""
+    lines = (files.read_head(f"{path}/registry/events.jsonl", _HEAD_BYTES) or b"").splitlines()
+    keys = _keys(lines[0]) if lines else _keys(files.read(f"{path}/LAB-INDEX.json") or b"")
+    theirs = "type" in keys and "event" not in keys if lines else "data_root" in keys and "ledger" not in keys
+    if theirs:
+        raise Unavailable(
+            "this is a hermes-lab data root, and labctl never writes into one",
+            where=path,
+            fix=f"make a lab of its own, then read this one in: labctl import-root {path}",
+        )
+
+
+def _keys(data: bytes) -> frozenset[str]:
+    try:
+        return frozenset(msgspec.json.decode(data, type=dict[str, msgspec.Raw]))
+    except (msgspec.MsgspecError, UnicodeDecodeError):
+        return frozenset()
 
 
 def require(path: str) -> None:
     """Refuse a folder that is not a lab: a command that only looks must never make one in some other place."""
+    refuse_foreign(path)
     if os.path.isdir(f"{path}/registry") and os.path.isdir(f"{path}/experiments"):
         return
     what = "this folder is not a lab" if os.path.isdir(path) else "there is no lab here"

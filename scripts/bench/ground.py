@@ -33,7 +33,7 @@ MEASURES: dict[str, Callable[[str, str, Size], list[Row]]] = {
     "large": lambda scratch, _, size: start.large(scratch, size),
     "list": lambda scratch, _, size: start.listing(scratch, size),
     "refresh": lambda scratch, _, size: start.refreshing(scratch, size),
-    "seal": lambda _, disk, size: path.sealing(disk, size),
+    "seal": path.sealing,
     "fold": lambda scratch, _, size: path.folding(scratch, size),
     "cycle": path.cycles,
     "rebuild": lambda scratch, _, size: path.rebuilding(scratch, size),
@@ -65,7 +65,12 @@ def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="small roots, few repeats")
     parser.add_argument("--only", nargs="+", choices=MEASURES, metavar="NAME", help=f"of {', '.join(MEASURES)}")
-    parser.add_argument("--scratch", default="", metavar="DIR", help="keep the big roots here, and use them again")
+    parser.add_argument(
+        "--scratch",
+        default="",
+        metavar="DIR",
+        help="keep the big roots here, and use them again (each use adds some runs)",
+    )
     parser.add_argument("--disk", default="", metavar="DIR", help="where to seal: a real disk (else the temp folder)")
     shown = parser.add_mutually_exclusive_group()
     shown.add_argument("--json", action="store_true")

@@ -25,7 +25,7 @@ NOBODY = 65_534
 TRACE = "Traceback"
 
 __all__ = [
-    "CHECKOUT", "NOBODY", "SHIM", "Labctl", "Said", "a_busy_lab", "a_lab", "as_nobody", "dead", "ended", "foreign",
+    "CHECKOUT", "NOBODY", "SHIM", "Labctl", "Said", "a_busy_lab", "a_lab", "as_stranger", "dead", "ended", "foreign", "give_away",
     "me", "one_run", "process", "runs_of", "tree", "whole_tree",
 ]  # fmt: skip
 
@@ -97,33 +97,36 @@ def process(
     return Said(done.returncode, done.stdout.decode(), done.stderr.decode())
 
 
-# The lab is imported while still root: a checkout below a private home cannot be read by nobody.
-_AS_NOBODY = """
-import importlib, os, sys
-sys.path.insert(0, sys.argv[1])
-from lab.cli.main import main
-from lab.cli.commands import COMMANDS
-for command in COMMANDS:
-    importlib.import_module(command.module)
-import encodings.idna, random, subprocess
-import lab.scheduler.watchdog, lab.scheduler.create, lab.scheduler.decisions, lab.scheduler.inspect
-import lab.scheduler.import_root, lab.store.verify, lab.core.spec_text, lab.store.shipped, lab.projections.digest
-import jinja2, yaml, filelock, difflib
-os.setgroups([]); os.setgid(65534); os.setuid(65534)
-sys.exit(main(sys.argv[2:]))
+# Root without its power over file modes: what belongs to somebody else is theirs, and Python itself can still be read.
+_POWERLESS = """
+import ctypes, os, sys
+for capability in (1, 2, 3):  # DAC_OVERRIDE, DAC_READ_SEARCH, FOWNER
+    if ctypes.CDLL(None, use_errno=True).prctl(24, capability, 0, 0, 0):  # PR_CAPBSET_DROP
+        sys.exit(f"the capability {capability} cannot be dropped here: {os.strerror(ctypes.get_errno())}")
+os.execv(sys.argv[1], sys.argv[1:])
 """
 
 
-def as_nobody(*words: str, root: Path | str) -> Said:
-    """`labctl` as a user who owns nothing. Only root can start it."""
-    command = [sys.executable, "-B", "-c", _AS_NOBODY, str(CHECKOUT), *words]
-    settings = {**os.environ, "LAB_DATA_ROOT": str(root), "LABCTL_ACTOR": "nobody"}
+def as_stranger(*words: str, root: Path | str) -> Said:
+    """`labctl` as a user to whom file modes apply. Only root can start it; see `give_away`."""
+    command = [sys.executable, "-c", _POWERLESS, sys.executable, SHIM, *words]
+    settings = {**os.environ, "LAB_DATA_ROOT": str(root), "LABCTL_ACTOR": "stranger"}
     done = subprocess.run(
         command, capture_output=True, env=settings, cwd="/", stdin=subprocess.DEVNULL, timeout=15, check=False
     )
     said = Said(done.returncode, done.stdout.decode(), done.stderr.decode())
     assert TRACE not in said.all
+    assert "the capability" not in said.err, said
     return said
+
+
+def give_away(*places: Path) -> None:
+    """Make somebody else the owner of these folders and of all in them."""
+    for top in places:
+        os.chown(top, NOBODY, NOBODY)
+        for place, folders, names in os.walk(top):
+            for name in (*folders, *names):
+                os.lchown(os.path.join(place, name), NOBODY, NOBODY)
 
 
 def a_busy_lab(place: Path) -> Root:

@@ -220,7 +220,6 @@ def test_an_import_that_is_killed_anywhere_is_finished_by_the_next(
 
 
 @pytest.mark.parametrize("more", [{"error": ["x"]}, {"metric": {"name": "score"}}], ids=str)
-@pytest.mark.xfail(strict=True, reason="hermes._Metrics drops the whole file when one key has another type")
 def test_a_measured_value_comes_over_whatever_stands_beside_it(
     more: dict[str, object], labctl: Labctl, place: Path, old: Path
 ) -> None:
@@ -242,7 +241,6 @@ def _cut_after_creation(place: Path, old: Path) -> None:
 
 @pytest.mark.heavy
 @pytest.mark.timeout(120)
-@pytest.mark.xfail(strict=True, reason="import_root._experiment writes the phase only when the experiment is new")
 def test_an_import_that_was_killed_before_the_phase_still_brings_the_phase_over(
     labctl: Labctl, place: Path, old: Path
 ) -> None:

@@ -34,7 +34,7 @@ BAD = {
     "utf-16": "id: gamma\n".encode("utf-16"),
     "misspelt": b"id: gamma\nmetric: loss\nmetric_directon: minimize\n",
     "no id": b"metric: loss\n",
-    "a wrong direction": b"id: gamma\nmetric: loss\nmetric_direction: min\n",
+    "a wrong direction": b"id: gamma\nmetric: loss\nmetric_direction: sideways\n",
     "NaN": b"id: gamma\nmetric: loss\ntime_budget: .nan\n",
     "infinite": b"id: gamma\nmetric: loss\ntime_budget_minutes: .inf\n",
     "negative": b"id: gamma\nmetric: loss\ntime_budget_minutes: -1\n",
@@ -70,7 +70,7 @@ def test_a_misspelt_field_gets_the_nearest(labctl: Labctl, place: Path, tmp_path
 
 
 def test_all_problems_of_a_spec_are_named_at_once(labctl: Labctl, place: Path, tmp_path: Path) -> None:
-    (tmp_path / "bad.yaml").write_text("id: ../x\nmetric_direction: min\ncadence: soon\nmax_iterations_total: lots\n")
+    (tmp_path / "bad.yaml").write_text("id: ../x\nmetric_direction: sideways\ncadence: soon\nmax_iterations_total: lots\n")
     told = labctl("validate", "bad.yaml").err
     assert [f"line {number}" in told for number in (1, 2, 3, 4)] == [True] * 4
 

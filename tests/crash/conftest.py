@@ -19,6 +19,6 @@ def ram(tmp_path: os.PathLike[str]) -> Iterator[str]:
     if not os.access("/dev/shm", os.W_OK):  # noqa: S108  # the place is private: mkdtemp
         yield os.fspath(tmp_path)
         return
-    path = tempfile.mkdtemp(prefix="labctl-crash-", dir="/dev/shm")  # noqa: S108
+    path = tempfile.mkdtemp(prefix="labctl-crash-", dir="/dev/shm")
     yield path
     shutil.rmtree(path, ignore_errors=True)

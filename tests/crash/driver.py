@@ -1,8 +1,8 @@
 """A small lab to be killed: `python -m tests.crash.driver ROOT STEP...`.
 
 A step is `verb` or `verb:experiment`. What was achieved is told on stdout, one line each and only once it is true
-(`SEALED full RUN-...`): whoever killed this process holds the lab to it. Exit codes are those of `labctl`; an error that
-`labctl` would not word for a person escapes here as a traceback.
+(`SEALED full RUN-...`): whoever kills this process holds the lab to it. Exit codes are those of `labctl`; an error
+that `labctl` would not word for a person escapes here as a traceback.
 """
 
 from __future__ import annotations

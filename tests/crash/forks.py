@@ -47,4 +47,3 @@ def child(path: str, *steps: str, writer: Files | None = None, then: tuple[str, 
         told.seek(0)
         complaint.seek(0)
         return Answer(code, told.read().decode().splitlines(), complaint.read().decode())
-

@@ -33,7 +33,9 @@ def after_crash(path: str, answered: Iterable[str]) -> list[str]:
     wrong = [*_promises(root, answered, counted=False), *_bundles(root), *_generations(root)]
     if files.size_of(root.layout.events) >= 0:
         found = verify.verify(root).damage
-        wrong += [f"before recovery: {each.kind} {each.where}: {each.what}" for each in found if each.kind not in EXPLAINED]
+        wrong += [
+            f"before recovery: {each.kind} {each.where}: {each.what}" for each in found if each.kind not in EXPLAINED
+        ]
     return wrong
 
 
@@ -42,6 +44,7 @@ def after_next(path: str, answered: Iterable[str]) -> list[str]:
     root = open_root(path)
     wrong = [*_promises(root, answered, counted=True), *_bundles(root), *_generations(root)]
     wrong += [f"claim left: {name}" for name in _claims(root)]
+    wrong += [f"nobody settled it: {name}" for name in _unsettled(root)]
     wrong += _pages(root)
     return wrong
 
@@ -51,16 +54,10 @@ def after_recover(path: str, answered: Iterable[str]) -> list[str]:
     root = open_root(path)
     wrong = [*_promises(root, answered, counted=True), *_bundles(root), *_generations(root)]
     wrong += [f"claim left: {name}" for name in _claims(root)]
+    wrong += [f"nobody settled it: {name}" for name in _unsettled(root)]
     found = verify.verify(root)
     wrong += [f"damage: {each.kind} {each.where}: {each.what}" for each in found.damage]
     wrong += [f"draft left: {name}" for name in _drafts(path)]
-    marked = sum(
-        files.is_file(f"{root.layout.run(name, run_id)}/{layout.SUPERSEDED}")
-        for name in experiments.names(root)
-        for run_id in bundles.names(root, name)
-    )
-    if found.unsealed != marked:
-        wrong.append(f"{found.unsealed} bundles are unsealed, {marked} of them marked")
     before = snapshot(root)
     if again := watchdog.recover(root).done:
         wrong.append(f"a second recovery found more to do: {again}")
@@ -121,7 +118,9 @@ def _bundles(root: Root) -> Iterator[str]:
                 yield f"{name}/{run_id}: {error}"
                 continue
             if found is not None:
-                yield from (f"{each.kind} {each.where}" for each in verify.contents(where, f"{name}/{run_id}", found[0]))
+                yield from (
+                    f"{each.kind} {each.where}" for each in verify.contents(where, f"{name}/{run_id}", found[0])
+                )
 
 
 def _generations(root: Root) -> Iterator[str]:
@@ -147,6 +146,15 @@ def _claims(root: Root) -> Iterator[str]:
                 found = layout.claim_file(file)
                 if found is not None and found[1] != layout.RELEASED_SUFFIX:
                     yield f"{name}/{file}"
+
+
+def _unsettled(root: Root) -> Iterator[str]:
+    """Bundles that are neither sealed nor marked, though nobody is running."""
+    for name in experiments.names(root):
+        for run_id in bundles.names(root, name):
+            where = root.layout.run(name, run_id)
+            if not any(files.is_file(f"{where}/{mark}") for mark in (layout.SEAL, layout.SUPERSEDED)):
+                yield f"{name}/{run_id}"
 
 
 def _drafts(path: str) -> list[str]:
@@ -175,7 +183,11 @@ def _pages(root: Root) -> list[str]:
         os.unlink(root.layout.place(page))
     refresh.everything(root)
     after = snapshot(root)
-    wrong += [f"page differs from a rebuild: {page}" for page in sorted({*before, *after}) if before.get(page) != after.get(page)]
+    wrong += [
+        f"page differs from a rebuild: {page}"
+        for page in sorted({*before, *after})
+        if before.get(page) != after.get(page)
+    ]
     return wrong
 
 

@@ -33,7 +33,7 @@ SEALING, RECORDING = ("link", "/SEAL.json"), ("append", "/events.jsonl")
 CASES = {
     "create": Case((), "create", ("create", "run")),
     "create-fast": Case((), "create:fast", ("create:fast", "run:fast"), every=5),
-    "create-second": Case(("create", "run"), "create:fast", ("create:fast", "run:fast", "run")),
+    "create-second": Case(("create", "run"), "create:fast", ("create:fast", "run:fast", "run"), every=3),
     "first-run": Case(("create",), "run"),
     "run": Case(("create", "run", "begin", "run"), "run"),
     "run-fast": Case(("create:fast", "run:fast"), "run:fast", ("run:fast",), every=5),

@@ -21,6 +21,8 @@ from tests.crash.straced import Point
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from tests.crash.forks import Answer
+
 MAKERS = {
     "ext4": ("24M", ["mkfs.ext4", "-q", "-O", "^resize_inode"]),
     "xfs": ("320M", ["mkfs.xfs", "-q"]),
@@ -115,7 +117,7 @@ def swept(disk: Disk, before: tuple[str, ...], steps: tuple[str, ...], after: tu
     return wrong
 
 
-def after_the_cut(path: str, went: straced.Answer, point: Point, after: tuple[str, ...]) -> list[str]:
+def after_the_cut(path: str, went: Answer, point: Point, after: tuple[str, ...]) -> list[str]:
     if point is END and (went.code or not went.lines):
         return [f"it ended with {went.code}: {went.stderr}"]
     if not os.path.isdir(path):

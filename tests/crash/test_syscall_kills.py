@@ -9,12 +9,16 @@ import os
 import random
 import signal
 import subprocess
-from typing import NamedTuple
+import sys
+from typing import TYPE_CHECKING, NamedTuple
 
 import pytest
 
 from tests.crash import invariants, straced
 from tests.crash.aftermath import SEED, problems
+
+if TYPE_CHECKING:
+    from tests.crash.forks import Answer
 
 REFUSABLE = frozenset({"write", "fsync", "link", "linkat", "rename", "renameat", "mkdir", "openat", "ftruncate"})
 EXITS = frozenset({1, 2, 3, 4, 5})
@@ -76,13 +80,15 @@ def swept(name: str, ram: str, what: str, sample: int) -> list[str]:
         invariants.fresh_copy(base, path)
         went = straced.inject(path, (case.command,), point, what)
         struck += went.code in KILLED or bool(went.stderr)
-        wrong += [f"{name} {what} at {point}: {each}" for each in (*refused(went), *problems(path, went.lines, case.after))]
-    print(f"{name} {what}: {len(found)} points, {struck} struck, seed {SEED}")
+        wrong += [
+            f"{name} {what} at {point}: {each}" for each in (*refused(went), *problems(path, went.lines, case.after))
+        ]
+    sys.stdout.write(f"{name} {what}: {len(found)} points, {struck} struck, seed {SEED}\n")
     assert struck >= len(found) * 0.5 or "error" in what, f"{struck} of {len(found)} points were reached"
     return wrong
 
 
-def refused(went: straced.Answer) -> list[str]:
+def refused(went: Answer) -> list[str]:
     """A refusal is worded for a person; a kill says nothing."""
     if "Traceback" in went.stderr:
         return [f"a stack trace: {went.stderr.splitlines()[-1]}"]

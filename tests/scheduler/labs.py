@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 from typing import TYPE_CHECKING
@@ -48,6 +49,12 @@ def a_lab(path: Path | str, *experiments: str, files: Files | None = None, more:
 def reopened(root: Root, files: Files | None = None, *, start: datetime | None = None) -> Root:
     """The same data root as another process sees it, an hour later."""
     return a_root(root.layout.root, files, start=start or BEGINNING.replace(hour=BEGINNING.hour + 1))
+
+
+def a_copy(lab: str, name: str, files: Files) -> Root:
+    """A lab like another, times included, for a sweep that wants the same beginning many times."""
+    shutil.copytree(lab, f"{lab}-{name}", copy_function=shutil.copy2)
+    return a_root(f"{lab}-{name}", files, start=BEGINNING.replace(minute=30))
 
 
 def an_experiment(root: Root, name: str, more: str = "") -> None:

@@ -19,7 +19,7 @@ from lab.core.record import page
 from lab.scheduler import cycle, reclaim, refresh
 from lab.store import bundles, files, leases, ledger, verify
 from lab.testing.files import Crash, CrashingFiles
-from tests.scheduler.labs import a_lab, dead, ended, foreign, me, one_run, reopened, silent, tree, write
+from tests.scheduler.labs import a_copy, a_lab, dead, ended, foreign, me, one_run, reopened, silent, tree, write
 
 if TYPE_CHECKING:
     from lab.core.view import View
@@ -205,16 +205,13 @@ def test_breaking_a_lease_by_hand_is_recorded_and_settles_the_run(root: Root) ->
 
 
 def test_a_reclaim_that_is_stopped_anywhere_is_ended_by_the_next_one(tmp_path: Path) -> None:
-    def left_behind(place: Path, crashing: CrashingFiles) -> Root:
-        first = a_lab(place, "a")
-        running = cycle.begin(first, "a", owner=dead())
-        write(f"{running.path}/stdout.log", b"words")
-        return reopened(first, crashing)
-
+    first = a_lab(tmp_path / "lab", "a")
+    running = cycle.begin(first, "a", owner=dead())
+    write(f"{running.path}/stdout.log", b"words")
     counted = CrashingFiles()
-    reclaim.reclaim(left_behind(tmp_path / "dry", counted), "a")
+    reclaim.reclaim(a_copy(first.layout.root, "dry", counted), "a")
     for at in range(1, counted.steps + 1):
-        second = left_behind(tmp_path / str(at), CrashingFiles(at=at))
+        second = a_copy(first.layout.root, str(at), CrashingFiles(at=at))
         with pytest.raises(Crash):
             reclaim.reclaim(second, "a")
         third = reopened(second)
@@ -228,10 +225,7 @@ def test_a_stop_between_marking_a_bundle_and_recording_it_is_made_good(root: Roo
     running = cycle.begin(root, "a", owner=foreign())
     silent(running.lease.path)
     counted = CrashingFiles()
-    shutil.copytree(root.layout.root, f"{root.layout.root}-dry", copy_function=shutil.copy2)
-    dry = reopened(root, counted)
-    dry.layout.root = f"{root.layout.root}-dry"
-    reclaim.reclaim(dry, "a")
+    reclaim.reclaim(a_copy(root.layout.root, "dry", counted), "a")
     marked = max(at for at, (_, path) in enumerate(counted.log) if layout.SUPERSEDED in path)
     with pytest.raises(Crash):
         reclaim.reclaim(reopened(root, CrashingFiles(at=marked + 2)), "a")

@@ -263,7 +263,6 @@ def test_a_seal_of_the_best_run_that_was_damaged_since_stops_nobody(two: Root) -
 
 
 @pytest.mark.parametrize("name", [layout.METRICS, layout.RESULT, layout.PARAMS])
-@pytest.mark.xfail(strict=True, raises=IsADirectoryError, reason="subjects reads sealed files unguarded")
 def test_a_folder_in_the_place_of_a_sealed_file_is_a_finding(two: Root, name: str) -> None:
     path = f"{two.layout.run('a', row(two, 'a').best_run)}/{name}"
     os.unlink(path)

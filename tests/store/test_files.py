@@ -272,10 +272,23 @@ def test_reading_from_an_offset_gives_the_rest_and_nothing_beyond_the_end(tmp_pa
     assert [files.read_head(path, limit) for limit in (0, 3, 99)] == [b"", b"012", b"0123456789"]
 
 
-def test_the_head_of_a_pipe_that_nobody_writes_is_not_waited_for(tmp_path: Path) -> None:
+def test_what_is_no_plain_file_is_not_read_and_not_waited_for(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
-    assert files.read_head(str(tmp_path / "pipe"), 10) == b""
-    assert not files.is_file(str(tmp_path / "pipe"))
+    for place in (tmp_path / "pipe", tmp_path):
+        assert files.read(str(place)) is None
+        assert files.read_head(str(place), 10) is None
+        assert not files.is_file(str(place))
+
+
+def test_a_pipe_that_a_person_names_is_read_in_all_its_pieces() -> None:
+    reading, writing = os.pipe()
+    with os.fdopen(writing, "wb", buffering=0) as pipe:
+        pipe.write(b"in ")
+        pipe.write(b"pieces")
+        assert files.read_given(f"/proc/self/fd/{reading}", 9) == b"in pieces"
+        pipe.write(b"rest")
+    assert files.read_given(f"/proc/self/fd/{reading}", 99) == b"rest"
+    os.close(reading)
 
 
 def test_a_link_is_not_a_plain_file(tmp_path: Path) -> None:

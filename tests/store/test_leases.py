@@ -85,7 +85,8 @@ def test_a_taken_over_generation_is_not_used_again(root: Root) -> None:
     lease = take(root)
     assert take_away(root, lease)
     assert take(root).claim.generation == 2
-    leases.settle(root, "a", 1)
+    (item,) = leases.survey(root, "a").unsettled
+    leases.settle(root, item)
     assert leases.survey(root, "a").highest == 2
 
 
@@ -146,6 +147,16 @@ def test_a_holder_that_was_superseded_is_told_at_every_turn(root: Root) -> None:
     assert not take_away(root, lease)  # twice is as once
 
 
+def test_a_holder_that_gave_up_leaves_its_run_to_be_settled_and_locks_nobody_out(root: Root) -> None:
+    lease = take(root)
+    lease.abandon(root)
+    (item,) = leases.survey(root, "a").unsettled
+    assert (item.claim, item.abandoned) == (lease.claim, True)
+    with pytest.raises(Superseded):
+        lease.check()
+    assert take(root).claim.generation == 2
+
+
 def test_giving_back_what_was_taken_over_takes_nothing_from_the_new_holder(root: Root) -> None:
     first = take(root)
     take_away(root, first)
@@ -181,7 +192,7 @@ def test_a_claim_of_another_experiment_is_damage(root: Root) -> None:
     assert leases.survey(root, "a").damaged
 
 
-@pytest.mark.xfail(strict=True, reason="leases._load: a folder in a claim's place raises IsADirectoryError")
+@pytest.mark.xfail(strict=True, reason="leases._load: a folder in a claim's place is taken for no claim at all")
 def test_a_folder_in_a_claims_place_is_busy(root: Root) -> None:
     os.makedirs(root.layout.claim("a", 1))
     with pytest.raises(Busy):

@@ -1,0 +1,188 @@
+"""`status` and `list`: none, one, many; and what other processes wrote since the index."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from lab.core import event
+from lab.scheduler import cycle, decisions
+from lab.store import ledger
+from tests.cli.labs import a_busy_lab, a_lab, ended, me, one_run, whole_tree
+from tests.scheduler.labs import an_experiment
+
+if TYPE_CHECKING:
+    from lab.store.root import Root
+    from tests.cli.labs import Labctl
+
+
+def stale(root: Root, labctl: Labctl) -> Path:
+    """A copy of the index as it is now, to be put back after more has happened: another process was killed there."""
+    kept = Path(root.layout.root).parent / "index-before"
+    shutil.copy2(root.layout.index, kept)
+    return kept
+
+
+def test_a_lab_with_nothing_in_it(labctl: Labctl, place: Path) -> None:
+    a_lab(place)
+    said = labctl.done("status")
+    lines = said.out.splitlines()
+    assert lines[:3] == [f"data_root: {place}", "experiments: 0", "runs: 0"]
+    assert lines[3].startswith("free_gb: ")
+    assert lines[4:] == ["as of: the beginning"]
+    assert said.err == "next: labctl create TEMPLATE_OR_SPEC\n"
+    assert labctl.done("list") == (0, "No experiments\n", "next: labctl create TEMPLATE_OR_SPEC\n")
+    assert labctl.done("list", "--json").data == {"experiments": []}
+
+
+def test_a_lab_with_one_experiment(labctl: Labctl, place: Path) -> None:
+    root = a_lab(place, "alpha")
+    assert "experiments: 1\n  queued: 1\nruns: 0\n" in labctl.done("status").out
+    assert labctl.done("list").out == "alpha\tqueued\ttier=proxy\tclass=default\truns=0\tbest=-\tfind the learning rate\n"
+    assert labctl.done("list", "alpha").out == "No runs\n"
+    one_run(root, "alpha", 0.25)
+    status = labctl.done("status").out
+    assert "experiments: 1\n  active: 1\nruns: 1\n" in status
+    assert "  alpha  proxy  runs 1  loss 0.25  last success\n" in status
+
+
+def test_many_experiments_are_all_listed_and_status_stays_on_a_screen(labctl: Labctl, place: Path) -> None:
+    root = a_lab(place)
+    for number in range(25):
+        an_experiment(root, f"e{number:02d}")
+        one_run(root, f"e{number:02d}", float(number))
+    assert len(labctl.done("list").out.splitlines()) == 25
+    status = labctl.done("status").out
+    assert "experiments: 25\n  active: 25\nruns: 25\n" in status
+    assert "  and 5 more: labctl list\n" in status
+    assert len(status.splitlines()) < 40
+
+
+def test_what_wants_a_person_stands_first(labctl: Labctl, place: Path) -> None:
+    root = a_lab(place, "alpha", "beta")
+    for _ in range(5):
+        one_run(root, "beta", None, "failed")
+    decisions.pause(root, "beta", reason="5 failures in a row", actor="policy")
+    lines = labctl.done("status").out.splitlines()
+    assert lines[0] == "what wants you (1):"
+    assert lines[1].startswith("  beta: paused: 5 failures in a row")
+    assert "labctl resume beta" in lines[2]
+    labctl.done("archive", "beta")
+    assert not labctl.done("status").out.startswith("what wants you")
+
+
+def test_looking_changes_nothing(labctl: Labctl, place: Path) -> None:
+    a_busy_lab(place)
+    before = whole_tree(place)
+    for words in (("status",), ("list",), ("list", "alpha"), ("status", "--json")):
+        labctl.done(*words)
+    assert whole_tree(place) == before
+
+
+def test_runs_and_phases_that_the_index_does_not_know_are_counted_in(labctl: Labctl, place: Path) -> None:
+    root = a_lab(place, "alpha", "beta")
+    before = stale(root, labctl)
+    one_run(root, "alpha", 0.5)
+    an_experiment(root, "gamma")
+    decisions.pause(root, "beta", reason="", actor="ann")
+    shutil.copy2(before, root.layout.index)
+    said = labctl.done("status")
+    assert "experiments: 3\n  active: 1\n  queued: 1\n  paused: 1\nruns: 1\n" in said.out
+    assert "the pages are 3 events behind" in said.err
+    assert "labctl refresh" in said.err
+    rows = dict(line.split("\t", 1) for line in labctl.done("list").out.splitlines())
+    assert "runs=1" in rows["alpha"]
+    assert rows["beta"].startswith("paused")
+    assert rows["gamma"].startswith("queued")
+    labctl.done("refresh")
+    assert labctl.done("status", "--json").data["behind"] == 0
+
+
+def test_a_line_that_is_being_written_is_no_reason_to_stumble(labctl: Labctl, place: Path) -> None:
+    root = a_lab(place, "alpha")
+    with open(root.layout.events, "ab") as file:
+        file.write(b'{"format":1,"seq":9,"ev')
+    assert "experiments: 1\n" in labctl.done("status").out
+    assert labctl.done("list").out.startswith("alpha\t")
+
+
+@pytest.mark.parametrize(
+    "line",
+    [b"[]", b'{"event": 3}', b'{"event": {"type": "run_sealed", "experiment": []}}', b'{"event": []}', b"\xff\xfe", b"{" * 5000,
+     b'{"event": {"type": "experiment_created", "experiment": {}}}', b'{"event": {"type": ["x"], "experiment": "alpha"}}',
+     b"[" * 200_000],
+    ids=lambda line: line[:40].decode(errors="replace"),
+)  # fmt: skip
+def test_nonsense_in_the_ledger_is_stepped_over(line: bytes, labctl: Labctl, place: Path) -> None:
+    root = a_lab(place, "alpha")
+    with open(root.layout.events, "ab") as file:
+        file.write(line + b"\n")
+    assert "experiments: 1\n" in labctl.done("status").out
+    assert labctl.done("list").out.startswith("alpha\t")
+    assert labctl("verify").code == 4
+
+
+@pytest.mark.parametrize(
+    "index",
+    [b"", b"{", b"[]", b"null", b"3", b"{}", b"\xff\xfe\x00", b'{"ledger": {"end": 0}}', b"[" * 100_000,
+     b'{"ledger": {"end": "x"}, "experiments": [], "alerts": [], "as_of": ""}',
+     b'{"ledger": {"end": 0}, "experiments": [{"id": "alpha"}], "alerts": [], "as_of": ""}',
+     b'{"ledger": {"end": 0}, "experiments": [[]], "alerts": [], "as_of": ""}',
+     b'{"ledger": {"end": 0}, "experiments": {"id": 1}, "alerts": [], "as_of": ""}',
+     b'{"ledger": {"end": 0}, "experiments": [{"id": 3, "phase": []}], "alerts": 5, "as_of": ""}'],
+    ids=lambda index: index[:60].decode(errors="replace"),
+)  # fmt: skip
+def test_a_damaged_index_is_named_with_its_remedy(index: bytes, labctl: Labctl, place: Path) -> None:
+    root = a_busy_lab(place)
+    whole = Path(root.layout.index).read_bytes()
+    Path(root.layout.index).write_bytes(index)
+    for words in (("status",), ("list",), ("list", "alpha")):
+        said = labctl(*words)
+        assert said.code in (4, 5), said
+        assert "LAB-INDEX.json" in said.err
+        assert "labctl refresh" in said.err
+    labctl.done("show", "alpha")
+    labctl.done("refresh")
+    assert Path(root.layout.index).read_bytes() == whole
+
+
+def test_a_missing_index_is_written_again_by_any_verb_that_writes(labctl: Labctl, place: Path) -> None:
+    root = a_busy_lab(place)
+    Path(root.layout.index).unlink()
+    assert labctl("status").code == 5
+    labctl.done("pause", "alpha")
+    assert "runs: 6\n" in labctl.done("status").out
+
+
+@pytest.mark.parametrize("table", [b"[1]\n", b"{\n", b"\xff\n", b"null\n", b'{"run_id": 3}\n', b"{}\n"])
+def test_a_damaged_table_of_runs_is_named_with_its_remedy(table: bytes, labctl: Labctl, place: Path) -> None:
+    root = a_busy_lab(place)
+    Path(root.layout.page("alpha", "metrics.jsonl")).write_bytes(table)
+    for more in ((), ("--outcome", "success"), ("--last", "1")):
+        said = labctl("list", "alpha", *more)
+        assert said.code in (4, 5), said
+        assert "experiments/alpha/metrics.jsonl" in said.err
+        assert "labctl refresh" in said.err
+    assert len(labctl.done("list", "beta").out.splitlines()) == 3
+    labctl.done("refresh")
+    assert len(labctl.done("list", "alpha").out.splitlines()) == 3
+
+
+def test_a_run_that_ends_while_the_index_is_read_is_counted_once(labctl: Labctl, place: Path) -> None:
+    root = a_lab(place, "alpha")
+    running = cycle.begin(root, "alpha", owner=me())
+    before = stale(root, labctl)
+    cycle.finish(root, running, ended(1.0))
+    told = json.loads(Path(root.layout.events).read_text().splitlines()[-1])["event"]["type"]
+    assert told == event.RUN_SEALED
+    for _ in range(2):
+        assert "runs: 1\n" in labctl.done("status").out
+    shutil.copy2(before, root.layout.index)
+    assert "runs: 1\n" in labctl.done("status").out
+    assert labctl.done("status", "--json").data["behind"] == 1
+    ledger.append(root, event.Event(type="something_of_a_later_labctl", ts=root.now()))
+    assert labctl.done("status", "--json").data["behind"] == 2

@@ -1,0 +1,231 @@
+"""What comes next: each branch, with the numbers it rests on."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lab.core.policy import Escalate, Finish, Pause, Proceed, Promote, Wait, decide
+from lab.core.run import FAILED, SUCCESS, Run
+from lab.core.spec import Spec
+from lab.core.spec_fields import StopConditions
+from lab.core.view import Tier, View
+from lab.core.world import stamp
+
+NOW = datetime(2026, 1, 2, 12, 0, 0, tzinfo=UTC)
+
+
+def a_run(value: float | None = 1.0, *, ago: timedelta = timedelta(hours=9), **more: object) -> Run:
+    outcome = FAILED if value is None else SUCCESS
+    made = Run(run_id="RUN-1", experiment="a", outcome=outcome, value=value, ended_at=stamp(NOW - ago), tier="proxy")
+    return msgspec.structs.replace(made, **more)
+
+
+def a_spec(**more: object) -> Spec:
+    made = Spec(id="a", fidelity_tiers=("proxy", "final"), initial_fidelity_tier="proxy", max_iterations_total=100)
+    return msgspec.structs.replace(made, **more)
+
+
+def stop(**more: object) -> Spec:
+    return a_spec(stop_conditions=msgspec.structs.replace(StopConditions(), **more))
+
+
+def a_view(tier: Tier | None = None, *, at: str = "proxy", **more: object) -> View:
+    last = tier.best if tier else None
+    made = View(experiment="a", phase="active", tier=at, tiers={at: tier or Tier()}, last=last, runs_since_opened=1)
+    return msgspec.structs.replace(made, **more)
+
+
+def test_what_nothing_speaks_against_goes_on() -> None:
+    assert decide(a_view(), a_spec(), NOW) == Proceed(tier="proxy")
+    assert decide(a_view(last=a_run(), runs=1), a_spec(), NOW) == Proceed(tier="proxy")
+
+
+@pytest.mark.parametrize("phase", ["paused", "awaiting-human", "completed", "archived"])
+def test_what_is_not_open_waits_and_is_never_finished_again(phase: str) -> None:
+    view = a_view(phase=phase, runs=1000, failure_streak=99)
+    assert decide(view, a_spec(), NOW) == Wait(reason=f"it is {phase}")
+
+
+def test_what_is_not_due_waits_until_it_is() -> None:
+    view = a_view(last=a_run(ago=timedelta(minutes=10)))
+    assert decide(view, a_spec(cadence="30m"), NOW) == Wait(reason="not due yet", until=NOW + timedelta(minutes=20))
+    assert decide(view, a_spec(cadence="30m"), NOW + timedelta(minutes=20)) == Proceed(tier="proxy")
+
+
+def test_a_clock_that_jumped_back_does_not_stop_the_lab() -> None:
+    view = a_view(last=a_run(ago=timedelta(days=-400)))
+    assert decide(view, a_spec(cadence="30m"), NOW) == Proceed(tier="proxy")
+
+
+@pytest.mark.parametrize("written", ["", "yesterday", "2026-01-02T11:59:00"])
+def test_a_moment_that_is_missing_foreign_or_without_a_zone_is_survived(written: str) -> None:
+    verdict = decide(a_view(last=a_run(ended_at=written)), a_spec(cadence="30m"), NOW)
+    assert isinstance(verdict, Wait if written.startswith("2026") else Proceed)
+
+
+def test_a_tier_that_left_the_spec_is_for_a_person() -> None:
+    verdict = decide(a_view(at="gold"), a_spec(), NOW)
+    assert isinstance(verdict, Escalate)
+    assert verdict.facts == {"tiers": "proxy, final"}
+
+
+@pytest.mark.parametrize(("runs", "done"), [(99, False), (100, True), (101, True)])
+def test_it_ends_after_so_many_runs(runs: int, done: bool) -> None:
+    verdict = decide(a_view(runs=runs), a_spec(), NOW)
+    assert (verdict == Finish(reason="max iterations", facts={"runs": runs, "max": 100})) is done
+
+
+@pytest.mark.parametrize(
+    ("direction", "best", "at", "done"),
+    [
+        ("minimize", 0.1, "final", True),
+        ("minimize", 0.11, "final", False),
+        ("maximize", 0.1, "final", True),
+        ("maximize", 0.09, "final", False),
+        ("minimize", 0.01, "proxy", False),  # only the last tier's word counts
+    ],
+)
+def test_it_ends_when_its_last_tier_reached_the_target(direction: str, best: float, at: str, done: bool) -> None:
+    spec = msgspec.structs.replace(stop(target=0.1), metric_direction=direction)
+    verdict = decide(a_view(Tier(best=a_run(best, tier=at), runs=1), at=at), spec, NOW)
+    assert (verdict == Finish(reason="target reached", facts={"best": best, "target": 0.1})) is done
+
+
+@pytest.mark.parametrize(
+    ("view", "spec", "verdict"),
+    [
+        (
+            a_view(failure_streak=2),
+            stop(max_consecutive_failures=2),
+            Finish(reason="too many failures in a row", facts={"failures": 2, "max": 2}),
+        ),
+        (
+            a_view(Tier(quiet_streak=4)),
+            stop(plateau_after_consecutive_low_signal_runs=4),
+            Finish(reason="plateau", facts={"runs_without_new_best": 4, "max": 4}),
+        ),
+        (
+            a_view(wall_s=7200.0),
+            stop(budget_hours=2.0),
+            Finish(reason="time budget used", facts={"hours": 2.0, "max": 2.0}),
+        ),
+        (a_view(cost=5.0), stop(budget_cost=5.0), Finish(reason="cost budget used", facts={"cost": 5.0, "max": 5.0})),
+        (
+            a_view(created_at=stamp(NOW - timedelta(days=3))),
+            stop(hard_stop_after_days=3),
+            Finish(reason="hard stop", facts={"days": 3.0, "max": 3.0}),
+        ),
+    ],
+    ids=["failures", "plateau", "hours", "cost", "days"],
+)
+def test_it_ends_for_each_reason_with_the_numbers(view: View, spec: Spec, verdict: Finish) -> None:
+    assert decide(view, spec, NOW) == verdict
+
+
+@pytest.mark.parametrize(
+    ("view", "spec"),
+    [
+        (a_view(failure_streak=1), stop(max_consecutive_failures=2)),
+        (a_view(Tier(quiet_streak=3)), stop(plateau_after_consecutive_low_signal_runs=4)),
+        (a_view(wall_s=7199.0), stop(budget_hours=2.0)),
+        (a_view(cost=4.99), stop(budget_cost=5.0)),
+        (a_view(created_at=stamp(NOW - timedelta(days=2, hours=23))), stop(hard_stop_after_days=3)),
+        (a_view(created_at=stamp(NOW + timedelta(days=9))), stop(hard_stop_after_days=3)),
+    ],
+)
+def test_it_goes_on_just_below_each_limit(view: View, spec: Spec) -> None:
+    assert decide(view, spec, NOW) == Proceed(tier="proxy")
+
+
+@pytest.mark.parametrize(
+    ("streak", "kind"), [(0, Proceed), (2, Proceed), (3, Escalate), (4, Escalate), (5, Pause), (50, Pause)]
+)
+def test_failures_in_a_row_are_first_told_and_then_stop_it(streak: int, kind: type) -> None:
+    verdict = decide(a_view(failure_streak=streak), a_spec(), NOW)
+    assert isinstance(verdict, kind)
+    if isinstance(verdict, Escalate | Pause):
+        assert verdict.facts == {"failures": streak}
+        assert str(streak) in verdict.reason
+
+
+def test_a_signal_of_the_last_run_calls_a_person() -> None:
+    view = a_view(last=a_run(signals=("breakthrough_found",)))
+    spec = a_spec(escalate_when=("breakthrough_found",))
+    assert decide(view, spec, NOW) == Escalate(reason="breakthrough_found", facts={"run": "RUN-1"})
+    assert isinstance(decide(msgspec.structs.replace(view, runs_since_opened=0), spec, NOW), Proceed)
+
+
+@pytest.mark.parametrize(("successes", "called"), [(1, False), (2, True)])
+def test_a_new_best_calls_a_person_but_the_first_value_does_not(successes: int, called: bool) -> None:
+    tier = Tier(best=a_run(0.5), successes=successes)
+    verdict = decide(a_view(tier), a_spec(escalate_when=("new_best",)), NOW)
+    assert (verdict == Escalate(reason="new_best", facts={"run": "RUN-1", "value": 0.5})) is called
+
+
+@pytest.mark.parametrize(("streak", "called"), [(2, False), (3, True), (4, True)])
+def test_a_regression_calls_a_person_after_as_many_as_it_says(streak: int, called: bool) -> None:
+    word = "metric_regression_3_consecutive"
+    verdict = decide(a_view(Tier(worsening_streak=streak), last=a_run()), a_spec(escalate_when=(word,)), NOW)
+    assert (verdict == Escalate(reason=word, facts={"worse_in_a_row": streak, "max": 3})) is called
+
+
+def test_what_is_not_autonomous_asks_after_each_run_and_not_before_the_first() -> None:
+    spec = a_spec(autonomous=False)
+    assert isinstance(decide(a_view(), spec, NOW), Proceed)
+    assert isinstance(decide(a_view(last=a_run()), spec, NOW), Escalate)
+    assert isinstance(decide(a_view(last=a_run(), runs_since_opened=0), spec, NOW), Proceed)
+
+
+@pytest.mark.parametrize(
+    ("streak", "quiet", "at", "rule", "promoted"),
+    [
+        (3, 0, "proxy", "after-success-streak", True),
+        (2, 0, "proxy", "after-success-streak", False),
+        (3, 3, "proxy", "after-success-streak", False),  # it succeeds and gets no better
+        (3, 0, "final", "after-success-streak", False),
+        (3, 0, "proxy", "manual", False),
+    ],
+)
+def test_it_moves_on_after_a_streak_in_which_the_best_moved(
+    streak: int, quiet: int, at: str, rule: str, promoted: bool
+) -> None:
+    tier = Tier(success_streak=streak, quiet_streak=quiet, best=a_run(0.5, tier=at))
+    verdict = decide(a_view(tier, at=at), a_spec(fidelity_promotion_rule=rule, promote_after_successes=3), NOW)
+    facts: dict[str, str | int | float | bool | None] = {"successes_in_a_row": streak, "needed": 3, "best": 0.5}
+    wanted = Promote(tier="final", reason="success streak with a new best", facts=facts)
+    assert (verdict == wanted) is promoted
+
+
+def test_without_a_value_there_is_nothing_to_promote() -> None:
+    spec = a_spec(fidelity_promotion_rule="after-success-streak")
+    assert isinstance(decide(a_view(Tier(success_streak=9)), spec, NOW), Proceed)
+
+
+def test_the_end_goes_before_everything_else() -> None:
+    view = a_view(runs=100, failure_streak=9, last=a_run(signals=("x",)))
+    assert isinstance(decide(view, a_spec(escalate_when=("x",), autonomous=False), NOW), Finish)
+
+
+@given(
+    st.builds(
+        a_view,
+        st.builds(
+            Tier, quiet_streak=st.integers(0, 9), success_streak=st.integers(0, 9), best=st.none() | st.just(a_run(1.0))
+        ),
+        phase=st.sampled_from(["queued", "active", "paused", "completed"]),
+        runs=st.integers(0, 200),
+        failure_streak=st.integers(0, 9),
+        last=st.none() | st.just(a_run(None)),
+    ),
+    st.datetimes(datetime(1980, 1, 1), datetime(2199, 1, 1), timezones=st.just(UTC)),  # noqa: DTZ001
+)
+def test_deciding_changes_nothing_and_the_same_is_decided_again(view: View, now: datetime) -> None:
+    before = msgspec.json.encode(view)
+    spec = a_spec(fidelity_promotion_rule="after-success-streak", autonomous=False)
+    assert decide(view, spec, now) == decide(view, spec, now)
+    assert msgspec.json.encode(view) == before

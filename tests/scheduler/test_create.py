@@ -1,0 +1,192 @@
+"""An experiment is made whole or not at all; a half made one can be completed; nothing leaves the root."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+import pytest
+
+from lab.core import event
+from lab.core.errors import BadInput, LabError, NotFound
+from lab.projections import index
+from lab.scheduler import create, refresh
+from lab.store import experiments, files, ledger, verify
+from lab.testing.files import Crash, CrashingFiles, FullDisk, a_root
+from tests.scheduler.labs import SPEC, a_lab, identities, one_run, reopened, tree
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from lab.store.root import Root
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Root:
+    return a_lab(tmp_path / "lab", "a")
+
+
+@pytest.fixture
+def spec(tmp_path: Path) -> str:
+    path = tmp_path / "new.yaml"
+    path.write_text("# my notes stay\n" + SPEC.format(id="new"))
+    return str(path)
+
+
+def types(root: Root) -> list[str]:
+    return [entry.line.event.type for entry in ledger.entries(root) if entry.line]
+
+
+def test_a_new_lab_has_its_folders_and_pages(tmp_path: Path) -> None:
+    root = a_root(tmp_path / "deep" / "lab")
+    assert create.make_lab(root).made
+    names = set(os.listdir(root.layout.root))
+    assert {"README-FIRST.md", "LAB-STATUS.md", "LAB-INDEX.json", "PROGRAM.md", "registry", "experiments"} <= names
+    assert types(root) == [event.LAB_CREATED]
+    assert verify.verify(root).damage == ()
+
+
+def test_making_a_lab_that_is_there_changes_nothing(root: Root) -> None:
+    before = identities(root.layout.root)
+    made = create.make_lab(reopened(root))
+    assert not made.made
+    assert made.notes
+    assert identities(root.layout.root) == before
+
+
+def test_a_folder_with_other_things_in_it_is_no_place_for_a_lab(tmp_path: Path) -> None:
+    (tmp_path / "thesis.tex").touch()
+    with pytest.raises(BadInput, match=r"thesis\.tex"):
+        create.make_lab(a_root(tmp_path))
+    assert os.listdir(tmp_path) == ["thesis.tex"]
+
+
+def test_a_file_is_no_place_for_a_lab(tmp_path: Path) -> None:
+    (tmp_path / "lab").write_text("x")
+    with pytest.raises(BadInput):
+        create.make_lab(a_root(tmp_path / "lab"))
+
+
+def test_a_lab_whose_making_was_stopped_anywhere_is_finished_by_making_it_again(tmp_path: Path) -> None:
+    counted = CrashingFiles()
+    whole = a_root(tmp_path / "dry", counted)
+    create.make_lab(whole)
+    wanted = set(tree(whole.layout.root))
+    for at in range(1, counted.steps + 1):
+        place = tmp_path / str(at)
+        with pytest.raises(Crash):
+            create.make_lab(a_root(place, CrashingFiles(at=at)))
+        after = a_root(place)
+        create.make_lab(after)
+        assert {name for name in tree(after.layout.root) if not name.endswith(".draft")} == wanted, counted.log[at - 1]
+        assert types(after) == [event.LAB_CREATED]
+
+
+def test_an_experiment_keeps_the_spec_as_it_was_written(root: Root, spec: str) -> None:
+    made = create.experiment(root, spec, actor="ann")
+    assert made.made
+    assert files.read(root.layout.spec("new")) == files.read(spec)
+    line = list(ledger.entries(root))[-1].line
+    assert line is not None
+    assert (line.event.type, line.event.actor, line.event.tier) == (event.EXPERIMENT_CREATED, "ann", "proxy")
+    told = index.parse(files.read(root.layout.index) or b"")
+    assert told is not None
+    assert [row.id for row in told.experiments] == ["a", "new"]
+    one_run(root, "new")
+
+
+def test_an_experiment_can_be_given_another_id(root: Root, spec: str) -> None:
+    assert create.experiment(root, spec, new_id="other", actor="ann").name == "other"
+    assert b"# my notes stay" in (files.read(root.layout.spec("other")) or b"")
+
+
+def test_a_dry_run_writes_nothing(root: Root, spec: str) -> None:
+    before = identities(root.layout.root)
+    assert not create.experiment(root, spec, actor="ann", dry_run=True).made
+    assert identities(root.layout.root) == before
+    create.experiment(root, spec, actor="ann")
+    with pytest.raises(BadInput, match="already"):
+        create.experiment(root, spec, actor="ann", dry_run=True)
+
+
+def test_an_id_is_used_once(root: Root, spec: str) -> None:
+    create.experiment(root, spec, actor="ann")
+    before = identities(root.layout.root)
+    with pytest.raises(BadInput, match="there is an experiment new already") as refused:
+        create.experiment(root, spec, actor="bob")
+    assert "--id new-2" in refused.value.fix
+    assert identities(root.layout.root) == before
+
+
+@pytest.mark.parametrize("bad", ["../up", "a/b", "..", ".hidden", "/etc", "a\\b", "nul", "x" * 65, "'~'", "a b"])
+@pytest.mark.parametrize("as_flag", [False, True])
+def test_an_id_that_could_leave_the_root_is_refused_and_nothing_is_written(
+    root: Root, tmp_path: Path, bad: str, as_flag: bool
+) -> None:
+    path = tmp_path / "bad.yaml"
+    path.write_text(SPEC.format(id="fine" if as_flag else bad))
+    before = tree(str(tmp_path))
+    with pytest.raises(LabError):
+        create.experiment(root, str(path), new_id=bad if as_flag else "", actor="ann")
+    assert tree(str(tmp_path)) == before
+
+
+@pytest.mark.parametrize("text", ["", "id: [", "- a\n", "id: x\ntime_budget: -1\n", "id: x\nwhatever: 1\n", "\0"])
+def test_a_spec_that_is_refused_leaves_nothing_behind(root: Root, tmp_path: Path, text: str) -> None:
+    path = tmp_path / "bad.yaml"
+    path.write_text(text)
+    before = identities(root.layout.root)
+    with pytest.raises(BadInput):
+        create.experiment(root, str(path), actor="ann")
+    assert identities(root.layout.root) == before
+
+
+def test_a_spec_that_is_not_there_is_named(root: Root) -> None:
+    with pytest.raises(NotFound, match=r"there is no SPEC nowhere\.yaml"):
+        create.experiment(root, "nowhere.yaml", actor="ann")
+
+
+def test_a_creation_that_was_stopped_anywhere_can_be_completed(tmp_path: Path, spec: str) -> None:
+    counted = CrashingFiles()
+    create.experiment(a_lab(tmp_path / "dry", files=counted), spec, actor="ann")
+    lab = CrashingFiles()
+    create.make_lab(a_root(tmp_path / "dry2", lab))
+    for at in range(lab.steps + 1, counted.steps + 1):
+        stopped = a_lab(tmp_path / str(at), files=CrashingFiles(at=at))
+        with pytest.raises(Crash):
+            create.experiment(stopped, spec, actor="ann")
+        after = reopened(stopped)
+        recorded = types(after).count(event.EXPERIMENT_CREATED)
+        if recorded:
+            with pytest.raises(BadInput, match="already"):
+                create.experiment(after, spec, actor="ann")
+        else:
+            assert create.experiment(after, spec, actor="ann").made, counted.log[at - 1]
+        assert types(after).count(event.EXPERIMENT_CREATED) == 1
+        one_run(after, "new")
+        assert verify.verify(after).damage == ()
+        assert experiments.names(after) == ["new"]
+
+
+def test_a_half_made_experiment_is_not_completed_with_another_spec(tmp_path: Path, spec: str) -> None:
+    root = a_lab(tmp_path / "lab")
+    os.mkdir(root.layout.experiment("new"))
+    with open(root.layout.spec("new"), "w", encoding="utf-8") as file:
+        file.write(SPEC.format(id="new") + "tags: [mine]\n")
+    with pytest.raises(BadInput, match="already"):
+        create.experiment(root, spec, actor="ann")
+    assert b"mine" in (files.read(root.layout.spec("new")) or b"")
+
+
+def test_a_full_disk_leaves_no_half_made_experiment(tmp_path: Path, spec: str) -> None:
+    for at in range(1, 6):
+        disk = FullDisk()
+        root = a_lab(tmp_path / str(at), files=disk)
+        disk.steps, disk.at = 0, at
+        with pytest.raises(OSError, match="No space"):
+            create.experiment(root, spec, actor="ann")
+        disk.free()
+        create.experiment(root, spec, actor="ann")
+        before = tree(root.layout.root)
+        refresh.everything(root)
+        assert tree(root.layout.root) == before

@@ -1,0 +1,222 @@
+"""Looking changes nothing; mending touches nobody alive; nothing is ever deleted."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from typing import TYPE_CHECKING
+
+import pytest
+
+from lab.core import layout
+from lab.core.errors import Busy
+from lab.scheduler import cycle, refresh, watchdog
+from lab.store import bundles, experiments, files, leases, ledger, verify
+from tests.scheduler.labs import a_lab, dead, ended, foreign, identities, me, one_run, reopened, silent, tree, write
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from lab.core.view import View
+    from lab.store.root import Root
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Root:
+    lab = a_lab(tmp_path / "lab", "a", "b")
+    one_run(lab, "a", 0.5)
+    one_run(lab, "b", 0.25)
+    return lab
+
+
+def view(root: Root, name: str = "a") -> View:
+    with root.section(name):
+        return refresh.catch_up(root, name).view
+
+
+def told(root: Root) -> str:
+    return "\n".join(f"{each.where}: {each.what} ({each.fix})" for each in watchdog.look(root).alerts)
+
+
+def aside(root: Root) -> dict[str, bytes]:
+    return tree(root.layout.aside)
+
+
+def quiet(root: Root) -> bool:
+    """Whether there is nothing to report but, perhaps, a disk that is really full."""
+    return not [each for each in watchdog.look(root).alerts if "GB are free" not in each.what]
+
+
+def test_a_healthy_lab_has_no_alerts(root: Root) -> None:
+    assert quiet(root)
+    assert watchdog.look(root).live == ()
+
+
+def test_looking_writes_nothing_whatever_there_is_to_see(root: Root) -> None:
+    cycle.begin(root, "a", owner=dead())
+    write(root.layout.claim("b", 9), b"garbage")
+    write(root.layout.spec("b"), b"id: [")
+    os.mkdir(f"{root.layout.experiments}/not an id")
+    with open(root.layout.events, "ab") as file:
+        file.write(b'{"torn')
+    before = identities(root.layout.root)
+    seen = told(root)
+    assert identities(root.layout.root) == before
+    for words in ("is lost", "cannot be read", "SPEC.yaml", "not an id", "cut off by a crash", "behind the ledger"):
+        assert words in seen
+
+
+def test_looking_names_who_is_at_work(root: Root) -> None:
+    cycle.begin(root, "a", owner=me())
+    cycle.begin(root, "b", owner=foreign())
+    assert watchdog.look(root).live == ("a", "b")
+
+
+def test_repair_settles_the_dead_and_leaves_the_living(root: Root) -> None:
+    gone = cycle.begin(root, "a", owner=dead())
+    alive = cycle.begin(root, "b", owner=me())
+    (settled,) = watchdog.repair(root)
+    assert (settled.experiment, settled.run_id) == ("a", gone.manifest.run_id)
+    assert view(root, "a").outcomes == {"success": 1, "crash": 1}
+    cycle.finish(root, alive, ended(0.125))
+    assert quiet(root)
+
+
+def test_recovering_a_healthy_lab_changes_no_byte(root: Root) -> None:
+    before = identities(root.layout.root)
+    seen = watchdog.recover(reopened(root))
+    assert (seen.done, seen.left, seen.refreshed.written) == ((), (), 0)
+    assert identities(root.layout.root) == before
+
+
+@pytest.mark.parametrize("owner", [me, foreign], ids=["here", "elsewhere"])
+def test_recovering_never_touches_live_work(root: Root, owner: object) -> None:
+    assert callable(owner)
+    running = cycle.begin(root, "a", owner=owner())
+    write(f"{running.path}/stdout.log", b"half")
+    before = tree(running.path)
+    seen = watchdog.recover(root)
+    assert seen.done == ()
+    assert "left alone" in seen.left[0]
+    assert tree(running.path) == before
+    with pytest.raises(Busy):
+        cycle.begin(root, "a", owner=me())
+    cycle.finish(root, running, ended(0.125))
+    assert view(root).runs == 2
+
+
+def test_recovering_seals_the_bundle_of_a_dead_owner_that_no_claim_speaks_for(root: Root) -> None:
+    running = cycle.begin(root, "a", owner=dead())
+    shutil.rmtree(root.layout.claims("a"))
+    seen = watchdog.recover(root)
+    assert "sealed as crash" in seen.done[0]
+    assert bundles.load_seal(running.path) is not None
+    assert view(root).outcomes == {"success": 1, "crash": 1}
+    assert cycle.begin(root, "a", owner=me()).manifest.generation == 3
+
+
+def test_recovering_marks_a_bundle_whose_owner_cannot_be_known(root: Root) -> None:
+    running = cycle.begin(root, "a", owner=foreign())
+    shutil.rmtree(root.layout.claims("a"))
+    watchdog.recover(root)
+    assert os.path.isfile(f"{running.path}/{layout.SUPERSEDED}")
+    assert (view(root).runs, view(root).superseded) == (1, 1)
+
+
+def test_recovering_settles_a_silent_holder(root: Root) -> None:
+    running = cycle.begin(root, "a", owner=foreign())
+    silent(running.lease.path)
+    watchdog.recover(root)
+    assert leases.survey(root, "a").held == ()
+    assert view(root).superseded == 1
+
+
+def test_what_cannot_be_read_is_moved_aside_and_kept(root: Root) -> None:
+    write(root.layout.claim("a", 9), b"garbage claim")
+    os.mkdir(f"{root.layout.experiments}/not an id")
+    write(f"{root.layout.experiments}/not an id/precious.txt", b"precious")
+    os.mkdir(root.layout.run("a", "RUN-20260101-000000-000000-nobody"))
+    write(f"{root.layout.run('a', 'RUN-20260101-000000-000000-nobody')}/notes.txt", b"no manifest")
+    watchdog.recover(root)
+    assert sorted(aside(root).values()) == [b"garbage claim", b"no manifest", b"precious"]
+    assert quiet(root)
+    one_run(root, "a", 0.125)
+
+
+@pytest.mark.xfail(strict=True, reason="recover moves a damaged claim aside and forgets its generation")
+def test_a_generation_whose_damaged_claim_was_moved_aside_is_not_given_out_again(root: Root) -> None:
+    running = cycle.begin(root, "a", owner=me())
+    write(running.lease.path, b"garbage")
+    watchdog.recover(root)
+    assert cycle.begin(root, "a", owner=me()).manifest.generation > running.manifest.generation
+
+
+def test_a_seal_that_cannot_be_read_is_left_and_named(root: Root) -> None:
+    path = root.layout.run("a", bundles.names(root, "a")[0])
+    write(f"{path}/SEAL.json", b"garbage")
+    seen = watchdog.recover(root)
+    assert any("labctl verify" in each for each in seen.left)
+    assert files.read(f"{path}/SEAL.json") == b"garbage"
+    one_run(root, "b", 0.125)
+
+
+def test_a_seal_that_the_ledger_does_not_know_is_recorded(root: Root) -> None:
+    lines = (files.read(root.layout.events) or b"").splitlines(keepends=True)
+    write(root.layout.events, b"".join(lines[:-1]))  # a power cut took the last line
+    os.unlink(root.layout.index)
+    assert {each.kind for each in verify.verify(root).damage} == {"unrecorded"}
+    seen = watchdog.recover(root)
+    assert "its ledger line was written" in seen.done[0]
+    assert verify.verify(root).damage == ()
+    assert view(root, "b").runs == 1
+
+
+def test_a_torn_ledger_line_is_ended_and_noted(root: Root) -> None:
+    with open(root.layout.events, "ab") as file:
+        file.write(b'{"torn')
+    assert "ended and noted" in watchdog.recover(root).done[0]
+    assert ledger.torn_tail(root) == b""
+    assert (verify.verify(root).damage, verify.verify(root).torn) == ((), 1)
+
+
+def test_an_experiment_without_its_event_is_announced(root: Root) -> None:
+    shutil.copytree(root.layout.experiment("b"), f"{root.layout.root}/scratch/c")
+    shutil.rmtree(f"{root.layout.root}/scratch/c/runs")
+    write(f"{root.layout.root}/scratch/c/SPEC.yaml", (files.read(root.layout.spec("b")) or b"").replace(b": b", b": c"))
+    os.rename(f"{root.layout.root}/scratch/c", root.layout.experiment("c"))
+    assert watchdog.recover(root).done == ("c: its creation was recorded",)
+    assert view(root, "c").created_by == "recover"
+    assert watchdog.recover(root).done == ()
+
+
+def test_everything_derived_comes_back(root: Root) -> None:
+    before = tree(root.layout.root)
+    for name in experiments.names(root):
+        for each in layout.EXPERIMENT_PAGES:
+            os.unlink(root.layout.page(name, each))
+    for name in layout.LAB_PAGES:
+        os.unlink(root.layout.place(name))
+    watchdog.recover(reopened(root))
+    assert tree(root.layout.root) == before
+
+
+@pytest.mark.parametrize(
+    "place", ["", "registry", "experiments", "experiments/a", "experiments/a/runs", "registry/locks/a"]
+)
+def test_drafts_that_nobody_writes_any_more_are_moved_aside(root: Root, place: str) -> None:
+    path = f"{root.layout.place(place)}/.half.x-1-1.draft"
+    write(path, b"half")
+    watchdog.recover(root)
+    assert os.path.exists(path)  # it is young: somebody may be writing it
+    silent(path)
+    watchdog.recover(root)
+    assert not os.path.exists(path)
+    assert list(aside(root).values()) == [b"half"]
+
+
+def test_a_root_that_lost_its_folders_and_pages_works_again(root: Root) -> None:
+    for name in ("control", "dispatch", "digests", "registry/locks", "registry/cache"):
+        shutil.rmtree(root.layout.place(name))
+    watchdog.recover(root)
+    assert os.path.isdir(root.layout.place("control/inbox"))
+    assert one_run(root, "a", 0.125).generation == 2
