@@ -57,15 +57,44 @@ if TYPE_CHECKING:
 def read_index(path: str) -> Lab:
     """The index with later ledger lines counted in. Raises `Unavailable` where there is no lab."""
     layout = Layout(path)
+    lab: Lab
     try:
         with open(layout.index, encoding="utf-8") as file:
-            lab: Lab = json.load(file)
-        place, rows = lab["ledger"], {row["id"]: row for row in lab["experiments"]}
-    except (FileNotFoundError, NotADirectoryError, ValueError, KeyError, TypeError, AttributeError):
+            lab = json.load(file)
+        usable = _usable(lab)
+    except (FileNotFoundError, NotADirectoryError, ValueError, RecursionError):
         raise _unreadable(path, layout.index) from None
-    lab["behind"] = _overlay(layout.events, place["end"], rows)
+    if not usable:
+        raise _unreadable(path, layout.index)
+    rows = {row["id"]: row for row in lab["experiments"]}
+    lab["behind"] = _overlay(layout.events, lab["ledger"]["end"], rows)
     lab["experiments"] = [rows[name] for name in sorted(rows)]
     return lab
+
+
+def _usable(lab: object) -> bool:
+    """Whether this JSON has the shape of an index. It is a page: anybody may have written anything there."""
+    if not isinstance(lab, dict) or not isinstance(lab.get("as_of"), str):
+        return False
+    place, rows = lab.get("ledger"), lab.get("experiments")
+    if not isinstance(place, dict) or not isinstance(place.get("end"), int) or not isinstance(rows, list):
+        return False
+    return _items(lab.get("alerts")) and all(
+        isinstance(row, dict)
+        and isinstance(row.get("id"), str)
+        and isinstance(row.get("phase"), str)
+        and isinstance(row.get("goal", ""), str)
+        and isinstance(row.get("run_count", 0), int)
+        and _items(row.get("attention", []))
+        for row in rows
+    )
+
+
+def _items(found: object) -> bool:
+    return isinstance(found, list) and all(
+        isinstance(item, dict) and isinstance(item.get("what"), str) and isinstance(item.get("fix", ""), str)
+        for item in found
+    )
 
 
 def _unreadable(path: str, index: str) -> LabError:
@@ -91,15 +120,17 @@ def _overlay(events: str, end: int, rows: dict[str, Row]) -> int:
         try:
             event = json.loads(line)["event"]
             kind, name = event["type"], event.get("experiment", "")
-        except (ValueError, KeyError, TypeError):
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
             continue
         behind += 1
+        if not isinstance(name, str):
+            continue
         if kind == "experiment_created":
             rows.setdefault(name, {"id": name, "phase": "queued", "run_count": 0})
         if name not in rows:
             continue
         if kind == "phase_changed":
-            rows[name]["phase"] = event.get("phase", "")
+            rows[name]["phase"] = str(event.get("phase", ""))
         elif kind == "run_sealed":
             rows[name]["run_count"] = rows[name].get("run_count", 0) + 1
             rows[name]["last_run"] = event.get("run_id", "")

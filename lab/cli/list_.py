@@ -18,7 +18,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Iterator
-    from typing import TypedDict
+    from typing import TypedDict, TypeGuard
 
     from lab.cli.index import Row
     from lab.cli.session import Session
@@ -81,15 +81,24 @@ def _runs(path: str, experiment: str, outcome: str, last: int) -> list[Line]:
         raise Unavailable("the table of runs is missing", where=where, fix="labctl refresh") from None
     if last and not outcome:
         lines = lines[-last:]
-    try:
-        runs: list[Line] = [json.loads(line) for line in lines]
-    except ValueError:
-        where = os.path.relpath(table, path)
-        raise Unavailable("the table of runs is damaged", where=where, fix="labctl refresh") from None
+    runs: list[Line] = []
+    for line in lines:
+        try:
+            found: object = json.loads(line)
+        except (ValueError, RecursionError):
+            found = None
+        if not _is_run(found):
+            where = os.path.relpath(table, path)
+            raise Unavailable("the table of runs is damaged", where=where, fix="labctl refresh")
+        runs.append(found)
     if outcome:
         runs = [run for run in runs if run.get("outcome") == outcome]
         runs = runs[-last:] if last else runs
     return runs
+
+
+def _is_run(found: object) -> TypeGuard[Line]:
+    return isinstance(found, dict) and isinstance(found.get("run_id"), str)
 
 
 def _lines(rows: list[Row]) -> Iterator[str]:
@@ -118,7 +127,7 @@ def _run_lines(runs: list[Line]) -> Iterator[str]:
         yield "\t".join(
             (
                 run["run_id"],
-                run.get("outcome", ""),
+                str(run.get("outcome", "")),
                 "-" if value is None else repr(value),
                 f"tier={run.get('tier', 'default')}",
                 f"role={run.get('role', '')}",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import os
 
 from lab.core.errors import BadInput, nearest
 
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
 
     from lab.cli.commands import Command
 
+_PIPED_COLUMNS, _NARROWEST = 100, 40
 EXIT_CODES = (
     (0, "done"),
     (1, "the run or the check failed"),
@@ -23,6 +25,21 @@ EXIT_CODES = (
     (5, "the surroundings lack something: no lab here, a full disk, a missing program"),
     (130, "interrupted"),
 )
+
+
+class Help(argparse.RawDescriptionHelpFormatter):
+    """Help as wide as the terminal, asked for without loading shutil: argparse makes one of these for every flag."""
+
+    def __init__(self, prog: str) -> None:
+        super().__init__(prog, width=_width())
+
+
+def _width() -> int:
+    try:
+        columns = int(os.environ.get("COLUMNS", "") or os.get_terminal_size().columns)
+    except (ValueError, OSError):
+        columns = _PIPED_COLUMNS
+    return max(columns - 2, _NARROWEST)
 
 
 class Parser(argparse.ArgumentParser):
@@ -47,7 +64,7 @@ def build(command: Command) -> Parser:
         prog=f"labctl {command.name}",
         description=f"{summary}\n\n{details}" if details else summary,
         epilog=f"example:\n{_indented(example)}" if example else None,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        formatter_class=Help,
         allow_abbrev=False,
     )
     module.arguments(parser)

@@ -130,7 +130,8 @@ def _out(text: str) -> None:
 def _json(body: object) -> str:
     """JSON that the stream can carry: a stand-in for a character would not be JSON any more."""
     carries = (getattr(sys.stdout, "encoding", "") or "").lower().replace("-", "") == "utf8"
-    return json.dumps(body, indent=2, ensure_ascii=not carries) + "\n"
+    # Laid out for a person who looks; for a program in one line, which takes half the time for 10,000 runs.
+    return json.dumps(body, indent=2 if sys.stdout.isatty() else None, ensure_ascii=not carries) + "\n"
 
 
 def _err(text: str) -> None:

@@ -8,6 +8,8 @@ from __future__ import annotations
 import hashlib
 import json
 
+import msgspec
+
 INDENT = 2
 
 
@@ -23,7 +25,8 @@ def encode(value: object) -> bytes:
 
 def page(value: object) -> bytes:
     """The same value for people: indented, keys in the order they were given, one newline at the end."""
-    return (json.dumps(value, indent=INDENT, ensure_ascii=False, allow_nan=False) + "\n").encode()
+    plain_json = json.dumps(value, ensure_ascii=False, allow_nan=False).encode()
+    return msgspec.json.format(plain_json, indent=INDENT) + b"\n"  # json's own indent is pure Python, and shows
 
 
 def plain(text: str) -> str:

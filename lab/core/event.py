@@ -50,7 +50,7 @@ MEANING = {
 }
 
 
-class Event(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class Event(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """What happened. `facts` are the numbers that a decision used."""
 
     type: str
@@ -68,7 +68,7 @@ class Event(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     facts: dict[str, str | int | float | bool | None] = {}
 
 
-class Line(Record, frozen=True, kw_only=True):
+class Line(Record, frozen=True, kw_only=True, gc=False):
     """An event in its place. `seq` counts whole records from 1; `prev` is the digest of the record before."""
 
     seq: int
@@ -77,6 +77,6 @@ class Line(Record, frozen=True, kw_only=True):
     torn: str = ""
 
 
-def mentions(line: bytes, experiment: str) -> bool:
-    """Whether a ledger line can concern the experiment; cheap, and never wrongly False."""
-    return b'"experiment":"%s"' % experiment.encode() in line
+def mention(experiment: str) -> bytes:
+    """The bytes by which every ledger line about an experiment can be found without parsing the others."""
+    return b'"experiment":"%s"' % experiment.encode()

@@ -16,7 +16,7 @@ from lab.core.run import CANCELLED, FAILURES, SUCCESS, Run, better
 from lab.core.view import ACTIVE, OPEN_PHASES, QUEUED, RECENT_DECISIONS, RECENT_RUNS, Decision, Tier, View
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
     from lab.core.event import Line
     from lab.core.seal import Seal
@@ -27,7 +27,7 @@ _DECISION, _RUN = 0, 1
 DECISIONS = frozenset(events.TYPES) - {events.RUN_SEALED, events.DIGEST_WRITTEN, events.LAB_CREATED}
 
 
-class Item(msgspec.Struct, frozen=True, kw_only=True):
+class Item(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """A run or a decision, with its place in history."""
 
     key: Key
@@ -50,9 +50,11 @@ def of_line(line: Line) -> Item | None:
     return Item(key=(line.seq, _DECISION, ""), ts=line.event.ts, event=line.event)
 
 
-def begin(experiment: str, *, direction: str, tier: str, spec: str) -> View:
+def begin(
+    experiment: str, *, direction: str, tier: str, spec: str, directions: Mapping[str, str] | None = None
+) -> View:
     """The view of an experiment to which nothing has happened yet."""
-    return View(experiment=experiment, direction=direction, tier=tier, spec=spec)
+    return View(experiment=experiment, direction=direction, directions=dict(directions or {}), tier=tier, spec=spec)
 
 
 def follows(view: View, items: Iterable[Item]) -> bool:
@@ -115,10 +117,11 @@ def _run(view: View, item: Item, run: Run) -> None:
 
 
 def _value(view: View, tier: Tier, run: Run, value: float) -> None:
-    worse = tier.last_value is not None and better(tier.last_value, value, view.direction)
+    direction = view.directions.get(run.tier, view.direction)
+    worse = tier.last_value is not None and better(tier.last_value, value, direction)
     tier.worsening_streak = tier.worsening_streak + 1 if worse else 0
     tier.last_value = value
-    if better(value, tier.best.value if tier.best else None, view.direction):
+    if better(value, tier.best.value if tier.best else None, direction):
         tier.best = run
         tier.quiet_streak = 0
 

@@ -6,9 +6,11 @@ import msgspec
 
 from lab.core.claim import Owner
 from lab.core.record import Record
-from lab.core.run import OUTCOMES
+from lab.core.run import CRASH, SUCCESS, Run
 
 RUNNING = "running"
+# The seal and every page quote these; the whole text stays in the manifest.
+_REASON_CHARS, _NOTE_CHARS = 2_000, 500
 
 
 class Usage(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -53,7 +55,28 @@ class Manifest(Record, frozen=True, kw_only=True):
     usage: Usage = Usage()
 
     def __post_init__(self) -> None:
-        """A manifest with a status that nobody wrote must not turn into a counted run."""
-        if self.status != RUNNING and self.status not in OUTCOMES:
-            message = f"status {self.status!r} is neither running nor an outcome"
-            raise ValueError(message)
+        """Refuse here what no seal could say: found out at the seal, it would stop the experiment for good."""
+        self.run()
+
+    def run(self) -> Run:
+        """What history will remember. A run that nobody brought to an end is a crash."""
+        return Run(
+            run_id=self.run_id,
+            experiment=self.experiment,
+            outcome=self.status if self.status != RUNNING else CRASH,
+            value=self.value if self.status == SUCCESS else None,
+            metric=self.metric,
+            direction=self.metric_direction,
+            iteration=self.iteration,
+            role=self.role,
+            tier=self.fidelity_tier,
+            executor_class=self.executor_class,
+            verdict=self.verdict,
+            started_at=self.started_at,
+            ended_at=self.completed_at,
+            wall_s=self.wall_s,
+            cost=self.cost,
+            signals=self.signals,
+            reason=self.reason[:_REASON_CHARS],
+            note=self.note[:_NOTE_CHARS],
+        )

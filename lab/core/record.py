@@ -16,7 +16,11 @@ FORMAT = 1
 
 
 class Record(msgspec.Struct, frozen=True, kw_only=True):
-    """What every file of ours starts with."""
+    """What every file of ours starts with.
+
+    Records that come by the hundred thousand say `gc=False`: they hold no cycles, and the collector's walks over them
+    were a sixth of a rebuild.
+    """
 
     format: int = FORMAT
 

@@ -19,7 +19,7 @@ MINIMIZE = "minimize"
 MAXIMIZE = "maximize"
 
 
-class Run(msgspec.Struct, frozen=True, kw_only=True):
+class Run(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """The part of a sealed bundle that is folded into pages. It sits in the seal, so one file tells history."""
 
     run_id: str

@@ -8,7 +8,7 @@ from lab.core.record import Record
 from lab.core.run import Run
 
 
-class SealedFile(msgspec.Struct, frozen=True, kw_only=True):
+class SealedFile(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """One file of the bundle. For a symbolic link, the digest is that of its target text: links are not followed."""
 
     sha256: str
@@ -16,7 +16,7 @@ class SealedFile(msgspec.Struct, frozen=True, kw_only=True):
     link: bool = False
 
 
-class Anchor(msgspec.Struct, frozen=True, kw_only=True, order=True):
+class Anchor(msgspec.Struct, frozen=True, kw_only=True, order=True, gc=False):
     """The last ledger record that existed when the seal was made.
 
     It pins the run's place among the decisions of its experiment without trusting any clock, and it shows a ledger
@@ -27,7 +27,7 @@ class Anchor(msgspec.Struct, frozen=True, kw_only=True, order=True):
     sha256: str = ""
 
 
-class Seal(Record, frozen=True, kw_only=True):
+class Seal(Record, frozen=True, kw_only=True, gc=False):
     """What `SEAL.json` says."""
 
     run: Run

@@ -51,6 +51,7 @@ class View(msgspec.Struct, kw_only=True):
 
     experiment: str
     direction: str = MAXIMIZE
+    directions: dict[str, str] = {}  # of tiers that override it
     spec: str = ""  # digest of the SPEC.yaml this was folded under
     phase: str = QUEUED
     phase_reason: str = ""

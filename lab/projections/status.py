@@ -72,14 +72,17 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
     as_of: str | None
 
 
-class _Fold(msgspec.Struct, frozen=True, kw_only=True):
+class State(msgspec.Struct, frozen=True, kw_only=True):
+    """What the pages were made from, so that the next run can go on from there."""
+
     format: int = FOLD_FORMAT
     place: Place
     table_bytes: tuple[int, int]
     view: View
+    findings: tuple[Finding, ...] = ()
 
 
-_fold_decoder = msgspec.json.Decoder(_Fold)
+_fold_decoder = msgspec.json.Decoder(State)
 _sorted_encoder = msgspec.json.Encoder(order="sorted")
 
 
@@ -89,8 +92,8 @@ def status_page(subject: Subject) -> bytes:
     return b"%s,%s%s%s" % (head.removesuffix(b"\n}"), _FOLD, _fold(subject), _END)
 
 
-def fold_state(page: bytes) -> tuple[View, Place, tuple[int, int]] | None:
-    """The view, the place in the ledger and the table sizes that `status_page` was given.
+def fold_state(page: bytes) -> State | None:
+    """The view, the place in the ledger, the table sizes and the findings that `status_page` was given.
 
     None when these bytes are not such a page, whole and unchanged where it matters; then history must be read again.
     """
@@ -105,11 +108,11 @@ def fold_state(page: bytes) -> tuple[View, Place, tuple[int, int]] | None:
         state = _fold_decoder.decode(body)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         return None
-    return (state.view, state.place, state.table_bytes) if state.format == FOLD_FORMAT else None
+    return state if state.format == FOLD_FORMAT else None
 
 
 def _fold(subject: Subject) -> bytes:
-    state = _Fold(place=subject.place, table_bytes=subject.table_bytes, view=subject.view)
+    state = State(place=subject.place, table_bytes=subject.table_bytes, view=subject.view, findings=subject.findings)
     try:
         body = _sorted_encoder.encode(state)
     except UnicodeEncodeError:  # a lone surrogate would not come back as it was: better no fold than another one

@@ -11,7 +11,7 @@ from lab.core import canonical, event, ids, layout
 from lab.core.errors import BadInput, NotFound, nearest
 from lab.projections import readme
 from lab.scheduler import refresh
-from lab.store import experiments, files, ledger, shipped
+from lab.store import experiments, ledger, reading, shipped
 from lab.store.root import refuse_foreign
 from lab.store.sections import hold
 
@@ -42,7 +42,7 @@ def make_lab(root: Root) -> Created:
         shown = ", ".join(foreign[:5])
         fix = "a lab wants a folder of its own: export LAB_DATA_ROOT=/path/to/new-folder"
         raise BadInput(f"this folder holds other things ({shown})", where=path, fix=fix)
-    made = files.size_of(root.layout.events) < 0
+    made = reading.size_of(root.layout.events) < 0
     root.files.folder(path)
     _probe(root)
     for name in layout.FOLDERS:
@@ -64,7 +64,7 @@ def make_lab(root: Root) -> Created:
 def checked(source: str, data_root: str) -> tuple[Spec, str]:
     """A SPEC as it would be created: a file, a template, or an experiment of this lab. Writes nothing."""
     edited = f"{data_root}/experiments/{source}/{layout.SPEC}"
-    if "/" not in source and files.is_file(edited):
+    if "/" not in source and reading.is_file(edited):
         source = edited
     data, origin = _source(source)
     return experiments.parse_spec(data, origin), origin
@@ -99,10 +99,11 @@ def _publish(root: Root, spec: Spec, data: bytes, *, source: str, origin: str, a
         try:
             root.files.folder(root.layout.experiments)
             root.files.create_folder(place, {layout.SPEC: data})
-            root.files.sync((f"{place}/{layout.SPEC}",), place)
+            root.files.sync_file(root.layout.spec(name))
+            root.files.sync_folder(place)
             root.files.sync_folder(root.layout.experiments)
         except FileExistsError:
-            if files.read(root.layout.spec(name)) != data or _announced(root, name):
+            if reading.read(root.layout.spec(name)) != data or _announced(root, name):
                 raise _taken(name, source, place) from None
         root.files.folder(root.layout.runs(name))
         told = event.Event(
@@ -151,11 +152,11 @@ def _source(source: str) -> tuple[bytes, str]:
     """The SPEC's bytes and the path they came from."""
     path = os.path.abspath(os.path.expanduser(source))
     if os.path.isdir(path):
-        inside = next((name for name in ("SPEC.yaml", "spec.yaml") if files.is_file(f"{path}/{name}")), "")
+        inside = next((name for name in ("SPEC.yaml", "spec.yaml") if reading.is_file(f"{path}/{name}")), "")
         if not inside:
             raise BadInput("this folder has no SPEC.yaml", where=path, fix="name the SPEC file itself")
         path = f"{path}/{inside}"
-    data = files.read_given(path, _MAX_SPEC_BYTES)
+    data = reading.read_given(path, _MAX_SPEC_BYTES)
     if data is not None:
         return data, path
     known = shipped.templates()

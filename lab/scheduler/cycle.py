@@ -6,6 +6,7 @@ A kill between any two of these costs at most the run in flight, and even that i
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -63,8 +64,7 @@ def begin(
     experiments.require(root, experiment)
     reclaim.reclaim(root, experiment)
     with root.section(experiment):
-        view = refresh.catch_up(root, experiment).view
-    loaded = experiments.load(root, experiment)
+        view, loaded = refresh.current(root, experiment)
     if loaded.spec is None:
         raise loaded.problem or BadInput(f"the SPEC of {experiment} cannot be used")
     spec = loaded.spec.for_tier(view.tier)
@@ -97,23 +97,33 @@ def finish(root: Root, running: Running, ended: Ended) -> Seal:
 
     When the disk refuses a step, the run is given up for somebody else to settle, and the error goes on to the caller.
     """
+    closed = _closed(root, running.manifest, ended)
     try:
-        made, subject = _sealed(root, running, _closed(root, running.manifest, ended), ended)
+        made, subject = _sealed(root, running, closed, ended)
     except OSError:
         running.lease.abandon(root)
         raise
-    refresh.lab_pages(root, (subject,))
+    with suppress(OSError):  # the run is sealed, which is what was asked; `status` counts it in without these pages
+        refresh.lab_pages(root, (subject,))
     return made
 
 
 def _closed(root: Root, manifest: Manifest, ended: Ended) -> Manifest:
+    """The manifest's last version, or `BadInput` for an end that no seal could tell; nothing is written then."""
+    try:
+        return _ended(root, manifest, ended)
+    except ValueError as error:
+        raise BadInput(f"a run cannot end so: {error}", where=manifest.run_id) from error
+
+
+def _ended(root: Root, manifest: Manifest, ended: Ended) -> Manifest:
     return msgspec.structs.replace(
         manifest,
         status=ended.outcome,
         value=ended.value if ended.outcome == SUCCESS else None,
         verdict=ended.verdict,
-        reason=ended.reason,
-        note=ended.note,
+        reason=canonical.plain(ended.reason),
+        note=canonical.plain(ended.note),
         completed_at=root.now(),
         wall_s=ended.wall_s,
         cost=ended.cost,
@@ -124,7 +134,9 @@ def _closed(root: Root, manifest: Manifest, ended: Ended) -> Manifest:
 
 def _sealed(root: Root, running: Running, manifest: Manifest, ended: Ended) -> tuple[Seal, Subject]:
     durability = running.spec.durability
-    bundles.close(root, manifest, result=ended.result or result_text(manifest), metrics=_metrics(manifest, ended))
+    bundles.close(
+        root, manifest, result=canonical.plain(ended.result) or result_text(manifest), metrics=_metrics(manifest, ended)
+    )
     stock = bundles.take_stock(root, manifest.experiment, manifest.run_id, durability=durability)
     with root.section(manifest.experiment):
         try:
@@ -134,7 +146,7 @@ def _sealed(root: Root, running: Running, manifest: Manifest, ended: Ended) -> t
             raise
         made = bundles.publish(
             root,
-            bundles.run_of(manifest),
+            manifest.run(),
             manifest.generation,
             sealed_by=manifest.owner.name,
             durability=durability,

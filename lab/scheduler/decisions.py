@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from lab.core import event
-from lab.core.errors import BadInput
-from lab.core.view import ARCHIVED, COMPLETED, PAUSED, QUEUED
+from lab.core.errors import BadInput, Unavailable
+from lab.core.view import ARCHIVED, COMPLETED, OPEN_PHASES, PAUSED, QUEUED
 from lab.scheduler import refresh
 from lab.store import experiments, ledger
 
@@ -83,11 +83,20 @@ def set_tier(root: Root, experiment: str, tier: str, *, reason: str, actor: str)
             told = event.Event(
                 type=event.TIER_CHANGED, ts=root.now(), experiment=experiment, tier=tier, reason=reason, actor=actor
             )
-            ledger.append(root, told)
-            refresh.catch_up(root, experiment)
+            _write_down(root, told)
     if changed:
         refresh.lab_pages(root)
     return Decided(experiment=experiment, phase=subject.view.phase, tier=tier, changed=changed)
+
+
+def _write_down(root: Root, told: event.Event) -> View:
+    """The event, then its effect. From the event on it holds, whatever becomes of the pages."""
+    ledger.append(root, told)
+    try:
+        return refresh.catch_up(root, told.experiment).view
+    except OSError as error:
+        what = f"the decision is written down and holds, but the pages could not be written: {error.strerror}"
+        raise Unavailable(what, where=str(error.filename or ""), fix="free some space, then: labctl refresh") from error
 
 
 def _phase(  # the parts of a decision
@@ -108,12 +117,12 @@ def _phase(  # the parts of a decision
 
 def _move(root: Root, view: View, phase: str, *, reason: str, actor: str) -> Decided:
     """Append the event and bring the pages up. The caller has the section."""
-    same = view.phase == phase or (phase == QUEUED and view.phase == "active")
+    # Resuming what runs already still means something after a failure: it forgives the streak.
+    same = view.phase in OPEN_PHASES and not view.failure_streak if phase == QUEUED else view.phase == phase
     if same:
         return Decided(experiment=view.experiment, phase=view.phase, tier=view.tier, changed=False)
     told = event.Event(
         type=event.PHASE_CHANGED, ts=root.now(), experiment=view.experiment, phase=phase, reason=reason, actor=actor
     )
-    ledger.append(root, told)
-    after = refresh.catch_up(root, view.experiment).view
+    after = _write_down(root, told)
     return Decided(experiment=view.experiment, phase=after.phase, tier=after.tier, changed=True)

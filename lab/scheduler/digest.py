@@ -19,7 +19,7 @@ from lab.core.view import Decision
 from lab.projections import digest as pages
 from lab.projections import index
 from lab.scheduler import subjects
-from lab.store import bundles, experiments, files, ledger
+from lab.store import bundles, experiments, ledger, reading
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -64,7 +64,7 @@ def bring_back(root: Root) -> int:
     for whole, seq in sorted(last.items()):
         kind, _, name = whole.partition("/")
         path = root.layout.digest(kind, name)
-        if kind in (DAILY, WEEKLY) and files.size_of(path) < 0:
+        if kind in (DAILY, WEEKLY) and reading.size_of(path) < 0:
             written += root.files.replace(path, _page(root, kind, name, seq))
     return written
 

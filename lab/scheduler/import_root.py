@@ -14,7 +14,7 @@ from lab.core import canonical, event, layout
 from lab.core.manifest import Manifest
 from lab.core.record import page
 from lab.scheduler import refresh
-from lab.store import bundles, files, hermes, ledger, machine
+from lab.store import bundles, hermes, ledger, machine, reading
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -115,7 +115,7 @@ def _experiment(root: Root, old: OldExperiment, finished: list[OldRun], *, sourc
 
 
 def _sealed(root: Root, experiment: str, run_id: str) -> bool:
-    return files.is_file(f"{root.layout.run(experiment, run_id)}/{layout.SEAL}")
+    return reading.is_file(f"{root.layout.run(experiment, run_id)}/{layout.SEAL}")
 
 
 def _run(root: Root, old: OldExperiment, run: OldRun, number: int, source: str) -> None:
@@ -146,7 +146,7 @@ def _run(root: Root, old: OldExperiment, run: OldRun, number: int, source: str) 
             root.files.copy(path, f"{draft}/{name}")
         root.files.replace(f"{draft}/{layout.MANIFEST}", page(manifest))
         root.files.move(draft, place)
-    if files.size_of(f"{place}/{layout.RESULT}") < 0:
+    if reading.size_of(f"{place}/{layout.RESULT}") < 0:
         root.files.create(f"{place}/{layout.RESULT}", f"# {run.run_id}\n\nOutcome: {run.outcome}\n".encode())
     stock = bundles.take_stock(root, old.id, run.run_id)
-    bundles.publish(root, bundles.run_of(manifest), number, sealed_by=IMPORTER, contents=stock, imported_from=source)
+    bundles.publish(root, manifest.run(), number, sealed_by=IMPORTER, contents=stock, imported_from=source)

@@ -9,7 +9,7 @@ import msgspec
 
 from lab.core import ids, layout
 from lab.core.errors import LabError, NotFound
-from lab.store import bundles, experiments, files, leases
+from lab.store import bundles, experiments, leases, reading
 from lab.store.verify import contents
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ class Shown(msgspec.Struct, frozen=True, kw_only=True):
 def experiment(root: Root, name: str) -> Shown:
     """An experiment by its STATUS.json and SUMMARY.md."""
     experiments.require(root, name)
-    page = files.read(root.layout.status(name))
+    page = reading.read(root.layout.status(name))
     try:
         data = msgspec.json.decode(page or b"", type=dict[str, object])
     except (msgspec.MsgspecError, UnicodeDecodeError):
@@ -40,7 +40,7 @@ def experiment(root: Root, name: str) -> Shown:
     data["under_way"] = [held.seen.claim.run_id for held in seen.held]
     loaded = experiments.load(root, name)
     warnings = [str(loaded.problem)] if loaded.problem else []
-    text = (files.read(root.layout.page(name, layout.SUMMARY)) or b"").decode(errors="replace")
+    text = (reading.read(root.layout.page(name, layout.SUMMARY)) or b"").decode(errors="replace")
     lines = text.splitlines()
     if data.get("best_params"):
         lines += ["", "best parameters:", msgspec.json.format(msgspec.json.encode(data["best_params"])).decode()]
@@ -79,7 +79,7 @@ def run(root: Root, run_id: str) -> Shown:
 
 def _open_run(root: Root, owner: str, run_id: str, path: str) -> Shown:
     manifest = bundles.load_manifest(path)
-    lost = files.is_file(f"{path}/{layout.SUPERSEDED}")
+    lost = reading.is_file(f"{path}/{layout.SUPERSEDED}")
     live = any(held.seen.claim.run_id == run_id for held in leases.survey(root, owner).held)
     state = "superseded, never counted" if lost else "under way" if live else "not sealed; its holder is gone"
     data: dict[str, object] = {"run_id": run_id, "experiment": owner, "state": state, "path": path}

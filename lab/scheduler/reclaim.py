@@ -16,7 +16,7 @@ from lab.core.errors import Corrupt, NotFound
 from lab.core.manifest import RUNNING, Manifest
 from lab.core.run import CRASH
 from lab.scheduler import refresh
-from lab.store import bundles, files, leases, ledger, machine
+from lab.store import bundles, leases, ledger, machine, reading
 
 if TYPE_CHECKING:
     from lab.core.claim import Lost, Owner
@@ -92,7 +92,8 @@ def _settle(root: Root, item: Unsettled) -> str:
         return "its seal cannot be read; left for labctl verify"
     if found is not None:
         return adopt(root, *found)
-    if files.is_file(f"{path}/{layout.SUPERSEDED}"):
+    if reading.is_file(f"{path}/{layout.SUPERSEDED}"):
+        bundles.supersede(root, claim.experiment, claim.run_id, claim.generation, "its holder had lost its lease")
         return "its bundle was marked superseded"
     who = f"{claim.owner.name} on {claim.owner.host} (pid {claim.owner.pid})"
     if item.abandoned:
@@ -109,10 +110,8 @@ def _settle(root: Root, item: Unsettled) -> str:
 def adopt(root: Root, made: Seal, data: bytes) -> str:
     """Write the ledger line of a seal whose maker died before it could."""
     run = made.run
-    for entry in ledger.entries(root):
-        told = entry.line.event if entry.line is not None else None
-        if told and told.type == event.RUN_SEALED and (told.experiment, told.run_id) == (run.experiment, run.run_id):
-            return "it was sealed and recorded"
+    if ledger.tells(root, event.RUN_SEALED, run.experiment, run.run_id):
+        return "it was sealed and recorded"
     bundles.record(root, made, data, durability="full", reason="its maker died between the seal and this line")
     return "it was sealed; its ledger line was written"
 
@@ -129,7 +128,7 @@ def seal_left(root: Root, path: str, experiment: str, run_id: str, generation: i
     metrics: dict[str, object] = {"metric": manifest.metric, "value": manifest.value}
     bundles.close(root, manifest, result=result, metrics=metrics)
     stock = bundles.take_stock(root, experiment, run_id)
-    bundles.publish(root, bundles.run_of(manifest), generation, sealed_by=WATCHDOG, contents=stock)
+    bundles.publish(root, manifest.run(), generation, sealed_by=WATCHDOG, contents=stock)
     return f"its owner is gone; sealed as {manifest.status}"
 
 
@@ -142,8 +141,9 @@ def _manifest(root: Root, path: str, experiment: str, run_id: str, generation: i
     try:
         manifest = bundles.load_manifest(path)
     except Corrupt:
+        manifest = None
+    if manifest is None and os.path.lexists(f"{path}/{layout.MANIFEST}"):
         root.files.move(f"{path}/{layout.MANIFEST}", f"{path}/manifest.damaged")
-        return blank
     if manifest is None or (manifest.run_id, manifest.experiment) != (run_id, experiment):
         return blank
     return manifest

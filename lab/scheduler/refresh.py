@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -12,17 +13,22 @@ from lab.core.errors import Busy
 from lab.core.subject import Finding
 from lab.projections import index, lab_status, pages, readme, runbook
 from lab.scheduler import digest, subjects
-from lab.store import experiments, files, ledger
+from lab.store import experiments, ledger, reading
 from lab.store.sections import PAGES_WAIT_S, hold
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from lab.core.subject import Subject
+    from lab.core.view import View
     from lab.projections.index import Row
     from lab.scheduler.subjects import Pending
+    from lab.store.experiments import Loaded
     from lab.store.ledger import Entry, Mark
     from lab.store.root import Root
+
+
+_MISPLACED = (IsADirectoryError, NotADirectoryError)  # a folder stands where a page must, or a file where a folder
 
 
 class Refreshed(msgspec.Struct, frozen=True, kw_only=True):
@@ -44,6 +50,16 @@ def catch_up(root: Root, experiment: str) -> Subject:
     return pending.subject
 
 
+def current(root: Root, experiment: str) -> tuple[View, Loaded]:
+    """One experiment's view and SPEC, up to the ledger's end. Called inside its section.
+
+    The pages are touched only when there is news: who begins a run need not render what nobody changed.
+    """
+    loaded = experiments.load(root, experiment)
+    view = subjects.unchanged(root, experiment, loaded)
+    return (catch_up(root, experiment).view if view is None else view), loaded
+
+
 def everything(root: Root, *, progress: Callable[[int, int], None] | None = None) -> Refreshed:
     """Every page of the lab, from its seals and its ledger. Files that would stay the same are not rewritten.
 
@@ -58,7 +74,11 @@ def everything(root: Root, *, progress: Callable[[int, int], None] | None = None
     for number, name in enumerate(names):
         with root.section(name):
             pending = subjects.rebuilt(root, name, experiments.load(root, name), log.of(name))
-            written += _write(root, name, pending)
+            try:
+                written += _write(root, name, pending)
+            except _MISPLACED as error:
+                where = os.path.relpath(str(error.filename2 or error.filename), root.layout.root)
+                findings.append(Finding(what="this must be a file", where=where, fix="move it away: labctl refresh"))
         rows[name] = index.row(pending.subject)
         runs += pending.subject.view.runs
         findings.extend(pending.subject.findings)
@@ -66,10 +86,9 @@ def everything(root: Root, *, progress: Callable[[int, int], None] | None = None
             progress(number + 1, len(names))
     written += digest.bring_back(root)
     with hold(root.layout.pages_section):
-        log.more()
+        log.more()  # not again after this: what the rows do not have must stay news for the next one
         for name in log.touched_after(begun) & set(experiments.names(root)):
-            rows[name] = _caught_up(root, name)
-        log.more()
+            rows[name] = _caught_up(root, name) or rows[name]
         written += _write_lab(root, list(rows.values()), log.mark, log.alerts)
     return Refreshed(experiments=len(names), runs=runs, written=written, findings=(*log.alerts, *findings))
 
@@ -90,7 +109,7 @@ def lab_pages(root: Root, fresh: Iterable[Subject] = ()) -> bool:
 
 
 def _lab_pages(root: Root, known: Mapping[str, Subject]) -> None:
-    before = index.parse(files.read(root.layout.index) or b"")
+    before = index.parse(reading.read(root.layout.index) or b"")
     news = None if before is None else _news(root, before)
     if before is None or news is None:
         _from_pages(root)
@@ -101,7 +120,9 @@ def _lab_pages(root: Root, known: Mapping[str, Subject]) -> None:
         subject = known.get(name)
         # A subject from before somebody else's decision must not stand for what came after it.
         fresh = subject is not None and subject.place.seq >= seq
-        rows[name] = index.row(subject) if subject is not None and fresh else _caught_up(root, name)
+        row = index.row(subject) if subject is not None and fresh else _caught_up(root, name)
+        if row is not None:
+            rows[name] = row
     if mark is not None:
         _write_lab(root, list(rows.values()), mark, before.alerts)
 
@@ -109,14 +130,17 @@ def _lab_pages(root: Root, known: Mapping[str, Subject]) -> None:
 def _from_pages(root: Root) -> None:
     """The index anew, from each experiment's own pages. The caller has the pages' section."""
     log = _Log(root)
-    rows = [_caught_up(root, name) for name in experiments.names(root)]
-    log.more()
+    rows = [row for name in experiments.names(root) if (row := _caught_up(root, name))]
     _write_lab(root, rows, log.mark, log.alerts)
 
 
-def _caught_up(root: Root, experiment: str) -> Row:
-    with hold(root.layout.section(experiment), wait_s=PAGES_WAIT_S):
-        return index.row(catch_up(root, experiment))
+def _caught_up(root: Root, experiment: str) -> Row | None:
+    """An experiment's row, or None when its own files refuse: that must not keep the others out of the index."""
+    try:
+        with hold(root.layout.section(experiment), wait_s=PAGES_WAIT_S):
+            return index.row(catch_up(root, experiment))
+    except _MISPLACED:
+        return None
 
 
 def _news(root: Root, before: index.Index) -> tuple[dict[str, int], Mark | None] | None:
@@ -124,7 +148,7 @@ def _news(root: Root, before: index.Index) -> tuple[dict[str, int], Mark | None]
 
     None when the ledger does not go on from there.
     """
-    if files.size_of(root.layout.events) < before.ledger.end:
+    if reading.size_of(root.layout.events) < before.ledger.end:
         return None
     touched: dict[str, int] = {}
     mark: Mark | None = None
@@ -135,8 +159,7 @@ def _news(root: Root, before: index.Index) -> tuple[dict[str, int], Mark | None]
         prev, mark = entry.sha256, entry.mark
         if entry.line.event.experiment:
             touched[entry.line.event.experiment] = entry.line.seq
-    present = set(experiments.names(root)) if touched else set()
-    return {name: seq for name, seq in touched.items() if name in present}, mark
+    return {name: seq for name, seq in touched.items() if os.path.isdir(root.layout.experiment(name))}, mark
 
 
 def _write(root: Root, experiment: str, pending: Pending) -> int:
@@ -154,9 +177,10 @@ def _write(root: Root, experiment: str, pending: Pending) -> int:
     texts = pages.render(subject)
     if pending.whole:
         texts[layout.RUNBOOK] = runbook.runbook_page(subject)
-        for name in (layout.LATEST_RUN, layout.BEST_RUN):
-            if name not in texts and files.size_of(root.layout.page(experiment, name)) >= 0:
-                root.files.discard(root.layout.page(experiment, name))
+    for name in (layout.LATEST_RUN, layout.BEST_RUN):  # another tier may have no best yet
+        if name not in texts and reading.size_of(root.layout.page(experiment, name)) >= 0:
+            root.files.discard(root.layout.page(experiment, name))
+            written += 1
     last = texts.pop(layout.STATUS)
     for name, data in texts.items():
         written += root.files.replace(root.layout.page(experiment, name), data)
@@ -195,7 +219,8 @@ class _Log:
             if problem:
                 self._problems.append(problem)
             if entry.line is not None and entry.line.event.experiment:
-                self._lines.setdefault(entry.line.event.experiment, []).append(entry)
+                lean = msgspec.structs.replace(entry, raw=b"")
+                self._lines.setdefault(entry.line.event.experiment, []).append(lean)
 
     def of(self, experiment: str) -> list[Entry]:
         """Every line of an experiment, also those written since: its section is held, so there will be no more."""

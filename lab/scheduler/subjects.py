@@ -13,16 +13,18 @@ import msgspec
 from lab.core import canonical, event, history, layout
 from lab.core.errors import Corrupt
 from lab.core.run import MAXIMIZE
+from lab.core.seal import Seal
 from lab.core.subject import Finding, Place, Subject
 from lab.projections import status, tables
-from lab.store import bundles, files, ledger
+from lab.store import bundles, files, ledger, reading
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from lab.core.run import Run
-    from lab.core.seal import Seal
+    from lab.core.spec import Spec
     from lab.core.view import View
+    from lab.projections.status import State
     from lab.store.experiments import Loaded
     from lab.store.ledger import Entry
     from lab.store.root import Root
@@ -42,26 +44,28 @@ class Pending(msgspec.Struct, frozen=True, kw_only=True):
 
 def resumed(root: Root, experiment: str, loaded: Loaded) -> Pending | None:
     """What happened since the pages were written; None when history must be read from its beginning."""
-    state = status.fold_state(files.read(root.layout.status(experiment)) or b"")
-    if state is None or loaded.spec is None:
+    state = _state(root, experiment, loaded)
+    news = None if state is None else _since(root, experiment, state.place)
+    if state is None or news is None or not history.follows(state.view, news.items):
         return None
-    view, place, sizes = state
-    if view.spec != loaded.sha256 or sizes != _table_sizes(root, experiment):
-        return None
-    news = _since(root, experiment, place)
-    if news is None:
-        return None
-    items, seals, last = news
-    if not history.follows(view, items):
-        return None
-    view = history.fold(view, items)
-    rows = [_rows(root, made) for made in _in_order(seals)]
-    if any(problem for _, _, problem in rows):
-        return None  # `rebuilt` finds it again and says so on the pages
+    rows = [_rows(root, made) for made in _in_order(news.seals)]
     metrics, results = b"".join(row[0] for row in rows), b"".join(row[1] for row in rows)
-    after = (sizes[0] + len(metrics), sizes[1] + len(results))
-    subject = _subject(root, loaded, view, last or place, (), after)
+    subject = _subject(
+        root,
+        loaded,
+        history.fold(state.view, news.items),
+        news.last or state.place,
+        (*state.findings, *(problem for _, _, problem in rows if problem)),
+        (state.table_bytes[0] + len(metrics), state.table_bytes[1] + len(results)),
+    )
     return Pending(subject=subject, metrics=metrics, results=results, whole=False)
+
+
+def unchanged(root: Root, experiment: str, loaded: Loaded) -> View | None:
+    """The view, if the pages are up to the ledger's end as they are; otherwise None."""
+    state = _state(root, experiment, loaded)
+    news = None if state is None else _since(root, experiment, state.place)
+    return state.view if state is not None and news is not None and news.last is None else None
 
 
 def rebuilt(
@@ -73,45 +77,59 @@ def rebuilt(
     """
     entries = [entry for entry in lines if entry.line is not None and entry.line.event.experiment == experiment]
     findings = [_spec_finding(loaded)] if loaded.problem else []
-    recorded = _recorded(entries)
-    seals = _sealed(root, experiment, recorded, findings)
-    if recorded_only:
-        seals = [made for made in seals if made.run.run_id in recorded]
-    direction = loaded.spec.metric_direction if loaded.spec else seals[-1].run.direction if seals else MAXIMIZE
+    told = _sealed(root, experiment, _recorded(entries), findings, recorded_only=recorded_only)
+    last = told[-1].item.run if told else None
+    direction = loaded.spec.metric_direction if loaded.spec else last.direction if last else MAXIMIZE
     tier = loaded.spec.initial_fidelity_tier if loaded.spec else "default"
-    view = history.begin(experiment, direction=direction, tier=tier, spec=loaded.sha256)
+    view = history.begin(
+        experiment, direction=direction, directions=_directions(loaded.spec), tier=tier, spec=loaded.sha256
+    )
     decisions = [item for entry in entries if entry.line and (item := history.of_line(entry.line))]
-    view = history.fold(view, [*decisions, *map(history.of_seal, seals)])
-    metrics, results = [], []
-    for made in seals:
-        metrics_row, results_row, problem = _rows(root, made)
-        metrics.append(metrics_row)
-        results.append(results_row)
-        if problem:
-            findings.append(problem)
-    name = loaded.spec.metric if loaded.spec else seals[-1].run.metric if seals else ""
-    table = (b"".join(metrics), tables.results_header(name) + b"".join(results))
+    view = history.fold(view, [*decisions, *(run.item for run in told)])
+    name = loaded.spec.metric if loaded.spec else last.metric if last else ""
+    metrics = b"".join(run.metrics for run in told)
+    results = tables.results_header(name) + b"".join(run.results for run in told)
     mark = entries[-1].mark if entries else ledger.Mark()
     place = Place(seq=mark.seq, sha256=mark.sha256, end=mark.end)
-    # Pages with findings are never resumed: a finding has no place in the fold, and would be forgotten.
-    sizes = (-1, -1) if findings else (len(table[0]), len(table[1]))
-    subject = _subject(root, loaded, view, place, tuple(findings), sizes)
-    return Pending(subject=subject, metrics=table[0], results=table[1], whole=True)
+    subject = _subject(root, loaded, view, place, tuple(findings), (len(metrics), len(results)))
+    return Pending(subject=subject, metrics=metrics, results=results, whole=True)
 
 
-def _since(root: Root, experiment: str, place: Place) -> tuple[list[history.Item], list[Seal], Place | None] | None:
-    """Items and seals that the ledger names after a place; None when the ledger does not go on from there."""
-    if files.size_of(root.layout.events) < place.end:
+def _directions(spec: Spec | None) -> dict[str, str]:
+    """Tiers whose metric goes the other way than the SPEC's own: a cheap one may measure a loss, a dear one a score."""
+    if spec is None:
+        return {}
+    found = {tier: str(spec.for_tier(tier).metric_direction) for tier in spec.fidelity_tiers}
+    return {tier: direction for tier, direction in sorted(found.items()) if direction != spec.metric_direction}
+
+
+def _state(root: Root, experiment: str, loaded: Loaded) -> State | None:
+    """What STATUS.json says to go on from, if the SPEC and the tables are still those that it was made from."""
+    state = status.fold_state(reading.read(root.layout.status(experiment)) or b"")
+    if state is None or state.view.spec != loaded.sha256:
+        return None
+    if state.table_bytes != _table_sizes(root, experiment) or _holed(root, experiment, state.table_bytes):
+        return None
+    return state
+
+
+class _News(msgspec.Struct, frozen=True, kw_only=True):
+    """What the ledger names after a place. `last` is None when nothing concerns the experiment."""
+
+    items: list[history.Item]
+    seals: list[Seal]
+    last: Place | None
+
+
+def _since(root: Root, experiment: str, place: Place) -> _News | None:
+    """What happened after a place; None when the ledger does not go on from there, or a seal is not as it says."""
+    if reading.size_of(root.layout.events) < place.end:
         return None
     items: list[history.Item] = []
     seals: list[Seal] = []
     last: Place | None = None
-    first = True
-    for entry in ledger.entries(root, place.end):
-        if first and (entry.line is None or entry.line.prev != place.sha256):
-            return None
-        first = False
-        if entry.line is None:
+    for number, entry in enumerate(ledger.mentioning(root, place.end, experiment)):
+        if entry.line is None or (number == 0 and entry.line.prev != place.sha256):
             return None
         if entry.line.event.experiment != experiment:
             continue
@@ -124,14 +142,14 @@ def _since(root: Root, experiment: str, place: Place) -> tuple[list[history.Item
             items.append(history.of_seal(made))
         elif item := history.of_line(entry.line):
             items.append(item)
-    return items, seals, last
+    return _News(items=items, seals=seals, last=last)
 
 
 def _confirmed(root: Root, experiment: str, recorded: event.Event) -> Seal | None:
     """The seal that a ledger line tells of, when it is there and the same."""
     try:
         found = bundles.load_seal(root.layout.run(experiment, recorded.run_id))
-    except Corrupt:
+    except (Corrupt, OSError):
         return None
     if found is None or canonical.digest(found[1]) != recorded.seal:
         return None
@@ -147,35 +165,54 @@ def _recorded(entries: Sequence[Entry]) -> dict[str, str]:
     }
 
 
-def _sealed(root: Root, experiment: str, recorded: Mapping[str, str], findings: list[Finding]) -> list[Seal]:
-    """Every seal that can be believed, in the order of history. The others become findings."""
-    seals = []
+class _Told(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """A sealed run as far as the pages want it: its seal, with the list of files, is let go."""
+
+    item: history.Item
+    metrics: bytes
+    results: bytes
+
+
+def _sealed(
+    root: Root, experiment: str, recorded: Mapping[str, str], findings: list[Finding], *, recorded_only: bool
+) -> list[_Told]:
+    """Every run whose seal can be believed, in the order of history. The others become findings."""
+    told: list[_Told] = []
     present = bundles.names(root, experiment)
     for run_id in present:
-        where = f"experiments/{experiment}/runs/{run_id}"
-        try:
-            found = bundles.load_seal(root.layout.run(experiment, run_id))
-        except (Corrupt, OSError) as error:
-            findings.append(Finding(what=f"the seal cannot be read: {error}".split("\n")[0], where=where, fix=_VERIFY))
+        if recorded_only and run_id not in recorded:
             continue
-        if found is None:
-            if run_id in recorded:
-                findings.append(Finding(what="a sealed run lost its seal", where=where, fix=_VERIFY))
-            continue
-        made, data = found
-        if recorded.get(run_id, "") not in ("", canonical.digest(data)):
-            what = "the seal is not the one that the ledger recorded; the run is not counted"
-            findings.append(Finding(what=what, where=where, fix=_VERIFY))
-        elif made.run.experiment != experiment:
-            what = f"this bundle belongs to {made.run.experiment}; the run is not counted"
-            findings.append(Finding(what=what, where=where, fix=_VERIFY))
-        else:
-            seals.append(made)
-    gone = set(recorded) - set(present)
-    for run_id in sorted(gone):
+        found = _believed(root, experiment, run_id, recorded.get(run_id, ""))
+        if isinstance(found, str):
+            where = f"experiments/{experiment}/runs/{run_id}"
+            findings.append(Finding(what=found, where=where, fix=_VERIFY))
+        elif found is not None:
+            metrics, results, problem = _rows(root, found)
+            told.append(_Told(item=history.of_seal(found), metrics=metrics, results=results))
+            if problem:
+                findings.append(problem)
+    for run_id in sorted(set(recorded) - set(present)):
         where = f"experiments/{experiment}/runs/{run_id}"
         findings.append(Finding(what="a sealed run is gone", where=where, fix=_VERIFY))
-    return _in_order(seals)
+    return sorted(told, key=lambda run: run.item.key)
+
+
+def _believed(root: Root, experiment: str, run_id: str, recorded: str) -> Seal | str | None:
+    """The seal of a bundle; why it cannot be believed; or None for a bundle that is not sealed."""
+    try:
+        found = bundles.load_seal(root.layout.run(experiment, run_id))
+    except Corrupt as error:
+        return f"the seal cannot be read: {error.what}"
+    except OSError as error:
+        return f"the seal cannot be read: {error.strerror}"
+    if found is None:
+        return "a sealed run lost its seal" if recorded else None
+    made, data = found
+    if recorded not in ("", canonical.digest(data)):
+        return "the seal is not the one that the ledger recorded; the run is not counted"
+    if made.run.experiment != experiment:
+        return f"this bundle belongs to {made.run.experiment}; the run is not counted"
+    return made
 
 
 _VERIFY = "labctl verify shows the damage; restore the files from a backup"
@@ -192,7 +229,7 @@ def _rows(root: Root, made: Seal) -> tuple[bytes, bytes, Finding | None]:
     read: dict[str, Mapping[str, object]] = {}
     for name in (layout.METRICS, layout.PARAMS):
         data = bundles.sealed_bytes(path, name, made)
-        if data is None and name in made.files:
+        if data is None and name in made.files and made.files[name].size < bundles.QUOTED_BYTES:
             where = f"experiments/{made.run.experiment}/runs/{made.run.run_id}/{name}"
             problem = Finding(what="a sealed file was changed or is gone", where=where, fix=_VERIFY)
         read[name] = mapping(data)
@@ -243,13 +280,16 @@ def _subject(  # the parts of a subject
 
 def _result(root: Root, run: Run) -> str:
     path = f"{root.layout.run(run.experiment, run.run_id)}/{layout.RESULT}"
-    return (files.read_head(path, _RESULT_BYTES) or b"").decode(errors="replace")
+    return (reading.read_head(path, _RESULT_BYTES) or b"").decode(errors="replace")
 
 
 def _params(root: Root, best: Run) -> dict[str, object] | None:
     """The parameters of the best run, as they were sealed."""
     path = root.layout.run(best.experiment, best.run_id)
-    found = bundles.load_seal(path)
+    try:
+        found = bundles.load_seal(path)
+    except (Corrupt, OSError):
+        return None  # damaged since it was folded; `refresh` and `verify` name it
     if found is None or layout.PARAMS not in found[0].files:
         return None
     return mapping(bundles.sealed_bytes(path, layout.PARAMS, found[0]))
@@ -266,6 +306,15 @@ def _baton(result: str) -> str:
     return ""
 
 
+def _holed(root: Root, experiment: str, sizes: tuple[int, int]) -> bool:
+    """Whether a table lost what was appended last: a power cut can leave the right size with zeros in it."""
+    for name, size in zip((layout.METRICS_LOG, layout.RESULTS), sizes, strict=True):
+        tail = reading.read_from(root.layout.page(experiment, name), max(0, size - files.TAIL_BYTES))
+        if b"\0" in tail or (tail and not tail.endswith(b"\n")):
+            return True
+    return False
+
+
 def _table_sizes(root: Root, experiment: str) -> tuple[int, int]:
-    first = files.size_of(root.layout.page(experiment, layout.METRICS_LOG))
-    return first, files.size_of(root.layout.page(experiment, layout.RESULTS))
+    first = reading.size_of(root.layout.page(experiment, layout.METRICS_LOG))
+    return first, reading.size_of(root.layout.page(experiment, layout.RESULTS))

@@ -18,7 +18,7 @@ from lab.core.subject import Finding
 from lab.projections import index
 from lab.scheduler import reclaim, refresh
 from lab.scheduler.refresh import Refreshed
-from lab.store import bundles, experiments, files, leases, ledger, machine
+from lab.store import bundles, experiments, leases, ledger, machine, reading
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -77,8 +77,8 @@ def look(root: Root) -> Report:
     if ledger.torn_tail(root):
         what = "the ledger's last line was cut off by a crash"
         alerts.append(Finding(what=what, where="registry/events.jsonl", fix="labctl recover ends the line"))
-    told = index.parse(files.read(root.layout.index) or b"")
-    if told is None or told.ledger.end != files.size_of(root.layout.events):
+    told = index.parse(reading.read(root.layout.index) or b"")
+    if told is None or told.ledger.end != reading.size_of(root.layout.events):
         what = "the pages are behind the ledger"
         alerts.append(Finding(what=what, where="LAB-INDEX.json", fix="labctl refresh"))
     return Report(free_gb=room, alerts=tuple(alerts), live=tuple(live))
@@ -102,11 +102,14 @@ def recover(root: Root, *, progress: Callable[[int, int], None] | None = None) -
     done.extend(_aside(root, root.layout.experiment(name)) for name in experiments.strangers(root))
     for name in _claimed(root):
         done.extend(_damaged_claims(root, name))
+    known = _known(root)
     for name in experiments.names(root):
         with root.section(name):
-            _announce(root, name, done)
+            if name not in known.created:
+                _announce(root, name, done)
             for run_id in bundles.names(root, name):
-                _bundle(root, name, run_id, done, left)
+                if (name, run_id) not in known.sealed:
+                    _bundle(root, name, run_id, done, left)
     done.extend(_drafts(root))
     return Recovered(done=tuple(done), left=tuple(left), refreshed=refresh.everything(root, progress=progress))
 
@@ -138,6 +141,8 @@ def _damaged_claims(root: Root, experiment: str) -> Iterator[str]:
     for generation, suffix, _ in leases.survey(root, experiment).damaged:
         with root.section(experiment):
             yield _aside(root, root.layout.claim(experiment, generation, suffix))
+            # The number stays used: its holder may live, and must not meet somebody with the same one.
+            root.files.replace(root.layout.claim(experiment, generation, layout.RELEASED_SUFFIX), b"moved aside\n")
 
 
 def _end_torn_line(root: Root) -> Iterator[str]:
@@ -148,12 +153,22 @@ def _end_torn_line(root: Root) -> Iterator[str]:
     yield "registry/events.jsonl: the last line was cut off by a crash; it was ended and noted"
 
 
+class _Known(msgspec.Struct, frozen=True, kw_only=True):
+    """What the ledger has told, read once: a lab with many bundles is not read through for each of them."""
+
+    created: frozenset[str]
+    sealed: frozenset[tuple[str, str]]
+
+
+def _known(root: Root) -> _Known:
+    told = [entry.line.event for entry in ledger.entries(root) if entry.line is not None]
+    created = frozenset(item.experiment for item in told if item.type == event.EXPERIMENT_CREATED)
+    sealed = frozenset((item.experiment, item.run_id) for item in told if item.type == event.RUN_SEALED)
+    return _Known(created=created, sealed=sealed)
+
+
 def _announce(root: Root, experiment: str, done: list[str]) -> None:
     """An experiment whose maker died between its folder and its event."""
-    for entry in ledger.entries(root):
-        told = entry.line.event if entry.line else None
-        if told and told.type == event.EXPERIMENT_CREATED and told.experiment == experiment:
-            return
     loaded = experiments.load(root, experiment)
     if loaded.spec is None:
         return
@@ -176,7 +191,7 @@ def _bundle(root: Root, experiment: str, run_id: str, done: list[str], left: lis
             if "written" in said:
                 done.append(f"{where}: {said}")
             return
-        if files.is_file(f"{path}/{layout.SUPERSEDED}"):
+        if reading.is_file(f"{path}/{layout.SUPERSEDED}"):
             return
         manifest = bundles.load_manifest(path)
     except Corrupt as error:

@@ -15,19 +15,19 @@ from lab.core import canonical, event, layout
 from lab.core.errors import BadInput, Corrupt
 from lab.core.manifest import RUNNING, Manifest
 from lab.core.record import page, parse
-from lab.core.run import CRASH, Run
 from lab.core.seal import Anchor, Seal, SealedFile
-from lab.store import files, ledger
+from lab.store import files, ledger, reading
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+    from lab.core.run import Run
     from lab.store.root import Root
 
 _CHUNK = 1 << 20
 _SMALL = 1 << 18
-# The seal and every page quote these; the whole text stays in the manifest.
-_REASON_CHARS, _NOTE_CHARS = 2_000, 500
+_BYTES = "not-utf-8:"
+QUOTED_BYTES = 1 << 20  # a larger metrics.json is evidence, but nothing to quote on a page
 
 
 def open_bundle(root: Root, manifest: Manifest, contents: Mapping[str, bytes]) -> str:
@@ -49,30 +49,6 @@ def close(root: Root, manifest: Manifest, *, result: str, metrics: Mapping[str, 
         except FileExistsError:
             continue
     root.files.replace(f"{path}/{layout.MANIFEST}", page(manifest))
-
-
-def run_of(manifest: Manifest) -> Run:
-    """What history will remember of a closed run."""
-    return Run(
-        run_id=manifest.run_id,
-        experiment=manifest.experiment,
-        outcome=manifest.status if manifest.status != RUNNING else CRASH,
-        value=manifest.value if manifest.status == "success" else None,
-        metric=manifest.metric,
-        direction=manifest.metric_direction,
-        iteration=manifest.iteration,
-        role=manifest.role,
-        tier=manifest.fidelity_tier,
-        executor_class=manifest.executor_class,
-        verdict=manifest.verdict,
-        started_at=manifest.started_at,
-        ended_at=manifest.completed_at,
-        wall_s=manifest.wall_s,
-        cost=manifest.cost,
-        signals=manifest.signals,
-        reason=manifest.reason[:_REASON_CHARS],
-        note=manifest.note[:_NOTE_CHARS],
-    )
 
 
 def publish(  # the parts of a seal
@@ -131,34 +107,28 @@ def record(root: Root, made: Seal, data: bytes, *, durability: str, reason: str 
 def take_stock(root: Root, experiment: str, run_id: str, *, durability: str = "full") -> dict[str, SealedFile]:
     """Digest every file of the bundle, make it read-only, and wait until the disk has it.
 
-    Done outside the section: hashing a large artifact must not hold up anybody else. Drafts are left out and removed.
+    Done outside the section: hashing a large artifact must not hold up anybody else. Drafts are left out and removed;
+    so is what holds nothing and cannot be sealed, a socket or a pipe that the run left.
     """
     path = root.layout.run(experiment, run_id)
+    found = [(name, f"{path}/{name}", is_file) for name, is_file in _walk(path)]
+    names = [(name, whole) for name, whole, is_file in found if is_file]
+    full = durability == "full"
+    many = full and len(names) >= files.SYNCFS_FROM
     contents: dict[str, SealedFile] = {}
-    paths: list[str] = []
-    folders = [path]
-    for name, kind in _walk(path):
-        whole = f"{path}/{name}"
-        if layout.is_draft(os.path.basename(name)):
-            if not kind:
-                folders.append(whole)
-            else:
-                root.files.discard(whole)
+    for name, whole in names:
+        if _own_draft(name):
+            root.files.discard(whole)
             continue
-        if not kind:
-            folders.append(whole)
-            continue
-        if files.is_file(whole):
-            root.files.protect(whole)  # first: an executor may have left a file that nobody can read
-            paths.append(whole)
-        found = look(whole)
-        if found is not None:  # a socket or a pipe that a run left holds nothing, and cannot be sealed
-            contents[name] = found
-    if durability == "full":
-        root.files.sync(tuple(paths), path)
-        for folder in folders[1:]:
+        kept = root.files.settle(whole, _digest_of, durable=full and not many) or look(whole)
+        if kept is not None:
+            contents[sealed_name(name)] = kept
+    if full and not (many and root.files.sync_all(path)):
+        for _, whole in names if many else ():
+            if reading.is_file(whole):
+                root.files.sync_file(whole)
+        for folder in (path, *(whole for _, whole, is_file in found if not is_file), os.path.dirname(path)):
             root.files.sync_folder(folder)
-        root.files.sync_folder(os.path.dirname(path))
     return contents
 
 
@@ -175,22 +145,52 @@ def look(path: str) -> SealedFile | None:
         return None
     descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
     try:
-        data = os.read(descriptor, _SMALL)
-        if len(data) < _SMALL:
-            return SealedFile(sha256=canonical.digest(data), size=len(data))
-        running, size = hashlib.sha256(data), len(data)
-        while data := os.read(descriptor, _CHUNK):
-            running.update(data)
-            size += len(data)
-        return SealedFile(sha256=running.hexdigest(), size=size)
+        return _digest_of(descriptor)
     finally:
         os.close(descriptor)
+
+
+def _digest_of(descriptor: int) -> SealedFile:
+    """Digest and size of an open file, a piece at a time."""
+    data = os.read(descriptor, _SMALL)
+    if len(data) < _SMALL:
+        return SealedFile(sha256=canonical.digest(data), size=len(data))
+    running, size = hashlib.sha256(data), len(data)
+    while data := os.read(descriptor, _CHUNK):
+        running.update(data)
+        size += len(data)
+    return SealedFile(sha256=running.hexdigest(), size=size)
+
+
+def sealed_name(name: str) -> str:
+    """A file's name as the seal writes it: JSON holds only text, and a run may name its files with any bytes."""
+    data = os.fsencode(name)
+    try:
+        plain = data.decode()
+    except UnicodeDecodeError:
+        return f"{_BYTES}{data.hex()}"
+    return f"{_BYTES}{data.hex()}" if plain.startswith(_BYTES) else plain
+
+
+def name_on_disk(sealed: str) -> str:
+    """The file's name again."""
+    if not sealed.startswith(_BYTES):
+        return sealed
+    try:
+        return os.fsdecode(bytes.fromhex(sealed.removeprefix(_BYTES)))
+    except ValueError:
+        return sealed
+
+
+def _own_draft(name: str) -> bool:
+    """A draft of ours at the top of a bundle; what a run calls `.x.draft` in its artifacts is its own."""
+    return layout.is_draft(name) and "/" not in name and layout.draft_owner(name, 0) is not None
 
 
 def load_seal(path: str) -> tuple[Seal, bytes] | None:
     """The seal of a bundle and its exact bytes; None when it has none."""
     where = f"{path}/{layout.SEAL}"
-    data = files.read(where)
+    data = reading.read(where)
     if data is None:
         return None
     made = parse(Seal, data, where)
@@ -204,14 +204,14 @@ def load_seal(path: str) -> tuple[Seal, bytes] | None:
 def load_manifest(path: str) -> Manifest | None:
     """The manifest of a bundle; None when it has none."""
     where = f"{path}/{layout.MANIFEST}"
-    data = files.read(where)
+    data = reading.read(where)
     return None if data is None else parse(Manifest, data, where)
 
 
 def sealed_bytes(path: str, name: str, made: Seal) -> bytes | None:
-    """A file of a sealed bundle, or None when it is not the file that was sealed: edited evidence is no evidence."""
+    """A file of a sealed bundle, or None when it is not the file that was sealed, or is too large to quote."""
     kept = made.files.get(name)
-    data = files.read(f"{path}/{name}") if kept else None
+    data = reading.read_head(f"{path}/{name}", QUOTED_BYTES) if kept and kept.size < QUOTED_BYTES else None
     if kept is None or data is None or canonical.digest(data) != kept.sha256:
         return None
     return data
@@ -227,13 +227,19 @@ def names(root: Root, experiment: str) -> list[str]:
 
 
 def supersede(root: Root, experiment: str, run_id: str, generation: int, reason: str) -> None:
-    """Mark a bundle whose holder lost its lease. It is kept as it is, may still be written to, and is never counted."""
+    """Mark a bundle whose holder lost its lease. It is kept as it is, may still be written to, and is never counted.
+
+    Called again after a crash, it writes what is missing of the mark and of its ledger line.
+    """
     path = root.layout.run(experiment, run_id)
+    if reading.is_file(f"{path}/{layout.SEAL}"):
+        return
     note = {"format": 1, "run_id": run_id, "generation": generation, "reason": reason, "marked_at": root.now()}
     try:
         root.files.create(f"{path}/{layout.SUPERSEDED}", canonical.page(note))
     except FileExistsError:
-        return
+        if ledger.tells(root, event.RUN_SUPERSEDED, experiment, run_id):
+            return
     line = event.Event(
         type=event.RUN_SUPERSEDED, ts=root.now(), experiment=experiment, run_id=run_id, generation=generation,
         reason=reason,
@@ -244,7 +250,7 @@ def supersede(root: Root, experiment: str, run_id: str, generation: int, reason:
 def stray(path: str, made: Seal) -> Iterator[str]:
     """Files that lie in a sealed bundle and are not in its seal."""
     for name, kind in _walk(path):
-        if not kind or name == layout.SEAL or name in made.files or layout.is_draft(os.path.basename(name)):
+        if not kind or name == layout.SEAL or sealed_name(name) in made.files or _own_draft(name):
             continue  # a draft beside SEAL.json is what a crash left of making it; recovery moves it aside
         if look(f"{path}/{name}") is not None:
             yield name

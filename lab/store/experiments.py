@@ -11,7 +11,7 @@ from lab import __version__
 from lab.core import canonical, ids, layout
 from lab.core.errors import BadInput, LabError, NotFound, nearest
 from lab.core.spec import Spec, decode, encode
-from lab.store import files
+from lab.store import files, reading
 
 if TYPE_CHECKING:
     from lab.store.root import Root
@@ -63,7 +63,7 @@ def load(root: Root, experiment: str) -> Loaded:
     """The SPEC of an experiment. A SPEC edited into nonsense is that experiment's problem, so nothing is raised."""
     path = root.layout.spec(experiment)
     try:
-        data = files.read(path)
+        data = reading.read(path)
     except OSError as error:
         return Loaded(problem=files.refused(error))
     if data is None:
@@ -85,7 +85,7 @@ def load(root: Root, experiment: str) -> Loaded:
 def _parsed(root: Root, data: bytes, sha256: str, where: str) -> Spec:
     """The SPEC, from the cache when these very bytes were parsed before: YAML costs a millisecond, the cache 30 us."""
     path = root.layout.spec_cache(sha256, __version__)
-    cached = files.read(path)
+    cached = reading.read(path)
     if cached is not None:
         try:
             return decode(cached)

@@ -11,18 +11,19 @@ import errno
 import os
 import stat
 from contextlib import nullcontext, suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from lab.core import layout
 from lab.core.errors import Unavailable
-from lab.store import machine
+from lab.store import machine, reading
 from lab.store.sections import hold
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-TAIL_BYTES = 65_536
-_SYNCFS_FROM = 24  # files in one bundle; below it one fsync each costs less than flushing everybody's data
+T = TypeVar("T")
+TAIL_BYTES = 8_192
+SYNCFS_FROM = 24  # files in one bundle; below it one fsync each costs less than flushing everybody's data
 _READ_ONLY = 0o444
 _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
 _NO_SPACE = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
@@ -81,7 +82,7 @@ class Files:
             os.rename(draft, path)
         except OSError as error:
             self._drop_folder(draft)
-            if error.errno in (errno.ENOTEMPTY, errno.EEXIST):
+            if error.errno in (errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR) and os.path.lexists(path):
                 raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), path) from error
             raise
 
@@ -107,7 +108,7 @@ class Files:
 
         Not durable by default: what is replaced is derived, and `refresh` brings it back.
         """
-        if read(path) == data:
+        if reading.read(path) == data:
             return False
         draft = self._draft_beside(path)
         try:
@@ -192,23 +193,48 @@ class Files:
         if self.durable:
             self.sync_folder(os.path.dirname(path))
 
-    def protect(self, path: str) -> None:
-        """Make a sealed file read-only. A courtesy to people and their editors: the digest is what protects it."""
-        self.step("chmod", path)
-        os.chmod(path, _READ_ONLY)
+    def settle(self, path: str, look: Callable[[int], T], *, durable: bool) -> T | None:
+        """Make a plain file read-only, look at it, and wait until the disk has it: one open file for all three.
 
-    def sync(self, paths: tuple[str, ...], folder: str) -> None:
-        """Wait until the disk has these files and their folder: one fsync each, or one syncfs for many."""
-        if len(paths) >= _SYNCFS_FROM and _syncfs(folder):
-            return
-        for path in paths:
-            self.step("fsync", path)
-            descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
-            try:
+        None for what is no plain file. Being read-only is a courtesy to people and their editors: the digest is what
+        protects a sealed file.
+        """
+        flags = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
+        try:
+            descriptor = os.open(path, flags)
+        except PermissionError:  # an executor left a file that nobody may read
+            os.chmod(path, _READ_ONLY)
+            descriptor = os.open(path, flags)
+        except OSError as error:
+            if error.errno in (errno.ELOOP, errno.ENXIO):  # a link, a socket
+                return None
+            raise
+        try:
+            if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+                return None
+            self.step("chmod", path)
+            os.fchmod(descriptor, _READ_ONLY)
+            found = look(descriptor)
+            if durable:
+                self.step("fsync", path)
                 os.fsync(descriptor)
-            finally:
-                os.close(descriptor)
-        self.sync_folder(folder)
+            return found
+        finally:
+            os.close(descriptor)
+
+    def sync_all(self, folder: str) -> bool:
+        """Wait until the disk has everything on this file system; False where there is no such call."""
+        self.step("fsync", folder)
+        return _syncfs(folder)
+
+    def sync_file(self, path: str) -> None:
+        """Wait until the disk has a file."""
+        self.step("fsync", path)
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
 
     def sync_folder(self, path: str) -> None:
         """Wait until the disk has the folder's names."""
@@ -278,102 +304,6 @@ class Files:
             return  # the disk refuses this too; recovery clears drafts
 
 
-def read(path: str) -> bytes | None:
-    """The bytes of a file, or None when there is no file: nothing, a folder, or a pipe that would keep us waiting."""
-    descriptor = _open_file(path)
-    if descriptor is None:
-        return None
-    try:
-        size = os.fstat(descriptor).st_size
-        data = os.read(descriptor, size + 1)
-        while len(data) > size:  # it grew while we read
-            more = os.read(descriptor, 1 << 20)
-            if not more:
-                break
-            data += more
-            size = len(data) - 1
-        return data
-    finally:
-        os.close(descriptor)
-
-
-def read_head(path: str, limit: int) -> bytes | None:
-    """The first bytes of a file, or None when there is none: a result of 400 MB must not fill the memory."""
-    descriptor = _open_file(path)
-    if descriptor is None:
-        return None
-    try:
-        return os.read(descriptor, limit)
-    finally:
-        os.close(descriptor)
-
-
-def read_given(path: str, limit: int) -> bytes | None:
-    """The same for what a person names: a pipe (`<(command)`) is waited for."""
-    try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    except (FileNotFoundError, NotADirectoryError):
-        return None
-    try:
-        data = os.read(descriptor, limit)
-        while len(data) < limit and (more := os.read(descriptor, limit - len(data))):
-            data += more
-        return data
-    finally:
-        os.close(descriptor)
-
-
-def _open_file(path: str) -> int | None:
-    try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
-    except (FileNotFoundError, NotADirectoryError):
-        return None
-    except OSError as error:
-        if error.errno == errno.ENXIO:  # a socket
-            return None
-        raise
-    if stat.S_ISREG(os.fstat(descriptor).st_mode):
-        return descriptor
-    os.close(descriptor)
-    return None
-
-
-def read_from(path: str, start: int) -> bytes:
-    """What a file holds from an offset on; nothing when it is not there or shorter."""
-    try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    except FileNotFoundError:
-        return b""
-    try:
-        size = os.fstat(descriptor).st_size
-        pieces = []
-        while start < size:
-            piece = os.pread(descriptor, size - start, start)
-            if not piece:
-                break
-            pieces.append(piece)
-            start += len(piece)
-        return b"".join(pieces)
-    finally:
-        os.close(descriptor)
-
-
-def size_of(path: str) -> int:
-    """A file's size, or -1 when it is not there."""
-    try:
-        return os.stat(path).st_size
-    except (FileNotFoundError, NotADirectoryError):
-        return -1
-
-
-def is_file(path: str) -> bool:
-    """Whether a plain file is there. A link is not: what it points to can change after the seal."""
-    try:
-        return stat.S_ISREG(os.lstat(path).st_mode)
-    except OSError:
-        return False
-
-
 def no_hard_links(folder: str) -> Unavailable:
     """The refusal of a file system on which a claim could be half written."""
     return Unavailable(
@@ -389,8 +319,8 @@ def refused(error: OSError) -> Unavailable:
     if error.errno in _NO_SPACE:
         what, fix = "the disk is full; nothing that was sealed is lost", "free some space, then: labctl recover"
     elif error.errno in (errno.EROFS, errno.EACCES, errno.EPERM):
-        what = f"the data root cannot be written: {error.strerror}"
-        fix = "run as the lab's owner, or point LAB_DATA_ROOT at a folder you may write"
+        what = f"this may not be read or written: {error.strerror}"
+        fix = "run as the owner of these files, or point LAB_DATA_ROOT at a folder that you may write"
     else:
         what, fix = f"the machine refused: {error.strerror or error}", "look at the disk, then: labctl recover"
     return Unavailable(what, where=where, fix=fix)

@@ -18,7 +18,7 @@ from lab.core.errors import BadInput, Unavailable
 from lab.core.run import CRASH, FAILED, MAXIMIZE, MINIMIZE, OUTCOMES, SUCCESS
 from lab.core.view import AWAITING, COMPLETED, PAUSED
 from lab.core.world import stamp
-from lab.store import files
+from lab.store import reading
 
 T = TypeVar("T")
 _UNFINISHED = frozenset({"", "running", "prepared"})
@@ -100,7 +100,7 @@ def contents(run: OldRun) -> list[tuple[str, str]]:
         inside[:] = sorted(name for name in inside if f"{prefix}{name}" not in _LEFT_OUT)
         for name in sorted(names):
             new = f"{prefix}{name}"
-            if files.is_file(f"{folder}/{name}") and new not in _OURS and not layout.is_draft(name):
+            if reading.is_file(f"{folder}/{name}") and new not in _OURS and not layout.is_draft(name):
                 found.append((f"{folder}/{name}", "manifest.hermes.json" if new == layout.MANIFEST else new))
     return found
 
@@ -110,7 +110,7 @@ def _experiment(path: str, name: str) -> OldExperiment | str:
         ids.experiment_id(name)
     except BadInput as error:
         return f"experiments/{name}: {error.what}"
-    spec = files.read_head(f"{path}/SPEC.yaml", 1 << 20) if os.path.isdir(path) else None
+    spec = reading.read_head(f"{path}/SPEC.yaml", 1 << 20) if os.path.isdir(path) else None
     if spec is None:
         return f"experiments/{name}: it has no SPEC.yaml"
     told = _read(f"{path}/STATUS.json", _Status)
@@ -162,7 +162,7 @@ def _run(path: str, name: str, direction: str) -> OldRun | str:
 def _metrics(path: str) -> dict[str, object]:
     """metrics.json, key by key: one odd key must not cost the value."""
     try:
-        return msgspec.json.decode(files.read_head(path, 1 << 24) or b"{}", type=dict[str, object])
+        return msgspec.json.decode(reading.read_head(path, 1 << 24) or b"{}", type=dict[str, object])
     except (msgspec.MsgspecError, UnicodeDecodeError):
         return {}
 
@@ -184,6 +184,6 @@ def _moment(text: str | None) -> str:
 def _read(path: str, kind: type[T]) -> T:
     """A JSON file of theirs, or an empty record when it is missing, torn or foreign."""
     try:
-        return msgspec.json.decode(files.read_head(path, 1 << 24) or b"{}", type=kind)
+        return msgspec.json.decode(reading.read_head(path, 1 << 24) or b"{}", type=kind)
     except (msgspec.MsgspecError, UnicodeDecodeError):
         return kind()

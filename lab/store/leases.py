@@ -8,6 +8,7 @@ settled. A takeover and a seal happen in the same section, so a holder that was 
 
 from __future__ import annotations
 
+import errno
 import os
 from contextlib import suppress
 from typing import TYPE_CHECKING
@@ -18,7 +19,7 @@ from lab.core import layout
 from lab.core.claim import DEFAULT_TTL_S, Claim, Held, Lost, Owner, Seen, judge
 from lab.core.errors import Busy, Corrupt, Superseded
 from lab.core.record import encode, parse
-from lab.store import files, machine
+from lab.store import machine, reading
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -34,14 +35,19 @@ class Lease(msgspec.Struct, frozen=True, kw_only=True):
 
     def renew(self, root: Root) -> None:
         """Say that this holder is alive. `Superseded` when somebody took the lease meanwhile: stop the run then."""
+        self.check()
         try:
             root.files.touch(self.path)
         except FileNotFoundError:
             raise self._superseded() from None
 
     def check(self) -> None:
-        """The fence. Only meaningful inside the experiment's section, where takeovers happen too."""
-        if not files.is_file(self.path):
+        """The fence. Only meaningful inside the experiment's section, where takeovers happen too.
+
+        The claim must be ours by its text, not only by its number: after the claims folder was lost, somebody else may
+        have been given the same number.
+        """
+        if reading.read(self.path) != encode(self.claim):
             raise self._superseded()
 
     def release(self, root: Root) -> None:
@@ -108,12 +114,14 @@ def survey(root: Root, experiment: str) -> Survey:
             continue
         path = root.layout.claim(experiment, generation, suffix)
         try:
-            claim = _load(path, generation)
+            claim = _load(path, experiment, generation)
         except Corrupt as error:
             damaged.append((generation, suffix, error.what))
             continue
         if claim is None:
-            continue  # released or taken over between the look and the reading
+            if os.path.lexists(path):
+                damaged.append((generation, suffix, "it is no file"))
+            continue  # otherwise released or taken over between the look and the reading
         if suffix != layout.CLAIM_SUFFIX:
             unsettled.append(Unsettled(claim=claim, abandoned=suffix == layout.ABANDONED_SUFFIX))
             continue
@@ -212,27 +220,37 @@ def settle(root: Root, done: Unsettled) -> None:
 
 
 def server_time(root: Root) -> float:
-    """Now, by the clock of the machine that keeps the files: ages of claims are never measured across two clocks."""
+    """Now, by the clock of the machine that keeps the files: ages of claims are never measured across two clocks.
+
+    Who may only read cannot ask; for them every claim that is not proven dead counts as fresh.
+    """
     probe = root.layout.probe
     try:
-        root.files.touch(probe)
-    except FileNotFoundError:
-        root.files.replace(probe, b"labctl reads the file server's clock from this file's time\n")
+        try:
+            root.files.touch(probe)
+        except FileNotFoundError:
+            root.files.replace(probe, b"labctl reads the file server's clock from this file's time\n")
+    except OSError as error:
+        if error.errno in (errno.EROFS, errno.EACCES, errno.EPERM):
+            return 0.0
+        raise
     return os.stat(probe).st_mtime
 
 
 def load(root: Root, experiment: str, generation: int, suffix: str) -> Claim | None:
     """One claim by its place."""
-    return _load(root.layout.claim(experiment, generation, suffix), generation)
+    return _load(root.layout.claim(experiment, generation, suffix), experiment, generation)
 
 
-def _load(path: str, generation: int) -> Claim | None:
-    data = files.read(path)
+def _load(path: str, experiment: str, generation: int) -> Claim | None:
+    data = reading.read(path)
     if data is None:
         return None
     claim = parse(Claim, data, path)
-    if claim.generation != generation:
-        message = f"the claim calls itself generation {claim.generation}, its name says {generation}"
+    if (claim.experiment, claim.generation) != (experiment, generation):
+        message = (
+            f"the claim is generation {claim.generation} of {claim.experiment}; it lies as {generation} of {experiment}"
+        )
         raise Corrupt(message, where=path, fix="labctl recover sets it aside")
     return claim
 

@@ -8,10 +8,10 @@ import msgspec
 
 from lab.core import canonical
 from lab.core.errors import Corrupt
-from lab.core.event import Event, Line
+from lab.core.event import Event, Line, mention
 from lab.core.record import encode, parse
 from lab.core.seal import Anchor
-from lab.store import files
+from lab.store import files, reading
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -19,7 +19,10 @@ if TYPE_CHECKING:
     from lab.store.root import Root
 
 
-class Mark(msgspec.Struct, frozen=True, kw_only=True):
+_WIDER = 64
+
+
+class Mark(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """A whole record's place: its number, its digest, and the byte just after its newline."""
 
     seq: int = 0
@@ -27,7 +30,7 @@ class Mark(msgspec.Struct, frozen=True, kw_only=True):
     end: int = 0
 
 
-class Entry(msgspec.Struct, frozen=True, kw_only=True):
+class Entry(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """One line as it was read: a record, or the reason why it is none."""
 
     raw: bytes
@@ -62,10 +65,10 @@ def append(root: Root, event: Event, *, durable: bool | None = None) -> Mark:
 def anchor(root: Root) -> Anchor:
     """The newest whole record, for a seal to be tied to."""
     path = root.layout.events
-    size = files.size_of(path)
+    size = reading.size_of(path)
     if size <= 0:
         return Anchor()
-    last, _ = _last_whole(root, files.read_from(path, max(0, size - files.TAIL_BYTES)), size)
+    last, _ = _last_whole(root, reading.read_from(path, max(0, size - files.TAIL_BYTES)), size)
     return Anchor(seq=last.seq, sha256=last.sha256)
 
 
@@ -74,7 +77,7 @@ def entries(root: Root, start: int = 0) -> Iterator[Entry]:
 
     An unfinished last line is not yielded while it can still be a write under way (see `torn_tail`).
     """
-    yield from split(files.read_from(root.layout.events, start), start, root.layout.events)
+    yield from split(reading.read_from(root.layout.events, start), start, root.layout.events)
 
 
 def split(data: bytes, start: int, where: str) -> Iterator[Entry]:
@@ -87,9 +90,38 @@ def split(data: bytes, start: int, where: str) -> Iterator[Entry]:
             yield _entry(raw, start + position, where)
 
 
+def mentioning(root: Root, start: int, experiment: str) -> Iterator[Entry]:
+    """The first line from an offset on, whatever it is, and of the others those that concern one experiment.
+
+    An experiment that slept while others filled the ledger pays for reading their lines, not for parsing them.
+    """
+    data = reading.read_from(root.layout.events, start)
+    stop = data.find(b"\n")
+    if stop < 0:
+        return
+    yield _entry(data[:stop], start + stop + 1, root.layout.events)
+    needle = mention(experiment)
+    position = stop + 1
+    while (found := data.find(needle, position)) >= 0:
+        begin, stop = data.rfind(b"\n", 0, found) + 1, data.find(b"\n", found)
+        if stop < 0:
+            return
+        yield _entry(data[begin:stop], start + stop + 1, root.layout.events)
+        position = stop + 1
+
+
+def tells(root: Root, kind: str, experiment: str, run_id: str) -> bool:
+    """Whether the ledger has such a line about a run. Reads all of it: for mending, not for every day."""
+    return any(
+        (entry.line.event.type, entry.line.event.experiment, entry.line.event.run_id) == (kind, experiment, run_id)
+        for entry in mentioning(root, 0, experiment)
+        if entry.line is not None
+    )
+
+
 def torn_tail(root: Root) -> bytes:
     """What stands after the last newline: a line that a crash cut short. Empty when all is well."""
-    data = files.read_from(root.layout.events, max(0, files.size_of(root.layout.events) - files.TAIL_BYTES))
+    data = reading.read_from(root.layout.events, max(0, reading.size_of(root.layout.events) - files.TAIL_BYTES))
     return data[data.rfind(b"\n") + 1 :]
 
 
@@ -112,8 +144,9 @@ def _last_whole(root: Root, tail: bytes, size: int) -> tuple[Mark, bytes]:
         if entry.line is not None:
             return _or_unended(root, entry.mark, tail[stop:], size)
         stop = start
-    if begin > 0:
-        return _last_whole(root, files.read_from(root.layout.events, 0)[:size], size)
+    if begin > 0:  # a longer line than the window: a larger one, and in the end all of it
+        begin = size - len(tail) * _WIDER if len(tail) * _WIDER < size else 0
+        return _last_whole(root, reading.read_from(root.layout.events, begin)[: size - begin], size)
     return _or_unended(root, Mark(), tail, size)
 
 
@@ -122,7 +155,8 @@ def _or_unended(root: Root, last: Mark, rest: bytes, size: int) -> tuple[Mark, b
     entry = _entry(rest, size + 1, root.layout.events)
     if entry.line is not None and (entry.line.seq, entry.line.prev) == (last.seq + 1, last.sha256):
         return entry.mark, b""
-    return last, rest.rstrip(b"\n")
+    # A crash tears a line before its newline. Whole lines that nobody can read were overwritten: not acknowledged.
+    return last, b"" if rest.endswith(b"\n") else rest
 
 
 class Audit:

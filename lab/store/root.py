@@ -10,7 +10,7 @@ import msgspec
 from lab.core.errors import Unavailable
 from lab.core.layout import Layout
 from lab.core.world import stamp
-from lab.store import files
+from lab.store import reading
 from lab.store.files import Files
 from lab.store.sections import hold
 
@@ -41,8 +41,8 @@ class Root:
 
 def refuse_foreign(path: str) -> None:
     """Refuse a hermes-lab data root: our pages would replace its own, and its runs would count as unfinished."""
-    lines = (files.read_head(f"{path}/registry/events.jsonl", _HEAD_BYTES) or b"").splitlines()
-    keys = _keys(lines[0]) if lines else _keys(files.read(f"{path}/LAB-INDEX.json") or b"")
+    lines = (reading.read_head(f"{path}/registry/events.jsonl", _HEAD_BYTES) or b"").splitlines()
+    keys = _keys(lines[0]) if lines else _keys(reading.read(f"{path}/LAB-INDEX.json") or b"")
     theirs = "type" in keys and "event" not in keys if lines else "data_root" in keys and "ledger" not in keys
     if theirs:
         raise Unavailable(

@@ -8,7 +8,7 @@ import msgspec
 
 from lab.core import canonical, event, layout
 from lab.core.errors import Corrupt
-from lab.store import bundles, experiments, files, ledger
+from lab.store import bundles, experiments, ledger, reading
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -78,7 +78,7 @@ def verify(root: Root, only: tuple[str, ...] = (), *, progress: Callable[[int, i
 
 def _ledger(root: Root, chain: _Chain) -> Iterator[Damage]:
     where = "registry/events.jsonl"
-    if files.size_of(root.layout.events) < 0:
+    if reading.size_of(root.layout.events) < 0:
         yield Damage(kind="ledger-missing", where=where, what="the ledger is gone")
         return
     audit = ledger.Audit()
@@ -129,7 +129,7 @@ def contents(path: str, where: str, made: Seal) -> Iterator[Damage]:
     """What of a bundle's files is not as it was sealed."""
     for name, kept in made.files.items():
         try:
-            found = bundles.look(f"{path}/{name}")
+            found = bundles.look(f"{path}/{bundles.name_on_disk(name)}")
         except OSError as error:
             yield Damage(kind="file-unreadable", where=f"{where}/{name}", what=str(error.strerror))
             continue
@@ -160,7 +160,7 @@ def _gone_experiments(present: set[str], sealed: Mapping[tuple[str, str], str]) 
 def _index(root: Root, chain: _Chain) -> Iterator[Damage]:
     """A ledger that was cut at its end leaves no broken link, but the pages remember how far it went."""
     try:
-        told = msgspec.json.decode(files.read(root.layout.index) or b"{}", type=_Index).ledger
+        told = msgspec.json.decode(reading.read(root.layout.index) or b"{}", type=_Index).ledger
     except (msgspec.MsgspecError, UnicodeDecodeError):
         return  # a derived page; `refresh` mends it
     if told.seq and chain.digests.get(told.seq) != told.sha256:

@@ -158,7 +158,7 @@ def _bundle(root: Root, chain: _Chain, name: str) -> None:
         _write(f"{path}/{file}", data, 0o444)
         sealed[file] = SealedFile(sha256=canonical.digest(data), size=len(data))
     seal = Seal(
-        run=bundles.run_of(made),
+        run=made.run(),
         generation=made.generation,
         anchor=chain.anchor,
         sealed_at=made.completed_at,

@@ -117,7 +117,7 @@ def _seal(root: Root, made: Manifest, durability: str) -> None:
     bundles.close(root, made, result=cycle.result_text(made), metrics=metrics)
     stock = bundles.take_stock(root, made.experiment, made.run_id, durability=durability)
     with root.section(made.experiment):
-        run = bundles.run_of(made)
+        run = made.run()
         bundles.publish(root, run, made.generation, sealed_by="bench", durability=durability, contents=stock)
 
 

@@ -8,6 +8,10 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from pathlib import Path
 
+FOLDERS = (
+    "registry/locks", "control/inbox", "control/approvals", "control/outbox", "digests/daily", "digests/weekly",
+    "dispatch/ready", "dispatch/running", "dispatch/complete", "backups", "scratch",
+)  # fmt: skip
 DAY = "2026-03-2"
 BROKEN_SPEC = "id: curve\ngoal: a : b\n  nested: [\n"
 SPECS = {
@@ -52,7 +56,10 @@ VALLEY = {
         )
     )
 }
-READER = {"RUN-20260320-100000-000002-researcher": ("success", 7.0), "RUN-20260321-100000-000002-critic": ("crash", None)}
+READER = {
+    "RUN-20260320-100000-000002-researcher": ("success", 7.0),
+    "RUN-20260321-100000-000002-critic": ("crash", None),
+}
 EXPECTED = {"valley": VALLEY, "reader": READER}
 RUNS = len(VALLEY) + len(READER)
 FALSE_VALUES = 4  # failed, timeout, an exit code, crashed
@@ -63,8 +70,7 @@ NOT_UTF8 = b"caf\xe9 \xff\xfe\x00 half of it\n"
 
 def a_hermes_root(path: Path) -> Path:
     """Write the whole of it."""
-    for name in ("registry/locks", "control/inbox", "control/approvals", "control/outbox", "digests/daily",
-                 "digests/weekly", "dispatch/ready", "dispatch/running", "dispatch/complete", "backups", "scratch"):  # fmt: skip
+    for name in FOLDERS:
         (path / name).mkdir(parents=True)
     for name in ("README-FIRST.md", "PROGRAM.md", "CHANGELOG.md", "LAB-STATUS.md"):
         _text(path / name, f"# {name}\n")

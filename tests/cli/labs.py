@@ -25,8 +25,8 @@ NOBODY = 65_534
 TRACE = "Traceback"
 
 __all__ = [
-    "CHECKOUT", "NOBODY", "SHIM", "Labctl", "Said", "a_busy_lab", "a_lab", "as_stranger", "dead", "ended", "foreign", "give_away",
-    "me", "one_run", "process", "runs_of", "tree", "whole_tree",
+    "CHECKOUT", "NOBODY", "SHIM", "TRACE", "Labctl", "Said", "a_busy_lab", "a_lab", "as_stranger", "dead", "ended",
+    "foreign", "give_away", "me", "one_run", "process", "runs_of", "tree", "whole_tree",
 ]  # fmt: skip
 
 

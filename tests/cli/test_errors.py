@@ -95,7 +95,13 @@ def test_no_verb_but_init_makes_a_lab_where_none_is(
 
 @pytest.mark.parametrize(
     ("typed", "meant"),
-    [("lsit", "list"), ("stauts", "status"), ("verfy", "verify"), ("set-fidelty", "set-fidelity"), ("addtask", "add-task")],
+    [
+        ("lsit", "list"),
+        ("stauts", "status"),
+        ("verfy", "verify"),
+        ("set-fidelty", "set-fidelity"),
+        ("addtask", "add-task"),
+    ],
 )
 def test_an_unknown_verb_gets_the_nearest(typed: str, meant: str, labctl: Labctl) -> None:
     said = labctl(typed)
@@ -184,7 +190,9 @@ def test_an_id_on_the_command_line_is_an_id_and_no_yaml(name: str, labctl: Labct
 
 
 @pytest.mark.parametrize("verb", ["show"])
-@pytest.mark.parametrize("name", ["RUN-../../x", "RUN-20260102-030405-000000-../x", "RUN-20269902-030405-000000-a", "RUN-"])
+@pytest.mark.parametrize(
+    "name", ["RUN-../../x", "RUN-20260102-030405-000000-../x", "RUN-20269902-030405-000000-a", "RUN-"]
+)
 def test_a_run_id_that_is_none_is_refused(verb: str, name: str, labctl: Labctl, place: Path) -> None:
     a_lab(place, "alpha")
     said = labctl(verb, name)
@@ -239,7 +247,15 @@ def test_exit_code_3_while_another_process_is_in_a_section(
 def test_a_held_experiment_can_still_be_paused_and_looked_at(labctl: Labctl, place: Path) -> None:
     root = a_lab(place, "alpha")
     cycle.begin(root, "alpha", owner=foreign())
-    for command in (("status",), ("list",), ("show", "alpha"), ("verify",), ("refresh",), ("recover",), ("pause", "alpha")):
+    for command in (
+        ("status",),
+        ("list",),
+        ("show", "alpha"),
+        ("verify",),
+        ("refresh",),
+        ("recover",),
+        ("pause", "alpha"),
+    ):
         labctl.done(*command)
 
 

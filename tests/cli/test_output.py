@@ -168,7 +168,14 @@ def test_json_is_json_in_any_encoding(encoding: str, tmp_path: Path) -> None:
 
 def test_json_from_a_real_process_is_one_document_and_stderr_is_empty(tmp_path: Path) -> None:
     root = a_busy_lab(tmp_path / "lab")
-    for words in (["status"], ["list", "alpha"], ["show", "alpha"], ["show", "nope"], ["nope"], ["list", "--last", "x"]):
+    for words in (
+        ["status"],
+        ["list", "alpha"],
+        ["show", "alpha"],
+        ["show", "nope"],
+        ["nope"],
+        ["list", "--last", "x"],
+    ):
         said = process(*words, root=root.layout.root, env={"LABCTL_OUTPUT": "json"})
         assert said.envelope["ok"] is (said.code == 0)
         assert said.err == ""
@@ -192,7 +199,7 @@ def test_ctrl_c_during_a_long_verify_ends_in_words_and_130(tmp_path: Path) -> No
         out, err = child.communicate(timeout=10)
     assert child.returncode == 130
     assert out == b""
-    assert err.decode().startswith("error[failed]: interrupted; what was sealed is safe")
+    assert ": interrupted; what was sealed is safe" in err.decode()
     assert TRACE.encode() not in err
 
 
@@ -209,7 +216,7 @@ def test_ctrl_c_in_the_middle_of_a_refresh_leaves_a_lab_that_the_next_refresh_fi
         out, err = child.communicate(timeout=10)
     assert child.returncode == 130, err
     assert out == b""
-    assert err.startswith(b"error[failed]: interrupted")
+    assert b": interrupted; what was sealed is safe" in err
     assert process("refresh", root=root.layout.root).code == 0
     after = {name: data for name, data in tree(root.layout.root).items() if not name.endswith(".draft")}
     assert after == before

@@ -13,7 +13,10 @@ if TYPE_CHECKING:
 
     from tests.cli.labs import Labctl
 
-ALIASES = "".join(f"{b}: &{b} [*{a}, *{a}, *{a}, *{a}, *{a}, *{a}, *{a}, *{a}, *{a}]\n" for a, b in zip("abcdefgh", "bcdefghi", strict=True))
+ALIASES = "".join(
+    f"{b}: &{b} [*{a}, *{a}, *{a}, *{a}, *{a}, *{a}, *{a}, *{a}, *{a}]\n"
+    for a, b in zip("abcdefgh", "bcdefghi", strict=True)
+)
 BAD = {
     "empty": b"",
     "a list": b"- a\n- b\n",
@@ -70,7 +73,9 @@ def test_a_misspelt_field_gets_the_nearest(labctl: Labctl, place: Path, tmp_path
 
 
 def test_all_problems_of_a_spec_are_named_at_once(labctl: Labctl, place: Path, tmp_path: Path) -> None:
-    (tmp_path / "bad.yaml").write_text("id: ../x\nmetric_direction: sideways\ncadence: soon\nmax_iterations_total: lots\n")
+    (tmp_path / "bad.yaml").write_text(
+        "id: ../x\nmetric_direction: sideways\ncadence: soon\nmax_iterations_total: lots\n"
+    )
     told = labctl("validate", "bad.yaml").err
     assert [f"line {number}" in told for number in (1, 2, 3, 4)] == [True] * 4
 

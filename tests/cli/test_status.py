@@ -19,6 +19,35 @@ if TYPE_CHECKING:
     from lab.store.root import Root
     from tests.cli.labs import Labctl
 
+# Lines of a ledger, valid JSON or not, that are no events.
+NONSENSE = (
+    b"[]",
+    b"{" * 5000,
+    b"\xff\xfe",
+    b'{"event": 3}',
+    b'{"event": []}',
+    b'{"event": {"type": "run_sealed", "experiment": []}}',
+    b'{"event": {"type": "experiment_created", "experiment": {}}}',
+    b'{"event": {"type": ["x"], "experiment": "alpha"}}',
+    b"[" * 200_000,
+)
+DAMAGED = (
+    b"",
+    b"{",
+    b"[]",
+    b"null",
+    b"3",
+    b"{}",
+    b"\xff\xfe\x00",
+    b"[" * 100_000,
+    b'{"ledger": {"end": 0}}',
+    b'{"ledger": {"end": "x"}, "experiments": [], "alerts": [], "as_of": ""}',
+    b'{"ledger": {"end": 0}, "experiments": [{"id": "alpha"}], "alerts": [], "as_of": ""}',
+    b'{"ledger": {"end": 0}, "experiments": [[]], "alerts": [], "as_of": ""}',
+    b'{"ledger": {"end": 0}, "experiments": {"id": 1}, "alerts": [], "as_of": ""}',
+    b'{"ledger": {"end": 0}, "experiments": [{"id": 3, "phase": []}], "alerts": 5, "as_of": ""}',
+)
+
 
 def stale(root: Root, labctl: Labctl) -> Path:
     """A copy of the index as it is now, to be put back after more has happened: another process was killed there."""
@@ -42,7 +71,9 @@ def test_a_lab_with_nothing_in_it(labctl: Labctl, place: Path) -> None:
 def test_a_lab_with_one_experiment(labctl: Labctl, place: Path) -> None:
     root = a_lab(place, "alpha")
     assert "experiments: 1\n  queued: 1\nruns: 0\n" in labctl.done("status").out
-    assert labctl.done("list").out == "alpha\tqueued\ttier=proxy\tclass=default\truns=0\tbest=-\tfind the learning rate\n"
+    assert (
+        labctl.done("list").out == "alpha\tqueued\ttier=proxy\tclass=default\truns=0\tbest=-\tfind the learning rate\n"
+    )
     assert labctl.done("list", "alpha").out == "No runs\n"
     one_run(root, "alpha", 0.25)
     status = labctl.done("status").out
@@ -110,13 +141,7 @@ def test_a_line_that_is_being_written_is_no_reason_to_stumble(labctl: Labctl, pl
     assert labctl.done("list").out.startswith("alpha\t")
 
 
-@pytest.mark.parametrize(
-    "line",
-    [b"[]", b'{"event": 3}', b'{"event": {"type": "run_sealed", "experiment": []}}', b'{"event": []}', b"\xff\xfe", b"{" * 5000,
-     b'{"event": {"type": "experiment_created", "experiment": {}}}', b'{"event": {"type": ["x"], "experiment": "alpha"}}',
-     b"[" * 200_000],
-    ids=lambda line: line[:40].decode(errors="replace"),
-)  # fmt: skip
+@pytest.mark.parametrize("line", NONSENSE, ids=lambda line: line[:50].decode(errors="replace"))
 def test_nonsense_in_the_ledger_is_stepped_over(line: bytes, labctl: Labctl, place: Path) -> None:
     root = a_lab(place, "alpha")
     with open(root.layout.events, "ab") as file:
@@ -126,16 +151,7 @@ def test_nonsense_in_the_ledger_is_stepped_over(line: bytes, labctl: Labctl, pla
     assert labctl("verify").code == 4
 
 
-@pytest.mark.parametrize(
-    "index",
-    [b"", b"{", b"[]", b"null", b"3", b"{}", b"\xff\xfe\x00", b'{"ledger": {"end": 0}}', b"[" * 100_000,
-     b'{"ledger": {"end": "x"}, "experiments": [], "alerts": [], "as_of": ""}',
-     b'{"ledger": {"end": 0}, "experiments": [{"id": "alpha"}], "alerts": [], "as_of": ""}',
-     b'{"ledger": {"end": 0}, "experiments": [[]], "alerts": [], "as_of": ""}',
-     b'{"ledger": {"end": 0}, "experiments": {"id": 1}, "alerts": [], "as_of": ""}',
-     b'{"ledger": {"end": 0}, "experiments": [{"id": 3, "phase": []}], "alerts": 5, "as_of": ""}'],
-    ids=lambda index: index[:60].decode(errors="replace"),
-)  # fmt: skip
+@pytest.mark.parametrize("index", DAMAGED, ids=lambda index: index[:60].decode(errors="replace"))
 def test_a_damaged_index_is_named_with_its_remedy(index: bytes, labctl: Labctl, place: Path) -> None:
     root = a_busy_lab(place)
     whole = Path(root.layout.index).read_bytes()

@@ -5,6 +5,7 @@ Each check returns what is wrong, in words; an empty list is a lab that is well.
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 from contextlib import suppress
@@ -12,9 +13,9 @@ from typing import TYPE_CHECKING
 
 from lab.core import layout
 from lab.core.errors import LabError
-from lab.projections import index, status
+from lab.projections import index
 from lab.scheduler import refresh, watchdog
-from lab.store import bundles, experiments, files, ledger, verify
+from lab.store import bundles, experiments, ledger, reading, verify
 from tests.crash.driver import open_root
 
 if TYPE_CHECKING:
@@ -31,7 +32,7 @@ def after_crash(path: str, answered: Iterable[str]) -> list[str]:
     """What a person may find before anything was mended. `answered` are the lines that the killed process told."""
     root = open_root(path)
     wrong = [*_promises(root, answered, counted=False), *_bundles(root), *_generations(root)]
-    if files.size_of(root.layout.events) >= 0:
+    if reading.size_of(root.layout.events) >= 0:
         found = verify.verify(root).damage
         wrong += [
             f"before recovery: {each.kind} {each.where}: {each.what}" for each in found if each.kind not in EXPLAINED
@@ -95,7 +96,7 @@ def _promises(root: Root, answered: Iterable[str], *, counted: bool) -> Iterator
             yield f"lost: {experiment}/{run_id} was answered as sealed"
             continue
         yield from (f"lost: {each.where}: {each.what}" for each in verify.contents(where, run_id, found[0]))
-        if counted and run_id.encode() not in (files.read(root.layout.page(experiment, layout.METRICS_LOG)) or b""):
+        if counted and run_id.encode() not in (reading.read(root.layout.page(experiment, layout.METRICS_LOG)) or b""):
             yield f"lost: {experiment}/{run_id} is not in {layout.METRICS_LOG}"
     for word, phase in (("PAUSED", "paused"), ("RESUMED", "queued")):
         asked = sum(words[0] == word for words in told)
@@ -153,7 +154,7 @@ def _unsettled(root: Root) -> Iterator[str]:
     for name in experiments.names(root):
         for run_id in bundles.names(root, name):
             where = root.layout.run(name, run_id)
-            if not any(files.is_file(f"{where}/{mark}") for mark in (layout.SEAL, layout.SUPERSEDED)):
+            if not any(reading.is_file(f"{where}/{mark}") for mark in (layout.SEAL, layout.SUPERSEDED)):
                 yield f"{name}/{run_id}"
 
 
@@ -172,13 +173,14 @@ def _pages(root: Root) -> list[str]:
     before = snapshot(root)
     wrong = []
     told = index.parse(before.get("LAB-INDEX.json", b""))
-    if told is None or told.ledger.end != files.size_of(root.layout.events):
+    if told is None or told.ledger.end != reading.size_of(root.layout.events):
         wrong.append("LAB-INDEX.json is behind the ledger")
     for name in experiments.names(root):
-        state = status.fold_state(before.get(f"experiments/{name}/{layout.STATUS}", b""))
+        whole = before.get(f"experiments/{name}/{layout.STATUS}")
+        told_runs = json.loads(whole)["run_count"] if whole else None
         count = sum(bundles.load_seal(root.layout.run(name, run)) is not None for run in bundles.names(root, name))
-        if state is None or state[0].runs != count:
-            wrong.append(f"{name}: STATUS.json counts {state and state[0].runs} of {count} sealed runs")
+        if told_runs != count:
+            wrong.append(f"{name}: STATUS.json counts {told_runs} of {count} sealed runs")
     for page in before:
         os.unlink(root.layout.place(page))
     refresh.everything(root)
@@ -196,7 +198,7 @@ def snapshot(root: Root) -> dict[str, bytes]:
     pages = [*layout.LAB_PAGES]
     for name in experiments.names(root):
         pages += [f"experiments/{name}/{page}" for page in layout.EXPERIMENT_PAGES]
-    read = {page: files.read(root.layout.place(page)) for page in pages}
+    read = {page: reading.read(root.layout.place(page)) for page in pages}
     return {page: data for page, data in read.items() if data is not None}
 
 

@@ -58,8 +58,10 @@ PAGE = status.status_page(SUBJECT)
 
 @given(make.subjects)
 def test_the_view_comes_back_exactly(subject: Subject) -> None:
-    told = (subject.view, subject.place, subject.table_bytes)
-    assert status.fold_state(status.status_page(subject)) == told
+    told = status.fold_state(status.status_page(subject))
+    assert told is not None
+    assert (told.view, told.place, told.table_bytes) == (subject.view, subject.place, subject.table_bytes)
+    assert told.findings == subject.findings
 
 
 @given(make.subjects)

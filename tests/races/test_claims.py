@@ -15,7 +15,7 @@ import pytest
 
 from lab.core import layout
 from lab.scheduler import create
-from lab.store import files, leases, ledger, machine
+from lab.store import leases, ledger, machine, reading, verify
 from tests.crash import invariants, straced
 from tests.crash.aftermath import SEED
 from tests.crash.driver import open_root
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 pytestmark = [pytest.mark.heavy, pytest.mark.timeout(120)]
 PROCESSES = 8
 ROUNDS = 100
+LINES = 200
 A_DAY_S = 86_400.0
 GUN_S = 0.003
 CRANKING_S = 4.0
@@ -200,12 +201,21 @@ def test_a_holder_that_was_stopped_past_its_lease_cannot_seal(
     assert slow.wait() == 3
     root = open_root(lab)
     kept = root.layout.run("full", run_id)
-    assert files.is_file(f"{kept}/{layout.SUPERSEDED}")
-    assert not files.is_file(f"{kept}/{layout.SEAL}")
+    assert reading.is_file(f"{kept}/{layout.SUPERSEDED}")
+    assert not reading.is_file(f"{kept}/{layout.SEAL}")
     assert invariants.sealed(root) == {went.lines[-1].split()[2]: 2}
     assert child(lab, "recover").code == 0
     assert not invariants.after_recover(lab, went.lines)
     assert list(invariants.sealed(root).values()) == [2], "recovery counted what was superseded"
+
+
+def test_lines_of_eight_writers_make_one_chain(lab: str, start: Callable[..., subprocess.Popen[str]]) -> None:
+    before = verify.verify(open_root(lab)).records
+    gun = time.monotonic() + 1
+    workers = [start("lines", gun, LINES) for _ in range(PROCESSES)]
+    assert [(worker.wait(), worker.communicate()[1]) for worker in workers] == [(0, "")] * PROCESSES
+    found = verify.verify(open_root(lab))
+    assert (found.records - before, found.damage) == (PROCESSES * LINES, ())
 
 
 def test_no_pause_is_lost_while_runs_go_on(lab: str, start: Callable[..., subprocess.Popen[str]]) -> None:

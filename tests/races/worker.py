@@ -11,9 +11,10 @@ import random
 import sys
 import time
 
+from lab.core import event
 from lab.core.errors import Busy, LabError, Superseded
 from lab.scheduler import cycle, decisions
-from lab.store import leases, machine
+from lab.store import leases, ledger, machine
 from tests.crash.driver import open_root, say
 
 GAP_S = 0.002
@@ -70,6 +71,15 @@ def pauses(path: str, experiment: str, count: int) -> None:
         say(f"RESUMED {experiment}")
 
 
+def lines(path: str, start_s: float, count: int) -> None:
+    """Nothing but ledger lines, as fast as they go."""
+    root = open_root(path)
+    while time.monotonic() < start_s:
+        pass
+    for _ in range(count):
+        ledger.append(root, event.Event(type=event.DIGEST_WRITTEN, ts=root.now(), name="race"), durable=False)
+
+
 def slow(path: str, experiment: str) -> None:
     """Begin; wait for a line; finish, whatever happened to the lease meanwhile."""
     root = open_root(path)
@@ -92,6 +102,8 @@ def main(path: str, verb: str, *rest: str) -> None:
             crank(path, rest[0].split(","), float(rest[1]), int(rest[2]))
         case "pauses":
             pauses(path, rest[0], int(rest[1]))
+        case "lines":
+            lines(path, float(rest[0]), int(rest[1]))
         case "slow":
             slow(path, rest[0])
 

@@ -11,7 +11,7 @@ from lab.core import event
 from lab.core.errors import BadInput, LabError, NotFound
 from lab.projections import index
 from lab.scheduler import create, refresh
-from lab.store import experiments, files, ledger, verify
+from lab.store import experiments, ledger, reading, verify
 from lab.testing.files import Crash, CrashingFiles, FullDisk, a_root
 from tests.scheduler.labs import SPEC, a_lab, identities, one_run, reopened, tree
 
@@ -85,11 +85,11 @@ def test_a_lab_whose_making_was_stopped_anywhere_is_finished_by_making_it_again(
 def test_an_experiment_keeps_the_spec_as_it_was_written(root: Root, spec: str) -> None:
     made = create.experiment(root, spec, actor="ann")
     assert made.made
-    assert files.read(root.layout.spec("new")) == files.read(spec)
+    assert reading.read(root.layout.spec("new")) == reading.read(spec)
     line = list(ledger.entries(root))[-1].line
     assert line is not None
     assert (line.event.type, line.event.actor, line.event.tier) == (event.EXPERIMENT_CREATED, "ann", "proxy")
-    told = index.parse(files.read(root.layout.index) or b"")
+    told = index.parse(reading.read(root.layout.index) or b"")
     assert told is not None
     assert [row.id for row in told.experiments] == ["a", "new"]
     one_run(root, "new")
@@ -97,7 +97,7 @@ def test_an_experiment_keeps_the_spec_as_it_was_written(root: Root, spec: str) -
 
 def test_an_experiment_can_be_given_another_id(root: Root, spec: str) -> None:
     assert create.experiment(root, spec, new_id="other", actor="ann").name == "other"
-    assert b"# my notes stay" in (files.read(root.layout.spec("other")) or b"")
+    assert b"# my notes stay" in (reading.read(root.layout.spec("other")) or b"")
 
 
 def test_a_dry_run_writes_nothing(root: Root, spec: str) -> None:
@@ -175,7 +175,7 @@ def test_a_half_made_experiment_is_not_completed_with_another_spec(tmp_path: Pat
         file.write(SPEC.format(id="new") + "tags: [mine]\n")
     with pytest.raises(BadInput, match="already"):
         create.experiment(root, spec, actor="ann")
-    assert b"mine" in (files.read(root.layout.spec("new")) or b"")
+    assert b"mine" in (reading.read(root.layout.spec("new")) or b"")
 
 
 def test_a_full_disk_leaves_no_half_made_experiment(tmp_path: Path, spec: str) -> None:

@@ -66,9 +66,6 @@ def test_resuming_forgives_the_failures_before(root: Root) -> None:
     assert (view(root).failure_streak, view(root).phase) == (1, "active")
 
 
-@pytest.mark.xfail(
-    strict=True, reason="decisions._move: resume of an active experiment is `same`, so nothing is forgiven"
-)
 def test_resuming_an_experiment_that_was_not_paused_yet_forgives_its_failures_too(root: Root) -> None:
     for _ in range(4):
         one_run(root, "a", None, FAILED)

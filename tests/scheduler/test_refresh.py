@@ -15,7 +15,7 @@ from lab.core.errors import Corrupt
 from lab.core.run import CANCELLED, CRASH, FAILED, TIMEOUT
 from lab.projections import index
 from lab.scheduler import decisions, refresh
-from lab.store import files, ledger
+from lab.store import ledger, reading
 from lab.store.files import Files
 from tests.scheduler.labs import a_lab, an_experiment, derived, identities, one_run, reopened, tree, write
 
@@ -47,7 +47,7 @@ def live(root: Root, luck: Random, length: int) -> None:
 
 
 def row(root: Root, name: str) -> Row:
-    told = index.parse(files.read(root.layout.index) or b"")
+    told = index.parse(reading.read(root.layout.index) or b"")
     assert told is not None
     return next(each for each in told.experiments if each.id == name)
 
@@ -74,7 +74,6 @@ def two(tmp_path: Path) -> Root:
 STALE = "refresh._write drops best-run.txt only in a whole rebuild: it stays after a move to a tier without a best"
 
 
-@pytest.mark.xfail(strict=True, reason=STALE)
 def test_moving_to_a_tier_without_a_best_leaves_the_pages_that_a_refresh_would_write(two: Root) -> None:
     decisions.set_tier(two, "a", "final", reason="", actor="ann")
     before = tree(two.layout.root)
@@ -82,7 +81,6 @@ def test_moving_to_a_tier_without_a_best_leaves_the_pages_that_a_refresh_would_w
     assert tree(two.layout.root) == before
 
 
-@pytest.mark.xfail(strict=True, reason=STALE)
 def test_pages_kept_up_run_by_run_are_the_pages_written_anew(tmp_path: Path) -> None:
     for seed in range(HISTORIES):
         luck = Random(seed)
@@ -116,11 +114,11 @@ def test_refreshing_a_lab_to_which_nothing_happened_writes_nothing(two: Root) ->
 
 
 def test_refreshing_decides_nothing(two: Root) -> None:
-    before = files.read(two.layout.events)
+    before = reading.read(two.layout.events)
     for name in derived(two):
         os.unlink(two.layout.place(name))
     refresh.everything(two)
-    assert files.read(two.layout.events) == before
+    assert reading.read(two.layout.events) == before
 
 
 @pytest.mark.parametrize("page", [layout.STATUS, layout.SUMMARY, layout.METRICS_LOG, layout.RESULTS, layout.BEST_RUN])
@@ -143,7 +141,7 @@ def test_the_next_run_mends_a_page_it_goes_on_from(two: Root, page: str) -> None
 def test_a_page_that_says_more_than_happened_is_not_believed(two: Root) -> None:
     """An agent that edits its STATUS.json does not change what its runs were worth."""
     path = two.layout.status("a")
-    data = files.read(path) or b""
+    data = reading.read(path) or b""
     write(path, data.replace(b"0.25", b"0.01"))
     one_run(two, "a", 0.5)
     assert row(two, "a").best_value == 0.25
@@ -166,7 +164,7 @@ def test_a_seal_that_cannot_be_read_is_a_finding_of_its_experiment_alone(two: Ro
 
 def test_a_seal_that_was_edited_is_not_counted(two: Root) -> None:
     path = f"{last_bundle(two, 'a')}/{layout.SEAL}"
-    write(path, (files.read(path) or b"").replace(b"0.75", b"0.01"))
+    write(path, (reading.read(path) or b"").replace(b"0.75", b"0.01"))
     assert any("not the one that the ledger recorded" in said for said in findings(two))
     assert row(two, "a").best_value == 0.25
 
@@ -203,14 +201,14 @@ def test_metrics_that_were_edited_by_hand_are_not_adopted(two: Root) -> None:
     write(f"{bundle}/{layout.METRICS}", b'{"value": 0.0001, "loss": 0.0001}')
     assert any("a sealed file was changed" in said for said in findings(two))
     assert row(two, "a").best_value == 0.25
-    table = (files.read(two.layout.page("a", layout.METRICS_LOG)) or b"").splitlines()
+    table = (reading.read(two.layout.page("a", layout.METRICS_LOG)) or b"").splitlines()
     assert json.loads(table[-1])["value"] == 0.75
     assert b"0.0001" not in table[-1]
 
 
 @pytest.mark.parametrize("text", [b"", b"id: [", b"\xff", b"id: zzz\n", b"id: a\nmetric_direction: up\n", b"- a\n"])
 def test_a_spec_edited_into_nonsense_keeps_the_runs_and_says_so(two: Root, text: bytes) -> None:
-    sound = files.read(two.layout.spec("a")) or b""
+    sound = reading.read(two.layout.spec("a")) or b""
     others = tree(two.layout.experiment("b"))
     good = tree(two.layout.experiment("a"))
     write(two.layout.spec("a"), text)
@@ -232,7 +230,7 @@ def test_a_spec_that_is_gone_keeps_the_runs(two: Root) -> None:
 
 def test_a_finding_stays_until_it_is_mended(two: Root) -> None:
     seal = f"{last_bundle(two, 'a')}/{layout.SEAL}"
-    sound = files.read(seal) or b""
+    sound = reading.read(seal) or b""
     write(seal, b"garbage")
     for value in (0.5, 0.6):
         refresh.everything(two)
@@ -243,7 +241,6 @@ def test_a_finding_stays_until_it_is_mended(two: Root) -> None:
     assert row(two, "a").run_count == 5
 
 
-@pytest.mark.xfail(strict=True, reason="subjects.resumed: (-1, -1) marks findings, and is also the size of no tables")
 def test_a_finding_stays_when_the_tables_are_deleted(two: Root) -> None:
     write(f"{last_bundle(two, 'a')}/{layout.SEAL}", b"garbage")
     refresh.everything(two)
@@ -253,7 +250,6 @@ def test_a_finding_stays_when_the_tables_are_deleted(two: Root) -> None:
     assert refresh.everything(two).written == 0
 
 
-@pytest.mark.xfail(strict=True, raises=Corrupt, reason="subjects._params reads the best run's seal unguarded")
 def test_a_seal_of_the_best_run_that_was_damaged_since_stops_nobody(two: Root) -> None:
     best = row(two, "a").best_run
     write(f"{two.layout.run('a', best)}/{layout.SEAL}", b"garbage")
@@ -272,7 +268,6 @@ def test_a_folder_in_the_place_of_a_sealed_file_is_a_finding(two: Root, name: st
 
 
 @pytest.mark.parametrize("name", [layout.STATUS, layout.SUMMARY])
-@pytest.mark.xfail(strict=True, raises=IsADirectoryError, reason="a folder in the place of a page stops every refresh")
 def test_a_folder_in_the_place_of_a_page_stops_no_other_experiment(two: Root, name: str) -> None:
     os.unlink(two.layout.page("a", name))
     os.mkdir(two.layout.page("a", name))
@@ -304,7 +299,6 @@ class Interrupted(Files):
             self.others.pop(part)()
 
 
-@pytest.mark.xfail(strict=True, reason="refresh._from_pages takes the ledger's mark after the rows were made")
 def test_an_index_made_anew_loses_no_decision_that_was_made_meanwhile(two: Root) -> None:
     os.unlink(two.layout.index)
     os.unlink(two.layout.page("b", layout.SUMMARY))
@@ -318,7 +312,6 @@ def test_an_index_made_anew_loses_no_decision_that_was_made_meanwhile(two: Root)
     assert row(two, "a").phase == "paused"
 
 
-@pytest.mark.xfail(strict=True, reason="refresh.everything takes the ledger's mark after the rows were made")
 def test_a_refresh_of_everything_loses_no_decision_that_was_made_meanwhile(two: Root) -> None:
     def told(name: str) -> Callable[[], object]:
         made = event.Event(type=event.PHASE_CHANGED, ts=two.now(), experiment=name, phase="paused", actor="b")
@@ -355,7 +348,7 @@ def test_a_damaged_index_is_made_again_by_the_next_run(two: Root, damage: bytes)
 
 
 def test_a_new_spec_is_folded_from_the_beginning(two: Root) -> None:
-    data = files.read(two.layout.spec("a")) or b""
+    data = reading.read(two.layout.spec("a")) or b""
     write(two.layout.spec("a"), data.replace(b"minimize", b"maximize"))
     one_run(two, "a", 0.5)
     assert row(two, "a").best_value == 0.75
@@ -366,7 +359,7 @@ def test_an_experiment_that_was_removed_leaves_the_index(two: Root) -> None:
     an_experiment(two, "c")
     shutil.rmtree(two.layout.experiment("c"))
     refresh.everything(two)
-    told = index.parse(files.read(two.layout.index) or b"")
+    told = index.parse(reading.read(two.layout.index) or b"")
     assert told is not None
     assert [each.id for each in told.experiments] == ["a", "b"]
 

@@ -11,7 +11,7 @@ import pytest
 from lab.core import layout
 from lab.core.errors import Busy
 from lab.scheduler import cycle, refresh, watchdog
-from lab.store import bundles, experiments, files, leases, ledger, verify
+from lab.store import bundles, experiments, leases, ledger, reading, verify
 from tests.scheduler.labs import a_lab, dead, ended, foreign, identities, me, one_run, reopened, silent, tree, write
 
 if TYPE_CHECKING:
@@ -143,7 +143,6 @@ def test_what_cannot_be_read_is_moved_aside_and_kept(root: Root) -> None:
     one_run(root, "a", 0.125)
 
 
-@pytest.mark.xfail(strict=True, reason="recover moves a damaged claim aside and forgets its generation")
 def test_a_generation_whose_damaged_claim_was_moved_aside_is_not_given_out_again(root: Root) -> None:
     running = cycle.begin(root, "a", owner=me())
     write(running.lease.path, b"garbage")
@@ -155,13 +154,13 @@ def test_a_seal_that_cannot_be_read_is_left_and_named(root: Root) -> None:
     path = root.layout.run("a", bundles.names(root, "a")[0])
     write(f"{path}/SEAL.json", b"garbage")
     seen = watchdog.recover(root)
-    assert any("labctl verify" in each for each in seen.left)
-    assert files.read(f"{path}/SEAL.json") == b"garbage"
+    assert any("labctl verify" in each.fix for each in seen.refreshed.findings)
+    assert reading.read(f"{path}/SEAL.json") == b"garbage"
     one_run(root, "b", 0.125)
 
 
 def test_a_seal_that_the_ledger_does_not_know_is_recorded(root: Root) -> None:
-    lines = (files.read(root.layout.events) or b"").splitlines(keepends=True)
+    lines = (reading.read(root.layout.events) or b"").splitlines(keepends=True)
     write(root.layout.events, b"".join(lines[:-1]))  # a power cut took the last line
     os.unlink(root.layout.index)
     assert {each.kind for each in verify.verify(root).damage} == {"unrecorded"}
@@ -182,7 +181,9 @@ def test_a_torn_ledger_line_is_ended_and_noted(root: Root) -> None:
 def test_an_experiment_without_its_event_is_announced(root: Root) -> None:
     shutil.copytree(root.layout.experiment("b"), f"{root.layout.root}/scratch/c")
     shutil.rmtree(f"{root.layout.root}/scratch/c/runs")
-    write(f"{root.layout.root}/scratch/c/SPEC.yaml", (files.read(root.layout.spec("b")) or b"").replace(b": b", b": c"))
+    write(
+        f"{root.layout.root}/scratch/c/SPEC.yaml", (reading.read(root.layout.spec("b")) or b"").replace(b": b", b": c")
+    )
     os.rename(f"{root.layout.root}/scratch/c", root.layout.experiment("c"))
     assert watchdog.recover(root).done == ("c: its creation was recorded",)
     assert view(root, "c").created_by == "recover"

@@ -15,7 +15,7 @@ from lab.core import layout
 from lab.core.errors import BadInput, Corrupt
 from lab.core.manifest import Manifest
 from lab.core.run import Run
-from lab.store import bundles, files, ledger
+from lab.store import bundles, ledger, reading
 from lab.testing.files import Crash, CrashingFiles, a_root
 from tests.scheduler.labs import write
 
@@ -47,7 +47,7 @@ def sealed(root: Root) -> Seal:
     closed = manifest(status="success", value=0.5)
     bundles.close(root, closed, result="# done\n", metrics={"value": 0.5})
     stock = bundles.take_stock(root, "a", RUN)
-    return bundles.publish(root, bundles.run_of(closed), 3, sealed_by="test", contents=stock)
+    return bundles.publish(root, closed.run(), 3, sealed_by="test", contents=stock)
 
 
 def test_a_bundle_that_can_be_seen_has_its_manifest(root: Root) -> None:
@@ -71,8 +71,8 @@ def test_closing_keeps_what_the_run_wrote_itself(root: Root) -> None:
     path = opened(root)
     write(f"{path}/RESULT.md", b"my own\n")
     bundles.close(root, manifest(status="failed"), result="not mine\n", metrics={"value": None})
-    assert files.read(f"{path}/RESULT.md") == b"my own\n"
-    assert files.read(f"{path}/metrics.json") == b'{\n  "value": null\n}\n'
+    assert reading.read(f"{path}/RESULT.md") == b"my own\n"
+    assert reading.read(f"{path}/metrics.json") == b'{\n  "value": null\n}\n'
     closed = bundles.load_manifest(path)
     assert closed is not None
     assert closed.status == "failed"
@@ -87,7 +87,7 @@ def test_a_run_cannot_be_closed_as_running(root: Root) -> None:
 
 @pytest.mark.parametrize(("status", "outcome"), [("running", "crash"), ("failed", "failed"), ("success", "success")])
 def test_only_a_success_has_a_value_in_history(status: str, outcome: str) -> None:
-    run = bundles.run_of(manifest(status=status, value=0.5))
+    run = manifest(status=status, value=0.5).run()
     assert (run.outcome, run.value) == (outcome, 0.5 if outcome == "success" else None)
 
 
@@ -159,10 +159,10 @@ def test_the_seal_says_what_it_sealed_and_where_it_stands(root: Root) -> None:
 def test_sealing_twice_is_an_error_and_keeps_the_first_seal(root: Root) -> None:
     path = opened(root)
     sealed(root)
-    before = files.read(f"{path}/{layout.SEAL}")
+    before = reading.read(f"{path}/{layout.SEAL}")
     with pytest.raises(BadInput, match="sealed already"):
         bundles.publish(root, Run(run_id=RUN, experiment="a", outcome="failed"), 4, sealed_by="me", contents={})
-    assert files.read(f"{path}/{layout.SEAL}") == before
+    assert reading.read(f"{path}/{layout.SEAL}") == before
     assert len(list(ledger.entries(root))) == 1
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from lab.core.errors import BadInput, NotFound
-from lab.store import experiments, files
+from lab.store import experiments, reading
 from tests.scheduler.labs import a_lab, write
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ def test_a_name_that_could_leave_the_root_is_refused_before_the_disk_is_asked(ro
 def test_a_spec_is_read_once_and_remembered_by_its_bytes(root: Root) -> None:
     first = experiments.load(root, "b")
     assert experiments.load(root, "b") == first
-    write(root.layout.spec("b"), (files.read(root.layout.spec("b")) or b"").replace(b"loss", b"gain"))
+    write(root.layout.spec("b"), (reading.read(root.layout.spec("b")) or b"").replace(b"loss", b"gain"))
     second = experiments.load(root, "b")
     assert second.spec is not None
     assert (second.spec.metric, second.sha256 == first.sha256) == ("gain", False)

@@ -180,11 +180,10 @@ def test_a_claim_that_cannot_be_read_is_busy_and_never_free(root: Root, damage: 
 def test_a_claim_whose_name_and_content_disagree_is_busy(root: Root) -> None:
     lease = take(root)
     os.rename(lease.path, root.layout.claim("a", 4))
-    with pytest.raises(Busy, match="calls itself generation 1, its name says 4"):
+    with pytest.raises(Busy, match="is generation 1 of a; it lies as 4 of a"):
         take(root)
 
 
-@pytest.mark.xfail(strict=True, reason="leases._load does not look at claim.experiment")
 def test_a_claim_of_another_experiment_is_damage(root: Root) -> None:
     lease = take(root)
     other = msgspec.structs.replace(lease.claim, experiment="b")
@@ -192,7 +191,6 @@ def test_a_claim_of_another_experiment_is_damage(root: Root) -> None:
     assert leases.survey(root, "a").damaged
 
 
-@pytest.mark.xfail(strict=True, reason="leases._load: a folder in a claim's place is taken for no claim at all")
 def test_a_folder_in_a_claims_place_is_busy(root: Root) -> None:
     os.makedirs(root.layout.claim("a", 1))
     with pytest.raises(Busy):
@@ -221,7 +219,20 @@ def test_one_that_was_slow_between_its_look_and_its_claim_gets_no_number_that_wa
         take(root, name_run=meanwhile)
 
 
-@pytest.mark.xfail(strict=True, reason="leases.Lease.check looks at the name alone, not at whose claim it is")
+def test_of_two_that_want_the_same_number_one_is_told_that_the_other_has_it(root: Root) -> None:
+    others: list[Lease] = []
+
+    def meanwhile(_generation: int) -> str:
+        if not others:
+            others.append(take(root))
+        return ""
+
+    with pytest.raises(Busy):
+        take(root, name_run=meanwhile)
+    others[0].check()
+    assert len(leases.survey(root, "a").held) == 1
+
+
 def test_a_holder_whose_claim_was_lost_does_not_pass_with_the_claim_of_another(root: Root) -> None:
     first = take(root)
     shutil.rmtree(root.layout.claims("a"))  # an overeager cleaning up

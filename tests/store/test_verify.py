@@ -10,7 +10,7 @@ import pytest
 
 from lab.core import layout
 from lab.scheduler import refresh
-from lab.store import bundles, files, verify
+from lab.store import bundles, reading, verify
 from lab.testing.files import a_root
 from tests.scheduler.labs import a_lab, identities, one_run, write
 
@@ -47,7 +47,7 @@ def bundle(root: Root, name: str = "a", number: int = 0) -> tuple[str, str]:
 
 
 def lines(root: Root) -> list[bytes]:
-    return (files.read(root.layout.events) or b"").splitlines(keepends=True)
+    return (reading.read(root.layout.events) or b"").splitlines(keepends=True)
 
 
 def test_a_healthy_lab_has_no_damage_and_is_only_looked_at(root: Root) -> None:
@@ -63,7 +63,7 @@ def test_one_bit_in_any_sealed_file_is_found(root: Root) -> None:
     loaded = bundles.load_seal(path)
     assert loaded is not None
     for name in loaded[0].files:
-        sound = files.read(f"{path}/{name}") or b""
+        sound = reading.read(f"{path}/{name}") or b""
         for at in (0, len(sound) // 2, len(sound) - 1):
             write(f"{path}/{name}", sound[:at] + bytes([sound[at] ^ 1]) + sound[at + 1 :])
             assert found(root) == {("file-edited", f"{where}/{name}")}
@@ -123,7 +123,7 @@ def test_a_bundle_under_another_name_is_found_at_both(root: Root) -> None:
 )
 def test_an_edited_seal_is_found(root: Root, old: bytes, new: bytes) -> None:
     path, where = bundle(root)
-    data = files.read(f"{path}/SEAL.json") or b""
+    data = reading.read(f"{path}/SEAL.json") or b""
     assert old in data
     write(f"{path}/SEAL.json", data.replace(old, new))
     assert found(root) & {("seal-edited", f"{where}/SEAL.json"), ("seal-unreadable", f"{where}/SEAL.json")}
@@ -188,7 +188,8 @@ def test_a_ledger_that_was_cut_is_found_even_when_the_pages_were_made_anew(root:
     assert ("ledger-cut", "registry/events.jsonl") in found(root)
     refresh.everything(root)
     kinds = {kind for kind, _ in found(root)}
-    assert kinds & {"ledger-cut", "unrecorded"}
+    # The last seal is tied to record 6. Of what came after, only its own missing line tells.
+    assert ("ledger-cut" if kept < 6 else "unrecorded") in kinds
 
 
 def test_a_ledger_that_is_gone_is_found(root: Root) -> None:

@@ -1,0 +1,103 @@
+"""Reading files that may not be there, may be huge, and may not be files at all."""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+
+
+def read(path: str) -> bytes | None:
+    """The bytes of a file, or None when there is no file: nothing, a folder, or a pipe that would keep us waiting."""
+    descriptor = _open_file(path)
+    if descriptor is None:
+        return None
+    try:
+        size = os.fstat(descriptor).st_size
+        data = os.read(descriptor, size + 1)
+        while len(data) > size:  # it grew while we read
+            more = os.read(descriptor, 1 << 20)
+            if not more:
+                break
+            data += more
+            size = len(data) - 1
+        return data
+    finally:
+        os.close(descriptor)
+
+
+def read_head(path: str, limit: int) -> bytes | None:
+    """The first bytes of a file, or None when there is none: a result of 400 MB must not fill the memory."""
+    descriptor = _open_file(path)
+    if descriptor is None:
+        return None
+    try:
+        return os.read(descriptor, limit)
+    finally:
+        os.close(descriptor)
+
+
+def read_given(path: str, limit: int) -> bytes | None:
+    """The same for what a person names: a pipe (`<(command)`) is waited for."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    try:
+        data = os.read(descriptor, limit)
+        while len(data) < limit and (more := os.read(descriptor, limit - len(data))):
+            data += more
+        return data
+    finally:
+        os.close(descriptor)
+
+
+def _open_file(path: str) -> int | None:
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except OSError as error:
+        if error.errno == errno.ENXIO:  # a socket
+            return None
+        raise
+    if stat.S_ISREG(os.fstat(descriptor).st_mode):
+        return descriptor
+    os.close(descriptor)
+    return None
+
+
+def read_from(path: str, start: int) -> bytes:
+    """What a file holds from an offset on; nothing when it is not there or shorter."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return b""
+    try:
+        size = os.fstat(descriptor).st_size
+        pieces = []
+        while start < size:
+            piece = os.pread(descriptor, size - start, start)
+            if not piece:
+                break
+            pieces.append(piece)
+            start += len(piece)
+        return b"".join(pieces)
+    finally:
+        os.close(descriptor)
+
+
+def size_of(path: str) -> int:
+    """A file's size, or -1 when it is not there."""
+    try:
+        return os.stat(path).st_size
+    except (FileNotFoundError, NotADirectoryError):
+        return -1
+
+
+def is_file(path: str) -> bool:
+    """Whether a plain file is there. A link is not: what it points to can change after the seal."""
+    try:
+        return stat.S_ISREG(os.lstat(path).st_mode)
+    except OSError:
+        return False
