@@ -57,7 +57,7 @@ def make_lab(root: Root) -> Created:
     refresh.lab_pages(root)
     notes: tuple[str, ...] = ()
     if not made:
-        notes = ("it was a lab already; nothing in it was changed",)
+        notes = ("it was a lab already; only what was missing was added",)
     return Created(name=path, made=made, path=path, notes=notes)
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from lab.core import ids, layout
-from lab.core.errors import LabError, NotFound
+from lab.core.errors import NotFound, Unavailable
 from lab.store import bundles, experiments, leases, reading
 from lab.store.verify import contents
 
@@ -34,7 +34,9 @@ def experiment(root: Root, name: str) -> Shown:
     try:
         data = msgspec.json.decode(page or b"", type=dict[str, object])
     except (msgspec.MsgspecError, UnicodeDecodeError):
-        raise LabError(f"the pages of {name} are missing or damaged", fix="labctl refresh writes them again") from None
+        raise Unavailable(
+            f"the pages of {name} are missing or damaged", fix="labctl refresh writes them again"
+        ) from None
     data.pop("fold", None)
     seen = leases.survey(root, name)
     data["under_way"] = [held.seen.claim.run_id for held in seen.held]

@@ -25,7 +25,7 @@ from lab.core.run import SUCCESS
 from lab.core.seal import Anchor, Seal, SealedFile
 from lab.core.world import World, stamp
 from lab.scheduler import create, refresh
-from lab.store import bundles, ledger
+from lab.store import ledger
 from lab.store.files import Files
 from lab.store.root import Root
 

@@ -248,11 +248,11 @@ def test_the_view_does_not_grow_with_history() -> None:
     assert size(2000) < size(50) + 200
 
 
-@pytest.mark.xfail(strict=True, reason="history._value compares by the view's direction, and a tier may override it")
 def test_a_tier_with_a_direction_of_its_own_has_its_best_by_that() -> None:
     upwards = [
         sealed(seq, a_run(seq, SUCCESS, value, "final", direction="maximize")) for seq, value in ((1, 0.5), (2, 0.9))
     ]
-    best = history.fold(start("minimize"), upwards).tiers["final"].best
+    begun = history.begin("a", direction="minimize", directions={"final": "maximize"}, tier="final", spec="")
+    best = history.fold(begun, upwards).tiers["final"].best
     assert best is not None
     assert best.value == 0.9

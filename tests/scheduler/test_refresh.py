@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 import pytest
 
 from lab.core import event, layout
-from lab.core.errors import Corrupt
 from lab.core.run import CANCELLED, CRASH, FAILED, TIMEOUT
 from lab.projections import index
 from lab.scheduler import decisions, refresh
