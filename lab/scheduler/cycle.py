@@ -111,6 +111,7 @@ def finish(root: Root, running: Running, ended: Ended) -> Seal:
 def _closed(root: Root, manifest: Manifest, ended: Ended) -> Manifest:
     """The manifest's last version, or `BadInput` for an end that no seal could tell; nothing is written then."""
     try:
+        canonical.encode(ended.metrics)
         return _ended(root, manifest, ended)
     except ValueError as error:
         raise BadInput(f"a run cannot end so: {error}", where=manifest.run_id) from error
