@@ -175,7 +175,8 @@ def _write(root: Root, experiment: str, pending: Pending) -> int:
             root.files.append(path, partial(_just, data), section="", window=0, durable=False)
             written += 1
     texts = pages.render(subject)
-    if pending.whole:
+    # Not written again after each run, so a power cut may have left it empty or taken it away.
+    if pending.runbook or reading.read_head(root.layout.page(experiment, layout.RUNBOOK), 1) != b"#":
         texts[layout.RUNBOOK] = runbook.runbook_page(subject)
     for name in (layout.LATEST_RUN, layout.BEST_RUN):  # another tier may have no best yet
         if name not in texts and reading.size_of(root.layout.page(experiment, name)) >= 0:

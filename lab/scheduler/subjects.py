@@ -40,6 +40,7 @@ class Pending(msgspec.Struct, frozen=True, kw_only=True):
     metrics: bytes
     results: bytes
     whole: bool
+    runbook: bool  # whether RUNBOOK.md, which most runs leave as it is, can have changed
 
 
 def resumed(root: Root, experiment: str, loaded: Loaded) -> Pending | None:
@@ -58,7 +59,9 @@ def resumed(root: Root, experiment: str, loaded: Loaded) -> Pending | None:
         (*state.findings, *(problem for _, _, problem in rows if problem)),
         (state.table_bytes[0] + len(metrics), state.table_bytes[1] + len(results)),
     )
-    return Pending(subject=subject, metrics=metrics, results=results, whole=False)
+    announced = any(item.event and item.event.type == event.EXPERIMENT_CREATED for item in news.items)
+    runbook = announced or len(subject.findings) > len(state.findings)
+    return Pending(subject=subject, metrics=metrics, results=results, whole=False, runbook=runbook)
 
 
 def unchanged(root: Root, experiment: str, loaded: Loaded) -> View | None:
@@ -92,7 +95,7 @@ def rebuilt(
     mark = entries[-1].mark if entries else ledger.Mark()
     place = Place(seq=mark.seq, sha256=mark.sha256, end=mark.end)
     subject = _subject(root, loaded, view, place, tuple(findings), (len(metrics), len(results)))
-    return Pending(subject=subject, metrics=metrics, results=results, whole=True)
+    return Pending(subject=subject, metrics=metrics, results=results, whole=True, runbook=True)
 
 
 def _directions(spec: Spec | None) -> dict[str, str]:
