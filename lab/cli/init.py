@@ -30,4 +30,9 @@ def answer(args: argparse.Namespace, session: Session) -> Answer:
     made = create.make_lab(session.root(existing=False))
     text = f"initialized: {made.path}" if made.made else f"already a lab: {made.path}"
     data = {"data_root": made.path, "made": made.made}
-    return Answer(data, [text], warnings=made.notes, then=["labctl create TEMPLATE_OR_SPEC"] if made.made else [])
+    return Answer(
+        data,
+        [text],
+        warnings=made.notes,
+        then=["labctl create autoresearch-generic --id my-first"] if made.made else [],
+    )

@@ -80,7 +80,7 @@ def answer(args: argparse.Namespace, session: Session) -> Answer:
     warnings = []
     if lab["behind"]:
         warnings.append(f"the pages are {lab['behind']} events behind; what those said is counted in: labctl refresh")
-    then = ["labctl create TEMPLATE_OR_SPEC"] if not rows else []
+    then = ["labctl create autoresearch-generic --id my-first"] if not rows else []
     return Answer(data, _text(data), warnings=warnings, then=then)
 
 

@@ -70,7 +70,7 @@ def publish(  # the parts of a seal
     made = Seal(
         run=run,
         generation=generation,
-        anchor=ledger.anchor(root),
+        anchor=ledger.anchor(root, durable=durability == "full"),
         sealed_at=root.now(),
         sealed_by=sealed_by,
         durability=durability,

@@ -12,6 +12,7 @@ from lab.core.event import Event, Line, mention
 from lab.core.record import encode, parse
 from lab.core.seal import Anchor
 from lab.store import files, reading
+from lab.store.sections import hold
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -62,14 +63,21 @@ def append(root: Root, event: Event, *, durable: bool | None = None) -> Mark:
     return Mark(seq=seq, sha256=canonical.digest(made[:-1]), end=end)
 
 
-def anchor(root: Root) -> Anchor:
-    """The newest whole record, for a seal to be tied to."""
+def anchor(root: Root, *, durable: bool) -> Anchor:
+    """The newest whole record, for a seal to be tied to.
+
+    Read while nobody writes, and on the disk before the seal is: tied to a record that a power cut or a refused sync
+    took back, a seal would look for ever as if the ledger had been cut.
+    """
     path = root.layout.events
-    size = reading.size_of(path)
-    if size <= 0:
-        return Anchor()
-    last, _ = _last_whole(root, reading.read_from(path, max(0, size - files.TAIL_BYTES)), size)
-    return Anchor(seq=last.seq, sha256=last.sha256)
+    with hold(f"{path}.section"):
+        size = reading.size_of(path)
+        if size <= 0:
+            return Anchor()
+        last, _ = _last_whole(root, reading.read_from(path, max(0, size - files.TAIL_BYTES)), size)
+        if durable:
+            root.files.sync_file(path)
+        return Anchor(seq=last.seq, sha256=last.sha256)
 
 
 def entries(root: Root, start: int = 0) -> Iterator[Entry]:

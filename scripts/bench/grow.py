@@ -112,7 +112,7 @@ class _Chain:
 
     def __init__(self, root: Root) -> None:
         self._path = root.layout.events
-        self.anchor = ledger.anchor(root)
+        self.anchor = ledger.anchor(root, durable=False)
         self.runs = 0
         self._lines: list[bytes] = []
 

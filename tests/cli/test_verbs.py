@@ -119,7 +119,7 @@ def test_help_and_version_need_no_lab(labctl: Labctl, place: Path) -> None:
 def test_init_makes_a_lab_and_says_what_to_do_next(labctl: Labctl, place: Path) -> None:
     said = labctl.done("init")
     assert said.out == f"initialized: {place}\n"
-    assert said.err == "next: labctl create TEMPLATE_OR_SPEC\n"
+    assert said.err == "next: labctl create autoresearch-generic --id my-first\n"
     assert sorted(tree(str(place))) == sorted(
         (*layout.LAB_PAGES, *layout.DOCUMENTS, "registry/events.jsonl")
     )  # and nothing half done

@@ -113,3 +113,12 @@ def test_a_ledger_line_torn_at_any_byte_costs_only_itself(ram: str) -> None:
         found = verify.verify(open_root(path)).damage
         wrong += [f"{end - start} of {len(whole) - start} bytes: {each.kind}: {each.what}" for each in found]
     assert not unknown(wrong), wrong
+
+
+def test_the_runbook_of_an_experiment_that_is_announced_late_is_that_of_a_rebuild(ram: str) -> None:
+    """Its maker died before the ledger line, somebody refreshed the pages, and then it was made again."""
+    path = f"{ram}/lab"
+    assert child(path, "create:fast").code == 0
+    assert child(path, "create", writer=StopFiles(0, "mkdir", "/full/runs")).code == STOPPED
+    said = [line for step in ("refresh", "create", "run") for line in child(path, step).lines]
+    assert not invariants.after_next(path, said)
