@@ -33,10 +33,10 @@ COMMANDS = (
     Command("complete", "complete", STEER, "end an experiment"),
     Command("set-fidelity", "set_fidelity", STEER, "move an experiment to another fidelity tier"),
     Command("archive", "archive", STEER, "take an experiment out of the lists, or bring it back"),
+    Command("watchdog", "watchdog", KEEP, "first: look for what is wrong, and settle dead runs"),
+    Command("recover", "recover", KEEP, "then, if that was not enough: bring a damaged lab back to order"),
     Command("verify", "verify", KEEP, "prove that nothing sealed was changed or lost"),
     Command("refresh", "refresh", KEEP, "write every derived page again"),
-    Command("watchdog", "watchdog", KEEP, "look for what is wrong, and settle dead runs"),
-    Command("recover", "recover", KEEP, "bring a damaged lab back to order"),
     Command("lease", "lease", KEEP, "show or break the claims on an experiment"),
     Command("completion", "completion", MORE, "print a shell's completion script"),
 )

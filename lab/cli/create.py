@@ -1,7 +1,8 @@
 """Make an experiment from a SPEC.
 
-SPEC is a file, a folder with a SPEC.yaml in it, or the name of a shipped template. It is checked whole before anything
-is written, and copied as it is.
+SPEC is a file, a folder with a SPEC.yaml in it, or the name of a shipped template (`--list` shows them). It is checked
+whole before anything is written, and copied as it is. The experiment has the id that its SPEC says; one that is made
+from a template by name has the template's name, unless --id gives another.
 """
 
 from __future__ import annotations
@@ -9,30 +10,51 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from lab.cli.terminal import Answer
+from lab.core.errors import BadInput
 
 if TYPE_CHECKING:
     import argparse
 
     from lab.cli.session import Session
 
-EXAMPLE = "labctl create autoresearch-generic --id my-first\nlabctl create ./my-spec.yaml --dry-run"
+EXAMPLE = (
+    "labctl create --list\nlabctl create autoresearch-generic --id my-first\nlabctl create ./my-spec.yaml --dry-run"
+)
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     """What to make."""
-    parser.add_argument("spec", metavar="SPEC", help="a SPEC file, its folder, or a template's name")
-    parser.add_argument("--id", default="", dest="new_id", metavar="ID", help="another id than the SPEC's own")
+    parser.add_argument(
+        "spec", nargs="?", default="", metavar="SPEC", help="a SPEC file, its folder, or a template's name"
+    )
+    parser.add_argument(
+        "--id", default="", dest="new_id", metavar="ID", help="another id than the SPEC's or the template's own"
+    )
+    parser.add_argument("--list", action="store_true", dest="list_them", help="print the templates, and make nothing")
     parser.add_argument("--dry-run", action="store_true", help="check it, and make nothing")
 
 
 def answer(args: argparse.Namespace, session: Session) -> Answer:
     """Make it, or say why not."""
     from lab.scheduler import create
+    from lab.store import shipped
 
+    if args.list_them:
+        abouts = shipped.abouts()
+        return Answer({"templates": [{"name": name, "about": about} for name, about in abouts.items()]}, _lines(abouts))
+    if not args.spec:
+        listed = "\n".join(f"    {line}" for line in _lines(shipped.abouts()))
+        raise BadInput("create wants a SPEC", fix=f"name a file of yours, or a template:\n{listed}")
     root = session.root()
-    made = create.experiment(root, args.spec, new_id=args.new_id, actor=session.actor, dry_run=args.dry_run)
+    new_id = args.new_id or create.template(args.spec)
+    made = create.experiment(root, args.spec, new_id=new_id, actor=session.actor, dry_run=args.dry_run)
     data = {"experiment": made.name, "path": made.path, "dry_run": args.dry_run}
     if args.dry_run:
         return Answer(data, [f"would create experiment: {made.name}"])
     then = [f"labctl show {made.name}"]
     return Answer(data, [f"created experiment: {made.name}"], warnings=made.notes, then=then)
+
+
+def _lines(abouts: dict[str, str]) -> list[str]:
+    width = max(map(len, abouts), default=0)
+    return [f"{name:<{width}}  {about}" for name, about in abouts.items()]

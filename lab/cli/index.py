@@ -1,6 +1,7 @@
 """LAB-INDEX.json, read with the standard library alone, and what the ledger says since it was written.
 
-`status` and `list` start from here: a record library would cost as much as everything else they do.
+`status` and `list` start from here: a record library would cost as much as everything else they do. Phases, tiers,
+run counts and last outcomes are brought up to date; bests are not, and a row that this concerns says so (`behind`).
 """
 
 from __future__ import annotations
@@ -9,11 +10,11 @@ import json
 import os
 
 from lab.core.errors import Unavailable
-from lab.core.layout import Layout
+from lab.core.layout import ABANDONED_SUFFIX, CLAIM_SUFFIX, SUPERSEDED_SUFFIX, Layout
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import TypedDict
+    from typing import TypedDict, TypeGuard
 
     from lab.core.errors import LabError
 
@@ -29,15 +30,19 @@ if TYPE_CHECKING:
 
         id: str
         phase: str
+        phase_reason: str
         tier: str
         executor_class: str
         run_count: int
         best_value: float | None
+        bests: dict[str, dict[str, object]]
         metric: str
         goal: str
         last_run: str
         last_outcome: str
+        as_of: str
         attention: list[Item]
+        behind: int
 
     class Place(TypedDict):
         """How far into the ledger the index goes."""
@@ -45,13 +50,22 @@ if TYPE_CHECKING:
         end: int
 
     class Lab(TypedDict):
-        """The index. `behind` counts the ledger's lines after it."""
+        """The index. `behind` counts the ledger's lines after it; `gone` names rows whose folder is not there."""
 
         as_of: str
         alerts: list[Item]
         experiments: list[Row]
         ledger: Place
         behind: int
+        gone: list[str]
+
+
+_ENDLESS = float("inf")
+_MOST_RUNS = 1 << 53
+_REASON_CHARS = 200
+_FAILURES = ("failed", "timeout", "crash")
+_FROM_PHASE = ("waits for a person: ", "paused: ")  # how `projections.attention` begins what follows from a phase
+OPEN_SUFFIXES = (CLAIM_SUFFIX, SUPERSEDED_SUFFIX, ABANDONED_SUFFIX)
 
 
 def read_index(path: str) -> Lab:
@@ -60,16 +74,58 @@ def read_index(path: str) -> Lab:
     lab: Lab
     try:
         with open(layout.index, encoding="utf-8") as file:
-            lab = json.load(file)
+            lab = json.load(file, parse_constant=_no_constant)
         usable = _usable(lab)
     except (FileNotFoundError, NotADirectoryError, ValueError, RecursionError):
         raise _unreadable(path, layout.index) from None
     if not usable:
         raise _unreadable(path, layout.index)
     rows = {row["id"]: row for row in lab["experiments"]}
-    lab["behind"] = _overlay(layout.events, lab["ledger"]["end"], rows)
-    lab["experiments"] = [rows[name] for name in sorted(rows)]
+    for row in rows.values():
+        row.pop("behind", None)  # ours to say
+    lab["behind"] = _overlay(layout.events, lab["ledger"]["end"], rows, lab)
+    there = _names(layout.experiments)
+    lab["gone"] = sorted(name for name in rows if there is not None and name not in there)
+    lab["experiments"] = [rows[name] for name in sorted(rows) if there is None or name in there]
     return lab
+
+
+def warnings(lab: Lab) -> list[str]:
+    """What a reader of these rows has to know about them."""
+    found = []
+    if lab["behind"]:
+        what = "phases, tiers and run counts below include them, bests do not"
+        found.append(f"the pages are {lab['behind']} events behind; {what}: labctl refresh")
+    if lab["gone"]:
+        found.append(f"in the index but without a folder, left out: {', '.join(lab['gone'])}: labctl verify")
+    return found
+
+
+def claims(path: str) -> dict[str, int]:
+    """How many claims each experiment has that are held, or whose run is to be settled. Not whether a holder lives."""
+    found: dict[str, int] = {}
+    try:
+        with os.scandir(Layout(path).locks) as entries:
+            names = sorted(entry.name for entry in entries if entry.is_dir(follow_symlinks=False))
+    except OSError:
+        return found
+    for name in names:
+        count = sum(each.endswith(OPEN_SUFFIXES) for each in _names(Layout(path).claims(name)) or ())
+        if count:
+            found[name] = count
+    return found
+
+
+def _names(path: str) -> frozenset[str] | None:
+    try:
+        return frozenset(os.listdir(path))
+    except OSError:
+        return None
+
+
+def _no_constant(name: str) -> float:
+    message = f"{name} is no JSON"
+    raise ValueError(message)
 
 
 def _usable(lab: object) -> bool:
@@ -79,15 +135,29 @@ def _usable(lab: object) -> bool:
     place, rows = lab.get("ledger"), lab.get("experiments")
     if not isinstance(place, dict) or not isinstance(place.get("end"), int) or not isinstance(rows, list):
         return False
+    if place["end"] < 0:
+        return False
     return _items(lab.get("alerts")) and all(
         isinstance(row, dict)
-        and isinstance(row.get("id"), str)
+        and _is_name(row.get("id"))
         and isinstance(row.get("phase"), str)
         and isinstance(row.get("goal", ""), str)
         and isinstance(row.get("run_count", 0), int)
+        and 0 <= row.get("run_count", 0) < _MOST_RUNS
+        and isinstance(row.get("as_of", ""), str)
+        and _is_value(row.get("best_value"))
         and _items(row.get("attention", []))
         for row in rows
     )
+
+
+def _is_name(found: object) -> TypeGuard[str]:
+    """Whether this names one folder, and a terminal can show it. The rule for new ids (`core.ids`) is narrower."""
+    return isinstance(found, str) and found.isprintable() and "/" not in found and found[:1] not in ("", ".")
+
+
+def _is_value(found: object) -> bool:
+    return found is None or (isinstance(found, int | float) and -_ENDLESS < found < _ENDLESS)
 
 
 def _items(found: object) -> bool:
@@ -105,8 +175,8 @@ def _unreadable(path: str, index: str) -> LabError:
     return Unavailable("the index of this lab is missing or damaged", where=index, fix=fix)
 
 
-def _overlay(events: str, end: int, rows: dict[str, Row]) -> int:
-    """Count in what was written after the index: phases and runs. The best of a new run is left to `refresh`."""
+def _overlay(events: str, end: int, rows: dict[str, Row], lab: Lab) -> int:
+    """Count in what was written after the index. Which run is best is left to `refresh`."""
     try:
         if os.stat(events).st_size <= end:
             return 0
@@ -123,17 +193,58 @@ def _overlay(events: str, end: int, rows: dict[str, Row]) -> int:
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
             continue
         behind += 1
-        if not isinstance(name, str):
+        if not _is_name(name):
             continue
         if kind == "experiment_created":
-            rows.setdefault(name, {"id": name, "phase": "queued", "run_count": 0})
-        if name not in rows:
-            continue
-        if kind == "phase_changed":
-            rows[name]["phase"] = str(event.get("phase", ""))
-        elif kind == "run_sealed":
-            rows[name]["run_count"] = rows[name].get("run_count", 0) + 1
-            rows[name]["last_run"] = event.get("run_id", "")
-            if rows[name]["phase"] == "queued":
-                rows[name]["phase"] = "active"
+            phase = _said(event, "phase") or "queued"
+            tier = _said(event, "tier") or "default"
+            rows.setdefault(name, {"id": name, "phase": phase, "tier": tier, "run_count": 0})
+        if name in rows:
+            _count_in(rows[name], kind, event)
+            lab["as_of"] = max(lab["as_of"], rows[name].get("as_of", ""))
     return behind
+
+
+def _count_in(row: Row, kind: object, event: dict[str, object]) -> None:
+    """One ledger line about this experiment."""
+    row["behind"] = row.get("behind", 0) + 1
+    row["as_of"] = max(row.get("as_of", ""), _said(event, "ts"))
+    if kind == "phase_changed":
+        _phase(row, _said(event, "phase"), _said(event, "reason"))
+    elif kind == "fidelity_tier_changed":
+        row["tier"] = _said(event, "tier") or "default"
+        bests = row.get("bests")  # a best belongs to its tier: that of another one would be a wrong number here
+        best = bests.get(row["tier"]) if isinstance(bests, dict) else None
+        value = best.get("value") if isinstance(best, dict) else None
+        row["best_value"] = value if isinstance(value, int | float) and _is_value(value) else None
+    elif kind == "run_sealed":
+        facts = event.get("facts")
+        row["run_count"] = row.get("run_count", 0) + 1
+        row["last_run"] = _said(event, "run_id")
+        row["last_outcome"] = _said(facts, "outcome") if isinstance(facts, dict) else ""
+        if row["phase"] == "queued":
+            _phase(row, "active", "first run")
+
+
+def _phase(row: Row, phase: str, reason: str) -> None:
+    """The phase, and of what wants a person the part that follows from it. Faults of the SPEC stay."""
+    row["phase"], row["phase_reason"] = phase, reason
+    kept = [item for item in row.get("attention", []) if not item["what"].startswith(_FROM_PHASE)]
+    if phase == "awaiting-human":
+        fix = f"labctl resume {row['id']} (or: labctl complete {row['id']})"
+        what = f"waits for a person: {reason or 'no reason was given'}"
+        kept.append({"what": what, "where": f"experiments/{row['id']}", "fix": fix})
+    elif phase == "paused" and row.get("last_outcome") in _FAILURES:
+        fix = f"mend the cause, then: labctl resume {row['id']}"
+        kept.append(
+            {"what": f"paused: {reason or 'no reason was given'}", "where": f"experiments/{row['id']}", "fix": fix}
+        )
+    row["attention"] = kept
+
+
+def _said(event: dict[str, object], key: str) -> str:
+    """A text of a ledger line, as one line that a terminal can show; empty where it is none."""
+    found = event.get(key)
+    if not isinstance(found, str):
+        return ""
+    return "".join(each if each.isprintable() else " " for each in found[:_REASON_CHARS]).strip()

@@ -56,8 +56,9 @@ def _rows(root: Root, experiment: str) -> Iterator[dict[str, object]]:
     for item in seen.unsettled:
         state, claim = item.suffix.lstrip("."), item.claim
         yield {"experiment": experiment, "generation": claim.generation, "state": state, "run_id": claim.run_id}
-    for generation, suffix, problem in seen.damaged:
-        yield {"experiment": experiment, "generation": generation, "state": f"damaged{suffix}", "why": problem}
+    for bad in seen.damaged:
+        state = "of a newer labctl" if bad.newer else f"damaged{bad.suffix}"
+        yield {"experiment": experiment, "generation": bad.generation, "state": state, "why": bad.problem}
 
 
 def _row(seen: Seen, state: str, left_s: float, why: str) -> dict[str, object]:

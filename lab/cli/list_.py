@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import os
 
-from lab.cli.index import read_index
+from lab.cli.index import read_index, warnings
 from lab.cli.terminal import Answer
 from lab.core.errors import BadInput, NotFound, Unavailable, nearest
 from lab.core.layout import METRICS_LOG, Layout
@@ -68,7 +68,7 @@ def answer(args: argparse.Namespace, session: Session) -> Answer:
     elif not args.archived:
         rows = [row for row in rows if row["phase"] != "archived"]
     then = [] if rows or args.phase else ["labctl create autoresearch-generic --id my-first"]
-    return Answer({"experiments": rows}, _lines(rows), then=then)
+    return Answer({"experiments": rows}, _lines(rows), warnings=warnings(lab), then=then)
 
 
 def _runs(path: str, experiment: str, outcome: str, last: int) -> list[Line]:

@@ -7,7 +7,7 @@ import sys
 
 from lab import __version__
 from lab.cli import commands
-from lab.cli.terminal import NoOutput, Terminal, abandon_output, use_plain_encoding
+from lab.cli.terminal import Answer, NoOutput, Terminal, abandon_output, use_plain_encoding
 from lab.core.errors import DONE, FAILED, UNAVAILABLE, BadInput, Interrupted, LabError, nearest
 
 _EARLY = ("--json", "-q", "--quiet", "--debug")
@@ -42,8 +42,8 @@ def _guarded(argv: list[str], terminal: Terminal) -> int:
     verb = "labctl"
     try:
         early, word, rest = _split(argv)
-        if word in _TALK or (word in _HELP and not rest):
-            sys.stdout.write(overview() if word in ("", *_HELP) else f"labctl {__version__}\n")
+        if word in _TALK or (word in _HELP and not set(rest) - set(_EARLY)):
+            terminal.answer(verb, _talk(word))
             return DONE
         command = _found(rest[0] if word in _HELP else word)
         verb = command.name
@@ -117,6 +117,15 @@ def _found(word: str) -> commands.Command:
     raise BadInput(
         f"labctl has no verb {word}", fix=f"did you mean: labctl {close}" if close else "labctl --help lists the verbs"
     )
+
+
+def _talk(word: str) -> Answer:
+    """What needs no verb: the version, or the overview of the verbs."""
+    if word not in ("", *_HELP):
+        return Answer({"version": __version__}, [f"labctl {__version__}"])
+    told = overview()
+    verbs = [{"name": each.name, "group": each.group, "summary": each.summary} for each in commands.COMMANDS]
+    return Answer({"help": told, "commands": verbs}, told.splitlines())
 
 
 def overview() -> str:

@@ -2,6 +2,7 @@
 
 Settles dead runs, writes ledger lines that a crash left out, moves aside what cannot be read (to scratch/aside), and
 writes every page again. Live work is never touched and nothing is deleted. A healthy lab stays as it is.
+Exit code 1 while something is left or still wrong, so that cron notices.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from lab.cli.terminal import Answer
+from lab.core.errors import DONE, FAILED
 
 if TYPE_CHECKING:
     import argparse
@@ -52,4 +54,4 @@ def answer(args: argparse.Namespace, session: Session) -> Answer:
         else:
             yield f"pages rewritten: {pages.written}"
 
-    return Answer(data, text())
+    return Answer(data, text(), exit_code=FAILED if done.left or pages.findings else DONE)

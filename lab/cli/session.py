@@ -44,11 +44,11 @@ class Session:
 
     def require_traces(self) -> None:
         """Refuse to recover what shows no trace of a lab: recovering must not make one in some other place."""
-        if not any(os.path.exists(f"{self.path}/{name}") for name in ("registry", "experiments", "LAB-INDEX.json")):
-            fix = "labctl init makes a lab; --data-root or LAB_DATA_ROOT names one"
-            raise Unavailable("there is no trace of a lab here", where=self.path, fix=fix)
         from lab.store import root
 
+        if not root.has_traces(self.path):
+            fix = "labctl init makes a lab; --data-root or LAB_DATA_ROOT names one"
+            raise Unavailable("there is no trace of a lab here", where=self.path, fix=fix)
         root.refuse_foreign(self.path)
 
 

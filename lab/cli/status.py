@@ -1,14 +1,14 @@
 """Say what wants you and how the lab is.
 
-What wants a person comes first. Reads one file (LAB-INDEX.json) and whatever the ledger says since; changes nothing,
-and costs the same with one run or a hundred thousand.
+What wants a person comes first. Reads one file (LAB-INDEX.json), whatever the ledger says since, and the names of the
+claims; changes nothing, and costs the same with one run or a hundred thousand.
 """
 
 from __future__ import annotations
 
 import os
 
-from lab.cli.index import read_index
+from lab.cli.index import claims, read_index, warnings
 from lab.cli.terminal import Answer
 
 TYPE_CHECKING = False
@@ -38,7 +38,9 @@ if TYPE_CHECKING:
         as_of: str
         wants_you: list[Wish]
         active: list[dict[str, object]]
+        claims: dict[str, int]
         behind: int
+        behind_experiments: list[str]
 
 
 EXAMPLE = "labctl status --json"
@@ -75,18 +77,17 @@ def answer(args: argparse.Namespace, session: Session) -> Answer:
         "as_of": lab["as_of"],
         "wants_you": wants,
         "active": [_short(row) for row in rows if row["phase"] == "active"],
+        "claims": claims(session.path),
         "behind": lab["behind"],
+        "behind_experiments": [row["id"] for row in rows if row.get("behind")],
     }
-    warnings = []
-    if lab["behind"]:
-        warnings.append(f"the pages are {lab['behind']} events behind; what those said is counted in: labctl refresh")
     then = ["labctl create autoresearch-generic --id my-first"] if not rows else []
-    return Answer(data, _text(data), warnings=warnings, then=then)
+    return Answer(data, _text(data), warnings=warnings(lab), then=then)
 
 
 def _short(row: Row) -> dict[str, object]:
-    keys = ("id", "tier", "run_count", "best_value", "metric", "last_outcome", "goal")
-    return {key: row.get(key) for key in keys}
+    keys = ("id", "tier", "run_count", "best_value", "metric", "last_outcome", "goal", "as_of")
+    return {**{key: row.get(key) for key in keys}, "behind": row.get("behind", 0)}
 
 
 def _text(data: Shown) -> Iterator[str]:
@@ -111,8 +112,11 @@ def _text(data: Shown) -> Iterator[str]:
     for row in active[:_SHOWN]:
         best = row["best_value"]
         shown = f"{row['metric'] or 'best'} {best!r}" if best is not None else "no value yet"
-        yield f"  {row['id']}  {row['tier']}  runs {row['run_count']}  {shown}  last {row['last_outcome']}"
+        old = f" (without {row['behind']} events)" if row["behind"] else ""
+        yield f"  {row['id']}  {row['tier']}  runs {row['run_count']}  {shown}{old}  last {row['last_outcome']}"
     if len(active) > _SHOWN:
         yield f"  and {len(active) - _SHOWN} more: labctl list"
+    if data["claims"]:
+        yield f"under way or to be settled: {sum(data['claims'].values())} (labctl lease show)"
     yield f"free_gb: {data['free_gb']}"
     yield f"as of: {data['as_of'] or 'the beginning'}"

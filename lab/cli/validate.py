@@ -1,7 +1,8 @@
 """Check a SPEC without creating anything.
 
 TARGET is a SPEC file, a template's name, or the id of an experiment whose SPEC.yaml was edited. All problems are named
-at once, each with its line. `--schema` prints the JSON Schema of a SPEC for editors and agents.
+at once, each with its line; what is allowed and hardly meant is a warning. `--schema` prints the JSON Schema of a SPEC
+for editors and agents.
 """
 
 from __future__ import annotations
@@ -15,7 +16,9 @@ if TYPE_CHECKING:
     import argparse
 
     from lab.cli.session import Session
+    from lab.core.spec import Spec
 
+_WORK = ("executor_command", "validation_command", "mutation_command", "agent_provider", "strategy")
 EXAMPLE = "labctl validate my-spec.yaml\nlabctl validate --schema > spec.schema.json"
 
 
@@ -37,5 +40,19 @@ def answer(args: argparse.Namespace, session: Session) -> Answer:
     if not args.target:
         raise BadInput("nothing to validate", fix="labctl validate SPEC.yaml (or --schema)")
     spec, origin = create.checked(args.target, session.path)
+    warnings = _doubts(spec)
     data = {"id": spec.id, "source": origin, "tiers": list(spec.fidelity_tiers), "time_budget_s": spec.time_budget_s}
-    return Answer(data, [f"valid: {spec.id} ({origin})"])
+    return Answer(data, [f"valid: {spec.id} ({origin})"], warnings=warnings)
+
+
+def _doubts(spec: Spec) -> list[str]:
+    """What is allowed, and hardly meant."""
+    from lab.store import shipped
+
+    found = []
+    if spec.goal in shipped.goals():
+        found.append("the goal is still the template's: say what should become better")
+    over = {each.field for each in spec.overrides if each.value}
+    if not any(getattr(spec, name) or name in over for name in _WORK):
+        found.append(f"nothing would run: {', '.join(_WORK[:-1])} and {_WORK[-1]} are all blank")
+    return found

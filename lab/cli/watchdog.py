@@ -1,7 +1,7 @@
 """Look for what is wrong: dead leases, unusable SPECs, damaged claims, stale pages, a full disk.
 
 Only looks, unless --repair: then runs whose owner is proven dead, or silent past its lease, are settled. A run that
-may be alive is never touched.
+may be alive is never touched. Exit code 1 while an alert is left, so that cron notices.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from lab.cli.terminal import Answer
+from lab.core.errors import DONE, FAILED
 
 if TYPE_CHECKING:
     import argparse
@@ -48,4 +49,4 @@ def answer(args: argparse.Namespace, session: Session) -> Answer:
         if not report.alerts:
             yield "alerts: none"
 
-    return Answer(data, text())
+    return Answer(data, text(), exit_code=FAILED if report.alerts else DONE)

@@ -35,7 +35,6 @@ class Claim(Record, frozen=True, kw_only=True):
     claimed_at: str
     ttl_s: float = DEFAULT_TTL_S
     run_id: str = ""
-    purpose: str = "run"
 
 
 class Seen(msgspec.Struct, frozen=True, kw_only=True):
@@ -58,6 +57,30 @@ class Lost(msgspec.Struct, frozen=True, kw_only=True):
 
     seen: Seen
     proof: str
+
+
+class Remains(msgspec.Struct, frozen=True, kw_only=True):
+    """What a holder left that cannot finish its run itself any more."""
+
+    own: bool  # there is a bundle, and it is this claim's: two runs can have been given one name
+    sealed: bool  # with a seal that is this claim's and whole; a run may have written anything under that name
+    marked: bool  # as superseded
+    gone: bool  # nobody will go on with it: its owner is proven dead, or gave up
+    writing: bool  # processes that it started still work in the bundle
+
+
+FORGET, ADOPT, SEAL, SUPERSEDE, WAIT = "forget", "adopt", "seal", "supersede", "wait"
+
+
+def judge_remains(left: Remains) -> str:
+    """What is to become of it. Sealing what somebody may still write to would make the seal a lie."""
+    if not left.own:
+        return FORGET
+    if left.sealed:
+        return ADOPT
+    if left.marked or not left.gone:
+        return SUPERSEDE
+    return WAIT if left.writing else SEAL
 
 
 def judge(seen: Seen) -> Held | Lost:

@@ -63,10 +63,14 @@ class Superseded(Busy):
 
 
 class Corrupt(LabError):
-    """A file does not say what it must. Nothing was touched; `where` names the file."""
+    """A file does not say what it must. Nothing was touched; `where` names the file.
+
+    `newer` when it is not damaged: a later labctl wrote it.
+    """
 
     exit_code = CORRUPT
     kind = "corrupt"
+    newer = False
 
 
 class Unavailable(LabError):

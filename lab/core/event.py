@@ -21,6 +21,7 @@ LEASE_TAKEN_OVER = "lease_taken_over"
 DIGEST_WRITTEN = "digest_written"
 ROOT_IMPORTED = "root_imported"
 LEDGER_MENDED = "ledger_mended"
+LEDGER_CUT = "ledger_cut"
 TYPES = (
     LAB_CREATED,
     EXPERIMENT_CREATED,
@@ -33,6 +34,7 @@ TYPES = (
     DIGEST_WRITTEN,
     ROOT_IMPORTED,
     LEDGER_MENDED,
+    LEDGER_CUT,
 )
 
 MEANING = {
@@ -47,6 +49,7 @@ MEANING = {
     DIGEST_WRITTEN: "a digest was written; it can be written again from the ledger up to this line",
     ROOT_IMPORTED: "a hermes-lab data root was read in",
     LEDGER_MENDED: "a line that a crash had cut off was ended",
+    LEDGER_CUT: "records that the pages had seen were gone; what they decided is lost",
 }
 
 

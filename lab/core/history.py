@@ -133,6 +133,9 @@ def _decision(view: View, item: Item, event: events.Event) -> None:
             # An imported experiment is as old as it was where it came from.
             view.created_at, view.created_by = str(event.facts.get("created_at") or event.ts), event.actor
             view.phase, view.phase_since, view.tier = event.phase or QUEUED, event.ts, event.tier or view.tier
+            view.announced = event.spec
+        case events.SPEC_EDITED:
+            view.announced = event.spec
         case events.PHASE_CHANGED:
             what = f"phase {view.phase} -> {event.phase}"
             view.phase, view.phase_since, view.phase_reason = event.phase, event.ts, event.reason

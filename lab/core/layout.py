@@ -28,6 +28,7 @@ STDERR = "stderr.log"
 ARTIFACTS = "artifacts"
 SEAL = "SEAL.json"
 SUPERSEDED = "SUPERSEDED.json"
+LEFT_OUT = "LEFT-OUT.md"
 
 DRAFT_SUFFIX = ".draft"
 CLAIM_SUFFIX = ".claim"

@@ -65,11 +65,13 @@ def _refusal(kind: type[Record], data: bytes, where: str, error: Exception | Non
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         found = 0
     if found > FORMAT:
-        return Corrupt(
+        refusal = Corrupt(
             f"this {name} has format {found}; this labctl knows format {FORMAT}",
             where=where,
             fix="upgrade labctl: pip install --upgrade labctl",
         )
+        refusal.newer = True
+        return refusal
     if not data.strip(b"\0 \n"):
         why = "the file is empty" if not data else "the file holds only blanks"
     else:

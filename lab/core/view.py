@@ -53,6 +53,7 @@ class View(msgspec.Struct, kw_only=True):
     direction: str = MAXIMIZE
     directions: dict[str, str] = {}  # of tiers that override it
     spec: str = ""  # digest of the SPEC.yaml this was folded under
+    announced: str = ""  # digest of the SPEC.yaml that the ledger last told of
     phase: str = QUEUED
     phase_reason: str = ""
     phase_since: str = ""

@@ -33,7 +33,7 @@ Everything else is **derived**: delete it, run `labctl refresh`, and every byte 
 
 ## What never to edit
 
-- Anything in a bundle that has a `SEAL.json`, and `registry/events.jsonl`: `labctl verify` finds every edit.
+- Anything in a bundle that has a `SEAL.json`, and `registry/events.jsonl`: `labctl verify` finds edits.
 - `registry/locks/`: a file there says that somebody alive is at work.
 - Derived pages: your words would be gone after the next run. Write into `PROGRAM.md` instead.
 

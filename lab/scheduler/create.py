@@ -159,14 +159,20 @@ def _source(source: str) -> tuple[bytes, str]:
     data = reading.read_given(path, _MAX_SPEC_BYTES)
     if data is not None:
         return data, path
-    known = shipped.templates()
-    wanted = source if source.endswith(".yaml") else f"{source}.yaml"
-    if "/" not in source and wanted in known:
-        return shipped.read_template(wanted), f"{shipped.template_folder()}/{wanted}"
-    close = nearest(wanted, known)
-    fix = f"did you mean {close.removesuffix('.yaml')}? " if close else ""
-    listed = ", ".join(name.removesuffix(".yaml") for name in known)
-    raise NotFound(f"there is no SPEC {source}", where=path, fix=f"{fix}a file, or a template: {listed}")
+    name = shipped.find(source)
+    if name:
+        return shipped.read_template(name), f"{shipped.template_folder()}/{name}"
+    known = tuple(name.removesuffix(shipped.SUFFIX) for name in shipped.templates())
+    close = nearest(os.path.basename(source).removesuffix(shipped.SUFFIX), known)
+    fix = f"did you mean {close}? " if close else ""
+    raise NotFound(f"there is no SPEC {source}", where=path, fix=f"{fix}a file, or a template: {', '.join(known)}")
+
+
+def template(source: str) -> str:
+    """The short name of the shipped template that `_source` will read; empty where there is a file of this name."""
+    if os.path.lexists(os.path.abspath(os.path.expanduser(source))):
+        return ""
+    return shipped.find(source).removesuffix(shipped.SUFFIX)
 
 
 def _renamed(data: bytes, old: str, new: str, origin: str) -> bytes:

@@ -14,12 +14,12 @@ import msgspec
 from lab import __version__
 from lab.core import canonical, ids, layout
 from lab.core.claim import DEFAULT_TTL_S, Owner
-from lab.core.errors import BadInput, Superseded
+from lab.core.errors import BadInput, Busy, LabError, Superseded
 from lab.core.manifest import Manifest, Usage
 from lab.core.run import SUCCESS
 from lab.core.spec import Spec
-from lab.scheduler import reclaim, refresh
-from lab.store import bundles, experiments, leases
+from lab.scheduler import decisions, reclaim, refresh
+from lab.store import bundles, contents, experiments, leases
 from lab.store.leases import Lease
 
 if TYPE_CHECKING:
@@ -63,8 +63,10 @@ def begin(
     """Claim the experiment and open the run's bundle. `Busy` when all its slots are taken by somebody alive."""
     experiments.require(root, experiment)
     reclaim.reclaim(root, experiment)
+    reclaim.refuse_while_writing(root, experiment)
     with root.section(experiment):
         view, loaded = refresh.current(root, experiment)
+        view = decisions.notice_edit(root, experiment, view, loaded)
     if loaded.spec is None:
         raise loaded.problem or BadInput(f"the SPEC of {experiment} cannot be used")
     spec = loaded.spec.for_tier(view.tier)
@@ -81,11 +83,14 @@ def begin(
         ttl_s=max(spec.time_budget_s + SEAL_GRACE_S, DEFAULT_TTL_S),
     )
     manifest = _manifest(root, lease, spec, view.tier, loaded.sha256)
-    contents = {layout.PLAN: _plan(manifest, spec, plan)}
+    texts = {layout.PLAN: _plan(manifest, spec, plan)}
     if params is not None:
-        contents[layout.PARAMS] = canonical.page(dict(params))
+        texts[layout.PARAMS] = canonical.page(dict(params))
     try:
-        path = bundles.open_bundle(root, manifest, contents)
+        path = bundles.open_bundle(root, manifest, texts)
+    except FileExistsError:
+        lease.abandon(root)
+        raise Busy(f"another run of {experiment} began in the same microsecond", fix="try again") from None
     except OSError:
         lease.abandon(root)
         raise
@@ -100,7 +105,9 @@ def finish(root: Root, running: Running, ended: Ended) -> Seal:
     closed = _closed(root, running.manifest, ended)
     try:
         made, subject = _sealed(root, running, closed, ended)
-    except OSError:
+    except Superseded:
+        raise
+    except (OSError, LabError):
         running.lease.abandon(root)
         raise
     with suppress(OSError):  # the run is sealed, which is what was asked; `status` counts it in without these pages
@@ -138,13 +145,14 @@ def _sealed(root: Root, running: Running, manifest: Manifest, ended: Ended) -> t
     bundles.close(
         root, manifest, result=canonical.plain(ended.result) or result_text(manifest), metrics=_metrics(manifest, ended)
     )
-    stock = bundles.take_stock(root, manifest.experiment, manifest.run_id, durability=durability)
+    stock = contents.take_stock(root, manifest.experiment, manifest.run_id, durability=durability)
     with root.section(manifest.experiment):
         try:
             running.lease.check()
         except Superseded as lost:
             bundles.supersede(root, manifest.experiment, manifest.run_id, manifest.generation, lost.what)
             raise
+        running.lease.mend(root)
         made = bundles.publish(
             root,
             manifest.run(),

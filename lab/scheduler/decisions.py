@@ -14,6 +14,7 @@ from lab.store import experiments, ledger
 
 if TYPE_CHECKING:
     from lab.core.view import View
+    from lab.store.experiments import Loaded
     from lab.store.root import Root
 
 
@@ -24,6 +25,17 @@ class Decided(msgspec.Struct, frozen=True, kw_only=True):
     phase: str
     tier: str
     changed: bool
+
+
+def notice_edit(root: Root, experiment: str, view: View, loaded: Loaded) -> View:
+    """Write down that SPEC.yaml was edited, before anything is done under the new one. Inside the section.
+
+    Without it nobody could tell under which SPEC an old run counted as the best.
+    """
+    if loaded.spec is None or not view.announced or view.announced == loaded.sha256:
+        return view
+    told = event.Event(type=event.SPEC_EDITED, ts=root.now(), experiment=experiment, spec=loaded.sha256)
+    return _write_down(root, told)
 
 
 def pause(root: Root, experiment: str, *, reason: str, actor: str) -> Decided:
@@ -45,7 +57,7 @@ def archive(root: Root, experiment: str, *, reason: str, actor: str) -> Decided:
     """Take it out of every list. Nothing is moved and nothing is lost: `restore` brings it back."""
     experiments.require(root, experiment)
     with root.section(experiment):
-        view = refresh.catch_up(root, experiment).view
+        view = _current(root, experiment)
         if view.phase not in (COMPLETED, PAUSED, ARCHIVED):
             raise BadInput(
                 f"{experiment} is {view.phase}; only what is completed or paused can be archived",
@@ -60,7 +72,7 @@ def restore(root: Root, experiment: str, *, reason: str, actor: str) -> Decided:
     """Bring an archived experiment back, paused."""
     experiments.require(root, experiment)
     with root.section(experiment):
-        view = refresh.catch_up(root, experiment).view
+        view = _current(root, experiment)
         if view.phase != ARCHIVED:
             raise BadInput(f"{experiment} is {view.phase}, not archived", fix="labctl list --archived shows what is")
         decided = _move(root, view, PAUSED, reason=reason or "restored from the archive", actor=actor)
@@ -72,6 +84,7 @@ def set_tier(root: Root, experiment: str, tier: str, *, reason: str, actor: str)
     """Move an experiment to another fidelity tier. It stays there: nothing moves it back by itself."""
     experiments.require(root, experiment)
     with root.section(experiment):
+        _current(root, experiment)
         subject = refresh.catch_up(root, experiment)
         if subject.spec is None:
             raise BadInput(f"the SPEC of {experiment} cannot be used", fix=f"labctl validate {experiment}")
@@ -89,6 +102,11 @@ def set_tier(root: Root, experiment: str, tier: str, *, reason: str, actor: str)
     return Decided(experiment=experiment, phase=subject.view.phase, tier=tier, changed=changed)
 
 
+def _current(root: Root, experiment: str) -> View:
+    view, loaded = refresh.current(root, experiment)
+    return notice_edit(root, experiment, view, loaded)
+
+
 def _write_down(root: Root, told: event.Event) -> View:
     """The event, then its effect. From the event on it holds, whatever becomes of the pages."""
     ledger.append(root, told)
@@ -104,7 +122,7 @@ def _phase(  # the parts of a decision
 ) -> Decided:
     experiments.require(root, experiment)
     with root.section(experiment):
-        view = refresh.catch_up(root, experiment).view
+        view = _current(root, experiment)
         if view.phase == ARCHIVED:
             raise BadInput(f"{experiment} is archived", fix=f"labctl archive {experiment} --restore")
         if view.phase in refused:

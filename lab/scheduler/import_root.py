@@ -14,7 +14,7 @@ from lab.core import canonical, event, layout
 from lab.core.manifest import Manifest
 from lab.core.record import page
 from lab.scheduler import refresh
-from lab.store import bundles, hermes, ledger, machine, reading
+from lab.store import bundles, contents, hermes, ledger, machine, reading
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -148,5 +148,5 @@ def _run(root: Root, old: OldExperiment, run: OldRun, number: int, source: str) 
         root.files.move(draft, place)
     if reading.size_of(f"{place}/{layout.RESULT}") < 0:
         root.files.create(f"{place}/{layout.RESULT}", f"# {run.run_id}\n\nOutcome: {run.outcome}\n".encode())
-    stock = bundles.take_stock(root, old.id, run.run_id)
+    stock = contents.take_stock(root, old.id, run.run_id)
     bundles.publish(root, manifest.run(), number, sealed_by=IMPORTER, contents=stock, imported_from=source)

@@ -9,8 +9,7 @@ import msgspec
 
 from lab.core import ids, layout
 from lab.core.errors import NotFound, Unavailable
-from lab.store import bundles, experiments, leases, reading
-from lab.store.verify import contents
+from lab.store import bundles, experiments, leases, reading, verify
 
 if TYPE_CHECKING:
     from lab.core.seal import Seal
@@ -63,7 +62,7 @@ def run(root: Root, run_id: str) -> Shown:
         return _open_run(root, owner, run_id, path)
     made, _ = found
     data = msgspec.to_builtins(made.run)
-    changed = [f"{item.where}: {item.what}" for item in contents(path, run_id, made)]
+    changed = [f"{item.where}: {item.what}" for item in verify.changed(path, run_id, made)]
     params = bundles.sealed_bytes(path, layout.PARAMS, made)
     data.update(
         state="sealed",

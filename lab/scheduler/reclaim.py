@@ -2,6 +2,7 @@
 
 A claim that is lost is moved to `.superseded` first: from then on its holder cannot seal. Then its run is settled and
 the claim forgotten. Each step may be the last one before a crash; the next caller goes on from the place it finds.
+Digesting a bundle takes as long as it is large, and happens outside the section: the live runs beside it must seal.
 """
 
 from __future__ import annotations
@@ -12,20 +13,23 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from lab.core import event, layout
-from lab.core.errors import Corrupt, NotFound
+from lab.core.claim import ADOPT, FORGET, SEAL, WAIT, Claim, Owner, Remains, judge_remains
+from lab.core.errors import BadInput, Busy, Corrupt, NotFound
 from lab.core.manifest import RUNNING, Manifest
 from lab.core.run import CRASH
+from lab.core.seal import Seal, SealedFile
 from lab.scheduler import refresh
-from lab.store import bundles, leases, ledger, machine, reading
+from lab.store import bundles, contents, leases, ledger, machine, reading, verify
 
 if TYPE_CHECKING:
-    from lab.core.claim import Lost, Owner
-    from lab.core.seal import Seal
+    from lab.core.claim import Lost
     from lab.core.subject import Subject
     from lab.store.leases import Unsettled
     from lab.store.root import Root
 
 WATCHDOG = "watchdog"
+DAMAGED_SEAL = "SEAL.damaged"
+_DAMAGED_MANIFEST = "manifest.damaged"
 
 
 class Settled(msgspec.Struct, frozen=True, kw_only=True):
@@ -36,24 +40,61 @@ class Settled(msgspec.Struct, frozen=True, kw_only=True):
     what: str
 
 
+class Orphan(msgspec.Struct, frozen=True, kw_only=True):
+    """A run whose holder cannot finish it, as its claim or its manifest tells of it."""
+
+    experiment: str
+    run_id: str
+    generation: int
+    owner: Owner
+    abandoned: bool = False
+
+    @property
+    def who(self) -> str:
+        return f"{self.owner.name or 'its owner'} on {self.owner.host} (pid {self.owner.pid})"
+
+
+class _Ready(msgspec.Struct, frozen=True, kw_only=True):
+    """What is to be done, and, for a bundle that is to be sealed, what will be sealed."""
+
+    verdict: str
+    manifest: Manifest | None = None
+    stock: dict[str, SealedFile] = {}
+
+
 def reclaim(root: Root, experiment: str) -> list[Settled]:
     """Take over every lost claim of an experiment and settle its run. Touches nothing that may be alive."""
     seen = leases.survey(root, experiment)
     if not seen.lost and not seen.unsettled:
         return []
-    done: list[Settled] = []
-    subject: Subject | None = None
     with root.section(experiment):
         for lost in leases.survey(root, experiment).lost:  # looked at again: somebody may have been quicker
             _take_over(root, lost)
-        for item in leases.survey(root, experiment).unsettled:
-            done.append(Settled(experiment=experiment, run_id=item.claim.run_id, what=_settle(root, item)))
-            leases.settle(root, item)
-        if os.path.isdir(root.layout.experiment(experiment)):
+    done: list[Settled] = []
+    for item in leases.survey(root, experiment).unsettled:
+        orphan = _of_claim(item.claim, abandoned=item.abandoned)
+        ready = prepare(root, orphan)
+        with root.section(experiment):
+            what = _settled(root, item, orphan, ready)
+        if what:
+            done.append(Settled(experiment=experiment, run_id=orphan.run_id, what=what))
+    subject: Subject | None = None
+    if reading.is_folder(root.layout.experiment(experiment)):
+        with root.section(experiment):
             subject = refresh.catch_up(root, experiment)
     if subject is not None:
         refresh.lab_pages(root, (subject,))
     return done
+
+
+def refuse_while_writing(root: Root, experiment: str) -> None:
+    """`Busy` while processes of a lost run still work in its bundle: no second run beside them."""
+    for item in leases.survey(root, experiment).unsettled:
+        pids = machine.writers(root.layout.run(experiment, item.claim.run_id)) if item.claim.run_id else []
+        if pids:
+            shown = ", ".join(map(str, pids[:5]))
+            what = f"processes of the lost run {item.claim.run_id} still write to it (pid {shown})"
+            raise Busy(what, fix=f"end them: kill {shown.replace(',', '')}; then: labctl watchdog --repair")
 
 
 def broken(root: Root, experiment: str, generation: int, *, actor: str) -> list[Settled]:
@@ -70,40 +111,49 @@ def broken(root: Root, experiment: str, generation: int, *, actor: str) -> list[
     return reclaim(root, experiment)
 
 
-def _take_over(root: Root, lost: Lost) -> None:
-    claim = lost.seen.claim
-    if leases.supersede(root, claim.experiment, claim.generation):
-        told = event.Event(
-            type=event.LEASE_TAKEN_OVER, ts=root.now(), experiment=claim.experiment, run_id=claim.run_id,
-            generation=claim.generation, reason=lost.proof, actor=WATCHDOG,
-        )  # fmt: skip
-        ledger.append(root, told)
+def prepare(root: Root, orphan: Orphan) -> _Ready:
+    """Judge what was left, and close and digest what is to be sealed. Outside the section: it may take long."""
+    verdict = judge_remains(_remains(root, orphan))
+    if verdict != SEAL:
+        return _Ready(verdict=verdict)
+    path = root.layout.run(orphan.experiment, orphan.run_id)
+    if os.path.lexists(f"{path}/{layout.SEAL}"):  # written by the run itself, or damaged: kept, and not believed
+        root.files.move(f"{path}/{layout.SEAL}", f"{path}/{DAMAGED_SEAL}")
+    manifest = _manifest(root, path, orphan)
+    if manifest.status == RUNNING:
+        how = (
+            "gave up before the run had ended: the disk refused it"
+            if orphan.abandoned
+            else "died before the run had ended"
+        )
+        reason = f"{orphan.who} {how}"
+        manifest = msgspec.structs.replace(manifest, status=CRASH, value=None, completed_at=root.now(), reason=reason)
+    result = (
+        f"# {orphan.run_id}\n\nOutcome: {manifest.status}\nWhy: {manifest.reason or 'sealed after its owner died'}\n"
+    )
+    metrics: dict[str, object] = {"metric": manifest.metric, "value": manifest.value}
+    bundles.close(root, manifest, result=result, metrics=metrics)
+    return _Ready(verdict=SEAL, manifest=manifest, stock=contents.take_stock(root, orphan.experiment, orphan.run_id))
 
 
-def _settle(root: Root, item: Unsettled) -> str:
-    """Bring one run to an end whose holder cannot. Returns what was done, for people."""
-    claim = item.claim
-    path = root.layout.run(claim.experiment, claim.run_id)
-    if not claim.run_id or not os.path.isdir(path):
+def finish(root: Root, orphan: Orphan, ready: _Ready) -> str:
+    """Do what was judged. Called inside the section. Returns it in words; empty when it has to wait."""
+    path = root.layout.run(orphan.experiment, orphan.run_id)
+    if ready.verdict == FORGET:
         return "it had not begun; nothing was lost"
-    try:
+    if ready.verdict == WAIT:
+        return ""
+    if ready.verdict == ADOPT:
         found = bundles.load_seal(path)
-    except Corrupt:
-        return "its seal cannot be read; left for labctl verify"
-    if found is not None:
-        return adopt(root, *found)
-    if reading.is_file(f"{path}/{layout.SUPERSEDED}"):
-        bundles.supersede(root, claim.experiment, claim.run_id, claim.generation, "its holder had lost its lease")
-        return "its bundle was marked superseded"
-    who = f"{claim.owner.name} on {claim.owner.host} (pid {claim.owner.pid})"
-    if item.abandoned:
-        why = f"{who} gave up before the run had ended: the disk refused it"
-        return seal_left(root, path, claim.experiment, claim.run_id, claim.generation, claim.owner, why=why)
-    if machine.alive(claim.owner) is False:
-        why = f"{who} died before the run had ended"
-        return seal_left(root, path, claim.experiment, claim.run_id, claim.generation, claim.owner, why=why)
+        return adopt(root, *found) if found is not None else ""
+    if ready.verdict == SEAL and ready.manifest is not None:
+        try:
+            bundles.publish(root, ready.manifest.run(), orphan.generation, sealed_by=WATCHDOG, contents=ready.stock)
+        except BadInput:
+            return "somebody else has sealed it meanwhile"
+        return f"{'its owner gave up' if orphan.abandoned else 'its owner is gone'}; sealed as {ready.manifest.status}"
     reason = "its holder did not renew the lease, and may still be writing"
-    bundles.supersede(root, claim.experiment, claim.run_id, claim.generation, reason)
+    bundles.supersede(root, orphan.experiment, orphan.run_id, orphan.generation, reason)
     return "its holder was silent; the bundle is kept, marked superseded, and not counted"
 
 
@@ -116,34 +166,81 @@ def adopt(root: Root, made: Seal, data: bytes) -> str:
     return "it was sealed; its ledger line was written"
 
 
-def seal_left(root: Root, path: str, experiment: str, run_id: str, generation: int, owner: Owner, *, why: str) -> str:
-    """Seal a bundle to which nobody writes any more, with whatever it holds.
-
-    A run that had been closed keeps the outcome it was closed with: its work was done, only the seal was missing.
-    """
-    manifest = _manifest(root, path, experiment, run_id, generation, owner)
-    if manifest.status == RUNNING:
-        manifest = msgspec.structs.replace(manifest, status=CRASH, value=None, completed_at=root.now(), reason=why)
-    result = f"# {run_id}\n\nOutcome: {manifest.status}\nWhy: {manifest.reason or 'sealed after its owner died'}\n"
-    metrics: dict[str, object] = {"metric": manifest.metric, "value": manifest.value}
-    bundles.close(root, manifest, result=result, metrics=metrics)
-    stock = bundles.take_stock(root, experiment, run_id)
-    bundles.publish(root, manifest.run(), generation, sealed_by=WATCHDOG, contents=stock)
-    return f"its owner is gone; sealed as {manifest.status}"
+def _take_over(root: Root, lost: Lost) -> None:
+    claim = lost.seen.claim
+    if leases.supersede(root, claim.experiment, claim.generation):
+        told = event.Event(
+            type=event.LEASE_TAKEN_OVER, ts=root.now(), experiment=claim.experiment, run_id=claim.run_id,
+            generation=claim.generation, reason=lost.proof, actor=WATCHDOG,
+        )  # fmt: skip
+        ledger.append(root, told)
 
 
-def _manifest(root: Root, path: str, experiment: str, run_id: str, generation: int, owner: Owner) -> Manifest:
+def _settled(root: Root, item: Unsettled, orphan: Orphan, ready: _Ready) -> str:
+    """Finish one claim's run and forget the claim, unless somebody else has meanwhile."""
+    path = root.layout.claim(orphan.experiment, orphan.generation, item.suffix)
+    if not os.path.lexists(path):
+        return ""
+    what = finish(root, orphan, ready)
+    if what:
+        leases.settle(root, item)
+    return what
+
+
+def _of_claim(claim: Claim, *, abandoned: bool) -> Orphan:
+    return Orphan(
+        experiment=claim.experiment,
+        run_id=claim.run_id,
+        generation=claim.generation,
+        owner=claim.owner,
+        abandoned=abandoned,
+    )
+
+
+def _remains(root: Root, orphan: Orphan) -> Remains:
+    path = root.layout.run(orphan.experiment, orphan.run_id)
+    own = bool(orphan.run_id) and reading.is_folder(path) and _is_own(path, orphan)
+    return Remains(
+        own=own,
+        sealed=own and _is_sealed(path, orphan),
+        marked=own and reading.is_file(f"{path}/{layout.SUPERSEDED}"),
+        gone=orphan.abandoned or machine.alive(orphan.owner) is False,
+        writing=own and bool(machine.writers(path)),
+    )
+
+
+def _is_own(path: str, orphan: Orphan) -> bool:
+    """Whether the bundle is this generation's. One whose manifest cannot be read is: nobody else speaks for it."""
+    try:
+        manifest = bundles.load_manifest(path)
+    except Corrupt:
+        return True
+    return manifest is None or manifest.generation == orphan.generation
+
+
+def _is_sealed(path: str, orphan: Orphan) -> bool:
+    try:
+        found = bundles.load_seal(path)
+    except Corrupt:
+        return False
+    if found is None or (found[0].run.experiment, found[0].generation) != (orphan.experiment, orphan.generation):
+        return False
+    changed = next(verify.changed(path, orphan.run_id, found[0]), None)
+    return changed is None
+
+
+def _manifest(root: Root, path: str, orphan: Orphan) -> Manifest:
     """The bundle's manifest, or one from what the claim knows when the run has spoilt it (which is kept beside)."""
     blank = Manifest(
-        run_id=run_id, experiment=experiment, generation=generation, iteration=generation, owner=owner,
-        role=run_id.split("-", 4)[-1],
+        run_id=orphan.run_id, experiment=orphan.experiment, generation=orphan.generation,
+        iteration=orphan.generation, owner=orphan.owner, role=orphan.run_id.split("-", 4)[-1],
     )  # fmt: skip
     try:
         manifest = bundles.load_manifest(path)
     except Corrupt:
         manifest = None
     if manifest is None and os.path.lexists(f"{path}/{layout.MANIFEST}"):
-        root.files.move(f"{path}/{layout.MANIFEST}", f"{path}/manifest.damaged")
-    if manifest is None or (manifest.run_id, manifest.experiment) != (run_id, experiment):
+        root.files.move(f"{path}/{layout.MANIFEST}", f"{path}/{_DAMAGED_MANIFEST}")
+    if manifest is None or (manifest.run_id, manifest.experiment) != (orphan.run_id, orphan.experiment):
         return blank
     return manifest

@@ -1,4 +1,7 @@
-"""Bring the pages up to what is canonical. Decides nothing, writes no event, reads no clock."""
+"""Bring the pages up to what is canonical. Decides nothing and reads no clock.
+
+The one event it can write says that the ledger was cut: the pages are the only witness, and about to be written anew.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from lab.core import layout
+from lab.core import event, layout
 from lab.core.errors import Busy
 from lab.core.subject import Finding
 from lab.projections import index, lab_status, pages, readme, runbook
@@ -19,16 +22,13 @@ from lab.store.sections import PAGES_WAIT_S, hold
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
-    from lab.core.subject import Subject
+    from lab.core.subject import Place, Subject
     from lab.core.view import View
     from lab.projections.index import Row
     from lab.scheduler.subjects import Pending
     from lab.store.experiments import Loaded
     from lab.store.ledger import Entry, Mark
     from lab.store.root import Root
-
-
-_MISPLACED = (IsADirectoryError, NotADirectoryError)  # a folder stands where a page must, or a file where a folder
 
 
 class Refreshed(msgspec.Struct, frozen=True, kw_only=True):
@@ -68,29 +68,75 @@ def everything(root: Root, *, progress: Callable[[int, int], None] | None = None
     log = _Log(root)
     names = experiments.names(root)
     begun = log.mark
+    cut = _cut(root)
     rows: dict[str, Row] = {}
     findings: list[Finding] = []
     written = runs = 0
     for number, name in enumerate(names):
-        with root.section(name):
-            pending = subjects.rebuilt(root, name, experiments.load(root, name), log.of(name))
-            try:
+        try:
+            with root.section(name):
+                pending = subjects.rebuilt(root, name, experiments.load(root, name), log.of(name))
+                rows[name] = index.row(pending.subject)
+                runs += pending.subject.view.runs
+                findings.extend(pending.subject.findings)
                 written += _write(root, name, pending)
-            except _MISPLACED as error:
-                where = os.path.relpath(str(error.filename2 or error.filename), root.layout.root)
-                findings.append(Finding(what="this must be a file", where=where, fix="move it away: labctl refresh"))
-        rows[name] = index.row(pending.subject)
-        runs += pending.subject.view.runs
-        findings.extend(pending.subject.findings)
+        except OSError as error:
+            if not reading.is_local(error):
+                raise
+            findings.append(_refused(root, error))
         if progress is not None:
             progress(number + 1, len(names))
     written += digest.bring_back(root)
     with hold(root.layout.pages_section):
         log.more()  # not again after this: what the rows do not have must stay news for the next one
         for name in log.touched_after(begun) & set(experiments.names(root)):
-            rows[name] = _caught_up(root, name) or rows[name]
-        written += _write_lab(root, list(rows.values()), log.mark, log.alerts)
+            row = _caught_up(root, name)
+            if row is not None:
+                rows[name] = row
+        if cut is None:  # or the index, which alone remembers what was cut off, would forget it
+            written += _write_lab(root, list(rows.values()), log.mark, log.alerts)
+        else:
+            findings.insert(0, cut)
     return Refreshed(experiments=len(names), runs=runs, written=written, findings=(*log.alerts, *findings))
+
+
+def note_cut(root: Root) -> None:
+    """Write down that the ledger was cut, once: from then on `verify` names it, whatever becomes of the pages.
+
+    Called by what writes events anyway. Without it, the next page that is written would forget how far it had gone.
+    """
+    seen = _seen(root)
+    if seen is None:
+        return
+    what = f"the ledger had record {seen.seq}, which is gone: lines were cut off"
+    told = event.Event(
+        type=event.LEDGER_CUT, ts=root.now(), reason=what, facts={"seq": seen.seq, "sha256": seen.sha256}
+    )
+    ledger.append(root, told)
+
+
+def _cut(root: Root) -> Finding | None:
+    seen = _seen(root)
+    if seen is None:
+        return None
+    what = f"the ledger had record {seen.seq}, which is gone: lines were cut off"
+    return Finding(
+        what=what, where="registry/events.jsonl", fix="put the lines back from a backup; else: labctl recover"
+    )
+
+
+def _seen(root: Root) -> Place | None:
+    """The last record that the index knows, if the ledger does not have it any more."""
+    before = index.parse(reading.read(root.layout.index) or b"")
+    if before is None or not before.ledger.seq or ledger.has(root, before.ledger.end, before.ledger.sha256):
+        return None
+    return before.ledger
+
+
+def _refused(root: Root, error: OSError) -> Finding:
+    path = str(error.filename2 or error.filename or root.layout.experiments)
+    where = os.path.relpath(path, root.layout.root)
+    return Finding(what=f"this cannot be used: {error.strerror}", where=where, fix="put it right, then: labctl refresh")
 
 
 def lab_pages(root: Root, fresh: Iterable[Subject] = ()) -> bool:
@@ -109,13 +155,14 @@ def lab_pages(root: Root, fresh: Iterable[Subject] = ()) -> bool:
 
 
 def _lab_pages(root: Root, known: Mapping[str, Subject]) -> None:
+    note_cut(root)
     before = index.parse(reading.read(root.layout.index) or b"")
     news = None if before is None else _news(root, before)
     if before is None or news is None:
         _from_pages(root)
         return
     touched, mark = news
-    rows = {row.id: row for row in before.experiments}
+    rows = {row.id: row for row in before.experiments if reading.is_folder(root.layout.experiment(row.id))}
     for name, seq in sorted(touched.items()):
         subject = known.get(name)
         # A subject from before somebody else's decision must not stand for what came after it.
@@ -139,7 +186,9 @@ def _caught_up(root: Root, experiment: str) -> Row | None:
     try:
         with hold(root.layout.section(experiment), wait_s=PAGES_WAIT_S):
             return index.row(catch_up(root, experiment))
-    except _MISPLACED:
+    except OSError as error:
+        if not reading.is_local(error):
+            raise
         return None
 
 
@@ -159,7 +208,7 @@ def _news(root: Root, before: index.Index) -> tuple[dict[str, int], Mark | None]
         prev, mark = entry.sha256, entry.mark
         if entry.line.event.experiment:
             touched[entry.line.event.experiment] = entry.line.seq
-    return {name: seq for name, seq in touched.items() if os.path.isdir(root.layout.experiment(name))}, mark
+    return {name: seq for name, seq in touched.items() if reading.is_folder(root.layout.experiment(name))}, mark
 
 
 def _write(root: Root, experiment: str, pending: Pending) -> int:

@@ -13,17 +13,18 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from lab.core import event, layout
+from lab.core.claim import DEFAULT_TTL_S
 from lab.core.errors import Corrupt, LabError
 from lab.core.subject import Finding
 from lab.projections import index
 from lab.scheduler import reclaim, refresh
+from lab.scheduler.reclaim import Settled
 from lab.scheduler.refresh import Refreshed
 from lab.store import bundles, experiments, leases, ledger, machine, reading
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from lab.scheduler.reclaim import Settled
     from lab.store.leases import Survey
     from lab.store.root import Root
 
@@ -73,7 +74,7 @@ def look(root: Root) -> Report:
             alerts.append(Finding(what=problem.what, where=where, fix=problem.fix or f"labctl validate {name}"))
     for name in experiments.strangers(root):
         what = "this is not an experiment"
-        alerts.append(Finding(what=what, where=f"experiments/{name}", fix="labctl recover moves it aside"))
+        alerts.append(Finding(what=what, where=f"experiments/{name}", fix="move it elsewhere; labctl leaves it alone"))
     if ledger.torn_tail(root):
         what = "the ledger's last line was cut off by a crash"
         alerts.append(Finding(what=what, where="registry/events.jsonl", fix="labctl recover ends the line"))
@@ -85,10 +86,15 @@ def look(root: Root) -> Report:
 
 
 def repair(root: Root) -> list[Settled]:
-    """Settle every dead claim. What may be alive is not touched."""
+    """Settle every dead claim. What may be alive is not touched, and one experiment's trouble stops no other."""
     done: list[Settled] = []
     for name in _claimed(root):
-        done.extend(reclaim.reclaim(root, name))
+        try:
+            done.extend(reclaim.reclaim(root, name))
+        except (LabError, OSError) as error:
+            if isinstance(error, OSError) and not reading.is_local(error):
+                raise
+            done.append(Settled(experiment=name, run_id="", what=f"not settled: {error}"))
     return done
 
 
@@ -96,22 +102,31 @@ def recover(root: Root, *, progress: Callable[[int, int], None] | None = None) -
     """Bring a lab back from anything, and say what was done. A healthy lab stays as it is, byte for byte."""
     for name in layout.FOLDERS:
         root.files.folder(root.layout.place(name))
+    refresh.note_cut(root)
     done = [f"{item.experiment}/{item.run_id or '-'}: {item.what}" for item in repair(root)]
     left: list[str] = []
     done.extend(_end_torn_line(root))
-    done.extend(_aside(root, root.layout.experiment(name)) for name in experiments.strangers(root))
     for name in _claimed(root):
-        done.extend(_damaged_claims(root, name))
+        _damaged_claims(root, name, done, left)
     known = _known(root)
     for name in experiments.names(root):
-        with root.section(name):
-            if name not in known.created:
-                _announce(root, name, done)
-            for run_id in bundles.names(root, name):
-                if (name, run_id) not in known.sealed:
-                    _bundle(root, name, run_id, done, left)
+        try:
+            _experiment(root, name, known, done, left)
+        except (LabError, OSError) as error:
+            if isinstance(error, OSError) and not reading.is_local(error):
+                raise
+            left.append(f"{name}: {error}")
     done.extend(_drafts(root))
     return Recovered(done=tuple(done), left=tuple(left), refreshed=refresh.everything(root, progress=progress))
+
+
+def _experiment(root: Root, name: str, known: _Known, done: list[str], left: list[str]) -> None:
+    if name not in known.created:
+        with root.section(name):
+            _announce(root, name, done)
+    for run_id in bundles.names(root, name):
+        if (name, run_id) not in known.sealed:
+            _bundle(root, name, run_id, done, left)
 
 
 def _claims(experiment: str, seen: Survey) -> Iterator[Finding]:
@@ -123,9 +138,9 @@ def _claims(experiment: str, seen: Survey) -> Iterator[Finding]:
     for item in seen.unsettled:
         what = f"{experiment}: generation {item.claim.generation} lost its holder and its run is not settled yet"
         yield Finding(what=what, where=where, fix="labctl watchdog --repair")
-    for generation, suffix, problem in seen.damaged:
-        what = f"{experiment}: claim {generation:08d}{suffix} cannot be read: {problem}"
-        yield Finding(what=what, where=where, fix="labctl recover moves it aside")
+    for bad in seen.damaged:
+        what = f"{experiment}: claim {bad.generation:08d}{bad.suffix} cannot be read: {bad.problem}"
+        yield Finding(what=what, where=where, fix="upgrade labctl" if bad.newer else "labctl recover")
 
 
 def _claimed(root: Root) -> list[str]:
@@ -136,13 +151,36 @@ def _claimed(root: Root) -> list[str]:
         return []
 
 
-def _damaged_claims(root: Root, experiment: str) -> Iterator[str]:
-    """A claim that nobody can read binds nobody: its writer published it whole, so it was damaged afterwards."""
-    for generation, suffix, _ in leases.survey(root, experiment).damaged:
-        with root.section(experiment):
-            yield _aside(root, root.layout.claim(experiment, generation, suffix))
-            # The number stays used: its holder may live, and must not meet somebody with the same one.
-            root.files.replace(root.layout.claim(experiment, generation, layout.RELEASED_SUFFIX), b"moved aside\n")
+def _damaged_claims(root: Root, experiment: str, done: list[str], left: list[str]) -> None:
+    """A claim that nobody can read. Moved aside only once its holder cannot be alive."""
+    for bad in leases.survey(root, experiment).damaged:
+        where = f"{experiment}: claim {bad.generation:08d}{bad.suffix}"
+        if bad.newer:
+            left.append(f"{where}: a newer labctl wrote it; left alone")
+        elif _may_live(root, experiment, bad):
+            left.append(f"{where}: it is damaged, and its holder may be alive; left alone")
+        else:
+            with root.section(experiment):
+                done.append(_aside(root, root.layout.claim(experiment, bad.generation, bad.suffix)))
+                # The number stays used: its holder may live after all, and must not meet somebody with the same one.
+                released = root.layout.claim(experiment, bad.generation, layout.RELEASED_SUFFIX)
+                root.files.replace(released, b"moved aside\n")
+
+
+def _may_live(root: Root, experiment: str, bad: leases.Damaged) -> bool:
+    """What the bundle of that generation says of its owner; without one, whether the claim is young."""
+    for run_id in bundles.names(root, experiment):
+        path = root.layout.run(experiment, run_id)
+        if reading.is_file(f"{path}/{layout.SEAL}"):
+            continue
+        try:
+            manifest = bundles.load_manifest(path)
+        except Corrupt:
+            continue
+        if manifest is not None and manifest.generation == bad.generation:
+            return machine.alive(manifest.owner) is not False
+    seen = os.lstat(root.layout.claim(experiment, bad.generation, bad.suffix))
+    return leases.server_time(root) - seen.st_mtime < DEFAULT_TTL_S
 
 
 def _end_torn_line(root: Root) -> Iterator[str]:
@@ -181,18 +219,12 @@ def _announce(root: Root, experiment: str, done: list[str]) -> None:
 
 
 def _bundle(root: Root, experiment: str, run_id: str, done: list[str], left: list[str]) -> None:
-    """One bundle that no claim speaks for."""
+    """One bundle that the ledger does not know as sealed, and for which no claim speaks."""
     where = f"{experiment}/{run_id}"
     path = root.layout.run(experiment, run_id)
+    if reading.is_file(f"{path}/{layout.SUPERSEDED}"):
+        return
     try:
-        found = bundles.load_seal(path)
-        if found is not None:
-            said = reclaim.adopt(root, *found)
-            if "written" in said:
-                done.append(f"{where}: {said}")
-            return
-        if reading.is_file(f"{path}/{layout.SUPERSEDED}"):
-            return
         manifest = bundles.load_manifest(path)
     except Corrupt as error:
         left.append(f"{where}: {error.what}; labctl verify names the file")
@@ -200,18 +232,23 @@ def _bundle(root: Root, experiment: str, run_id: str, done: list[str], left: lis
     if manifest is None:
         done.append(_aside(root, path))
         return
-    claim = leases.load(root, experiment, manifest.generation, layout.CLAIM_SUFFIX)
-    alive = machine.alive(manifest.owner)
-    if claim is not None and claim.run_id == run_id:
+    if _spoken_for(root, experiment, manifest.generation):
         left.append(f"{where}: somebody may be working on it; left alone")
-    elif alive is False:
-        why = f"{manifest.owner.name} (pid {manifest.owner.pid}) died before the run had ended"
-        said = reclaim.seal_left(root, path, experiment, run_id, manifest.generation, manifest.owner, why=why)
+        return
+    orphan = reclaim.Orphan(experiment=experiment, run_id=run_id, generation=manifest.generation, owner=manifest.owner)
+    ready = reclaim.prepare(root, orphan)
+    with root.section(experiment):
+        said = reclaim.finish(root, orphan, ready)
+    if said:
         done.append(f"{where}: {said}")
     else:
-        reason = "no claim speaks for it, and its owner may still be writing"
-        bundles.supersede(root, experiment, run_id, manifest.generation, reason)
-        done.append(f"{where}: {reason}; marked superseded, kept, not counted")
+        left.append(f"{where}: processes that it started still write to it; left alone")
+
+
+def _spoken_for(root: Root, experiment: str, generation: int) -> bool:
+    """Whether a claim of this generation stands, readable or not."""
+    suffixes = (layout.CLAIM_SUFFIX, layout.SUPERSEDED_SUFFIX, layout.ABANDONED_SUFFIX)
+    return any(os.path.lexists(root.layout.claim(experiment, generation, suffix)) for suffix in suffixes)
 
 
 def _drafts(root: Root) -> Iterator[str]:

@@ -6,9 +6,7 @@ manifest's last version, and sealed by SEAL.json, which is created after everyth
 
 from __future__ import annotations
 
-import hashlib
 import os
-import stat
 from typing import TYPE_CHECKING
 
 from lab.core import canonical, event, layout
@@ -16,17 +14,16 @@ from lab.core.errors import BadInput, Corrupt
 from lab.core.manifest import RUNNING, Manifest
 from lab.core.record import page, parse
 from lab.core.seal import Anchor, Seal, SealedFile
-from lab.store import files, ledger, reading
+from lab.store import ledger, reading
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Mapping
 
     from lab.core.run import Run
     from lab.store.root import Root
 
 _CHUNK = 1 << 20
 _SMALL = 1 << 18
-_BYTES = "not-utf-8:"
 QUOTED_BYTES = 1 << 20  # a larger metrics.json is evidence, but nothing to quote on a page
 
 
@@ -104,89 +101,6 @@ def record(root: Root, made: Seal, data: bytes, *, durability: str, reason: str 
     ledger.append(root, line, durable=durability == "full")
 
 
-def take_stock(root: Root, experiment: str, run_id: str, *, durability: str = "full") -> dict[str, SealedFile]:
-    """Digest every file of the bundle, make it read-only, and wait until the disk has it.
-
-    Done outside the section: hashing a large artifact must not hold up anybody else. Drafts are left out and removed;
-    so is what holds nothing and cannot be sealed, a socket or a pipe that the run left.
-    """
-    path = root.layout.run(experiment, run_id)
-    found = [(name, f"{path}/{name}", is_file) for name, is_file in _walk(path)]
-    names = [(name, whole) for name, whole, is_file in found if is_file]
-    full = durability == "full"
-    many = full and len(names) >= files.SYNCFS_FROM
-    contents: dict[str, SealedFile] = {}
-    for name, whole in names:
-        if _own_draft(name):
-            root.files.discard(whole)
-            continue
-        kept = root.files.settle(whole, _digest_of, durable=full and not many) or look(whole)
-        if kept is not None:
-            contents[sealed_name(name)] = kept
-    if full and not (many and root.files.sync_all(path)):
-        for _, whole in names if many else ():
-            if reading.is_file(whole):
-                root.files.sync_file(whole)
-        for folder in (path, *(whole for _, whole, is_file in found if not is_file), os.path.dirname(path)):
-            root.files.sync_folder(folder)
-    return contents
-
-
-def look(path: str) -> SealedFile | None:
-    """Digest and size of a file or link as it is now; None for what is neither, or not there."""
-    try:
-        mode = os.lstat(path).st_mode
-    except (FileNotFoundError, NotADirectoryError):
-        return None
-    if stat.S_ISLNK(mode):
-        target = os.readlink(path).encode(errors="surrogateescape")
-        return SealedFile(sha256=canonical.digest(target), size=len(target), link=True)
-    if not stat.S_ISREG(mode):
-        return None
-    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
-    try:
-        return _digest_of(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-def _digest_of(descriptor: int) -> SealedFile:
-    """Digest and size of an open file, a piece at a time."""
-    data = os.read(descriptor, _SMALL)
-    if len(data) < _SMALL:
-        return SealedFile(sha256=canonical.digest(data), size=len(data))
-    running, size = hashlib.sha256(data), len(data)
-    while data := os.read(descriptor, _CHUNK):
-        running.update(data)
-        size += len(data)
-    return SealedFile(sha256=running.hexdigest(), size=size)
-
-
-def sealed_name(name: str) -> str:
-    """A file's name as the seal writes it: JSON holds only text, and a run may name its files with any bytes."""
-    data = os.fsencode(name)
-    try:
-        plain = data.decode()
-    except UnicodeDecodeError:
-        return f"{_BYTES}{data.hex()}"
-    return f"{_BYTES}{data.hex()}" if plain.startswith(_BYTES) else plain
-
-
-def name_on_disk(sealed: str) -> str:
-    """The file's name again."""
-    if not sealed.startswith(_BYTES):
-        return sealed
-    try:
-        return os.fsdecode(bytes.fromhex(sealed.removeprefix(_BYTES)))
-    except ValueError:
-        return sealed
-
-
-def _own_draft(name: str) -> bool:
-    """A draft of ours at the top of a bundle; what a run calls `.x.draft` in its artifacts is its own."""
-    return layout.is_draft(name) and "/" not in name and layout.draft_owner(name, 0) is not None
-
-
 def load_seal(path: str) -> tuple[Seal, bytes] | None:
     """The seal of a bundle and its exact bytes; None when it has none."""
     where = f"{path}/{layout.SEAL}"
@@ -218,12 +132,15 @@ def sealed_bytes(path: str, name: str, made: Seal) -> bytes | None:
 
 
 def names(root: Root, experiment: str) -> list[str]:
-    """The run ids of an experiment, oldest first. Drafts and strangers are left out."""
+    """The run ids of an experiment, oldest first. Drafts, strangers and links (which lead elsewhere) are left out."""
+    folder = root.layout.runs(experiment)
+    if os.path.islink(folder):
+        return []
     try:
-        found = os.listdir(root.layout.runs(experiment))
+        with os.scandir(folder) as found:
+            return sorted(e.name for e in found if e.name.startswith("RUN-") and e.is_dir(follow_symlinks=False))
     except (FileNotFoundError, NotADirectoryError):
         return []
-    return sorted(name for name in found if name.startswith("RUN-"))
 
 
 def supersede(root: Root, experiment: str, run_id: str, generation: int, reason: str) -> None:
@@ -245,26 +162,6 @@ def supersede(root: Root, experiment: str, run_id: str, generation: int, reason:
         reason=reason,
     )  # fmt: skip
     ledger.append(root, line)
-
-
-def stray(path: str, made: Seal) -> Iterator[str]:
-    """Files that lie in a sealed bundle and are not in its seal."""
-    for name, kind in _walk(path):
-        if not kind or name == layout.SEAL or sealed_name(name) in made.files or _own_draft(name):
-            continue  # a draft beside SEAL.json is what a crash left of making it; recovery moves it aside
-        if look(f"{path}/{name}") is not None:
-            yield name
-
-
-def _walk(path: str, inside: str = "") -> Iterator[tuple[str, bool]]:
-    """Everything below a folder by relative name, in order; True for what is not a folder. Links are not followed."""
-    with os.scandir(f"{path}/{inside}" if inside else path) as found:
-        entries = sorted((entry.name, entry.is_dir(follow_symlinks=False)) for entry in found)
-    for name, is_folder in entries:
-        whole = f"{inside}/{name}" if inside else name
-        yield whole, not is_folder
-        if is_folder:
-            yield from _walk(path, whole)
 
 
 def anchor_known(anchor: Anchor, digests: Mapping[int, str]) -> bool:

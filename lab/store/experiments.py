@@ -32,7 +32,12 @@ def names(root: Root) -> list[str]:
             found = [entry.name for entry in entries if entry.is_dir(follow_symlinks=False)]
     except FileNotFoundError:
         return []
-    return sorted(name for name in found if _valid(name))
+    return sorted(name for name in found if _valid(name) and _is_one(root, name))
+
+
+def _is_one(root: Root, name: str) -> bool:
+    """A folder that was made as an experiment; somebody may keep other folders there, and they are none of ours."""
+    return reading.is_file(root.layout.spec(name)) or reading.is_folder(root.layout.runs(name))
 
 
 def strangers(root: Root) -> list[str]:
@@ -45,7 +50,7 @@ def strangers(root: Root) -> list[str]:
 def require(root: Root, experiment: str) -> str:
     """The id of an experiment that exists, or `NotFound` with the nearest one that does."""
     ids.experiment_id(experiment)
-    if os.path.isdir(root.layout.experiment(experiment)):
+    if reading.is_folder(root.layout.experiment(experiment)):
         return experiment
     known = names(root)
     close = nearest(experiment, tuple(known))

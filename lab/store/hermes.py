@@ -77,6 +77,9 @@ class _Manifest(msgspec.Struct):
 
 def experiments(path: str) -> list[OldExperiment | str]:
     """Every experiment of the old root; a text instead of one that cannot be read."""
+    if _is_ours(path):
+        fix = f"cp -a {path} /path/to/the/copy"
+        raise BadInput("this is a labctl data root; copy it with cp -a or rsync", where=path, fix=fix)
     if not (os.path.isdir(f"{path}/experiments") and os.path.isdir(f"{path}/registry")):
         fix = "name the folder that has experiments/ and registry/ in it"
         raise Unavailable("this is not a hermes-lab data root", where=path, fix=fix)
@@ -103,6 +106,17 @@ def contents(run: OldRun) -> list[tuple[str, str]]:
             if reading.is_file(f"{folder}/{name}") and new not in _OURS and not layout.is_draft(name):
                 found.append((f"{folder}/{name}", "manifest.hermes.json" if new == layout.MANIFEST else new))
     return found
+
+
+def _is_ours(path: str) -> bool:
+    """Whether labctl wrote the first line of its ledger; its index tells where the ledger has none."""
+    head = (reading.read_head(f"{path}/registry/events.jsonl", 1 << 16) or b"").partition(b"\n")[0]
+    told = head or reading.read_head(f"{path}/LAB-INDEX.json", 1 << 24) or b""
+    try:
+        keys = set(msgspec.json.decode(told, type=dict[str, msgspec.Raw]))
+    except (msgspec.MsgspecError, UnicodeDecodeError):
+        return False
+    return {"seq", "prev", "event"} <= keys if head else "ledger" in keys
 
 
 def _experiment(path: str, name: str) -> OldExperiment | str:

@@ -47,8 +47,14 @@ class Lease(msgspec.Struct, frozen=True, kw_only=True):
         The claim must be ours by its text, not only by its number: after the claims folder was lost, somebody else may
         have been given the same number.
         """
-        if reading.read(self.path) != encode(self.claim):
+        data = reading.read(self.path)
+        if data is None or _readable(data, self.path) not in (None, self.claim):
             raise self._superseded()
+
+    def mend(self, root: Root) -> None:
+        """Write our claim again when it was damaged under us. Inside the section, after `check`."""
+        if reading.read(self.path) != encode(self.claim):
+            root.files.replace(self.path, encode(self.claim), durable=True)
 
     def release(self, root: Root) -> None:
         """Give it back. Called inside the experiment's section."""
@@ -86,13 +92,22 @@ class Unsettled(msgspec.Struct, frozen=True, kw_only=True):
         return layout.ABANDONED_SUFFIX if self.abandoned else layout.SUPERSEDED_SUFFIX
 
 
+class Damaged(msgspec.Struct, frozen=True, kw_only=True):
+    """A claim that cannot be read. `newer`: a later labctl wrote it, and it binds whoever cannot read it too."""
+
+    generation: int
+    suffix: str
+    problem: str
+    newer: bool = False
+
+
 class Survey(msgspec.Struct, frozen=True, kw_only=True):
     """All claims of an experiment as one look found them."""
 
     held: tuple[Held, ...] = ()
     lost: tuple[Lost, ...] = ()
     unsettled: tuple[Unsettled, ...] = ()
-    damaged: tuple[tuple[int, str, str], ...] = ()  # generation, suffix, problem
+    damaged: tuple[Damaged, ...] = ()
     highest: int = 0
 
 
@@ -107,7 +122,7 @@ def survey(root: Root, experiment: str) -> Survey:
     held: list[Held] = []
     lost: list[Lost] = []
     unsettled: list[Unsettled] = []
-    damaged: list[tuple[int, str, str]] = []
+    damaged: list[Damaged] = []
     now_s: float | None = None
     for generation, suffix in found:
         if suffix == layout.RELEASED_SUFFIX:
@@ -116,11 +131,11 @@ def survey(root: Root, experiment: str) -> Survey:
         try:
             claim = _load(path, experiment, generation)
         except Corrupt as error:
-            damaged.append((generation, suffix, error.what))
+            damaged.append(Damaged(generation=generation, suffix=suffix, problem=error.what, newer=error.newer))
             continue
         if claim is None:
             if os.path.lexists(path):
-                damaged.append((generation, suffix, "it is no file"))
+                damaged.append(Damaged(generation=generation, suffix=suffix, problem="it is no file"))
             continue  # otherwise released or taken over between the look and the reading
         if suffix != layout.CLAIM_SUFFIX:
             unsettled.append(Unsettled(claim=claim, abandoned=suffix == layout.ABANDONED_SUFFIX))
@@ -145,7 +160,7 @@ def _no_run(_generation: int) -> str:
     return ""
 
 
-def take(  # noqa: PLR0913  # the terms of a lease; every caller names them
+def take(  # the terms of a lease; every caller names them
     root: Root,
     experiment: str,
     *,
@@ -154,7 +169,6 @@ def take(  # noqa: PLR0913  # the terms of a lease; every caller names them
     after: int = 0,
     slots: int = 1,
     ttl_s: float = DEFAULT_TTL_S,
-    purpose: str = "run",
 ) -> Lease:
     """Claim the next generation, or `Busy`. Nothing is ever taken from anybody here: see `supersede`.
 
@@ -175,7 +189,6 @@ def take(  # noqa: PLR0913  # the terms of a lease; every caller names them
             claimed_at=root.now(),
             ttl_s=ttl_s,
             run_id=name_run(generation),
-            purpose=purpose,
         )
         path = root.layout.claim(experiment, generation)
         try:
@@ -231,7 +244,7 @@ def server_time(root: Root) -> float:
         except FileNotFoundError:
             root.files.replace(probe, b"labctl reads the file server's clock from this file's time\n")
     except OSError as error:
-        if error.errno in (errno.EROFS, errno.EACCES, errno.EPERM):
+        if error.errno in (errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOSPC, errno.EDQUOT):
             return 0.0
         raise
     return os.stat(probe).st_mtime
@@ -240,6 +253,14 @@ def server_time(root: Root) -> float:
 def load(root: Root, experiment: str, generation: int, suffix: str) -> Claim | None:
     """One claim by its place."""
     return _load(root.layout.claim(experiment, generation, suffix), experiment, generation)
+
+
+def _readable(data: bytes, path: str) -> Claim | None:
+    """The claim in these bytes; None when they are damaged. A damaged claim of ours is still ours: it has its place."""
+    try:
+        return parse(Claim, data, path)
+    except Corrupt:
+        return None
 
 
 def _load(path: str, experiment: str, generation: int) -> Claim | None:
@@ -275,5 +296,6 @@ def _busy(experiment: str, seen: Survey) -> Busy:
         return Busy(f"{experiment} is held by {who} for {first.left_s:.0f}s more unless renewed", fix=fix)
     if seen.lost:
         return Busy(f"{experiment} is held by a process that is gone", fix="labctl watchdog --repair")
-    generation, suffix, problem = seen.damaged[0]
-    return Busy(f"{experiment} has an unreadable claim {generation:08d}{suffix}: {problem}", fix="labctl recover")
+    bad = seen.damaged[0]
+    what = f"{experiment} has an unreadable claim {bad.generation:08d}{bad.suffix}: {bad.problem}"
+    return Busy(what, fix="upgrade labctl" if bad.newer else "labctl recover")

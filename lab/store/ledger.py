@@ -39,6 +39,7 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     line: Line | None = None
     sha256: str = ""
     problem: str = ""
+    newer: bool = False
 
     @property
     def mark(self) -> Mark:
@@ -118,6 +119,20 @@ def mentioning(root: Root, start: int, experiment: str) -> Iterator[Entry]:
         position = stop + 1
 
 
+def has(root: Root, end: int, sha256: str) -> bool:
+    """Whether a record of this digest ends at this byte."""
+    window = files.TAIL_BYTES
+    while True:
+        begin = max(0, end - window)
+        data = reading.read_from(root.layout.events, begin)[: end - begin]
+        if len(data) < end - begin or not data.endswith(b"\n"):
+            return False
+        start = data.rfind(b"\n", 0, len(data) - 1) + 1
+        if start or not begin:
+            return canonical.digest(data[start:-1]) == sha256
+        window *= _WIDER
+
+
 def tells(root: Root, kind: str, experiment: str, run_id: str) -> bool:
     """Whether the ledger has such a line about a run. Reads all of it: for mending, not for every day."""
     return any(
@@ -137,12 +152,12 @@ def _entry(raw: bytes, end: int, where: str) -> Entry:
     try:
         return Entry(raw=raw, end=end, line=parse(Line, raw, where), sha256=canonical.digest(raw))
     except Corrupt as error:
-        return Entry(raw=raw, end=end, problem=error.what)
+        return Entry(raw=raw, end=end, problem=error.what, newer=error.newer)
 
 
 def _last_whole(root: Root, tail: bytes, size: int) -> tuple[Mark, bytes]:
     """The last record that can be read, and what stands behind it: bytes that a crash tore."""
-    begin = size - len(tail)
+    begin, where = size - len(tail), root.layout.events
     stop = tail.rfind(b"\n") + 1
     while stop > 0:
         start = tail.rfind(b"\n", 0, stop - 1) + 1
@@ -151,6 +166,9 @@ def _last_whole(root: Root, tail: bytes, size: int) -> tuple[Mark, bytes]:
         entry = _entry(tail[start : stop - 1], begin + stop, root.layout.events)
         if entry.line is not None:
             return _or_unended(root, entry.mark, tail[stop:], size)
+        if entry.newer:
+            fix = "upgrade labctl: pip install --upgrade labctl"
+            raise Corrupt("a newer labctl writes this ledger; going on would break its chain", where=where, fix=fix)
         stop = start
     if begin > 0:  # a longer line than the window: a larger one, and in the end all of it
         begin = size - len(tail) * _WIDER if len(tail) * _WIDER < size else 0

@@ -8,8 +8,12 @@ from __future__ import annotations
 
 import hashlib
 import os
+from typing import TYPE_CHECKING
 
 from lab.core.claim import Owner
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 _START_TICKS = 19  # field 22 of /proc/PID/stat, counted from the state field
 HERE_CHARS = 8
@@ -31,15 +35,16 @@ def host() -> str:
 
 def alive(owner: Owner) -> bool | None:
     """True or False where it can be proven, None where it cannot: another host, another pid namespace, no /proc."""
-    if not owner.boot_id or not owner.pid or owner.host != host():
-        return None
-    if owner.boot_id != _boot_id():
+    boot_id, namespace = _boot_id(), _pid_namespace()
+    if not owner.boot_id or not owner.pid or not boot_id or not namespace or owner.host != host():
+        return None  # also when /proc cannot be read: not seeing a process is no proof that it is gone
+    if owner.boot_id != boot_id:
         return False  # this very machine has started again since
-    if owner.pid_namespace != _pid_namespace():
+    if owner.pid_namespace != namespace:
         return None
     state, start = _state_and_start(owner.pid)
     if not state:
-        return False
+        return False if _nobody(owner.pid) else None
     return start == owner.start_ticks and state not in _DEAD
 
 
@@ -50,7 +55,45 @@ def here() -> str:
 
 def is_gone(where: str, pid: int) -> bool:
     """Whether a pid of a place is proven to be nobody. False when it may be somebody, or when nothing can be known."""
-    return where == here() and bool(_boot_id()) and not _state_and_start(pid)[0]
+    return where == here() and bool(_boot_id()) and _nobody(pid)
+
+
+def writers(folder: str) -> list[int]:
+    """Processes that work in a folder or hold a file of it open, as far as this process may see them."""
+    pids = [name for name in _listed("/proc") if name.isdecimal()]
+    return sorted(int(pid) for pid in pids if any(_inside(link, folder) for link in _links(pid)))
+
+
+def _links(pid: str) -> Iterator[str]:
+    yield f"/proc/{pid}/cwd"
+    for name in _listed(f"/proc/{pid}/fd"):
+        yield f"/proc/{pid}/fd/{name}"
+
+
+def _inside(link: str, folder: str) -> bool:
+    try:
+        target = os.readlink(link)
+    except OSError:
+        return False
+    return target == folder or target.startswith(f"{folder}/")
+
+
+def _listed(folder: str) -> list[str]:
+    try:
+        return os.listdir(folder)
+    except OSError:
+        return []  # another user's process, or none any more
+
+
+def _nobody(pid: int) -> bool:
+    """Whether the kernel says that there is no such process; /proc can hide the processes of others."""
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return True
+    except OSError:
+        return False
+    return False
 
 
 def _state_and_start(pid: int) -> tuple[str, int]:

@@ -95,9 +95,27 @@ def size_of(path: str) -> int:
         return -1
 
 
+def is_folder(path: str) -> bool:
+    """Whether a folder is there. A link to one is not: what is written through it would leave the data root."""
+    try:
+        return stat.S_ISDIR(os.lstat(path).st_mode)
+    except OSError:
+        return False
+
+
 def is_file(path: str) -> bool:
     """Whether a plain file is there. A link is not: what it points to can change after the seal."""
     try:
         return stat.S_ISREG(os.lstat(path).st_mode)
     except OSError:
         return False
+
+
+_LOCAL = frozenset(
+    {errno.EACCES, errno.EPERM, errno.EISDIR, errno.ENOTDIR, errno.ELOOP, errno.ENAMETOOLONG, errno.ENOENT}
+)
+
+
+def is_local(error: OSError) -> bool:
+    """Whether a refusal is about these files alone. A full or broken disk is everybody's trouble."""
+    return error.errno in _LOCAL

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from lab.core import layout
 from lab.core.errors import Unavailable
 from lab.core.layout import Layout
 from lab.core.world import stamp
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from lab.core.world import World
 
 _HEAD_BYTES = 65_536
+_SEAL_DEPTH = 3  # experiments/<id>/runs/<run>
 
 
 class Root:
@@ -37,6 +39,19 @@ class Root:
     def section(self, experiment: str) -> AbstractContextManager[None]:
         """The short section in which one experiment's seals, takeovers and decisions are put in one order."""
         return hold(self.layout.section(experiment))
+
+
+def has_traces(path: str) -> bool:
+    """Whether a lab of ours was here: its ledger, its index, or a seal. A folder named `experiments` is none."""
+    lines = (reading.read_head(f"{path}/registry/events.jsonl", _HEAD_BYTES) or b"").splitlines()
+    if any("prev" in _keys(line) for line in lines) or "ledger" in _keys(reading.read(f"{path}/LAB-INDEX.json") or b""):
+        return True
+    for folder, inside, names in os.walk(f"{path}/experiments"):
+        if layout.SEAL in names:
+            return True
+        if folder.count("/") - path.count("/") > _SEAL_DEPTH:
+            inside.clear()
+    return False
 
 
 def refuse_foreign(path: str) -> None:

@@ -6,6 +6,7 @@ An installation carries them inside the package, a checkout beside it. Nothing h
 from __future__ import annotations
 
 import os
+from itertools import takewhile
 
 from lab.core.errors import NotFound, Unavailable, nearest
 
@@ -27,17 +28,43 @@ def templates() -> tuple[str, ...]:
     return tuple(sorted(name for name in os.listdir(template_folder()) if name.endswith(SUFFIX)))
 
 
+def find(name: str) -> str:
+    """The listed name that somebody means: `sweep`, `sweep.yaml` and `templates/sweep.yaml` name the same; else ""."""
+    wanted = _spelt(name)
+    return wanted if wanted in templates() else ""
+
+
 def read_template(name: str) -> bytes:
-    """The bytes of one shipped SPEC: `sweep`, `sweep.yaml` and `templates/sweep.yaml` name the same."""
-    wanted = name.removeprefix("./").removeprefix("templates/")
-    wanted = wanted if wanted.endswith(SUFFIX) else wanted + SUFFIX
-    known = templates()
-    if wanted not in known:  # only a listed name is ever opened: `../` leads nowhere
-        meant = nearest(wanted, known)
+    """The bytes of one shipped SPEC, by any name that `find` takes."""
+    found = find(name)
+    if not found:  # only a listed name is ever opened: `../` leads nowhere
+        known = templates()
+        meant = nearest(_spelt(name), known)
         raise NotFound(
             f"there is no template {name!r}",
             where=template_folder(),
             fix=f"did you mean {meant}?" if meant else f"known: {', '.join(known) or 'none'}",
         )
-    with open(os.path.join(template_folder(), wanted), "rb") as file:
+    with open(os.path.join(template_folder(), found), "rb") as file:
         return file.read()
+
+
+def abouts() -> dict[str, str]:
+    """Each template's short name, and the first sentence of the comment that it begins with."""
+    found = {}
+    for name in templates():
+        lines = read_template(name).decode().splitlines()
+        comment = [line.removeprefix("#").strip() for line in takewhile(lambda line: line.startswith("#"), lines)]
+        found[name.removesuffix(SUFFIX)] = " ".join(comment).partition(". ")[0].rstrip(".")
+    return found
+
+
+def goals() -> frozenset[str]:
+    """The goals of the templates: placeholders, until somebody writes a goal of their own."""
+    lines = [line for name in templates() for line in read_template(name).decode().splitlines()]
+    return frozenset(line.removeprefix("goal:").strip() for line in lines if line.startswith("goal:"))
+
+
+def _spelt(name: str) -> str:
+    wanted = name.removeprefix("./").removeprefix("templates/")
+    return wanted if wanted.endswith(SUFFIX) else wanted + SUFFIX

@@ -8,10 +8,10 @@ import msgspec
 
 from lab.core import canonical, event, layout
 from lab.core.errors import Corrupt
-from lab.store import bundles, experiments, ledger, reading
+from lab.store import bundles, contents, experiments, ledger, reading
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterator
 
     from lab.core.seal import Seal
     from lab.store.root import Root
@@ -43,6 +43,8 @@ class _Chain(msgspec.Struct, kw_only=True):
 
     digests: dict[int, str] = {}
     sealed: dict[tuple[str, str], str] = {}
+    created: dict[str, str] = {}  # experiment -> digest of its SPEC when it was made
+    superseded: set[tuple[str, str]] = set()
     torn: int = 0
 
 
@@ -54,7 +56,14 @@ def verify(root: Root, only: tuple[str, ...] = (), *, progress: Callable[[int, i
     chosen = [name for name in names if not only or name in only]
     runs = count = size = unsealed = 0
     for number, experiment in enumerate(chosen):
-        present = bundles.names(root, experiment)
+        if not reading.is_file(root.layout.spec(experiment)):
+            where = f"experiments/{experiment}/{layout.SPEC}"
+            damage.append(Damage(kind="spec-missing", where=where, what="the experiment has no SPEC.yaml"))
+        try:
+            present = bundles.names(root, experiment)
+        except OSError as error:
+            damage.append(Damage(kind="unreadable", where=f"experiments/{experiment}/runs", what=str(error.strerror)))
+            continue
         for run_id in present:
             made, problems = _bundle(root, experiment, run_id, chain)
             damage.extend(problems)
@@ -64,11 +73,11 @@ def verify(root: Root, only: tuple[str, ...] = (), *, progress: Callable[[int, i
             runs += 1
             count += len(made.files)
             size += sum(kept.size for kept in made.files.values())
-        damage.extend(_gone(experiment, set(present), chain.sealed))
+        damage.extend(_gone(experiment, set(present), chain))
         if progress is not None:
             progress(number + 1, len(chosen))
     if not only:
-        damage.extend(_gone_experiments(set(names), chain.sealed))
+        damage.extend(_gone_experiments(set(names), chain))
         damage.extend(_index(root, chain))
     return Verified(
         records=len(chain.digests), runs=runs, files=count, size=size, torn=chain.torn, unsealed=unsealed,
@@ -92,6 +101,12 @@ def _ledger(root: Root, chain: _Chain) -> Iterator[Damage]:
         told = entry.line.event
         if told.type == event.RUN_SEALED:
             chain.sealed[told.experiment, told.run_id] = told.seal
+        elif told.type == event.RUN_SUPERSEDED:
+            chain.superseded.add((told.experiment, told.run_id))
+        elif told.type == event.EXPERIMENT_CREATED:
+            chain.created[told.experiment] = told.spec
+        elif told.type == event.LEDGER_CUT:
+            yield Damage(kind="ledger-cut", where=where, what=f"{told.reason} (noticed {told.ts})")
     problem = audit.finish()
     if problem:
         yield Damage(kind="ledger-torn", where=where, what=problem, fix="labctl recover ends the torn line")
@@ -112,7 +127,7 @@ def _bundle(root: Root, experiment: str, run_id: str, chain: _Chain) -> tuple[Se
             return None, []
         return None, [Damage(kind="seal-missing", where=where, what="the ledger says it was sealed; it has no seal")]
     made, data = found
-    damage = list(contents(path, where, made))
+    damage = list(changed(path, where, made))
     if recorded is None:
         what = "the ledger does not know this seal: its last write was cut off, or it came from another lab"
         damage.append(Damage(kind="unrecorded", where=where, what=what, fix="labctl recover writes its ledger line"))
@@ -125,11 +140,11 @@ def _bundle(root: Root, experiment: str, run_id: str, chain: _Chain) -> tuple[Se
     return made, damage
 
 
-def contents(path: str, where: str, made: Seal) -> Iterator[Damage]:
+def changed(path: str, where: str, made: Seal) -> Iterator[Damage]:
     """What of a bundle's files is not as it was sealed."""
     for name, kept in made.files.items():
         try:
-            found = bundles.look(f"{path}/{bundles.name_on_disk(name)}")
+            found = contents.look(f"{path}/{contents.name_on_disk(name)}")
         except OSError as error:
             yield Damage(kind="file-unreadable", where=f"{where}/{name}", what=str(error.strerror))
             continue
@@ -138,20 +153,23 @@ def contents(path: str, where: str, made: Seal) -> Iterator[Damage]:
         elif found != kept:
             how = f"{found.size} bytes instead of {kept.size}" if found.size != kept.size else "another content"
             yield Damage(kind="file-edited", where=f"{where}/{name}", what=f"a sealed file was changed: {how}")
-    for name in bundles.stray(path, made):
+    for name in contents.stray(path, made):
         what = "this file was added after the seal"
         yield Damage(kind="file-added", where=f"{where}/{name}", what=what, fix="move it out of the bundle")
 
 
-def _gone(experiment: str, present: set[str], sealed: Mapping[tuple[str, str], str]) -> Iterator[Damage]:
-    for owner, run_id in sealed:
+def _gone(experiment: str, present: set[str], chain: _Chain) -> Iterator[Damage]:
+    for owner, run_id in (*chain.sealed, *chain.superseded):
         if owner == experiment and run_id not in present:
             where = f"experiments/{experiment}/runs/{run_id}"
-            yield Damage(kind="bundle-missing", where=where, what="the ledger says it was sealed; it is gone")
+            yield Damage(kind="bundle-missing", where=where, what="the ledger tells of this bundle; it is gone")
 
 
-def _gone_experiments(present: set[str], sealed: Mapping[tuple[str, str], str]) -> Iterator[Damage]:
-    for owner, run_id in sealed:
+def _gone_experiments(present: set[str], chain: _Chain) -> Iterator[Damage]:
+    for name in sorted(set(chain.created) - present):
+        what = "the ledger says that it was made; it is gone"
+        yield Damage(kind="experiment-missing", where=f"experiments/{name}", what=what)
+    for owner, run_id in chain.sealed:
         if owner not in present:
             where = f"experiments/{owner}/runs/{run_id}"
             yield Damage(kind="bundle-missing", where=where, what="its whole experiment is gone")

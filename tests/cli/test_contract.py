@@ -143,12 +143,9 @@ def test_every_command_of_the_readme_runs(tmp_path: Path) -> None:
     shim.parent.mkdir()
     shim.write_text(f'#!/bin/sh\nexec "{sys.executable}" "{SHIM}" "$@"\n')
     shim.chmod(0o755)
-    (tmp_path / "templates").symlink_to(CHECKOUT / "templates")
     lines = readme_lines()
     assert len(lines) > 5
-    template = TEMPLATES[0]
-    named = yaml.safe_load(template.read_text(encoding="utf-8"))["id"]
-    script = "set -eu\n" + "\n".join(lines).replace("<name>", template.stem).replace("<experiment>", str(named)) + "\n"
+    script = "set -eu\n" + "\n".join(lines) + "\n"
     environ = {**os.environ, "PATH": f"{shim.parent}:{os.environ['PATH']}", "HOME": str(tmp_path)}
     done = subprocess.run(
         ["bash", "-c", script], capture_output=True, text=True, cwd=tmp_path, env=environ, check=False

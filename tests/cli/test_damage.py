@@ -59,10 +59,10 @@ def others_go_on(labctl: Labctl) -> None:
     """Every verb about `beta` and about the whole lab, while `alpha` is damaged."""
     for words in (("status",), ("list",), ("list", "beta"), ("show", "beta"), ("refresh",), ("watchdog",)):
         labctl.done(*words)
-    labctl.done("watchdog", "--repair")
+    labctl("watchdog", "--repair")
     assert labctl.done("pause", "beta").out == "paused: beta\n"
     assert labctl.done("resume", "beta").out == "resumed: beta\n"
-    labctl.done("recover")
+    labctl("recover")
     rows = dict(line.split("\t", 1) for line in labctl.done("list").out.splitlines())
     assert "runs=3\tbest=0.25" in rows["beta"]
 
@@ -99,7 +99,7 @@ def test_a_damaged_page_is_written_again(name: str, how: str, labctl: Labctl, la
     harm(page, how)
     assert labctl.done("pause", "beta").out == "paused: beta\n"
     assert labctl.done("verify").code == 0
-    labctl.done("watchdog")
+    labctl("watchdog")
     shown = labctl("show", "alpha")
     assert shown.code == 0 or "labctl refresh" in shown.err
     labctl.done("refresh")
@@ -115,7 +115,7 @@ def test_a_folder_in_the_place_of_a_page_stops_nobody(name: str, labctl: Labctl,
     assert labctl.done("pause", "beta").out == "paused: beta\n"
     assert name in labctl("refresh").all
     assert "runs=3" in labctl.done("list").out
-    labctl.done("recover")
+    labctl("recover")
     labctl.done("verify")
 
 
@@ -125,7 +125,7 @@ def test_a_folder_in_the_place_of_a_canonical_file_stops_nobody(name: str, labct
     file.unlink()
     file.mkdir()
     others_go_on(labctl)
-    told = labctl.done("watchdog").out + labctl.done("status").out + labctl("verify").out
+    told = labctl("watchdog").out + labctl.done("status").out + labctl("verify").out
     assert (name if name == "SPEC.yaml" else file.parent.name) in told
 
 
@@ -137,8 +137,8 @@ def test_a_damaged_manifest_of_a_run_that_never_ended_is_set_aside_or_settled(
     running = cycle.begin(root, "alpha", owner=dead())
     harm(Path(running.path, "manifest.json"), how)
     labctl.done("status")
-    assert labctl.done("watchdog", "--repair").out.count("settled: alpha/") == 1
-    labctl.done("recover")
+    assert labctl("watchdog", "--repair").out.count("settled: alpha/") == 1
+    labctl("recover")
     assert labctl.done("verify").out.startswith("all as it was sealed: 7 runs")
     assert "\tcrash\t-\t" in labctl.done("list", "alpha").out
     one_run(root, "alpha", 0.125)
@@ -150,13 +150,13 @@ def test_a_damaged_claim_is_named_and_recover_sets_it_aside(how: str, labctl: La
     root = a_root(lab, start=BEGINNING.replace(hour=9))
     running = cycle.begin(root, "alpha", owner=foreign())
     harm(Path(running.lease.path), how)
-    said = labctl.done("watchdog").out
+    said = labctl("watchdog").out
     assert "registry/locks/alpha" in said
     assert "labctl recover moves it aside" in said
     assert "state=damaged" in labctl.done("lease", "show").out
     assert labctl.done("pause", "beta").out == "paused: beta\n"
     assert labctl.done("status").out
-    assert "scratch/aside" in labctl.done("recover").out
+    assert "scratch/aside" in labctl("recover").out
     assert "state=damaged" not in labctl.done("lease", "show").out
     labctl.done("verify")
     one_run(root, "alpha", 0.125)
@@ -177,7 +177,7 @@ def test_a_damaged_ledger_line_is_found_and_costs_no_run(how: str, number: int, 
     labctl.done("list")
     assert labctl.done("pause", "beta").out == "paused: beta\n"
     labctl.done("refresh")
-    labctl.done("recover")
+    labctl("recover")
     out = labctl.done("list").out
     assert out.count("runs=3\tbest=0.25") == 2
     assert labctl("verify").code == 4  # recovery mends the lab, not the evidence
@@ -189,7 +189,7 @@ def test_a_ledger_that_is_gone_is_named_and_the_runs_are_safe(labctl: Labctl, la
     said = labctl("verify")
     assert said.code == 4
     assert "ledger" in said.out
-    labctl.done("recover")
+    labctl("recover")
     assert labctl.done("list").out.count("runs=3\tbest=0.25") == 2
     labctl.done("pause", "beta")
 
@@ -222,7 +222,7 @@ def test_strangers_among_the_experiments_are_named_and_set_aside(labctl: Labctl,
     (lab / "experiments/notes.txt").write_text("mine\n")
     (lab / "experiments/a b").mkdir()
     (lab / "experiments/link").symlink_to("/etc")
-    said = labctl.done("watchdog").out
+    said = labctl("watchdog").out
     for name in ("notes.txt", "a b", "link"):
         assert f"experiments/{name}" in said
     others_go_on(labctl)

@@ -116,7 +116,7 @@ def test_a_spec_edited_into_nonsense_stops_nobody_else(bad: str, labctl: Labctl,
     refused = labctl("validate", "alpha")
     assert refused.code == 2
     assert "experiments/alpha/SPEC.yaml" in refused.err
-    assert "experiments/alpha/SPEC.yaml" in labctl.done("watchdog").out
+    assert "experiments/alpha/SPEC.yaml" in labctl("watchdog").out
     assert "experiments/alpha/SPEC.yaml" in labctl.done("refresh").err
     status = labctl.done("status").out
     assert status.startswith("what wants you")
@@ -128,7 +128,7 @@ def test_a_spec_edited_into_nonsense_stops_nobody_else(bad: str, labctl: Labctl,
     assert labctl.done("pause", "beta").out == "paused: beta\n"
     assert labctl.done("pause", "alpha").out == "paused: alpha\n"
     assert labctl.done("verify").out.startswith("all as it was sealed: 6 runs")
-    labctl.done("recover")
+    labctl("recover")
     assert labctl.done("show", "alpha").err
 
 

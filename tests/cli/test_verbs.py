@@ -35,10 +35,10 @@ VERBS: dict[str, tuple[tuple[str, ...], str, set[str]]] = {
     "complete": (("alpha",), "completed: alpha\n", {"experiment", "phase", "changed"}),
     "set-fidelity": (("alpha", "final"), "alpha -> fidelity tier final\n", {"experiment", "tier", "changed"}),
     "archive": (("beta",), "archived: beta\n", {"experiment", "phase", "changed"}),
-    "verify": ((), "all as it was sealed: 6 runs, ", {"records", "runs", "files", "bytes", "damage"}),
-    "refresh": ((), "refreshed: 2 experiments, 6 runs, ", {"experiments", "runs", "written", "findings"}),
     "watchdog": ((), "free_gb: ", {"free_gb", "live", "settled", "alerts"}),
     "recover": ((), "Nothing to mend. The lab is in order.\n", {"done", "left", "pages_written", "findings"}),
+    "verify": ((), "all as it was sealed: 6 runs, ", {"records", "runs", "files", "bytes", "damage"}),
+    "refresh": ((), "refreshed: 2 experiments, 6 runs, ", {"experiments", "runs", "written", "findings"}),
     "lease": (("show",), "No claims\n", {"claims"}),
     "completion": (("bash",), "complete ", {"shell", "script"}),
 }
@@ -231,7 +231,8 @@ def test_show_tells_of_a_run_that_is_under_way(labctl: Labctl, place: Path) -> N
 def test_watchdog_only_looks_unless_it_may_repair(labctl: Labctl, place: Path) -> None:
     root = a_lab(place, "alpha")
     run = cycle.begin(root, "alpha", owner=dead()).manifest.run_id
-    looked = labctl.done("watchdog")
+    looked = labctl("watchdog")
+    assert looked.code == 1
     assert "alert: registry/locks/alpha: " in looked.out
     assert "fix: labctl watchdog --repair" in looked.out
     assert "not sealed; its holder is gone" in labctl.done("show", run).out

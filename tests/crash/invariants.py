@@ -95,7 +95,7 @@ def _promises(root: Root, answered: Iterable[str], *, counted: bool) -> Iterator
         if found is None:
             yield f"lost: {experiment}/{run_id} was answered as sealed"
             continue
-        yield from (f"lost: {each.where}: {each.what}" for each in verify.contents(where, run_id, found[0]))
+        yield from (f"lost: {each.where}: {each.what}" for each in verify.changed(where, run_id, found[0]))
         if counted and run_id.encode() not in (reading.read(root.layout.page(experiment, layout.METRICS_LOG)) or b""):
             yield f"lost: {experiment}/{run_id} is not in {layout.METRICS_LOG}"
     for word, phase in (("PAUSED", "paused"), ("RESUMED", "queued")):
@@ -119,9 +119,7 @@ def _bundles(root: Root) -> Iterator[str]:
                 yield f"{name}/{run_id}: {error}"
                 continue
             if found is not None:
-                yield from (
-                    f"{each.kind} {each.where}" for each in verify.contents(where, f"{name}/{run_id}", found[0])
-                )
+                yield from (f"{each.kind} {each.where}" for each in verify.changed(where, f"{name}/{run_id}", found[0]))
 
 
 def _generations(root: Root) -> Iterator[str]:

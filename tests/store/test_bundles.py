@@ -15,7 +15,7 @@ from lab.core import layout
 from lab.core.errors import BadInput, Corrupt
 from lab.core.manifest import Manifest
 from lab.core.run import Run
-from lab.store import bundles, ledger, reading
+from lab.store import bundles, contents, ledger, reading
 from lab.testing.files import Crash, CrashingFiles, a_root
 from tests.scheduler.labs import write
 
@@ -46,7 +46,7 @@ def opened(root: Root) -> str:
 def sealed(root: Root) -> Seal:
     closed = manifest(status="success", value=0.5)
     bundles.close(root, closed, result="# done\n", metrics={"value": 0.5})
-    stock = bundles.take_stock(root, "a", RUN)
+    stock = contents.take_stock(root, "a", RUN)
     return bundles.publish(root, closed.run(), 3, sealed_by="test", contents=stock)
 
 
@@ -137,9 +137,9 @@ def test_a_file_that_its_run_made_unreadable_is_sealed(root: Root) -> None:
 
 def test_drafts_that_a_crash_left_are_not_sealed(root: Root) -> None:
     path = opened(root)
-    write(f"{path}/.RESULT.md.here-12-1.draft", b"half")
-    assert ".RESULT.md.here-12-1.draft" not in sealed(root).files
-    assert not os.path.exists(f"{path}/.RESULT.md.here-12-1.draft")
+    write(f"{path}/.RESULT.md.0123456789ab-12-1.draft", b"half")
+    assert ".RESULT.md.0123456789ab-12-1.draft" not in sealed(root).files
+    assert not os.path.exists(f"{path}/.RESULT.md.0123456789ab-12-1.draft")
 
 
 def test_the_seal_says_what_it_sealed_and_where_it_stands(root: Root) -> None:

@@ -171,7 +171,7 @@ def test_a_claim_that_cannot_be_read_is_busy_and_never_free(root: Root, damage: 
     lease = take(root)
     write(lease.path, damage)
     seen = leases.survey(root, "a")
-    assert [(generation, suffix) for generation, suffix, _ in seen.damaged] == [(1, ".claim")]
+    assert [(bad.generation, bad.suffix) for bad in seen.damaged] == [(1, ".claim")]
     with pytest.raises(Busy, match="unreadable claim") as refused:
         take(root)
     assert refused.value.fix == "labctl recover"

@@ -10,7 +10,7 @@ import pytest
 
 from lab.core import layout
 from lab.scheduler import refresh
-from lab.store import bundles, reading, verify
+from lab.store import bundles, contents, reading, verify
 from lab.testing.files import a_root
 from tests.scheduler.labs import a_lab, identities, one_run, write
 
@@ -108,7 +108,7 @@ def test_a_bundle_that_is_gone_is_found(root: Root) -> None:
 def test_an_experiment_that_is_gone_is_found_run_by_run(root: Root) -> None:
     places = {("bundle-missing", bundle(root, "b", number)[1]) for number in range(2)}
     shutil.rmtree(root.layout.experiment("b"))
-    assert found(root) == places
+    assert found(root) == {*places, ("experiment-missing", "experiments/b")}
 
 
 def test_a_bundle_under_another_name_is_found_at_both(root: Root) -> None:
@@ -147,7 +147,7 @@ def test_a_seal_that_was_edited_together_with_its_file_is_found(root: Root) -> N
     made = bundles.load_seal(path)
     assert made is not None
     write(f"{path}/metrics.json", b'{"value": 0.1}\n')
-    forged = bundles.look(f"{path}/metrics.json")
+    forged = contents.look(f"{path}/metrics.json")
     assert forged is not None
     kept = made[0].files["metrics.json"]
     data = made[1].replace(kept.sha256.encode(), forged.sha256.encode())
