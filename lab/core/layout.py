@@ -136,6 +136,9 @@ class Layout:
     def section(self, experiment: str) -> str:
         return f"{self.root}/registry/locks/{experiment}/section"
 
+    def settling(self, experiment: str) -> str:
+        return f"{self.root}/registry/locks/{experiment}/settling"
+
     def digest(self, kind: str, name: str) -> str:
         return f"{self.root}/digests/{kind}/{name}.md"
 

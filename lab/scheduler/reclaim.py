@@ -14,17 +14,19 @@ import msgspec
 
 from lab.core import event, layout
 from lab.core.claim import ADOPT, FORGET, SEAL, WAIT, Claim, Owner, Remains, judge_remains
-from lab.core.errors import BadInput, Busy, Corrupt, NotFound
+from lab.core.errors import Busy, Corrupt, NotFound
 from lab.core.manifest import RUNNING, Manifest
 from lab.core.run import CRASH
 from lab.core.seal import Seal, SealedFile
 from lab.scheduler import refresh
 from lab.store import bundles, contents, leases, ledger, machine, reading, verify
+from lab.store.sections import hold
 
 if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
+
     from lab.core.claim import Lost
     from lab.core.subject import Subject
-    from lab.store.leases import Unsettled
     from lab.store.root import Root
 
 WATCHDOG = "watchdog"
@@ -71,13 +73,14 @@ def reclaim(root: Root, experiment: str) -> list[Settled]:
         for lost in leases.survey(root, experiment).lost:  # looked at again: somebody may have been quicker
             _take_over(root, lost)
     done: list[Settled] = []
-    for item in leases.survey(root, experiment).unsettled:
-        orphan = _of_claim(item.claim, abandoned=item.abandoned)
-        ready = prepare(root, orphan)
-        with root.section(experiment):
-            what = _settled(root, item, orphan, ready)
-        if what:
-            done.append(Settled(experiment=experiment, run_id=orphan.run_id, what=what))
+    with settling(root, experiment):
+        for item in leases.survey(root, experiment).unsettled:
+            orphan = _of_claim(item.claim, abandoned=item.abandoned)
+            what = settle(root, orphan)
+            if what:
+                with root.section(experiment):
+                    leases.settle(root, item)
+                done.append(Settled(experiment=experiment, run_id=orphan.run_id, what=what))
     subject: Subject | None = None
     if reading.is_folder(root.layout.experiment(experiment)):
         with root.section(experiment):
@@ -111,7 +114,22 @@ def broken(root: Root, experiment: str, generation: int, *, actor: str) -> list[
     return reclaim(root, experiment)
 
 
-def prepare(root: Root, orphan: Orphan) -> _Ready:
+def settling(root: Root, experiment: str) -> AbstractContextManager[None]:
+    """Be the only one who settles this experiment's runs. Beside the section, which live runs need to seal.
+
+    Two at it would undo each other: the second would take the first one's seal for something that the run had written.
+    """
+    return hold(root.layout.settling(experiment))
+
+
+def settle(root: Root, orphan: Orphan) -> str:
+    """Bring one run to an end. The caller is `settling`. Returns what was done; empty when it has to wait."""
+    ready = _prepare(root, orphan)
+    with root.section(orphan.experiment):
+        return _finish(root, orphan, ready)
+
+
+def _prepare(root: Root, orphan: Orphan) -> _Ready:
     """Judge what was left, and close and digest what is to be sealed. Outside the section: it may take long."""
     verdict = judge_remains(_remains(root, orphan))
     if verdict != SEAL:
@@ -136,8 +154,7 @@ def prepare(root: Root, orphan: Orphan) -> _Ready:
     return _Ready(verdict=SEAL, manifest=manifest, stock=contents.take_stock(root, orphan.experiment, orphan.run_id))
 
 
-def finish(root: Root, orphan: Orphan, ready: _Ready) -> str:
-    """Do what was judged. Called inside the section. Returns it in words; empty when it has to wait."""
+def _finish(root: Root, orphan: Orphan, ready: _Ready) -> str:
     path = root.layout.run(orphan.experiment, orphan.run_id)
     if ready.verdict == FORGET:
         return "it had not begun; nothing was lost"
@@ -147,10 +164,7 @@ def finish(root: Root, orphan: Orphan, ready: _Ready) -> str:
         found = bundles.load_seal(path)
         return adopt(root, *found) if found is not None else ""
     if ready.verdict == SEAL and ready.manifest is not None:
-        try:
-            bundles.publish(root, ready.manifest.run(), orphan.generation, sealed_by=WATCHDOG, contents=ready.stock)
-        except BadInput:
-            return "somebody else has sealed it meanwhile"
+        bundles.publish(root, ready.manifest.run(), orphan.generation, sealed_by=WATCHDOG, contents=ready.stock)
         return f"{'its owner gave up' if orphan.abandoned else 'its owner is gone'}; sealed as {ready.manifest.status}"
     reason = "its holder did not renew the lease, and may still be writing"
     bundles.supersede(root, orphan.experiment, orphan.run_id, orphan.generation, reason)
@@ -174,17 +188,6 @@ def _take_over(root: Root, lost: Lost) -> None:
             generation=claim.generation, reason=lost.proof, actor=WATCHDOG,
         )  # fmt: skip
         ledger.append(root, told)
-
-
-def _settled(root: Root, item: Unsettled, orphan: Orphan, ready: _Ready) -> str:
-    """Finish one claim's run and forget the claim, unless somebody else has meanwhile."""
-    path = root.layout.claim(orphan.experiment, orphan.generation, item.suffix)
-    if not os.path.lexists(path):
-        return ""
-    what = finish(root, orphan, ready)
-    if what:
-        leases.settle(root, item)
-    return what
 
 
 def _of_claim(claim: Claim, *, abandoned: bool) -> Orphan:

@@ -236,9 +236,8 @@ def _bundle(root: Root, experiment: str, run_id: str, done: list[str], left: lis
         left.append(f"{where}: somebody may be working on it; left alone")
         return
     orphan = reclaim.Orphan(experiment=experiment, run_id=run_id, generation=manifest.generation, owner=manifest.owner)
-    ready = reclaim.prepare(root, orphan)
-    with root.section(experiment):
-        said = reclaim.finish(root, orphan, ready)
+    with reclaim.settling(root, experiment):
+        said = reclaim.settle(root, orphan)
     if said:
         done.append(f"{where}: {said}")
     else:

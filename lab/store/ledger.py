@@ -125,6 +125,8 @@ def has(root: Root, end: int, sha256: str) -> bool:
     while True:
         begin = max(0, end - window)
         data = reading.read_from(root.layout.events, begin)[: end - begin]
+        if len(data) == end - begin - 1:
+            data += b"\n"  # a crash took the newline and nothing else
         if len(data) < end - begin or not data.endswith(b"\n"):
             return False
         start = data.rfind(b"\n", 0, len(data) - 1) + 1

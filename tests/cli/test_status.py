@@ -12,7 +12,7 @@ import pytest
 from lab.core import event
 from lab.scheduler import cycle, decisions
 from lab.store import ledger
-from tests.cli.labs import a_busy_lab, a_lab, ended, me, one_run, whole_tree
+from tests.cli.labs import a_busy_lab, a_lab, dead, ended, me, one_run, whole_tree
 from tests.scheduler.labs import an_experiment
 
 if TYPE_CHECKING:
@@ -202,3 +202,96 @@ def test_a_run_that_ends_while_the_index_is_read_is_counted_once(labctl: Labctl,
     assert labctl.done("status", "--json").data["behind"] == 1
     ledger.append(root, event.Event(type="something_of_a_later_labctl", ts=root.now()))
     assert labctl.done("status", "--json").data["behind"] == 2
+
+
+def test_what_later_lines_say_of_an_outcome_a_tier_and_a_phase_is_shown_and_the_best_is_marked_as_old(
+    labctl: Labctl, place: Path
+) -> None:
+    root = a_lab(place, "alpha", "beta")
+    one_run(root, "alpha", 0.25)
+    before = stale(root, labctl)
+    as_of = str(labctl.done("status", "--json").data["as_of"])
+    one_run(root, "alpha", None, "failed")
+    decisions.set_tier(root, "beta", "final", reason="", actor="ann")
+    one_run(root, "alpha", 0.125)
+    shutil.copy2(before, root.layout.index)
+    said = labctl.done("status", "--json")
+    assert said.data["behind"] == 3
+    assert said.data["behind_experiments"] == ["alpha", "beta"]
+    assert str(said.data["as_of"]) > as_of
+    active = said.data["active"]
+    assert isinstance(active, list)
+    (alpha,) = active
+    assert (alpha["run_count"], alpha["last_outcome"], alpha["best_value"], alpha["behind"]) == (3, "success", 0.25, 2)
+    text = labctl.done("status")
+    assert "loss 0.25 (without 2 events)  last success\n" in text.out
+    assert (
+        "the pages are 3 events behind; phases, tiers and run counts below include them, bests do not: labctl refresh"
+    ) in text.err
+    listed = labctl.done("list")
+    assert "beta\tqueued\ttier=final\t" in listed.out
+    assert "bests do not" in listed.err
+
+
+def test_a_phase_of_a_later_line_brings_or_takes_what_wants_a_person(labctl: Labctl, place: Path) -> None:
+    root = a_lab(place, "alpha")
+    before = stale(root, labctl)
+    line = event.Event(type="phase_changed", ts=root.now(), experiment="alpha", phase="awaiting-human", reason="a\x1bb")
+    ledger.append(root, line)
+    shutil.copy2(before, root.layout.index)
+    assert "  alpha: waits for a person: a b\n" in labctl.done("status").out
+    ledger.append(root, event.Event(type="phase_changed", ts=root.now(), experiment="alpha", phase="active"))
+    assert labctl.done("status", "--json").data["wants_you"] == []
+
+
+def test_a_best_of_another_tier_is_not_shown_for_the_new_one(labctl: Labctl, place: Path) -> None:
+    root = a_lab(place, "alpha")
+    one_run(root, "alpha", 0.25)
+    before = stale(root, labctl)
+    decisions.set_tier(root, "alpha", "final", reason="", actor="ann")
+    shutil.copy2(before, root.layout.index)
+    assert "tier=final\tclass=default\truns=1\tbest=-\t" in labctl.done("list").out
+
+
+def test_an_experiment_whose_folder_is_gone_is_left_out_and_named(labctl: Labctl, place: Path) -> None:
+    root = a_busy_lab(place)
+    shutil.rmtree(root.layout.experiment("beta"))
+    said = labctl.done("status")
+    assert "experiments: 1\n" in said.out
+    assert "without a folder, left out: beta" in said.err
+    assert "beta" not in labctl.done("list").out
+
+
+@pytest.mark.parametrize(
+    "crafted",
+    [
+        {"ledger": {"end": -1}},
+        *({"experiments": [{"id": name, "phase": "active"}]} for name in ("../x", ".x", "", "a/b", "a\x1b", "a\x00")),
+        {"experiments": [{"id": "alpha", "phase": "active", "run_count": -1}]},
+        {"experiments": [{"id": "alpha", "phase": "active", "run_count": 10**4000}]},
+        {"experiments": [{"id": "alpha", "phase": "active", "best_value": [1]}]},
+        {"experiments": [{"id": "alpha", "phase": "active", "best_value": float("inf")}]},
+        {"experiments": [{"id": "alpha", "phase": "active", "as_of": 3}]},
+    ],
+    ids=lambda crafted: str(crafted)[:70],
+)
+def test_a_crafted_index_is_refused_in_words(crafted: dict[str, object], labctl: Labctl, place: Path) -> None:
+    root = a_lab(place, "alpha")
+    whole = {"ledger": {"end": 0}, "experiments": [], "alerts": [], "as_of": "", **crafted}
+    Path(root.layout.index).write_text(json.dumps(whole))
+    for verb in ("status", "list"):
+        said = labctl(verb)
+        assert said.code == 5
+        assert "labctl refresh" in said.err
+
+
+def test_claims_are_counted_whether_their_holder_lives_or_not(labctl: Labctl, place: Path) -> None:
+    root = a_lab(place, "alpha", "beta", "gamma")
+    assert labctl.done("status", "--json").data["claims"] == {}
+    cycle.begin(root, "alpha", owner=dead())
+    cycle.begin(root, "beta", owner=me())
+    one_run(root, "gamma", 0.5)
+    assert labctl.done("status", "--json").data["claims"] == {"alpha": 1, "beta": 1}
+    assert "under way or to be settled: 2 (labctl lease show)\n" in labctl.done("status").out
+    labctl("watchdog", "--repair")
+    assert labctl.done("status", "--json").data["claims"] == {"beta": 1}

@@ -286,3 +286,83 @@ def test_verify_of_one_experiment_looks_at_no_other(labctl: Labctl, place: Path)
     assert machine.code == 4
     assert machine.envelope["ok"] is False
     assert machine.err == ""
+
+
+def test_what_is_left_to_mend_is_exit_code_1_for_watchdog_and_recover(labctl: Labctl, place: Path) -> None:
+    root = a_lab(place, "alpha")
+    cycle.begin(root, "alpha", owner=me())
+    assert labctl("recover").code == 1  # somebody may be working on it
+    (place / "experiments/alpha/SPEC.yaml").write_text("nonsense: [\n")
+    for verb in ("watchdog", "recover"):
+        said = labctl(verb, "--json")
+        assert said.code == 1
+        assert said.envelope["ok"] is False
+        assert {"data", "warnings", "next"} < set(said.envelope)
+
+
+@pytest.mark.parametrize("typed", ["templates/research-sprint.yaml", "research-sprint.yaml", "research-sprint"])
+def test_a_template_is_found_by_every_name_and_gives_its_own_as_the_id(typed: str, labctl: Labctl, place: Path) -> None:
+    labctl.done("init")
+    assert labctl.done("create", typed).out == "created experiment: research-sprint\n"
+    again = labctl("create", typed)
+    assert again.code == 2
+    assert "--id research-sprint-2" in again.err
+
+
+def test_a_file_is_taken_before_a_template_of_the_same_name_and_keeps_its_id(
+    labctl: Labctl, place: Path, tmp_path: Path
+) -> None:
+    labctl.done("init")
+    (tmp_path / "research-sprint.yaml").write_text("id: mine\nmetric: loss\n")
+    assert labctl.done("create", "research-sprint.yaml").out == "created experiment: mine\n"
+
+
+def test_create_without_a_spec_shows_the_templates(labctl: Labctl, place: Path) -> None:
+    said = labctl("create")
+    assert said.code == 2
+    listed = labctl.done("create", "--list").out
+    assert "research-sprint" in listed
+    assert "remembers what helped" in listed
+    assert all(line in said.err for line in listed.splitlines())
+    told = labctl.done("create", "--list", "--json").data["templates"]
+    assert isinstance(told, list)
+    assert all(each["name"] and each["about"] for each in told)
+    assert not place.exists()
+
+
+def test_validate_doubts_a_spec_that_would_do_nothing_and_a_goal_that_nobody_wrote(
+    labctl: Labctl, place: Path, tmp_path: Path
+) -> None:
+    said = labctl.done("validate", "autoresearch-generic", "--json")
+    warnings = said.envelope["warnings"]
+    assert isinstance(warnings, list)
+    assert ["still the template's" in warnings[0], "nothing would run" in warnings[1]] == [True, True]
+    (tmp_path / "mine.yaml").write_text("id: mine\ngoal: less loss\nstrategy: random\n")
+    assert labctl.done("validate", "mine.yaml").err == ""
+
+
+@pytest.mark.parametrize("words", [(), ("--help",), ("help",), ("-h",)])
+def test_the_overview_is_an_envelope_too(words: tuple[str, ...], labctl: Labctl, place: Path) -> None:
+    for typed in (("--json", *words), (*words, "--json")):
+        said = labctl.done(*typed)
+        assert said.envelope["schema"] == "labctl.labctl/1"
+        assert said.data["help"] == labctl.done("--help").out
+        told = said.data["commands"]
+        assert isinstance(told, list)
+        assert [each["name"] for each in told] == [command.name for command in COMMANDS]
+    for typed in (("--json", "--version"), ("--version", "--json")):
+        assert list(labctl.done(*typed).data) == ["version"]
+
+
+def test_a_labctl_root_is_not_imported(labctl: Labctl, place: Path, tmp_path: Path) -> None:
+    a_busy_lab(tmp_path / "ours")
+    labctl.done("init")
+    said = labctl("import-root", "ours")
+    assert said.code == 2
+    assert "this is a labctl data root; copy it with cp -a or rsync" in said.err
+
+
+def test_the_overview_says_in_which_order_to_mend(labctl: Labctl, place: Path) -> None:
+    told = labctl.done("--help").out
+    assert "watchdog        first: " in told
+    assert told.index("  watchdog ") < told.index("  recover         then")
