@@ -49,9 +49,11 @@ def answer(args: argparse.Namespace, session: Session) -> Answer:
         for item in pages.findings:
             yield f"still wrong: {item.where}: {item.what}"
             yield f"  fix: {item.fix}"
-        if not done.done and not pages.written:
-            yield "Nothing to mend. The lab is in order." if not pages.findings else "Nothing that recover can mend."
-        else:
+        if done.done or pages.written:
             yield f"pages rewritten: {pages.written}"
+        elif done.left or pages.findings:
+            yield "Nothing else that recover can mend."
+        else:
+            yield "Nothing to mend. The lab is in order."
 
     return Answer(data, text(), exit_code=FAILED if done.left or pages.findings else DONE)

@@ -46,10 +46,10 @@ class Session:
         """Refuse to recover what shows no trace of a lab: recovering must not make one in some other place."""
         from lab.store import root
 
+        root.refuse_foreign(self.path)
         if not root.has_traces(self.path):
             fix = "labctl init makes a lab; --data-root or LAB_DATA_ROOT names one"
             raise Unavailable("there is no trace of a lab here", where=self.path, fix=fix)
-        root.refuse_foreign(self.path)
 
 
 def locate(flag: str, environ: os._Environ[str]) -> str:

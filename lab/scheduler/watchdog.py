@@ -20,7 +20,7 @@ from lab.projections import index
 from lab.scheduler import reclaim, refresh
 from lab.scheduler.reclaim import Settled
 from lab.scheduler.refresh import Refreshed
-from lab.store import bundles, experiments, leases, ledger, machine, reading
+from lab.store import bundles, experiments, files, leases, ledger, machine, reading
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -91,10 +91,12 @@ def repair(root: Root) -> list[Settled]:
     for name in _claimed(root):
         try:
             done.extend(reclaim.reclaim(root, name))
-        except (LabError, OSError) as error:
-            if isinstance(error, OSError) and not reading.is_local(error):
+        except LabError as error:
+            done.append(Settled(experiment=name, run_id="", what=f"not settled: {error.what}"))
+        except OSError as error:
+            if not _is_its_own(root, error):
                 raise
-            done.append(Settled(experiment=name, run_id="", what=f"not settled: {error}"))
+            done.append(Settled(experiment=name, run_id="", what=f"not settled: {files.refused(error).what}"))
     return done
 
 
@@ -112,12 +114,19 @@ def recover(root: Root, *, progress: Callable[[int, int], None] | None = None) -
     for name in experiments.names(root):
         try:
             _experiment(root, name, known, done, left)
-        except (LabError, OSError) as error:
-            if isinstance(error, OSError) and not reading.is_local(error):
+        except LabError as error:
+            left.append(f"{name}: {error.what}")
+        except OSError as error:
+            if not _is_its_own(root, error):
                 raise
-            left.append(f"{name}: {error}")
+            left.append(f"{name}: {files.refused(error).what}")
     done.extend(_drafts(root))
     return Recovered(done=tuple(done), left=tuple(left), refreshed=refresh.everything(root, progress=progress))
+
+
+def _is_its_own(root: Root, error: OSError) -> bool:
+    """Whether a refusal is this experiment's own trouble; one that may not be locked at all is everybody's."""
+    return reading.is_local(error) and not str(error.filename or "").startswith(root.layout.place("registry"))
 
 
 def _experiment(root: Root, name: str, known: _Known, done: list[str], left: list[str]) -> None:

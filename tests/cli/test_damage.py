@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from lab.scheduler import cycle
+from lab.store import machine
 from lab.testing.files import BEGINNING, a_root
-from tests.cli.labs import a_busy_lab, dead, foreign, one_run, tree
+from tests.cli.labs import a_busy_lab, dead, one_run
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -146,9 +147,12 @@ def test_a_damaged_manifest_of_a_run_that_never_ended_is_set_aside_or_settled(
 
 
 @pytest.mark.parametrize("how", HARM)
-def test_a_damaged_claim_is_named_and_recover_sets_it_aside(how: str, labctl: Labctl, lab: Path) -> None:
+def test_a_damaged_claim_is_named_and_set_aside_once_its_holder_cannot_live(
+    how: str, labctl: Labctl, lab: Path
+) -> None:
     root = a_root(lab, start=BEGINNING.replace(hour=9))
-    running = cycle.begin(root, "alpha", owner=foreign())
+    running = cycle.begin(root, "alpha", owner=machine.this_process("me"))
+    alive = running.manifest.owner
     harm(Path(running.lease.path), how)
     said = labctl("watchdog").out
     assert "registry/locks/alpha" in said
@@ -156,6 +160,9 @@ def test_a_damaged_claim_is_named_and_recover_sets_it_aside(how: str, labctl: La
     assert "state=damaged" in labctl.done("lease", "show").out
     assert labctl.done("pause", "beta").out == "paused: beta\n"
     assert labctl.done("status").out
+    assert "its holder may be alive; left alone" in labctl("recover").out
+    manifest = Path(running.path, "manifest.json")
+    manifest.write_bytes(manifest.read_bytes().replace(b'"pid": %d' % alive.pid, b'"pid": 4194304'))
     assert "scratch/aside" in labctl("recover").out
     assert "state=damaged" not in labctl.done("lease", "show").out
     labctl.done("verify")
@@ -218,7 +225,7 @@ def test_a_removed_bundle_is_missed(labctl: Labctl, lab: Path) -> None:
     assert "  alpha: a sealed run is gone" in labctl.done("status").out
 
 
-def test_strangers_among_the_experiments_are_named_and_set_aside(labctl: Labctl, lab: Path) -> None:
+def test_strangers_among_the_experiments_are_named_and_left_alone(labctl: Labctl, lab: Path) -> None:
     (lab / "experiments/notes.txt").write_text("mine\n")
     (lab / "experiments/a b").mkdir()
     (lab / "experiments/link").symlink_to("/etc")
@@ -226,8 +233,8 @@ def test_strangers_among_the_experiments_are_named_and_set_aside(labctl: Labctl,
     for name in ("notes.txt", "a b", "link"):
         assert f"experiments/{name}" in said
     others_go_on(labctl)
-    assert sorted(os.listdir(lab / "experiments")) == ["alpha", "beta"]
-    assert any(name.endswith("notes.txt") for name in tree(str(lab / "scratch/aside")))
+    assert sorted(os.listdir(lab / "experiments")) == ["a b", "alpha", "beta", "link", "notes.txt"]
+    assert os.listdir(lab / "experiments/a b") == []
     assert Path("/etc").is_dir()
 
 

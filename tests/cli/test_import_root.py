@@ -209,7 +209,7 @@ def test_an_import_that_is_killed_anywhere_is_finished_by_the_next(
     assert whole.returncode == 0, whole.stderr
     steps = int(whole.stdout)
     assert steps > 100
-    for at in range(3, steps, steps // 12):
+    for at in range(3, steps - 8, steps // 12):  # how many steps it takes differs by a few: drafts, clocks
         target = tmp_path / f"cut-{at}"
         labctl.done("init", "--data-root", str(target))
         assert cut_short(target, old, at).returncode == -signal.SIGKILL
