@@ -105,7 +105,11 @@ def note_cut(root: Root) -> None:
 
     Called by what writes events anyway. Without it, the next page that is written would forget how far it had gone.
     """
-    seen = _seen(root)
+    _note_cut(root, index.parse(reading.read(root.layout.index) or b""))
+
+
+def _note_cut(root: Root, before: index.Index | None) -> None:
+    seen = _seen(root, before)
     if seen is None:
         return
     what = f"the ledger had record {seen.seq}, which is gone: lines were cut off"
@@ -116,7 +120,7 @@ def note_cut(root: Root) -> None:
 
 
 def _cut(root: Root) -> Finding | None:
-    seen = _seen(root)
+    seen = _seen(root, index.parse(reading.read(root.layout.index) or b""))
     if seen is None:
         return None
     what = f"the ledger had record {seen.seq}, which is gone: lines were cut off"
@@ -125,9 +129,8 @@ def _cut(root: Root) -> Finding | None:
     )
 
 
-def _seen(root: Root) -> Place | None:
+def _seen(root: Root, before: index.Index | None) -> Place | None:
     """The last record that the index knows, if the ledger does not have it any more."""
-    before = index.parse(reading.read(root.layout.index) or b"")
     if before is None or not before.ledger.seq or ledger.has(root, before.ledger.end, before.ledger.sha256):
         return None
     return before.ledger
@@ -155,8 +158,8 @@ def lab_pages(root: Root, fresh: Iterable[Subject] = ()) -> bool:
 
 
 def _lab_pages(root: Root, known: Mapping[str, Subject]) -> None:
-    note_cut(root)
     before = index.parse(reading.read(root.layout.index) or b"")
+    _note_cut(root, before)
     news = None if before is None else _news(root, before)
     if before is None or news is None:
         _from_pages(root)

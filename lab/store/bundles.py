@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from lab.core.run import Run
+    from lab.store.ledger import Mark
     from lab.store.root import Root
 
 _CHUNK = 1 << 20
@@ -64,10 +65,11 @@ def publish(  # the parts of a seal
     is dead: nothing here knows who may seal.
     """
     path = root.layout.run(run.experiment, run.run_id)
+    newest = ledger.newest(root, durable=durability == "full")
     made = Seal(
         run=run,
         generation=generation,
-        anchor=ledger.anchor(root, durable=durability == "full"),
+        anchor=Anchor(seq=newest.seq, sha256=newest.sha256),
         sealed_at=root.now(),
         sealed_by=sealed_by,
         durability=durability,
@@ -81,11 +83,13 @@ def publish(  # the parts of a seal
         raise BadInput(
             f"{run.run_id} is sealed already; a seal is made once", where=path, fix="start a new run instead"
         ) from None
-    record(root, made, data, durability=durability)
+    record(root, made, data, durability=durability, after=newest)
     return made
 
 
-def record(root: Root, made: Seal, data: bytes, *, durability: str, reason: str = "") -> None:
+def record(
+    root: Root, made: Seal, data: bytes, *, durability: str, reason: str = "", after: Mark | None = None
+) -> None:
     """The ledger line of a seal."""
     line = event.Event(
         type=event.RUN_SEALED,
@@ -98,7 +102,7 @@ def record(root: Root, made: Seal, data: bytes, *, durability: str, reason: str 
         reason=reason,
         facts={"outcome": made.run.outcome, "value": made.run.value},
     )
-    ledger.append(root, line, durable=durability == "full")
+    ledger.append(root, line, durable=durability == "full", after=after)
 
 
 def load_seal(path: str) -> tuple[Seal, bytes] | None:

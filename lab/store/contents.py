@@ -47,8 +47,7 @@ def take_stock(root: Root, experiment: str, run_id: str, *, durability: str = "f
     socket or a pipe holds nothing and is passed over; what cannot be kept in a bundle is moved aside and noted in it.
     """
     path = root.layout.run(experiment, run_id)
-    _make_room(root, path, run_id)
-    found = list(walk(path))
+    found = _kept(root, path, run_id)
     names = [item.name for item in found if not item.is_folder]
     full = durability == "full"
     many = full and len(names) >= files.SYNCFS_FROM
@@ -100,15 +99,16 @@ def walk(path: str) -> Iterator[Found]:
         waiting.extend(reversed(below))
 
 
-def _make_room(root: Root, path: str, run_id: str) -> None:
-    """Open what the run locked, and move aside what no bundle can keep: folders without end."""
+def _kept(root: Root, path: str, run_id: str) -> list[Found]:
+    """What is to be sealed, once what the run locked is open and what no bundle can keep was moved aside."""
     moved: list[str] = []
     while True:
         try:
-            deep = next((item.name for item in walk(path) if item.too_deep), None)
+            found = list(walk(path))
         except PermissionError as error:
             root.files.unlock(str(error.filename))
             continue
+        deep = next((item.name for item in found if item.too_deep), None)
         if deep is None:
             break
         root.files.folder(root.layout.aside)
@@ -120,6 +120,8 @@ def _make_room(root: Root, path: str, run_id: str) -> None:
     if moved:
         text = "# Left out of the seal\n\n" + "\n".join(moved) + "\n"
         root.files.replace(f"{path}/{layout.LEFT_OUT}", canonical.plain(text).encode())
+        found.append(Found(name=layout.LEFT_OUT, is_folder=False))
+    return found
 
 
 def look(path: str) -> SealedFile | None:

@@ -10,7 +10,6 @@ from lab.core import canonical
 from lab.core.errors import Corrupt
 from lab.core.event import Event, Line, mention
 from lab.core.record import encode, parse
-from lab.core.seal import Anchor
 from lab.store import files, reading
 from lab.store.sections import hold
 
@@ -46,25 +45,29 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True, gc=False):
         return Mark(seq=self.line.seq if self.line else 0, sha256=self.sha256, end=self.end)
 
 
-def append(root: Root, event: Event, *, durable: bool | None = None) -> Mark:
-    """Add an event. It is on the disk when this returns, unless the lab runs `fast`."""
+def append(root: Root, event: Event, *, durable: bool | None = None, after: Mark | None = None) -> Mark:
+    """Add an event. It is on the disk when this returns, unless the lab runs `fast`.
+
+    `after` is the last record as the caller has just seen it: if it still is, it need not be read again.
+    """
     made = b""
     seq = 0
 
     def line_after(tail: bytes, size: int) -> bytes:
         nonlocal made, seq
-        last, torn = _last_whole(root, tail, size)
+        last, torn = (after, b"") if after and after.end == size else _last_whole(root, tail, size)
         seq = last.seq + 1
         acknowledged = canonical.digest(torn) if torn else ""
         made = encode(Line(seq=seq, prev=last.sha256, event=event, torn=acknowledged))
         return made
 
     path = root.layout.events
-    end = root.files.append(path, line_after, section=f"{path}.section", durable=durable)
+    window = 1 if after else files.TAIL_BYTES
+    end = root.files.append(path, line_after, section=f"{path}.section", window=window, durable=durable)
     return Mark(seq=seq, sha256=canonical.digest(made[:-1]), end=end)
 
 
-def anchor(root: Root, *, durable: bool) -> Anchor:
+def newest(root: Root, *, durable: bool) -> Mark:
     """The newest whole record, for a seal to be tied to.
 
     Read while nobody writes, and on the disk before the seal is: tied to a record that a power cut or a refused sync
@@ -74,11 +77,11 @@ def anchor(root: Root, *, durable: bool) -> Anchor:
     with hold(f"{path}.section"):
         size = reading.size_of(path)
         if size <= 0:
-            return Anchor()
+            return Mark()
         last, _ = _last_whole(root, reading.read_from(path, max(0, size - files.TAIL_BYTES)), size)
         if durable:
             root.files.sync_file(path)
-        return Anchor(seq=last.seq, sha256=last.sha256)
+        return last
 
 
 def entries(root: Root, start: int = 0) -> Iterator[Entry]:

@@ -112,7 +112,8 @@ class _Chain:
 
     def __init__(self, root: Root) -> None:
         self._path = root.layout.events
-        self.anchor = ledger.anchor(root, durable=False)
+        newest = ledger.newest(root, durable=False)
+        self.anchor = Anchor(seq=newest.seq, sha256=newest.sha256)
         self.runs = 0
         self._lines: list[bytes] = []
 

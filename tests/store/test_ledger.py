@@ -75,14 +75,14 @@ def test_each_line_carries_the_digest_of_the_one_before(five: Root) -> None:
 def test_an_append_returns_the_place_of_its_line(root: Root) -> None:
     marks = [note(root) for _ in range(3)]
     assert marks == [entry.mark for entry in ledger.entries(root)]
-    assert ledger.anchor(root, durable=False).seq == 3
-    assert ledger.anchor(root, durable=False).sha256 == marks[-1].sha256
+    assert ledger.newest(root, durable=False).seq == 3
+    assert ledger.newest(root, durable=False).sha256 == marks[-1].sha256
 
 
 def test_an_empty_and_a_missing_ledger_have_no_anchor_and_no_entries(root: Root) -> None:
-    assert ledger.anchor(root, durable=False).seq == 0
+    assert ledger.newest(root, durable=False).seq == 0
     write_events(root, b"")
-    assert ledger.anchor(root, durable=False).seq == 0
+    assert ledger.newest(root, durable=False).seq == 0
     assert list(ledger.entries(root)) == []
 
 
@@ -173,7 +173,7 @@ def test_a_last_line_that_was_overwritten_whole_is_not_taken_for_a_crash(five: R
 def test_a_line_longer_than_the_window_is_followed_by_the_next(root: Root) -> None:
     note(root, "small")
     long = note(root, "x" * (3 * files.TAIL_BYTES))
-    assert ledger.anchor(root, durable=False).sha256 == long.sha256
+    assert ledger.newest(root, durable=False).sha256 == long.sha256
     assert note(root, "after").seq == 3
     assert problems(root) == []
 
@@ -182,7 +182,7 @@ def test_a_torn_line_longer_than_the_window_is_acknowledged_too(root: Root) -> N
     first = note(root)
     with open(root.layout.events, "ab") as file:
         file.write(b"x" * (2 * files.TAIL_BYTES))
-    assert ledger.anchor(root, durable=False).sha256 == first.sha256
+    assert ledger.newest(root, durable=False).sha256 == first.sha256
     assert note(root).seq == 2
     assert problems(root) == []
     assert torn(root) == 1
@@ -228,7 +228,7 @@ def test_the_digest_of_a_line_is_what_sha256sum_says(five: Root) -> None:
 
 
 def test_a_line_of_a_newer_labctl_is_read_with_what_is_known_of_it(five: Root) -> None:
-    mark = ledger.anchor(five, durable=False)
+    mark = ledger.newest(five, durable=False)
     newer = encode(Line(seq=6, prev=mark.sha256, event=Event(type="thing_of_tomorrow", ts="")))
     with open(five.layout.events, "ab") as file:
         file.write(newer.replace(b'"seq":6', b'"seq":6,"colour":"red"'))
