@@ -91,7 +91,7 @@ def begin(
     except FileExistsError:
         lease.abandon(root)
         raise Busy(f"another run of {experiment} began in the same microsecond", fix="try again") from None
-    except OSError:
+    except (OSError, LabError):
         lease.abandon(root)
         raise
     return Running(lease=lease, manifest=manifest, spec=spec, path=path)
@@ -142,6 +142,7 @@ def _ended(root: Root, manifest: Manifest, ended: Ended) -> Manifest:
 
 def _sealed(root: Root, running: Running, manifest: Manifest, ended: Ended) -> tuple[Seal, Subject]:
     durability = running.spec.durability
+    root.files.unlock(running.path)  # the run may have locked its own bundle
     bundles.close(
         root, manifest, result=canonical.plain(ended.result) or result_text(manifest), metrics=_metrics(manifest, ended)
     )

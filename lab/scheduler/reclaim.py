@@ -124,6 +124,9 @@ def settling(root: Root, experiment: str) -> AbstractContextManager[None]:
 
 def settle(root: Root, orphan: Orphan) -> str:
     """Bring one run to an end. The caller is `settling`. Returns what was done; empty when it has to wait."""
+    path = root.layout.run(orphan.experiment, orphan.run_id)
+    if orphan.run_id and reading.is_folder(path):
+        root.files.unlock(path)
     ready = _prepare(root, orphan)
     with root.section(orphan.experiment):
         return _finish(root, orphan, ready)
@@ -202,7 +205,7 @@ def _of_claim(claim: Claim, *, abandoned: bool) -> Orphan:
 
 def _remains(root: Root, orphan: Orphan) -> Remains:
     path = root.layout.run(orphan.experiment, orphan.run_id)
-    own = bool(orphan.run_id) and reading.is_folder(path) and _is_own(path, orphan)
+    own = bool(orphan.run_id) and reading.is_folder(path) and _is_own(root, path, orphan)
     return Remains(
         own=own,
         sealed=own and _is_sealed(path, orphan),
@@ -212,13 +215,16 @@ def _remains(root: Root, orphan: Orphan) -> Remains:
     )
 
 
-def _is_own(path: str, orphan: Orphan) -> bool:
-    """Whether the bundle is this generation's. One whose manifest cannot be read is: nobody else speaks for it."""
+def _is_own(root: Root, path: str, orphan: Orphan) -> bool:
+    """Whether the bundle is this generation's. One whose manifest cannot be read is, if nobody else speaks for it."""
     try:
         manifest = bundles.load_manifest(path)
     except Corrupt:
-        return True
-    return manifest is None or manifest.generation == orphan.generation
+        manifest = None
+    if manifest is not None:
+        return manifest.generation == orphan.generation
+    held = leases.survey(root, orphan.experiment).held
+    return all(other.seen.claim.run_id != orphan.run_id for other in held)
 
 
 def _is_sealed(path: str, orphan: Orphan) -> bool:

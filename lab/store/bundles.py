@@ -10,7 +10,7 @@ import os
 from typing import TYPE_CHECKING
 
 from lab.core import canonical, event, layout
-from lab.core.errors import BadInput, Corrupt
+from lab.core.errors import BadInput, Corrupt, Unavailable
 from lab.core.manifest import RUNNING, Manifest
 from lab.core.record import page, parse
 from lab.core.seal import Anchor, Seal, SealedFile
@@ -30,6 +30,10 @@ QUOTED_BYTES = 1 << 20  # a larger metrics.json is evidence, but nothing to quot
 
 def open_bundle(root: Root, manifest: Manifest, contents: Mapping[str, bytes]) -> str:
     """Make the bundle's folder with its manifest and these files in it. Returns its path."""
+    runs = root.layout.runs(manifest.experiment)
+    if os.path.lexists(runs) and not reading.is_folder(runs):
+        fix = "put the real folder in its place; nothing is written through a link"
+        raise Unavailable("runs/ is not a folder of this lab", where=runs, fix=fix)
     path = root.layout.run(manifest.experiment, manifest.run_id)
     root.files.create_folder(path, {layout.MANIFEST: page(manifest), **contents})
     return path

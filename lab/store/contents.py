@@ -106,13 +106,16 @@ def _kept(root: Root, path: str, run_id: str) -> list[Found]:
         try:
             found = list(walk(path))
         except PermissionError as error:
-            root.files.unlock(str(error.filename))
+            if not root.files.unlock(str(error.filename)):
+                raise
             continue
         deep = next((item.name for item in found if item.too_deep), None)
         if deep is None:
             break
         root.files.folder(root.layout.aside)
         target = f"{run_id}-{len(os.listdir(root.layout.aside))}-too-deep"
+        for folder in (f"{path}/{deep}", os.path.dirname(f"{path}/{deep}")):
+            root.files.unlock(folder)  # a folder that is moved to another one must let its owner write in it
         root.files.move(f"{path}/{deep}", f"{root.layout.aside}/{target}")
         moved.append(
             f"- `{deep}` is more than {_MAX_DEPTH} folders deep, or its path is too long: scratch/aside/{target}"

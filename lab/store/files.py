@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 TAIL_BYTES = 8_192
 SYNCFS_FROM = 24  # files in one bundle; below it one fsync each costs less than flushing everybody's data
-_READ_ONLY = 0o555  # takes the right to write away, and gives none
+_READ_ONLY = 0o555  # takes the right to write away; the owner must still be able to read, or nothing could be verified
 _OWNER_READS, _OWNER_ENTERS = 0o400, 0o700
 _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
 _NO_SPACE = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
@@ -200,26 +200,20 @@ class Files:
         None for what is no plain file. Being read-only is a courtesy to people and their editors: the digest is what
         protects a sealed file.
         """
+        seen = os.lstat(path)
+        if not stat.S_ISREG(seen.st_mode):
+            return None
+        if seen.st_nlink > 1:  # the same file has a name elsewhere, and could change behind the seal
+            self._detach(path, seen.st_mode)
         flags = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
         try:
             descriptor = os.open(path, flags)
         except PermissionError:  # an executor left a file that nobody may read
             os.chmod(path, _OWNER_READS)
             descriptor = os.open(path, flags)
-        except OSError as error:
-            if error.errno in (errno.ELOOP, errno.ENXIO):  # a link, a socket
-                return None
-            raise
         try:
-            seen = os.fstat(descriptor)
-            if not stat.S_ISREG(seen.st_mode):
-                return None
-            if seen.st_nlink > 1:  # the same file has a name elsewhere, and could change behind the seal
-                os.close(descriptor)
-                self._detach(path, seen.st_mode)
-                descriptor = os.open(path, flags)
             self.step("chmod", path)
-            os.fchmod(descriptor, seen.st_mode & _READ_ONLY)
+            os.fchmod(descriptor, seen.st_mode & _READ_ONLY | _OWNER_READS)
             found = look(descriptor)
             if durable:
                 self.step("fsync", path)
@@ -229,10 +223,16 @@ class Files:
             os.close(descriptor)
 
     def _detach(self, path: str, mode: int) -> None:
-        """Give the bundle a copy of its own of a file that has other names."""
+        """Give the bundle a copy of its own of a file that has other names; those keep their mode and their bytes."""
+        self.unlock(os.path.dirname(path))
         draft = self._draft_beside(path)
         try:
-            self.copy(path, draft)
+            try:
+                self.copy(path, draft)
+            except PermissionError:
+                os.chmod(path, _OWNER_READS)
+                self.copy(path, draft)
+                os.chmod(path, stat.S_IMODE(mode))
             os.chmod(draft, stat.S_IMODE(mode))
             self.step("rename", path)
             os.rename(draft, path)
@@ -240,13 +240,14 @@ class Files:
             self._drop(draft)
             raise
 
-    def unlock(self, path: str) -> None:
-        """Let the owner into a folder that a run locked behind itself."""
-        self.step("chmod", path)
+    def unlock(self, path: str) -> bool:
+        """Let the owner into a folder that a run locked behind itself. False when it was not its mode that refused."""
         mode = stat.S_IMODE(os.lstat(path).st_mode)
-        if mode & _OWNER_ENTERS == _OWNER_ENTERS:  # it is not the mode that refuses
-            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), path)
+        if mode & _OWNER_ENTERS == _OWNER_ENTERS:
+            return False
+        self.step("chmod", path)
         os.chmod(path, mode | _OWNER_ENTERS)
+        return True
 
     def sync_all(self, folder: str) -> bool:
         """Wait until the disk has everything on this file system; False where there is no such call."""

@@ -60,6 +60,7 @@ def is_gone(where: str, pid: int) -> bool:
 
 def writers(folder: str) -> list[int]:
     """Processes that work in a folder or hold a file of it open, as far as this process may see them."""
+    folder = os.path.realpath(folder)  # /proc tells where things are, not how they were reached
     pids = [name for name in _listed("/proc") if name.isdecimal()]
     return sorted(int(pid) for pid in pids if any(_inside(link, folder) for link in _links(pid)))
 

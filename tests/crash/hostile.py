@@ -7,32 +7,44 @@ a process to which file modes may apply: a run of `a`, one of `b`, and what `ver
 from __future__ import annotations
 
 import os
+import select
 import signal
 import subprocess
 import sys
 from contextlib import contextmanager
 from pathlib import Path
+from random import Random
 from typing import TYPE_CHECKING
 
 from lab.core import layout
 from lab.core.record import page
 from lab.core.run import Run
 from lab.core.seal import Anchor, Seal
-from lab.scheduler import cycle
-from lab.store import verify
+from lab.core.world import World
+from lab.scheduler import cycle, refresh
+from lab.store import ledger, verify
 from lab.store.files import Files
+from lab.store.root import Root
+from lab.testing.files import BEGINNING
 from tests.cli.labs import _POWERLESS
 from tests.crash.driver import open_root, say
-from tests.scheduler.labs import ended, me, one_run
+from tests.scheduler.labs import me, one_run, write
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from lab.store.root import Root
+    from lab.core.view import View
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 DEEP = 1_200
 FORGED_VALUE = -1e9
+HOLDER = """
+import sys
+from lab.store.sections import hold
+with hold(sys.argv[1]):
+    print("held", flush=True)
+    sys.stdin.read()
+"""
 _SCRIBBLER = "import os, time\nwhile True:\n    os.write(1, b'more\\n')\n    time.sleep(0.01)\n"
 
 
@@ -43,10 +55,12 @@ def reopen(path: str) -> Root:
 
 def forged(run_id: str, generation: int) -> bytes:
     """A seal as a run would write it that knows the format and wants to win."""
-    run = Run(run_id=run_id, experiment="a", outcome="success", metric="loss", value=FORGED_VALUE)
-    return page(
-        Seal(run=run, generation=generation, anchor=Anchor(), sealed_at="2026-01-02T03:04:05Z", sealed_by="me", files={})
-    )
+    moment = "2026-01-02T03:04:05.000000Z"
+    run = Run(
+        run_id=run_id, experiment="a", outcome="success", metric="loss", direction="minimize", value=FORGED_VALUE,
+        started_at=moment, ended_at=moment,
+    )  # fmt: skip
+    return page(Seal(run=run, generation=generation, anchor=Anchor(), sealed_at=moment, sealed_by="me", files={}))
 
 
 def deep(path: str) -> None:
@@ -112,8 +126,8 @@ def child(path: str) -> None:
 MESSES: dict[str, Callable[[str], None]] = {
     each.__name__: each
     for each in (
-        deep, long_names, locked, locked_deep, locked_bundle, shut_bundle, linked_unreadable, linked_shut, seal_77, seal_1,
-        child,
+        deep, long_names, locked, locked_deep, locked_bundle, shut_bundle, linked_unreadable, linked_shut, seal_77,
+        seal_1, child,
     )
 }  # fmt: skip
 
@@ -160,8 +174,7 @@ def owner_of(root: str, mess: str, *, powerless: bool = False) -> Iterator[list[
 def left_by(root: str, mess: str, *, powerless: bool = False) -> str:
     """The bundle of a run that left this mess and was killed."""
     with owner_of(root, mess, powerless=powerless) as told:
-        path = told[-1]
-    return path
+        return told[-1]
 
 
 def settled(root: str, *, powerless: bool = False) -> str:
@@ -169,6 +182,58 @@ def settled(root: str, *, powerless: bool = False) -> str:
     command = _command(root, "settle", powerless=powerless)
     done = subprocess.run(command, cwd=CHECKOUT, capture_output=True, stdin=subprocess.DEVNULL, timeout=15, check=False)
     return (done.stdout + done.stderr).decode()
+
+
+def view(root: Root, name: str = "a") -> View:
+    with root.section(name):
+        return refresh.catch_up(root, name).view
+
+
+def types(root: Root) -> list[str]:
+    return [entry.line.event.type for entry in ledger.entries(root) if entry.line]
+
+
+def kinds(root: Root) -> set[str]:
+    return {damage.kind for damage in verify.verify(root).damage}
+
+
+def is_clean(root: Root, *, live: int = 0) -> bool:
+    found = verify.verify(root)
+    assert found.damage == ()
+    assert found.unsealed == live
+    return True
+
+
+def others_go_on(root: Root, *, live: int = 0) -> bool:
+    assert one_run(root, "b", 0.25).run.outcome == "success"
+    return is_clean(root, live=live)
+
+
+def all_goes_on(root: Root) -> bool:
+    assert one_run(root, "a", 0.5).run.outcome == "success"
+    return others_go_on(root)
+
+
+def end(pid: int) -> None:
+    """Kill somebody who is no child of ours, and wait until they are gone."""
+    handle = os.pidfd_open(pid)
+    try:
+        os.kill(pid, signal.SIGKILL)
+        assert select.select([handle], [], [], 10)[0]
+    finally:
+        os.close(handle)
+
+
+def frozen(path: str) -> Root:
+    """A lab on a clock that stands."""
+    world = World(now=lambda: BEGINNING, rng=Random(0), run=lambda _: 1, environ={})
+    return Root(path, world, files=Files(durable=False))
+
+
+def cut(root: Root, lines: int) -> None:
+    """Take this many lines off the ledger's end."""
+    kept = Path(root.layout.events).read_bytes().splitlines(keepends=True)[:-lines]
+    write(root.layout.events, b"".join(kept))
 
 
 def _settle(path: str) -> None:
