@@ -165,7 +165,8 @@ def _lab_pages(root: Root, known: Mapping[str, Subject]) -> None:
         _from_pages(root)
         return
     touched, mark = news
-    rows = {row.id: row for row in before.experiments if reading.is_folder(root.layout.experiment(row.id))}
+    present = set(os.listdir(root.layout.experiments))
+    rows = {row.id: row for row in before.experiments if row.id in present}
     for name, seq in sorted(touched.items()):
         subject = known.get(name)
         # A subject from before somebody else's decision must not stand for what came after it.
