@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from lab.cli import commands
 from lab.core import spec, spec_text
 from lab.core.errors import BadInput
 
@@ -88,3 +89,24 @@ def test_a_machine_path_is_seen(text: str) -> None:
 @pytest.mark.parametrize("text", ["experiments/work/root/x", "$ROOT/root/x", "{base}/work/x"])
 def test_what_only_resembles_one_is_let_through(text: str) -> None:
     assert not machine_paths(text)
+
+
+COMMAND = re.compile(r"(?:^|`|[(:;] )labctl (?:--?[a-z][a-z-]*(?: DIR)? )*([a-z][a-z-]+)", re.MULTILINE)
+# Words after "labctl" where the sentence is about the program itself.
+PROSE = {"added", "leaves", "never"}
+TALKED_ABOUT = (".md", ".yaml", ".j2", ".py")
+
+
+def unknown_verbs(text: str) -> set[str]:
+    return {verb for verb in COMMAND.findall(text) if verb not in commands.words() and verb not in PROSE}
+
+
+def test_every_verb_that_is_named_anywhere_exists() -> None:
+    """A page that tells people to type what is not there costs more trust than a missing page."""
+    pages = [path for path in files(CHECKOUT) if path.suffix in TALKED_ABOUT and "tests" not in path.parts]
+    found = {str(page): verbs for page in pages if (verbs := unknown_verbs(page.read_text(encoding="utf-8")))}
+    assert found == {}
+
+
+def test_a_verb_that_does_not_exist_is_seen() -> None:
+    assert unknown_verbs("type `labctl run-twice` or\nlabctl --json stats") == {"run-twice", "stats"}
