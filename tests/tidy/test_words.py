@@ -1,0 +1,15 @@
+"""The start path spells some words again, because it may not load the records that own them. They must stay the same."""
+
+from __future__ import annotations
+
+from lab.cli import list_, status
+from lab.core import run, view
+
+
+def test_the_phases_that_the_command_line_knows_are_the_phases_there_are() -> None:
+    assert set(list_.PHASES) == set(view.PHASES)
+    assert set(status.PHASES) == set(view.PHASES)
+
+
+def test_the_outcomes_that_the_command_line_knows_are_the_outcomes_there_are() -> None:
+    assert list_.OUTCOMES == run.OUTCOMES
