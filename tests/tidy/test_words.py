@@ -1,4 +1,4 @@
-"""The start path spells some words again, because it may not load the records that own them. They must stay the same."""
+"""The start path spells some words again: it may not load the records that own them. They must stay the same."""
 
 from __future__ import annotations
 
