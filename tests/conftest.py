@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import os
 import shutil
+import signal
 from typing import TYPE_CHECKING
 
 import pytest
@@ -19,6 +20,12 @@ settings.load_profile("ci")
 
 FOREIGN = ("LAB_", "HERMES_LAB_", "LABCTL_", "LC_")  # LC_* would win over LANG
 TURN = itertools.count()
+
+
+def pytest_configure() -> None:
+    """Let Ctrl-C reach the programs that tests start: a suite that a shell runs in the background has it ignored."""
+    if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

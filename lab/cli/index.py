@@ -181,10 +181,12 @@ def _overlay(events: str, end: int, rows: dict[str, Row], lab: Lab) -> int:
         if os.stat(events).st_size <= end:
             return 0
         with open(events, "rb") as file:
-            file.seek(end)
-            lines = file.read().splitlines()
+            file.seek(max(0, end - 1))
+            before, lines = file.read(min(1, end)), file.read().splitlines()
     except FileNotFoundError:
         return 0
+    if before not in (b"", b"\n"):
+        return 0  # not where a line ends: this is another ledger than the index knows, and `verify` says so
     behind = 0
     for line in lines:
         try:

@@ -130,9 +130,13 @@ def _cut(root: Root) -> Finding | None:
 
 
 def _seen(root: Root, before: index.Index | None) -> Place | None:
-    """The last record that the index knows, if the ledger does not have it any more."""
+    """The last record that the index knows, if the ledger neither has it nor tells that it is gone."""
     if before is None or not before.ledger.seq or ledger.has(root, before.ledger.end, before.ledger.sha256):
         return None
+    for entry in ledger.entries(root):
+        told = entry.line.event if entry.line else None
+        if told and told.type == event.LEDGER_CUT and told.facts.get("sha256") == before.ledger.sha256:
+            return None
     return before.ledger
 
 

@@ -13,7 +13,7 @@ import pytest
 from lab.core import event, layout
 from lab.core.run import CANCELLED, CRASH, FAILED, TIMEOUT
 from lab.projections import index
-from lab.scheduler import decisions, refresh
+from lab.scheduler import decisions, refresh, watchdog
 from lab.store import ledger, reading
 from lab.store.files import Files
 from tests.scheduler.labs import a_lab, an_experiment, derived, identities, one_run, reopened, tree, write
@@ -370,3 +370,17 @@ def test_a_page_folded_over_a_torn_ledger_line_is_the_page_written_anew(two: Roo
     one_run(two, "b", 0.5)
     assert row(two, "a").run_count == 4
     assert refresh.everything(two).written == 0
+
+
+def test_a_cut_that_is_written_down_does_not_keep_the_index_back(tmp_path: Path) -> None:
+    """Whatever the lengths of old and new lines are: the index must not go on from a byte of a ledger that is gone."""
+    root = a_lab(tmp_path / "lab", "a", "b")
+    one_run(root, "a", 0.5)
+    os.unlink(root.layout.events)
+    watchdog.recover(root)
+    told = index.parse(reading.read(root.layout.index) or b"")
+    assert told is not None
+    assert told.ledger.end == reading.size_of(root.layout.events)
+    decisions.pause(root, "b", reason="", actor="ann")
+    cuts = [each for each in ledger.entries(root) if each.line and each.line.event.type == event.LEDGER_CUT]
+    assert len(cuts) == 1
