@@ -44,7 +44,6 @@ class Terminal:
     def __init__(self, *, as_json: bool, quiet: bool) -> None:
         self.as_json = as_json
         self.quiet = quiet
-        self._drawn = False
 
     def answer(self, verb: str, given: Answer) -> None:
         """Print a result."""

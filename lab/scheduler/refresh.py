@@ -112,9 +112,9 @@ def _note_cut(root: Root, before: index.Index | None) -> None:
     seen = _seen(root, before)
     if seen is None:
         return
-    what = f"the ledger had record {seen.seq}, which is gone: lines were cut off"
+    reason = _cut_after(seen)
     told = event.Event(
-        type=event.LEDGER_CUT, ts=root.now(), reason=what, facts={"seq": seen.seq, "sha256": seen.sha256}
+        type=event.LEDGER_CUT, ts=root.now(), reason=reason, facts={"seq": seen.seq, "sha256": seen.sha256}
     )
     ledger.append(root, told)
 
@@ -123,10 +123,12 @@ def _cut(root: Root) -> Finding | None:
     seen = _seen(root, index.parse(reading.read(root.layout.index) or b""))
     if seen is None:
         return None
-    what = f"the ledger had record {seen.seq}, which is gone: lines were cut off"
-    return Finding(
-        what=what, where="registry/events.jsonl", fix="put the lines back from a backup; else: labctl recover"
-    )
+    fix = "put the lines back from a backup; else: labctl recover"
+    return Finding(what=_cut_after(seen), where="registry/events.jsonl", fix=fix)
+
+
+def _cut_after(seen: Place) -> str:
+    return f"the ledger had record {seen.seq}, which is gone: lines were cut off"
 
 
 def _seen(root: Root, before: index.Index | None) -> Place | None:

@@ -256,17 +256,15 @@ class Files:
 
     def sync_file(self, path: str) -> None:
         """Wait until the disk has a file."""
-        self.step("fsync", path)
-        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
+        self._sync(path, os.O_NOFOLLOW)
 
     def sync_folder(self, path: str) -> None:
         """Wait until the disk has the folder's names."""
+        self._sync(path, os.O_DIRECTORY)
+
+    def _sync(self, path: str, must_be: int) -> None:
         self.step("fsync", path)
-        descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | must_be)
         try:
             os.fsync(descriptor)
         finally:
