@@ -28,19 +28,12 @@ class Session:
 
     def root(self, *, existing: bool = True) -> Root:
         """The data root, open. A folder that is no lab is refused, never made into one."""
-        import random  # the world is built only for commands that need one
-        import subprocess
-        from datetime import UTC, datetime
-
-        from lab.core.world import World
+        from lab.cli.surroundings import the_world  # the world is built only for commands that need one
         from lab.store import root as store
 
         if existing:
             store.require(self.path)
-        world = World(
-            now=lambda: datetime.now(UTC), rng=random.SystemRandom(), run=subprocess.call, environ=dict(os.environ)
-        )
-        return store.Root(self.path, world)
+        return store.Root(self.path, the_world())
 
     def require_traces(self) -> None:
         """Refuse to recover what shows no trace of a lab: recovering must not make one in some other place."""

@@ -22,6 +22,16 @@ DIGEST_WRITTEN = "digest_written"
 ROOT_IMPORTED = "root_imported"
 LEDGER_MENDED = "ledger_mended"
 LEDGER_CUT = "ledger_cut"
+CANCEL_ASKED = "run_cancel_asked"
+COMMAND_DONE = "command_done"
+PROPOSAL_MADE = "proposal_made"
+PROPOSAL_APPROVED = "proposal_approved"
+PROPOSAL_REJECTED = "proposal_rejected"
+RUNS_ARCHIVED = "runs_archived"
+PACKAGE_READY = "dispatch_enqueued"
+PACKAGE_CLAIMED = "dispatch_claimed"
+PACKAGE_COMPLETED = "dispatch_completed"
+PACKAGE_INGESTED = "dispatch_ingested"
 TYPES = (
     LAB_CREATED,
     EXPERIMENT_CREATED,
@@ -35,6 +45,16 @@ TYPES = (
     ROOT_IMPORTED,
     LEDGER_MENDED,
     LEDGER_CUT,
+    CANCEL_ASKED,
+    COMMAND_DONE,
+    PROPOSAL_MADE,
+    PROPOSAL_APPROVED,
+    PROPOSAL_REJECTED,
+    RUNS_ARCHIVED,
+    PACKAGE_READY,
+    PACKAGE_CLAIMED,
+    PACKAGE_COMPLETED,
+    PACKAGE_INGESTED,
 )
 
 MEANING = {
@@ -50,6 +70,16 @@ MEANING = {
     ROOT_IMPORTED: "a hermes-lab data root was read in",
     LEDGER_MENDED: "a line that a crash had cut off was ended",
     LEDGER_CUT: "records that the pages had seen were gone; what they decided is lost",
+    CANCEL_ASKED: "a person asked for a run to be ended",
+    COMMAND_DONE: "a command from control/inbox was carried out, or refused, once",
+    PROPOSAL_MADE: "something waits in control/approvals for a person's word; carries its digest",
+    PROPOSAL_APPROVED: "a person approved a proposal; carries the digest of what was approved",
+    PROPOSAL_REJECTED: "a person rejected a proposal, or it expired",
+    RUNS_ARCHIVED: "old bundles were moved into an archive; carries its digest",
+    PACKAGE_READY: "a run was packed for a worker",
+    PACKAGE_CLAIMED: "a worker took a package",
+    PACKAGE_COMPLETED: "a worker said that a package is done",
+    PACKAGE_INGESTED: "the run of a package became a sealed bundle, or was refused",
 }
 
 

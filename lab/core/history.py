@@ -24,7 +24,17 @@ if TYPE_CHECKING:
 Key = tuple[int, int, str]
 _DECISION, _RUN = 0, 1
 # A `run_sealed` line confirms a bundle; the bundle itself is what is folded.
-DECISIONS = frozenset(events.TYPES) - {events.RUN_SEALED, events.DIGEST_WRITTEN, events.LAB_CREATED}
+# What is no decision about the experiment would only push its decisions off the pages.
+DECISIONS = frozenset(events.TYPES) - {
+    events.RUN_SEALED,
+    events.DIGEST_WRITTEN,
+    events.LAB_CREATED,
+    events.COMMAND_DONE,
+    events.PACKAGE_READY,
+    events.PACKAGE_CLAIMED,
+    events.PACKAGE_COMPLETED,
+    events.PACKAGE_INGESTED,
+}
 
 
 class Item(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -132,6 +142,7 @@ def _decision(view: View, item: Item, event: events.Event) -> None:
         case events.EXPERIMENT_CREATED:
             # An imported experiment is as old as it was where it came from.
             view.created_at, view.created_by = str(event.facts.get("created_at") or event.ts), event.actor
+            view.created_from = event.name
             view.phase, view.phase_since, view.tier = event.phase or QUEUED, event.ts, event.tier or view.tier
             view.announced = event.spec
         case events.SPEC_EDITED:

@@ -29,12 +29,14 @@ ARTIFACTS = "artifacts"
 SEAL = "SEAL.json"
 SUPERSEDED = "SUPERSEDED.json"
 LEFT_OUT = "LEFT-OUT.md"
+EXIT = "exit.json"
 
 DRAFT_SUFFIX = ".draft"
 CLAIM_SUFFIX = ".claim"
 RELEASED_SUFFIX = ".released"
 SUPERSEDED_SUFFIX = ".superseded"
 ABANDONED_SUFFIX = ".abandoned"
+CANCEL_SUFFIX = ".cancel"
 
 # Derived files of one experiment: the law of DESIGN.md section 4 is tested by deleting exactly these.
 EXPERIMENT_PAGES = (STATUS, RUNBOOK, SUMMARY, NEXT, CONTEXT, BEST, METRICS_LOG, RESULTS, LATEST_RUN, BEST_RUN)

@@ -21,6 +21,9 @@ class Usage(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     gpu_peak_memory_mb: float | None = None
     exit_code: int | None = None
     exit_signal: int | None = None
+    stdout_bytes: int | None = None  # printed; the log may hold less
+    stderr_bytes: int | None = None
+    confined: str = ""  # how the processes of the run were held together, and which limits were enforced
 
 
 class Manifest(Record, frozen=True, kw_only=True):
@@ -52,6 +55,9 @@ class Manifest(Record, frozen=True, kw_only=True):
     reason: str = ""
     note: str = ""
     durability: str = "full"
+    proposal: str = ""  # the approved proposal that this run carries out
+    package: str = ""  # the dispatch package that it was handed to a worker in
+    worker: str = ""
     usage: Usage = Usage()
 
     def __post_init__(self) -> None:

@@ -163,6 +163,19 @@ class Spec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     env: Annotated[
         tuple[str, ...], about("executor", "Names of variables that the run may see besides the lab's own.")
     ] = ()
+    secrets: Annotated[
+        tuple[str, ...],
+        about("executor", "Names of variables that the run may see and whose values are blotted out of its logs."),
+    ] = ()
+    kill_grace_s: Annotated[
+        Annotated[float, Meta(ge=0, le=600)], about("executor", "Seconds between being told to end and being killed.")
+    ] = 5.0
+    output_limit_mb: Annotated[
+        Annotated[float, Meta(gt=0, le=4096)],
+        about(
+            "executor", "MiB kept of each log; of more, the beginning and the end are kept, and the rest is counted."
+        ),
+    ] = 16.0
     memory_limit_mb: Annotated[Count | None, about("executor", "Memory that a run may use, in MiB.")] = None
     cpu_limit: Annotated[
         Annotated[float, Meta(gt=0, le=4096)] | None, about("executor", "Processor cores that a run may use.")

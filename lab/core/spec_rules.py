@@ -79,6 +79,7 @@ TEXTS: Mapping[str, Callable[[str], str]] = {
     "initial_fidelity_tier": ids.tier,
     "tags": lambda text: ids.name(text, "tag"),
     "env": ids.variable,
+    "secrets": ids.variable,
     "mutable_paths": relative_path,
     "read_only_paths": relative_path,
     "escalate_when": escalation,

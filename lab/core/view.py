@@ -59,6 +59,7 @@ class View(msgspec.Struct, kw_only=True):
     phase_since: str = ""
     created_at: str = ""
     created_by: str = ""
+    created_from: str = ""  # the folder of the SPEC that it was made from: programs are looked for there too
     tier: str = "default"
     runs: int = 0
     superseded: int = 0

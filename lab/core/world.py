@@ -8,8 +8,26 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence  # msgspec resolves the annotations below
 from datetime import datetime
 from random import Random
+from typing import Protocol
 
 import msgspec
+
+
+class Done(msgspec.Struct, frozen=True, kw_only=True):
+    """A small program that was started and waited for. `code` is None when it was not there, or took too long."""
+
+    code: int | None
+    out: str = ""
+    problem: str = ""
+
+
+class Run(Protocol):
+    """Start a small program of the surroundings, such as crontab, and wait.
+
+    An experiment's program is no such thing: it goes through an executor, which holds it to its budget.
+    """
+
+    def __call__(self, argv: Sequence[str], *, given: str = "", limit_s: float = 30.0) -> Done: ...
 
 
 class World(msgspec.Struct, frozen=True, kw_only=True):
@@ -17,7 +35,7 @@ class World(msgspec.Struct, frozen=True, kw_only=True):
 
     now: Callable[[], datetime]
     rng: Random
-    run: Callable[[Sequence[str]], int]
+    run: Run
     environ: Mapping[str, str]
 
 

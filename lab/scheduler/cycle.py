@@ -15,7 +15,7 @@ from lab import __version__
 from lab.core import canonical, ids, layout
 from lab.core.claim import DEFAULT_TTL_S, Owner
 from lab.core.errors import BadInput, Busy, LabError, Superseded
-from lab.core.manifest import Manifest, Usage
+from lab.core.manifest import Manifest
 from lab.core.run import SUCCESS
 from lab.core.spec import Spec
 from lab.scheduler import decisions, reclaim, refresh
@@ -25,6 +25,7 @@ from lab.store.leases import Lease
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from lab.core.ended import Ended
     from lab.core.seal import Seal
     from lab.core.subject import Subject
     from lab.store.root import Root
@@ -39,22 +40,6 @@ class Running(msgspec.Struct, frozen=True, kw_only=True):
     manifest: Manifest
     spec: Spec
     path: str
-
-
-class Ended(msgspec.Struct, frozen=True, kw_only=True):
-    """How a run ended. A value counts only with the outcome `success`."""
-
-    outcome: str
-    value: float | None = None
-    verdict: str = ""
-    reason: str = ""
-    note: str = ""
-    wall_s: float = 0.0
-    cost: float = 0.0
-    signals: tuple[str, ...] = ()
-    result: str = ""
-    metrics: dict[str, object] = {}
-    usage: Usage = Usage()
 
 
 def begin(

@@ -56,6 +56,11 @@ class Lease(msgspec.Struct, frozen=True, kw_only=True):
         if reading.read(self.path) != encode(self.claim):
             root.files.replace(self.path, encode(self.claim), durable=True)
 
+    def cancel_asked(self, root: Root) -> str | None:
+        """Why somebody asked for this run to be ended; None when nobody did."""
+        asked = reading.read(root.layout.claim(self.claim.experiment, self.claim.generation, layout.CANCEL_SUFFIX))
+        return None if asked is None else asked.decode(errors="replace").strip()
+
     def release(self, root: Root) -> None:
         """Give it back. Called inside the experiment's section."""
         try:
@@ -227,6 +232,13 @@ def supersede(root: Root, experiment: str, generation: int) -> bool:
     return True
 
 
+def ask_to_cancel(root: Root, experiment: str, generation: int, why: str) -> None:
+    """Leave word for the holder, wherever it is: it looks for it while its run goes on."""
+    root.files.replace(
+        root.layout.claim(experiment, generation, layout.CANCEL_SUFFIX), f"{why}\n".encode(), durable=True
+    )
+
+
 def settle(root: Root, done: Unsettled) -> None:
     """The run of a claim has been dealt with; forget the claim."""
     _retire(root, done.claim.experiment, done.claim.generation, done.suffix)
@@ -280,7 +292,11 @@ def _retire(root: Root, experiment: str, generation: int, suffix: str) -> None:
     """Rename to `.released`, and drop older released ones: the highest number is all that the next claim needs."""
     target = root.layout.claim(experiment, generation, layout.RELEASED_SUFFIX)
     root.files.move(root.layout.claim(experiment, generation, suffix), target)
-    pairs = [pair for pair in map(layout.claim_file, os.listdir(root.layout.claims(experiment))) if pair]
+    names = os.listdir(root.layout.claims(experiment))
+    asked = root.layout.claim(experiment, generation, layout.CANCEL_SUFFIX)
+    if os.path.basename(asked) in names:
+        root.files.discard(asked)
+    pairs = [pair for pair in map(layout.claim_file, names) if pair]
     highest = max(number for number, _ in pairs)
     for number, kind in pairs:
         if kind == layout.RELEASED_SUFFIX and number < highest:

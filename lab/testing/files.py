@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from random import Random
 from typing import TYPE_CHECKING
 
-from lab.core.world import World
+from lab.core.world import Done, World
 from lab.store.files import Files
 from lab.store.root import Root
 
@@ -88,6 +88,7 @@ def a_root(path: str | os.PathLike[str], files: Files | None = None, *, start: d
     return Root(os.fspath(path), world, files=files or Files(durable=False))
 
 
-def _no_process(command: Sequence[str]) -> int:
-    message = f"a test started a process: {command!r}"
+def _no_process(argv: Sequence[str], *, given: str = "", limit_s: float = 30.0) -> Done:
+    del given, limit_s
+    message = f"a test started a process: {argv!r}"
     raise AssertionError(message)

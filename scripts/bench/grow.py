@@ -10,7 +10,6 @@ from __future__ import annotations
 import argparse
 import os
 import random
-import subprocess
 import sys
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
@@ -18,6 +17,7 @@ from typing import TYPE_CHECKING
 if __name__ == "__main__":
     sys.path[0] = os.path.dirname(os.path.dirname(os.path.dirname(os.path.realpath(__file__))))
 
+from lab.cli.surroundings import run_program
 from lab.core import canonical, event, ids, layout
 from lab.core.manifest import Manifest
 from lab.core.record import encode, page
@@ -49,7 +49,7 @@ _FLUSH_LINES = 1_000
 
 def open_root(place: str, *, durable: bool) -> Root:
     """A data root with the real clock."""
-    world = World(now=lambda: datetime.now(UTC), rng=random.Random(1), run=subprocess.call, environ=dict(os.environ))
+    world = World(now=lambda: datetime.now(UTC), rng=random.Random(1), run=run_program, environ=dict(os.environ))
     return Root(place, world, files=Files(durable=durable))
 
 

@@ -15,6 +15,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from lab.core import layout
+from lab.core.ended import Ended
 from lab.core.run import SUCCESS
 from lab.scheduler import cycle, refresh
 from lab.store import bundles, contents, machine
@@ -187,7 +188,7 @@ def _cycle(root: Root, experiment: str, owner: Owner, number: int) -> None:
             file.write(data)
     value = 2.0 / (1.0 + number % 997)
     metrics: dict[str, object] = {"loss": value, "steps": 100}
-    cycle.finish(root, running, cycle.Ended(outcome=SUCCESS, value=value, wall_s=1.5, metrics=metrics))
+    cycle.finish(root, running, Ended(outcome=SUCCESS, value=value, wall_s=1.5, metrics=metrics))
 
 
 def _bundle(root: Root, experiment: str) -> list[int]:

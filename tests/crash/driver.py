@@ -8,14 +8,12 @@ that `labctl` would not word for a person escapes here as a traceback.
 from __future__ import annotations
 
 import os
-import random
-import subprocess
 import sys
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+from lab.cli.surroundings import the_world
+from lab.core.ended import Ended
 from lab.core.errors import LabError
-from lab.core.world import World
 from lab.scheduler import create, cycle, decisions, refresh, watchdog
 from lab.store import files, machine
 from lab.store.files import Files
@@ -65,8 +63,7 @@ class RefusingFiles(Files):
 
 
 def open_root(path: str, *, writer: Files | None = None) -> Root:
-    world = World(now=lambda: datetime.now(UTC), rng=random.Random(), run=subprocess.call, environ=dict(os.environ))
-    return Root(path, world, files=writer)
+    return Root(path, the_world(), files=writer)
 
 
 def say(line: str) -> None:
@@ -87,7 +84,7 @@ def begin(root: Root, experiment: str, tell: Tell) -> cycle.Running:
 def finish(root: Root, running: cycle.Running, tell: Tell) -> None:
     manifest = running.manifest
     value = 1.0 / manifest.generation
-    cycle.finish(root, running, cycle.Ended(outcome="success", value=value, result="# Done\n\n## Next\n\nGo on.\n"))
+    cycle.finish(root, running, Ended(outcome="success", value=value, result="# Done\n\n## Next\n\nGo on.\n"))
     tell(f"SEALED {manifest.experiment} {manifest.run_id}")
 
 

@@ -16,6 +16,7 @@ from pathlib import Path
 from random import Random
 from typing import TYPE_CHECKING
 
+from lab.cli.surroundings import run_program
 from lab.core import layout
 from lab.core.record import page
 from lab.core.run import Run
@@ -226,7 +227,7 @@ def end(pid: int) -> None:
 
 def frozen(path: str) -> Root:
     """A lab on a clock that stands."""
-    world = World(now=lambda: BEGINNING, rng=Random(0), run=lambda _: 1, environ={})
+    world = World(now=lambda: BEGINNING, rng=Random(0), run=run_program, environ={})
     return Root(path, world, files=Files(durable=False))
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from lab.core import layout
+from lab.core.ended import Ended
 from lab.scheduler import cycle, refresh, watchdog
 from lab.store import bundles, leases, ledger, machine, reading
 from lab.store.verify import verify
@@ -70,7 +71,7 @@ def test_its_pages_can_be_written_again_and_it_can_go_on(root: Root) -> None:
     assert b"lr-sweep" in (reading.read(root.layout.lab_status) or b"")
     assert refresh.everything(root).written == 0
     running = cycle.begin(root, "quiet", owner=machine.this_process("me"))
-    cycle.finish(root, running, cycle.Ended(outcome="success", value=1.0))
+    cycle.finish(root, running, Ended(outcome="success", value=1.0))
     assert view(root, "quiet").runs == 1
     assert verify(root).damage == ()
 

@@ -70,7 +70,7 @@ def test_the_page_is_json_whose_fold_is_canonical_and_checked(subject: Subject) 
     check = fold.pop("check")
     line = msgspec.json.encode(fold, order="sorted")
     assert canonical.digest(line) == check
-    assert fold["format"] == 1
+    assert fold["format"] == status.FOLD_FORMAT
 
 
 @given(st.binary())

@@ -12,6 +12,7 @@ import sys
 import time
 
 from lab.core import event
+from lab.core.ended import Ended
 from lab.core.errors import Busy, LabError, Superseded
 from lab.scheduler import cycle, decisions
 from lab.store import leases, ledger, machine
@@ -55,7 +56,7 @@ def crank(path: str, names: list[str], deadline_s: float, seed: int) -> None:
             say(f"BEGAN {name} {run_id} {running.manifest.generation} {time.monotonic():.6f}")
             time.sleep(rng.random() * GAP_S)
             over_s = time.monotonic()
-            cycle.finish(root, running, cycle.Ended(outcome="success", value=rng.random()))
+            cycle.finish(root, running, Ended(outcome="success", value=rng.random()))
             say(f"SEALED {name} {run_id} {running.manifest.generation} {over_s:.6f}")
         except Busy:
             time.sleep(rng.random() * GAP_S)
@@ -87,7 +88,7 @@ def slow(path: str, experiment: str) -> None:
     say(f"BEGAN {experiment} {running.manifest.run_id} {running.manifest.generation}")
     sys.stdin.readline()
     try:
-        cycle.finish(root, running, cycle.Ended(outcome="success", value=1.0))
+        cycle.finish(root, running, Ended(outcome="success", value=1.0))
     except Superseded as error:
         say("SUPERSEDED")
         sys.exit(error.exit_code)

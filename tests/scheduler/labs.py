@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from lab.core import layout
+from lab.core.ended import Ended
 from lab.core.run import SUCCESS
 from lab.scheduler import create, cycle
 from lab.store import machine
@@ -84,8 +85,8 @@ def foreign() -> Owner:
     return msgspec.structs.replace(me(), name="far", host="another-host/12345678", boot_id="another boot")
 
 
-def ended(value: float | None = 1.0, outcome: str = SUCCESS, **more: object) -> cycle.Ended:
-    made = cycle.Ended(outcome=outcome, value=value, wall_s=1.5, metrics={"seen": 7})
+def ended(value: float | None = 1.0, outcome: str = SUCCESS, **more: object) -> Ended:
+    made = Ended(outcome=outcome, value=value, wall_s=1.5, metrics={"seen": 7})
     return msgspec.structs.replace(made, **more)
 
 

@@ -11,6 +11,7 @@ import msgspec
 import pytest
 
 from lab.core import canonical, event, layout
+from lab.core.ended import Ended
 from lab.core.errors import BadInput, Busy, NotFound
 from lab.core.run import CRASH, FAILED
 from lab.scheduler import cycle, decisions, refresh
@@ -129,15 +130,15 @@ def test_a_spec_that_cannot_be_used_starts_nothing(root: Root) -> None:
 @pytest.mark.parametrize(
     "bad",
     [
-        cycle.Ended(outcome="great"),
-        cycle.Ended(outcome="success", value=float("nan")),
-        cycle.Ended(outcome="success", metrics={"x": float("nan")}),
-        cycle.Ended(outcome="success", wall_s=-1.0),
-        cycle.Ended(outcome="success", cost=float("inf")),
-        cycle.Ended(outcome="success", verdict="great"),
+        Ended(outcome="great"),
+        Ended(outcome="success", value=float("nan")),
+        Ended(outcome="success", metrics={"x": float("nan")}),
+        Ended(outcome="success", wall_s=-1.0),
+        Ended(outcome="success", cost=float("inf")),
+        Ended(outcome="success", verdict="great"),
     ],
 )
-def test_an_end_that_cannot_be_is_refused_before_anything_is_written(root: Root, bad: cycle.Ended) -> None:
+def test_an_end_that_cannot_be_is_refused_before_anything_is_written(root: Root, bad: Ended) -> None:
     running = cycle.begin(root, "a", owner=me())
     before = tree(root.layout.root)
     with pytest.raises(BadInput):

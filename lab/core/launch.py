@@ -1,0 +1,88 @@
+"""A launch: what an executor is given, what it wants started, and how that ended."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping  # msgspec resolves the annotations below
+
+import msgspec
+
+from lab.core.manifest import Manifest, Usage
+from lab.core.record import Record
+from lab.core.spec import Spec
+
+GRACE_S = 5.0
+OUTPUT_BYTES = 16 << 20
+
+
+class Launch(msgspec.Struct, frozen=True, kw_only=True):
+    """One run, about to start. Everything an executor may know; it reads neither the lab nor its own surroundings."""
+
+    spec: Spec  # with the overrides of its tier applied
+    manifest: Manifest
+    path: str  # where the run writes: its bundle, or the `run/` of its package
+    params: Mapping[str, object] | None = None
+    workspace: str = ""  # absolute; empty where the SPEC names none
+    folders: tuple[str, ...] = ()  # where else a relative program is looked for, after the workspace
+    environ: Mapping[str, str] = {}  # the whole environment of the run, nothing is added to it later
+    secrets: tuple[str, ...] = ()  # values that must not reach a log
+
+
+class Program(msgspec.Struct, frozen=True, kw_only=True):
+    """What is to be started. `argv[0]` is an absolute path; no shell is involved unless it is the shell's."""
+
+    argv: tuple[str, ...]
+    cwd: str
+    environ: Mapping[str, str] = {}
+    secrets: tuple[str, ...] = ()
+
+
+class Limits(msgspec.Struct, frozen=True, kw_only=True):
+    """What a run may use. At the budget it is told to end (TERM), and `grace_s` later it is ended (KILL)."""
+
+    budget_s: float
+    grace_s: float = GRACE_S
+    memory_mb: int | None = None
+    cpu: float | None = None
+    output_bytes: int = OUTPUT_BYTES  # of each of stdout and stderr: half from its head, half from its tail
+
+
+class Stop(msgspec.Struct, frozen=True, kw_only=True):
+    """Word that a run is to end now: `how` is one of the words below, `why` is for people."""
+
+    how: str
+    why: str = ""
+
+
+class Output(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """How much a run printed, and how much of it lies in the log."""
+
+    total: int = 0
+    kept: int = 0
+
+
+class Exit(Record, frozen=True, kw_only=True):
+    """How a program ended.
+
+    It lies in the bundle as `exit.json` until the manifest tells it: a lab that is killed in between loses nothing.
+
+    `stopped` is empty when it ended by itself; else why it was ended: `timeout`, `memory`, `cancelled`, `superseded`,
+    `interrupted`, or `orphaned` when the process that supervised it died.
+    """
+
+    run_id: str = ""
+    started: bool = True
+    problem: str = ""  # why it could not be started, or what went wrong with supervising it
+    code: int | None = None
+    signal: int | None = None
+    stopped: str = ""
+    why: str = ""  # in words: who cancelled it, and what they gave as the reason
+    wall_s: float = 0.0
+    usage: Usage = Usage()
+    stdout: Output = Output()
+    stderr: Output = Output()
+    confined: str = ""  # how its processes were held together: namespace, subreaper, or group
+
+
+TIMEOUT, MEMORY, CANCELLED, SUPERSEDED, INTERRUPTED, ORPHANED = (
+    "timeout", "memory", "cancelled", "superseded", "interrupted", "orphaned",
+)  # fmt: skip
