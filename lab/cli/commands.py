@@ -16,13 +16,14 @@ class Command:
         self.aliases = aliases
 
 
-START, LOOK, STEER, KEEP, MORE = "start", "look", "steer", "keep in order", "more"
+START, RUN, LOOK, STEER, WORK, KEEP, MORE = "start", "run", "look", "steer", "hand out work", "keep in order", "more"
 
 COMMANDS = (
     Command("init", "init", START, "make a data root"),
     Command("create", "create", START, "make an experiment from a SPEC or a template", ("add-task",)),
     Command("validate", "validate", START, "check a SPEC without creating anything"),
     Command("import-root", "import_root", START, "read a hermes-lab data root in"),
+    Command("run-once", "run_once", RUN, "run what is due, once: the turn that cron takes"),
     Command("status", "status", LOOK, "what wants you, and how the lab is"),
     Command("list", "list_", LOOK, "list experiments, or the runs of one"),
     Command("show", "show", LOOK, "show one experiment or one run"),
@@ -32,12 +33,29 @@ COMMANDS = (
     Command("resume", "resume", STEER, "let runs of an experiment start again"),
     Command("complete", "complete", STEER, "end an experiment"),
     Command("set-fidelity", "set_fidelity", STEER, "move an experiment to another fidelity tier"),
+    Command("approvals", "approvals", STEER, "show what waits for a person's word"),
+    Command("approve", "approve", STEER, "say yes to what waits, or to an edit of it"),
+    Command("reject", "reject", STEER, "say no to what waits, and why"),
+    Command("cancel", "cancel", STEER, "end a run that is under way"),
+    Command("notify", "notify", STEER, "show or try where notices go"),
     Command("archive", "archive", STEER, "take an experiment out of the lists, or bring it back"),
+    Command("dispatch-ready", "dispatch_ready", WORK, "queue what is due as packages for workers"),
+    Command("dispatch-claim", "dispatch_claim", WORK, "take packages to work on"),
+    Command("dispatch-work", "dispatch_work", WORK, "take packages, run them, and complete them"),
+    Command("dispatch-renew", "dispatch_renew", WORK, "say that a package's worker lives"),
+    Command("dispatch-complete", "dispatch_complete", WORK, "say that a package is done"),
+    Command("dispatch-ingest", "dispatch_ingest", WORK, "take complete packages in: each becomes a sealed run"),
+    Command("dispatch-agent-next", "dispatch_agent_next", WORK, "give an agent the next package as one JSON"),
+    Command("dispatch-agent-submit", "dispatch_agent_submit", WORK, "try an agent's change, and take its run in"),
+    Command("dispatch-pack", "dispatch_pack", WORK, "put a claimed package into a tar for another machine"),
+    Command("dispatch-unpack", "dispatch_unpack", WORK, "bring the tar of another machine back"),
     Command("watchdog", "watchdog", KEEP, "first: look for what is wrong, and settle dead runs"),
     Command("recover", "recover", KEEP, "then, if that was not enough: bring a damaged lab back to order"),
     Command("verify", "verify", KEEP, "prove that nothing sealed was changed or lost"),
     Command("refresh", "refresh", KEEP, "write every derived page again"),
     Command("lease", "lease", KEEP, "show or break the claims on an experiment"),
+    Command("schedule", "schedule", KEEP, "let cron, systemd or launchd turn the crank"),
+    Command("prune", "prune", KEEP, "move old bundles into an archive, or bring them back"),
     Command("completion", "completion", MORE, "print a shell's completion script"),
 )
 

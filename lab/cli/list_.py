@@ -31,6 +31,7 @@ if TYPE_CHECKING:
         value: float | None
         tier: str
         role: str
+        archived: bool  # said only of runs whose bundle is in an archive: `labctl show RUN` tells where
 
 
 PHASES = ("queued", "active", "awaiting-human", "paused", "completed", "archived")
@@ -94,7 +95,19 @@ def _runs(path: str, experiment: str, outcome: str, last: int) -> list[Line]:
     if outcome:
         runs = [run for run in runs if run.get("outcome") == outcome]
         runs = runs[-last:] if last else runs
+    _mark_archived(path, experiment, runs)
     return runs
+
+
+def _mark_archived(path: str, experiment: str, runs: list[Line]) -> None:
+    """Say of each run whose bundle is not there any more that an archive has it. Most experiments have no archive."""
+    layout = Layout(path)
+    if not os.path.isdir(layout.archived(experiment)):
+        return
+    there = set(os.listdir(layout.runs(experiment)))
+    for run in runs:
+        if run["run_id"] not in there:
+            run["archived"] = True
 
 
 def _is_run(found: object) -> TypeGuard[Line]:
@@ -131,5 +144,6 @@ def _run_lines(runs: list[Line]) -> Iterator[str]:
                 "-" if value is None else repr(value),
                 f"tier={run.get('tier', 'default')}",
                 f"role={run.get('role', '')}",
+                *(("archived",) if run.get("archived") else ()),
             )
         )

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 
+from lab.cli import heartbeat
 from lab.cli.index import claims, read_index, warnings
 from lab.cli.terminal import Answer
 
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from typing import TypedDict
 
+    from lab.cli.heartbeat import Heartbeat
     from lab.cli.index import Row
     from lab.cli.session import Session
 
@@ -41,6 +43,7 @@ if TYPE_CHECKING:
         claims: dict[str, int]
         behind: int
         behind_experiments: list[str]
+        heartbeat: Heartbeat | None
 
 
 EXAMPLE = "labctl status --json"
@@ -80,6 +83,7 @@ def answer(args: argparse.Namespace, session: Session) -> Answer:
         "claims": claims(session.path),
         "behind": lab["behind"],
         "behind_experiments": [row["id"] for row in rows if row.get("behind")],
+        "heartbeat": heartbeat.read(session.path),
     }
     then = ["labctl create autoresearch-generic --id my-first"] if not rows else []
     return Answer(data, _text(data), warnings=warnings(lab), then=then)
@@ -118,5 +122,7 @@ def _text(data: Shown) -> Iterator[str]:
         yield f"  and {len(active) - _SHOWN} more: labctl list"
     if data["claims"]:
         yield f"under way or to be settled: {sum(data['claims'].values())} (labctl lease show)"
+    if data["heartbeat"] is not None:
+        yield heartbeat.line(data["heartbeat"])
     yield f"free_gb: {data['free_gb']}"
     yield f"as of: {data['as_of'] or 'the beginning'}"

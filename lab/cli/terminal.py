@@ -64,6 +64,16 @@ class Terminal:
         if given.next and not self.quiet:
             _err("".join(f"next: {line}\n" for line in given.next))
 
+    def line(self, text: str) -> None:
+        """Print a part of the result as it comes. Under `--json` it comes with the rest, at the end."""
+        if not self.as_json:
+            _out(f"{text}\n")
+
+    def narrate(self, text: str) -> None:
+        """Tell a person at a terminal what is going on; nobody else."""
+        if not (self.quiet or self.as_json) and sys.stderr.isatty():
+            _err(f"{text}\n")
+
     def no_output(self, why: str) -> None:
         """Say on stderr that stdout took no more."""
         _err(f"error[unavailable]: the result could not be printed: {why}\n")

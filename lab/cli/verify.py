@@ -39,6 +39,8 @@ def answer(args: argparse.Namespace, session: Session) -> Answer:
         "files": found.files,
         "bytes": found.size,
         "unsealed": found.unsealed,
+        "archived": found.archived,
+        "notes": list(found.notes),
         "torn_lines": found.torn,
         "damage": [{"kind": d.kind, "where": d.where, "what": d.what, "fix": d.fix} for d in found.damage],
     }
@@ -51,6 +53,10 @@ def _text(found: Verified) -> Iterator[str]:
         yield f"\tfix: {damage.fix}"
     state = f"{len(found.damage)} things are not as they were sealed" if found.damage else "all as it was sealed"
     yield f"{state}: {found.runs} runs, {found.files} files, {found.size} bytes, {found.records} ledger records"
+    if found.archived:
+        yield f"in archives, proven by their seals: {found.archived} runs"
+    for note in found.notes:
+        yield f"note: {note}"
     if found.unsealed:
         yield f"not sealed (under way, superseded, or to be settled): {found.unsealed}"
     if found.torn:

@@ -12,8 +12,20 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from lab.core import event as events
+from lab.core.proposal import RESUME
 from lab.core.run import CANCELLED, FAILURES, SUCCESS, Run, better
-from lab.core.view import ACTIVE, OPEN_PHASES, QUEUED, RECENT_DECISIONS, RECENT_RUNS, Decision, Tier, View
+from lab.core.view import (
+    ACTIVE,
+    AWAITING,
+    OPEN_PHASES,
+    QUEUED,
+    RECENT_DECISIONS,
+    RECENT_RUNS,
+    Decision,
+    Tier,
+    View,
+    Waiting,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -23,6 +35,7 @@ if TYPE_CHECKING:
 
 Key = tuple[int, int, str]
 _DECISION, _RUN = 0, 1
+_DIGITS = 10
 # A `run_sealed` line confirms a bundle; the bundle itself is what is folded.
 # What is no decision about the experiment would only push its decisions off the pages.
 DECISIONS = frozenset(events.TYPES) - {
@@ -83,6 +96,7 @@ def fold(view: View, items: Iterable[Item]) -> View:
         tiers={name: msgspec.structs.replace(tier) for name, tier in view.tiers.items()},
         recent=list(view.recent),
         decisions=list(view.decisions),
+        waiting=list(view.waiting),
     )
     for item in sorted(items, key=lambda item: item.key):
         if item.run is not None:
@@ -153,12 +167,34 @@ def _decision(view: View, item: Item, event: events.Event) -> None:
             if event.phase in OPEN_PHASES:
                 view.runs_since_opened = 0
                 view.failure_streak = 0  # or the next failure after a person's `resume` would stop it at once again
+            if event.phase != AWAITING:  # somebody decided otherwise: there is nothing left to approve
+                view.waiting = [each for each in view.waiting if each.kind != RESUME]
         case events.TIER_CHANGED:
             what = f"tier {view.tier} -> {event.tier}"
             view.tier = event.tier
         case events.RUN_SUPERSEDED:
             view.superseded += 1
+        case events.PROPOSAL_MADE | events.PROPOSAL_APPROVED | events.PROPOSAL_REJECTED:
+            what = f"{event.type} {event.name}"
+            _proposal(view, event)
         case _:
             pass
     quoted = Decision(seq=item.key[0], ts=event.ts, type=event.type, what=what, actor=event.actor, reason=event.reason)
     view.decisions = [*view.decisions, quoted][-RECENT_DECISIONS:]
+
+
+def _proposal(view: View, event: events.Event) -> None:
+    """A proposal waits until a person decides, or it expires, or its experiment moves on without it."""
+    view.waiting = [each for each in view.waiting if each.proposal != event.name]
+    number = event.name.rpartition("-")[2]
+    if number.isdecimal() and len(number) < _DIGITS:
+        view.proposals = max(view.proposals, int(number))
+    if event.type == events.PROPOSAL_MADE:
+        made = Waiting(
+            proposal=event.name,
+            kind=str(event.facts.get("kind", "")),
+            sha256=str(event.facts.get("sha256", "")),
+            expires_at=str(event.facts.get("expires_at", "")),
+            reason=event.reason,
+        )
+        view.waiting = [*view.waiting, made]

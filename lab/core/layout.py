@@ -30,8 +30,11 @@ SEAL = "SEAL.json"
 SUPERSEDED = "SUPERSEDED.json"
 LEFT_OUT = "LEFT-OUT.md"
 EXIT = "exit.json"
+DAMAGED_SEAL = "SEAL.damaged"
 
 DRAFT_SUFFIX = ".draft"
+PRUNED_SUFFIX = ".pruned.draft"  # a bundle that an archive has, on its way out
+RESTORED_SUFFIX = ".restored.draft"  # a bundle on its way back
 CLAIM_SUFFIX = ".claim"
 RELEASED_SUFFIX = ".released"
 SUPERSEDED_SUFFIX = ".superseded"
@@ -108,6 +111,35 @@ class Layout:
         """Where recovery moves what it cannot read. Nothing in it is ever counted, and nothing is ever deleted."""
         return f"{self.root}/scratch/aside"
 
+    @property
+    def heartbeat(self) -> str:
+        """When the schedule last ran on some machine. No history: nothing is derived from it."""
+        return f"{self.root}/registry/heartbeat.json"
+
+    @property
+    def schedule(self) -> str:
+        """How this lab was last scheduled, and where the units went: so that `remove` takes those and no others."""
+        return f"{self.root}/registry/schedule.json"
+
+    @property
+    def log(self) -> str:
+        return f"{self.root}/registry/logs/run-once.log"
+
+    @property
+    def log_section(self) -> str:
+        return f"{self.root}/registry/locks/log.section"
+
+    def archive(self, name: str) -> str:
+        """Whole bundles of old runs, in one tar file."""
+        return f"{self.root}/backups/{name}"
+
+    def archived(self, experiment: str) -> str:
+        """The companions of its archives: what history needs of the runs in them."""
+        return f"{self.root}/experiments/{experiment}/archived"
+
+    def companion(self, experiment: str, archive: str) -> str:
+        return f"{self.root}/experiments/{experiment}/archived/{archive}.jsonl"
+
     def spec_cache(self, digest: str, version: str) -> str:
         return f"{self.root}/registry/cache/spec-{version}-{digest[:32]}.json"
 
@@ -141,8 +173,74 @@ class Layout:
     def settling(self, experiment: str) -> str:
         return f"{self.root}/registry/locks/{experiment}/settling"
 
+    def pruning(self, experiment: str) -> str:
+        return f"{self.root}/registry/locks/{experiment}/pruning"
+
     def digest(self, kind: str, name: str) -> str:
         return f"{self.root}/digests/{kind}/{name}.md"
+
+    @property
+    def inbox(self) -> str:
+        return f"{self.root}/control/inbox"
+
+    @property
+    def inbox_section(self) -> str:
+        return f"{self.root}/registry/locks/inbox.section"
+
+    def answer(self, name: str) -> str:
+        return f"{self.root}/control/outbox/{name}.json"
+
+    def request(self, name: str) -> str:
+        """Where a command goes once it was answered."""
+        return f"{self.root}/control/outbox/requests/{name}.json"
+
+    def day(self, date: str) -> str:
+        return f"{self.root}/control/outbox/{date}.md"
+
+    @property
+    def approvals(self) -> str:
+        return f"{self.root}/control/approvals"
+
+    def proposal(self, proposal_id: str) -> str:
+        return f"{self.root}/control/approvals/{proposal_id}.json"
+
+    def ruling(self, proposal_id: str) -> str:
+        """What was said to a proposal, while it is being carried out."""
+        return f"{self.root}/control/approvals/{proposal_id}.ruling"
+
+    def approved(self, experiment: str) -> str:
+        """Runs of an experiment that were approved and wait to be started; `ID@RUN.json` was given to that run."""
+        return f"{self.root}/control/approved/{experiment}"
+
+    def ruled(self, proposal_id: str) -> str:
+        return f"{self.root}/control/outbox/proposals/{proposal_id}.json"
+
+    def ruled_on(self, proposal_id: str) -> str:
+        """The proposal itself, beside what was said to it."""
+        return f"{self.root}/control/outbox/proposals/{proposal_id}.proposal.json"
+
+    @property
+    def notify(self) -> str:
+        return f"{self.root}/control/notify.json"
+
+    @property
+    def notices(self) -> str:
+        return f"{self.root}/registry/notices.json"
+
+    @property
+    def notices_section(self) -> str:
+        return f"{self.root}/registry/locks/notices.section"
+
+    def stage(self, name: str) -> str:
+        """The packages of one state: ready, running, complete, refused."""
+        return f"{self.root}/dispatch/{name}"
+
+    def package(self, stage: str, name: str) -> str:
+        return f"{self.root}/dispatch/{stage}/{name}"
+
+    def sandbox(self, name: str) -> str:
+        """Where a change is tried out on a copy of its workspace; nothing is kept there."""
+        return f"{self.root}/scratch/sandbox/{name}"
 
 
 def claim_file(name: str) -> tuple[int, str] | None:

@@ -69,8 +69,12 @@ class Finish(msgspec.Struct, frozen=True, kw_only=True):
 Move = Proceed | Wait | Pause | Escalate | Promote | Finish
 
 
-def decide(view: View, spec: Spec, now: datetime) -> Move:
-    """The next move. `spec` is the SPEC as it was read; tier overrides are applied here."""
+def decide(view: View, spec: Spec, now: datetime, *, under_way: int = 0, at_once: bool = False) -> Move:
+    """The next move. `spec` is the SPEC as it was read; tier overrides are applied here.
+
+    `under_way` runs have begun and are in no view yet. `at_once` when somebody asked for a run now: the cadence is
+    passed over, and nothing else.
+    """
     if view.phase not in OPEN_PHASES:
         return Wait(reason=f"it is {view.phase}")
     if view.tier not in spec.fidelity_tiers:
@@ -82,7 +86,8 @@ def decide(view: View, spec: Spec, now: datetime) -> Move:
         or _failing(view)
         or _escalate(view, here)
         or _promote(view, spec, here)
-        or _due(view, here, now)
+        or _last_ones(view, here, under_way)
+        or (Proceed(tier=view.tier) if at_once else _due(view, here, now))
     )
 
 
@@ -158,6 +163,13 @@ def _promote(view: View, spec: Spec, here: Spec) -> Promote | None:
         return None
     facts: Facts = {"successes_in_a_row": tier.success_streak, "needed": needed, "best": tier.best.value}
     return Promote(tier=following[0], reason="success streak with a new best", facts=facts)
+
+
+def _last_ones(view: View, spec: Spec, under_way: int) -> Wait | None:
+    """Not one run more than `max_iterations_total`, however many are under way at once."""
+    if under_way and view.runs + under_way >= spec.max_iterations_total:
+        return Wait(reason="its last runs are under way")
+    return None
 
 
 def _due(view: View, spec: Spec, now: datetime) -> Proceed | Wait:

@@ -46,6 +46,16 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True):
     reason: str = ""
 
 
+class Waiting(msgspec.Struct, frozen=True, kw_only=True):
+    """A proposal that waits for a person's word, as the ledger tells of it."""
+
+    proposal: str
+    kind: str
+    sha256: str  # of the file as it was proposed: nothing else can be approved
+    expires_at: str = ""
+    reason: str = ""
+
+
 class View(msgspec.Struct, kw_only=True):
     """The state of one experiment."""
 
@@ -75,6 +85,8 @@ class View(msgspec.Struct, kw_only=True):
     last: Run | None = None
     recent: list[Run] = []
     decisions: list[Decision] = []
+    waiting: list[Waiting] = []  # at most one of a kind
+    proposals: int = 0  # the highest number that a proposal had
     last_key: tuple[int, int, str] = (0, 0, "")
 
     @property

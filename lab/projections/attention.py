@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from lab.core import layout
+from lab.core.proposal import PROMOTE, RESUME, RUN
 from lab.core.subject import Finding
 from lab.core.view import AWAITING, PAUSED
 from lab.projections import text
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from lab.core.subject import Subject
 
 SHOWN = 20
+_ASKED = {RUN: "run with given parameters", PROMOTE: "move to the next tier"}
 
 
 def wants(subject: Subject) -> tuple[Finding, ...]:
@@ -32,14 +34,25 @@ def wants(subject: Subject) -> tuple[Finding, ...]:
         found.append(Finding(what=what, where=where, fix=f"labctl set-fidelity {name} TIER, or mend the SPEC"))
     if view.phase == AWAITING:
         reason = view.phase_reason or "no reason was given"
-        fix = f"labctl resume {name} (or: labctl complete {name})"
+        resume = next((each.proposal for each in view.waiting if each.kind == RESUME), "")
+        fix = _approve(resume) if resume else f"labctl resume {name} (or: labctl complete {name})"
         found.append(Finding(what=f"waits for a person: {reason}", where=f"experiments/{name}", fix=fix))
     elif view.phase == PAUSED and view.failure_streak:
         reason = view.phase_reason or "no reason was given"
         what = f"paused: {reason} (failures in a row: {view.failure_streak})"
         where = f"experiments/{name}/{layout.CONTEXT}"
         found.append(Finding(what=what, where=where, fix=f"mend the cause, then: labctl resume {name}"))
+    for each in view.waiting:
+        if each.kind != RESUME or view.phase != AWAITING:
+            what = f"asks to {_ASKED.get(each.kind, each.kind)}: {each.reason or 'no reason was given'}"
+            found.append(
+                Finding(what=what, where=f"control/approvals/{each.proposal}.json", fix=_approve(each.proposal))
+            )
     return tuple(found)
+
+
+def _approve(proposal: str) -> str:
+    return f"labctl approve {proposal} (or: labctl reject {proposal} --why WHY)"
 
 
 def bounded(findings: Iterable[Finding], limit: int = SHOWN, chars: int = text.LINE_CHARS) -> list[Finding]:

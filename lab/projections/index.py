@@ -123,21 +123,33 @@ def row(subject: Subject) -> Row:
     )
 
 
-def render(rows: Sequence[Row], *, seq: int, sha256: str, end: int, alerts: Sequence[Finding]) -> bytes:
-    """The bytes of LAB-INDEX.json. `seq`, `sha256` and `end` say how far into the ledger the rows go."""
-    ordered = sorted(rows, key=lambda each: each.id)
+def of(rows: Sequence[Row], *, ledger: Place, alerts: Sequence[Finding]) -> Index:
+    """The index of these rows. `ledger` says how far into the ledger they go."""
+    ordered = tuple(sorted(rows, key=lambda each: each.id))
     counts: dict[str, int] = {}
     for each in ordered:
         counts[each.phase] = counts.get(each.phase, 0) + 1
+    return Index(
+        schema_version=SCHEMA_VERSION,
+        as_of=max((each.as_of for each in ordered), default=""),
+        counts_by_phase=dict(sorted(counts.items())),
+        ledger=ledger,
+        alerts=tuple(bounded(alerts, ALERTS)),
+        experiments=ordered,
+    )
+
+
+def render(told: Index) -> bytes:
+    """The bytes of LAB-INDEX.json: a line a row."""
     head = (
-        (b"schema_version", SCHEMA_VERSION),
-        (b"as_of", max((each.as_of for each in ordered), default="")),
-        (b"counts_by_phase", dict(sorted(counts.items()))),
-        (b"ledger", Place(seq=seq, sha256=sha256, end=end)),
-        (b"alerts", bounded(alerts, ALERTS)),
+        (b"schema_version", told.schema_version),
+        (b"as_of", told.as_of),
+        (b"counts_by_phase", told.counts_by_phase),
+        (b"ledger", told.ledger),
+        (b"alerts", told.alerts),
     )
     keys = b",\n".join(b'"%s":%s' % (name, data.encode(value)) for name, value in head)
-    return b'{%s,\n"experiments":[\n%s\n]}\n' % (keys, b",\n".join(map(data.encode, ordered)))
+    return b'{%s,\n"experiments":[\n%s\n]}\n' % (keys, b",\n".join(map(data.encode, told.experiments)))
 
 
 def parse(page: bytes) -> Index | None:

@@ -44,6 +44,9 @@ A run that failed, crashed or ran out of time has no value. A dash or `null` nev
 | to | type |
 | --- | --- |
 | see where the lab stands | `labctl status`, `labctl list` |
+| run what is due | `labctl run-once` (cron does: `labctl schedule install --every 10m`) |
+| end a run that is under way | `labctl cancel RUN` |
+| decide what waits for a person | `labctl approvals`, `labctl approve ID`, `labctl reject ID --why TEXT` |
 | add an experiment | `labctl validate SPEC.yaml`, then `labctl create SPEC.yaml` |
 | decide | `labctl pause ID`, `labctl resume ID`, `labctl complete ID`, each with `--reason` |
 | move to another tier | `labctl set-fidelity ID TIER` |

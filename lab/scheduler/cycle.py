@@ -6,6 +6,8 @@ A kill between any two of these costs at most the run in flight, and even that i
 
 from __future__ import annotations
 
+import os
+from collections.abc import Mapping  # msgspec resolves annotations
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
@@ -14,20 +16,19 @@ import msgspec
 from lab import __version__
 from lab.core import canonical, ids, layout
 from lab.core.claim import DEFAULT_TTL_S, Owner
-from lab.core.errors import BadInput, Busy, LabError, Superseded
+from lab.core.errors import BadInput, Busy, LabError, NotFound, Superseded
 from lab.core.manifest import Manifest
-from lab.core.run import SUCCESS
 from lab.core.spec import Spec
-from lab.scheduler import decisions, reclaim, refresh
-from lab.store import bundles, contents, experiments, leases
+from lab.scheduler import closing, decisions, reclaim, refresh
+from lab.store import bundles, contents, experiments, leases, reading
 from lab.store.leases import Lease
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from lab.core.ended import Ended
     from lab.core.seal import Seal
     from lab.core.subject import Subject
+    from lab.core.view import View
+    from lab.store.experiments import Loaded
     from lab.store.root import Root
 
 SEAL_GRACE_S = 120.0
@@ -40,6 +41,17 @@ class Running(msgspec.Struct, frozen=True, kw_only=True):
     manifest: Manifest
     spec: Spec
     path: str
+    params: Mapping[str, object] | None = None
+
+
+class Errand(msgspec.Struct, frozen=True, kw_only=True):
+    """What a run is to do, where it is not the SPEC that says so."""
+
+    params: Mapping[str, object] | None = None
+    plan: str = ""
+    proposal: str = ""
+    package: str = ""
+    worker: str = ""
 
 
 def begin(
@@ -47,39 +59,74 @@ def begin(
 ) -> Running:
     """Claim the experiment and open the run's bundle. `Busy` when all its slots are taken by somebody alive."""
     experiments.require(root, experiment)
-    reclaim.reclaim(root, experiment)
-    reclaim.refuse_while_writing(root, experiment)
+    reclaim.make_way(root, experiment)
     with root.section(experiment):
-        view, loaded = refresh.current(root, experiment)
-        view = decisions.notice_edit(root, experiment, view, loaded)
+        view, loaded = observe(root, experiment)
+        lease = claim(root, view, usable(loaded), owner=owner)
+    return opened(root, lease, view, usable(loaded), loaded.sha256, Errand(params=params, plan=plan))
+
+
+def observe(root: Root, experiment: str) -> tuple[View, Loaded]:
+    """What an experiment is now. Inside its section, where the answer stays true until the section ends."""
+    view, loaded = refresh.current(root, experiment)
+    return decisions.notice_edit(root, experiment, view, loaded), loaded
+
+
+def usable(loaded: Loaded) -> Spec:
+    """The SPEC as it was read, or what is wrong with it."""
     if loaded.spec is None:
-        raise loaded.problem or BadInput(f"the SPEC of {experiment} cannot be used")
-    spec = loaded.spec.for_tier(view.tier)
-    roles = spec.worker_roles
-    moment = root.world.now()
-    lease = leases.take(
+        raise loaded.problem or BadInput("the SPEC cannot be used")
+    return loaded.spec
+
+
+def claim(root: Root, view: View, spec: Spec, *, owner: Owner, ttl_s: float = 0.0) -> Lease:
+    """Take the next generation. Inside the section in which the view was looked at: a pause comes before or after."""
+    here = spec.for_tier(view.tier)
+    roles, moment = here.worker_roles, root.world.now()
+    return leases.take(
         root,
-        experiment,
+        view.experiment,
         owner=owner,
         name_run=lambda generation: ids.new_run_id(moment, roles[(generation - 1) % len(roles)]),
         after=view.generation,
-        slots=spec.max_parallel,
+        slots=here.max_parallel,
         # A run that ends on time must still be able to seal, even if nobody renews its lease meanwhile.
-        ttl_s=max(spec.time_budget_s + SEAL_GRACE_S, DEFAULT_TTL_S),
+        ttl_s=ttl_s or max(here.time_budget_s + here.kill_grace_s + SEAL_GRACE_S, DEFAULT_TTL_S),
     )
-    manifest = _manifest(root, lease, spec, view.tier, loaded.sha256)
-    texts = {layout.PLAN: _plan(manifest, spec, plan)}
-    if params is not None:
-        texts[layout.PARAMS] = canonical.page(dict(params))
+
+
+def opened(root: Root, lease: Lease, view: View, spec: Spec, spec_sha256: str, errand: Errand) -> Running:
+    """The bundle of a claimed run. When it cannot be made, the claim is given up for somebody else to settle."""
+    here = spec.for_tier(view.tier)
+    manifest = _manifest(root, lease, here, view.tier, spec_sha256, errand)
+    texts = {layout.PLAN: _plan(manifest, here, errand.plan)}
+    if errand.params is not None:
+        texts[layout.PARAMS] = canonical.page(dict(errand.params))
     try:
         path = bundles.open_bundle(root, manifest, texts)
     except FileExistsError:
         lease.abandon(root)
-        raise Busy(f"another run of {experiment} began in the same microsecond", fix="try again") from None
+        what = f"another run of {view.experiment} began in the same microsecond"
+        raise Busy(what, fix="try again") from None
     except (OSError, LabError):
         lease.abandon(root)
         raise
-    return Running(lease=lease, manifest=manifest, spec=spec, path=path)
+    return Running(lease=lease, manifest=manifest, spec=here, path=path, params=errand.params)
+
+
+def reattached(root: Root, experiment: str, run_id: str, spec: Spec) -> Running:
+    """A run that another process began, for this one to bring to its end. `spec` is the SPEC that it was begun under.
+
+    `Superseded` when its lease was lost meanwhile.
+    """
+    path = root.layout.run(experiment, run_id)
+    manifest = bundles.load_manifest(path)
+    if manifest is None:
+        raise NotFound(f"there is no run {run_id}", where=path, fix=f"labctl list {experiment} shows the runs")
+    lease = leases.held(root, experiment, manifest.generation)
+    written = reading.read(f"{path}/{layout.PARAMS}")
+    params = None if written is None else msgspec.json.decode(written, type=dict[str, object])
+    return Running(lease=lease, manifest=manifest, spec=spec.for_tier(manifest.fidelity_tier), path=path, params=params)
 
 
 def finish(root: Root, running: Running, ended: Ended) -> Seal:
@@ -87,50 +134,28 @@ def finish(root: Root, running: Running, ended: Ended) -> Seal:
 
     When the disk refuses a step, the run is given up for somebody else to settle, and the error goes on to the caller.
     """
-    closed = _closed(root, running.manifest, ended)
-    try:
-        made, subject = _sealed(root, running, closed, ended)
-    except Superseded:
-        raise
-    except (OSError, LabError):
-        running.lease.abandon(root)
-        raise
+    made, subject = sealed(root, running, ended)
     with suppress(OSError):  # the run is sealed, which is what was asked; `status` counts it in without these pages
         refresh.lab_pages(root, (subject,))
     return made
 
 
-def _closed(root: Root, manifest: Manifest, ended: Ended) -> Manifest:
-    """The manifest's last version, or `BadInput` for an end that no seal could tell; nothing is written then."""
+def sealed(root: Root, running: Running, ended: Ended) -> tuple[Seal, Subject]:
+    """`finish`, but for the lab's own two pages: who ends many runs writes those once."""
+    closed = closing.told(root, running.manifest, ended)
     try:
-        canonical.encode(ended.metrics)
-        return _ended(root, manifest, ended)
-    except ValueError as error:
-        raise BadInput(f"a run cannot end so: {error}", where=manifest.run_id) from error
-
-
-def _ended(root: Root, manifest: Manifest, ended: Ended) -> Manifest:
-    return msgspec.structs.replace(
-        manifest,
-        status=ended.outcome,
-        value=ended.value if ended.outcome == SUCCESS else None,
-        verdict=ended.verdict,
-        reason=canonical.plain(ended.reason),
-        note=canonical.plain(ended.note),
-        completed_at=root.now(),
-        wall_s=ended.wall_s,
-        cost=ended.cost,
-        signals=ended.signals,
-        usage=ended.usage,
-    )
+        return _sealed(root, running, closed, ended)
+    except Superseded:
+        raise
+    except (OSError, LabError):
+        running.lease.abandon(root)
+        raise
 
 
 def _sealed(root: Root, running: Running, manifest: Manifest, ended: Ended) -> tuple[Seal, Subject]:
     durability = running.spec.durability
-    root.files.unlock(running.path)  # the run may have locked its own bundle
-    bundles.close(
-        root, manifest, result=canonical.plain(ended.result) or result_text(manifest), metrics=_metrics(manifest, ended)
-    )
+    _put_right(root, running)
+    closing.close(root, manifest, ended)
     stock = contents.take_stock(root, manifest.experiment, manifest.run_id, durability=durability)
     with root.section(manifest.experiment):
         try:
@@ -152,19 +177,16 @@ def _sealed(root: Root, running: Running, manifest: Manifest, ended: Ended) -> t
     return made, subject
 
 
-def result_text(manifest: Manifest) -> str:
-    """The RESULT.md of a run that wrote none."""
-    lines = [f"# {manifest.run_id}", "", f"Outcome: {manifest.status}"]
-    if manifest.value is not None:
-        lines.append(f"{manifest.metric or 'value'}: {manifest.value!r}")
-    if manifest.reason:
-        lines.append(f"Why: {manifest.reason}")
-    if manifest.note:
-        lines += ["", manifest.note]
-    return "\n".join(lines) + "\n"
+def _put_right(root: Root, running: Running) -> None:
+    """Undo what a run did to the lab's own files in its bundle: what is sealed is what was asked of it."""
+    root.files.unlock(running.path)  # the run may have locked its own bundle
+    if os.path.lexists(f"{running.path}/{layout.SEAL}"):  # a seal that the run made is none, and is kept as evidence
+        root.files.move(f"{running.path}/{layout.SEAL}", f"{running.path}/{layout.DAMAGED_SEAL}")
+    if running.params is not None:
+        root.files.replace(f"{running.path}/{layout.PARAMS}", canonical.page(dict(running.params)))
 
 
-def _manifest(root: Root, lease: Lease, spec: Spec, tier: str, spec_sha256: str) -> Manifest:
+def _manifest(root: Root, lease: Lease, spec: Spec, tier: str, spec_sha256: str, errand: Errand) -> Manifest:
     claim = lease.claim
     return Manifest(
         run_id=claim.run_id,
@@ -184,6 +206,9 @@ def _manifest(root: Root, lease: Lease, spec: Spec, tier: str, spec_sha256: str)
         labctl_version=__version__,
         started_at=root.now(),
         durability=spec.durability,
+        proposal=errand.proposal,
+        package=errand.package,
+        worker=errand.worker,
     )
 
 
@@ -194,8 +219,3 @@ def _plan(manifest: Manifest, spec: Spec, plan: str) -> bytes:
         f"- budget: {manifest.time_budget_s:g}s\n"
     )
     return text.encode()
-
-
-def _metrics(manifest: Manifest, ended: Ended) -> dict[str, object]:
-    base: dict[str, object] = {"metric": manifest.metric, "value": manifest.value, "iteration": manifest.iteration}
-    return {**ended.metrics, **base}

@@ -8,14 +8,19 @@ import msgspec
 
 from lab.core import event
 from lab.core.errors import BadInput, Unavailable
-from lab.core.view import ARCHIVED, COMPLETED, OPEN_PHASES, PAUSED, QUEUED
+from lab.core.policy import Escalate, Finish, Pause, Promote
+from lab.core.view import ARCHIVED, AWAITING, COMPLETED, OPEN_PHASES, PAUSED, QUEUED
 from lab.scheduler import refresh
 from lab.store import experiments, ledger
 
 if TYPE_CHECKING:
+    from lab.core.subject import Subject
     from lab.core.view import View
     from lab.store.experiments import Loaded
     from lab.store.root import Root
+
+
+_PHASES: dict[type, str] = {Pause: PAUSED, Escalate: AWAITING, Finish: COMPLETED}
 
 
 class Decided(msgspec.Struct, frozen=True, kw_only=True):
@@ -35,7 +40,7 @@ def notice_edit(root: Root, experiment: str, view: View, loaded: Loaded) -> View
     if loaded.spec is None or not view.announced or view.announced == loaded.sha256:
         return view
     told = event.Event(type=event.SPEC_EDITED, ts=root.now(), experiment=experiment, spec=loaded.sha256)
-    return _write_down(root, told)
+    return _write_down(root, told).view
 
 
 def pause(root: Root, experiment: str, *, reason: str, actor: str) -> Decided:
@@ -102,16 +107,33 @@ def set_tier(root: Root, experiment: str, tier: str, *, reason: str, actor: str)
     return Decided(experiment=experiment, phase=subject.view.phase, tier=tier, changed=changed)
 
 
+def carry_out(root: Root, view: View, move: Pause | Escalate | Promote | Finish, *, actor: str) -> Subject:
+    """What the policy decided: the event with the numbers it used, then its effect. Inside the section."""
+    ts, experiment, facts = root.now(), view.experiment, dict(move.facts)
+    if isinstance(move, Promote):
+        told = event.Event(
+            type=event.TIER_CHANGED, ts=ts, experiment=experiment, tier=move.tier, reason=move.reason, actor=actor,
+            facts=facts,
+        )  # fmt: skip
+    else:
+        phase = _PHASES[type(move)]
+        told = event.Event(
+            type=event.PHASE_CHANGED, ts=ts, experiment=experiment, phase=phase, reason=move.reason, actor=actor,
+            facts=facts,
+        )  # fmt: skip
+    return _write_down(root, told)
+
+
 def _current(root: Root, experiment: str) -> View:
     view, loaded = refresh.current(root, experiment)
     return notice_edit(root, experiment, view, loaded)
 
 
-def _write_down(root: Root, told: event.Event) -> View:
+def _write_down(root: Root, told: event.Event) -> Subject:
     """The event, then its effect. From the event on it holds, whatever becomes of the pages."""
     ledger.append(root, told)
     try:
-        return refresh.catch_up(root, told.experiment).view
+        return refresh.catch_up(root, told.experiment)
     except OSError as error:
         what = f"the decision is written down and holds, but the pages could not be written: {error.strerror}"
         raise Unavailable(what, where=str(error.filename or ""), fix="free some space, then: labctl refresh") from error
@@ -142,5 +164,5 @@ def _move(root: Root, view: View, phase: str, *, reason: str, actor: str) -> Dec
     told = event.Event(
         type=event.PHASE_CHANGED, ts=root.now(), experiment=view.experiment, phase=phase, reason=reason, actor=actor
     )
-    after = _write_down(root, told)
+    after = _write_down(root, told).view
     return Decided(experiment=view.experiment, phase=after.phase, tier=after.tier, changed=True)

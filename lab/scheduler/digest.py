@@ -18,8 +18,8 @@ from lab.core.run import better
 from lab.core.view import Decision
 from lab.projections import digest as pages
 from lab.projections import index
-from lab.scheduler import subjects
-from lab.store import bundles, experiments, ledger, reading
+from lab.scheduler import notices, subjects
+from lab.store import archives, bundles, experiments, ledger, reading
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
 DAILY, WEEKLY = "daily", "weekly"
 _DAYS_A_WEEK = 7
+_HEAD_LINES = 10  # of a daily digest, in control/outbox/ for who looks only there
 _DATE = re.compile(r"([0-9]{4})-([0-9]{2})-([0-9]{2})")
 _WEEK = re.compile(r"([0-9]{4})-W([0-9]{2})")
 
@@ -51,6 +52,10 @@ def write(root: Root, kind: str, name: str, *, actor: str) -> Written:
     data = _page(root, kind, name, mark.seq)
     path = root.layout.digest(kind, name)
     root.files.replace(path, data)
+    if kind == DAILY:
+        head = data.decode().splitlines()[:_HEAD_LINES]
+        root.files.replace(root.layout.day(name), ("\n".join(head) + "\n").encode())
+    notices.digest_written(root, kind, name)
     return Written(name=name, path=path, text=data.decode())
 
 
@@ -121,11 +126,12 @@ def _runs(
     first = min(days)
     during: list[Run] = []
     best: dict[str, float] = {}
+    archived = archives.told(root, experiment)
     for entry in own:
         told = entry.line.event if entry.line else None
         if told is None or told.type != event.RUN_SEALED:
             continue
-        run = _run(root, experiment, told.run_id)
+        run = _run(root, experiment, told.run_id) or archived.get(told.run_id)
         if run is None:
             continue
         if run.ended_at[:10] in days:

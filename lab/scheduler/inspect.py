@@ -9,10 +9,11 @@ import msgspec
 
 from lab.core import ids, layout
 from lab.core.errors import NotFound, Unavailable
-from lab.store import bundles, experiments, leases, reading, verify
+from lab.store import archives, bundles, experiments, leases, reading, verify
 
 if TYPE_CHECKING:
     from lab.core.seal import Seal
+    from lab.store.archives import Kept
     from lab.store.root import Root
 
 _TEXT_BYTES = 20_000
@@ -55,6 +56,9 @@ def run(root: Root, run_id: str) -> Shown:
     ids.run_id(run_id)
     owner = next((name for name in experiments.names(root) if os.path.isdir(root.layout.run(name, run_id))), "")
     if not owner:
+        for name in experiments.names(root):
+            if found_in := archives.find(root, name, run_id):
+                return _archived_run(root, *found_in)
         raise NotFound(f"there is no run {run_id}", fix="labctl list ID shows the runs of an experiment")
     path = root.layout.run(owner, run_id)
     found = bundles.load_seal(path)
@@ -75,7 +79,33 @@ def run(root: Root, run_id: str) -> Shown:
         intact=not changed,
         path=path,
     )
-    return Shown(data=data, lines=tuple(_lines(path, made, data)), warnings=tuple(changed))
+    return Shown(
+        data=data,
+        lines=tuple(_lines(path, made, data, bundles.sealed_bytes(path, layout.RESULT, made))),
+        warnings=tuple(changed),
+    )
+
+
+def _archived_run(root: Root, archive: str, kept: Kept, made: Seal) -> Shown:
+    """A run that was pruned: what its companion says, and where the rest is."""
+    path = root.layout.archive(archive)
+    there = reading.is_file(path)
+    params = kept.quoted(layout.PARAMS, made)
+    data = msgspec.to_builtins(made.run)
+    data.update(
+        state="archived",
+        generation=made.generation,
+        sealed_at=made.sealed_at,
+        sealed_by=made.sealed_by,
+        params=msgspec.json.decode(params) if params else None,
+        files={name: sealed.size for name, sealed in made.files.items()},
+        archive=archive,
+        archive_here=there,
+        path=path,
+    )
+    where = f"archived in backups/{archive}" + ("" if there else ", which is not here")
+    lines = [where, f"bring it back: labctl prune --restore {archive}", *_lines(path, made, data, kept.result)]
+    return Shown(data=data, lines=tuple(lines))
 
 
 def _open_run(root: Root, owner: str, run_id: str, path: str) -> Shown:
@@ -90,7 +120,7 @@ def _open_run(root: Root, owner: str, run_id: str, path: str) -> Shown:
     return Shown(data=data, lines=tuple(f"{key}: {value}" for key, value in data.items()), warnings=warnings)
 
 
-def _lines(path: str, made: Seal, data: dict[str, object]) -> list[str]:
+def _lines(path: str, made: Seal, data: dict[str, object], result: bytes | None) -> list[str]:
     told = made.run
     lines = [f"{told.run_id} of {told.experiment}", f"outcome: {told.outcome}"]
     if told.value is not None:
@@ -104,7 +134,6 @@ def _lines(path: str, made: Seal, data: dict[str, object]) -> list[str]:
         lines += ["params:", msgspec.json.format(msgspec.json.encode(data["params"])).decode()]
     lines.append(f"files ({len(made.files)}), in {path}:")
     lines += [f"  {kept.size:>10}  {name}" for name, kept in sorted(made.files.items())]
-    result = bundles.sealed_bytes(path, layout.RESULT, made)
     if result:
         lines += ["", *result[:_TEXT_BYTES].decode(errors="replace").splitlines()]
     return lines

@@ -8,6 +8,7 @@ Digesting a bundle takes as long as it is large, and happens outside the section
 from __future__ import annotations
 
 import os
+import time
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -18,7 +19,8 @@ from lab.core.errors import Busy, Corrupt, NotFound
 from lab.core.manifest import RUNNING, Manifest
 from lab.core.run import CRASH
 from lab.core.seal import Seal, SealedFile
-from lab.scheduler import refresh
+from lab.executors import leftovers
+from lab.scheduler import closing, refresh
 from lab.store import bundles, contents, leases, ledger, machine, reading, verify
 from lab.store.sections import hold
 
@@ -30,8 +32,8 @@ if TYPE_CHECKING:
     from lab.store.root import Root
 
 WATCHDOG = "watchdog"
-DAMAGED_SEAL = "SEAL.damaged"
 _DAMAGED_MANIFEST = "manifest.damaged"
+_PATIENCE_LOOKS, _LOOK_EVERY_S = 20, 0.1
 
 
 class Settled(msgspec.Struct, frozen=True, kw_only=True):
@@ -90,6 +92,16 @@ def reclaim(root: Root, experiment: str) -> list[Settled]:
     return done
 
 
+def make_way(root: Root, experiment: str) -> list[Settled]:
+    """Settle what is lost before a new run, and refuse to begin one beside processes that could not be ended."""
+    seen = leases.survey(root, experiment)
+    if not seen.lost and not seen.unsettled:
+        return []
+    done = reclaim(root, experiment)
+    refuse_while_writing(root, experiment)
+    return done
+
+
 def refuse_while_writing(root: Root, experiment: str) -> None:
     """`Busy` while processes of a lost run still work in its bundle: no second run beside them."""
     for item in leases.survey(root, experiment).unsettled:
@@ -127,9 +139,23 @@ def settle(root: Root, orphan: Orphan) -> str:
     path = root.layout.run(orphan.experiment, orphan.run_id)
     if orphan.run_id and reading.is_folder(path):
         root.files.unlock(path)
+        if orphan.abandoned or machine.alive(orphan.owner) is False:
+            _end_leftovers(path)
     ready = _prepare(root, orphan)
     with root.section(orphan.experiment):
         return _finish(root, orphan, ready)
+
+
+def _end_leftovers(path: str) -> None:
+    """End what a dead holder's run left running here.
+
+    Its supervisor, if there is one, gets a moment to do it itself: it also writes down how the run ended.
+    """
+    for _ in range(_PATIENCE_LOOKS):
+        if not machine.writers(path):
+            break
+        time.sleep(_LOOK_EVERY_S)
+    leftovers.end(path)
 
 
 def _prepare(root: Root, orphan: Orphan) -> _Ready:
@@ -139,8 +165,19 @@ def _prepare(root: Root, orphan: Orphan) -> _Ready:
         return _Ready(verdict=verdict)
     path = root.layout.run(orphan.experiment, orphan.run_id)
     if os.path.lexists(f"{path}/{layout.SEAL}"):  # written by the run itself, or damaged: kept, and not believed
-        root.files.move(f"{path}/{layout.SEAL}", f"{path}/{DAMAGED_SEAL}")
+        root.files.move(f"{path}/{layout.SEAL}", f"{path}/{layout.DAMAGED_SEAL}")
     manifest = _manifest(root, path, orphan)
+    ended = closing.left_behind(path, manifest) if manifest.status == RUNNING else None
+    if ended is not None:
+        manifest = closing.told(root, manifest, ended)
+        closing.close(root, manifest, ended)
+    else:
+        manifest = _brought_to_an_end(root, orphan, manifest)
+    return _Ready(verdict=SEAL, manifest=manifest, stock=contents.take_stock(root, orphan.experiment, orphan.run_id))
+
+
+def _brought_to_an_end(root: Root, orphan: Orphan, manifest: Manifest) -> Manifest:
+    """Close a run of which nobody knows how it ended, or whose end is in its manifest already."""
     if manifest.status == RUNNING:
         how = (
             "gave up before the run had ended: the disk refused it"
@@ -154,7 +191,7 @@ def _prepare(root: Root, orphan: Orphan) -> _Ready:
     )
     metrics: dict[str, object] = {"metric": manifest.metric, "value": manifest.value}
     bundles.close(root, manifest, result=result, metrics=metrics)
-    return _Ready(verdict=SEAL, manifest=manifest, stock=contents.take_stock(root, orphan.experiment, orphan.run_id))
+    return manifest
 
 
 def _finish(root: Root, orphan: Orphan, ready: _Ready) -> str:

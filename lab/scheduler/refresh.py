@@ -13,7 +13,7 @@ import msgspec
 
 from lab.core import event, layout
 from lab.core.errors import Busy
-from lab.core.subject import Finding
+from lab.core.subject import Finding, Place
 from lab.projections import index, lab_status, pages, readme, runbook
 from lab.scheduler import digest, subjects
 from lab.store import experiments, ledger, reading
@@ -22,7 +22,7 @@ from lab.store.sections import PAGES_WAIT_S, hold
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
-    from lab.core.subject import Place, Subject
+    from lab.core.subject import Subject
     from lab.core.view import View
     from lab.projections.index import Row
     from lab.scheduler.subjects import Pending
@@ -252,12 +252,10 @@ def _just(data: bytes, _tail: bytes, _size: int) -> bytes:
 
 
 def _write_lab(root: Root, rows: Sequence[Row], mark: Mark, alerts: Sequence[Finding]) -> int:
-    data = index.render(rows, seq=mark.seq, sha256=mark.sha256, end=mark.end, alerts=alerts)
-    told = index.parse(data)
+    told = index.of(rows, ledger=Place(seq=mark.seq, sha256=mark.sha256, end=mark.end), alerts=alerts)
     written = int(root.files.replace(root.layout.readme, readme.render()))
-    if told is not None:
-        written += root.files.replace(root.layout.lab_status, lab_status.render(told))
-    return written + root.files.replace(root.layout.index, data)
+    written += root.files.replace(root.layout.lab_status, lab_status.render(told))
+    return written + root.files.replace(root.layout.index, index.render(told))
 
 
 class _Log:

@@ -16,15 +16,16 @@ from lab.core.run import MAXIMIZE
 from lab.core.seal import Seal
 from lab.core.subject import Finding, Place, Subject
 from lab.projections import status, tables
-from lab.store import bundles, files, ledger, reading
+from lab.store import archives, bundles, files, ledger, reading
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from lab.core.run import Run
     from lab.core.spec import Spec
     from lab.core.view import View
     from lab.projections.status import State
+    from lab.store.archives import Kept
     from lab.store.experiments import Loaded
     from lab.store.ledger import Entry
     from lab.store.root import Root
@@ -48,6 +49,8 @@ def resumed(root: Root, experiment: str, loaded: Loaded) -> Pending | None:
     state = _state(root, experiment, loaded)
     news = None if state is None else _since(root, experiment, state.place)
     if state is None or news is None or not history.follows(state.view, news.items):
+        return None
+    if loaded.spec is None and news.seals:  # without a SPEC the runs themselves say which way their metric goes
         return None
     rows = [_rows(root, made) for made in _in_order(news.seals)]
     metrics, results = b"".join(row[0] for row in rows), b"".join(row[1] for row in rows)
@@ -181,7 +184,7 @@ def _sealed(
 ) -> list[_Told]:
     """Every run whose seal can be believed, in the order of history. The others become findings."""
     told: list[_Told] = []
-    present = bundles.names(root, experiment)
+    present = dict.fromkeys(bundles.names(root, experiment))
     for run_id in present:
         if recorded_only and run_id not in recorded:
             continue
@@ -194,10 +197,32 @@ def _sealed(
             told.append(_Told(item=history.of_seal(found), metrics=metrics, results=results))
             if problem:
                 findings.append(problem)
-    for run_id in sorted(set(recorded) - set(present)):
+    gone = set(recorded) - set(present)
+    for run in _archived(root, experiment, recorded, findings, recorded_only=recorded_only):
+        if run.item.key[2] not in present:
+            gone.discard(run.item.key[2])
+            told.append(run)
+    for run_id in sorted(gone):
         where = f"experiments/{experiment}/runs/{run_id}"
         findings.append(Finding(what="a sealed run is gone", where=where, fix=_VERIFY))
     return sorted(told, key=lambda run: run.item.key)
+
+
+def _archived(
+    root: Root, experiment: str, recorded: Mapping[str, str], findings: list[Finding], *, recorded_only: bool
+) -> Iterator[_Told]:
+    """Every run that an archive's companion speaks for, once, as its bundle would have told it."""
+    seen: set[str] = set()
+    for found in archives.every(root, experiment):
+        if not isinstance(found, tuple):
+            findings.append(Finding(what=found.what, where=_relative(root, found.where), fix=_VERIFY))
+            continue
+        kept, made = found
+        expected = recorded.get(kept.run_id, "" if recorded_only else kept.seal_sha256)
+        if kept.run_id not in seen and expected == kept.seal_sha256:
+            seen.add(kept.run_id)
+            metrics, results, _ = _rows(root, made, kept)
+            yield _Told(item=history.of_seal(made), metrics=metrics, results=results)
 
 
 def _believed(root: Root, experiment: str, run_id: str, recorded: str) -> Seal | str | None:
@@ -225,13 +250,13 @@ def _in_order(seals: Iterable[Seal]) -> list[Seal]:
     return sorted(seals, key=lambda made: history.of_seal(made).key)
 
 
-def _rows(root: Root, made: Seal) -> tuple[bytes, bytes, Finding | None]:
+def _rows(root: Root, made: Seal, kept: Kept | None = None) -> tuple[bytes, bytes, Finding | None]:
     """A run's lines in the two tables. An edited metrics.json is not quoted: the sealed value stands."""
     path = root.layout.run(made.run.experiment, made.run.run_id)
     problem = None
     read: dict[str, Mapping[str, object]] = {}
     for name in (layout.METRICS, layout.PARAMS):
-        data = bundles.sealed_bytes(path, name, made)
+        data = bundles.sealed_bytes(path, name, made) if kept is None else kept.quoted(name, made)
         if data is None and name in made.files and made.files[name].size < bundles.QUOTED_BYTES:
             where = f"experiments/{made.run.experiment}/runs/{made.run.run_id}/{name}"
             problem = Finding(what="a sealed file was changed or is gone", where=where, fix=_VERIFY)
@@ -283,7 +308,10 @@ def _subject(  # the parts of a subject
 
 def _result(root: Root, run: Run) -> str:
     path = f"{root.layout.run(run.experiment, run.run_id)}/{layout.RESULT}"
-    return (reading.read_head(path, _RESULT_BYTES) or b"").decode(errors="replace")
+    data = reading.read_head(path, _RESULT_BYTES)
+    if data is None and (archived := _find(root, run)):
+        data = archived[0].result
+    return (data or b"").decode(errors="replace")
 
 
 def _params(root: Root, best: Run) -> dict[str, object] | None:
@@ -293,9 +321,26 @@ def _params(root: Root, best: Run) -> dict[str, object] | None:
         found = bundles.load_seal(path)
     except (Corrupt, OSError):
         return None  # damaged since it was folded; `refresh` and `verify` name it
-    if found is None or layout.PARAMS not in found[0].files:
+    if found is None:
+        archived = _find(root, best)
+        if archived is None or layout.PARAMS not in archived[1].files:
+            return None
+        return mapping(archived[0].quoted(layout.PARAMS, archived[1]))
+    if layout.PARAMS not in found[0].files:
         return None
     return mapping(bundles.sealed_bytes(path, layout.PARAMS, found[0]))
+
+
+def _find(root: Root, run: Run) -> tuple[Kept, Seal] | None:
+    """What is kept of a run whose bundle was archived. No best is, until a new SPEC makes another run the best."""
+    if reading.is_folder(root.layout.run(run.experiment, run.run_id)):
+        return None
+    found = archives.find(root, run.experiment, run.run_id)
+    return found[1:] if found else None
+
+
+def _relative(root: Root, path: str) -> str:
+    return path.removeprefix(f"{root.layout.root}/")
 
 
 def _baton(result: str) -> str:

@@ -272,8 +272,17 @@ def _drafts(root: Root) -> Iterator[str]:
                 old = now_s - os.lstat(f"{folder}/{name}").st_mtime > _DRAFT_AGE_S
             except FileNotFoundError:
                 continue  # published while we looked
-            if old or (owner is not None and machine.is_gone(*owner)):
+            if (old or (owner is not None and machine.is_gone(*owner))) and not _is_sealed(folder, name):
                 yield _aside(root, f"{folder}/{name}")
+
+
+def _is_sealed(folder: str, name: str) -> bool:
+    """Whether a bundle's seal names it: then it belongs to the run, whatever it is called."""
+    try:
+        found = bundles.load_seal(folder) if reading.is_file(f"{folder}/{layout.SEAL}") else None
+    except (Corrupt, OSError):
+        return True  # nothing is moved out of a bundle that cannot be judged
+    return found is not None and name in found[0].files
 
 
 def _aside(root: Root, path: str) -> str:

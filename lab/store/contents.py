@@ -28,8 +28,8 @@ _SMALL = 1 << 18
 _MAX_DEPTH = 32
 _MAX_PATH_CHARS = 2_000
 _BYTES = "not-utf-8:"
-_OURS = (layout.SEAL, layout.MANIFEST, layout.RESULT, layout.METRICS, layout.SUPERSEDED)
-_OWN_DRAFT = re.compile(rf"\.({'|'.join(map(re.escape, _OURS))})\.[0-9a-f]{{12}}-[0-9]+-[0-9]+\.draft")
+# Of any name: a file of the run that has other names is detached from them by a draft too.
+_OWN_DRAFT = re.compile(r"(?:.*/)?\.[^/]+\.[0-9a-f]{12}-[0-9]+-[0-9]+\.draft", re.DOTALL)
 
 
 class Found(msgspec.Struct, frozen=True, kw_only=True, gc=False):

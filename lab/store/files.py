@@ -19,7 +19,7 @@ from lab.store import machine, reading
 from lab.store.sections import hold
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
 T = TypeVar("T")
 TAIL_BYTES = 8_192
@@ -43,10 +43,16 @@ class Files:
 
     # -- create -------------------------------------------------------------------------------------------------
 
-    def create(
-        self, path: str, data: bytes, *, durable: bool | None = None, mode: int = 0o644, sync_name: bool = True
+    def create(  # the terms on which a file is published
+        self,
+        path: str,
+        data: bytes | Iterable[bytes],
+        *,
+        durable: bool | None = None,
+        mode: int = 0o644,
+        sync_name: bool = True,
     ) -> None:
-        """Publish a file whole, or raise FileExistsError and leave the one that is there.
+        """Publish a file whole, or raise FileExistsError and leave the one that is there. `data` may come in pieces.
 
         Without `sync_name` a power cut may take the file away, but never leave it there empty.
         """
@@ -56,7 +62,7 @@ class Files:
             self._write_new(draft, data, durable=durable, mode=mode)
             self.step("link", path)
             self._link(draft, path)
-        except (OSError, Unavailable):
+        except Exception:  # pieces fail in whatever way their source does
             self._drop(draft)
             raise
         with suppress(OSError):  # what is published is published; recovery clears the draft
@@ -87,13 +93,13 @@ class Files:
                 raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), path) from error
             raise
 
-    def copy(self, source: str, target: str) -> None:
+    def copy(self, source: str, target: str, *, mode: int = 0o644) -> None:
         """Create a file with the bytes of another, in pieces. For filling a folder that is not published yet."""
         self.step("open", target)
         self.folder(os.path.dirname(target))
         reading = os.open(source, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
         try:
-            writing = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o644)
+            writing = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, mode)
             try:
                 while piece := os.read(reading, 1 << 20):
                     _write_all(writing, piece)
@@ -101,6 +107,11 @@ class Files:
                 os.close(writing)
         finally:
             os.close(reading)
+
+    def point(self, path: str, target: str) -> None:
+        """Make a symbolic link, in a copy of somebody's folder. The lab's own files never are one."""
+        self.step("symlink", path)
+        os.symlink(target, path)
 
     # -- replace, append, move, touch, discard ------------------------------------------------------------------
 
@@ -178,6 +189,17 @@ class Files:
         self.step("unlink", path)
         self._drop(path)
 
+    def discard_folder(self, path: str) -> None:
+        """Remove a spent folder with all that is in it. Links are not followed; somebody else may be at it too."""
+        with suppress(FileNotFoundError):
+            self.unlock(path)
+            with os.scandir(path) as entries:
+                found = [(entry.path, entry.is_dir(follow_symlinks=False)) for entry in entries]
+            for inside, is_folder in found:
+                (self.discard_folder if is_folder else self.discard)(inside)
+            self.step("rmdir", path)
+            os.rmdir(path)
+
     # -- what the verbs are made of ------------------------------------------------------------------------------
 
     def folder(self, path: str) -> None:
@@ -193,6 +215,11 @@ class Files:
             return
         if self.durable:
             self.sync_folder(os.path.dirname(path))
+
+    def link_to(self, path: str, target: str) -> None:
+        """Make a symbolic link in a folder that is not published yet."""
+        self.step("symlink", path)
+        os.symlink(target, path)
 
     def settle(self, path: str, look: Callable[[int], T], *, durable: bool) -> T | None:
         """Make a plain file read-only, look at it, and wait until the disk has it: one open file for all three.
@@ -280,7 +307,7 @@ class Files:
         folder, name = os.path.split(path)
         return f"{folder}/.{name}.{self._token}-{os.getpid()}-{self._drafts}{layout.DRAFT_SUFFIX}"
 
-    def _write_new(self, path: str, data: bytes, *, durable: bool, mode: int) -> None:
+    def _write_new(self, path: str, data: bytes | Iterable[bytes], *, durable: bool, mode: int) -> None:
         self.step("open", path)
         try:
             descriptor = os.open(path, _NEW, mode)
@@ -289,7 +316,8 @@ class Files:
             descriptor = os.open(path, _NEW, mode)
         try:
             self.step("write", path)
-            _write_all(descriptor, data)
+            for piece in (data,) if isinstance(data, bytes) else data:
+                _write_all(descriptor, piece)
             if durable:
                 self.step("fsync", path)
                 os.fsync(descriptor)

@@ -161,6 +161,19 @@ def survey(root: Root, experiment: str) -> Survey:
     )
 
 
+_CALLING = (layout.CLAIM_SUFFIX, layout.SUPERSEDED_SUFFIX, layout.ABANDONED_SUFFIX)
+
+
+def unsettled(root: Root) -> list[str]:
+    """Experiments with a claim that was not given back: somebody works on them, or died. One listing each."""
+    try:
+        with os.scandir(root.layout.locks) as entries:
+            folders = sorted(entry.name for entry in entries if entry.is_dir(follow_symlinks=False))
+    except FileNotFoundError:
+        return []
+    return [name for name in folders if any(file.endswith(_CALLING) for file in os.listdir(root.layout.claims(name)))]
+
+
 def _no_run(_generation: int) -> str:
     return ""
 
@@ -260,6 +273,16 @@ def server_time(root: Root) -> float:
             return 0.0
         raise
     return os.stat(probe).st_mtime
+
+
+def held(root: Root, experiment: str, generation: int) -> Lease:
+    """The lease of a generation, for a process that goes on where its holder stopped. `Superseded` when it was lost."""
+    path = root.layout.claim(experiment, generation)
+    found = _load(path, experiment, generation)
+    if found is None:
+        what = f"generation {generation} of {experiment} is not held any more"
+        raise Superseded(what, where=path, fix=f"see: labctl lease show {experiment}")
+    return Lease(claim=found, path=path)
 
 
 def load(root: Root, experiment: str, generation: int, suffix: str) -> Claim | None:

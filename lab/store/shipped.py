@@ -1,4 +1,4 @@
-"""What comes with the program: the templates that `labctl create` copies.
+"""What comes with the program: the templates that `labctl create` copies, and the units of `labctl schedule`.
 
 An installation carries them inside the package, a checkout beside it. Nothing here writes.
 """
@@ -15,12 +15,22 @@ PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 
 
 def template_folder() -> str:
-    for folder in (os.path.join(PACKAGE, "templates"), os.path.join(os.path.dirname(PACKAGE), "templates")):
+    return _folder("templates")
+
+
+def _folder(name: str) -> str:
+    for folder in (os.path.join(PACKAGE, name), os.path.join(os.path.dirname(PACKAGE), name)):
         if os.path.isdir(folder):
             return folder
     raise Unavailable(
-        "the templates that come with labctl are not there", where=PACKAGE, fix="install labctl again: pip install ."
+        f"the {name} that comes with labctl is not there", where=PACKAGE, fix="install labctl again: pip install ."
     )
+
+
+def config(name: str) -> str:
+    """The text of one file of config/."""
+    with open(os.path.join(_folder("config"), name), encoding="utf-8") as file:
+        return file.read()
 
 
 def templates() -> tuple[str, ...]:

@@ -8,7 +8,7 @@ import msgspec
 
 from lab.core import canonical, event, layout
 from lab.core.errors import Corrupt
-from lab.store import bundles, contents, experiments, ledger, reading
+from lab.store import archives, bundles, contents, experiments, ledger, reading
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -36,6 +36,8 @@ class Verified(msgspec.Struct, frozen=True, kw_only=True):
     torn: int
     unsealed: int
     damage: tuple[Damage, ...]
+    archived: int = 0  # runs whose seals lie in the companion of an archive
+    notes: tuple[str, ...] = ()  # what a reader should know, and is no damage
 
 
 class _Chain(msgspec.Struct, kw_only=True):
@@ -45,6 +47,7 @@ class _Chain(msgspec.Struct, kw_only=True):
     sealed: dict[tuple[str, str], str] = {}
     created: dict[str, str] = {}  # experiment -> digest of its SPEC when it was made
     superseded: set[tuple[str, str]] = set()
+    archives: dict[tuple[str, str], tuple[str, str]] = {}  # (experiment, archive) -> digests of it and its companion
     torn: int = 0
 
 
@@ -54,7 +57,8 @@ def verify(root: Root, only: tuple[str, ...] = (), *, progress: Callable[[int, i
     damage = list(_ledger(root, chain))
     names = experiments.names(root)
     chosen = [name for name in names if not only or name in only]
-    runs = count = size = unsealed = 0
+    runs = count = size = unsealed = archived = 0
+    notes: list[str] = []
     for number, experiment in enumerate(chosen):
         if not reading.is_file(root.layout.spec(experiment)):
             where = f"experiments/{experiment}/{layout.SPEC}"
@@ -73,7 +77,10 @@ def verify(root: Root, only: tuple[str, ...] = (), *, progress: Callable[[int, i
             runs += 1
             count += len(made.files)
             size += sum(kept.size for kept in made.files.values())
-        damage.extend(_gone(experiment, set(present), chain))
+        covered, problems = _archives(root, experiment, chain, notes)
+        damage.extend(problems)
+        archived += len(covered.difference(present))
+        damage.extend(_gone(experiment, covered.union(present), chain))
         if progress is not None:
             progress(number + 1, len(chosen))
     if not only:
@@ -81,7 +88,7 @@ def verify(root: Root, only: tuple[str, ...] = (), *, progress: Callable[[int, i
         damage.extend(_index(root, chain))
     return Verified(
         records=len(chain.digests), runs=runs, files=count, size=size, torn=chain.torn, unsealed=unsealed,
-        damage=tuple(damage),
+        damage=tuple(damage), archived=archived, notes=tuple(notes),
     )  # fmt: skip
 
 
@@ -103,6 +110,8 @@ def _ledger(root: Root, chain: _Chain) -> Iterator[Damage]:
             chain.sealed[told.experiment, told.run_id] = told.seal
         elif told.type == event.RUN_SUPERSEDED:
             chain.superseded.add((told.experiment, told.run_id))
+        elif told.type == event.RUNS_ARCHIVED:
+            chain.archives[told.experiment, told.name] = (told.seal, str(told.facts.get("companion", "")))
         elif told.type == event.EXPERIMENT_CREATED:
             chain.created[told.experiment] = told.spec
         elif told.type == event.LEDGER_CUT:
@@ -156,6 +165,50 @@ def changed(path: str, where: str, made: Seal) -> Iterator[Damage]:
     for name in contents.stray(path, made):
         what = "this file was added after the seal"
         yield Damage(kind="file-added", where=f"{where}/{name}", what=what, fix="move it out of the bundle")
+
+
+def _archives(root: Root, experiment: str, chain: _Chain, notes: list[str]) -> tuple[set[str], list[Damage]]:
+    """The runs that companions prove, and what is wrong with these or with their archives."""
+    damage: list[Damage] = []
+    covered: set[str] = set()
+    recorded = {archive: digests for (owner, archive), digests in chain.archives.items() if owner == experiment}
+    present = archives.names(root, experiment)
+    for archive in sorted({*recorded, *present}):
+        where = f"experiments/{experiment}/archived/{archive}.jsonl"
+        if archive not in present:
+            damage.append(
+                Damage(kind="companion-missing", where=where, what="the ledger tells of this file; it is gone")
+            )
+            continue
+        if archive not in recorded:
+            notes.append(f"{where}: the ledger does not tell of it yet; the next labctl prune {experiment} settles it")
+        elif recorded[archive][1] != canonical.digest(reading.read(root.layout.companion(experiment, archive)) or b""):
+            what = "the companion of an archive is not the one that the ledger recorded"
+            damage.append(Damage(kind="companion-edited", where=where, what=what))
+        try:
+            for kept, made in archives.runs(root, experiment, archive):
+                if chain.sealed.get((experiment, kept.run_id)) != kept.seal_sha256:
+                    what = f"the seal of {kept.run_id} is not the one that the ledger recorded"
+                    damage.append(Damage(kind="seal-edited", where=where, what=what))
+                elif not bundles.anchor_known(made.anchor, chain.digests):
+                    what = f"the seal of {kept.run_id} is tied to ledger record {made.anchor.seq}, which is another one"
+                    damage.append(Damage(kind="ledger-cut", where=where, what=what))
+                else:
+                    covered.add(kept.run_id)
+        except Corrupt as error:
+            damage.append(Damage(kind="companion-unreadable", where=where, what=error.what))
+        damage.extend(_archive(root, archive, recorded.get(archive, ("", ""))[0], notes))
+    return covered, damage
+
+
+def _archive(root: Root, archive: str, recorded: str, notes: list[str]) -> Iterator[Damage]:
+    """The tar file itself. Moved to another disk it is no damage: what the pages need lies in the companion."""
+    found = archives.digest(root.layout.archive(archive))
+    if found is None and recorded:
+        notes.append(f"backups/{archive} is not here; whoever has it can check it with sha256sum: {recorded}")
+    elif found is not None and recorded not in ("", found[0]):
+        what = "this archive of old runs is not the one that the ledger recorded"
+        yield Damage(kind="archive-edited", where=f"backups/{archive}", what=what)
 
 
 def _gone(experiment: str, present: set[str], chain: _Chain) -> Iterator[Damage]:

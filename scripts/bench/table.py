@@ -36,11 +36,17 @@ class Size:
     sealed: int = 200
     stops: tuple[int, ...] = (10, 1_000, 10_000)
     synced: int = 200
+    turns: int = 100
+    earlier: int = 3_000
+    others: tuple[int, ...] = (100, 500)
+    lanes: int = 8
+    shots: int = 25
 
 
 QUICK = Size(
-    repeats=7, experiments=50, runs=1_000, listed=1_000, depths=(100, 1_000), sealed=40, stops=(10, 100, 300), synced=40
-)
+    repeats=7, experiments=50, runs=1_000, listed=1_000, depths=(100, 1_000), sealed=40, stops=(10, 100, 300),
+    synced=40, turns=25, earlier=300, others=(100,), shots=5,
+)  # fmt: skip
 
 
 def cells(row: Row) -> tuple[str, ...]:

@@ -229,3 +229,20 @@ def test_deciding_changes_nothing_and_the_same_is_decided_again(view: View, now:
     spec = a_spec(fidelity_promotion_rule="after-success-streak", autonomous=False)
     assert decide(view, spec, now) == decide(view, spec, now)
     assert msgspec.json.encode(view) == before
+
+
+@pytest.mark.parametrize(("under_way", "goes_on"), [(0, True), (1, True), (2, False), (5, False)])
+def test_runs_under_way_count_towards_the_last_iteration(under_way: int, goes_on: bool) -> None:
+    view = a_view(runs=8)
+    move = decide(view, a_spec(max_iterations_total=10), NOW, under_way=under_way)
+    assert move == (Proceed(tier="proxy") if goes_on else Wait(reason="its last runs are under way"))
+
+
+def test_at_once_passes_over_the_cadence_and_nothing_else() -> None:
+    fresh = a_view(last=a_run(ago=timedelta(minutes=1)), runs=1)
+    assert isinstance(decide(fresh, a_spec(cadence="weekly"), NOW), Wait)
+    assert decide(fresh, a_spec(cadence="weekly"), NOW, at_once=True) == Proceed(tier="proxy")
+    paused = a_view(phase="paused", last=a_run(), runs=1)
+    assert decide(paused, a_spec(), NOW, at_once=True) == Wait(reason="it is paused")
+    spent = a_view(last=a_run(), runs=100)
+    assert isinstance(decide(spent, a_spec(), NOW, at_once=True), Finish)

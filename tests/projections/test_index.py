@@ -16,7 +16,7 @@ from tests.projections import subjects as make
 
 
 def page(*rows: index.Row, alerts: tuple[Finding, ...] = ()) -> bytes:
-    return index.render(rows, seq=7, sha256="ab" * 32, end=4096, alerts=alerts)
+    return index.render(index.of(rows, ledger=Place(seq=7, sha256="ab" * 32, end=4096), alerts=alerts))
 
 
 def named(name: str, subject: Subject | None = None) -> index.Row:

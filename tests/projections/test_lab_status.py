@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import msgspec
 
-from lab.core.subject import Finding
+from lab.core.subject import Finding, Place
 from lab.projections import index, lab_status
 from tests.projections import markdown
 from tests.projections import subjects as make
 
 
 def page(*rows: index.Row, alerts: tuple[Finding, ...] = ()) -> str:
-    read = index.parse(index.render(rows, seq=7, sha256="", end=0, alerts=alerts))
-    assert read is not None
-    return lab_status.render(read).decode()
+    return lab_status.render(index.of(rows, ledger=Place(seq=7), alerts=alerts)).decode()
 
 
 def row(name: str, *happened: object, **changes: object) -> index.Row:

@@ -206,11 +206,12 @@ def test_hostile_text_stays_in_its_place() -> None:
 def test_a_run_does_not_pay_for_the_template_engine() -> None:
     program = """
 import sys
+from lab.core.subject import Place
 from lab.projections import index, lab_status, pages
 from tests.projections import subjects as make
 subject = make.subject([make.run(value=0.5)])
 pages.render(subject)
-lab_status.render(index.parse(index.render([index.row(subject)], seq=1, sha256="", end=1, alerts=())))
+lab_status.render(index.of([index.row(subject)], ledger=Place(seq=1, end=1), alerts=()))
 print("jinja2" in sys.modules)
 """
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False, cwd=CHECKOUT)

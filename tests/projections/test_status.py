@@ -97,7 +97,8 @@ def test_a_page_that_a_program_laid_out_anew_is_no_state() -> None:
 
 
 def test_another_format_is_no_state_even_when_its_check_holds() -> None:
-    body = PAGE.split(b'"fold": ')[1].rpartition(b',"check"')[0].replace(b'"format":1', b'"format":2') + b"}"
+    told = b'"format":%d' % status.FOLD_FORMAT
+    body = PAGE.split(b'"fold": ')[1].rpartition(b',"check"')[0].replace(told, b'"format":99') + b"}"
     fold = body[:-1] + b',"check":"%s"}' % canonical.digest(body).encode()
     assert status.fold_state(PAGE.split(b'"fold": ')[0] + b'"fold": ' + fold + b"\n}\n") is None
 

@@ -12,6 +12,7 @@ import pytest
 
 from lab.core import canonical, event, layout
 from lab.core.ended import Ended
+from lab.core.launch import GRACE_S
 from lab.core.errors import BadInput, Busy, NotFound
 from lab.core.run import CRASH, FAILED
 from lab.scheduler import cycle, decisions, refresh
@@ -247,7 +248,7 @@ def test_a_run_whose_finish_a_full_disk_refused_is_settled_by_the_next_one(tmp_p
 def test_the_lease_lasts_longer_than_the_budget(root: Root) -> None:
     an_experiment(root, "long", "time_budget: 5000s\n")
     running = cycle.begin(root, "long", owner=me())
-    assert running.lease.claim.ttl_s == 5000 + cycle.SEAL_GRACE_S
+    assert running.lease.claim.ttl_s == 5000 + GRACE_S + cycle.SEAL_GRACE_S
 
 
 def test_a_view_of_a_hundred_runs_is_as_large_as_one_of_twenty(root: Root) -> None:

@@ -39,6 +39,8 @@ BENDS: dict[str, dict[str, str]] = {
         "lab.cli.terminal": "opens /dev/null for a stdout whose reader has gone away",
     },
     "broad_except": {
+        "lab.scheduler.work": "where the code of a stranger's executor runs: it is recorded as a failed run",
+        "lab.executors.door": "a plug-in is a stranger's code: whatever loading it raises is told by its name",
         "lab.cli.main": "the one handler: whatever is left becomes words and an exit code; --debug shows the trace",
     },
 }

@@ -1,0 +1,71 @@
+"""Say yes to what waits in control/approvals.
+
+An experiment that waited for a person goes on; proposed parameters wait for the next run, which uses them once.
+--edit approves other parameters in their place. Refused when the proposal was changed since it was made, has
+expired, or was decided already; --hash refuses whatever is not what you have seen.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from lab.cli.terminal import Answer
+
+if TYPE_CHECKING:
+    import argparse
+
+    from lab.cli.session import Session
+
+EXAMPLE = "labctl approve lr-sweep-1 --reason 'looks right'\nlabctl approve lr-sweep-2 --edit params.yaml"
+_MOST_BYTES = 1 << 20
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    """Which, and what of it."""
+    parser.add_argument("proposal", metavar="ID", help="the proposal, as labctl approvals lists it")
+    parser.add_argument("--edit", default="", metavar="FILE", help="a JSON or YAML file with parameters to use instead")
+    parser.add_argument(
+        "--hash", default="", metavar="SHA", dest="sha256", help="only if its hash begins so (8 or more)"
+    )
+    parser.add_argument("--reason", default="", help="why; it is written down with the decision")
+
+
+def answer(args: argparse.Namespace, session: Session) -> Answer:
+    """Decide it."""
+    from lab.core.proposal import RUN
+    from lab.scheduler import approvals
+
+    edit = _params(args.edit) if args.edit else None
+    root = session.root()
+    ruling = approvals.approve(
+        root, args.proposal, actor=session.actor, reason=args.reason, sha256=args.sha256, edit=edit
+    )
+    data = {
+        "proposal": ruling.proposal_id,
+        "experiment": ruling.experiment,
+        "kind": ruling.kind,
+        "verdict": ruling.verdict,
+        "edited": ruling.edited,
+        "params": ruling.params,
+        "tier": ruling.tier,
+    }
+    follows = "its parameters wait for the next run" if ruling.kind == RUN else f"{ruling.experiment} goes on"
+    if ruling.tier:
+        follows = f"{ruling.experiment} is in the tier {ruling.tier}"
+    edited = ", as edited" if ruling.edited else ""
+    return Answer(data, [f"approved: {ruling.proposal_id}{edited}; {follows}"])
+
+
+def _params(path: str) -> dict[str, object]:
+    """The parameters in a file that a person wrote."""
+    import os
+
+    from lab.core import spec_text
+    from lab.core.errors import NotFound
+    from lab.store import reading
+
+    data = reading.read_given(os.path.expanduser(path), _MOST_BYTES)
+    if data is None:
+        raise NotFound(f"there is no file {path}", fix="name a JSON or YAML file with the parameters")
+    found, _ = spec_text.parse_text(data, path)
+    return found

@@ -1,0 +1,77 @@
+"""End a run that is under way, or every run of an experiment.
+
+Whoever runs it, on any machine, sees the word within half a second, ends the run and seals it as cancelled: it counts
+as nobody's failure. --wait stays until that has happened. To keep the next run from starting, pause the experiment.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from lab.cli.terminal import Answer
+
+if TYPE_CHECKING:
+    import argparse
+
+    from lab.cli.session import Session
+    from lab.scheduler.cancel import Cancelled
+    from lab.store.root import Root
+
+EXAMPLE = "labctl cancel lr-sweep --reason 'wrong data' --wait"
+_LOOK_EVERY_S = 0.1
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    """Which run, and whether to wait."""
+    parser.add_argument("run", metavar="RUN", help="a run, or an experiment for each of its runs that is under way")
+    parser.add_argument("--reason", default="", help="why; it is written down, and sealed with the run")
+    parser.add_argument("--wait", action="store_true", help="wait until it has ended")
+    parser.add_argument("--at-most", type=float, default=120.0, metavar="SECONDS", help="how long to wait (120)")
+
+
+def answer(args: argparse.Namespace, session: Session) -> Answer:
+    """Ask, and wait when asked to."""
+    from lab.core.errors import BadInput
+    from lab.scheduler import cancel
+
+    if not args.at_most >= 0:  # also what is no number at all
+        raise BadInput(f"--at-most {args.at_most} is not a number of seconds", fix="write --at-most 60")
+    root = session.root()
+    asked = cancel.cancel(root, args.run, reason=args.reason, actor=session.actor)
+    how = _ended(root, asked, args.at_most) if args.wait else [""] * len(asked)
+    rows = [
+        {
+            "experiment": each.experiment,
+            "run": each.run_id,
+            "owner": each.owner,
+            "changed": each.changed,
+            "outcome": outcome,
+        }
+        for each, outcome in zip(asked, how, strict=True)
+    ]
+    text = [_line(each, outcome) for each, outcome in zip(asked, how, strict=True)]
+    return Answer({"runs": rows}, text)
+
+
+def _line(asked: Cancelled, outcome: str) -> str:
+    if outcome:
+        return f"ended: {asked.run_id} ({outcome})"
+    said = "asked to end" if asked.changed else "asked to end already"
+    return f"{said}: {asked.run_id}, run by {asked.owner}"
+
+
+def _ended(root: Root, asked: list[Cancelled], at_most_s: float) -> list[str]:
+    """How each of them ended. `Busy` when one takes longer: it was asked all the same."""
+    import time
+
+    from lab.scheduler import cancel
+
+    until_s = time.monotonic() + at_most_s
+    found: list[str] = []
+    for each in asked:
+        while not (outcome := cancel.ended(root, each)):
+            if time.monotonic() >= until_s:
+                raise cancel.still_running(each, at_most_s)
+            time.sleep(_LOOK_EVERY_S)
+        found.append(outcome)
+    return found

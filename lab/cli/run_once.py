@@ -1,0 +1,146 @@
+"""Run what is due, once: the turn that cron takes.
+
+Settles what dead runs left, then takes the due experiments by priority and by who has waited longest, and runs each
+once. With nothing due it says nothing and exits with 0, so that cron sends no mail. Exit code 1 when a run failed.
+Two at once are harmless: an experiment that somebody works on is passed over. Ctrl-C ends the run under way, seals it
+as cancelled, and stops.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import signal
+from typing import TYPE_CHECKING
+
+from lab.cli.terminal import Answer
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from types import FrameType
+
+    from lab.cli.session import Session
+    from lab.scheduler.step import Step
+    from lab.scheduler.turn import Turn
+    from lab.store.root import Root
+
+EXAMPLE = """labctl run-once
+labctl run-once --max-runs 10 --jobs 4 --executor-class gpu
+labctl run-once --experiment lr-sweep --now"""
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    """How much, and of what."""
+    parser.add_argument("--max-runs", type=_count, default=3, metavar="N", help="start at most N runs (default 3)")
+    parser.add_argument(
+        "--executor-class", action="append", default=[], metavar="C", help="only experiments of this class; repeatable"
+    )
+    parser.add_argument("--experiment", action="append", default=[], metavar="ID", help="only this one; repeatable")
+    parser.add_argument("--jobs", type=_count, default=1, metavar="J", help="run up to J experiments at the same time")
+    parser.add_argument("--log", default="", metavar="FILE", help="write the lines there instead; kept below 6 MiB")
+    parser.add_argument("--now", action="store_true", help="do not wait for the cadence of the experiments named")
+
+
+def _count(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        message = "must be 1 or more"
+        raise argparse.ArgumentTypeError(message)
+    return number
+
+
+def answer(args: argparse.Namespace, session: Session) -> Answer:
+    """Take the turn."""
+    from msgspec import to_builtins
+
+    from lab.core.errors import BadInput, Interrupted
+    from lab.scheduler.turn import Request, Turn
+
+    if args.now and not args.experiment:
+        raise BadInput("--now wants --experiment ID", fix="name what is to run before its time")
+    root = session.root()
+    signals = _Signals()
+    request = Request(
+        max_runs=args.max_runs,
+        classes=tuple(args.executor_class),
+        only=tuple(args.experiment),
+        now=args.now,
+        jobs=args.jobs,
+    )
+    turn = Turn(root, request, tell=_teller(session, root, args.log), interrupted=signals.came)
+    _beat(root)
+    try:
+        with signals:
+            turn.take()
+    finally:
+        _beat(root, turn)
+    if signals.came():
+        raise Interrupted(f"stopped by {signals.came()}; the runs under way were sealed as cancelled")
+    if not turn.steps:
+        session.terminal.narrate("nothing is due; labctl status says what is next")
+    data = {"ran": turn.ran, "steps": to_builtins(turn.steps)}
+    return Answer(data, [], warnings=turn.warnings, exit_code=1 if turn.failed else 0)
+
+
+def _teller(session: Session, root: Root, log: str) -> Callable[[Step], None]:
+    """One line an event: into the log, or else to the terminal, with `--quiet` only what went wrong."""
+
+    def tell(step: Step) -> None:
+        if step.kind == "busy":
+            return
+        if log:
+            from lab.store import rotation
+
+            rotation.append_line(root, os.path.abspath(log), _line(step))
+        elif step.kind == "problem" or not session.terminal.quiet:
+            session.terminal.line(_line(step))
+
+    return tell
+
+
+def _beat(root: Root, turn: Turn | None = None) -> None:
+    """Let `labctl status` say when the schedule last came. A turn that a person takes says nothing about it."""
+    by = root.world.environ.get("LABCTL_SCHEDULER", "")
+    if by:
+        from lab.scheduler import heartbeat
+
+        heartbeat.beat(root, by=by, ran=turn.ran if turn else 0, failed=int(turn.failed) if turn else 0)
+
+
+def _line(step: Step) -> str:
+    """A step as one line, the words of hermes-lab where it had some."""
+    if step.kind == "ran":
+        value = "" if step.value is None else f" {step.value!r}"
+        why = f": {step.what}" if step.what else ""
+        return f"ran {step.experiment} [{step.tier}] as {step.role} ({step.outcome}{value}) in {step.wall_s:.1f}s{why}"
+    fix = f" - {step.fix}" if step.fix else ""
+    return f"{step.kind} {step.experiment}: {step.what}{fix}"
+
+
+class _Signals:
+    """Ctrl-C and TERM are noticed by whoever waits for the run, at a moment when nothing is half written.
+
+    The second one is not waited for: the process ends as it would have without us.
+    """
+
+    def __init__(self) -> None:
+        self._came = ""
+        self._before: dict[int, object] = {}
+
+    def came(self) -> str:
+        return self._came
+
+    def __enter__(self) -> None:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            self._before[number] = signal.signal(number, self._note)
+
+    def __exit__(self, *_: object) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)  # type: ignore[arg-type]  # what signal.signal gave us
+
+    def _note(self, number: int, frame: FrameType | None) -> None:
+        del frame
+        if self._came:
+            signal.signal(number, signal.SIG_DFL)
+            signal.raise_signal(number)
+        self._came = signal.Signals(number).name

@@ -1,0 +1,1 @@
+"""How a launch becomes a process, and what its output means."""

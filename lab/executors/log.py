@@ -1,0 +1,133 @@
+"""The log of a run, read as a stream for the numbers in it."""
+
+from __future__ import annotations
+
+import os
+import stat
+
+from lab.executors import told as rules
+from lab.executors.told import Told, Unusable
+
+
+class Log:
+    """A log, read in pieces of any size. What comes out does not depend on where it was cut."""
+
+    __slots__ = ("_block", "_differing", "_in_block", "_last", "_lines", "_metric", "_rest", "_told", "_too_long")
+
+    def __init__(self, metric: str) -> None:
+        self._metric = metric
+        self._rest = b""
+        self._too_long = False
+        self._in_block = False
+        self._last = b""
+        self._lines: dict[str, float] = {}
+        self._block: dict[str, float] = {}
+        self._differing: dict[str, None] = {}
+        self._told = Told()
+
+    def feed(self, piece: bytes) -> None:
+        """The next bytes of it."""
+        if self._too_long:
+            _, newline, piece = piece.partition(b"\n")
+            if not newline:
+                return
+            self._pass_over()
+        *lines, self._rest = (self._rest + piece).split(b"\n")
+        for line in lines:
+            self._line(line)
+        if len(self._rest) > rules.LONGEST_LINE_BYTES:
+            self._rest, self._too_long = b"", True
+
+    def end(self) -> Told:
+        """There is no more: what it told."""
+        if self._too_long:
+            self._pass_over()
+        elif self._rest:
+            self._line(self._rest)
+        self._rest = b""
+        told = self._told
+        told.metrics = {**self._block, **self._lines}
+        for source in (self._lines, self._block):
+            told.value = source.get(self._metric, source.get(rules.VALUE)) if self._metric else source.get(rules.VALUE)
+            if told.value is not None:
+                break
+        else:
+            self._last_line(told)
+        for name in self._differing:
+            told.remark(f"{name} was told with different values; the last one counts")
+        return told
+
+    def _line(self, line: bytes) -> None:
+        if len(line) > rules.LONGEST_LINE_BYTES:
+            self._pass_over()
+            return
+        if b"\r" in line:  # what a terminal would show of a line that was written over
+            line = line.rstrip(b"\r \t").rpartition(b"\r")[2]
+        bare = line.strip()
+        if not bare:
+            return
+        self._last = bare
+        if line.startswith(b"METRIC") and line[6:7] in (b" ", b"\t"):
+            self._take(self._lines, line[6:], b"=")
+        elif bare == b"---":
+            self._in_block = True
+        elif self._in_block:
+            self._in_block = line[:1] not in (b" ", b"\t") and self._take(self._block, line, b":")
+
+    def _pass_over(self) -> None:
+        self._too_long, self._in_block, self._last = False, False, b""
+
+    def _take(self, into: dict[str, float], line: bytes, sign: bytes) -> bool:
+        """Keep `name=value`. Whether it had that form, whatever the value."""
+        try:
+            name, found, text = line.decode().partition(sign.decode())
+        except UnicodeDecodeError:
+            return False
+        name, text = name.strip(), text.strip()
+        if not found or not rules.is_form(name):
+            return False
+        number = rules.decimal_of(text)
+        if not rules.is_name(name, self._metric):
+            if number is not None:
+                self._told.remark(f"{name} is a name that no metric may have, and was left out")
+        elif number is None:
+            if sign == b"=":
+                self._told.remark(f"METRIC {name} is no decimal number: {text[: rules.SHOWN_CHARS]!r}")
+        elif name in into or len(into) < rules.MOST_NAMES or name in (self._metric, rules.VALUE):
+            if into.get(name, number) != number and len(self._differing) < rules.MOST_REMARKS:
+                self._differing[name] = None
+            into[name] = number
+        else:
+            self._told.remark(f"of more than {rules.MOST_NAMES} metrics the rest was left out")
+        return True
+
+    def _last_line(self, told: Told) -> None:
+        """A log whose last line is a number, or an object with one."""
+        try:
+            text = self._last.decode()
+        except UnicodeDecodeError:
+            return
+        if not text.startswith("{"):
+            told.value = rules.decimal_of(text)
+            if told.value is not None:
+                told.metrics[self._metric or rules.VALUE] = told.value
+            return
+        try:
+            object_told = rules.parse(self._last, self._metric)
+        except Unusable:
+            return
+        told.value = object_told.value
+        told.metrics = {**object_told.metrics, **told.metrics}
+        told.note, told.cost, told.signals = object_told.note, object_told.cost, object_told.signals
+
+
+def open_plain(path: str) -> int | None:
+    """A file of the run, opened for reading. None for what is none: a link, a pipe, a folder, nothing."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOFOLLOW)
+    except OSError:
+        return None
+    if stat.S_ISREG(os.fstat(descriptor).st_mode):
+        return descriptor
+    os.close(descriptor)
+    return None

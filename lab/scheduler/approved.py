@@ -1,0 +1,86 @@
+"""Approved runs: parameters that a person said yes to, each used by exactly one run.
+
+The place is the state: `control/approved/<experiment>/ID.json` waits, `ID@RUN.json` was given to that run, and what is
+over lies in `control/outbox/proposals/`. It is given *before* the run has a bundle, so that a crash can only leave it
+given and unused, never used and still waiting; `next_run` sees that, and takes it back.
+
+Both are called inside the experiment's section: `next_run` before the claim, `spend` after it, then the bundle.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+from lab.core import canonical, event
+from lab.core.errors import Corrupt
+from lab.core.proposal import Ruling
+from lab.core.record import parse
+from lab.scheduler import proposals, refresh
+from lab.store import leases, ledger, reading
+
+if TYPE_CHECKING:
+    from lab.store.root import Root
+
+
+def next_run(root: Root, experiment: str) -> Ruling | None:
+    """The oldest approved run that waits; None, for one look at a folder, when there is none. Not yet its to use.
+
+    One that was changed after the word on it is never used: it is put away, and the ledger says so.
+    """
+    heard: dict[str, proposals.Told] | None = None
+    for file in proposals.approved(root, experiment):
+        name, taken, run_id = file.removesuffix(proposals.SUFFIX).partition(proposals.TAKEN)
+        path = f"{root.layout.approved(experiment)}/{file}"
+        if taken and not _taken_back(root, experiment, path, name, run_id):
+            continue
+        heard = proposals.told(root, experiment) if heard is None else heard
+        path = _place(root, experiment, name)
+        data = reading.read_head(path, proposals.MOST_BYTES) or b""
+        known = heard.get(name)
+        if known is not None and canonical.digest(data) == known.ruled:
+            return parse(Ruling, data, path)
+        _put_away(root, experiment, name, path)
+    return None
+
+
+def spend(root: Root, approved: Ruling, run_id: str) -> None:
+    """Give an approved run to the run that was just claimed, before its bundle is made."""
+    path = _place(root, approved.experiment, approved.proposal_id)
+    try:
+        root.files.move(path, _place(root, approved.experiment, approved.proposal_id, run_id), durable=True)
+    except FileNotFoundError:
+        what = f"the approved run {approved.proposal_id} is not there any more"
+        raise Corrupt(what, where=path, fix="labctl approvals lists what waits") from None
+
+
+def _place(root: Root, experiment: str, name: str, run_id: str = "") -> str:
+    given = f"{proposals.TAKEN}{run_id}" if run_id else ""
+    return f"{root.layout.approved(experiment)}/{name}{given}{proposals.SUFFIX}"
+
+
+def _taken_back(root: Root, experiment: str, path: str, name: str, run_id: str) -> bool:
+    """Whether the run that it was given to never came to be; then it waits again. A used one is filed away."""
+    if reading.is_folder(root.layout.run(experiment, run_id)):
+        root.files.folder(os.path.dirname(root.layout.ruled(name)))
+        root.files.move(path, root.layout.ruled(name))
+        return False
+    seen = leases.survey(root, experiment)
+    claims = [each.seen.claim for each in seen.held]
+    claims += [each.seen.claim for each in seen.lost]
+    claims += [each.claim for each in seen.unsettled]
+    if any(claim.run_id == run_id for claim in claims):
+        return False  # its holder may be about to make the bundle; or it is to be settled first
+    root.files.move(path, _place(root, experiment, name), durable=True)
+    return True
+
+
+def _put_away(root: Root, experiment: str, name: str, path: str) -> None:
+    told = event.Event(
+        type=event.PROPOSAL_REJECTED, ts=root.now(), experiment=experiment, name=name,
+        reason="the file of the approved run was changed after it was approved",
+    )  # fmt: skip
+    ledger.append(root, told)
+    refresh.catch_up(root, experiment)
+    root.files.folder(os.path.dirname(root.layout.ruled(name)))
+    root.files.move(path, f"{root.layout.ruled(name).removesuffix(proposals.SUFFIX)}.changed{proposals.SUFFIX}")

@@ -1,0 +1,84 @@
+"""How a run's end is written into its bundle. Also by whoever settles it after its own process died."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from lab.core import canonical, layout
+from lab.core.errors import BadInput, Corrupt
+from lab.core.launch import Exit
+from lab.core.record import parse
+from lab.core.run import SUCCESS
+from lab.executors import door
+from lab.store import bundles, reading
+
+if TYPE_CHECKING:
+    from lab.core.ended import Ended
+    from lab.core.manifest import Manifest
+    from lab.store.root import Root
+
+
+def told(root: Root, manifest: Manifest, ended: Ended) -> Manifest:
+    """The manifest's last version, or `BadInput` for an end that no seal could tell; nothing is written then."""
+    try:
+        canonical.encode(ended.metrics)
+        return _ended(root, manifest, ended)
+    except ValueError as error:
+        raise BadInput(f"a run cannot end so: {error}", where=manifest.run_id) from error
+
+
+def _ended(root: Root, manifest: Manifest, ended: Ended) -> Manifest:
+    return msgspec.structs.replace(
+        manifest,
+        status=ended.outcome,
+        value=ended.value if ended.outcome == SUCCESS else None,
+        verdict=ended.verdict,
+        reason=canonical.plain(ended.reason),
+        note=canonical.plain(ended.note),
+        completed_at=root.now(),
+        wall_s=ended.wall_s,
+        cost=ended.cost,
+        signals=ended.signals,
+        usage=ended.usage,
+    )
+
+
+def close(root: Root, manifest: Manifest, ended: Ended) -> None:
+    """RESULT.md, metrics.json, the manifest; then `exit.json` has said all that it had to say."""
+    result = canonical.plain(ended.result) or result_text(manifest)
+    base: dict[str, object] = {"metric": manifest.metric, "value": manifest.value, "iteration": manifest.iteration}
+    bundles.close(root, manifest, result=result, metrics={**ended.metrics, **base})
+    spent = f"{root.layout.run(manifest.experiment, manifest.run_id)}/{layout.EXIT}"
+    if reading.size_of(spent) >= 0:
+        root.files.discard(spent)
+
+
+def left_behind(path: str, manifest: Manifest) -> Ended | None:
+    """How a run ended whose process died before it could tell: what the supervisor wrote down, read as always.
+
+    None when it had not ended yet, or when what it left cannot be believed.
+    """
+    data = reading.read(f"{path}/{layout.EXIT}")
+    if data is None:
+        return None
+    try:
+        found = parse(Exit, data, f"{path}/{layout.EXIT}")
+        if found.run_id != manifest.run_id:
+            return None
+        return door.find(manifest.executor or "command").read(path, manifest, found)
+    except (Corrupt, BadInput):
+        return None
+
+
+def result_text(manifest: Manifest) -> str:
+    """The RESULT.md of a run that wrote none."""
+    lines = [f"# {manifest.run_id}", "", f"Outcome: {manifest.status}"]
+    if manifest.value is not None:
+        lines.append(f"{manifest.metric or 'value'}: {manifest.value!r}")
+    if manifest.reason:
+        lines.append(f"Why: {manifest.reason}")
+    if manifest.note:
+        lines += ["", manifest.note]
+    return "\n".join(lines) + "\n"

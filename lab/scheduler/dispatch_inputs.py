@@ -1,0 +1,55 @@
+"""What a package is given: everything that a run of its experiment may read, and nothing that grows with the lab."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from lab.core import canonical, layout
+from lab.core.package import INPUT, RUN
+from lab.projections import index
+from lab.store import reading
+
+if TYPE_CHECKING:
+    from lab.core.package import Offer
+    from lab.core.subject import Subject
+    from lab.store.root import Root
+
+PROGRAM = "PROGRAM.md"
+ROW = "experiment.json"
+MOST_BYTES = 1 << 20  # PROGRAM.md and SPEC.yaml are written by people; the pages are bounded by themselves
+PAGES = (layout.SUMMARY, layout.NEXT, layout.CONTEXT, layout.BEST, layout.RUNBOOK)
+
+
+def inputs(root: Root, offer: Offer, subject: Subject) -> dict[str, bytes]:
+    """The files of a package besides its record, by relative name."""
+    found = {f"{INPUT}/{layout.SPEC}": reading.read_head(root.layout.spec(offer.experiment), MOST_BYTES)}
+    for name in PAGES:
+        found[f"{INPUT}/{name}"] = reading.read_head(root.layout.page(offer.experiment, name), MOST_BYTES)
+    found[f"{INPUT}/{PROGRAM}"] = reading.read_head(root.layout.place(PROGRAM), MOST_BYTES)
+    row = msgspec.json.encode(index.row(subject), order="sorted")
+    found[f"{INPUT}/{ROW}"] = msgspec.json.format(row, indent=1) + b"\n"
+    if offer.params is not None:
+        found[f"{INPUT}/{layout.PARAMS}"] = canonical.page(dict(offer.params))
+    found["README.md"] = _readme(offer, subject).encode()
+    return {name: data for name, data in found.items() if data is not None}
+
+
+def _readme(offer: Offer, subject: Subject) -> str:
+    goal = subject.spec.goal if subject.spec else ""
+    return f"""# {offer.dispatch_id}
+
+One run of `{offer.experiment}`, packed for a worker.
+
+- goal: {goal or "(none given)"}
+- metric: {offer.metric or "value"}, {offer.metric_direction}
+- tier: {offer.tier}, class: {offer.executor_class}
+- budget: {offer.time_budget_s:g}s
+
+1. Claim it: `labctl dispatch-claim --worker NAME` (or `dispatch-work`, which does all of this).
+2. Read `{INPUT}/`. Write only into `{RUN}/`, which is there once it is claimed.
+3. Leave `{RUN}/{layout.RESULT}` and `{RUN}/{layout.METRICS}`, such as `{{"value": 0.93}}`.
+4. While it takes long, say that you live: `labctl dispatch-renew {offer.dispatch_id} --worker NAME`.
+5. `labctl dispatch-complete {offer.dispatch_id} --worker NAME`, then `labctl dispatch-ingest`.
+"""

@@ -1,0 +1,131 @@
+"""What crashes and silence left of packages, put in order. Called at the start of every dispatch verb, and by repair.
+
+Judged inside the section in which claims are made whole, so that whatever is found half done there is a crash's.
+"""
+
+from __future__ import annotations
+
+import os
+from functools import partial
+from typing import TYPE_CHECKING
+
+from lab.core import event, package
+from lab.core.errors import LabError
+from lab.core.package import COMPLETE, READY, RUN, RUNNING, Place, Taken
+from lab.core.run import CRASH
+from lab.executors import leftovers
+from lab.scheduler import dispatch_complete, reclaim
+from lab.scheduler.dispatch import PASSED, SET_ASIDE, Said, safely
+from lab.scheduler.dispatch_complete import Word
+from lab.store import bundles, leases, ledger, machine, packages, reading
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from lab.store.root import Root
+
+LOST = "its lease was lost: nobody renewed it in time, or a person broke it"
+
+
+def mend(root: Root) -> list[Said]:
+    """Bring packages back to a state that they can be in. Touches nothing that may be alive."""
+    packages.clear(root)
+    said: list[Said] = []
+    for each in packages.found(root, RUNNING):
+        said += safely(each.experiment, partial(_running, root, each))
+    for name in leases.unsettled(root):
+        said += safely(name, partial(_leases, root, name))
+    return said
+
+
+def _running(root: Root, each: Place) -> Iterator[Said]:
+    if not reading.is_folder(root.layout.experiment(each.experiment)):
+        yield _aside(root, each, f"this lab has no experiment {each.experiment}")
+        return
+    taken = packages.claimed(root, RUNNING, each)
+    if taken is not None and dispatch_complete.exists(root, each.experiment, taken.generation):
+        if taken.process is not None and machine.alive(taken.process) is False:
+            yield from _of_the_dead(root, each, taken)
+        return
+    with root.section(each.experiment):
+        path = root.layout.package(RUNNING, each.name)
+        if not reading.is_folder(path):
+            return  # somebody was quicker
+        again = packages.claimed(root, RUNNING, each)
+        if again is not None and dispatch_complete.exists(root, each.experiment, again.generation):
+            return
+        if again is not None:
+            yield _aside(root, each, LOST)
+        elif os.path.lexists(f"{path}/{package.CLAIM}"):
+            yield _aside(root, each, f"its {package.CLAIM} cannot be read, so nobody knows which run it is")
+        else:
+            yield _back(root, each)
+
+
+def _back(root: Root, each: Place) -> Said:
+    """Nobody was told that it is theirs: an offer again."""
+    try:
+        packages.offer_of(root, RUNNING, each)
+        packages.move(root, RUNNING, each, READY)
+    except (LabError, FileExistsError) as error:
+        return _aside(root, each, error.what if isinstance(error, LabError) else "there is another one of its name")
+    what = "its claim was not finished; it is back in ready/"
+    return Said(kind=PASSED, dispatch_id=each.dispatch_id, experiment=each.experiment, what=what)
+
+
+def _aside(root: Root, each: Place, why: str) -> Said:
+    path = packages.refuse(root, RUNNING, each, why)
+    return Said(kind=SET_ASIDE, dispatch_id=each.dispatch_id, experiment=each.experiment, path=path, what=why)
+
+
+def _of_the_dead(root: Root, each: Place, taken: Taken) -> Iterator[Said]:
+    """The package of a `dispatch-work` that is proven dead. If its run had ended by then, that is how it ended."""
+    path = f"{root.layout.package(RUNNING, each.name)}/{RUN}"
+    leftovers.end(path)
+    if machine.writers(path):
+        what = f"its worker is dead, and processes that it started still write to {path}"
+        yield Said(kind=PASSED, dispatch_id=each.dispatch_id, experiment=each.experiment, what=what)
+        return
+    manifest = bundles.load_manifest(root.layout.run(each.experiment, taken.run_id))
+    if manifest is None:
+        return
+    root.files.folder(path)
+    written = dispatch_complete.exit_of(path, manifest)
+    if written is not None:
+        word = Word(dispatch_complete.read(path, manifest, written).outcome)
+    else:
+        word = Word(CRASH, reason=f"the worker {each.worker} (pid {taken.process.pid if taken.process else 0}) died")
+        dispatch_complete.judge(root, each, taken, manifest, word)
+    dispatch_complete.closed(root, each, taken, word)
+    what = f"its worker is dead; completed as {word.outcome}"
+    yield Said(kind=PASSED, dispatch_id=each.dispatch_id, experiment=each.experiment, what=what)
+
+
+def _leases(root: Root, name: str) -> Iterator[Said]:
+    """Leases that a claim took and no package tells of: its process died before it could say so."""
+    if not _unspoken(root, name):
+        return
+    with root.section(name):
+        for generation in _unspoken(root, name):
+            if leases.supersede(root, name, generation):
+                told = event.Event(
+                    type=event.LEASE_TAKEN_OVER, ts=root.now(), experiment=name, generation=generation,
+                    reason="no package tells of it", actor=reclaim.WATCHDOG,
+                )  # fmt: skip
+                ledger.append(root, told)
+    for item in reclaim.reclaim(root, name):
+        yield Said(kind=PASSED, experiment=name, run_id=item.run_id, what=item.what)
+
+
+def _unspoken(root: Root, name: str) -> list[int]:
+    seen = leases.survey(root, name)
+    claims = [held.seen.claim for held in seen.held] + [lost.seen.claim for lost in seen.lost]
+    wanted = {claim.generation for claim in claims if claim.owner.name.startswith(package.OWNER_PREFIX)}
+    if not wanted:
+        return []
+    for stage in (RUNNING, COMPLETE):  # in the order in which a package moves: it is seen in one of them
+        for each in packages.found(root, stage):
+            taken = packages.claimed(root, stage, each) if each.experiment == name else None
+            if taken is not None:
+                wanted.discard(taken.generation)
+    return sorted(wanted)

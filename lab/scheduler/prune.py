@@ -1,0 +1,338 @@
+"""Move whole old bundles into an archive, and bring them back.
+
+The order of writes is the promise: the archive is written, read back and on the disk; then its companion; then the
+ledger's line; and only then are the bundles taken away. Before the line, nothing has happened that the next prune does
+not undo or go on with; after it, a bundle that is still there is one copy too many, and the next prune takes it.
+"""
+
+from __future__ import annotations
+
+import os
+from contextlib import suppress
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from lab.core import canonical, event, layout
+from lab.core.errors import BadInput, Corrupt, NotFound, Unavailable
+from lab.core.seal import Seal  # msgspec resolves annotations
+from lab.core.view import RECENT_RUNS
+from lab.core.world import stamp
+from lab.scheduler import refresh
+from lab.store import archives, bundles, contents, experiments, ledger, reading, verify
+from lab.store.sections import hold
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from lab.core.view import View
+    from lab.store.archives import Kept
+    from lab.store.root import Root
+
+_STAMP = slice(4, 26)  # RUN-[20261121-093000-000000]-scout
+
+
+class Wish(msgspec.Struct, frozen=True, kw_only=True):
+    """What may go: runs older than `older_s`, and never the newest `keep` of an experiment."""
+
+    keep: int = RECENT_RUNS
+    older_s: float = 0.0
+
+
+class Pruned(msgspec.Struct, frozen=True, kw_only=True):
+    """What was done with one experiment, or would be. `left` says which old runs stay, and why."""
+
+    experiment: str
+    runs: tuple[str, ...] = ()
+    archive: str = ""
+    sha256: str = ""
+    size: int = 0
+    left: tuple[str, ...] = ()
+
+
+class Restored(msgspec.Struct, frozen=True, kw_only=True):
+    """The bundles that were brought back; those that were there already are not among them."""
+
+    experiment: str
+    archive: str
+    runs: tuple[str, ...]
+
+
+class _Old(msgspec.Struct, frozen=True, kw_only=True):
+    """A bundle that may be archived."""
+
+    made: Seal
+    data: bytes
+
+    @property
+    def run_id(self) -> str:
+        return self.made.run.run_id
+
+
+def plan(root: Root, experiment: str, wish: Wish) -> Pruned:
+    """What `prune` would do. No more is written than any look writes: pages that were behind the ledger."""
+    old, left = _judged(root, experiment, wish)
+    size = sum(kept.size for item in old for kept in item.made.files.values())
+    return Pruned(experiment=experiment, runs=tuple(item.run_id for item in old), size=size, left=left)
+
+
+def prune(root: Root, experiment: str, wish: Wish) -> Pruned:
+    """Archive what may go. Hashing and copying happen outside the section: live runs must be able to seal."""
+    experiments.require(root, experiment)
+    with hold(root.layout.pruning(experiment)):
+        _settle(root, experiment)
+        old, left = _judged(root, experiment, wish)
+        if not old:
+            return Pruned(experiment=experiment, left=left)
+        again = _archived_before(root, experiment, old)
+        fresh = [item for item in old if item.run_id not in again]
+        made = _archive(root, experiment, fresh) if fresh else None
+        drafts = _take_away(root, experiment, old, made)
+        for draft in drafts:
+            root.files.discard_folder(draft)
+    refresh.lab_pages(root)
+    gone = tuple(i.run_id for i in old if not reading.is_folder(root.layout.run(experiment, i.run_id)))
+    if made is None:
+        return Pruned(experiment=experiment, runs=gone, left=left)
+    head = made[0]
+    return Pruned(experiment=experiment, runs=gone, archive=head.archive, sha256=head.sha256, size=head.size, left=left)
+
+
+def _judged(root: Root, experiment: str, wish: Wish) -> tuple[list[_Old], tuple[str, ...]]:
+    """The runs that may go, oldest first, and why others that are as old stay."""
+    with root.section(experiment):
+        view, _ = refresh.current(root, experiment)
+    protected = _protected(view)
+    before = stamp(root.world.now() - timedelta(seconds=wish.older_s))
+    recorded = _recorded(root, experiment)
+    found = []
+    left = []
+    for run_id in bundles.names(root, experiment):
+        sealed = _sealed(root, experiment, run_id)
+        if sealed is not None:
+            found.append(sealed)
+    found.sort(key=lambda item: (item.made.anchor.seq, item.run_id))
+    old = []
+    for item in found[: max(0, len(found) - max(wish.keep, RECENT_RUNS))]:
+        if item.made.sealed_at >= before:
+            continue
+        why = protected.get(item.run_id) or _unfit(root, item, recorded)
+        if why:
+            left.append(f"{item.run_id}: {why}")
+        else:
+            old.append(item)
+    return old, tuple(left)
+
+
+def _protected(view: View) -> dict[str, str]:
+    """Runs that the pages quote."""
+    kept = {run.run_id: "it is among the last runs" for run in view.recent}
+    return kept | {run.run_id: f"it is the best of tier {tier}" for tier, run in view.bests.items()}
+
+
+def _recorded(root: Root, experiment: str) -> dict[str, str]:
+    return {
+        entry.line.event.run_id: entry.line.event.seal
+        for entry in ledger.mentioning(root, 0, experiment)
+        if entry.line is not None
+        and (entry.line.event.type, entry.line.event.experiment) == (event.RUN_SEALED, experiment)
+    }
+
+
+def _sealed(root: Root, experiment: str, run_id: str) -> _Old | None:
+    """A sealed bundle. One that is under way, superseded or damaged is none, and stays where it is."""
+    try:
+        found = bundles.load_seal(root.layout.run(experiment, run_id))
+    except (Corrupt, OSError):
+        return None
+    return None if found is None else _Old(made=found[0], data=found[1])
+
+
+def _unfit(root: Root, item: _Old, recorded: dict[str, str]) -> str:
+    """Why a bundle cannot be archived. What does not verify is evidence, and stays as it lies."""
+    run = item.made.run
+    if recorded.get(item.run_id) != canonical.digest(item.data):
+        return "the ledger does not know its seal: labctl recover"
+    path = root.layout.run(run.experiment, item.run_id)
+    try:
+        changed = next(verify.changed(path, item.run_id, item.made), None)
+    except OSError as error:
+        return f"it cannot be read: {error.strerror}"
+    return f"it is not as it was sealed: {changed.where}: {changed.what}" if changed else ""
+
+
+# -- archiving ------------------------------------------------------------------------------------------------------
+
+
+def _settle(root: Root, experiment: str) -> None:
+    """Go on from where a killed prune stopped: an archive that the ledger does not tell of.
+
+    While all of its bundles are there it is a draft, and spent. Once one is not, its line was lost after the fact (the
+    ledger was cut): the companion is all that is left, and the line is written again.
+    """
+    for left in archives.drafts(root, experiment):
+        root.files.discard_folder(left)
+    recorded = _lines(root, experiment)
+    for archive in archives.names(root, experiment):
+        if archive in recorded:
+            continue
+        try:
+            head = archives.head(root, experiment, archive)
+            kept = [item for item, _ in archives.runs(root, experiment, archive)]
+        except Corrupt:
+            continue  # `verify` names it
+        if all(reading.is_folder(root.layout.run(experiment, run.run_id)) for run in kept):
+            root.files.discard(root.layout.companion(experiment, archive))
+            root.files.discard(root.layout.archive(archive))
+        else:
+            data = reading.read(root.layout.companion(experiment, archive)) or b""
+            with root.section(experiment):
+                ledger.append(root, _line(root, experiment, head, data, kept, "its line was lost"))
+                refresh.catch_up(root, experiment)
+
+
+def _lines(root: Root, experiment: str) -> dict[str, event.Event]:
+    """The ledger's line of each archive of an experiment."""
+    told = (entry.line.event for entry in ledger.mentioning(root, 0, experiment) if entry.line is not None)
+    return {line.name: line for line in told if (line.type, line.experiment) == (event.RUNS_ARCHIVED, experiment)}
+
+
+def _archived_before(root: Root, experiment: str, old: Sequence[_Old]) -> set[str]:
+    """Runs that a whole archive has already: a prune was killed while it took them away, or somebody restored them."""
+    wanted = {item.run_id: canonical.digest(item.data) for item in old}
+    recorded = _lines(root, experiment)
+    found: set[str] = set()
+    for archive in archives.names(root, experiment):
+        if archive not in recorded:
+            continue
+        with suppress(Corrupt):
+            told = {kept.run_id: kept.seal_sha256 for kept, _ in archives.runs(root, experiment, archive)}
+            again = {run_id for run_id, seal in told.items() if wanted.get(run_id) == seal}
+            there = archives.digest(root.layout.archive(archive)) if again else None
+            if there is not None and there[0] == recorded[archive].seal:
+                found |= again
+    return found
+
+
+def _archive(root: Root, experiment: str, old: Sequence[_Old]) -> tuple[archives.Head, bytes, list[Kept]]:
+    """Write the tar file, read it back, and write its companion."""
+    name = _new_name(root, experiment, old)
+    path = root.layout.archive(name)
+    archives.write(root, experiment, [item.run_id for item in old], path)
+    _compare(path, old)
+    sha256, size = archives.digest(path) or ("", 0)
+    kept = [archives.keep(root.layout.run(experiment, item.run_id), item.made, item.data) for item in old]
+    head = archives.Head(archive=name, sha256=sha256, size=size, runs=len(kept))
+    data = archives.companion(head, kept)
+    root.files.create(root.layout.companion(experiment, name), data, durable=True)
+    return head, data, kept
+
+
+def _new_name(root: Root, experiment: str, old: Sequence[_Old]) -> str:
+    stem = f"runs-{experiment}-{old[0].run_id[_STAMP]}-{old[-1].run_id[_STAMP]}"
+    recorded = _lines(root, experiment)
+    number = 1
+    while True:
+        name = f"{stem}{'' if number == 1 else f'-{number}'}.tar"
+        if name not in recorded and not os.path.lexists(root.layout.companion(experiment, name)):
+            root.files.discard(root.layout.archive(name))  # a killed prune came no further than this
+            return name
+        number += 1
+
+
+def _compare(path: str, old: Sequence[_Old]) -> None:
+    """Hold what the disk gives back of an archive against the seals."""
+    wanted = {item.run_id: {layout.SEAL: canonical.digest(item.data)} for item in old}
+    for item in old:
+        wanted[item.run_id].update({name: kept.sha256 for name, kept in item.made.files.items()})
+    for run_id, name, found in archives.listed(path):
+        if wanted.get(run_id, {}).get(name) == found.sha256:
+            del wanted[run_id][name]
+    missing = next((f"{run_id}/{name}" for run_id, names in wanted.items() for name in names), "")
+    if missing:
+        what = f"the archive does not give back {missing} as it was sealed; no bundle was removed"
+        raise Unavailable(what, where=path, fix="look at the disk, remove this archive, then prune again")
+
+
+def _line(root: Root, experiment: str, head: archives.Head, data: bytes, kept: Sequence[Kept], why: str) -> event.Event:
+    return event.Event(
+        type=event.RUNS_ARCHIVED, ts=root.now(), experiment=experiment, name=head.archive, seal=head.sha256,
+        reason=why or f"{len(kept)} runs to backups/{head.archive}",
+        facts={
+            "count": len(kept), "first": kept[0].run_id, "last": kept[-1].run_id, "bytes": head.size,
+            "companion": canonical.digest(data),
+        },
+    )  # fmt: skip
+
+
+def _take_away(
+    root: Root, experiment: str, old: Sequence[_Old], made: tuple[archives.Head, bytes, list[Kept]] | None
+) -> list[str]:
+    """The ledger's line, the pages, and then the bundles out of sight. What became a best meanwhile stays."""
+    with root.section(experiment):
+        if made is not None:
+            ledger.append(root, _line(root, experiment, *made, ""))
+        view = refresh.catch_up(root, experiment).view
+        protected = _protected(view)
+        return archives.remove_bundles(root, experiment, [i.run_id for i in old if i.run_id not in protected])
+
+
+# -- and back -------------------------------------------------------------------------------------------------------
+
+
+def restore(root: Root, given: str) -> Restored:
+    """Bring the bundles of an archive back. `given` is its name, or a path to it elsewhere."""
+    name = os.path.basename(given)
+    path = given if "/" in given else root.layout.archive(name)
+    told = next((line for line in _archive_lines(root) if line.name == name), None)
+    if told is None:
+        fix = "labctl show RUN names the archive of a run; they lie in backups/"
+        raise NotFound(f"the ledger does not tell of an archive {name}", fix=fix)
+    found = archives.digest(path)
+    if found is None:
+        raise NotFound(
+            f"the archive {name} is not there", where=path, fix=f"labctl prune --restore /where/it/is/{name}"
+        )
+    if found[0] != told.seal:
+        what = "this archive is not the one that the ledger recorded; nothing was taken from it"
+        raise Corrupt(what, where=path, fix=f"find the one with this SHA-256: {told.seal}")
+    experiment = told.experiment
+    with hold(root.layout.pruning(experiment)):
+        sealed = {kept.run_id: made for kept, made in archives.runs(root, experiment, name)}
+        wanted = frozenset(run_id for run_id in sealed if not os.path.lexists(root.layout.run(experiment, run_id)))
+        for run_id, draft in archives.unpack(root, path, experiment, wanted):
+            _publish(root, experiment, run_id, draft, sealed[run_id])
+        if root.files.durable and wanted:
+            root.files.sync_folder(root.layout.runs(experiment))
+    return Restored(experiment=experiment, archive=name, runs=tuple(sorted(wanted)))
+
+
+def _archive_lines(root: Root) -> list[event.Event]:
+    lines = (entry.line.event for entry in ledger.entries(root) if entry.line is not None)
+    return [line for line in lines if line.type == event.RUNS_ARCHIVED]
+
+
+def _publish(root: Root, experiment: str, run_id: str, draft: str, made: Seal) -> None:
+    """Give a restored bundle its name, once each of its files is as it was sealed, read-only, and on the disk."""
+    changed = next(verify.changed(draft, run_id, made), None)
+    if changed is not None:
+        raise Corrupt(f"{changed.where}: {changed.what}", where=draft, fix="labctl verify; nothing was brought back")
+    for item in contents.walk(draft):
+        if not item.is_folder:
+            root.files.settle(f"{draft}/{item.name}", os.fstat, durable=root.files.durable)
+    root.files.move(draft, root.layout.run(experiment, run_id))
+
+
+def chosen(root: Root, only: Sequence[str]) -> list[str]:
+    """The experiments to prune: those that were named, or all."""
+    return [experiments.require(root, name) for name in only] or experiments.names(root)
+
+
+def checked(keep: int | None, older_s: float | None) -> Wish:
+    """A wish that says something: without one, a slip of the finger would archive nearly everything."""
+    if keep is None and older_s is None:
+        raise BadInput("say what may go", fix="labctl prune --keep 100, or: labctl prune --older-than 30d")
+    if keep is not None and keep < RECENT_RUNS:
+        raise BadInput(f"--keep {keep} is too few: the pages quote the last {RECENT_RUNS} runs", fix="--keep 100")
+    return Wish(keep=keep or RECENT_RUNS, older_s=older_s or 0.0)

@@ -1,0 +1,54 @@
+"""One thing that a turn did, or found that it could not do."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from lab.core.policy import Escalate, Finish, Pause, Promote, Wait
+from lab.core.world import stamp
+
+if TYPE_CHECKING:
+    from lab.core.run import Run
+    from lab.core.view import View
+
+RAN, MOVED, SETTLED, ANSWERED, HELD, PROBLEM, WAITING = (
+    "ran", "moved", "settled", "answered", "busy", "problem", "waiting",
+)  # fmt: skip
+
+
+class Step(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """`kind` is one of the words above; `what` is for people."""
+
+    kind: str
+    experiment: str
+    run_id: str = ""
+    tier: str = ""
+    role: str = ""
+    outcome: str = ""
+    value: float | None = None
+    wall_s: float = 0.0
+    what: str = ""
+    fix: str = ""
+
+
+def ran(run: Run) -> Step:
+    """A run that was sealed."""
+    return Step(
+        kind=RAN, experiment=run.experiment, run_id=run.run_id, tier=run.tier, role=run.role, outcome=run.outcome,
+        value=run.value, wall_s=run.wall_s, what=run.reason,
+    )  # fmt: skip
+
+
+def moved(view: View, move: Pause | Escalate | Promote | Finish) -> Step:
+    """What the policy decided, and the reason."""
+    what = f"to tier {view.tier}" if isinstance(move, Promote) else view.phase
+    return Step(kind=MOVED, experiment=view.experiment, tier=view.tier, what=f"{what} ({move.reason})")
+
+
+def waiting(name: str, move: Wait) -> Step:
+    """Why an experiment that was asked for by name does not run now."""
+    until = f" (due {stamp(move.until)})" if move.until else ""
+    fix = f"labctl run-once --experiment {name} --now" if move.until else f"labctl show {name}"
+    return Step(kind=WAITING, experiment=name, what=f"{move.reason}{until}", fix=fix)

@@ -1,0 +1,174 @@
+"""One turn of the crank, the same for every mode: observe, decide, act. One experiment's trouble stops no other."""
+
+from __future__ import annotations
+
+import time
+from contextlib import suppress
+from functools import partial
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from lab.core.errors import Busy, LabError
+from lab.core.run import FAILURES
+from lab.scheduler import due, inbox, notices, proposals, reclaim, refresh
+from lab.scheduler.crew import Crew, slots
+from lab.scheduler.step import ANSWERED, HELD, MOVED, PROBLEM, RAN, SETTLED, Step
+from lab.scheduler.visit import Visit
+from lab.store import files, leases, machine, reading
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from lab.core.subject import Subject
+    from lab.core.view import View
+    from lab.store.root import Root
+
+MAX_RUNS = 3
+OWNER = "run-once"
+_PAGES_EVERY_S = 5.0  # a long turn tells how far it is; a short one writes the lab's pages once
+
+
+class Request(msgspec.Struct, frozen=True, kw_only=True):
+    """What a turn is asked to do. Empty `classes` and `only` mean all."""
+
+    max_runs: int = MAX_RUNS
+    classes: tuple[str, ...] = ()
+    only: tuple[str, ...] = ()
+    now: bool = False  # whatever the cadence says
+    jobs: int = 1
+
+
+class Turn:
+    """A turn under way: what it was told to do, and what it has done so far."""
+
+    def __init__(
+        self, root: Root, request: Request, *, tell: Callable[[Step], None], interrupted: Callable[[], str]
+    ) -> None:
+        self.root = root
+        self.request = request
+        self.interrupted = interrupted
+        self.steps: list[Step] = []
+        self.warnings: list[str] = []
+        self._tell = tell
+        self._fresh: dict[str, Subject] = {}
+        self._changes: list[tuple[View | None, Subject]] = []
+        self._told_at_s = time.monotonic()
+
+    @property
+    def ran(self) -> int:
+        """How many runs this turn brought to their end."""
+        return sum(step.kind == RAN for step in self.steps)
+
+    @property
+    def failed(self) -> bool:
+        """Whether a run did not succeed, or an experiment could not be run."""
+        return any(step.kind == PROBLEM or (step.kind == RAN and step.outcome in FAILURES) for step in self.steps)
+
+    def take(self) -> None:
+        """Everything that is due, up to the limits."""
+        self._hear()
+        for name in leases.unsettled(self.root):
+            self._safely(name, self._settle)
+        names = due.due(self.root, classes=self.request.classes, only=self.request.only, now=self.request.now)
+        if self.request.jobs > 1:
+            self._in_parallel(names)
+        else:
+            self._one_by_one(names)
+        self._publish()
+
+    def visit(self, name: str) -> None:
+        """One experiment: judge it, and run it once if it is due."""
+        visit = Visit(
+            self.root,
+            name,
+            owner=machine.this_process(OWNER),
+            tell=self._done,
+            interrupted=self.interrupted,
+            by_name=name in self.request.only,
+            at_once=self.request.now,
+        )
+        try:
+            visit.pay()
+        finally:
+            if visit.subject is not None:
+                self._fresh[name] = visit.subject
+                self._changes.append((visit.before, visit.subject))
+
+    def _hear(self) -> None:
+        """What people left in control/ meanwhile: commands first, then what has waited too long."""
+        for done in inbox.answer(self.root):
+            what = f"{done.intent or done.file}: {done.state}" + (f" ({done.what})" if done.what else "")
+            self._done(Step(kind=ANSWERED, experiment=done.target, what=what))
+        if proposals.names(self.root):
+            from lab.scheduler import approvals  # noqa: PLC0415  # only where something waits
+
+            for ruling in approvals.expire(self.root):
+                what = f"proposal {ruling.proposal_id}: {ruling.verdict}"
+                self._done(Step(kind=ANSWERED, experiment=ruling.experiment, what=what))
+
+    def _one_by_one(self, names: Sequence[str]) -> None:
+        for name in names:
+            if self.ran >= self.request.max_runs or self.interrupted():
+                break
+            self._safely(name, self.visit)
+            if time.monotonic() - self._told_at_s > _PAGES_EVERY_S:
+                self._publish()
+
+    def _in_parallel(self, names: Sequence[str]) -> None:
+        """Each run in a process of its own. An experiment with several slots gets as many as are free."""
+        crew = Crew(self.request.jobs, self._visit_apart, self._heard, self._lost, self.interrupted)
+        many = {name: slots(self.root, name) for name in names}
+        in_turns = [name for slot in range(max(many.values(), default=0)) for name in names if many[name] > slot]
+        crew.work(in_turns, more=lambda under_way: self.ran + under_way < self.request.max_runs)
+
+    def _visit_apart(self, name: str, send: Callable[[bytes], None]) -> None:
+        """In a worker: the same visit, told to the turn that started it."""
+        self._tell = lambda step: send(msgspec.json.encode(step))
+        self._safely(name, self.visit)
+        self._notify()
+
+    def _heard(self, line: bytes) -> None:
+        self._done(msgspec.json.decode(line, type=Step))
+
+    def _lost(self, name: str, what: str) -> None:
+        fix = "what it left is settled by the next turn"
+        self._done(Step(kind=PROBLEM, experiment=name, what=f"its worker failed: {what}", fix=fix))
+
+    def _settle(self, name: str) -> None:
+        for item in reclaim.reclaim(self.root, name):
+            self._done(Step(kind=SETTLED, experiment=name, run_id=item.run_id, what=item.what))
+
+    def _safely(self, name: str, act: Callable[[str], None]) -> None:
+        """One experiment's trouble is told and stops no other; a disk that refuses everybody is not its trouble."""
+        told = partial(Step, experiment=name)
+        try:
+            act(name)
+        except Busy as busy:
+            self._done(told(kind=HELD, what=busy.what, fix=busy.fix))
+        except LabError as error:
+            self._done(told(kind=PROBLEM, what=error.what, fix=error.fix))
+        except OSError as error:
+            if not reading.is_local(error):
+                raise
+            refusal = files.refused(error)
+            self._done(told(kind=PROBLEM, what=refusal.what, fix=refusal.fix))
+
+    def _done(self, step: Step) -> None:
+        self.steps.append(step)
+        self._tell(step)
+
+    def _publish(self) -> None:
+        """The lab's two pages, once for all that happened; without them `status` counts it in from the ledger."""
+        self._told_at_s = time.monotonic()
+        if any(step.kind in (RAN, MOVED, SETTLED) for step in self.steps):
+            fresh, self._fresh = tuple(self._fresh.values()), {}
+            with suppress(OSError):
+                refresh.lab_pages(self.root, fresh)
+        self._notify()
+
+    def _notify(self) -> None:
+        """Tell people. Outside every section: an address that does not answer takes its seconds."""
+        changes, self._changes = self._changes, []
+        if changes:
+            self.warnings += notices.after(self.root, changes)

@@ -1,0 +1,191 @@
+"""What lies between a run's claim and its seal: its executor, under a budget, with the lease renewed meanwhile."""
+
+from __future__ import annotations
+
+import os
+import time
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from lab.core import layout
+from lab.core.claim import RENEW_EVERY_S
+from lab.core.ended import Ended
+from lab.core.errors import BadInput, LabError, Superseded
+from lab.core.launch import CANCELLED, INTERRUPTED, SUPERSEDED, Exit, Launch, Limits, Stop
+from lab.core.run import FAILED
+from lab.executors import door, environment
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from lab.core.launch import Program
+    from lab.core.spec import Spec
+    from lab.core.view import View
+    from lab.scheduler.cycle import Running
+    from lab.store.leases import Lease
+    from lab.store.root import Root
+
+_MB = 1 << 20
+_COMMAND = "command"
+# The command of experiments that name none; hermes-lab read the second one.
+_DEFAULTS = ("LAB_EXECUTOR_COMMAND", "HERMES_LAB_EXECUTOR_COMMAND")
+
+
+def require_work(root: Root, spec: Spec) -> None:
+    """Refuse an experiment that has nothing to run, before a run is claimed for it."""
+    door.find(spec.executor)
+    environment.require(spec, root.world.environ)
+    if spec.executor == _COMMAND and not _with_command(root, spec).executor_command:
+        raise BadInput(
+            f"{spec.id} has no executor_command, so there is nothing to run",
+            where=f"experiments/{spec.id}/{layout.SPEC}",
+            fix="give it one, such as `executor_command: python3 train.py`",
+        )
+
+
+def carry_out(
+    root: Root,
+    running: Running,
+    view: View,
+    *,
+    interrupted: Callable[[], str],
+    path: str = "",
+    more: Mapping[str, str] | None = None,
+) -> Ended:
+    """Start what the SPEC names, hold it to its budget, and read what it left. A run that cannot start has failed.
+
+    `path` is where the run writes, if not into its bundle; `more` are variables that it is given besides.
+    """
+    path = path or running.path
+    spec = _with_command(root, running.spec)
+    executor = door.find(spec.executor)
+    try:
+        launch = _launch(root, running, spec, view, path, more or {})
+        program = executor.prepare(launch)
+        if program is None:
+            return executor.read(path, running.manifest, Exit(run_id=running.manifest.run_id, code=0))
+        how = _supervised(root, running, spec, program, path, interrupted)
+        return executor.read(path, running.manifest, how)
+    except LabError as refusal:
+        reason = refusal.what + (f"; {refusal.fix}" if refusal.fix else "")
+        return Ended(outcome=FAILED, reason=reason)
+    except OSError:
+        raise  # the disk's doing, and the caller's to judge
+    except Exception as error:  # noqa: BLE001  # a stranger's code: it is recorded, and stops nothing else
+        return Ended(outcome=FAILED, reason=f"the executor {spec.executor} failed: {type(error).__name__}: {error}")
+
+
+def _supervised(
+    root: Root, running: Running, spec: Spec, program: Program, path: str, interrupted: Callable[[], str]
+) -> Exit:
+    from lab.executors import supervisor  # noqa: PLC0415  # ctypes and all: not for a run that starts nothing
+
+    return supervisor.supervise(
+        root.files,
+        program,
+        _limits(spec),
+        path=path,
+        run_id=running.manifest.run_id,
+        watch=Watch(root, running.lease, interrupted),
+        confinement=root.world.environ.get("LABCTL_CONFINEMENT", "auto"),
+    )
+
+
+def _launch(root: Root, running: Running, spec: Spec, view: View, path: str, more: Mapping[str, str]) -> Launch:
+    work, own = workspace(root, spec, view), folders(root, view)
+    places = environment.Places(
+        data_root=root.layout.root,
+        path=path,
+        workspace=work,
+        folder=own[0],
+        package=os.path.dirname(path) if running.manifest.package else "",
+    )
+    if work and not os.path.isdir(work):
+        fix = "correct workspace_root; a relative one is meant from where the SPEC lay when the experiment was made"
+        raise BadInput("the workspace is not there", where=work, fix=fix)
+    child, secrets = environment.build(
+        environ=root.world.environ,
+        spec=spec,
+        manifest=running.manifest,
+        places=places,
+        params=running.params,
+        best=view.best,
+        more=more,
+    )
+    return Launch(
+        spec=spec,
+        manifest=running.manifest,
+        path=path,
+        params=running.params,
+        workspace=work,
+        folders=own,
+        environ=child,
+        secrets=secrets,
+    )
+
+
+def _limits(spec: Spec) -> Limits:
+    return Limits(
+        budget_s=spec.time_budget_s,
+        grace_s=spec.kill_grace_s,
+        memory_mb=spec.memory_limit_mb,
+        cpu=spec.cpu_limit,
+        output_bytes=int(spec.output_limit_mb * _MB),
+    )
+
+
+def _with_command(root: Root, spec: Spec) -> Spec:
+    if spec.executor_command or spec.executor != _COMMAND:
+        return spec
+    given = next((root.world.environ[name] for name in _DEFAULTS if root.world.environ.get(name)), "")
+    return msgspec.structs.replace(spec, executor_command=given)
+
+
+def workspace(root: Root, spec: Spec, view: View) -> str:
+    """The folder of the code that an experiment is about, absolute; empty where its SPEC names none.
+
+    A relative one is meant from where the SPEC lay when the experiment was made, else from the experiment's folder.
+    """
+    if not spec.workspace_root:
+        return ""
+    given = os.path.expanduser(spec.workspace_root)
+    if os.path.isabs(given):
+        return given
+    first = next((f"{folder}/{given}" for folder in folders(root, view) if os.path.isdir(f"{folder}/{given}")), "")
+    return os.path.normpath(first or f"{folders(root, view)[0]}/{given}")
+
+
+def folders(root: Root, view: View) -> tuple[str, ...]:
+    """Where an experiment's own files are looked for: where its SPEC came from, and where its SPEC lies."""
+    own = root.layout.experiment(view.experiment)
+    return (view.created_from, own) if view.created_from else (own,)
+
+
+class Watch:
+    """What the supervisor asks a few times a second: go on? Keeps the lease alive on the way."""
+
+    def __init__(self, root: Root, lease: Lease, interrupted: Callable[[], str]) -> None:
+        self._root = root
+        self._lease = lease
+        self._interrupted = interrupted
+        self._renewed_s = time.monotonic()
+
+    def __call__(self) -> Stop | None:
+        """Word to end the run, or None."""
+        came = self._interrupted()
+        if came:
+            return Stop(how=INTERRUPTED, why=f"stopped by {came}")
+        asked = self._lease.cancel_asked(self._root)
+        if asked is not None:
+            return Stop(how=CANCELLED, why=asked)
+        if time.monotonic() - self._renewed_s < RENEW_EVERY_S:
+            return None
+        self._renewed_s = time.monotonic()
+        try:
+            self._lease.renew(self._root)
+        except Superseded as lost:
+            return Stop(how=SUPERSEDED, why=lost.what)
+        except OSError:
+            return None  # a disk that hiccups is no reason to end a run; the lease outlives its budget
+        return None

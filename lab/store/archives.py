@@ -1,0 +1,259 @@
+"""Archives: whole bundles of old runs in one tar file, and beside the living bundles a companion that speaks for them.
+
+The companion holds what history needs of a run: the exact bytes of its seal, which the ledger's digest proves, and of
+the files that the tables quote, which the seal proves. So the pages, and `verify`, do without the archive: it may be
+moved to another disk.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import os
+import tarfile
+from typing import TYPE_CHECKING
+
+from lab.core import canonical, layout
+from lab.core.errors import Corrupt
+from lab.core.record import Record, encode, parse
+from lab.core.seal import Seal, SealedFile
+from lab.store import bundles, contents, reading
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from lab.core.run import Run
+    from lab.store.root import Root
+
+RESULT_BYTES = 16_000  # as many as 4,000 characters, which is what the pages quote of a result, can take
+_PIECE = 1 << 20
+_QUOTED = (layout.METRICS, layout.PARAMS)
+
+
+class Head(Record, frozen=True, kw_only=True):
+    """The first line of a companion."""
+
+    archive: str
+    sha256: str
+    size: int
+    runs: int
+
+
+class Kept(Record, frozen=True, kw_only=True, gc=False):
+    """One archived run: a line of the companion. Bytes that are no text are written in base64."""
+
+    run_id: str
+    seal: str
+    texts: dict[str, str]
+    others: dict[str, bytes]
+    result: bytes = b""
+
+    @property
+    def seal_sha256(self) -> str:
+        return canonical.digest(self.seal.encode())
+
+    def quoted(self, name: str, made: Seal) -> bytes | None:
+        """A file that the tables quote; None when it is not the one that was sealed."""
+        data = self.texts[name].encode() if name in self.texts else self.others.get(name)
+        sealed = made.files.get(name)
+        return data if sealed is not None and data is not None and canonical.digest(data) == sealed.sha256 else None
+
+
+def keep(path: str, made: Seal, data: bytes) -> Kept:
+    """What a companion holds of a bundle that is still there."""
+    texts: dict[str, str] = {}
+    others: dict[str, bytes] = {}
+    for name in _QUOTED:
+        found = bundles.sealed_bytes(path, name, made)
+        if found is None:
+            continue
+        try:
+            texts[name] = found.decode()
+        except UnicodeDecodeError:
+            others[name] = found
+    result = reading.read_head(f"{path}/{layout.RESULT}", RESULT_BYTES) or b""
+    return Kept(run_id=made.run.run_id, seal=data.decode(), texts=texts, others=others, result=result)
+
+
+def companion(head: Head, kept: Iterable[Kept]) -> bytes:
+    """The bytes of a companion."""
+    return encode(head) + b"".join(encode(run) for run in kept)
+
+
+def names(root: Root, experiment: str) -> list[str]:
+    """The archives of an experiment that have a companion, in order of name."""
+    folder = root.layout.archived(experiment)
+    if not reading.is_folder(folder):
+        return []
+    return sorted(
+        name.removesuffix(".jsonl") for name in os.listdir(folder) if name[:1] != "." and name[-6:] == ".jsonl"
+    )
+
+
+def head(root: Root, experiment: str, archive: str) -> Head:
+    """What a companion says of its archive."""
+    where = root.layout.companion(experiment, archive)
+    data = reading.read(where) or b""
+    return parse(Head, data[: data.find(b"\n") + 1], where)
+
+
+def runs(root: Root, experiment: str, archive: str) -> Iterator[tuple[Kept, Seal]]:
+    """The runs of one archive, one by one: there may be a hundred thousand. `Corrupt` at a line that is none."""
+    where = root.layout.companion(experiment, archive)
+    data = reading.read(where) or b""
+    position = data.find(b"\n") + 1
+    while (stop := data.find(b"\n", position)) >= 0:
+        kept = parse(Kept, data[position:stop], where)
+        made = parse(Seal, kept.seal.encode(), where)
+        if (made.run.run_id, made.run.experiment) != (kept.run_id, experiment):
+            raise Corrupt(f"the seal of {made.run.run_id} stands for {kept.run_id}", where=where)
+        yield kept, made
+        position = stop + 1
+
+
+def every(root: Root, experiment: str) -> Iterator[tuple[Kept, Seal] | Corrupt]:
+    """The runs of all archives of an experiment. Damage ends one archive, and is told in its place."""
+    for archive in names(root, experiment):
+        try:
+            yield from runs(root, experiment, archive)
+        except Corrupt as error:
+            yield error
+
+
+def told(root: Root, experiment: str) -> dict[str, Run]:
+    """Every archived run as history sees it. What is damaged is left out: `refresh` and `verify` name it."""
+    return {item[0].run_id: item[1].run for item in every(root, experiment) if isinstance(item, tuple)}
+
+
+def find(root: Root, experiment: str, run_id: str) -> tuple[str, Kept, Seal] | None:
+    """The archive that a run is in, and what its companion says of it. Reads companions: not for every day."""
+    for archive in names(root, experiment):
+        try:
+            for kept, made in runs(root, experiment, archive):
+                if kept.run_id == run_id:
+                    return archive, kept, made
+        except Corrupt:
+            continue
+    return None
+
+
+# -- the tar file ---------------------------------------------------------------------------------------------------
+
+
+def write(root: Root, experiment: str, run_ids: Iterable[str], path: str) -> None:
+    """Put whole bundles into a new tar file and wait until the disk has it. Not compressed: artifacts mostly are."""
+    root.files.create(path, _pieces(root, experiment, run_ids), durable=True)
+
+
+def _pieces(root: Root, experiment: str, run_ids: Iterable[str]) -> Iterator[bytes]:
+    with tarfile.open(fileobj=io.BytesIO(), mode="w") as tar:  # only to word headers; the files pass by it
+        size = 0
+        for run_id in run_ids:
+            bundle = root.layout.run(experiment, run_id)
+            for name in ("", *(item.name for item in contents.walk(bundle))):
+                whole = f"{bundle}/{name}"
+                if not (reading.is_file(whole) or os.path.islink(whole) or reading.is_folder(whole)):
+                    continue  # a socket or a pipe holds nothing
+                info = tar.gettarinfo(whole, arcname=f"{run_id}/{name}")
+                for piece in _member_pieces(whole, info):
+                    size += len(piece)
+                    yield piece
+        end = 2 * tarfile.BLOCKSIZE
+        yield b"\0" * (end + -(size + end) % tarfile.RECORDSIZE)
+
+
+def _member_pieces(path: str, info: tarfile.TarInfo) -> Iterator[bytes]:
+    yield info.tobuf(tarfile.PAX_FORMAT, "utf-8", "surrogateescape")
+    if not info.isreg():
+        return
+    with open(path, "rb") as file:
+        while piece := file.read(_PIECE):
+            yield piece
+    yield b"\0" * (-info.size % tarfile.BLOCKSIZE)
+
+
+def remove_bundles(root: Root, experiment: str, run_ids: Iterable[str]) -> list[str]:
+    """Take bundles that an archive holds out of sight, each by one rename. Returns the drafts, to be discarded.
+
+    On the disk before this returns: from then on no crash can show half a bundle.
+    """
+    drafts = []
+    for run_id in run_ids:
+        drafts.append(f"{root.layout.runs(experiment)}/.{run_id}{layout.PRUNED_SUFFIX}")
+        root.files.discard_folder(drafts[-1])
+        root.files.move(root.layout.run(experiment, run_id), drafts[-1])
+    if drafts and root.files.durable:
+        root.files.sync_folder(root.layout.runs(experiment))
+    return drafts
+
+
+def drafts(root: Root, experiment: str) -> list[str]:
+    """What a killed prune or restore left beside the bundles; whoever prunes next may discard it."""
+    folder = root.layout.runs(experiment)
+    if not reading.is_folder(folder):
+        return []
+    left = [
+        name for name in sorted(os.listdir(folder)) if name.endswith((layout.PRUNED_SUFFIX, layout.RESTORED_SUFFIX))
+    ]
+    return [f"{folder}/{name}" for name in left if name.startswith(".RUN-")]
+
+
+def digest(path: str) -> tuple[str, int] | None:
+    """The SHA-256 and the size of an archive; None when it is not there."""
+    found = contents.look(path)
+    return None if found is None else (found.sha256, found.size)
+
+
+def listed(path: str) -> Iterator[tuple[str, str, SealedFile]]:
+    """Every file of an archive as (run id, name as a seal writes it, digest and size)."""
+    with tarfile.open(path, mode="r|", bufsize=_PIECE) as tar:
+        for member in tar:
+            run_id, _, name = member.name.partition("/")
+            found = _member(tar, member)
+            if name and found is not None:
+                yield run_id, contents.sealed_name(name), found
+
+
+def _member(tar: tarfile.TarFile, member: tarfile.TarInfo) -> SealedFile | None:
+    if member.issym():
+        target = member.linkname.encode(errors="surrogateescape")
+        return SealedFile(sha256=canonical.digest(target), size=len(target), link=True)
+    source = tar.extractfile(member) if member.isreg() else None
+    if source is None:
+        return None
+    running, size = hashlib.sha256(), 0
+    while piece := source.read(_PIECE):
+        running.update(piece)
+        size += len(piece)
+    return SealedFile(sha256=running.hexdigest(), size=size)
+
+
+def unpack(root: Root, path: str, experiment: str, wanted: frozenset[str]) -> Iterator[tuple[str, str]]:
+    """Write the wanted bundles of an archive as drafts beside the others; yields (run id, draft) as each is whole.
+
+    The caller has checked the archive's digest, compares each draft with its seal, and gives it its name.
+    """
+    current = target = ""
+    with tarfile.open(path, mode="r|", bufsize=_PIECE) as tar:
+        for member in tar:
+            run_id, _, name = member.name.partition("/")
+            if run_id not in wanted or ".." in name.split("/") or name.startswith("/"):
+                continue
+            if run_id != current:
+                if current:
+                    yield current, target
+                current, target = run_id, f"{root.layout.runs(experiment)}/.{run_id}{layout.RESTORED_SUFFIX}"
+                root.files.discard_folder(target)
+                root.files.folder(target)
+            _put(root, tar, member, f"{target}/{name}" if name else target)
+    if current:
+        yield current, target
+
+
+def _put(root: Root, tar: tarfile.TarFile, member: tarfile.TarInfo, path: str) -> None:
+    if member.isdir():
+        root.files.folder(path)
+    elif member.issym():
+        root.files.link_to(path, member.linkname)
+    elif member.isreg() and (source := tar.extractfile(member)) is not None:
+        root.files.create(path, iter(lambda: source.read(_PIECE), b""), durable=False)

@@ -1,0 +1,270 @@
+"""What must hold: after each step, after some, and after the end of everybody."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from typing import TYPE_CHECKING
+
+from lab.core import event, layout
+from lab.core.claim import Claim, Owner
+from lab.core.ended import Ended
+from lab.core.errors import Corrupt
+from lab.core.record import parse
+from lab.core.run import SUCCESS
+from lab.core.view import OPEN_PHASES, QUEUED
+from lab.scheduler import cycle, refresh, watchdog
+from lab.store import bundles, ledger, reading, verify
+from tests.crash import invariants as lab_state
+
+if TYPE_CHECKING:
+    from lab.core.event import Line
+    from lab.core.seal import Seal
+    from lab.store.root import Root
+    from tests.sim.deeds import Deeds
+    from tests.sim.world import World
+
+Identity = tuple[int, int, int]
+
+
+class Violated(AssertionError):
+    """Something that must never be has been."""
+
+
+def require(holds: object, what: str) -> None:
+    if not holds:
+        raise Violated(what)
+
+
+class Watch:
+    """Follows the lab from outside, and remembers what may never change again."""
+
+    def __init__(self, world: World, deeds: Deeds) -> None:
+        self.world = world
+        self.deeds = deeds
+        self.root = world.outside(world.path)
+        self.audit = ledger.Audit()
+        self.end = 0
+        self.inode = 0
+        self.owners: dict[tuple[str, int], Claim] = {}
+        self.phases: dict[str, str] = {}
+        self.actors: dict[str, event.Event] = {}
+        self.recorded: dict[tuple[str, str], event.Event] = {}
+        self.generations: dict[tuple[str, int], str] = {}
+        self.seals: dict[str, dict[str, Identity]] = {}
+        self.settled: set[tuple[str, int]] = set()
+
+    def step(self) -> None:
+        """The cheap ones."""
+        self._claims()
+        self._ledger()
+        answered = self.deeds.told.decided.keys() - self.actors.keys()
+        require(not answered, f"answered, and not in the ledger: {sorted(answered)}")
+
+    def often(self) -> None:
+        """Those that look at every bundle."""
+        told = self.deeds.told
+        by_generation: dict[tuple[str, int], str] = {}
+        for experiment in sorted(self.deeds.slots):
+            for run_id in bundles.names(self.root, experiment):
+                self._bundle(experiment, run_id, by_generation)
+        for path, files in self.seals.items():
+            for name, identity in files.items():
+                require(_identity(f"{path}/{name}") == identity, f"a sealed file changed or is gone: {path}/{name}")
+        for key, value in told.sealed.items():
+            line = self.recorded.get((key[0], told.begun[key]))
+            require(line is not None, f"{key} was answered as sealed and is not in the ledger")
+            assert line is not None
+            require(line.generation == key[1], f"{key} was answered as sealed; generation {line.generation} is")
+            require(line.facts.get("value") == value, f"{key} has another value in the ledger")
+        for key in told.superseded:
+            require(key not in self.generations, f"{key} was told that it is superseded, and yet it is counted")
+
+    # -- claims ----------------------------------------------------------------------------------------------------
+
+    def _claims(self) -> None:
+        for experiment, slots in self.deeds.slots.items():
+            folder = self.root.layout.claims(experiment)
+            found = [pair for name in os.listdir(folder) if (pair := layout.claim_file(name))]
+            live = [number for number, suffix in found if suffix == layout.CLAIM_SUFFIX]
+            require(len(live) <= slots, f"{experiment} has {len(live)} claims for {slots} slots: {sorted(live)}")
+            numbers = [number for number, _ in found]
+            require(len(set(numbers)) == len(numbers), f"{experiment}: a generation has two places: {sorted(found)}")
+            for number, suffix in found:
+                if suffix != layout.RELEASED_SUFFIX or (experiment, number) not in self.owners:
+                    self._claim(experiment, number, suffix)
+
+    def _claim(self, experiment: str, number: int, suffix: str) -> None:
+        path = self.root.layout.claim(experiment, number, suffix)
+        data = reading.read(path)
+        require(data is not None, f"{path} went while nobody ran")
+        claim = parse(Claim, data or b"", path)
+        before = self.owners.get((experiment, number))
+        if before is not None:
+            require(before == claim, f"generation {number} of {experiment} was given out again: {before} and {claim}")
+            return
+        newest = max((known for name, known in self.owners if name == experiment), default=0)
+        require(number > newest, f"{experiment}: generation {number} was claimed after {newest}")
+        self.owners[experiment, number] = claim
+        self.world.say(f"  {claim.owner.name} has generation {number} of {experiment}: {claim.run_id}")
+        if claim.owner.name == "run-once":
+            self._ledger()
+            phase = self.phases.get(experiment, QUEUED)
+            require(phase in OPEN_PHASES, f"a turn claimed generation {number} of {experiment}, which is {phase}")
+
+    # -- the ledger ------------------------------------------------------------------------------------------------
+
+    def _ledger(self) -> None:
+        size = reading.size_of(self.root.layout.events)
+        require(size >= self.end, f"the ledger lost whole lines: it has {size} bytes, it had {self.end}")
+        if size == self.end:
+            return
+        for entry in ledger.entries(self.root, self.end):
+            problem = self.audit.feed(entry)
+            require(not problem, f"the ledger's chain is broken: {problem}")
+            self.end = entry.end
+            if entry.line is not None:
+                self._line(entry.line)
+
+    def _line(self, line: Line) -> None:
+        told = line.event
+        self.world.say(f"  ledger {line.seq}: {told.type} {told.experiment} {told.run_id} {told.phase}{told.tier}")
+        if told.actor:
+            self.actors[told.actor] = told
+        if told.type in (event.PHASE_CHANGED, event.EXPERIMENT_CREATED):
+            self.phases[told.experiment] = told.phase or QUEUED
+        if told.type == event.LEDGER_CUT:
+            raise Violated(f"the lab believes that its ledger was cut: {told}")
+        if told.type != event.RUN_SEALED:
+            return
+        key = (told.experiment, told.run_id)
+        require(key not in self.recorded, f"{key} was recorded as sealed twice")
+        self.recorded[key] = told
+        number = (told.experiment, told.generation)
+        require(number not in self.generations, f"{number} counts twice: {told.run_id}, {self.generations.get(number)}")
+        self.generations[number] = told.run_id
+        value, outcome = told.facts.get("value"), told.facts.get("outcome")
+        require(value is None or outcome == SUCCESS, f"{key} ended as {outcome} and has the value {value}")
+        self._sealed(told.experiment, told.run_id)
+
+    # -- bundles ---------------------------------------------------------------------------------------------------
+
+    def _sealed(self, experiment: str, run_id: str) -> None:
+        """Remember every file of a bundle from its seal on."""
+        path = self.root.layout.run(experiment, run_id)
+        if path in self.seals:
+            return
+        found = _seal(path)
+        if found is None:
+            return  # a run's own `SEAL.json`
+        wrong = [f"{item.kind} {item.where}" for item in verify.changed(path, run_id, found)]
+        require(not wrong, f"{run_id} is not what its seal says: {wrong}")
+        self.seals[path] = {name: _identity(f"{path}/{name}") for name in (layout.SEAL, *found.files)}
+        if path in self.world.exits and found.run.outcome != "cancelled":
+            known = self.world.exits[path]
+            same = found.run.value == known
+            require(same, f"{run_id} ended with {known} by its exit.json, and was sealed as {found.run}")
+
+    def _bundle(self, experiment: str, run_id: str, seen: dict[tuple[str, int], str]) -> None:
+        path = self.root.layout.run(experiment, run_id)
+        if (found := _seal(path)) is not None and (experiment, run_id) in self.recorded:
+            self._sealed(experiment, run_id)
+        for (name, number), known in self.deeds.told.begun.items():
+            if name == experiment and known == run_id and (name, number) in self.deeds.rude:
+                return  # a run that wrote over its manifest: nothing can be read there before it is settled
+        made = bundles.load_manifest(path)
+        require(made is not None, f"{path} has no manifest")
+        assert made is not None
+        key = (experiment, made.generation)
+        require(key not in seen, f"generation {key} has two bundles: {seen.get(key)} and {run_id}")
+        seen[key] = run_id
+        if found is not None:
+            require(found.generation == made.generation, f"{path}: the seal and the manifest name two generations")
+
+
+def _seal(path: str) -> Seal | None:
+    try:
+        found = bundles.load_seal(path)
+    except Corrupt:
+        return None
+    return found[0] if found is not None else None
+
+
+def _identity(path: str) -> Identity:
+    try:
+        seen = os.lstat(path)
+    except FileNotFoundError:
+        return (0, 0, 0)
+    return (seen.st_ino, seen.st_size, seen.st_mtime_ns)
+
+
+def judgement(world: World, watch: Watch, deeds: Deeds) -> None:
+    """Everybody dies here and now. On a copy of what they leave, one repair and one recovery bring all in order."""
+    copy = f"{world.path}-after"
+    shutil.rmtree(copy, ignore_errors=True)
+    shutil.copytree(world.path, copy, symlinks=True)
+    world.doom = True
+    try:
+        _judge(world.outside(copy), watch, deeds)
+    finally:
+        world.doom = False
+    shutil.rmtree(copy)
+
+
+def _judge(root: Root, watch: Watch, deeds: Deeds) -> None:
+    names = sorted(deeds.slots)
+    said = [item.what for item in watchdog.repair(root) if item.what.startswith("not settled")]
+    require(not said, f"repair: {said}")
+    wrong = [*lab_state._claims(root), *lab_state._unsettled(root)]
+    require(not wrong, f"after repair: {wrong}")
+    usable = True
+    for name in names:
+        with root.section(name):
+            _, loaded = cycle.observe(root, name)  # which also writes down that a SPEC was edited
+            refresh.catch_up(root, name)
+            usable = usable and loaded.spec is not None
+    refresh.lab_pages(root)
+    # A SPEC that was broken by hand is no event: the lab's own pages tell of it after the next refresh.
+    _same_as_rebuilt(root, () if usable else layout.LAB_PAGES)
+    recovered = watchdog.recover(root)
+    require(not recovered.left, f"recovery left: {recovered.left}")
+    damage = verify.verify(root).damage
+    require(not damage, f"after recovery: {damage}")
+    drafts = lab_state._drafts(root.layout.root)
+    require(not drafts, f"after recovery: drafts {drafts}")
+    pages = lab_state.snapshot(root)
+    again = watchdog.recover(root)
+    require(not again.done, f"a second recovery found more to do: {again.done}")
+    require(lab_state.snapshot(root) == pages, "a second recovery changed a page")
+    for key, run_id in deeds.told.begun.items():
+        _accounted(root, key, run_id)
+    for name in names:
+        used = max((number for known, number in watch.owners if known == name), default=0)
+        with open(root.layout.spec(name), "w", encoding="utf-8") as file:
+            file.write(deeds.spec(name, "the end"))
+        running = cycle.begin(root, name, owner=Owner(name="heir", host="heir"), params={"lr": 1.0})
+        number = running.manifest.generation
+        require(number > used, f"{name}: generation {number} was given out again after {used}")
+        cycle.finish(root, running, Ended(outcome=SUCCESS, value=0.5))
+    damage = verify.verify(root).damage
+    require(not damage, f"after another run: {damage}")
+
+
+def _accounted(root: Root, key: tuple[str, int], run_id: str) -> None:
+    path = root.layout.run(key[0], run_id)
+    marks = [name for name in (layout.SEAL, layout.SUPERSEDED) if reading.is_file(f"{path}/{name}")]
+    require(marks, f"{key} {run_id} has begun, and is neither sealed nor superseded")
+
+
+def _same_as_rebuilt(root: Root, but: tuple[str, ...]) -> None:
+    before = lab_state.snapshot(root)
+    for page in before:
+        os.unlink(root.layout.place(page))
+    refresh.everything(root)
+    after = lab_state.snapshot(root)
+    differ = [page for page in sorted({*before, *after}) if page not in but and before.get(page) != after.get(page)]
+    if differ:
+        page = differ[0]
+        one, two = before.get(page, b"(none)").decode(), after.get(page, b"(none)").decode()
+        lines = [f"  - {a}\n  + {b}" for a, b in zip(one.splitlines(), two.splitlines(), strict=False) if a != b]
+        raise Violated(f"pages differ from a rebuild: {differ}\n" + "\n".join(lines[:5]))
