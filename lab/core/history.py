@@ -156,7 +156,7 @@ def _decision(view: View, item: Item, event: events.Event) -> None:
         case events.EXPERIMENT_CREATED:
             # An imported experiment is as old as it was where it came from.
             view.created_at, view.created_by = str(event.facts.get("created_at") or event.ts), event.actor
-            view.created_from = event.name
+            view.created_from, view.created_in = event.name, str(event.facts.get("created_in") or "")
             view.phase, view.phase_since, view.tier = event.phase or QUEUED, event.ts, event.tier or view.tier
             view.announced = event.spec
         case events.SPEC_EDITED:

@@ -70,6 +70,7 @@ class View(msgspec.Struct, kw_only=True):
     created_at: str = ""
     created_by: str = ""
     created_from: str = ""  # the folder of the SPEC that it was made from: programs are looked for there too
+    created_in: str = ""  # the folder in which `create` was typed: a relative workspace may have been meant from there
     tier: str = "default"
     runs: int = 0
     superseded: int = 0

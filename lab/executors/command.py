@@ -28,6 +28,7 @@ INTERPRETERS = frozenset({
     "R", "Rscript", "bash", "bun", "dash", "fish", "ipython", "julia", "ksh", "lua", "node", "octave", "perl", "php",
     "pypy", "pypy3", "python", "ruby", "sh", "torchrun", "zsh",
 })  # fmt: skip
+_SHELLS = frozenset({"bash", "dash", "fish", "ksh", "sh", "zsh"})
 _SCRIPTS = (".R", ".bash", ".jl", ".js", ".lua", ".mjs", ".php", ".pl", ".py", ".rb", ".sh", ".ts")
 _OPERATORS = frozenset({"|", "||", "&&", ";", "&", ">", ">>", "<", "2>", "2>&1", "&>"})
 _SHOWN_CHARS = 80
@@ -36,9 +37,8 @@ _SHOWN_CHARS = 80
 class Command:
     def prepare(self, launch: Launch) -> Program:
         """The program with its arguments. Nothing is written and nothing is started."""
-        argv = placeholders.fill(
-            launch.spec.executor_command, shell=launch.spec.shell, params=launch.params, names=_names(launch)
-        )
+        fill = placeholders.in_shell if launch.spec.shell else placeholders.words
+        argv = fill(launch.spec.executor_command, launch.params, _names(launch))
         if not argv or not launch.spec.executor_command.strip():
             fix = "give it one, such as `executor_command: python3 train.py`"
             raise BadInput(f"{launch.spec.id} has no executor_command, so there is nothing to run", fix=fix)
@@ -110,12 +110,13 @@ def _on_path(name: str, launch: Launch) -> str:
 
 def _with_script(argv: tuple[str, ...], written: str, launch: Launch) -> tuple[str, ...]:
     """The same with an interpreter's script found. Its options and their values are passed over."""
-    if not _is_interpreter(written.rpartition("/")[2]):
+    interpreter = written.rpartition("/")[2]
+    if not _is_interpreter(interpreter):
         return argv
     after_option = False
     for at, word in enumerate(argv[1:], start=1):
         if word.startswith("-"):
-            if word in ("-", "--") or _is_program_text(word):
+            if word in ("-", "--") or _is_program_text(word, interpreter):
                 break
             after_option = True
             continue
@@ -133,9 +134,10 @@ def _is_interpreter(name: str) -> bool:
     return name in INTERPRETERS or name.rstrip("0123456789.") in ("python", "pypy", "lua", "ruby", "perl", "php")
 
 
-def _is_program_text(option: str) -> bool:
+def _is_program_text(option: str, interpreter: str) -> bool:
     """-c, -m, -e and the like, also behind other letters (`bash -lc`): no file comes after them."""
-    return not option.startswith("--") and option[-1] in "cmeE" and option[1:].isalpha()
+    letters = "c" if interpreter in _SHELLS else "cmeE"
+    return not option.startswith("--") and option[-1] in letters and option[1:].isalpha()
 
 
 def _script(word: str, launch: Launch) -> str:

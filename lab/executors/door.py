@@ -85,7 +85,7 @@ def problems() -> tuple[Problem, ...]:
     taken = [
         Problem(name=name, what=f"{point.value} takes the name of a built-in, which stays what it is")
         for name, point in sorted(points.items())
-        if name in BUILT_IN and point.value != BUILT_IN[name]
+        if name in BUILT_IN
     ]
     return (*(each for each in found if isinstance(each, Problem)), *taken)
 
@@ -100,7 +100,8 @@ def _built_in(name: str) -> Executor:
 def _plug_ins() -> dict[str, EntryPoint]:
     from importlib.metadata import entry_points  # noqa: PLC0415  # 15 ms, which no run of a built-in should pay
 
-    return {point.name: point for point in entry_points(group=GROUP)}
+    # Without our own lines, which an installed labctl declares like everybody else.
+    return {point.name: point for point in entry_points(group=GROUP) if point.value != BUILT_IN.get(point.name)}
 
 
 def _loaded(point: EntryPoint) -> Executor | Problem:

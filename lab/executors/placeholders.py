@@ -44,21 +44,29 @@ def fill(
     command: str, *, shell: bool, params: Mapping[str, object] | None, names: Mapping[str, str]
 ) -> tuple[str, ...]:
     """The arguments of a command. `BadInput` for a placeholder that has no value, and for a quote left open."""
+    return in_shell(command, params, names) if shell else words(command, params, names)
 
-    def value_of(name: str) -> str:
-        return _value(name, params, names)
 
-    if shell:
-        text = _for_shell(command, value_of) if "{" in command else command
-        return (SHELL, "-c", _passable(text, "the command"))
+def words(command: str, params: Mapping[str, object] | None, names: Mapping[str, str]) -> tuple[str, ...]:
+    """The same where no shell reads it."""
     try:
-        words = shlex.split(command)
+        split = shlex.split(command)
     except ValueError:
         raise BadInput(
             f"the command has a quote that is never closed: {command[:_SHOWN_CHARS]}",
             fix="close the quote, or set `shell: true`",
         ) from None
-    return tuple(_passable(_filled(word, value_of) if "{" in word else word, "the command") for word in words)
+
+    def value_of(name: str) -> str:
+        return _value(name, params, names)
+
+    return tuple(_passable(_filled(word, value_of) if "{" in word else word, "the command") for word in split)
+
+
+def in_shell(command: str, params: Mapping[str, object] | None, names: Mapping[str, str]) -> tuple[str, ...]:
+    """The same where one does."""
+    text = _for_shell(command, lambda name: _value(name, params, names)) if "{" in command else command
+    return (SHELL, "-c", _passable(text, "the command"))
 
 
 def plain(value: object, name: str = "") -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import difflib
 import fnmatch
 import os
+import re
 import stat
 import unicodedata
 from typing import TYPE_CHECKING
@@ -169,6 +170,10 @@ def _identity(path: str) -> tuple[int, int] | None:
 def apply(files: Files, sandbox: str, changes: Mapping[str, bytes]) -> list[str]:
     """Write a judged change into the copy. Returns the paths that are now different, in order."""
     different = []
+    for path in changes:
+        wrong = _on_disk(sandbox, path)  # somebody may have changed the workspace since the change was judged
+        if wrong:
+            raise BadInput(f"{_shown(path)} cannot be changed: {wrong}", fix="submit it again")
     for path, data in sorted(changes.items()):
         place = f"{sandbox}/{path}"
         before = reading.read(place) if reading.is_file(place) else None
@@ -194,12 +199,16 @@ def _patch(workspace: str, sandbox: str, path: str) -> Iterator[bytes]:
     if max(len(old or b""), len(new)) > _DIFF_BYTES or b"\0" in (old or b"") + new:
         yield f"Files {from_name} and {to_name} differ\n".encode()
         return
-    before = (old or b"").splitlines(keepends=True)
     lines = difflib.diff_bytes(
-        difflib.unified_diff, before, new.splitlines(keepends=True), from_name.encode(), to_name.encode()
+        difflib.unified_diff, _lines(old or b""), _lines(new), from_name.encode(), to_name.encode()
     )
     for line in lines:
         yield line if line.endswith(b"\n") else line + b"\n\\ No newline at end of file\n"
+
+
+def _lines(data: bytes) -> list[bytes]:
+    """With their ends; a carriage return ends none, as it does for splitlines."""
+    return re.findall(rb"[^\n]*\n|[^\n]+", data)
 
 
 def inside(sandbox: str, workspace: str, word: str) -> str:
@@ -207,6 +216,8 @@ def inside(sandbox: str, workspace: str, word: str) -> str:
 
     A program that is named by its whole path would otherwise measure the original, whatever was changed.
     """
+    if word == sandbox or word.startswith(f"{sandbox}/"):
+        return word  # a lab inside its workspace has its copies there too
     for root in (workspace, os.path.realpath(workspace)):
         if word == root or word.startswith(f"{root}/"):
             return sandbox + word[len(root) :]

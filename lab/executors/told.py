@@ -24,6 +24,9 @@ MOST_SIGNALS = 16
 NOTE_CHARS = 500
 MOST_REMARKS = 8
 SHOWN_CHARS = 60
+_FIRST = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz_µ")
+_DIGITS = frozenset("0123456789+-.eE")
+_NOT_FINITE = ("nan", "inf", "infinity")
 # Columns of the tables that runs are listed in, and names that mean something else to a reader in JavaScript.
 _COLUMNS = frozenset({
     "asi", "commit", "confidence", "cost", "description", "experiment", "iteration", "metric", "metrics", "note",
@@ -142,28 +145,15 @@ def _one_line(text: str) -> str:
 
 
 @cache
-def _name_form() -> re.Pattern[str]:
-    return re.compile(r"[A-Za-z_µ][\w.µ/-]{0,63}")
-
-
-@cache
 def _signal() -> re.Pattern[str]:
     return re.compile(r"[A-Za-z][A-Za-z0-9_.-]{0,63}")
 
 
-@cache
-def _decimal() -> re.Pattern[str]:
-    return re.compile(r"[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
-
-
-@cache
-def _not_finite() -> re.Pattern[str]:
-    return re.compile(r"[+-]?(?:nan|inf|infinity)", re.IGNORECASE)
-
-
 def is_form(name: str) -> bool:
-    """Whether it is spelt like the name of a metric."""
-    return bool(_name_form().fullmatch(name))
+    """Whether it is spelt like the name of a metric. Not a regex: compiling one costs as much as reading a run."""
+    if not 0 < len(name) <= NAME_CHARS or name[0] not in _FIRST:
+        return False
+    return all(each.isalnum() or each in "_./-" for each in name)
 
 
 def is_name(name: str, metric: str) -> bool:
@@ -173,7 +163,12 @@ def is_name(name: str, metric: str) -> bool:
 
 def decimal_of(text: str) -> float | None:
     """A number as people write it; NaN for one that is not finite; None for everything else, hex included."""
-    if len(text) <= SHOWN_CHARS and _decimal().fullmatch(text):
+    if not text or len(text) > SHOWN_CHARS:
+        return None
+    if not set(text) <= _DIGITS:  # float() reads more than people write: 1_000, and digits of other scripts
+        return math.nan if text.lower().lstrip("+-") in _NOT_FINITE else None
+    try:
         number = float(text)
-        return number if math.isfinite(number) else math.nan
-    return math.nan if _not_finite().fullmatch(text) else None
+    except ValueError:
+        return None
+    return number if math.isfinite(number) else math.nan

@@ -265,7 +265,7 @@ def expire(root: Root) -> list[Ruling]:
         found = proposals.load(root, name)
         if isinstance(found, LabError) or not reading.is_folder(root.layout.experiment(found[0].experiment)):
             continue
-        with suppress(BadInput):  # what was approved cannot be any more; it is filed away all the same
+        with suppress(LabError):  # busy, or its experiment is damaged: that is told elsewhere, and stops no other
             ruling = _passed(root, found[0], found[1])
             if ruling is not None:
                 passed.append(ruling)

@@ -114,6 +114,7 @@ def _publish(root: Root, spec: Spec, data: bytes, *, source: str, origin: str, a
             tier=spec.initial_fidelity_tier,
             spec=canonical.digest(data),
             name=canonical.plain(os.path.dirname(origin)),
+            facts={"created_in": canonical.plain(os.getcwd())},
         )
         ledger.append(root, told)
         subject = refresh.catch_up(root, name)

@@ -63,7 +63,7 @@ def begin(
     with root.section(experiment):
         view, loaded = observe(root, experiment)
         lease = claim(root, view, usable(loaded), owner=owner)
-    return opened(root, lease, view, usable(loaded), loaded.sha256, Errand(params=params, plan=plan))
+        return opened(root, lease, view, usable(loaded), loaded.sha256, Errand(params=params, plan=plan))
 
 
 def observe(root: Root, experiment: str) -> tuple[View, Loaded]:
@@ -96,7 +96,10 @@ def claim(root: Root, view: View, spec: Spec, *, owner: Owner, ttl_s: float = 0.
 
 
 def opened(root: Root, lease: Lease, view: View, spec: Spec, spec_sha256: str, errand: Errand) -> Running:
-    """The bundle of a claimed run. When it cannot be made, the claim is given up for somebody else to settle."""
+    """The bundle of a claimed run. When it cannot be made, the claim is given up for somebody else to settle.
+
+    Inside the section of the claim: who is stopped in between and loses the lease must not begin after all.
+    """
     here = spec.for_tier(view.tier)
     manifest = _manifest(root, lease, here, view.tier, spec_sha256, errand)
     texts = {layout.PLAN: _plan(manifest, here, errand.plan)}

@@ -7,6 +7,7 @@ the package in one section, so that a crash in between is seen for what it is by
 
 from __future__ import annotations
 
+from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -96,7 +97,15 @@ def queue(
         if sum(each.kind == QUEUED for each in said) >= max_runs:
             break
         said += safely(name, partial(_offered, root, name, actor=actor, now=now, asked=bool(only)))
+    told(root, said)
     return said
+
+
+def told(root: Root, said: Collection[Said]) -> None:
+    """Bring the lab's own pages to the end of the ledger, after something was written there."""
+    if said:
+        with suppress(OSError):  # the next verb, or `status`, counts it in
+            refresh.lab_pages(root)
 
 
 def _offered(root: Root, name: str, *, actor: str, now: bool, asked: bool) -> Iterator[Said]:
@@ -118,11 +127,11 @@ def _offered(root: Root, name: str, *, actor: str, now: bool, asked: bool) -> It
                 yield Said(kind=PASSED, experiment=name, what=what, fix=f"labctl lease show {name}")
             return
         offer = _offer(root, view, here, loaded, actor)
-        told = event.Event(
+        line = event.Event(
             type=event.PACKAGE_READY, ts=offer.queued_at, experiment=name, actor=actor, tier=offer.tier,
             spec=offer.spec_sha256, name=offer.dispatch_id,
         )  # fmt: skip
-        ledger.append(root, told)
+        ledger.append(root, line)
         path = packages.publish(root, offer, inputs(root, offer, refresh.catch_up(root, name)))
     yield Said(kind=QUEUED, dispatch_id=offer.dispatch_id, experiment=name, tier=offer.tier, path=path)
 
@@ -150,7 +159,7 @@ def moved(root: Root, view: View, spec: Spec, *, under_way: int, now: bool) -> t
         move = policy.decide(view, spec, root.world.now(), under_way=under_way, at_once=now)
         if isinstance(move, Proceed | Wait):
             return view, move
-        view = decisions.carry_out(root, view, move, actor=POLICY)
+        view = decisions.carry_out(root, view, move, actor=POLICY).view
         if not isinstance(move, Promote):
             return view, Wait(reason=f"it is {view.phase}")
 
@@ -173,6 +182,7 @@ def claim(
         if not reading.is_folder(root.layout.package(READY, each.name)):
             continue  # somebody has it: no need to queue for the section
         said += safely(each.experiment, partial(_claimed, root, each, worker, process, held))
+    told(root, said)
     return held, said
 
 
@@ -250,12 +260,12 @@ def _taken(
     owner = Owner(name=f"{package.OWNER_PREFIX}{worker}", host="")
     ttl_s = here.time_budget_s + here.kill_grace_s + cycle.SEAL_GRACE_S + HANDOVER_S
     lease = cycle.claim(root, view, spec, owner=owner, ttl_s=ttl_s)
-    told = event.Event(
+    line = event.Event(
         type=event.PACKAGE_CLAIMED, ts=root.now(), experiment=view.experiment, actor=worker,
         run_id=lease.claim.run_id, generation=lease.claim.generation, name=each.dispatch_id,
     )  # fmt: skip
     try:
-        ledger.append(root, told)
+        ledger.append(root, line)
         place = packages.move(root, READY, each, RUNNING, worker=worker)
     except (OSError, LabError):
         lease.release(root)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from datetime import datetime
 from typing import TYPE_CHECKING
 
@@ -15,7 +16,7 @@ from lab.core.package import COMPLETE, RUN, RUNNING, Done, Place, Taken
 from lab.core.record import page, parse
 from lab.core.run import CANCELLED, CRASH, OUTCOMES, SUCCESS, TIMEOUT
 from lab.executors import door
-from lab.scheduler import dispatch
+from lab.scheduler import dispatch, refresh
 from lab.store import bundles, leases, ledger, packages, reading
 
 if TYPE_CHECKING:
@@ -52,7 +53,10 @@ def complete(root: Root, dispatch_id: str, worker: str, word: Word) -> Place:
         raise Corrupt(what, where=root.layout.run(each.experiment, taken.run_id), fix="labctl recover")
     leases.held(root, each.experiment, taken.generation)  # told before anything is read that may be long
     judge(root, each, taken, manifest, word)
-    return closed(root, each, taken, word)
+    moved = closed(root, each, taken, word)
+    with suppress(OSError):
+        refresh.lab_pages(root)
+    return moved
 
 
 def closed(root: Root, each: Place, taken: Taken, word: Word) -> Place:

@@ -16,6 +16,7 @@ import msgspec
 from lab.core import event, layout, package, policy
 from lab.core.ended import Ended
 from lab.core.errors import Busy, Corrupt, LabError, NotFound, Superseded
+from lab.core.manifest import RUNNING, Manifest
 from lab.core.package import COMPLETE, RUN
 from lab.core.policy import Proceed, Wait
 from lab.core.record import page
@@ -50,9 +51,8 @@ def ingest(
         if max_runs and sum(one.kind == INGESTED for one in said) >= max_runs:
             break
         said += safely(each.experiment, partial(_one, root, each, fresh))
-    if fresh:
-        with suppress(OSError):  # the runs are sealed, which is what was asked; `status` counts them in without
-            refresh.lab_pages(root, fresh.values())
+    with suppress(OSError):  # the runs are sealed, which is what was asked; `status` counts them in without
+        refresh.lab_pages(root, fresh.values())  # also what an ingest left behind that was killed here
     return said
 
 
@@ -134,7 +134,9 @@ def _poured(root: Root, each: Place, offer: Offer, taken: Taken, running: cycle.
     with suppress(FileExistsError):
         root.files.create(f"{running.path}/{package.OFFER}", page(offer), durable=False)
     how = dispatch_complete.exit_of(running.path, running.manifest)
-    if how is None:
+    if running.manifest.status != RUNNING:  # closed by an ingest that was killed before the seal
+        ended = _closed(running.manifest)
+    elif how is None:
         reason = f"the package of {each.worker} came without word how it ended, or without its {RUN}/"
         ended = Ended(outcome=CRASH, reason=reason)
     else:
@@ -147,6 +149,13 @@ def _poured(root: Root, each: Place, offer: Offer, taken: Taken, running: cycle.
     )  # fmt: skip
     ledger.append(root, told)
     return ended
+
+
+def _closed(manifest: Manifest) -> Ended:
+    return Ended(
+        outcome=manifest.status, value=manifest.value, verdict=manifest.verdict, reason=manifest.reason,
+        note=manifest.note, wall_s=manifest.wall_s, cost=manifest.cost, signals=manifest.signals, usage=manifest.usage,
+    )  # fmt: skip
 
 
 def _as_told(root: Root, each: Place, ended: Ended) -> Ended:

@@ -44,8 +44,8 @@ def due(root: Root, *, classes: Collection[str] = (), only: Collection[str] = ()
         if row.phase in OPEN_PHASES and (not only or row.id in only) and (not classes or row.executor_class in classes)
     ]
     asked = moment if not now else datetime.max.replace(tzinfo=UTC)
-    limit, written = stamp(asked), os.stat(root.layout.index).st_mtime
-    return in_order(row for row in fitting if _is_due(row, limit) or _edited(root, row.id, written))
+    limit = stamp(asked)
+    return in_order(row for row in fitting if _is_due(row, limit) or edited(root, row.id))
 
 
 def in_order(rows: Iterable[Row]) -> list[str]:
@@ -68,10 +68,10 @@ def _is_due(row: Row, limit: str) -> bool:
     return bool(row.next_due_at) and (row.next_due_at <= limit or row.last_run_at > limit)
 
 
-def _edited(root: Root, experiment: str, written: float) -> bool:
-    """Whether the SPEC was touched since the index told of it; its cadence may be another one."""
+def edited(root: Root, experiment: str) -> bool:
+    """Whether the SPEC was touched since the experiment's pages were made; its cadence may be another one now."""
     try:
-        return os.stat(root.layout.spec(experiment)).st_mtime >= written
+        return os.stat(root.layout.spec(experiment)).st_mtime >= os.stat(root.layout.status(experiment)).st_mtime
     except FileNotFoundError:
         return False
 

@@ -164,8 +164,7 @@ def _prepare(root: Root, orphan: Orphan) -> _Ready:
     if verdict != SEAL:
         return _Ready(verdict=verdict)
     path = root.layout.run(orphan.experiment, orphan.run_id)
-    if os.path.lexists(f"{path}/{layout.SEAL}"):  # written by the run itself, or damaged: kept, and not believed
-        root.files.move(f"{path}/{layout.SEAL}", f"{path}/{layout.DAMAGED_SEAL}")
+    _set_aside_seal(root, path)
     manifest = _manifest(root, path, orphan)
     ended = closing.left_behind(path, manifest) if manifest.status == RUNNING else None
     if ended is not None:
@@ -174,6 +173,12 @@ def _prepare(root: Root, orphan: Orphan) -> _Ready:
     else:
         manifest = _brought_to_an_end(root, orphan, manifest)
     return _Ready(verdict=SEAL, manifest=manifest, stock=contents.take_stock(root, orphan.experiment, orphan.run_id))
+
+
+def _set_aside_seal(root: Root, path: str) -> None:
+    """A seal that the run itself wrote, or a damaged one: kept, and not believed."""
+    if os.path.lexists(f"{path}/{layout.SEAL}"):
+        root.files.move(f"{path}/{layout.SEAL}", f"{path}/{layout.DAMAGED_SEAL}")
 
 
 def _brought_to_an_end(root: Root, orphan: Orphan, manifest: Manifest) -> Manifest:
@@ -206,6 +211,7 @@ def _finish(root: Root, orphan: Orphan, ready: _Ready) -> str:
     if ready.verdict == SEAL and ready.manifest is not None:
         bundles.publish(root, ready.manifest.run(), orphan.generation, sealed_by=WATCHDOG, contents=ready.stock)
         return f"{'its owner gave up' if orphan.abandoned else 'its owner is gone'}; sealed as {ready.manifest.status}"
+    _set_aside_seal(root, path)
     reason = "its holder did not renew the lease, and may still be writing"
     bundles.supersede(root, orphan.experiment, orphan.run_id, orphan.generation, reason)
     return "its holder was silent; the bundle is kept, marked superseded, and not counted"

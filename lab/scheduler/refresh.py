@@ -89,12 +89,17 @@ def everything(root: Root, *, progress: Callable[[int, int], None] | None = None
     written += digest.bring_back(root)
     with hold(root.layout.pages_section):
         log.more()  # not again after this: what the rows do not have must stay news for the next one
+        mark = log.mark
         for name in log.touched_after(begun) & set(experiments.names(root)):
-            row = _caught_up(root, name)
+            try:
+                row = _caught_up(root, name)
+            except Busy:  # somebody is long at it: what came since stays news for whoever comes next
+                mark = begun
+                continue
             if row is not None:
                 rows[name] = row
         if cut is None:  # or the index, which alone remembers what was cut off, would forget it
-            written += _write_lab(root, list(rows.values()), log.mark, log.alerts)
+            written += _write_lab(root, list(rows.values()), mark, log.alerts)
         else:
             findings.insert(0, cut)
     return Refreshed(experiments=len(names), runs=runs, written=written, findings=(*log.alerts, *findings))
@@ -148,8 +153,10 @@ def _refused(root: Root, error: OSError) -> Finding:
     return Finding(what=f"this cannot be used: {error.strerror}", where=where, fix="put it right, then: labctl refresh")
 
 
-def lab_pages(root: Root, fresh: Iterable[Subject] = ()) -> bool:
+def lab_pages(root: Root, fresh: Iterable[Subject] = (), *, edited: Iterable[str] = ()) -> bool:
     """LAB-INDEX.json and LAB-STATUS.md, up to the ledger's end. Not inside any experiment's section.
+
+    `edited` are experiments whose SPEC was touched: their rows are made again even where the ledger has no news.
 
     Whatever another process did since the index was written, or was killed before telling, is caught up here. False
     when somebody else is at it for long: what was done is safe, `status` counts it in, and the next call catches up.
@@ -157,13 +164,13 @@ def lab_pages(root: Root, fresh: Iterable[Subject] = ()) -> bool:
     known = {subject.view.experiment: subject for subject in fresh}
     try:
         with hold(root.layout.pages_section, wait_s=PAGES_WAIT_S):
-            _lab_pages(root, known)
+            _lab_pages(root, known, tuple(edited))
     except Busy:
         return False
     return True
 
 
-def _lab_pages(root: Root, known: Mapping[str, Subject]) -> None:
+def _lab_pages(root: Root, known: Mapping[str, Subject], edited: Sequence[str]) -> None:
     before = index.parse(reading.read(root.layout.index) or b"")
     _note_cut(root, before)
     news = None if before is None else _news(root, before)
@@ -180,8 +187,11 @@ def _lab_pages(root: Root, known: Mapping[str, Subject]) -> None:
         row = index.row(subject) if subject is not None and fresh else _caught_up(root, name)
         if row is not None:
             rows[name] = row
-    if mark is not None:
-        _write_lab(root, list(rows.values()), mark, before.alerts)
+    for name in edited:
+        if name in rows and name not in touched and (row := _caught_up(root, name)) is not None:
+            rows[name] = row
+    if mark is not None or edited:
+        _write_lab(root, list(rows.values()), mark or before.ledger, before.alerts)
 
 
 def _from_pages(root: Root) -> None:
@@ -251,7 +261,7 @@ def _just(data: bytes, _tail: bytes, _size: int) -> bytes:
     return data
 
 
-def _write_lab(root: Root, rows: Sequence[Row], mark: Mark, alerts: Sequence[Finding]) -> int:
+def _write_lab(root: Root, rows: Sequence[Row], mark: Mark | Place, alerts: Sequence[Finding]) -> int:
     told = index.of(rows, ledger=Place(seq=mark.seq, sha256=mark.sha256, end=mark.end), alerts=alerts)
     written = int(root.files.replace(root.layout.readme, readme.render()))
     written += root.files.replace(root.layout.lab_status, lab_status.render(told))

@@ -52,6 +52,8 @@ def resumed(root: Root, experiment: str, loaded: Loaded) -> Pending | None:
         return None
     if loaded.spec is None and news.seals:  # without a SPEC the runs themselves say which way their metric goes
         return None
+    if any(finding.where.startswith(place) for finding in state.findings for place in news.bundles):
+        return None  # what was wrong with a run under way need not be wrong any more
     rows = [_rows(root, made) for made in _in_order(news.seals)]
     metrics, results = b"".join(row[0] for row in rows), b"".join(row[1] for row in rows)
     subject = _subject(
@@ -125,6 +127,7 @@ class _News(msgspec.Struct, frozen=True, kw_only=True):
     items: list[history.Item]
     seals: list[Seal]
     last: Place | None
+    bundles: tuple[str, ...]  # the places of the runs that it names
 
 
 def _since(root: Root, experiment: str, place: Place) -> _News | None:
@@ -133,6 +136,7 @@ def _since(root: Root, experiment: str, place: Place) -> _News | None:
         return None
     items: list[history.Item] = []
     seals: list[Seal] = []
+    places: list[str] = []
     last: Place | None = None
     for number, entry in enumerate(ledger.mentioning(root, place.end, experiment)):
         if entry.line is None or (number == 0 and entry.line.prev != place.sha256):
@@ -140,6 +144,8 @@ def _since(root: Root, experiment: str, place: Place) -> _News | None:
         if entry.line.event.experiment != experiment:
             continue
         last = Place(seq=entry.line.seq, sha256=entry.sha256, end=entry.end)
+        if entry.line.event.run_id:
+            places.append(f"experiments/{experiment}/runs/{entry.line.event.run_id}")
         if entry.line.event.type == event.RUN_SEALED:
             made = _confirmed(root, experiment, entry.line.event)
             if made is None:
@@ -148,7 +154,7 @@ def _since(root: Root, experiment: str, place: Place) -> _News | None:
             items.append(history.of_seal(made))
         elif item := history.of_line(entry.line):
             items.append(item)
-    return _News(items=items, seals=seals, last=last)
+    return _News(items=items, seals=seals, last=last, bundles=tuple(places))
 
 
 def _confirmed(root: Root, experiment: str, recorded: event.Event) -> Seal | None:

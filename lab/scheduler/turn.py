@@ -51,6 +51,7 @@ class Turn:
         self.steps: list[Step] = []
         self.warnings: list[str] = []
         self._tell = tell
+        self._edited: set[str] = set()
         self._fresh: dict[str, Subject] = {}
         self._changes: list[tuple[View | None, Subject]] = []
         self._told_at_s = time.monotonic()
@@ -71,6 +72,7 @@ class Turn:
         for name in leases.unsettled(self.root):
             self._safely(name, self._settle)
         names = due.due(self.root, classes=self.request.classes, only=self.request.only, now=self.request.now)
+        self._edited = {name for name in names if due.edited(self.root, name)}
         if self.request.jobs > 1:
             self._in_parallel(names)
         else:
@@ -161,10 +163,10 @@ class Turn:
     def _publish(self) -> None:
         """The lab's two pages, once for all that happened; without them `status` counts it in from the ledger."""
         self._told_at_s = time.monotonic()
-        if any(step.kind in (RAN, MOVED, SETTLED) for step in self.steps):
+        if self._edited or any(step.kind in (RAN, MOVED, SETTLED) for step in self.steps):
             fresh, self._fresh = tuple(self._fresh.values()), {}
             with suppress(OSError):
-                refresh.lab_pages(self.root, fresh)
+                refresh.lab_pages(self.root, fresh, edited=sorted(self._edited))
         self._notify()
 
     def _notify(self) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 from html import escape
 from typing import TYPE_CHECKING
@@ -20,6 +21,7 @@ _MINUTE_S, _HOUR_S, _DAY_S, _WEEK_S = 60, 3600, 86_400, 604_800
 _OPEN, _CLOSE = "# >>> {name}:", "# <<< {name} <<<"
 _CRON_CHARS = 990  # cron takes commands of at most 999, and cuts or refuses longer ones
 _JITTER_S = 60
+_PLAIN = re.compile(r"[A-Za-z0-9/._+@-]+")
 
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
@@ -114,14 +116,17 @@ def _span(lines: list[str], name: str) -> tuple[int, int] | None:
 
 def service(plan: Plan) -> str:
     """The unit that takes one turn."""
-    command = " ".join(_systemd_word(word, dollar="$$") for word in plan.command)
+    words = plan.command
+    if not _PLAIN.fullmatch(words[0]):  # systemd takes no program with a quote in its name, however it is written
+        words = ("/bin/sh", "-c", 'exec "$0" "$@"', *words)
+    command = " ".join(_systemd_word(word, dollar="$$") for word in words)
     pairs = [f"{key}={value}" for key, value in plan.environ(SYSTEMD).items()]
     environment = "\n".join(f"Environment={_systemd_word(pair, dollar='$')}" for pair in pairs)
     return shipped.config("labctl.service").format(name=plan.name, command=command, environment=environment)
 
 
 def timer(plan: Plan) -> str:
-    """The unit that starts it. What the clock can say is caught up after a pause (`Persistent`); the rest is counted."""
+    """The unit that starts it. What the clock can say is caught up after a pause; the rest is counted from the last."""
     calendar = _calendar(plan.every_s)
     every = f"{plan.every_s:g}s"
     times = f"OnCalendar={calendar}\nPersistent=true" if calendar else f"OnActiveSec=1s\nOnUnitActiveSec={every}"

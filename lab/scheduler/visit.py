@@ -7,37 +7,25 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import msgspec
-
 from lab.core import policy, proposal
 from lab.core.policy import Escalate, Proceed, Promote, Wait
-from lab.core.spec import Spec
-from lab.core.view import View
 from lab.scheduler import approved, cycle, decisions, reclaim, refresh, step, work
 from lab.scheduler.cycle import Errand
 from lab.scheduler.step import SETTLED, Step
 from lab.store import leases, packages
-from lab.store.leases import Lease
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from lab.core.claim import Owner
     from lab.core.policy import Move
+    from lab.core.spec import Spec
     from lab.core.subject import Subject
+    from lab.core.view import View
+    from lab.scheduler.cycle import Running
     from lab.store.root import Root
 
 POLICY = "policy"
-
-
-class _Claimed(msgspec.Struct, frozen=True, kw_only=True):
-    """The right to run an experiment, with what it was judged by."""
-
-    lease: Lease
-    view: View
-    spec: Spec
-    sha256: str
-    errand: Errand
 
 
 class Visit:
@@ -67,20 +55,18 @@ class Visit:
 
     def pay(self) -> None:
         """All of it. Raises what goes wrong; what was sealed until then is sealed."""
-        claimed = self._claimed()
-        if claimed is not None:
-            running = cycle.opened(
-                self._root, claimed.lease, claimed.view, claimed.spec, claimed.sha256, claimed.errand
-            )
-            ended = work.carry_out(self._root, running, claimed.view, interrupted=self._interrupted)
+        begun = self._begun()
+        if begun is not None:
+            running, view = begun
+            ended = work.carry_out(self._root, running, view, interrupted=self._interrupted)
             made, self.subject = cycle.sealed(self._root, running, ended)
             self._tell(step.ran(made.run))
             self._follow_up(self.subject)
         if self._handed_over is not None:
             self._ask(self._handed_over)
 
-    def _claimed(self) -> _Claimed | None:
-        """Judge the experiment and, if it is to run, claim it, in one section."""
+    def _begun(self) -> tuple[Running, View] | None:
+        """Judge the experiment and, if it is to run, claim it and open its bundle, in one section."""
         for item in reclaim.make_way(self._root, self._name):
             self._tell(Step(kind=SETTLED, experiment=item.experiment, run_id=item.run_id, what=item.what))
         with self._root.section(self._name):
@@ -99,7 +85,7 @@ class Visit:
             if ruling is not None:
                 approved.spend(self._root, ruling, lease.claim.run_id)
                 errand = Errand(params=ruling.params, proposal=ruling.proposal_id)
-        return _Claimed(lease=lease, view=view, spec=spec, sha256=loaded.sha256, errand=errand)
+            return cycle.opened(self._root, lease, view, spec, loaded.sha256, errand), view
 
     def _moved(self, view: View, spec: Spec) -> tuple[View, Move]:
         """Carry out what the policy decides until it says run, or not now. Inside the section."""

@@ -145,15 +145,15 @@ def _with_command(root: Root, spec: Spec) -> Spec:
 def workspace(root: Root, spec: Spec, view: View) -> str:
     """The folder of the code that an experiment is about, absolute; empty where its SPEC names none.
 
-    A relative one is meant from where the SPEC lay when the experiment was made, else from the experiment's folder.
+    A relative one is meant from where the SPEC lay when the experiment was made, else from where `create` was typed
+    (as hermes-lab read it), else from the experiment's folder.
     """
-    if not spec.workspace_root:
-        return ""
     given = os.path.expanduser(spec.workspace_root)
-    if os.path.isabs(given):
+    if not given or os.path.isabs(given):
         return given
-    first = next((f"{folder}/{given}" for folder in folders(root, view) if os.path.isdir(f"{folder}/{given}")), "")
-    return os.path.normpath(first or f"{folders(root, view)[0]}/{given}")
+    meant = [folder for folder in (view.created_from, view.created_in, root.layout.experiment(spec.id)) if folder]
+    found = next((folder for folder in meant if os.path.isdir(f"{folder}/{given}")), meant[0])
+    return os.path.normpath(f"{found}/{given}")
 
 
 def folders(root: Root, view: View) -> tuple[str, ...]:

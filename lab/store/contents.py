@@ -43,7 +43,7 @@ class Found(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 def take_stock(root: Root, experiment: str, run_id: str, *, durability: str = "full") -> dict[str, SealedFile]:
     """Digest every file of the bundle, make it read-only, and wait until the disk has it.
 
-    Done outside the section: hashing a large artifact must not hold up anybody else. Our own drafts are removed; a
+    Done outside the section: hashing a large artifact must not hold up anybody else. Our own drafts are left out; a
     socket or a pipe holds nothing and is passed over; what cannot be kept in a bundle is moved aside and noted in it.
     """
     path = root.layout.run(experiment, run_id)
@@ -55,8 +55,7 @@ def take_stock(root: Root, experiment: str, run_id: str, *, durability: str = "f
     for name in names:
         whole = f"{path}/{name}"
         if _OWN_DRAFT.fullmatch(name):
-            root.files.discard(whole)
-            continue
+            continue  # somebody may be writing it just now; it is in no seal, and recovery moves it aside
         kept = root.files.settle(whole, _digest_of, durable=full and not many) or look(whole)
         if kept is not None:
             contents[sealed_name(name)] = kept

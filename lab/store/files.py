@@ -162,12 +162,13 @@ class Files:
                     data = b"\n" + data
                 try:
                     _write_all(descriptor, data)
-                    if durable:
-                        self.step("fsync", path)
-                        os.fsync(descriptor)
                 except OSError:
                     os.ftruncate(descriptor, size)
                     raise
+                if durable:
+                    # Refused, the line stays: others may have read it by now. The caller is told that it may not last.
+                    self.step("fsync", path)
+                    os.fsync(descriptor)
                 return size + len(data)
             finally:
                 os.close(descriptor)

@@ -41,7 +41,7 @@ def rushing(scratch: str, size: Size) -> list[Row]:
     script, marks = f"{place}.sh", f"{place}.marks"
     with open(script, "w", encoding="utf-8") as file:
         file.write(SCRIPT.format(marks=marks))
-    os.chmod(script, 0o755)
+    os.chmod(script, 0o700)
     names = [f"exp-{number:04d}" for number in range(EXPERIMENTS)]
     root = grow.grown(place, [(name, 0) for name in names], durability="full")
     turns.due(root, names, program=script)
@@ -73,7 +73,7 @@ def _rush(command: Sequence[str], lanes: int, shots: int) -> Rush:
     """Start one process per lane, and the next one in a lane when its last one has ended."""
     environ = gauge.environment()
     silent = [(os.POSIX_SPAWN_OPEN, number, os.devnull, os.O_RDWR, 0) for number in (0, 1, 2)]
-    left = {lane: shots for lane in range(lanes)}
+    left = dict.fromkeys(range(lanes), shots)
     running: dict[int, int] = {}
 
     def shoot(lane: int) -> None:

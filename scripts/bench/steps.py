@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 from lab.core import layout
 from lab.core.ended import Ended
 from lab.core.run import SUCCESS
-from lab.scheduler import cycle, refresh
+from lab.scheduler import closing, cycle, refresh
 from lab.store import bundles, contents, machine
 from lab.store.files import Files
 from scripts.bench import gauge, grow
@@ -115,7 +115,7 @@ def _seal(root: Root, made: Manifest, durability: str) -> None:
     """What `cycle.finish` does between the end of a run and the fold."""
     root.files.durable = durability == "full"
     metrics: Mapping[str, object] = {"loss": made.value, "steps": 100, "metric": "loss", "value": made.value}
-    bundles.close(root, made, result=cycle.result_text(made), metrics=metrics)
+    bundles.close(root, made, result=closing.result_text(made), metrics=metrics)
     stock = contents.take_stock(root, made.experiment, made.run_id, durability=durability)
     with root.section(made.experiment):
         run = made.run()

@@ -19,14 +19,15 @@ from typing import TYPE_CHECKING, NamedTuple
 from lab.cli.main import main as labctl
 from lab.core import layout
 from lab.scheduler import refresh
-from lab.scheduler.turn import RAN, Request, Turn
+from lab.scheduler.step import RAN
+from lab.scheduler.turn import Request, Turn
 from lab.store import bundles
 from scripts.bench import gauge, grow
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
-    from lab.scheduler.turn import Step
+    from lab.scheduler.step import Step
     from lab.store.root import Root
 
 Told = dict[str, object]

@@ -80,7 +80,8 @@ def test_no_verb_but_init_makes_a_lab_where_none_is(
     verb = request.node.callspec.id
     if verb in ("init", "completion", "validate"):
         return
-    more = {"create": ("autoresearch-generic",), "import-root": (".",)}.get(
+    ruling = {"approve": ("alpha-1",), "reject": ("alpha-1", "--why", "no"), "cancel": ("alpha",)}
+    more = {"create": ("autoresearch-generic",), "import-root": (".",), **ruling}.get(
         verb, words(verb, "alpha") if verb in ON_ONE else ()
     )
     for folder in (place, tmp_path / "project"):

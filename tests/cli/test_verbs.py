@@ -10,7 +10,9 @@ import pytest
 
 from lab.cli.commands import COMMANDS
 from lab.core import layout
-from lab.scheduler import cycle
+from lab.core.proposal import RESUME, Proposal
+from lab.scheduler import approvals, cycle
+from lab.testing.files import a_root
 from tests.cli.hermes_root import a_hermes_root
 from tests.cli.labs import a_busy_lab, a_lab, dead, foreign, me, runs_of, tree
 
@@ -34,6 +36,11 @@ VERBS: dict[str, tuple[tuple[str, ...], str, set[str]]] = {
     "resume": (("alpha",), "alpha is active already\n", {"experiment", "phase", "changed"}),
     "complete": (("alpha",), "completed: alpha\n", {"experiment", "phase", "changed"}),
     "set-fidelity": (("alpha", "final"), "alpha -> fidelity tier final\n", {"experiment", "tier", "changed"}),
+    "approvals": ((), "alpha-1  waiting: resume alpha\n", {"proposals", "approved_runs"}),
+    "approve": (("alpha-1",), "approved: alpha-1; alpha goes on\n", {"proposal", "experiment", "kind", "verdict"}),
+    "reject": (("alpha-1", "--why", "no"), "rejected: alpha-1; alpha is paused\n", {"proposal", "verdict"}),
+    "cancel": (("alpha",), "asked to end: RUN-", {"runs"}),
+    "notify": ((), "Nothing is configured in ", {"configured", "path", "channels", "held_back"}),
     "archive": (("beta",), "archived: beta\n", {"experiment", "phase", "changed"}),
     "watchdog": ((), "free_gb: ", {"free_gb", "live", "settled", "alerts"}),
     "recover": ((), "Nothing to mend. The lab is in order.\n", {"done", "left", "pages_written", "findings"}),
@@ -52,14 +59,24 @@ def lab(place: Path, labctl: Labctl, tmp_path: Path) -> Path:
     return place
 
 
+def prepare(verb: str, labctl: Labctl, lab: Path) -> None:
+    """What a verb needs before it: something that may be archived, a question, a run under way."""
+    if verb == "archive":
+        labctl.done("pause", "beta")
+    if verb in ("approvals", "approve", "reject"):
+        later = "2999-01-01T00:00:00.000000Z"  # the clock of this lab stands in January, that of the verb does not
+        approvals.ask(a_root(lab), Proposal(kind=RESUME, experiment="alpha", expires_at=later))
+    if verb == "cancel":
+        cycle.begin(a_root(lab), "alpha", owner=me())
+
+
 def test_every_verb_is_tested_here() -> None:
     assert list(VERBS) == [command.name for command in COMMANDS]
 
 
 @pytest.mark.parametrize("verb", VERBS)
 def test_a_verb_that_works_says_so_to_a_person(verb: str, labctl: Labctl, lab: Path) -> None:
-    if verb == "archive":
-        labctl.done("pause", "beta")
+    prepare(verb, labctl, lab)
     words, text, _ = VERBS[verb]
     said = labctl.done(verb, *words)
     assert text in said.out
@@ -69,8 +86,7 @@ def test_a_verb_that_works_says_so_to_a_person(verb: str, labctl: Labctl, lab: P
 
 @pytest.mark.parametrize("verb", VERBS)
 def test_a_verb_that_works_gives_a_program_one_document(verb: str, labctl: Labctl, lab: Path) -> None:
-    if verb == "archive":
-        labctl.done("pause", "beta")
+    prepare(verb, labctl, lab)
     words, _, keys = VERBS[verb]
     said = labctl.done(verb, *words, "--json")
     assert list(said.envelope) == ["schema", "ok", "data", "warnings", "next"]

@@ -18,7 +18,9 @@ def test_every_place_lies_under_its_root() -> None:
         at.events, at.index, at.lab_status, at.readme, at.experiments, at.locks, at.probe, at.pages_section, at.aside,
         at.place("x"), at.spec_cache("0" * 64, "1"), at.experiment("a"), at.page("a", "x"), at.spec("a"),
         at.status("a"), at.runs("a"), at.run("a", "RUN-1"), at.claims("a"), at.claim("a", 1), at.section("a"),
-        at.digest("daily", "2026-01-02"),
+        at.digest("daily", "2026-01-02"), at.inbox, at.inbox_section, at.answer("k"), at.request("k"),
+        at.day("2026-01-02"), at.approvals, at.proposal("a-1"), at.ruling("a-1"), at.approved("a"), at.ruled("a-1"),
+        at.ruled_on("a-1"), at.notify, at.notices, at.notices_section,
     ]  # fmt: skip
     assert all(place.startswith("/lab/") and posixpath.normpath(place) == place for place in places)
     assert len(set(places)) == len(places)

@@ -15,6 +15,8 @@ from lab.cli.surroundings import the_world
 from lab.core.ended import Ended
 from lab.core.errors import LabError
 from lab.scheduler import create, cycle, decisions, refresh, watchdog
+from lab.scheduler.step import PROBLEM, RAN
+from lab.scheduler.turn import Request, Turn
 from lab.store import files, machine
 from lab.store.files import Files
 from lab.store.root import Root
@@ -88,6 +90,17 @@ def finish(root: Root, running: cycle.Running, tell: Tell) -> None:
     tell(f"SEALED {manifest.experiment} {manifest.run_id}")
 
 
+def turn(root: Root, experiment: str, tell: Tell) -> None:
+    """One turn of the crank on one experiment, with whatever its SPEC starts."""
+    taken = Turn(root, Request(only=(experiment,)), tell=lambda _: None, interrupted=lambda: "")
+    taken.take()
+    for step in taken.steps:
+        if step.kind == RAN:
+            tell(f"SEALED {step.experiment} {step.run_id}")
+        elif step.kind == PROBLEM:
+            raise LabError(step.what, fix=step.fix)
+
+
 def perform(root: Root, step: str, tell: Tell) -> None:
     """One step of the drive."""
     verb, _, experiment = step.partition(":")
@@ -105,6 +118,8 @@ def perform(root: Root, step: str, tell: Tell) -> None:
             running = begin(root, experiment, tell)
             sys.stdin.readline()
             finish(root, running, tell)
+        case "turn":
+            turn(root, experiment, tell)
         case "pause" | "resume":
             change = decisions.pause if verb == "pause" else decisions.resume
             if change(root, experiment, reason="", actor="driver").changed:

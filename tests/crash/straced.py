@@ -46,6 +46,11 @@ def points(path: str, steps: tuple[str, ...], log: str) -> list[Point]:
     """A dry run: every call that changes something in the root, with its number among all calls of its name."""
     tracer = ["strace", "-f", "-y", "-qq", "-s", "0", "-o", log, "-e", f"trace={CALLS}"]
     subprocess.run([*tracer, *command(path, steps)], check=True, capture_output=True, cwd=CHECKOUT, env=environment())
+    return changing(log, path)
+
+
+def changing(log: str, path: str) -> list[Point]:
+    """The calls of a trace that change something below a path, each with its number among all calls of its name."""
     counts: dict[str, int] = {}
     found = []
     with open(log, encoding="utf-8", errors="replace") as file:

@@ -28,7 +28,7 @@ FIDELITY_TIERS NEXT_FIDELITY_TIER EXECUTOR_CLASS WORKSPACE_ROOT SETUP_COMMAND BA
 AGENT_PROVIDER AGENT_MODEL AGENT_EFFORT AGENT_INSTRUCTION_FILE AGENT_BASE_URL AGENT_BACKGROUND VALIDATION_COMMAND
 ACCEPTANCE_RULE PROMOTION_STRATEGY WORKSPACE_MODE REQUIRE_CLEAN_WORKSPACE MUTABLE_PATHS READ_ONLY_PATHS INGRESS_FILES
 EGRESS_FILES ARTIFACTS_EXPECTED BEST_RUN_ID BEST_METRIC_VALUE DISPATCH_ID DISPATCH_DIR DISPATCH_STAGE
-""".split()
+""".split()  # noqa: SIM905
 
 
 def spec(**fields: object) -> Spec:
@@ -128,7 +128,7 @@ def test_what_the_spec_names_is_seen_and_secrets_are_told_apart() -> None:
 @pytest.mark.parametrize(
     ("name", "value", "secret"),
     [
-        ("HF_TOKEN", "hf_12345678", True), ("db_password", "correct horse", True), ("MY_KEY_FILE", "/home/ann/key", True),
+        ("HF_TOKEN", "hf_12345678", True), ("db_password", "correct horse", True), ("MY_KEY_FILE", "/home/a/key", True),
         ("MAX_TOKENS", "512", False), ("SEED_KEY", "123456789", False), ("TOKENIZERS_PARALLELISM", "falsefalse", False),
         ("MONKEY", "banana-banana", False),
     ],

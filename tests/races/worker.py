@@ -15,6 +15,8 @@ from lab.core import event
 from lab.core.ended import Ended
 from lab.core.errors import Busy, LabError, Superseded
 from lab.scheduler import cycle, decisions
+from lab.scheduler.step import PROBLEM, RAN
+from lab.scheduler.turn import Request, Turn
 from lab.store import leases, ledger, machine
 from tests.crash.driver import open_root, say
 
@@ -62,6 +64,19 @@ def crank(path: str, names: list[str], deadline_s: float, seed: int) -> None:
             time.sleep(rng.random() * GAP_S)
 
 
+def turns(path: str, experiment: str, deadline_s: float) -> None:
+    """Turns of the crank on one experiment until the deadline, as fast as they go."""
+    root = open_root(path)
+    while time.monotonic() < deadline_s:
+        turn = Turn(root, Request(only=(experiment,)), tell=lambda _: None, interrupted=lambda: "")
+        turn.take()
+        for step in turn.steps:
+            if step.kind == RAN:
+                say(f"SEALED {step.experiment} {step.run_id}")
+            elif step.kind == PROBLEM:
+                sys.stderr.write(f"{step.what}\n")
+
+
 def pauses(path: str, experiment: str, count: int) -> None:
     """Pause and resume, and tell each one that was acknowledged."""
     root = open_root(path)
@@ -101,6 +116,8 @@ def main(path: str, verb: str, *rest: str) -> None:
             claims(path, rest[0], int(rest[1]), int(rest[2]))
         case "crank":
             crank(path, rest[0].split(","), float(rest[1]), int(rest[2]))
+        case "turns":
+            turns(path, rest[0], float(rest[1]))
         case "pauses":
             pauses(path, rest[0], int(rest[1]))
         case "lines":

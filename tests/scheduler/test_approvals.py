@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from lab.core.view import View
+    from lab.store.experiments import Loaded
     from lab.store.root import Root
 
 PARAMS: dict[str, object] = {"lr": 0.1, "layers": 3}
@@ -197,6 +198,25 @@ def test_what_expired_cannot_be_approved_and_is_put_away_by_the_next_turn(root: 
     assert os.listdir(root.layout.approvals) == []
     assert approvals.expire(later) == []
     assert consistent(later)
+
+
+def test_an_experiment_in_trouble_keeps_no_other_question_from_being_put_away(
+    root: Root, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    handed_over(root, "a")
+    handed_over(root, "b")
+    later = a_root(root.layout.root, start=BEGINNING + timedelta(days=8))
+    real = refresh.current
+
+    def damaged(root: Root, experiment: str) -> tuple[View, Loaded]:
+        if experiment == "a":
+            raise Corrupt("the claim cannot be read")
+        return real(root, experiment)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(refresh, "current", damaged)
+        assert [each.proposal_id for each in approvals.expire(later)] == ["b-1"]
+    assert [each.proposal_id for each in approvals.expire(later)] == ["a-1"]
 
 
 def test_resuming_by_hand_makes_the_question_moot(root: Root) -> None:
@@ -440,7 +460,12 @@ def test_what_somebody_decided_after_a_crash_is_not_undone_by_finishing_it(tmp_p
 def test_with_nothing_waiting_a_turn_looks_at_one_folder(root: Root, monkeypatch: pytest.MonkeyPatch) -> None:
     looked: list[str] = []
     real = os.listdir
-    monkeypatch.setattr(os, "listdir", lambda path: looked.append(path) or real(path))
+
+    def look(path: str) -> list[str]:
+        looked.append(path)
+        return real(path)
+
+    monkeypatch.setattr(os, "listdir", look)
     assert approvals.expire(root) == []
     assert looked == [root.layout.approvals]
 

@@ -248,7 +248,12 @@ def test_an_empty_inbox_costs_one_look_and_other_files_are_nobodys(root: Root, m
         write(f"{root.layout.inbox}/{name}", b"{}")
     looked: list[str] = []
     real = os.listdir
-    monkeypatch.setattr(os, "listdir", lambda path: looked.append(path) or real(path))
+
+    def look(path: str) -> list[str]:
+        looked.append(path)
+        return real(path)
+
+    monkeypatch.setattr(os, "listdir", look)
     assert inbox.answer(root) == []
     assert looked == [root.layout.inbox]
     os.rename(root.layout.inbox, f"{root.layout.inbox}-gone")

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 from contextlib import suppress
-from random import Random
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -20,6 +19,7 @@ from lab.core.launch import Exit
 from lab.core.record import encode
 from lab.core.run import CANCELLED, FAILED, SUCCESS, TIMEOUT
 from lab.scheduler import cycle, decisions, reclaim, refresh, watchdog
+from lab.scheduler.turn import Request, Turn
 from lab.store import leases, verify
 from tests.sim.baton import WAITING
 from tests.sim.world import Process, Work, World
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from lab.scheduler.cycle import Running
+    from lab.scheduler.step import Step
 
 SPEC = """\
 id: {id}
@@ -65,6 +66,7 @@ class Deeds:
         self.slots = slots
         self.durability = durability
         self._number = 0
+        self.broken = False  # whether somebody ever saved a SPEC that cannot be used
         self.rude: set[tuple[str, int]] = set()
 
     # -- workers ---------------------------------------------------------------------------------------------------
@@ -88,21 +90,21 @@ class Deeds:
         assert key not in self.told.begun, f"generation {key} was given out twice"
         self.told.begun[key] = running.manifest.run_id
 
-    def work(self, who: Process, running: Running) -> Ended:
+    def work(self, who: Process, running: Running, path: str = "") -> Ended:
         """What lies between a run's claim and its seal."""
         world, run_id = self.world, running.manifest.run_id
         todo = who.rng.sample(FILES, who.rng.randrange(len(FILES) + 1))
         if who.rng.random() < 0.1:
             todo.append(who.rng.choice(RUDE))
             self.rude.add((running.manifest.experiment, running.manifest.generation))
-        work = Work(who.host, running.path, run_id, todo, Random(who.rng.getrandbits(32)))
+        work = Work(who, path or running.path, run_id, todo)
         world.works.append(work)
         renewed_s = world.elapsed_s
         outcome = who.rng.choice((SUCCESS, SUCCESS, SUCCESS, FAILED, TIMEOUT))
         why = ""
-        while not work.ended:
+        while work.runs():
             who.pause("waits for its run", WAITING)
-            if not work.ended and who.rng.random() < 0.6:
+            if work.runs() and who.rng.random() < 0.6:
                 world.say(f"{run_id} {work.go_on()}")
             asked = running.lease.cancel_asked(who.root)
             if asked is not None:
@@ -117,36 +119,41 @@ class Deeds:
                     continue
         value = round(who.rng.random(), 6)
         if outcome in (SUCCESS, FAILED) and who.rng.random() < 0.7:
-            self._write_exit(who, running, 0 if outcome == SUCCESS else 1, value)
+            self._write_exit(who, running, 0 if outcome == SUCCESS else 1, value, path)
         if outcome == SUCCESS:
             return Ended(outcome=SUCCESS, value=value, wall_s=1.0, metrics={"seen": 7})
         return Ended(outcome=outcome, reason=why or "it did not work", wall_s=1.0)
 
-    def _write_exit(self, who: Process, running: Running, code: int, value: float) -> None:
+    def _write_exit(self, who: Process, running: Running, code: int, value: float, path: str) -> None:
         """As the supervisor does: from then on a killed lab loses nothing of how the run ended."""
         run_id = running.manifest.run_id
         with suppress(OSError):
             data = encode(Exit(run_id=run_id, code=code, wall_s=value))
-            who.root.files.create(f"{running.path}/{layout.EXIT}", data)
-            if (running.manifest.experiment, running.manifest.generation) not in self.rude:
+            who.root.files.create(f"{path or running.path}/{layout.EXIT}", data)
+            if not path and (running.manifest.experiment, running.manifest.generation) not in self.rude:
                 self.world.exits[running.path] = value if code == 0 else None
 
-    def carry_out(self, _root: object, running: Running, _view: object, **_rest: object) -> Ended:
-        """In the place of `work.carry_out`: a turn's run."""
+    def carry_out(self, _root: object, running: Running, _view: object, *, path: str = "", **_rest: object) -> Ended:
+        """In the place of `work.carry_out`: the run of a turn, or of a package in its own folder."""
         who = self.world.asker()
         assert who is not None
         self.began(running)
         self.told.turns += 1
-        return self.work(who, running)
+        return self.work(who, running, path)
 
     def turn(self, who: Process) -> None:
         """One line of cron."""
-        from lab.scheduler.turn import Request, Turn
-
         request = Request(max_runs=who.rng.randrange(1, 4), now=who.rng.random() < 0.7)
-        said = self.world.say
-        turn = Turn(who.root, request, tell=lambda step: said(f"{who.name} {step}"), interrupted=lambda: "")
-        turn.take()
+
+        def tell(step: Step) -> None:
+            self.world.say(f"{who.name} {step}")
+            self.suspect(f"{who.deed}: {step.what}")
+
+        Turn(who.root, request, tell=tell, interrupted=lambda: "").take()
+
+    def suspect(self, what: str) -> None:
+        """A turn tells of trouble in words; that a file of the lab's own was not there is trouble of its own making."""
+        assert "No such file" not in what, what
 
     # -- people ----------------------------------------------------------------------------------------------------
 
@@ -180,7 +187,8 @@ class Deeds:
         """An editor that knows nothing of the lab. Sometimes what it leaves is no SPEC."""
         experiment = who.rng.choice(sorted(self.slots))
         text = self.spec(experiment, f"more {who.rng.randrange(4)}")
-        if who.rng.random() < 0.2:
+        if who.rng.random() < 0.1 and self.world.temper.broken_specs:
+            self.broken = True
             text = text.replace("fidelity_tiers: [", "fidelity_tiers: {[")
         path = who.root.layout.spec(experiment)
         beside = f"{path}.{who.name}~"
@@ -232,6 +240,6 @@ class Deeds:
 
     def deeds(self) -> tuple[Callable[[Process], None], ...]:
         return (
-            self.pause, self.resume, self.resume, self.complete, self.archive, self.restore, self.set_tier, self.edit,
-            self.edit, self.cancel, self.repair, self.recover, self.look, self.refresh, self.verify,
+            self.pause, self.resume, self.resume, self.resume, self.complete, self.archive, self.restore, self.set_tier,
+            self.edit, self.edit, self.cancel, self.repair, self.recover, self.look, self.refresh, self.verify,
         )  # fmt: skip

@@ -11,6 +11,8 @@ from lab.store.files import Files
 from lab.testing.files import NEEDS_ROOM
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from tests.sim.world import Process, World
 
 DEAF = frozenset({errno.EIO})
@@ -46,7 +48,7 @@ class SimulatedFiles(Files):
         self.step("utime", path)
         os.utime(path, (self.world.server_s(), self.world.server_s()))
 
-    def _write_new(self, path: str, data: bytes, *, durable: bool, mode: int) -> None:
+    def _write_new(self, path: str, data: bytes | Iterable[bytes], *, durable: bool, mode: int) -> None:
         super()._write_new(path, data, durable=durable, mode=mode)
         os.utime(path, (self.world.server_s(), self.world.server_s()))
 

@@ -10,11 +10,12 @@ from lab.core import event, layout
 from lab.core.claim import Claim, Owner
 from lab.core.ended import Ended
 from lab.core.errors import Corrupt
+from lab.core.package import COMPLETE, OWNER_PREFIX, RUNNING
 from lab.core.record import parse
 from lab.core.run import SUCCESS
 from lab.core.view import OPEN_PHASES, QUEUED
-from lab.scheduler import cycle, refresh, watchdog
-from lab.store import bundles, ledger, reading, verify
+from lab.scheduler import cycle, dispatch_ingest, dispatch_mend, refresh, watchdog
+from lab.store import bundles, ledger, packages, reading, verify
 from tests.crash import invariants as lab_state
 
 if TYPE_CHECKING:
@@ -107,7 +108,7 @@ class Watch:
         require(number > newest, f"{experiment}: generation {number} was claimed after {newest}")
         self.owners[experiment, number] = claim
         self.world.say(f"  {claim.owner.name} has generation {number} of {experiment}: {claim.run_id}")
-        if claim.owner.name == "run-once":
+        if claim.owner.name.startswith(("run-once", OWNER_PREFIX)):
             self._ledger()
             phase = self.phases.get(experiment, QUEUED)
             require(phase in OPEN_PHASES, f"a turn claimed generation {number} of {experiment}, which is {phase}")
@@ -215,17 +216,19 @@ def _judge(root: Root, watch: Watch, deeds: Deeds) -> None:
     names = sorted(deeds.slots)
     said = [item.what for item in watchdog.repair(root) if item.what.startswith("not settled")]
     require(not said, f"repair: {said}")
+    dispatch_mend.mend(root)
+    dispatch_ingest.ingest(root)
+    packed = [each.name for stage in (RUNNING, COMPLETE) for each in packages.found(root, stage)]
+    require(not packed, f"after repair: packages of the dead: {packed}")
     wrong = [*lab_state._claims(root), *lab_state._unsettled(root)]
     require(not wrong, f"after repair: {wrong}")
-    usable = True
     for name in names:
         with root.section(name):
-            _, loaded = cycle.observe(root, name)  # which also writes down that a SPEC was edited
+            cycle.observe(root, name)  # which also writes down that a SPEC was edited
             refresh.catch_up(root, name)
-            usable = usable and loaded.spec is not None
     refresh.lab_pages(root)
-    # A SPEC that was broken by hand is no event: the lab's own pages tell of it after the next refresh.
-    _same_as_rebuilt(root, () if usable else layout.LAB_PAGES)
+    # A SPEC that was broken by hand is no event, nor is mending it: the lab's own pages may be behind there.
+    _same_as_rebuilt(root, layout.LAB_PAGES if deeds.broken else ())
     recovered = watchdog.recover(root)
     require(not recovered.left, f"recovery left: {recovered.left}")
     damage = verify.verify(root).damage

@@ -1,36 +1,41 @@
-"""The simulation: a seed decides who goes on, who dies, what the disks and clocks do; the watch looks after each step."""
+"""The simulation: a seed decides who goes on, who dies, what disks and clocks do; the watch looks after each step."""
 
 from __future__ import annotations
 
 import os
-from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import pytest
 
 from lab.core.errors import BadInput, Busy, LabError, NotFound, Superseded, Unavailable
-from lab.scheduler import create
+from lab.scheduler import create, work
 from tests.sim.baton import BLOCKED, WAITING
 from tests.sim.deeds import Deeds
 from tests.sim.disk import Refusal
 from tests.sim.invariants import Violated, Watch, judgement
+from tests.sim.packages import Packages
 from tests.sim.world import REFUSALS, Process, Temper, World, installed
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-EXPERIMENTS = {"alpha": 1, "beta": 2}
-DURABILITY = {"alpha": "fast", "beta": "full"}
+EXPERIMENTS = {"alpha": 1, "beta": 2, "gamma": 2}
+DURABILITY = {"alpha": "fast", "beta": "full", "gamma": "fast"}
 OFTEN, JUDGED_EVERY = 10, 250
 PATIENCE = 5_000  # steps in which everybody only waits for everybody
 
 TEMPERS = {
-    "calm": Temper(people=0.01, reads=0.1, torn=0.05),
-    "crashes": Temper(crash=0.004, people=0.01, reads=0.05, torn=0.1),
+    "calm": Temper(people=0.01, reads=0.1, torn=0.05, broken_specs=False),
+    "crashes": Temper(broken_specs=False, crash=0.004, people=0.01, reads=0.05, torn=0.1),
     "disks": Temper(refusal=0.02, full=0.002, crash=0.001, people=0.01, torn=0.1),
-    "sleepers": Temper(sleep=0.01, leap=0.004, people=0.01, reads=0.1, hosts=2),
+    "sleepers": Temper(broken_specs=False, sleep=0.01, leap=0.004, people=0.01, reads=0.1, hosts=2),
     "hosts": Temper(crash=0.003, reboot=0.001, leap=0.004, sleep=0.003, people=0.01, hosts=3),
     "clocks": Temper(jump=0.02, crash=0.002, people=0.01, coarse=True),
+    "packages": Temper(dispatch=True, crash=0.003, leap=0.001, people=0.01, reads=0.05, torn=0.05, hosts=2),
+    "packages, wild": Temper(
+        dispatch=True, crash=0.003, reboot=0.0003, refusal=0.005, full=0.001, sleep=0.005, leap=0.003, people=0.02,
+        reads=0.1, hosts=2,
+    ),
     "wild": Temper(
         crash=0.004, reboot=0.0005, refusal=0.01, full=0.001, sleep=0.005, leap=0.003, jump=0.01, people=0.02,
         torn=0.1, reads=0.1, hosts=2,
@@ -47,6 +52,7 @@ class Simulation:
         self.world = World(path, seed, TEMPERS[self.temper_name])
         self.rng = self.world.rng
         self.deeds = Deeds(self.world, EXPERIMENTS, DURABILITY)
+        self.packages = Packages(self.deeds)
         self.workers = workers or self.rng.randrange(3, 7)
         self.crew: list[Process] = []  # who runs experiments
         self.people: list[Process] = []
@@ -55,11 +61,8 @@ class Simulation:
         """Play so many steps, then end the world. Raises what was violated, with the story that led to it."""
         self._make_lab()
         with installed(self.world), pytest.MonkeyPatch.context() as patch:
-            with suppress(ImportError):
-                from lab.scheduler import work
-
-                patch.setattr(work, "carry_out", self.deeds.carry_out)
-                patch.setattr(work, "require_work", lambda *_: None)
+            patch.setattr(work, "carry_out", self.deeds.carry_out)
+            patch.setattr(work, "require_work", lambda *_: None)
             self.watch = Watch(self.world, self.deeds)
             try:
                 for _ in range(self.workers):
@@ -137,13 +140,8 @@ class Simulation:
         return self.rng.choices([each for each, _ in ready], [weight for _, weight in ready])[0]
 
     def _employ(self, who: Process) -> None:
-        deeds = self.deeds
-        jobs: tuple[Callable[[Process], None], ...] = (deeds.run,)
-        with suppress(ImportError):
-            import lab.scheduler.turn  # noqa: F401
-
-            jobs = (deeds.run, deeds.turn)
-        self._give(who, self.rng.choice(jobs))
+        deeds, packages = self.deeds, self.packages.deeds() if self.world.temper.dispatch else ()
+        self._give(who, self.rng.choice((deeds.run, deeds.turn, *packages)))
 
     def _give(self, who: Process, deed: Callable[[Process], None]) -> None:
         who.start(deed.__name__, lambda: deed(who))
@@ -178,16 +176,16 @@ class Simulation:
             victim = rng.choice(everybody)
             victim.skew_s += rng.choice((-86_400.0, -3_600.0, -1.0, -0.5, 1.0, 3_600.0))
             world.say(f"the clock of {victim.name} jumps to {victim.clock()}")
-        for work in world.works:
-            if not work.ended and rng.random() < 0.05:  # noqa: PLR2004
-                world.say(f"{work.run_id} {work.go_on()}")
+        for program in world.works:
+            if not program.ended and rng.random() < 0.05:
+                world.say(f"{program.run_id} {program.go_on()}")
 
     def _kill(self, who: Process) -> None:
         world = self.world
         world.say(f"{who.name} is killed in {who.deed}: {who.at}")
-        if self.rng.random() < 0.5:  # noqa: PLR2004
-            for work in world.works:
-                work.ended = work.ended or (work.path.endswith(tuple(self._runs_of(who))))
+        with_it = self.rng.random() < 0.5
+        for program in world.works:
+            program.ended = program.ended or (with_it and program.parent == who.name)
         who.die()
         if who in self.crew:
             self.crew.remove(who)
@@ -195,16 +193,13 @@ class Simulation:
         else:
             self.people.remove(who)
 
-    def _runs_of(self, who: Process) -> list[str]:
-        return [claim.run_id for claim in self.watch.owners.values() if claim.owner.pid == who.pid] or ["?"]
-
     def _reboot(self, host: str) -> None:
         world = self.world
         world.say(f"{host} starts again")
         for each in [each for each in (*self.crew, *self.people) if each.host == host]:
             self._kill(each)
-        for work in world.works:
-            work.ended = work.ended or work.host == host
+        for program in world.works:
+            program.ended = program.ended or program.host == host
         world.boots[host] += "+"
         for each in self.crew:
             if each.host == host:  # hired while the machine went down

@@ -1,4 +1,4 @@
-"""The simulated world: one time for the file server, hosts with processes on them, clocks that disagree, runs that write.
+"""The simulated world: one time for the file server, hosts with processes, clocks that disagree, runs that write.
 
 `installed` puts it in the place of the machine: who lives, who writes where, how a lock is waited for.
 """
@@ -22,7 +22,6 @@ import pytest
 from lab.core.claim import Owner
 from lab.core.ended import Ended
 from lab.core.errors import Busy
-from lab.core.launch import Exit
 from lab.core.run import FAILED, SUCCESS
 from lab.core.world import World as LabWorld
 from lab.executors import door, leftovers
@@ -36,6 +35,7 @@ from tests.sim.disk import SimulatedFiles
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from lab.core.launch import Exit
     from lab.core.manifest import Manifest
 
 LOG_LINES = 60
@@ -56,8 +56,10 @@ class Temper(msgspec.Struct, frozen=True, kw_only=True):
     people: float = 0.0
     torn: float = 0.0
     reads: float = 0.0  # how many of the reads are pauses
+    broken_specs: bool = True
     coarse: bool = False  # clocks that know only seconds
     hosts: int = 1
+    dispatch: bool = False
 
     @property
     def calm(self) -> bool:
@@ -98,9 +100,14 @@ class Process(Actor):
 class Work:
     """The program of a run: a process of its own, which may outlive the one that started it."""
 
-    def __init__(self, host: str, path: str, run_id: str, todo: list[str], rng: Random) -> None:
-        self.host, self.path, self.run_id, self.todo, self.rng = host, path, run_id, todo, rng
+    def __init__(self, parent: Process, path: str, run_id: str, todo: list[str]) -> None:
+        self.parent, self.host = parent.name, parent.host
+        self.path, self.run_id, self.todo = path, run_id, todo
+        self.rng = Random(parent.rng.getrandbits(32))
         self.ended = False
+
+    def runs(self) -> bool:
+        return not self.ended
 
     def go_on(self) -> str:
         """Write the next thing, as programs do: not through the lab's verbs."""
@@ -132,6 +139,7 @@ class World:
         self.exits: dict[str, float | None] = {}  # bundle -> the value of a run whose end was written down
         self.log: deque[str] = deque(maxlen=LOG_LINES)
         self.steps = 0
+        self.holders: dict[str, Process | None] = {}  # section -> who took it last
         self._pids = 100
 
     def process(self, name: str, host: str) -> Process:
@@ -167,6 +175,8 @@ class World:
 
     def alive(self, owner: Owner) -> bool | None:
         asker = self.asker()
+        if not owner.host:
+            return None  # the owner of a package: no process holds it
         if self.doom or asker is None:
             return False
         if asker.host != owner.host:
@@ -209,16 +219,22 @@ class World:
             asker.pause(f"waits for {self.short(path)}", BLOCKED)
             descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC)
             try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                self.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 break
             except BlockingIOError:
                 os.close(descriptor)
+            assert self.holders.get(path) is not asker, f"{asker.name} waits for {path}, which it has itself"
             if self.elapsed_s > until_s:
                 raise Busy(f"{asker.name} waited {wait_s:.0f}s for a section", where=path)
         try:
             yield
         finally:
             os.close(descriptor)
+
+    def flock(self, descriptor: int, how: int) -> None:
+        """The real one, noting who has it: a section is not reentrant."""
+        fcntl.flock(descriptor, how)
+        self.holders[os.readlink(f"/proc/self/fd/{descriptor}")] = self.asker()
 
     def sleep(self, seconds: float) -> None:
         self.elapsed_s += seconds
@@ -245,6 +261,13 @@ class Reader:
         if ended.code == 0:
             return Ended(outcome=SUCCESS, value=ended.wall_s, wall_s=1.0)
         return Ended(outcome=FAILED, reason=f"exit code {ended.code}", wall_s=1.0)
+
+
+class _Locks:
+    LOCK_EX, LOCK_NB = fcntl.LOCK_EX, fcntl.LOCK_NB
+
+    def __init__(self, world: World) -> None:
+        self.flock = world.flock
 
 
 class _Clock:
@@ -288,6 +311,7 @@ def installed(world: World) -> Iterator[None]:
         patch.setattr(door, "find", lambda name: Reader())
         patch.setattr(reclaim, "time", _Clock(world))
         patch.setattr(sections, "_open", locks)
+        patch.setattr(sections, "fcntl", _Locks(world))
         patch.setattr(sections, "_waited", world.waited)
         patch.setattr(reading, "read", reads)
         patch.setattr(leases, "survey", surveys)

@@ -1,0 +1,235 @@
+"""A package for a machine that does not see the data root: a tar there, the work without a lab, a tar back.
+
+The lease stays with the lab, on the word of the worker's name; it is renewed with `dispatch-renew` where the lab is.
+The tar that comes back brings only `run/` and how it ended: everything else the lab knows better itself.
+"""
+
+from __future__ import annotations
+
+import os
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from lab.core import layout, package
+from lab.core.errors import BadInput, NotFound
+from lab.core.launch import Exit, Launch, Limits, Stop
+from lab.core.manifest import Manifest
+from lab.core.package import CLAIM, DONE, INPUT, RUN, Done, Taken
+from lab.core.record import page, parse
+from lab.core.world import stamp
+from lab.executors import door, environment, sandbox
+from lab.scheduler import dispatch, dispatch_complete
+from lab.scheduler.dispatch_complete import Word
+from lab.store import experiments, leases, packages, reading, tarball
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from lab.core.ended import Ended
+    from lab.core.package import Place
+    from lab.core.spec import Spec
+    from lab.core.world import World
+    from lab.store.files import Files
+    from lab.store.root import Root
+
+WORKSPACE = "workspace"
+BACK = ".done.tar"
+_MB = 1 << 20
+
+
+class Packed(msgspec.Struct, frozen=True, kw_only=True):
+    """A tar that was written."""
+
+    dispatch_id: str
+    tar: str
+    bytes: int
+
+
+class Apart(msgspec.Struct, frozen=True, kw_only=True):
+    """What became of a package on a machine without a lab."""
+
+    dispatch_id: str
+    outcome: str
+    reason: str
+    tar: str
+
+
+class Unpacked(msgspec.Struct, frozen=True, kw_only=True):
+    """What a tar brought back. `outcome` is empty when it did not say how the work ended."""
+
+    dispatch_id: str
+    experiment: str
+    files: int
+    outcome: str = ""
+
+
+def pack(root: Root, dispatch_id: str, worker: str, out: str, *, with_workspace: bool = False) -> Packed:
+    """Put a claimed package into a tar, with its inputs, and with the workspace if that is wanted."""
+    each = dispatch.mine(root, dispatch_id, worker)
+    taken = packages.taken_of(root, package.RUNNING, each)
+    leases.held(root, each.experiment, taken.generation)
+    path = root.layout.package(package.RUNNING, each.name)
+    folders = {each.dispatch_id: path}
+    if with_workspace:
+        if not taken.workspace or not os.path.isdir(taken.workspace):
+            fix = "leave out --with-workspace, or name workspace_root in SPEC.yaml"
+            raise BadInput(f"{each.experiment} has no workspace to pack", where=taken.workspace, fix=fix)
+        folders[f"{each.dispatch_id}/{WORKSPACE}"] = taken.workspace
+    inside = os.path.abspath(out)
+    for folder in folders.values():
+        if inside.startswith(f"{os.path.realpath(folder)}/"):
+            raise BadInput("the tar would hold itself", where=out, fix="write it to another folder: --out FILE")
+    try:
+        root.files.create(inside, tarball.pieces(folders, without=_left_out), durable=False)
+    except FileExistsError:
+        raise BadInput(
+            "there is such a file already", where=inside, fix="remove it, or name another: --out FILE"
+        ) from None
+    return Packed(dispatch_id=each.dispatch_id, tar=inside, bytes=os.stat(inside).st_size)
+
+
+def _left_out(name: str) -> bool:
+    return name in sandbox.LEFT_OUT or layout.is_draft(name) or name == "submit.section"
+
+
+def work_apart(files: Files, world: World, path: str, *, interrupted: Callable[[], str]) -> Apart:
+    """Run an unpacked package where there is no lab: into its run/, under its budget. Writes the tar that goes back."""
+    taken, manifest, spec = _read(path)
+    run = f"{path}/{RUN}"
+    files.folder(run)
+    if reading.is_file(f"{path}/{DONE}"):
+        done = parse(Done, reading.read(f"{path}/{DONE}") or b"", f"{path}/{DONE}")
+    else:
+        ended = _ran(files, world, path, manifest, spec, taken, interrupted)
+        done = Done(
+            dispatch_id=taken.dispatch_id, worker=taken.worker, outcome=ended.outcome,
+            completed_at=stamp(world.now()), reason=ended.reason,
+        )  # fmt: skip
+        files.replace(f"{path}/{DONE}", page(done))
+    tar = f"{os.path.dirname(path)}/{taken.dispatch_id}{BACK}"
+    files.discard(tar)
+    files.create(tar, tarball.pieces({taken.dispatch_id: path}, without=lambda name: _left_out(name) or name == INPUT))
+    return Apart(dispatch_id=taken.dispatch_id, outcome=done.outcome, reason=done.reason, tar=tar)
+
+
+def _read(path: str) -> tuple[Taken, Manifest, Spec]:
+    claim, about = f"{path}/{CLAIM}", f"{path}/{INPUT}/{layout.MANIFEST}"
+    data, told = reading.read(claim), reading.read(about)
+    text = reading.read(f"{path}/{INPUT}/{layout.SPEC}")
+    if data is None or told is None or text is None:
+        fix = "unpack the tar that dispatch-pack wrote, and name its folder: tar xf DISPATCH-....tar"
+        raise NotFound("this is no claimed package", where=path, fix=fix)
+    manifest = parse(Manifest, told, about)
+    spec = experiments.parse_spec(text, f"{path}/{INPUT}/{layout.SPEC}").for_tier(manifest.fidelity_tier)
+    return parse(Taken, data, claim), manifest, spec
+
+
+def _ran(  # what a run needs where there is no lab to ask
+    files: Files,
+    world: World,
+    path: str,
+    manifest: Manifest,
+    spec: Spec,
+    taken: Taken,
+    interrupted: Callable[[], str],
+) -> Ended:
+    run = f"{path}/{RUN}"
+    brought = f"{path}/{WORKSPACE}"
+    workspace = brought if os.path.isdir(brought) else taken.workspace if os.path.isdir(taken.workspace) else ""
+    executor = door.find(spec.executor)
+    child, secrets = environment.build(
+        environ=world.environ,
+        spec=spec,
+        manifest=manifest,
+        places=environment.Places(data_root=path, path=run, workspace=workspace, folder=path, package=path),
+        more=_places(path),
+    )
+    launch = Launch(
+        spec=spec, manifest=manifest, path=run, workspace=workspace, folders=(path,), environ=child, secrets=secrets
+    )
+    program = executor.prepare(launch)
+    if program is None:
+        how = Exit(run_id=manifest.run_id, code=0)
+        files.replace(f"{run}/{layout.EXIT}", page(how))
+        return executor.read(run, manifest, how)
+    from lab.executors import supervisor  # noqa: PLC0415  # ctypes and all: only when something is started
+
+    argv = tuple(sandbox.inside(workspace, taken.workspace, word) for word in program.argv)
+    how = supervisor.supervise(
+        files,
+        msgspec.structs.replace(program, argv=argv) if workspace and taken.workspace else program,
+        Limits(
+            budget_s=spec.time_budget_s, grace_s=spec.kill_grace_s, memory_mb=spec.memory_limit_mb,
+            cpu=spec.cpu_limit, output_bytes=int(spec.output_limit_mb * _MB),
+        ),
+        path=run,
+        run_id=manifest.run_id,
+        watch=lambda: Stop(how="interrupted", why=f"stopped by {interrupted()}") if interrupted() else None,
+        confinement=world.environ.get("LABCTL_CONFINEMENT", "auto"),
+    )  # fmt: skip
+    return executor.read(run, manifest, how)
+
+
+def _places(path: str) -> dict[str, str]:
+    """Where the inputs lie on this machine; there is no data root that a program could look into."""
+    return {
+        "LAB_DATA_ROOT": "",
+        "HERMES_LAB_DATA_ROOT": "",
+        "LAB_SPEC_PATH": f"{path}/{INPUT}/{layout.SPEC}",
+        "LAB_SUMMARY_PATH": f"{path}/{INPUT}/{layout.SUMMARY}",
+        "LAB_NEXT_PATH": f"{path}/{INPUT}/{layout.NEXT}",
+        "LAB_CONTEXT_PATH": f"{path}/{INPUT}/{layout.CONTEXT}",
+        "LAB_PROGRAM_PATH": f"{path}/{INPUT}/PROGRAM.md",
+    }
+
+
+def unpack(root: Root, tar: str) -> Unpacked:
+    """Bring run/ back from a tar, and complete the package if the tar says how it ended. Judged whole, then written."""
+    name = tarball.top(tar)
+    wanted = package.place(name)
+    if wanted is None:
+        what = f"{name[:80]!r} is not the folder of a package"
+        raise BadInput(what, where=tar, fix="the tar must hold the folder that dispatch-pack packed")
+    done = _done(tar, name, wanted)
+    stage, each = packages.require(root, wanted.dispatch_id)
+    if stage == package.COMPLETE and done is not None:  # it was unpacked before; saying so again is no mistake
+        dispatch_complete.complete(root, each.dispatch_id, each.worker, _word(done))
+        return Unpacked(dispatch_id=each.dispatch_id, experiment=each.experiment, files=0, outcome=done.outcome)
+    each = dispatch.mine(root, wanted.dispatch_id, each.worker or "nobody")
+    taken = packages.taken_of(root, package.RUNNING, each)
+    leases.held(root, each.experiment, taken.generation).renew(root)
+    files = _swapped(root, tar, name, root.layout.package(package.RUNNING, each.name))
+    if done is not None:
+        dispatch_complete.complete(root, each.dispatch_id, each.worker, _word(done))
+    outcome = done.outcome if done is not None else ""
+    return Unpacked(dispatch_id=each.dispatch_id, experiment=each.experiment, files=files, outcome=outcome)
+
+
+def _done(tar: str, name: str, wanted: Place) -> Done | None:
+    """How the work ended, if the tar says so."""
+    data = tarball.file_of(tar, f"{name}/{DONE}", packages.RECORD_BYTES)
+    if data is None:
+        return None
+    said = parse(Done, data, f"{tar}: {DONE}")
+    if said.dispatch_id != wanted.dispatch_id:
+        raise BadInput(f"the tar is of {said.dispatch_id}", where=tar, fix="unpack the tar of this package")
+    return said
+
+
+def _word(said: Done) -> Word:
+    return Word(said.outcome, reason=said.reason, verdict=said.verdict, note=said.note)
+
+
+def _swapped(root: Root, tar: str, name: str, path: str) -> int:
+    """The tar's run/ in the place of the package's; what was there before goes once the new one is there."""
+    fresh, old = f"{path}/.{RUN}.new{layout.DRAFT_SUFFIX}", f"{path}/.{RUN}.old{layout.DRAFT_SUFFIX}"
+    root.files.discard_folder(fresh)
+    files = tarball.extract(root.files, tar, fresh, below=f"{name}/{RUN}")
+    root.files.discard_folder(old)
+    with suppress(FileNotFoundError):
+        root.files.move(f"{path}/{RUN}", old)
+    root.files.move(fresh, f"{path}/{RUN}")
+    root.files.discard_folder(old)
+    return files

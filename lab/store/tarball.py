@@ -1,0 +1,160 @@
+"""Tars that packages travel in: written in pieces, and read as if their maker meant harm.
+
+Only plain files and folders come out of one, below the folder that is asked for. A link, a device, a name that leaves
+its folder, or more bytes than agreed refuses the whole tar before anything of it is written.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+import tarfile
+import zlib
+from typing import IO, TYPE_CHECKING
+
+from lab.core.errors import BadInput, NotFound
+from lab.store import reading
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from lab.store.files import Files
+
+MOST_BYTES, MOST_FILES = 64 << 30, 100_000
+_PIECE, _BLOCK, _RECORD = 1 << 20, 512, 10_240
+_MODE = 0o755
+_SHOWN_CHARS = 120
+
+
+def pieces(folders: dict[str, str], *, without: Callable[[str], bool] = lambda _: False) -> Iterator[bytes]:
+    """A tar of these folders, each under its name. Links, sockets and pipes are left out."""
+    size = 0
+    for top, folder in folders.items():
+        for place, inside, names in os.walk(folder):
+            inside[:] = sorted(name for name in inside if not without(name))
+            below = os.path.relpath(place, folder)
+            base = top if below == "." else f"{top}/{below}"
+            head = _head(f"{base}/", tarfile.DIRTYPE, _MODE, 0)
+            size += len(head)
+            yield head
+            for name in sorted(names):
+                for piece in _file(f"{place}/{name}", f"{base}/{name}") if not without(name) else ():
+                    size += len(piece)
+                    yield piece
+    yield b"\0" * (2 * _BLOCK + -(size + 2 * _BLOCK) % _RECORD)
+
+
+def _head(name: str, kind: bytes, mode: int, size: int) -> bytes:
+    about = tarfile.TarInfo(name)
+    about.type, about.mode, about.size = kind, mode, size
+    return about.tobuf(tarfile.PAX_FORMAT, "utf-8", "surrogateescape")
+
+
+def _file(path: str, name: str) -> Iterator[bytes]:
+    """One file as it is now. It may grow or shrink meanwhile: what the head promised is what comes."""
+    if not reading.is_file(path):
+        return
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+    try:
+        seen = os.fstat(descriptor)
+        yield _head(name, tarfile.REGTYPE, stat.S_IMODE(seen.st_mode) & _MODE | stat.S_IRUSR, seen.st_size)
+        left = seen.st_size
+        while left > 0:
+            piece = os.read(descriptor, min(_PIECE, left)) or b"\0" * min(_PIECE, left)
+            left -= len(piece)
+            yield piece
+        yield b"\0" * (-seen.st_size % _BLOCK)
+    finally:
+        os.close(descriptor)
+
+
+def top(path: str) -> str:
+    """The one folder that everything in a tar lies in. Judges the whole tar: `BadInput` for what it may not hold."""
+    tops: set[str] = set()
+    files: set[str] = set()
+    size = count = 0
+    for each in _members(path):
+        name = _name(each)
+        tops.add(name.partition("/")[0])
+        size, count = size + each.size, count + 1
+        if each.isreg() and name in files:
+            raise _refusal(path, f"{name[:_SHOWN_CHARS]!r} is in it twice")
+        files.add(name)
+        if size > MOST_BYTES or count > MOST_FILES:
+            what = f"it holds more than {MOST_FILES} files or {MOST_BYTES >> 30} GiB"
+            raise _refusal(path, what)
+    if len(tops) != 1:
+        raise _refusal(path, "everything in it must lie in one folder, called after the package")
+    return tops.pop()
+
+
+def extract(files: Files, path: str, target: str, *, below: str) -> int:
+    """Write what lies below a folder of the tar into a new folder. Returns how many files. `top` judges it first."""
+    count = 0
+    files.folder(target)
+    with _opened(path) as tar:
+        for each in tar:
+            name = _name(each)
+            if not name.startswith(f"{below}/"):
+                continue
+            place = f"{target}/{name[len(below) + 1 :]}"
+            if each.isdir():
+                files.folder(place)
+                continue
+            source = tar.extractfile(each)
+            if source is None:
+                raise _refusal(path, f"{name[:_SHOWN_CHARS]!r} has no contents")
+            files.create(place, _read(source), durable=False, mode=each.mode & _MODE | stat.S_IRUSR | stat.S_IWUSR)
+            count += 1
+    return count
+
+
+def file_of(path: str, name: str, limit: int) -> bytes | None:
+    """One small file of a tar."""
+    with _opened(path) as tar:
+        for each in tar:
+            if each.isreg() and _name(each) == name and each.size <= limit:
+                source = tar.extractfile(each)
+                return source.read(limit) if source is not None else None
+    return None
+
+
+def _read(source: IO[bytes]) -> Iterator[bytes]:
+    try:
+        while piece := source.read(_PIECE):
+            yield piece
+    except (tarfile.TarError, EOFError, zlib.error, OSError) as error:
+        raise BadInput(f"the tar cannot be read: {error}", fix="copy it again") from error
+
+
+def _members(path: str) -> Iterator[tarfile.TarInfo]:
+    with _opened(path) as tar:
+        try:
+            yield from tar
+        except (tarfile.TarError, EOFError, zlib.error, OSError, ValueError) as error:
+            raise _refusal(path, f"it cannot be read: {error}") from error
+
+
+def _opened(path: str) -> tarfile.TarFile:
+    if not os.path.isfile(path):
+        raise NotFound(f"there is no file {path}", fix="name the tar that dispatch-pack or dispatch-work wrote")
+    try:
+        return tarfile.open(path, "r|*", errorlevel=1)
+    except (tarfile.TarError, EOFError, zlib.error, OSError) as error:
+        raise _refusal(path, f"it is no tar: {error}") from error
+
+
+def _name(each: tarfile.TarInfo) -> str:
+    """The name of a member, or why the whole tar is refused."""
+    shown = repr(each.name[:_SHOWN_CHARS])
+    if not (each.isreg() or each.isdir()):
+        raise BadInput(f"the tar holds {shown}, which is a link or a device", fix="pack only files and folders")
+    name = each.name.removeprefix("./").rstrip("/")
+    parts = name.split("/")
+    if name.startswith("/") or "\0" in name or "\\" in name or any(part in ("", ".", "..") for part in parts):
+        raise BadInput(f"the tar holds {shown}, which leads out of its folder", fix="pack it with dispatch-pack")
+    return name
+
+
+def _refusal(path: str, what: str) -> BadInput:
+    return BadInput(f"{os.path.basename(path)} cannot be unpacked: {what}", where=path, fix="nothing was written")
