@@ -35,7 +35,7 @@ def read(path: str) -> Heartbeat | None:
     beat, scheduled = _load(layout.heartbeat), _load(layout.schedule)
     if not beat and not scheduled:
         return None
-    every_s = _number(beat, "every_s") or _number(scheduled, "every_s")
+    every_s = _number(scheduled, "every_s") or _number(beat, "every_s")
     since_s = _number(beat, "at_s") or _number(scheduled, "installed_s")
     silent_s = max(0.0, time.time() - since_s)
     return {

@@ -44,7 +44,12 @@ def answer(args: argparse.Namespace, session: Session) -> Answer:
         "torn_lines": found.torn,
         "damage": [{"kind": d.kind, "where": d.where, "what": d.what, "fix": d.fix} for d in found.damage],
     }
-    return Answer(data, _text(found), exit_code=CORRUPT if found.damage else DONE)
+    warnings: tuple[str, ...] = ()
+    if found.damage:
+        from lab.scheduler import notices
+
+        warnings = notices.damaged(root, [(damage.where, damage.what) for damage in found.damage])
+    return Answer(data, _text(found), warnings=warnings, exit_code=CORRUPT if found.damage else DONE)
 
 
 def _text(found: Verified) -> Iterator[str]:

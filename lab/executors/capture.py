@@ -101,7 +101,6 @@ class Capture:
         self._log.close()
         return Output(total=self._total, kept=self._kept)
 
-
     def _keep(self, data: bytes) -> None:
         self._passed += len(data)
         if self._head_left and data:

@@ -44,7 +44,7 @@ A run that failed, crashed or ran out of time has no value. A dash or `null` nev
 | to | type |
 | --- | --- |
 | see where the lab stands | `labctl status`, `labctl list` |
-| run what is due | `labctl run-once` (cron does: `labctl schedule install --every 10m`) |
+| run what is due | `labctl run-once` (and by itself: `labctl schedule install`) |
 | end a run that is under way | `labctl cancel RUN` |
 | decide what waits for a person | `labctl approvals`, `labctl approve ID`, `labctl reject ID --why TEXT` |
 | add an experiment | `labctl validate SPEC.yaml`, then `labctl create SPEC.yaml` |

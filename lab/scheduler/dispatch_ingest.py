@@ -23,7 +23,7 @@ from lab.core.record import page
 from lab.core.run import CRASH, VERDICTS
 from lab.scheduler import cycle, dispatch, dispatch_complete, reclaim, refresh
 from lab.scheduler.dispatch import INGESTED, SET_ASIDE, Said, safely
-from lab.store import bundles, experiments, ledger, packages, reading
+from lab.store import bundles, experiments, leases, ledger, packages, reading
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
@@ -94,10 +94,21 @@ def _one(root: Root, each: Place, fresh: dict[str, Subject]) -> Iterator[Said]:
     except (Corrupt, NotFound) as wrong:
         yield from _aside(root, each, wrong.what)
         return
+    if subject is None:
+        _end(root, each, run)
     yield _said(each, run)
     if subject is not None:
         fresh[each.experiment] = subject
         _follow_up(root, each.experiment, subject)
+
+
+def _end(root: Root, each: Place, run: Run) -> None:
+    """What follows a seal, where a crash came before it: the ledger line, the pages, the release of the lease."""
+    taken = packages.taken_of(root, COMPLETE, each)
+    with root.section(each.experiment):
+        leases.supersede(root, each.experiment, taken.generation)
+    reclaim.reclaim(root, run.experiment)
+    packages.spend(root, COMPLETE, each)
 
 
 class _Gone(Exception):  # no error: somebody else has taken it in
@@ -116,8 +127,7 @@ def _taken_in(root: Root, each: Place) -> tuple[Run, Subject | None]:
         raise Corrupt(f"{taken.run_id} is not the run of {each.dispatch_id}: {FOREIGN}", where=bundle)
     before = bundles.load_seal(bundle) if reading.is_file(f"{bundle}/{layout.SEAL}") else None
     if before is not None and before[0].generation == taken.generation:
-        packages.spend(root, COMPLETE, each)  # a crash came between the seal and this
-        return before[0].run, None
+        return before[0].run, None  # a crash came after the seal
     spec = dispatch.spec_of(root, COMPLETE, each, experiments.load(root, each.experiment))
     running = cycle.reattached(root, each.experiment, taken.run_id, spec)
     ended = _poured(root, each, offer, taken, running)

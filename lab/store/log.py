@@ -19,7 +19,7 @@ _PIECE_BYTES = 1 << 20
 
 
 class RunLog:
-    """Made at the first byte, so that a run that prints nothing keeps no empty file. After a refusal it takes no more."""
+    """Made at the first byte, so that a run that prints nothing keeps no empty file. After a refusal it takes none."""
 
     def __init__(self, files: Files, path: str) -> None:
         self.problem = ""

@@ -69,8 +69,9 @@ def test_a_worker_that_does_it_all_says_how_it_ended(labctl: Labctl, root: Root)
 @pytest.mark.parametrize(
     "words",
     [
-        ("dispatch-claim", "--worker", "../x"), ("dispatch-claim", "--worker", "a@b"), ("dispatch-claim", "--experiment", "omega"),
-        ("dispatch-ready", "--max-runs", "-1"), ("dispatch-ready", "--now"), ("dispatch-ready", "--executor-class", "gpuu"),
+        ("dispatch-claim", "--worker", "../x"), ("dispatch-claim", "--worker", "a@b"),
+        ("dispatch-claim", "--experiment", "omega"), ("dispatch-ready", "--executor-class", "gpuu"),
+        ("dispatch-ready", "--max-runs", "-1"), ("dispatch-ready", "--now"),
         ("dispatch-complete", "nonsense"), ("dispatch-complete", "../../etc"), ("dispatch-ingest", "nonsense"),
         ("dispatch-renew", "DISPATCH-20261121-093000-000000-alpha"), ("dispatch-agent-submit", "none.json"),
         ("dispatch-unpack", "none.tar"), ("dispatch-pack", "nonsense"),
@@ -99,7 +100,7 @@ def test_a_package_that_was_refused_is_told_once_with_exit_code_1(labctl: Labctl
 def test_a_lease_that_was_lost_is_exit_code_3(labctl: Labctl, root: Root) -> None:
     name = claimed(labctl, root)
     fill(root, name)
-    labctl.done("lease", "break", "alpha", "--yes")
+    labctl.done("lease", "break", "alpha", "--generation", "1", "--yes")
     assert labctl("dispatch-renew", name).code == 3
     assert labctl("dispatch-complete", name).code == 3
 

@@ -47,6 +47,8 @@ VERBS: dict[str, tuple[tuple[str, ...], str, set[str]]] = {
     "verify": ((), "all as it was sealed: 6 runs, ", {"records", "runs", "files", "bytes", "damage"}),
     "refresh": ((), "refreshed: 2 experiments, 6 runs, ", {"experiments", "runs", "written", "findings"}),
     "lease": (("show",), "No claims\n", {"claims"}),
+    "schedule": (("status",), "nothing is scheduled\n", {"scheduled", "in_place", "backend", "heartbeat"}),
+    "prune": (("--keep", "100"), "nothing is old enough to go\n", {"dry_run", "experiments"}),
     "completion": (("bash",), "complete ", {"shell", "script"}),
 }
 

@@ -3,25 +3,34 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
+import time
 import traceback
 import warnings
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 import pytest
 
 from lab.core import package
 from lab.core.errors import LabError
-from lab.scheduler import dispatch, dispatch_ingest, dispatch_mend, reclaim
-from lab.store import bundles, leases, packages
-from tests.crash import invariants
+from lab.core.submission import Submission
+from lab.scheduler import agent, agent_submit, dispatch, dispatch_ingest, dispatch_mend, reclaim
+from lab.store import bundles, leases, machine, packages
+from tests.crash import invariants, straced
 from tests.crash.driver import EXPERIMENT, STOPPED, StopFiles, open_root, perform
+from tests.scheduler.labs import a_lab
 from tests.scheduler.parcels import complete, fill
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from lab.core.seal import Seal
     from lab.store.files import Files
     from lab.store.root import Root
 
 pytestmark = [pytest.mark.heavy, pytest.mark.timeout(120)]
+T = TypeVar("T")
 A_LOT = 400
 
 
@@ -89,7 +98,7 @@ def child(path: str, step: str, writer: Files | None = None) -> int:
 
 
 def act(root: Root, step: str) -> None:
-    """One verb as the command line does it, or something that befalls a package."""
+    """One verb as the command line does it."""
     match step:
         case "create":
             perform(root, "create", lambda _: None)
@@ -111,9 +120,18 @@ def act(root: Root, step: str) -> None:
             dispatch_mend.mend(root)
             said = dispatch_ingest.ingest(root)
             assert all(each.kind != dispatch.PROBLEM for each in said), said
-        case "break":
-            reclaim.broken(root, EXPERIMENT, 1, actor="driver")
-        case "lose":
+        case "next":
+            assert agent.next_package(root, agent.WORKER, only=(EXPERIMENT,), now=True)[0] is not None
+        case "submit":
+            submitted(root)
+        case _:
+            befall(root, step)
+
+
+def befall(root: Root, step: str) -> None:
+    """Something that happens to a package."""
+    match step:
+        case "break" | "lose":
             reclaim.broken(root, EXPERIMENT, 1, actor="driver")
         case "unclaim":
             (each,) = packages.found(root, package.RUNNING)
@@ -140,7 +158,7 @@ def problems(path: str, case: Case) -> list[str]:
     if any(left.values()):
         wrong.append(f"packages left: {left}")
     wrong += once(root)
-    runs = [seal[0].run for seal in seals(root)]
+    runs = [made.run for made, _ in seals(root)]
     if not any(run.outcome == "success" for run in runs) and case.before[-1] != "fail" and case.command != "fail":
         wrong.append(f"nothing succeeded: {runs}")
     return wrong
@@ -165,7 +183,7 @@ def gone_on(root: Root) -> None:
     act(root, "ingest")
 
 
-def seals(root: Root) -> list[tuple[object, bytes]]:
+def seals(root: Root) -> list[tuple[Seal, bytes]]:
     found = [bundles.load_seal(root.layout.run(EXPERIMENT, each)) for each in bundles.names(root, EXPERIMENT)]
     return [each for each in found if each is not None]
 
@@ -187,3 +205,85 @@ def once(root: Root) -> list[str]:
     if leases.survey(root, EXPERIMENT).held:
         wrong.append("a lease is left")
     return wrong
+
+
+def test_a_worker_killed_with_9_while_its_program_runs_leaves_a_crash_and_no_process(ram: str) -> None:
+    """On this machine its death is known at once: nobody waits for the lease to run down."""
+    path = f"{ram}/lab"
+    root = a_lab(path, "alpha", more="executor_command: python3 -c 'import time; time.sleep(300)'\ntime_budget: 5m\n")
+    dispatch.queue(root, actor="driver", only=("alpha",), now=True)
+    worker = labctl(path, "dispatch-work", "--worker", "w1")
+    run = awaited(lambda: started(root))
+    worker.kill()
+    worker.communicate(timeout=20)
+    awaited(lambda: not machine.writers(run))
+    done = labctl(path, "dispatch-ingest")
+    out, err = done.communicate(timeout=20)
+    assert done.returncode == 0, out + err
+    (made,) = (bundles.load_seal(root.layout.run("alpha", each)) for each in bundles.names(root, "alpha"))
+    assert made is not None
+    assert made[0].run.outcome == "crash"
+    assert [packages.found(root, stage) for stage in packages.STAGES] == [[], [], [], []]
+    assert not leases.survey(root, "alpha").held
+
+
+def labctl(path: str, *words: str) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, f"{straced.CHECKOUT}/scripts/labctl.py", *words],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env={**os.environ, "LAB_DATA_ROOT": path},
+    )  # fmt: skip
+
+
+def started(root: Root) -> str:
+    """The run/ in which the program of a package works; empty while there is none."""
+    for each in packages.found(root, package.RUNNING):
+        run = f"{root.layout.package(package.RUNNING, each.name)}/{package.RUN}"
+        if machine.writers(run):
+            return run
+    return ""
+
+
+def awaited(look: Callable[[], T]) -> T:
+    deadline_s = time.monotonic() + 20
+    while time.monotonic() < deadline_s:
+        seen = look()
+        if seen:
+            return seen
+        time.sleep(0.02)
+    pytest.fail("it did not come to pass")
+
+
+def test_an_agents_submission_killed_before_any_step_can_be_made_again(ram: str) -> None:
+    base, path, code = f"{ram}/base", f"{ram}/lab", f"{ram}/ws"
+    os.mkdir(code)
+    with open(f"{code}/value.txt", "w", encoding="utf-8") as file:
+        file.write("5\n")
+    more = f"workspace_root: {code}\nvalidation_command: cat value.txt\nmutable_paths: [value.txt]\ntime_budget: 9s\n"
+    a_lab(base, EXPERIMENT, more=more)
+    assert child(base, "next") == 0
+    wrong: list[str] = []
+    for point in range(1, A_LOT, 3):
+        invariants.fresh_copy(base, path)
+        code_of = child(path, "submit", StopFiles(point))
+        wrong += invariants.after_crash(path, ())
+        root = open_root(path)
+        act(root, "submit")
+        wrong += [f"submit {point}: {each}" for each in (*invariants.after_next(path, ()), *once(root))]
+        outcomes = [(made.run.outcome, made.run.value) for made, _ in seals(root)]
+        if outcomes != [("success", 3.0)]:
+            wrong.append(f"submit {point}: {outcomes}")
+        if any(packages.found(root, stage) for stage in packages.STAGES):
+            wrong.append(f"submit {point}: a package is left")
+        if code_of != STOPPED:
+            assert code_of == 0
+            break
+    assert not wrong, "\n".join(wrong[:40])
+
+
+def submitted(root: Root) -> None:
+    """What an agent does until it is told that its change was taken in."""
+    dispatch_mend.mend(root)
+    dispatch_ingest.ingest(root)
+    for each in packages.found(root, package.RUNNING):
+        given = Submission(dispatch_id=each.dispatch_id, changes={"value.txt": "3\n"}, reasoning="less")
+        agent_submit.submit(root, agent.WORKER, given, interrupted=lambda: "")

@@ -47,8 +47,8 @@ def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_the_wheel_carries_every_template_and_nothing_of_the_checkout(wheel: Path) -> None:
     with zipfile.ZipFile(wheel) as archive:
         names = set(archive.namelist())
-    templates = CHECKOUT / "templates"
-    expected = {f"lab/templates/{path.relative_to(templates)}" for path in templates.rglob("*") if path.is_file()}
+    shipped = [path for name in ("templates", "config") for path in (CHECKOUT / name).rglob("*") if path.is_file()]
+    expected = {f"lab/{path.relative_to(CHECKOUT)}" for path in shipped}
     assert expected
     assert {name for name in expected if "__pycache__" not in name} <= names
     assert {name.split("/")[0].split("-")[0] for name in names} == {"lab", "labctl"}

@@ -23,7 +23,7 @@ def test_it_names_what_is_canonical_and_what_is_derived() -> None:
 
 def test_every_command_is_spelt_as_one() -> None:
     for command in re.findall(r"`labctl ([^`]*)`", readme.render().decode()):
-        assert re.fullmatch(r"[a-z-]+( [A-Z][A-Za-z.]*| --?[a-z-]+| \d+)*", command)
+        assert re.fullmatch(r"[a-z-]+( install)?( [A-Z][A-Za-z.]*| --?[a-z-]+| \d+)*", command)
 
 
 def test_the_first_texts_leave_room_for_people() -> None:

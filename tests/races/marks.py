@@ -122,10 +122,12 @@ class Marked:
         except FileNotFoundError:
             return []
 
-    def forget(self) -> None:
-        """Begin with no marks again."""
+    def forget(self, kept: int) -> None:
+        """Take back all marks but the first ones: the lab is set back to that moment."""
         if os.path.exists(self._marks):
-            os.unlink(self._marks)
+            lines = [" ".join(mark) + "\n" for mark in self.marks()[:kept]]
+            with open(self._marks, "w", encoding="utf-8") as file:
+                file.writelines(lines)
 
     def begun(self, count: int) -> None:
         """Wait until so many runs have begun; not any longer once everything that was started has ended."""

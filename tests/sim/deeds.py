@@ -93,7 +93,7 @@ class Deeds:
     def work(self, who: Process, running: Running, path: str = "") -> Ended:
         """What lies between a run's claim and its seal."""
         world, run_id = self.world, running.manifest.run_id
-        todo = who.rng.sample(FILES, who.rng.randrange(len(FILES) + 1))
+        todo = who.rng.choices(FILES, k=who.rng.randrange(2 * len(FILES)))
         if who.rng.random() < 0.1:
             todo.append(who.rng.choice(RUDE))
             self.rude.add((running.manifest.experiment, running.manifest.generation))

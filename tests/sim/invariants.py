@@ -14,8 +14,8 @@ from lab.core.package import COMPLETE, OWNER_PREFIX, RUNNING
 from lab.core.record import parse
 from lab.core.run import SUCCESS
 from lab.core.view import OPEN_PHASES, QUEUED
-from lab.scheduler import cycle, dispatch_ingest, dispatch_mend, refresh, watchdog
-from lab.store import bundles, ledger, packages, reading, verify
+from lab.scheduler import cycle, dispatch_ingest, dispatch_mend, due, refresh, watchdog
+from lab.store import bundles, experiments, ledger, packages, reading, verify
 from tests.crash import invariants as lab_state
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ class Watch:
         self.recorded: dict[tuple[str, str], event.Event] = {}
         self.generations: dict[tuple[str, int], str] = {}
         self.seals: dict[str, dict[str, Identity]] = {}
-        self.settled: set[tuple[str, int]] = set()
+        self.overdue: set[tuple[str, int]] = set()  # claims that were seen not renewed for too long
 
     def step(self) -> None:
         """The cheap ones."""
@@ -91,6 +91,11 @@ class Watch:
             require(len(live) <= slots, f"{experiment} has {len(live)} claims for {slots} slots: {sorted(live)}")
             numbers = [number for number, _ in found]
             require(len(set(numbers)) == len(numbers), f"{experiment}: a generation has two places: {sorted(found)}")
+            for number in live:
+                known = self.owners.get((experiment, number))
+                age_s = self.world.server_s() - os.stat(self.root.layout.claim(experiment, number)).st_mtime
+                if known is not None and age_s >= known.ttl_s:
+                    self.overdue.add((experiment, number))
             for number, suffix in found:
                 if suffix != layout.RELEASED_SUFFIX or (experiment, number) not in self.owners:
                     self._claim(experiment, number, suffix)
@@ -136,6 +141,8 @@ class Watch:
             self.phases[told.experiment] = told.phase or QUEUED
         if told.type == event.LEDGER_CUT:
             raise Violated(f"the lab believes that its ledger was cut: {told}")
+        if told.type == event.LEASE_TAKEN_OVER:
+            self._taken(told)
         if told.type != event.RUN_SEALED:
             return
         key = (told.experiment, told.run_id)
@@ -147,6 +154,15 @@ class Watch:
         value, outcome = told.facts.get("value"), told.facts.get("outcome")
         require(value is None or outcome == SUCCESS, f"{key} ended as {outcome} and has the value {value}")
         self._sealed(told.experiment, told.run_id)
+
+    def _taken(self, told: event.Event) -> None:
+        """A lease is lost by death, by silence, or on a person's word."""
+        key = (told.experiment, told.generation)
+        owner = self.owners[key].owner
+        same = [each for each in self.world.processes if (each.pid, each.boot) == (owner.pid, owner.boot_id)]
+        lives = any(not each.doomed for each in same)
+        said = told.reason in ("broken by a person", "no package tells of it")
+        require(said or not lives or key in self.overdue, f"a lease was taken from the living: {told}")
 
     # -- bundles ---------------------------------------------------------------------------------------------------
 
@@ -222,7 +238,10 @@ def _judge(root: Root, watch: Watch, deeds: Deeds) -> None:
     require(not packed, f"after repair: packages of the dead: {packed}")
     wrong = [*lab_state._claims(root), *lab_state._unsettled(root)]
     require(not wrong, f"after repair: {wrong}")
+    asked = due.due(root, now=True)
     for name in names:
+        starves = name not in asked and watch.phases.get(name, QUEUED) in OPEN_PHASES
+        require(not starves or experiments.load(root, name).spec is None, f"{name} could run, and is never due")
         with root.section(name):
             cycle.observe(root, name)  # which also writes down that a SPEC was edited
             refresh.catch_up(root, name)

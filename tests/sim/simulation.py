@@ -25,19 +25,19 @@ OFTEN, JUDGED_EVERY = 10, 250
 PATIENCE = 5_000  # steps in which everybody only waits for everybody
 
 TEMPERS = {
-    "calm": Temper(people=0.01, reads=0.1, torn=0.05, broken_specs=False),
-    "crashes": Temper(broken_specs=False, crash=0.004, people=0.01, reads=0.05, torn=0.1),
-    "disks": Temper(refusal=0.02, full=0.002, crash=0.001, people=0.01, torn=0.1),
-    "sleepers": Temper(broken_specs=False, sleep=0.01, leap=0.004, people=0.01, reads=0.1, hosts=2),
-    "hosts": Temper(crash=0.003, reboot=0.001, leap=0.004, sleep=0.003, people=0.01, hosts=3),
-    "clocks": Temper(jump=0.02, crash=0.002, people=0.01, coarse=True),
-    "packages": Temper(dispatch=True, crash=0.003, leap=0.001, people=0.01, reads=0.05, torn=0.05, hosts=2),
+    "calm": Temper(people=0.02, reads=0.1, torn=0.05, broken_specs=False),
+    "crashes": Temper(broken_specs=False, crash=0.008, people=0.02, reads=0.05, torn=0.1),
+    "disks": Temper(refusal=0.02, full=0.002, crash=0.001, people=0.02, torn=0.1),
+    "sleepers": Temper(broken_specs=False, sleep=0.01, leap=0.004, people=0.02, reads=0.1, hosts=2),
+    "hosts": Temper(crash=0.006, reboot=0.001, leap=0.004, sleep=0.003, people=0.02, hosts=3),
+    "clocks": Temper(jump=0.02, crash=0.002, people=0.02, coarse=True),
+    "packages": Temper(dispatch=True, crash=0.006, leap=0.001, people=0.02, reads=0.05, torn=0.05, hosts=2),
     "packages, wild": Temper(
-        dispatch=True, crash=0.003, reboot=0.0003, refusal=0.005, full=0.001, sleep=0.005, leap=0.003, people=0.02,
+        dispatch=True, crash=0.006, reboot=0.0003, refusal=0.005, full=0.001, sleep=0.005, leap=0.003, people=0.02,
         reads=0.1, hosts=2,
     ),
     "wild": Temper(
-        crash=0.004, reboot=0.0005, refusal=0.01, full=0.001, sleep=0.005, leap=0.003, jump=0.01, people=0.02,
+        crash=0.008, reboot=0.0005, refusal=0.01, full=0.001, sleep=0.005, leap=0.003, jump=0.01, people=0.02,
         torn=0.1, reads=0.1, hosts=2,
     ),
 }  # fmt: skip
@@ -115,10 +115,11 @@ class Simulation:
             who.resume()
             world.say(before + ("" if who.busy else f" -> {who.error!r}" if who.error else " -> done"))
             self._judge_error(who)
+            if who.doomed:  # in the middle of a write
+                self._replace(who)
         if who is not None and who in self.people and not who.busy:
             self.people.remove(who)
-            if not who.doomed:
-                who.die()
+            who.die()
         self.watch.step()
         if world.steps % OFTEN == 0:
             self.watch.often()
@@ -177,7 +178,7 @@ class Simulation:
             victim.skew_s += rng.choice((-86_400.0, -3_600.0, -1.0, -0.5, 1.0, 3_600.0))
             world.say(f"the clock of {victim.name} jumps to {victim.clock()}")
         for program in world.works:
-            if not program.ended and rng.random() < 0.05:
+            if not program.ended and rng.random() < 0.01:
                 world.say(f"{program.run_id} {program.go_on()}")
 
     def _kill(self, who: Process) -> None:
@@ -187,6 +188,9 @@ class Simulation:
         for program in world.works:
             program.ended = program.ended or (with_it and program.parent == who.name)
         who.die()
+        self._replace(who)
+
+    def _replace(self, who: Process) -> None:
         if who in self.crew:
             self.crew.remove(who)
             self._hire()

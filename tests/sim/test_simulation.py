@@ -16,9 +16,9 @@ if TYPE_CHECKING:
 
 # Read at import: tests run in an environment of their own.
 GIVEN = os.environ.get("LABCTL_SIM_SEED", "")
-STEPS = int(os.environ.get("LABCTL_SIM_STEPS") or 900)
+STEPS = int(os.environ.get("LABCTL_SIM_STEPS") or 1_500)
 FIXED = [int(GIVEN)] if GIVEN else list(range(len(TEMPERS)))
-MANY = range(1_000, 1_000 + 8 * len(TEMPERS))
+SEEDS_A_TEMPER = 8
 
 
 @pytest.fixture
@@ -39,7 +39,9 @@ def test_whatever_happens_the_lab_keeps_its_word(ram: str, seed: int) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(300)
-@pytest.mark.parametrize("seed", MANY)
-def test_whatever_happens_the_lab_keeps_its_word_for_long(ram: str, seed: int) -> None:
-    Simulation(f"{ram}/lab", seed).go(5 * STEPS)
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("temper", sorted(TEMPERS))
+def test_many_seeds_and_longer(ram: str, temper: str) -> None:
+    first = 1_000 * len(TEMPERS) + sorted(TEMPERS).index(temper)
+    for seed in range(first, first + SEEDS_A_TEMPER * len(TEMPERS), len(TEMPERS)):
+        Simulation(f"{ram}/{seed}", seed).go(2 * STEPS)

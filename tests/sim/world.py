@@ -40,6 +40,7 @@ if TYPE_CHECKING:
 
 LOG_LINES = 60
 FAR_AHEAD_S = 7_200.0
+DIES_TORN = 0.2
 _DRAFT = re.compile(r"\.[0-9a-f]{12}-[0-9]+-[0-9]+\.draft")
 
 
@@ -245,11 +246,17 @@ class World:
     def write_all(self, descriptor: int, data: bytes) -> None:
         """As `write` may do: half first. Who dies or is refused there leaves a torn line, or takes it back."""
         asker = self.asker()
-        if asker is not None and len(data) > 1 and asker.rng.random() < self.temper.torn:
-            half = asker.rng.randrange(1, len(data))
-            os.write(descriptor, data[:half])
-            asker.files.step("write", f"{half} of {len(data)} bytes")
-            data = data[half:]
+        if asker is not None and len(data) > 1:
+            if os.readlink(f"/proc/self/fd/{descriptor}").endswith("events.jsonl"):
+                asker.pause("writes to the ledger")
+            if asker.rng.random() < self.temper.torn:
+                half = asker.rng.randrange(1, len(data))
+                os.write(descriptor, data[:half])
+                if self.temper.crash and asker.rng.random() < DIES_TORN:
+                    self.say(f"{asker.name} is killed half way through {len(data)} bytes")
+                    asker.doomed = True
+                asker.files.step("write", f"{half} of {len(data)} bytes")
+                data = data[half:]
         os.write(descriptor, data)
 
 

@@ -55,3 +55,8 @@ def test_an_installation_without_templates_says_how_to_mend_it(tmp_path: Path, m
     monkeypatch.setattr(shipped, "PACKAGE", str(tmp_path / "site" / "lab"))
     with pytest.raises(Unavailable, match="install labctl again"):
         shipped.templates()
+
+
+@pytest.mark.parametrize("name", ["cron.txt", "labctl.service", "labctl.timer", "launchd.plist"])
+def test_the_units_of_a_schedule_are_shipped(name: str) -> None:
+    assert "{" in shipped.config(name)

@@ -1,0 +1,198 @@
+"""The lab's side of a run: a warden is forked, watched, and its report read."""
+
+from __future__ import annotations
+
+import os
+import select
+import signal
+import time
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from lab.core.errors import BadInput, Corrupt
+from lab.core.launch import INTERRUPTED, Exit
+from lab.core.record import parse
+from lab.executors import gpu, kernel, leftovers, tree, warden
+from lab.executors import limits as limiting
+from lab.executors.tree import GROUP, NAMESPACE, SUBREAPER
+from lab.executors.warden import Job, Order
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from lab.core.launch import Limits, Program, Stop
+    from lab.executors.limits import Cage
+    from lab.store.files import Files
+
+LEVELS = (NAMESPACE, SUBREAPER, GROUP)
+_PATIENCE_S = 30.0  # beyond budget and grace: what a warden needs to sweep and to write on a slow disk
+_PIECE_BYTES = 1 << 16
+
+
+def supervise(  # noqa: PLR0913  # the run, where it lies, and how it is watched
+    files: Files,
+    program: Program,
+    limits: Limits,
+    *,
+    path: str,
+    run_id: str,
+    watch: Callable[[], Stop | None],
+    every_s: float = 0.25,
+    confinement: str = "auto",
+) -> Exit:
+    """Run a program to its end, inside its limits, and say how it ended.
+
+    `watch` is asked every `every_s`; a `Stop` ends the run. When it raises, the run is killed at once and what it
+    raised goes on. Never called from several threads at a time: it forks.
+    """
+    if confinement not in ("auto", *LEVELS):
+        raise BadInput(f"there is no confinement {confinement!r}", fix=f"use auto, {', '.join(LEVELS)}")
+    kernel.load()
+    levels = LEVELS if confinement == "auto" else (confinement,)
+    if not kernel.LINUX:
+        levels = (GROUP,)
+    cage = limiting.cage(limits)
+    try:
+        for how in levels:
+            job = Job(program=program, limits=limits, path=path, run_id=run_id, how=how)
+            found = _Watch(files, job, cage).over(watch, every_s)
+            if found is not None:
+                return found
+    finally:
+        cage.remove()
+    return Exit(run_id=run_id, started=False, problem=f"this machine cannot confine a run by {confinement}")
+
+
+class _Watch:
+    """One warden, from its fork to its last word."""
+
+    def __init__(self, files: Files, job: Job, cage: Cage) -> None:
+        self._files = files
+        self._job = job
+        self._cage = cage
+        self._said = b""
+        self._stop_told = False
+        self._meter = gpu.Meter()
+
+    def over(self, watch: Callable[[], Stop | None], every_s: float) -> Exit | None:
+        """The whole of it; None when the run could not be confined so and did not begin."""
+        adopting = self._job.how == SUBREAPER
+        before = kernel.adopt_orphans(on=True) if adopting else False
+        ours = _children() if adopting else set()
+        try:
+            if not self._fork():
+                return None
+            self._begun_s = time.monotonic()
+            try:
+                self._follow(watch, every_s)
+            except BaseException:
+                self._order(Order(how=INTERRUPTED, why="the lab was interrupted", at_once=True))
+                self._listen()
+                raise
+            finally:
+                code = self._put_away()
+                if adopting and not self._said:
+                    _sweep(ours)
+            return self._read(code)
+        finally:
+            if adopting and not before:
+                kernel.adopt_orphans(on=False)
+
+    def _fork(self) -> bool:
+        """Fork the warden; all signals wait until it has settled in, or a Ctrl-C would run the lab's handlers in it."""
+        hears, self._orders = os.pipe()
+        self._report, tells = os.pipe()
+        home = -1
+        mask = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
+        try:
+            if self._job.how == NAMESPACE:
+                home = os.open("/proc/self/ns/pid", os.O_RDONLY | os.O_CLOEXEC)
+                kernel.unshare(kernel.CLONE_NEWPID)
+            self._pid = os.fork()
+            if self._pid == 0:
+                warden.be(self._files, self._job, self._cage, hears, tells)
+        except OSError:
+            for descriptor in (self._orders, self._report):
+                os.close(descriptor)
+            if self._job.how == NAMESPACE:
+                return False
+            raise
+        finally:
+            if home >= 0:
+                with suppress(OSError):
+                    kernel.setns(home, kernel.CLONE_NEWPID)
+                os.close(home)
+            signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+            os.close(hears)
+            os.close(tells)
+        return True
+
+    def _follow(self, watch: Callable[[], Stop | None], every_s: float) -> None:
+        poll = select.poll()
+        poll.register(self._report, select.POLLIN)
+        limits = self._job.limits
+        patience_s = limits.budget_s + limits.grace_s + _PATIENCE_S
+        while not poll.poll(every_s * 1e3):
+            if self._job.how != NAMESPACE:
+                tree.send(self._pid, signal.SIGCONT)  # the run may have stopped its warden, and the clock with it
+            if time.monotonic() - self._begun_s > patience_s:
+                tree.send(self._pid, signal.SIGKILL)
+            self._meter.look(self._pid)
+            stop = None if self._stop_told else watch()
+            if stop is not None:
+                self._stop_told = True
+                self._order(Order(how=stop.how, why=stop.why))
+        self._listen()
+
+    def _order(self, order: Order) -> None:
+        with suppress(BrokenPipeError):  # it has just ended
+            os.write(self._orders, msgspec.json.encode(order) + b"\n")
+
+    def _listen(self) -> None:
+        while data := os.read(self._report, _PIECE_BYTES):
+            self._said += data
+
+    def _put_away(self) -> int:
+        os.close(self._orders)
+        os.close(self._report)
+        try:
+            return os.waitstatus_to_exitcode(os.waitpid(self._pid, 0)[1])
+        except ChildProcessError:  # somebody made this process ignore the end of its children
+            return 0
+
+    def _read(self, code: int) -> Exit | None:
+        if code == warden.CANNOT_CONFINE:
+            return None
+        try:
+            found = parse(Exit, self._said, "the report of the supervising process")
+        except Corrupt:
+            leftovers.end(self._job.path)
+            wall_s = round(time.monotonic() - self._begun_s, 6)
+            problem = f"the process that supervised the run was ended ({code})"
+            return Exit(run_id=self._job.run_id, problem=problem, wall_s=wall_s, confined=self._job.how)
+        peak = self._meter.peak_mb()
+        if peak is None:
+            return found
+        return msgspec.structs.replace(found, usage=msgspec.structs.replace(found.usage, gpu_peak_memory_mb=peak))
+
+
+def _children() -> set[int]:
+    own = os.getpid()
+    return {pid for pid, (parent, _) in tree.parents().items() if parent == own}
+
+
+def _sweep(ours: set[int]) -> None:
+    """End and reap what came to this process when the warden was killed. What it had before is not touched."""
+    for _ in range(1000):
+        strangers = _children() - ours
+        if not strangers:
+            return
+        for pid in strangers:
+            for each in (*tree.descendants(pid), pid):
+                tree.send(each, signal.SIGKILL)
+        for pid in strangers:
+            with suppress(ChildProcessError):
+                os.waitpid(pid, os.WNOHANG)
+        time.sleep(0.001)

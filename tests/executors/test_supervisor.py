@@ -1,0 +1,89 @@
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+import pytest
+
+from lab.core.launch import Exit, Limits, Stop
+from lab.core.record import parse
+from lab.executors import leftovers
+from tests.executors.supervised import RUN, alive, bash, python, supervised
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+MODES = [pytest.param("namespace", marks=pytest.mark.needs_root), "subreaper", "group"]
+
+
+@pytest.mark.parametrize("how", MODES)
+def test_the_end_of_a_program_is_told_and_lies_in_the_folder(tmp_path: Path, how: str) -> None:
+    found = supervised(tmp_path, bash(tmp_path, "echo out; echo err >&2; exit 3"), how=how)
+    assert (found.run_id, found.code, found.signal, found.stopped, found.problem) == (RUN, 3, None, "", "")
+    assert parse(Exit, (tmp_path / "exit.json").read_bytes(), "") == found
+    assert (tmp_path / "stdout.log").read_bytes() == b"out\n"
+    assert (tmp_path / "stderr.log").read_bytes() == b"err\n"
+    assert found.usage.confined == found.confined == how
+
+
+@pytest.mark.parametrize("how", MODES)
+def test_a_word_to_stop_ends_the_run_and_is_kept(tmp_path: Path, how: str) -> None:
+    stop = Stop(how="cancelled", why="enough")
+    found = supervised(tmp_path, bash(tmp_path, "exec sleep 60"), how=how, watch=lambda: stop)
+    assert (found.stopped, found.why, found.signal) == ("cancelled", "enough", 15)
+
+
+@pytest.mark.parametrize("how", MODES)
+def test_what_watching_raises_goes_on_and_the_run_does_not(tmp_path: Path, how: str) -> None:
+    def watch() -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        supervised(tmp_path, bash(tmp_path, "sleep 60"), how=how, watch=watch)
+    assert alive(tmp_path) == []
+    assert parse(Exit, (tmp_path / "exit.json").read_bytes(), "").stopped == "interrupted"
+
+
+def test_no_descriptor_and_no_child_is_left(tmp_path: Path) -> None:
+    before = os.listdir("/proc/self/fd")
+    supervised(tmp_path, bash(tmp_path, "true"))
+    assert os.listdir("/proc/self/fd") == before
+
+
+def test_what_the_run_used_is_told(tmp_path: Path) -> None:
+    text = "import time; x = bytearray(150 << 20)\nwhile time.process_time() < .3: pass"
+    usage = supervised(tmp_path, python(tmp_path, text)).usage
+    assert usage.cpu_s is not None
+    assert 0.3 <= usage.cpu_s < 3
+    assert usage.peak_memory_mb is not None
+    assert 150 < usage.peak_memory_mb < 250
+
+
+def test_the_program_gets_plain_signals_and_no_files_of_the_lab(tmp_path: Path) -> None:
+    held = os.open(tmp_path, os.O_RDONLY)
+    os.set_inheritable(held, True)
+    try:
+        supervised(tmp_path, bash(tmp_path, "ls /proc/self/fd; grep SigIgn /proc/self/status"))
+    finally:
+        os.close(held)
+    lines = (tmp_path / "stdout.log").read_text().split()
+    assert lines == ["0", "1", "2", "3", "SigIgn:", "0000000000000000"]  # 3 is the folder that ls reads
+
+
+def test_leftovers_are_ended_by_their_mark_and_nobody_else_is(tmp_path: Path) -> None:
+    what = {**os.environ, "LAB_RUN_DIR": str(tmp_path)}
+    pid = os.posix_spawn("/bin/sleep", ["sleep", "60"], what)
+    other = os.posix_spawn("/bin/sleep", ["sleep", "60"], {**what, "LAB_RUN_DIR": f"{tmp_path}2"})
+    assert leftovers.end(str(tmp_path)) == 1
+    assert os.waitpid(pid, 0)[1] == 9
+    assert os.waitpid(other, os.WNOHANG) == (0, 0)
+    os.kill(other, 9)
+    os.waitpid(other, 0)
+
+
+@pytest.mark.parametrize("how", ["auto", "subreaper"])
+def test_too_much_memory_ends_the_run(tmp_path: Path, how: str) -> None:
+    what = python(tmp_path, "import time; x = bytearray(200 << 20); time.sleep(60)")
+    found = supervised(tmp_path, what, limits=Limits(budget_s=20, memory_mb=100), how=how)
+    assert found.stopped == "memory"
+    assert "memory" in found.usage.confined
