@@ -39,12 +39,12 @@ def answer(args: argparse.Namespace, session: Session) -> Answer:
     from lab.core.submission import parse
     from lab.scheduler import agent_submit, dispatch_mend
 
+    root = session.root()
+    words.checked(root, args)
     given = parse(_read(args.file))
     if args.dispatch_id and given.dispatch_id not in ("", args.dispatch_id):
         raise BadInput(f"the file is for {given.dispatch_id}", fix="leave --dispatch-id out")
     given = structs.replace(given, dispatch_id=given.dispatch_id or args.dispatch_id)
-    root = session.root()
-    words.checked(root, args)
     dispatch_mend.mend(root)
     signals = Signals()
     with signals:

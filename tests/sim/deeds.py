@@ -66,7 +66,7 @@ class Deeds:
         self.slots = slots
         self.durability = durability
         self._number = 0
-        self.broken = False  # whether somebody ever saved a SPEC that cannot be used
+        self.broken = False  # whether somebody may have saved a SPEC that cannot be used, or put an old one back
         self.rude: set[tuple[str, int]] = set()
 
     # -- workers ---------------------------------------------------------------------------------------------------
@@ -186,10 +186,13 @@ class Deeds:
     def edit(self, who: Process) -> None:
         """An editor that knows nothing of the lab. Sometimes what it leaves is no SPEC."""
         experiment = who.rng.choice(sorted(self.slots))
-        text = self.spec(experiment, f"more {who.rng.randrange(4)}")
-        if who.rng.random() < 0.1 and self.world.temper.broken_specs:
+        self._number += 1
+        text = self.spec(experiment, f"more {self._number}")
+        if self.world.temper.broken_specs:  # or one that was there before
             self.broken = True
-            text = text.replace("fidelity_tiers: [", "fidelity_tiers: {[")
+            text = self.spec(experiment, f"more {who.rng.randrange(3)}")
+            if who.rng.random() < 0.1:
+                text = text.replace("fidelity_tiers: [", "fidelity_tiers: {[")
         path = who.root.layout.spec(experiment)
         beside = f"{path}.{who.name}~"
         with open(beside, "w", encoding="utf-8") as file:

@@ -246,7 +246,7 @@ def _judge(root: Root, watch: Watch, deeds: Deeds) -> None:
             cycle.observe(root, name)  # which also writes down that a SPEC was edited
             refresh.catch_up(root, name)
     refresh.lab_pages(root)
-    # A SPEC that was broken by hand is no event, nor is mending it: the lab's own pages may be behind there.
+    # A SPEC that is broken by hand, or put back as it was, is no event: there the lab's own pages may be behind.
     _same_as_rebuilt(root, layout.LAB_PAGES if deeds.broken else ())
     recovered = watchdog.recover(root)
     require(not recovered.left, f"recovery left: {recovered.left}")
