@@ -19,21 +19,20 @@ if TYPE_CHECKING:
     from lab.cli.session import Session
 
 EXAMPLE = "labctl dispatch-agent-submit change.json"
-WORKER = "dispatch-agent"
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     """What, and by whom."""
     parser.add_argument("file", metavar="FILE", help="the submission as JSON; - is stdin")
     parser.add_argument("--dispatch-id", default="", metavar="DID", help="the package, if FILE does not name it")
-    words.who(parser, WORKER)
+    words.who(parser, "")
 
 
 def answer(args: argparse.Namespace, session: Session) -> Answer:
     """Try it."""
     from msgspec import structs, to_builtins
 
-    from lab.cli.run_once import _Signals as Signals
+    from lab.cli.signals import Signals
     from lab.core.errors import BadInput
     from lab.core.run import SUCCESS
     from lab.core.submission import parse

@@ -1,7 +1,7 @@
 """Say that a package is done: it moves from running/ to complete/, and dispatch-ingest takes it in.
 
 A success needs run/RESULT.md and run/metrics.json with the number; anything else is said with --outcome and --reason.
-Only the worker that claimed a package can complete it, and saying it twice is no mistake.
+Another worker than the one that claimed the package is refused, and saying it twice is no mistake.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         "--outcome", default="success", metavar="O", help="success (default), failed, timeout, crash or cancelled"
     )
     parser.add_argument("--reason", default="", help="why it is no success")
-    words.who(parser)
+    words.who(parser, "")
 
 
 def answer(args: argparse.Namespace, session: Session) -> Answer:

@@ -25,7 +25,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("dispatch_id", metavar="DID", help="the package")
     parser.add_argument("--out", default="", metavar="FILE", help="the tar (default DID.tar in this folder)")
     parser.add_argument("--with-workspace", action="store_true", help="put the workspace in too, without its history")
-    words.who(parser)
+    words.who(parser, "")
 
 
 def answer(args: argparse.Namespace, session: Session) -> Answer:

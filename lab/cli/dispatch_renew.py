@@ -21,7 +21,7 @@ EXAMPLE = "labctl dispatch-renew DISPATCH-20261121-093000-000000-lr-sweep --work
 def arguments(parser: argparse.ArgumentParser) -> None:
     """Which one."""
     parser.add_argument("dispatch_id", metavar="DID", help="the package")
-    words.who(parser)
+    words.who(parser, "")
 
 
 def answer(args: argparse.Namespace, session: Session) -> Answer:

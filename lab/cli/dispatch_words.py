@@ -37,7 +37,8 @@ def which(parser: argparse.ArgumentParser, *, max_runs: int, more: str = "at mos
 
 def who(parser: argparse.ArgumentParser, default: str = WORKER) -> None:
     """The worker that speaks."""
-    parser.add_argument("--worker", default=default, metavar="NAME", help=f"the worker's name (default {default})")
+    told = f"default {default}" if default else "default: whoever claimed it"
+    parser.add_argument("--worker", default=default, metavar="NAME", help=f"the worker's name ({told})")
 
 
 def checked(root: Root, args: argparse.Namespace) -> None:
@@ -45,7 +46,7 @@ def checked(root: Root, args: argparse.Namespace) -> None:
     from lab.core import ids
     from lab.store import experiments
 
-    if hasattr(args, "worker"):
+    if getattr(args, "worker", ""):
         ids.worker(args.worker)
     for name in getattr(args, "experiment", None) or ():
         experiments.require(root, name)

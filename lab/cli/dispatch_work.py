@@ -31,7 +31,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def answer(args: argparse.Namespace, session: Session) -> Answer:
     """Work."""
-    from lab.cli.run_once import _Signals as Signals
+    from lab.cli.signals import Signals
     from lab.core.errors import Interrupted
     from lab.core.run import SUCCESS
     from lab.scheduler import dispatch, dispatch_mend, dispatch_work

@@ -10,14 +10,13 @@ from __future__ import annotations
 
 import argparse
 import os
-import signal
 from typing import TYPE_CHECKING
 
+from lab.cli.signals import Signals
 from lab.cli.terminal import Answer
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from types import FrameType
 
     from lab.cli.session import Session
     from lab.scheduler.step import Step
@@ -59,7 +58,7 @@ def answer(args: argparse.Namespace, session: Session) -> Answer:
     if args.now and not args.experiment:
         raise BadInput("--now wants --experiment ID", fix="name what is to run before its time")
     root = session.root()
-    signals = _Signals()
+    signals = Signals()
     request = Request(
         max_runs=args.max_runs,
         classes=tuple(args.executor_class),
@@ -115,32 +114,3 @@ def _line(step: Step) -> str:
         return f"ran {step.experiment} [{step.tier}] as {step.role} ({step.outcome}{value}) in {step.wall_s:.1f}s{why}"
     fix = f" - {step.fix}" if step.fix else ""
     return f"{step.kind} {step.experiment}: {step.what}{fix}"
-
-
-class _Signals:
-    """Ctrl-C and TERM are noticed by whoever waits for the run, at a moment when nothing is half written.
-
-    The second one is not waited for: the process ends as it would have without us.
-    """
-
-    def __init__(self) -> None:
-        self._came = ""
-        self._before: dict[int, object] = {}
-
-    def came(self) -> str:
-        return self._came
-
-    def __enter__(self) -> None:
-        for number in (signal.SIGINT, signal.SIGTERM):
-            self._before[number] = signal.signal(number, self._note)
-
-    def __exit__(self, *_: object) -> None:
-        for number, handler in self._before.items():
-            signal.signal(number, handler)  # type: ignore[arg-type]  # what signal.signal gave us
-
-    def _note(self, number: int, frame: FrameType | None) -> None:
-        del frame
-        if self._came:
-            signal.signal(number, signal.SIG_DFL)
-            signal.raise_signal(number)
-        self._came = signal.Signals(number).name

@@ -24,6 +24,7 @@ REASON_CHARS = 200
 ATTENTION = 5
 ALERTS = 50
 TAGS = 20
+SPEC_CHARS = 16
 
 
 class Best(msgspec.Struct, frozen=True, kw_only=True):
@@ -66,6 +67,7 @@ class Row(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     created_at: str = ""
     as_of: str = ""
     max_iterations_total: int = 0
+    spec: str = ""  # the beginning of the digest of the SPEC.yaml that this was told from
     tags: tuple[str, ...] = ()
     attention: tuple[Finding, ...] = ()
 
@@ -118,6 +120,7 @@ def row(subject: Subject) -> Row:
         created_at=view.created_at,
         as_of=view.as_of,
         max_iterations_total=told.max_iterations_total if told else 0,
+        spec=view.spec[:SPEC_CHARS],
         tags=tuple(text.line(tag, 60) for tag in told.tags[:TAGS]) if told else (),
         attention=tuple(bounded(wants(subject), ATTENTION)),
     )

@@ -64,7 +64,7 @@ def next_package(
 
 def _fit(root: Root, classes: Collection[str], said: list[Said]) -> list[str]:
     """What waits or is due and has something that a change could be made to and measured by."""
-    names = [*packages.waiting(root), *due.due(root, classes=classes)]
+    names = [*packages.waiting(root), *due.due(root, classes=classes).names]
     fitting = []
     for name in dict.fromkeys(names):
         try:

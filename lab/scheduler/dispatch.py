@@ -93,7 +93,7 @@ def queue(
     """Offer runs of what is due, in the order in which `run-once` would take it. One offer a free slot."""
     said: list[Said] = []
     due.require_known(root, classes)
-    for name in due.due(root, classes=classes, only=only, now=now):
+    for name in due.due(root, classes=classes, only=only, now=now).names:
         if sum(each.kind == QUEUED for each in said) >= max_runs:
             break
         said += safely(name, partial(_offered, root, name, actor=actor, now=now, asked=bool(only)))
@@ -300,18 +300,17 @@ def renew(root: Root, dispatch_id: str, worker: str) -> str | None:
 
 
 def mine(root: Root, dispatch_id: str, worker: str) -> Place:
-    """The running package of this worker, or why it is not."""
+    """The running package of this worker, or why it is not. An empty name speaks for whoever claimed it."""
     wanted = package.dispatch_id(dispatch_id).dispatch_id
     stage, each = packages.require(root, wanted)
     if stage == READY:
-        fix = f"labctl dispatch-claim --worker {worker}"
-        raise BadInput(f"{wanted} was not claimed by anybody", fix=fix)
+        raise BadInput(f"{wanted} was not claimed by anybody", fix="labctl dispatch-claim")
     if stage == REFUSED:
         why = reading.read_head(f"{root.layout.package(REFUSED, each.name)}/{package.WHY}", 2_000) or b""
         reason = why.decode(errors="replace").removeprefix("# Refused").strip()
         fix = "what it left is kept there; its run is not counted twice"
         raise Superseded(f"{wanted} was refused: {reason}", where=root.layout.package(REFUSED, each.name), fix=fix)
-    if each.worker != worker:
+    if worker and each.worker != worker:
         fix = f"--worker {each.worker} is whoever claimed it; let that one go on, or wait until its lease has run down"
         raise BadInput(f"{wanted} was claimed by {each.worker}, not by {worker}", fix=fix)
     if stage == COMPLETE:

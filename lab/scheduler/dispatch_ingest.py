@@ -21,7 +21,7 @@ from lab.core.package import COMPLETE, RUN
 from lab.core.policy import Proceed, Wait
 from lab.core.record import page
 from lab.core.run import CRASH, VERDICTS
-from lab.scheduler import cycle, dispatch, dispatch_complete, reclaim, refresh
+from lab.scheduler import cycle, dispatch, dispatch_complete, dispatch_mend, reclaim, refresh
 from lab.scheduler.dispatch import INGESTED, SET_ASIDE, Said, safely
 from lab.store import bundles, experiments, leases, ledger, packages, reading
 
@@ -54,6 +54,13 @@ def ingest(
     with suppress(OSError):  # the runs are sealed, which is what was asked; `status` counts them in without
         refresh.lab_pages(root, fresh.values())  # also what an ingest left behind that was killed here
     return said
+
+
+def tend(root: Root) -> list[Said]:
+    """For a turn of the crank: what came back is taken in. Two listings while nothing is under way."""
+    if not packages.under_way(root):
+        return []
+    return [*dispatch_mend.mend(root), *ingest(root)]
 
 
 def _wanted(root: Root, named: Collection[str], only: Collection[str], classes: Collection[str]) -> list[Place]:

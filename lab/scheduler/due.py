@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
+import msgspec
+
+from lab.core import canonical
 from lab.core.errors import NotFound, Unavailable
 from lab.core.view import OPEN_PHASES
 from lab.core.world import stamp
@@ -29,23 +31,32 @@ PATIENCE = {
 }
 
 
-def due(root: Root, *, classes: Collection[str] = (), only: Collection[str] = (), now: bool = False) -> list[str]:
-    """The experiments that may be due, first things first. With `now`, also those whose time has not come.
+class Due(msgspec.Struct, frozen=True, kw_only=True):
+    """Who may be due, first things first, and whose SPEC is not the one that the index tells of."""
 
-    May: the index can be older than the SPEC or the ledger, so that each is asked again in its own section.
+    names: tuple[str, ...]
+    edited: frozenset[str]
+
+
+def due(root: Root, *, classes: Collection[str] = (), only: Collection[str] = (), now: bool = False) -> Due:
+    """The experiments that may be due. With `now`, also those whose time has not come.
+
+    May: the index can be older than the SPEC or the ledger, so that each is asked again in its own section. Whether a
+    SPEC was edited is told by its bytes; times of files lie after a copy or a checkout.
     """
     for name in only:
         experiments.require(root, name)
     moment = root.world.now()
-    rows = _rows(root)
-    fitting = [
-        row
-        for row in rows.experiments
-        if row.phase in OPEN_PHASES and (not only or row.id in only) and (not classes or row.executor_class in classes)
-    ]
+    fitting = [row for row in _rows(root).experiments if row.phase in OPEN_PHASES and (not only or row.id in only)]
+    edited = frozenset(row.id for row in fitting if _edited(root, row))
     asked = moment if not now else datetime.max.replace(tzinfo=UTC)
     limit = stamp(asked)
-    return in_order(row for row in fitting if _is_due(row, limit) or edited(root, row.id))
+    chosen = [
+        row
+        for row in fitting
+        if row.id in edited or (_is_due(row, limit) and (not classes or row.executor_class in classes))
+    ]
+    return Due(names=tuple(in_order(chosen)), edited=edited)
 
 
 def in_order(rows: Iterable[Row]) -> list[str]:
@@ -68,12 +79,9 @@ def _is_due(row: Row, limit: str) -> bool:
     return bool(row.next_due_at) and (row.next_due_at <= limit or row.last_run_at > limit)
 
 
-def edited(root: Root, experiment: str) -> bool:
-    """Whether the SPEC was touched since the experiment's pages were made; its cadence may be another one now."""
-    try:
-        return os.stat(root.layout.spec(experiment)).st_mtime >= os.stat(root.layout.status(experiment)).st_mtime
-    except FileNotFoundError:
-        return False
+def _edited(root: Root, row: Row) -> bool:
+    data = reading.read(root.layout.spec(row.id))
+    return data is not None and canonical.digest(data)[: index.SPEC_CHARS] != row.spec
 
 
 def _rows(root: Root) -> Index:

@@ -197,7 +197,7 @@ def unpack(root: Root, tar: str) -> Unpacked:
     if stage == package.COMPLETE and done is not None:  # it was unpacked before; saying so again is no mistake
         dispatch_complete.complete(root, each.dispatch_id, each.worker, _word(done))
         return Unpacked(dispatch_id=each.dispatch_id, experiment=each.experiment, files=0, outcome=done.outcome)
-    each = dispatch.mine(root, wanted.dispatch_id, each.worker or "nobody")
+    each = dispatch.mine(root, wanted.dispatch_id, each.worker)
     taken = packages.taken_of(root, package.RUNNING, each)
     leases.held(root, each.experiment, taken.generation).renew(root)
     files = _swapped(root, tar, name, root.layout.package(package.RUNNING, each.name))

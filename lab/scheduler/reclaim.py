@@ -21,7 +21,7 @@ from lab.core.run import CRASH
 from lab.core.seal import Seal, SealedFile
 from lab.executors import leftovers
 from lab.scheduler import closing, refresh
-from lab.store import bundles, contents, leases, ledger, machine, reading, verify
+from lab.store import bundles, contents, leases, ledger, machine, packages, reading, verify
 from lab.store.sections import hold
 
 if TYPE_CHECKING:
@@ -73,7 +73,8 @@ def reclaim(root: Root, experiment: str) -> list[Settled]:
         return []
     with root.section(experiment):
         for lost in leases.survey(root, experiment).lost:  # looked at again: somebody may have been quicker
-            _take_over(root, lost)
+            if not packages.speaks_for(root, lost.seen.claim):  # it is done, and waits to be ingested
+                _take_over(root, lost)
     done: list[Settled] = []
     with settling(root, experiment):
         for item in leases.survey(root, experiment).unsettled:

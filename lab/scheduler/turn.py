@@ -15,7 +15,7 @@ from lab.scheduler import due, inbox, notices, proposals, reclaim, refresh
 from lab.scheduler.crew import Crew, slots
 from lab.scheduler.step import ANSWERED, HELD, MOVED, PROBLEM, RAN, SETTLED, Step
 from lab.scheduler.visit import Visit
-from lab.store import files, leases, machine, reading
+from lab.store import files, leases, machine, packages, reading
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -51,7 +51,7 @@ class Turn:
         self.steps: list[Step] = []
         self.warnings: list[str] = []
         self._tell = tell
-        self._edited: set[str] = set()
+        self._edited: frozenset[str] = frozenset()
         self._fresh: dict[str, Subject] = {}
         self._changes: list[tuple[View | None, Subject]] = []
         self._told_at_s = time.monotonic()
@@ -71,12 +71,12 @@ class Turn:
         self._hear()
         for name in leases.unsettled(self.root):
             self._safely(name, self._settle)
-        names = due.due(self.root, classes=self.request.classes, only=self.request.only, now=self.request.now)
-        self._edited = {name for name in names if due.edited(self.root, name)}
+        found = due.due(self.root, classes=self.request.classes, only=self.request.only, now=self.request.now)
+        self._edited = found.edited
         if self.request.jobs > 1:
-            self._in_parallel(names)
+            self._in_parallel(found.names)
         else:
-            self._one_by_one(names)
+            self._one_by_one(found.names)
         self._publish()
 
     def visit(self, name: str) -> None:
@@ -87,6 +87,7 @@ class Turn:
             owner=machine.this_process(OWNER),
             tell=self._done,
             interrupted=self.interrupted,
+            classes=self.request.classes,
             by_name=name in self.request.only,
             at_once=self.request.now,
         )
@@ -102,6 +103,13 @@ class Turn:
         for done in inbox.answer(self.root):
             what = f"{done.intent or done.file}: {done.state}" + (f" ({done.what})" if done.what else "")
             self._done(Step(kind=ANSWERED, experiment=done.target, what=what))
+        if packages.under_way(self.root):
+            from lab.scheduler import dispatch_ingest  # noqa: PLC0415  # only where work was handed out
+
+            for said in dispatch_ingest.tend(self.root):
+                what = f"package {said.dispatch_id}: {said.kind}" + (f" ({said.what})" if said.what else "")
+                kind = PROBLEM if said.kind == PROBLEM else SETTLED
+                self._done(Step(kind=kind, experiment=said.experiment, run_id=said.run_id, what=what, fix=said.fix))
         if proposals.names(self.root):
             from lab.scheduler import approvals  # noqa: PLC0415  # only where something waits
 

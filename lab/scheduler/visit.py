@@ -39,6 +39,7 @@ class Visit:
         owner: Owner,
         tell: Callable[[Step], None],
         interrupted: Callable[[], str],
+        classes: tuple[str, ...] = (),
         by_name: bool = False,
         at_once: bool = False,
     ) -> None:
@@ -49,6 +50,7 @@ class Visit:
         self._owner = owner
         self._tell = tell
         self._interrupted = interrupted
+        self._classes = classes
         self._by_name = by_name
         self._at_once = at_once
         self._handed_over: Escalate | None = None
@@ -78,6 +80,8 @@ class Visit:
                 if self._by_name and isinstance(move, Wait) and self.subject is None:
                     self._tell(step.waiting(self._name, move))
                 return None
+            if self._classes and spec.for_tier(view.tier).executor_class not in self._classes:
+                return None  # its SPEC was edited since the index told of it
             work.require_work(self._root, spec.for_tier(view.tier))
             ruling = approved.next_run(self._root, self._name)
             lease = cycle.claim(self._root, view, spec, owner=self._owner)

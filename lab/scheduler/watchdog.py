@@ -8,16 +8,17 @@ keeps it.
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import msgspec
 
-from lab.core import event, layout
+from lab.core import event, layout, package
 from lab.core.claim import DEFAULT_TTL_S
 from lab.core.errors import Corrupt, LabError
 from lab.core.subject import Finding
 from lab.projections import index
-from lab.scheduler import reclaim, refresh
+from lab.scheduler import dispatch_mend, reclaim, refresh
 from lab.scheduler.reclaim import Settled
 from lab.scheduler.refresh import Refreshed
 from lab.store import bundles, experiments, files, leases, ledger, machine, reading
@@ -87,7 +88,9 @@ def look(root: Root) -> Report:
 
 def repair(root: Root) -> list[Settled]:
     """Settle every dead claim. What may be alive is not touched, and one experiment's trouble stops no other."""
-    done: list[Settled] = []
+    done = [
+        Settled(experiment=said.experiment, run_id=said.run_id, what=said.what) for said in dispatch_mend.mend(root)
+    ]
     for name in _claimed(root):
         try:
             done.extend(reclaim.reclaim(root, name))
@@ -265,6 +268,8 @@ def _drafts(root: Root) -> Iterator[str]:
     for folder, inside, names in os.walk(root.layout.root):
         drafts = [name for name in (*inside, *names) if layout.is_draft(name)]
         skipped = {layout.ARTIFACTS, os.path.basename(os.path.dirname(root.layout.aside)), *drafts}
+        if f"{folder}/".startswith(f"{root.layout.place('dispatch')}/"):
+            skipped.add(package.RUN)  # a worker's own folder, where it keeps what it likes
         inside[:] = sorted(name for name in inside if name not in skipped)
         for name in drafts:
             owner = layout.draft_owner(name, machine.HERE_CHARS)
@@ -273,7 +278,8 @@ def _drafts(root: Root) -> Iterator[str]:
             except FileNotFoundError:
                 continue  # published while we looked
             if (old or (owner is not None and machine.is_gone(*owner))) and not _is_sealed(folder, name):
-                yield _aside(root, f"{folder}/{name}")
+                with suppress(FileNotFoundError):  # its maker's successor was quicker
+                    yield _aside(root, f"{folder}/{name}")
 
 
 def _is_sealed(folder: str, name: str) -> bool:

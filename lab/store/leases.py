@@ -331,7 +331,7 @@ def _busy(experiment: str, seen: Survey) -> Busy:
     if seen.held:
         first = min(seen.held, key=lambda held: held.left_s)
         owner = first.seen.claim.owner
-        who = f"{owner.name} on {owner.host} (pid {owner.pid})"
+        who = f"{owner.name} on {owner.host} (pid {owner.pid})" if owner.pid else owner.name
         return Busy(f"{experiment} is held by {who} for {first.left_s:.0f}s more unless renewed", fix=fix)
     if seen.lost:
         return Busy(f"{experiment} is held by a process that is gone", fix="labctl watchdog --repair")

@@ -45,6 +45,11 @@ def found(root: Root, stage: str) -> list[Place]:
     return sorted((each for each in map(package.place, names) if each is not None), key=lambda each: each.name)
 
 
+def under_way(root: Root) -> bool:
+    """Whether a worker has a package, or brought one back. Two listings."""
+    return any(found(root, stage) for stage in (RUNNING, COMPLETE))
+
+
 def waiting(root: Root) -> dict[str, int]:
     """How many offers each experiment has. Those that were taken hold a lease, and are counted by it."""
     counts: dict[str, int] = {}

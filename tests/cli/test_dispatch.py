@@ -55,6 +55,17 @@ def test_the_words_of_hermes_lab_are_said(labctl: Labctl, root: Root) -> None:
     assert labctl.done("dispatch-ingest").out == "No complete dispatch packages\n"
 
 
+def test_without_a_name_one_speaks_for_whoever_claimed_and_with_another_one_is_refused(
+    labctl: Labctl, root: Root
+) -> None:
+    labctl.done("dispatch-ready")
+    name = labctl.done("dispatch-claim", "--worker", "gpu-3").out.split("\t")[0]
+    assert labctl("dispatch-renew", name, "--worker", "gpu-4").code == 2
+    labctl.done("dispatch-renew", name)
+    assert labctl("dispatch-complete", name, "--worker", "gpu-4", "--outcome", "failed").code == 2
+    labctl.done("dispatch-complete", name, "--outcome", "failed", "--reason", "no GPU")
+
+
 def test_a_worker_that_does_it_all_says_how_it_ended(labctl: Labctl, root: Root) -> None:
     labctl.done("dispatch-ready")
     said = labctl.done("dispatch-work", "--worker", "w9").out

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import subprocess
 import sys
@@ -18,7 +19,7 @@ from lab.core.submission import Submission
 from lab.scheduler import agent, agent_submit, dispatch, dispatch_ingest, dispatch_mend, reclaim
 from lab.store import bundles, leases, machine, packages
 from tests.crash import invariants, straced
-from tests.crash.driver import EXPERIMENT, STOPPED, StopFiles, open_root, perform
+from tests.crash.driver import EXPERIMENT, STOPPED, RefusingFiles, StopFiles, open_root, perform
 from tests.scheduler.labs import a_lab
 from tests.scheduler.parcels import complete, fill
 
@@ -79,6 +80,25 @@ def test_a_verb_killed_before_any_step_loses_nothing_and_counts_nothing_twice(na
     assert not wrong, f"{len(wrong)} things are wrong:\n" + "\n".join(wrong[:40])
 
 
+@pytest.mark.parametrize("name", ["claim", "complete", "ingest", "ingest-failed"])
+def test_a_verb_whose_disk_refused_any_step_can_be_done_again(name: str, ram: str) -> None:
+    case = CASES[name]
+    base, path = f"{ram}/base", f"{ram}/lab"
+    os.mkdir(base)
+    for step in case.before:
+        assert child(base, step) == 0
+    wrong: list[str] = []
+    for point in range(1, A_LOT):
+        invariants.fresh_copy(base, path)
+        writer = RefusingFiles(point, errno.ENOSPC)
+        child(path, f"{case.command}-anyhow", writer)
+        wrong += [f"{name} {point}: {each}" for each in problems(path, case)]
+        if not os.path.exists(f"{path}.refused"):
+            break
+        os.unlink(f"{path}.refused")
+    assert not wrong, f"{len(wrong)} things are wrong:\n" + "\n".join(wrong[:40])
+
+
 def child(path: str, step: str, writer: Files | None = None) -> int:
     """A step in a forked process, whose death is all that this one sees of it."""
     with warnings.catch_warnings():
@@ -88,11 +108,13 @@ def child(path: str, step: str, writer: Files | None = None) -> int:
         code = 70
         try:
             os.dup2(os.open(os.devnull, os.O_WRONLY), 2 if writer is not None else 1)
-            act(open_root(path, writer=writer), step)
+            act(open_root(path, writer=writer), step.removesuffix("-anyhow"))
             code = 0
         except BaseException:  # noqa: BLE001  # a child must never go on as a second pytest
             os.write(2, traceback.format_exc().encode())
         finally:
+            if isinstance(writer, RefusingFiles) and writer.left <= 0:
+                os.close(os.open(f"{path}.refused", os.O_CREAT | os.O_WRONLY))
             os._exit(code)
     return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
 

@@ -37,11 +37,11 @@ durability: {durability}
 kill_grace_s: 0.5
 executor_command: {program}
 """
-# What happens between the two marks is a few hundred microseconds of work, so that an overlap has room to show.
+# What happens between the two marks is some milliseconds of work, so that an overlap has room to show.
 SHORT = """\
 #!/bin/sh
 echo "begin $LAB_EXPERIMENT_ID $LAB_RUN_ID" >> {marks}
-i=0; while [ $i -lt 500 ]; do i=$((i+1)); done
+i=0; while [ $i -lt 10000 ]; do i=$((i+1)); done
 echo "end $LAB_EXPERIMENT_ID $LAB_RUN_ID" >> {marks}
 echo {value}
 """

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import json
 import os
+import random
 import subprocess
 import sys
+import time
 from typing import TYPE_CHECKING
 
 import pytest
 
 from lab.core import package
 from lab.scheduler import dispatch
-from lab.store import bundles, packages, verify
+from lab.store import bundles, leases, packages, verify
 from tests.crash import straced
+from tests.crash.aftermath import SEED
 from tests.crash.driver import open_root
 from tests.scheduler.labs import a_lab
 
@@ -22,6 +25,7 @@ if TYPE_CHECKING:
 
 pytestmark = [pytest.mark.heavy, pytest.mark.timeout(120)]
 CLAIMERS, EXPERIMENTS, SLOTS = 8, 8, 5
+KILLING_S = 5.0
 MORE = f"executor: stub\nmax_parallel: {SLOTS}\n"
 # Each runs the verb of the command line until it says that there is nothing left, as a loop in a shell would.
 LOOP = """
@@ -104,3 +108,40 @@ def test_workers_and_ingesters_all_at_once_seal_each_run_once(root: Root) -> Non
     assert len(seen) == len(set(seen)) == EXPERIMENTS * SLOTS
     assert not verify.verify(root).damage
     assert not os.path.isdir(root.layout.stage(package.REFUSED)) or not os.listdir(root.layout.stage(package.REFUSED))
+
+
+def test_workers_and_ingesters_that_are_killed_at_random_lose_no_package_and_count_none_twice(root: Root) -> None:
+    rng = random.Random(SEED)
+    deadline_s = time.monotonic() + KILLING_S
+    alive: list[subprocess.Popen[str]] = []
+    killed = number = 0
+    while time.monotonic() < deadline_s:
+        while len(alive) < 4:
+            number += 1
+            verb, worker = ("dispatch-ingest", "") if number % 3 == 0 else ("dispatch-work", f"w{number}")
+            alive.append(start(root, verb, worker))
+        time.sleep(rng.random() * 0.15)
+        victim = alive.pop(rng.randrange(len(alive)))
+        victim.kill()
+        _, err = victim.communicate()
+        assert "Traceback" not in err, err
+        killed += 1
+    for process in alive:
+        answers(process)
+    for process in (start(root, "dispatch-work", "last", "--max-runs", "99"), start(root, "dispatch-ingest", "")):
+        answers(process)
+    answers(start(root, "dispatch-ingest", ""))
+    assert killed > 10
+    assert [packages.found(root, stage) for stage in packages.STAGES] == [[], [], [], []], f"seed {SEED}"
+    counted: list[str] = []
+    for each in range(EXPERIMENTS):
+        name = f"e{each}"
+        assert not leases.survey(root, name).held
+        for run_id in bundles.names(root, name):
+            path = root.layout.run(name, run_id)
+            made, manifest = bundles.load_seal(path), bundles.load_manifest(path)
+            assert made is not None or os.path.isfile(f"{path}/SUPERSEDED.json"), f"{path}, seed {SEED}"
+            if made is not None and manifest is not None:
+                counted.append(manifest.package)
+    assert len(counted) == len(set(counted)) == EXPERIMENTS * SLOTS, f"seed {SEED}"
+    assert not verify.verify(root).damage

@@ -245,7 +245,7 @@ def test_a_parent_killed_with_minus_nine_costs_none_of_its_runs(lab: Marked) -> 
     assert not lab.emptied()
     code, data = lab.labctl("run-once")
     assert code == 0
-    assert [step["kind"] for step in as_list(data["steps"])] == ["ran"] * 3, "there was something to settle"
+    assert [step["kind"] for step in as_list(data["steps"])] == ["ran"] * 3, f"there was something to settle: {data}"
     well(lab, said(data["steps"]))
 
 

@@ -128,6 +128,16 @@ def test_a_validator_named_by_its_whole_path_measures_the_change_too(root: Root,
     assert hand_in(root, taken(root), {"model.py": "LOSS = 1.5\n"}).ruling.candidate_value == 1.5
 
 
+def test_a_validator_in_a_folder_of_its_own_imports_what_was_changed(root: Root, workspace: Path) -> None:
+    (workspace / "checks").mkdir()
+    (workspace / "evaluate.py").rename(workspace / "checks" / "evaluate.py")
+    with open(root.layout.spec("alpha"), encoding="utf-8") as file:
+        text = file.read()
+    with open(root.layout.spec("alpha"), "w", encoding="utf-8") as file:
+        file.write(text.replace("python3 evaluate.py", "python3 checks/evaluate.py"))
+    assert hand_in(root, taken(root), {"model.py": "LOSS = 1.5\n"}).ruling.candidate_value == 1.5
+
+
 def test_only_what_is_strictly_better_than_the_best_of_its_tier_is_accepted(root: Root) -> None:
     one_run(root, "alpha", 2.0)
     assert not hand_in(root, taken(root), {"model.py": "LOSS = 2.0\n"}).ruling.accepted
@@ -223,8 +233,8 @@ def test_what_a_killed_attempt_left_is_not_taken_for_the_next_one(root: Root) ->
     held = taken(root)
     with open(f"{held.path}/run/metrics.json", "w", encoding="utf-8") as file:
         file.write('{"loss": -1}')
-    tried = hand_in(root, held, {"model.py": "raise SystemExit(1)\n"})
-    assert tried.ruling.candidate_value is None
+    tried = hand_in(root, held, {"model.py": "raise SystemExit(0)\n"})  # ends well, and measures nothing
+    assert (tried.ruling.outcome, tried.ruling.candidate_value) == ("failed", None)
 
 
 def test_an_interrupted_attempt_records_nothing_and_can_be_made_again(root: Root) -> None:

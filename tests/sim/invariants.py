@@ -238,7 +238,7 @@ def _judge(root: Root, watch: Watch, deeds: Deeds) -> None:
     require(not packed, f"after repair: packages of the dead: {packed}")
     wrong = [*lab_state._claims(root), *lab_state._unsettled(root)]
     require(not wrong, f"after repair: {wrong}")
-    asked = due.due(root, now=True)
+    asked = due.due(root, now=True).names
     for name in names:
         starves = name not in asked and watch.phases.get(name, QUEUED) in OPEN_PHASES
         require(not starves or experiments.load(root, name).spec is None, f"{name} could run, and is never due")

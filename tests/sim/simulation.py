@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 EXPERIMENTS = {"alpha": 1, "beta": 2, "gamma": 2}
 DURABILITY = {"alpha": "fast", "beta": "full", "gamma": "fast"}
 OFTEN, JUDGED_EVERY = 10, 250
-PATIENCE = 5_000  # steps in which everybody only waits for everybody
 
 TEMPERS = {
     "calm": Temper(people=0.02, reads=0.1, torn=0.05, broken_specs=False),

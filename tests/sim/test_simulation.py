@@ -5,20 +5,29 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
+from contextlib import nullcontext
 from typing import TYPE_CHECKING
 
 import pytest
 
+from lab.scheduler import refresh
+from lab.store import files
+from tests.sim.invariants import Violated
 from tests.sim.simulation import TEMPERS, Simulation
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
 # Read at import: tests run in an environment of their own.
 GIVEN = os.environ.get("LABCTL_SIM_SEED", "")
 STEPS = int(os.environ.get("LABCTL_SIM_STEPS") or 1_500)
 FIXED = [int(GIVEN)] if GIVEN else list(range(len(TEMPERS)))
 SEEDS_A_TEMPER = 8
+# Faults that each of the lab's own tests of one process would pass.
+SABOTAGES = [
+    pytest.param(files, "hold", lambda path: nullcontext(), id="lines are appended without the lock"),
+    pytest.param(refresh, "_just", lambda data, tail, size: b"", id="a table misses the rows of new runs"),
+]
 
 
 @pytest.fixture
@@ -32,10 +41,25 @@ def ram(tmp_path: os.PathLike[str]) -> Iterator[str]:
     shutil.rmtree(path, ignore_errors=True)
 
 
+def play(ram: str, seeds: Iterable[int], steps: int) -> None:
+    for seed in seeds:
+        Simulation(f"{ram}/{seed}", seed).go(steps)
+
+
 @pytest.mark.heavy
 @pytest.mark.parametrize("seed", FIXED)
 def test_whatever_happens_the_lab_keeps_its_word(ram: str, seed: int) -> None:
-    Simulation(f"{ram}/lab", seed).go(STEPS)
+    play(ram, [seed], STEPS)
+
+
+@pytest.mark.heavy
+@pytest.mark.parametrize(("place", "name", "fault"), SABOTAGES)
+def test_it_sees_a_lab_that_breaks_its_word(
+    ram: str, monkeypatch: pytest.MonkeyPatch, place: object, name: str, fault: object
+) -> None:
+    monkeypatch.setattr(place, name, fault)
+    with pytest.raises(Violated):
+        play(ram, range(2 * len(TEMPERS)), STEPS)
 
 
 @pytest.mark.slow
@@ -43,5 +67,4 @@ def test_whatever_happens_the_lab_keeps_its_word(ram: str, seed: int) -> None:
 @pytest.mark.parametrize("temper", sorted(TEMPERS))
 def test_many_seeds_and_longer(ram: str, temper: str) -> None:
     first = 1_000 * len(TEMPERS) + sorted(TEMPERS).index(temper)
-    for seed in range(first, first + SEEDS_A_TEMPER * len(TEMPERS), len(TEMPERS)):
-        Simulation(f"{ram}/{seed}", seed).go(2 * STEPS)
+    play(ram, range(first, first + SEEDS_A_TEMPER * len(TEMPERS), len(TEMPERS)), 2 * STEPS)

@@ -1,0 +1,38 @@
+"""How a command that runs something takes Ctrl-C and TERM."""
+
+from __future__ import annotations
+
+import signal
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from types import FrameType
+
+
+class Signals:
+    """Ctrl-C and TERM are noticed by whoever waits for the run, at a moment when nothing is half written.
+
+    The second one is not waited for: the process ends as it would have without us.
+    """
+
+    def __init__(self) -> None:
+        self._came = ""
+        self._before: dict[int, object] = {}
+
+    def came(self) -> str:
+        return self._came
+
+    def __enter__(self) -> None:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            self._before[number] = signal.signal(number, self._note)
+
+    def __exit__(self, *_: object) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)  # type: ignore[arg-type]  # what signal.signal gave us
+
+    def _note(self, number: int, frame: FrameType | None) -> None:
+        del frame
+        if self._came:
+            signal.signal(number, signal.SIG_DFL)
+            signal.raise_signal(number)
+        self._came = signal.Signals(number).name
