@@ -5,10 +5,8 @@ Bytes, never text: a program may print what it likes. The memory it takes is the
 
 from __future__ import annotations
 
-import base64
 import re
 from typing import TYPE_CHECKING
-from urllib.parse import quote_from_bytes
 
 from lab.core.launch import Output
 
@@ -65,6 +63,9 @@ class Blotter:
 
 def _forms(secret: str) -> set[bytes]:
     """The value as it is, as a URL carries it, and as base64 writes it when it stands alone."""
+    import base64  # noqa: PLC0415  # with the next one 3 ms, and most runs have no secrets
+    from urllib.parse import quote_from_bytes  # noqa: PLC0415  # as above
+
     value = secret.strip().encode(errors="surrogateescape")
     if len(value) < SHORTEST_SECRET:
         return set()

@@ -14,6 +14,8 @@ _PDEATHSIG, _SET_SUBREAPER, _GET_SUBREAPER = 1, 36, 37
 _PRIVATE = 0x4000 | 1 << 19  # MS_REC | MS_SLAVE: what the host mounts is seen here, what is mounted here stays here
 _PLAIN = 2 | 4 | 8  # MS_NOSUID | MS_NODEV | MS_NOEXEC
 LINUX = sys.platform == "linux"
+_CALLS = ("mount", "prctl", "setns", "unshare")
+_loaded: list[ctypes.CDLL] = []
 
 
 def load() -> None:
@@ -23,9 +25,14 @@ def load() -> None:
 
 
 def _libc() -> ctypes.CDLL:
-    import ctypes  # noqa: PLC0415  # 2 ms, wanted only where a program is started
+    if not _loaded:
+        import ctypes  # noqa: PLC0415  # 2 ms, wanted only where a program is started
 
-    return ctypes.CDLL(None, use_errno=True)
+        library = ctypes.CDLL(None, use_errno=True)
+        for name in _CALLS:
+            getattr(library, name)  # looked up once and kept, or each child would do it again in pages of its own
+        _loaded.append(library)
+    return _loaded[0]
 
 
 def unshare(kind: int) -> None:

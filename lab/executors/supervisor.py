@@ -14,15 +14,16 @@ import msgspec
 from lab.core.errors import BadInput, Corrupt
 from lab.core.launch import INTERRUPTED, Exit
 from lab.core.record import parse
-from lab.executors import gpu, kernel, leftovers, tree, warden
+from lab.executors import kernel, tree, warden
 from lab.executors import limits as limiting
 from lab.executors.tree import GROUP, NAMESPACE, SUBREAPER
-from lab.executors.warden import Job, Order
+from lab.executors.warden import Job, Order, Warden
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from lab.core.launch import Limits, Program, Stop
+    from lab.executors.gpu import Meter
     from lab.executors.limits import Cage
     from lab.store.files import Files
 
@@ -74,7 +75,7 @@ class _Watch:
         self._cage = cage
         self._said = b""
         self._stop_told = False
-        self._meter = gpu.Meter()
+        self._meter: Meter | None = None
 
     def over(self, watch: Callable[[], Stop | None], every_s: float) -> Exit | None:
         """The whole of it; None when the run could not be confined so and did not begin."""
@@ -105,14 +106,15 @@ class _Watch:
         hears, self._orders = os.pipe()
         self._report, tells = os.pipe()
         home = -1
-        mask = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
+        ready, highest = Warden(self._files, self._job, self._cage), _highest_descriptor()
+        mask = signal.pthread_sigmask(signal.SIG_BLOCK, warden.SIGNALS)
         try:
             if self._job.how == NAMESPACE:
                 home = os.open("/proc/self/ns/pid", os.O_RDONLY | os.O_CLOEXEC)
                 kernel.unshare(kernel.CLONE_NEWPID)
             self._pid = os.fork()
             if self._pid == 0:
-                warden.be(self._files, self._job, self._cage, hears, tells)
+                ready.be(hears, tells, highest)
         except OSError:
             for descriptor in (self._orders, self._report):
                 os.close(descriptor)
@@ -139,12 +141,19 @@ class _Watch:
                 tree.send(self._pid, signal.SIGCONT)  # the run may have stopped its warden, and the clock with it
             if time.monotonic() - self._begun_s > patience_s:
                 tree.send(self._pid, signal.SIGKILL)
-            self._meter.look(self._pid)
+            self._look_at_gpus()
             stop = None if self._stop_told else watch()
             if stop is not None:
                 self._stop_told = True
                 self._order(Order(how=stop.how, why=stop.why))
         self._listen()
+
+    def _look_at_gpus(self) -> None:
+        if self._meter is None:
+            from lab.executors.gpu import Meter  # noqa: PLC0415  # most runs end before the first look
+
+            self._meter = Meter()
+        self._meter.look(self._pid)
 
     def _order(self, order: Order) -> None:
         with suppress(BrokenPipeError):  # it has just ended
@@ -168,14 +177,24 @@ class _Watch:
         try:
             found = parse(Exit, self._said, "the report of the supervising process")
         except Corrupt:
+            from lab.executors import leftovers  # noqa: PLC0415  # for this only
+
             leftovers.end(self._job.path)
             wall_s = round(time.monotonic() - self._begun_s, 6)
             problem = f"the process that supervised the run was ended ({code})"
             return Exit(run_id=self._job.run_id, problem=problem, wall_s=wall_s, confined=self._job.how)
-        peak = self._meter.peak_mb()
+        peak = self._meter.peak_mb() if self._meter else None
         if peak is None:
             return found
         return msgspec.structs.replace(found, usage=msgspec.structs.replace(found.usage, gpu_peak_memory_mb=peak))
+
+
+def _highest_descriptor() -> int:
+    """Asked before the fork, where it costs less; with some room for what another thread may open until then."""
+    try:
+        return max(map(int, os.listdir("/proc/self/fd"))) + 64
+    except OSError:
+        return os.sysconf("SC_OPEN_MAX")
 
 
 def _children() -> set[int]:

@@ -25,7 +25,7 @@ from lab.core.record import encode
 from lab.executors import kernel
 from lab.executors.capture import Capture
 from lab.executors.tree import GROUP, NAMESPACE, SUBREAPER, Tree, memory_bytes
-from lab.store.log import RunLog
+from lab.store.log import RunLog, draft_of, put
 
 if TYPE_CHECKING:
     from lab.executors.limits import Cage
@@ -37,15 +37,7 @@ _FIRST_LOOK_S, _LOOK_EVERY_S = 0.05, 0.5
 _WHILE_ENDING_S = 0.02
 _END_WITHIN_S = 5.0
 _MB = 1 << 20
-_IGNORED = (
-    signal.SIGHUP,
-    signal.SIGINT,
-    signal.SIGQUIT,
-    signal.SIGTERM,
-    signal.SIGPIPE,
-    signal.SIGUSR1,
-    signal.SIGUSR2,
-)
+SIGNALS = tuple(range(1, 32))
 
 
 class Job(msgspec.Struct, frozen=True, kw_only=True):
@@ -73,59 +65,35 @@ class _End(msgspec.Struct):
     wall_s: float = 0.0
 
 
-def be(files: Files, job: Job, cage: Cage, orders: int, report: int) -> NoReturn:
-    """Be the warden of one run. Called in the child of a fork, with all signals blocked."""
-    code = 70
-    try:
-        gc.disable()  # a collection would touch, and so copy, every page that is shared with the parent
-        _settle_in(orders, report)
-        try:
-            if job.how == NAMESPACE:
-                kernel.mount_proc()
-            elif job.how == SUBREAPER:
-                kernel.adopt_orphans(on=True)
-        except OSError:
-            code = CANNOT_CONFINE
-            return  # type: ignore[misc]  # through the `finally`, which does not return
-        found = _Warden(files, job, cage, orders).see_through()
-        try:
-            files.replace(f"{job.path}/{layout.EXIT}", encode(found))
-        except (OSError, LabError) as error:
-            problem = "; ".join(filter(None, (found.problem, f"{layout.EXIT} could not be written: {error}")))
-            found = msgspec.structs.replace(found, problem=problem)
-        with suppress(OSError):  # the lab is gone: it reads the file
-            os.write(report, encode(found))
-        code = 0
-    finally:
-        os._exit(code)
+def _settle_in(orders: int, report: int, highest: int) -> None:
+    """Out of the terminal's reach, without a file of the parent's: a lock that it holds must not live on here.
 
-
-def _settle_in(orders: int, report: int) -> None:
-    """Out of the terminal's reach, without a file of the parent's: a lock that it holds must not live on here."""
+    The signals stay blocked: a handler of the lab's must not run here, and nothing but KILL and STOP is to be heard.
+    """
     os.setsid()
-    for number in _IGNORED:
-        signal.signal(number, signal.SIG_IGN)
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # ignored, children would vanish without telling how they ended
     nothing = os.open(os.devnull, os.O_RDWR)  # nothing is written to it
     for descriptor in (0, 1, 2):
         os.dup2(nothing, descriptor)
-    keep = {0, 1, 2, orders, report}
-    try:
-        held = [int(name) for name in os.listdir("/proc/self/fd")]
-    except OSError:
-        held = list(range(3, os.sysconf("SC_OPEN_MAX")))
-    for descriptor in held:
-        if descriptor not in keep:
-            with suppress(OSError):
-                os.close(descriptor)
-    signal.pthread_sigmask(signal.SIG_SETMASK, ())
+    first = 3
+    for kept in sorted((orders, report)):
+        os.closerange(first, kept)
+        first = kept + 1
+    os.closerange(first, highest + 1)
 
 
-class _Warden:
-    def __init__(self, files: Files, job: Job, cage: Cage, orders: int) -> None:
+class Warden:
+    """Made before the fork: what it is made of then lies in pages that need not be copied to be written to."""
+
+    def __init__(self, files: Files, job: Job, cage: Cage) -> None:
+        self._files = files
         self._job = job
         self._cage = cage
-        self._orders = orders
+        self._exit = f"{job.path}/{layout.EXIT}"
+        self._draft = draft_of(self._exit)
+        # Where the kernel ends the whole tree with its first process, nothing need be done between fork and exec.
+        self._forks = job.how != NAMESPACE or bool(cage.folders() or cage.cores)
+        self._ignored = [n for n in SIGNALS if signal.getsignal(n) is signal.SIG_IGN] if self._forks else []
         self._logs = [RunLog(files, f"{job.path}/{name}") for name in (layout.STDOUT, layout.STDERR)]
         program, limits = job.program, job.limits
         self._captures = [Capture(log, limits.output_bytes, program.secrets) for log in self._logs]
@@ -137,6 +105,31 @@ class _Warden:
         self._cpu_s = 0.0
         self._peak = 0
         self._floor_kb = 0
+
+    def be(self, orders: int, report: int, highest: int) -> NoReturn:
+        """Be the warden of one run. Called in the child of a fork, with all signals blocked.
+
+        `highest` is a descriptor above which there is none.
+        """
+        code = 70
+        try:
+            gc.disable()  # a collection would touch, and so copy, every page that is shared with the parent
+            _settle_in(orders, report, highest)
+            self._orders = orders
+            try:
+                if self._job.how == NAMESPACE:
+                    kernel.mount_proc()
+                elif self._job.how == SUBREAPER:
+                    kernel.adopt_orphans(on=True)
+            except OSError:
+                code = CANNOT_CONFINE
+                return  # type: ignore[misc]  # through the `finally`, which does not return
+            told = self._written(self.see_through())
+            with suppress(OSError):  # the lab is gone: it reads the file
+                os.write(report, told)
+            code = 0
+        finally:
+            os._exit(code)
 
     def see_through(self) -> Exit:
         """The whole of the run."""
@@ -151,27 +144,28 @@ class _Warden:
         self._drain()
         return self._told()
 
+    def _written(self, found: Exit) -> bytes:
+        """The last word, put down before the lab hears it: what it was told, it may forget."""
+        text = encode(found)
+        try:
+            put(self._files, self._draft, self._exit, text)
+        except (OSError, LabError) as error:
+            problem = "; ".join(filter(None, (found.problem, f"{layout.EXIT} could not be written: {error}")))
+            return encode(msgspec.structs.replace(found, problem=problem))
+        return text
+
     # -- starting -----------------------------------------------------------------------------------------------
 
     def _start(self) -> str:
         """Start the program; the reason when that cannot be."""
-        out, err, fault = os.pipe(), os.pipe(), os.pipe()
-        ignored = [n for n in range(1, 32) if signal.getsignal(n) is signal.SIG_IGN]
+        out, err = os.pipe(), os.pipe()
         self._floor_kb = _own_peak_kb()
-        try:
-            main = os.fork()
-        except OSError as error:
-            return f"the program cannot be started: {error.strerror}"
-        if main == 0:
-            self._become(out[1], err[1], fault[1], ignored)
-        for writing in (out[1], err[1], fault[1]):
+        main, refused = self._forked(out[1], err[1]) if self._forks else self._spawned(out[1], err[1])
+        for writing in (out[1], err[1]):
             os.close(writing)
+        if refused:
+            return refused
         self._tree = Tree(self._job.how, main)
-        told = os.read(fault[0], 4096)
-        os.close(fault[0])
-        if told:
-            os.waitpid(main, 0)
-            return told.decode(errors="replace")
         for reading, capture in ((out[0], self._captures[0]), (err[0], self._captures[1])):
             os.set_blocking(reading, False)
             self._streams[reading] = capture
@@ -184,7 +178,38 @@ class _Warden:
         self._look_at_s = time.monotonic() + _FIRST_LOOK_S
         return ""
 
-    def _become(self, out: int, err: int, fault: int, ignored: list[int]) -> NoReturn:
+    def _spawned(self, out: int, err: int) -> tuple[int, str]:
+        """The cheap way: the pages of this process are lent to the child, and not copied."""
+        program = self._job.program
+        doing = f"started in {program.cwd}"
+        try:
+            os.chdir(program.cwd)
+            doing = f"started: {program.argv[0]}"
+            main = os.posix_spawn(
+                program.argv[0], program.argv, program.environ, setsid=True, setsigmask=(), setsigdef=SIGNALS,
+                file_actions=((os.POSIX_SPAWN_DUP2, out, 1), (os.POSIX_SPAWN_DUP2, err, 2)),
+            )  # fmt: skip
+            os.chdir("/")  # what the run worked in can be taken away
+        except (OSError, ValueError) as error:
+            return 0, _refusal(doing, error)
+        return main, ""
+
+    def _forked(self, out: int, err: int) -> tuple[int, str]:
+        hears, tells = os.pipe()
+        try:
+            main = os.fork()
+        except OSError as error:
+            return 0, _refusal("started", error)
+        if main == 0:
+            self._become(out, err, tells)
+        os.close(tells)
+        refused = os.read(hears, 4096).decode(errors="replace")
+        os.close(hears)
+        if refused:
+            os.waitpid(main, 0)
+        return main, refused
+
+    def _become(self, out: int, err: int, fault: int) -> NoReturn:
         """In the child: become the program, or say why not."""
         program = self._job.program
         doing = "prepared"
@@ -195,15 +220,15 @@ class _Warden:
             self._cage.enter()
             os.dup2(out, 1)
             os.dup2(err, 2)
-            for number in ignored:
+            for number in self._ignored:
                 signal.signal(number, signal.SIG_DFL)
+            signal.pthread_sigmask(signal.SIG_SETMASK, ())
             doing = f"started in {program.cwd}"
             os.chdir(program.cwd)
             doing = f"started: {program.argv[0]}"
             os.execve(program.argv[0], program.argv, program.environ)  # noqa: S606  # no shell is the point
         except (OSError, ValueError) as error:
-            said = error.strerror if isinstance(error, OSError) else str(error)
-            os.write(fault, f"the program cannot be {doing}: {said}".encode(errors="replace"))
+            os.write(fault, _refusal(doing, error).encode(errors="replace"))
         finally:
             os._exit(127)
 
@@ -328,7 +353,7 @@ class _Warden:
         deadline = time.monotonic() + _END_WITHIN_S
         if self._job.how == GROUP:
             self._tree.kill()
-        while self._reap() or (self._job.how == NAMESPACE and self._tree.left()):
+        while self._reap():  # what has lost its parent is a child of this process, so no child means nobody
             self._tree.kill()
             if time.monotonic() > deadline:
                 shown = ", ".join(map(str, self._tree.left()[:5]))
@@ -366,6 +391,11 @@ class _Warden:
             stopped=self._stopped, why=self._why, wall_s=round(ended.wall_s, 6), usage=usage, stdout=out, stderr=err,
             confined=self._job.how,
         )  # fmt: skip
+
+
+def _refusal(doing: str, error: OSError | ValueError) -> str:
+    said = error.strerror if isinstance(error, OSError) else str(error)
+    return f"the program cannot be {doing}: {said}"
 
 
 def _own_peak_kb() -> int:

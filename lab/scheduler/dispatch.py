@@ -205,6 +205,12 @@ def _in_order(root: Root, classes: Collection[str], only: Collection[str], said:
 
 def _put_aside(root: Root, each: Place, error: LabError) -> Said:
     try:
+        with root.section(each.experiment):  # it may have been claimed, and given back, while we read
+            packages.offer_of(root, READY, each)
+        return Said(kind=PASSED, dispatch_id=each.dispatch_id, experiment=each.experiment, what="somebody had it")
+    except LabError:
+        pass
+    try:
         path = packages.refuse(root, READY, each, error.what)
     except FileNotFoundError:
         return Said(kind=PASSED, dispatch_id=each.dispatch_id, experiment=each.experiment, what="somebody took it")

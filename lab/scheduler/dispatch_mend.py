@@ -45,7 +45,9 @@ def _running(root: Root, each: Place) -> Iterator[Said]:
     taken = packages.claimed(root, RUNNING, each)
     if taken is not None and dispatch_complete.exists(root, each.experiment, taken.generation):
         if taken.process is not None and machine.alive(taken.process) is False:
-            yield from _of_the_dead(root, each, taken)
+            with reclaim.settling(root, each.experiment):  # two at it would write into a folder that has moved on
+                if reading.is_folder(root.layout.package(RUNNING, each.name)):
+                    yield from _of_the_dead(root, each, taken)
         return
     with root.section(each.experiment):
         path = root.layout.package(RUNNING, each.name)

@@ -20,7 +20,7 @@ from lab.core.seal import Seal  # msgspec resolves annotations
 from lab.core.view import RECENT_RUNS
 from lab.core.world import stamp
 from lab.scheduler import refresh
-from lab.store import archives, bundles, contents, experiments, ledger, reading, verify
+from lab.store import archive_file, archives, bundles, contents, experiments, ledger, reading, verify
 from lab.store.sections import hold
 
 if TYPE_CHECKING:
@@ -219,7 +219,7 @@ def _archive(root: Root, experiment: str, old: Sequence[_Old]) -> tuple[archives
     """Write the tar file, read it back, and write its companion."""
     name = _new_name(root, experiment, old)
     path = root.layout.archive(name)
-    archives.write(root, experiment, [item.run_id for item in old], path)
+    archive_file.write(root, experiment, [item.run_id for item in old], path)
     _compare(path, old)
     sha256, size = archives.digest(path) or ("", 0)
     kept = [archives.keep(root.layout.run(experiment, item.run_id), item.made, item.data) for item in old]
@@ -246,7 +246,7 @@ def _compare(path: str, old: Sequence[_Old]) -> None:
     wanted = {item.run_id: {layout.SEAL: canonical.digest(item.data)} for item in old}
     for item in old:
         wanted[item.run_id].update({name: kept.sha256 for name, kept in item.made.files.items()})
-    for run_id, name, found in archives.listed(path):
+    for run_id, name, found in archive_file.listed(path):
         if wanted.get(run_id, {}).get(name) == found.sha256:
             del wanted[run_id][name]
     missing = next((f"{run_id}/{name}" for run_id, names in wanted.items() for name in names), "")
@@ -301,7 +301,7 @@ def restore(root: Root, given: str) -> Restored:
     with hold(root.layout.pruning(experiment)):
         sealed = {kept.run_id: made for kept, made in archives.runs(root, experiment, name)}
         wanted = frozenset(run_id for run_id in sealed if not os.path.lexists(root.layout.run(experiment, run_id)))
-        for run_id, draft in archives.unpack(root, path, experiment, wanted):
+        for run_id, draft in archive_file.unpack(root, path, experiment, wanted):
             _publish(root, experiment, run_id, draft, sealed[run_id])
         if root.files.durable and wanted:
             root.files.sync_folder(root.layout.runs(experiment))

@@ -7,16 +7,13 @@ moved to another disk.
 
 from __future__ import annotations
 
-import hashlib
-import io
 import os
-import tarfile
 from typing import TYPE_CHECKING
 
 from lab.core import canonical, layout
 from lab.core.errors import Corrupt
 from lab.core.record import Record, encode, parse
-from lab.core.seal import Seal, SealedFile
+from lab.core.seal import Seal
 from lab.store import bundles, contents, reading
 
 if TYPE_CHECKING:
@@ -26,7 +23,6 @@ if TYPE_CHECKING:
     from lab.store.root import Root
 
 RESULT_BYTES = 16_000  # as many as 4,000 characters, which is what the pages quote of a result, can take
-_PIECE = 1 << 20
 _QUOTED = (layout.METRICS, layout.PARAMS)
 
 
@@ -137,41 +133,6 @@ def find(root: Root, experiment: str, run_id: str) -> tuple[str, Kept, Seal] | N
     return None
 
 
-# -- the tar file ---------------------------------------------------------------------------------------------------
-
-
-def write(root: Root, experiment: str, run_ids: Iterable[str], path: str) -> None:
-    """Put whole bundles into a new tar file and wait until the disk has it. Not compressed: artifacts mostly are."""
-    root.files.create(path, _pieces(root, experiment, run_ids), durable=True)
-
-
-def _pieces(root: Root, experiment: str, run_ids: Iterable[str]) -> Iterator[bytes]:
-    with tarfile.open(fileobj=io.BytesIO(), mode="w") as tar:  # only to word headers; the files pass by it
-        size = 0
-        for run_id in run_ids:
-            bundle = root.layout.run(experiment, run_id)
-            for name in ("", *(item.name for item in contents.walk(bundle))):
-                whole = f"{bundle}/{name}"
-                if not (reading.is_file(whole) or os.path.islink(whole) or reading.is_folder(whole)):
-                    continue  # a socket or a pipe holds nothing
-                info = tar.gettarinfo(whole, arcname=f"{run_id}/{name}")
-                for piece in _member_pieces(whole, info):
-                    size += len(piece)
-                    yield piece
-        end = 2 * tarfile.BLOCKSIZE
-        yield b"\0" * (end + -(size + end) % tarfile.RECORDSIZE)
-
-
-def _member_pieces(path: str, info: tarfile.TarInfo) -> Iterator[bytes]:
-    yield info.tobuf(tarfile.PAX_FORMAT, "utf-8", "surrogateescape")
-    if not info.isreg():
-        return
-    with open(path, "rb") as file:
-        while piece := file.read(_PIECE):
-            yield piece
-    yield b"\0" * (-info.size % tarfile.BLOCKSIZE)
-
-
 def remove_bundles(root: Root, experiment: str, run_ids: Iterable[str]) -> list[str]:
     """Take bundles that an archive holds out of sight, each by one rename. Returns the drafts, to be discarded.
 
@@ -202,58 +163,3 @@ def digest(path: str) -> tuple[str, int] | None:
     """The SHA-256 and the size of an archive; None when it is not there."""
     found = contents.look(path)
     return None if found is None else (found.sha256, found.size)
-
-
-def listed(path: str) -> Iterator[tuple[str, str, SealedFile]]:
-    """Every file of an archive as (run id, name as a seal writes it, digest and size)."""
-    with tarfile.open(path, mode="r|", bufsize=_PIECE) as tar:
-        for member in tar:
-            run_id, _, name = member.name.partition("/")
-            found = _member(tar, member)
-            if name and found is not None:
-                yield run_id, contents.sealed_name(name), found
-
-
-def _member(tar: tarfile.TarFile, member: tarfile.TarInfo) -> SealedFile | None:
-    if member.issym():
-        target = member.linkname.encode(errors="surrogateescape")
-        return SealedFile(sha256=canonical.digest(target), size=len(target), link=True)
-    source = tar.extractfile(member) if member.isreg() else None
-    if source is None:
-        return None
-    running, size = hashlib.sha256(), 0
-    while piece := source.read(_PIECE):
-        running.update(piece)
-        size += len(piece)
-    return SealedFile(sha256=running.hexdigest(), size=size)
-
-
-def unpack(root: Root, path: str, experiment: str, wanted: frozenset[str]) -> Iterator[tuple[str, str]]:
-    """Write the wanted bundles of an archive as drafts beside the others; yields (run id, draft) as each is whole.
-
-    The caller has checked the archive's digest, compares each draft with its seal, and gives it its name.
-    """
-    current = target = ""
-    with tarfile.open(path, mode="r|", bufsize=_PIECE) as tar:
-        for member in tar:
-            run_id, _, name = member.name.partition("/")
-            if run_id not in wanted or ".." in name.split("/") or name.startswith("/"):
-                continue
-            if run_id != current:
-                if current:
-                    yield current, target
-                current, target = run_id, f"{root.layout.runs(experiment)}/.{run_id}{layout.RESTORED_SUFFIX}"
-                root.files.discard_folder(target)
-                root.files.folder(target)
-            _put(root, tar, member, f"{target}/{name}" if name else target)
-    if current:
-        yield current, target
-
-
-def _put(root: Root, tar: tarfile.TarFile, member: tarfile.TarInfo, path: str) -> None:
-    if member.isdir():
-        root.files.folder(path)
-    elif member.issym():
-        root.files.link_to(path, member.linkname)
-    elif member.isreg() and (source := tar.extractfile(member)) is not None:
-        root.files.create(path, iter(lambda: source.read(_PIECE), b""), durable=False)

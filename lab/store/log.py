@@ -1,4 +1,4 @@
-"""The log of one run, written while the run goes on.
+"""The log of one run, written while the run goes on; and how it ended, written by a process that the lab may outlive.
 
 The run works in the same folder and may do to the file what it likes. It is made new and held open: where the run puts
 a link in its place, nothing is written through it; and when it took the file away, `close` writes it again. Not synced:
@@ -9,6 +9,9 @@ from __future__ import annotations
 
 import os
 from typing import TYPE_CHECKING
+
+from lab.core import layout
+from lab.store import machine
 
 if TYPE_CHECKING:
     from lab.store.files import Files
@@ -79,3 +82,38 @@ class RunLog:
                 at += os.write(again, piece)
         finally:
             os.close(again)
+
+
+def draft_of(path: str) -> str:
+    """A name beside a file that says whose draft it is: of the process that asks, not of the one that writes.
+
+    A pid means nothing outside its namespace. What a warden leaves half written there is cleared at once when the lab
+    that started it is dead, for that can be proven.
+    """
+    folder, name = os.path.split(path)
+    return f"{folder}/.{name}.{machine.here()}{os.urandom(2).hex()}-{os.getpid()}-0{layout.DRAFT_SUFFIX}"
+
+
+def put(files: Files, draft: str, path: str, data: bytes) -> None:
+    """Put a new text in the place of whatever lies there, by way of a draft whose name was chosen before."""
+    try:
+        _put(files, draft, path, data)
+    except FileNotFoundError:  # the run took its folder away; or recovery the draft, for the lab that it names is dead
+        files.folder(os.path.dirname(path))
+        _put(files, draft, path, data)
+
+
+def _put(files: Files, draft: str, path: str, data: bytes) -> None:
+    files.step("open", draft)
+    descriptor = os.open(draft, _NEW, 0o644)
+    try:
+        files.step("write", draft)
+        done = 0
+        while done < len(data):
+            done += os.write(descriptor, data[done:])
+        files.move(draft, path)
+    except OSError:
+        files.discard(draft)
+        raise
+    finally:
+        os.close(descriptor)

@@ -26,6 +26,7 @@ MEASURES: dict[str, Measure] = {
     "cold": lambda scratch, _, size: rounds.cold(scratch, size),
     "imports": lambda scratch, _, size: rounds.imports(scratch, size),
     "memory": lambda scratch, _, size: rounds.memory(scratch, size),
+    "packages": lambda scratch, _, size: rounds.packages(scratch, size),
     "rush": lambda scratch, _, size: rush.rushing(scratch, size),
 }
 

@@ -27,6 +27,7 @@ PEER_BARE_MS, PEER_RATIO = 10.2, 1.2
 PEER = {"few": 69.0, "deep": 531.0, "idle": 60.0, 100: 81.0, 500: 137.0}
 RSS_MB = 40
 PRINTED_MB = 100
+PACKAGES = 20
 _ECHO = " ".join(turns.PROGRAM)
 _MORE = 10  # turns by which two counts of system calls differ
 _DEAREST = 5
@@ -245,6 +246,21 @@ def memory(scratch: str, size: Size) -> list[Row]:
             )
         )
     return rows
+
+
+def packages(scratch: str, size: Size) -> list[Row]:
+    """A package from its offer to its seal, in one process."""
+    del size
+    place = f"{scratch}/packages"
+    names = [_name(number) for number in range(PACKAGES)]
+    turns.due(grow.grown(place, [(name, 1) for name in names], durability="full"), names, program=_ECHO)
+    told = turns.result("packages", place, "--many", str(PACKAGES))
+    if told["runs"] != PACKAGES:
+        raise RuntimeError(f"{told['runs']} of {PACKAGES} packages became runs")
+    steps = {verb: _number(told[verb]) for verb in ("ready", "work", "ingest")}
+    used = sum(steps.values()) - _number(told["program_s"])
+    shown = ", ".join(f"{verb} {_ms(each)}" for verb, each in steps.items())
+    return [Row(what=f"a package of {PACKAGES}, its program taken off", ours=f"{_ms(used)} ({shown})", number=used)]
 
 
 def _plan(experiments: int, each: int) -> Sequence[tuple[str, int]]:

@@ -7,6 +7,7 @@ program used (its manifest says it) is taken off: what is left is the lab's.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import os
 import resource
@@ -21,7 +22,7 @@ from lab.core import layout
 from lab.scheduler import refresh
 from lab.scheduler.step import RAN
 from lab.scheduler.turn import Request, Turn
-from lab.store import bundles
+from lab.store import bundles, experiments
 from scripts.bench import gauge, grow
 
 if TYPE_CHECKING:
@@ -205,7 +206,35 @@ def memory(options: argparse.Namespace) -> Told:
     return {"code": code, "peak_mb": gauge.memory_mb("VmHWM"), "children_mb": children_kb / 1024}
 
 
-STEPS: Mapping[str, Callable[[argparse.Namespace], Told]] = {"runs": runs, "many": many, "memory": memory}
+def packages(options: argparse.Namespace) -> Told:
+    """As many packages: offered, worked on, taken in. The CPU of each step for each package, its program taken off."""
+    root = _opened(options)
+    shared = ["--quiet", "--data-root", options.root]
+    told: Told = {}
+    for verb, more in (("ready", True), ("work", True), ("ingest", False)):
+        before_s = _used_s()
+        with open(os.devnull, "w", encoding="utf-8") as nothing, contextlib.redirect_stdout(nothing):
+            code = labctl([f"dispatch-{verb}", *(["--max-runs", str(options.many)] if more else []), *shared])
+        if code:
+            raise RuntimeError(f"dispatch-{verb} ended with {code}")
+        told[verb] = (_used_s() - before_s) / options.many
+    newest = [bundles.names(root, name)[-1:] for name in experiments.names(root)]
+    manifests = [
+        bundles.load_manifest(root.layout.run(name, each[0]))
+        for name, each in zip(experiments.names(root), newest, strict=True)
+        if each
+    ]
+    told["runs"] = len([made for made in manifests if made is not None and made.package])
+    told["program_s"] = statistics.median((made.usage.cpu_s or 0.0) for made in manifests if made is not None)
+    return told
+
+
+STEPS: Mapping[str, Callable[[argparse.Namespace], Told]] = {
+    "runs": runs,
+    "many": many,
+    "memory": memory,
+    "packages": packages,
+}
 
 
 def main(arguments: Sequence[str]) -> None:

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from lab.core import package
-from lab.scheduler import dispatch
-from lab.store import bundles, leases, packages, verify
+from lab.scheduler import decisions, dispatch
+from lab.store import bundles, leases, packages, reading, verify
 from tests.crash import straced
 from tests.crash.aftermath import SEED
 from tests.crash.driver import open_root
@@ -43,7 +43,12 @@ for _ in range(100):
 
 @pytest.fixture
 def root(ram: str) -> Root:
-    made = a_lab(f"{ram}/lab", *(f"e{number}" for number in range(EXPERIMENTS)), more=MORE)
+    return full(ram, MORE)
+
+
+def full(ram: str, more: str) -> Root:
+    """A lab with as many offers as it has slots."""
+    made = a_lab(f"{ram}/lab", *(f"e{number}" for number in range(EXPERIMENTS)), more=more)
     for _ in range(SLOTS):
         said = dispatch.queue(made, actor="ann", max_runs=EXPERIMENTS)
         assert len(said) == EXPERIMENTS
@@ -110,7 +115,8 @@ def test_workers_and_ingesters_all_at_once_seal_each_run_once(root: Root) -> Non
     assert not os.path.isdir(root.layout.stage(package.REFUSED)) or not os.listdir(root.layout.stage(package.REFUSED))
 
 
-def test_workers_and_ingesters_that_are_killed_at_random_lose_no_package_and_count_none_twice(root: Root) -> None:
+def test_workers_and_ingesters_that_are_killed_at_random_lose_no_package_and_count_none_twice(ram: str) -> None:
+    root = full(ram, f"executor_command: sh -c 'sleep 0.05; echo METRIC loss=1'\nmax_parallel: {SLOTS}\n")
     rng = random.Random(SEED)
     deadline_s = time.monotonic() + KILLING_S
     alive: list[subprocess.Popen[str]] = []
@@ -120,18 +126,26 @@ def test_workers_and_ingesters_that_are_killed_at_random_lose_no_package_and_cou
             number += 1
             verb, worker = ("dispatch-ingest", "") if number % 3 == 0 else ("dispatch-work", f"w{number}")
             alive.append(start(root, verb, worker))
-        time.sleep(rng.random() * 0.15)
-        victim = alive.pop(rng.randrange(len(alive)))
+        time.sleep(rng.random() * 0.3)
+        victim = alive.pop(0)  # the oldest: it has begun to do something
         victim.kill()
         _, err = victim.communicate()
         assert "Traceback" not in err, err
         killed += 1
     for process in alive:
         answers(process)
-    for process in (start(root, "dispatch-work", "last", "--max-runs", "99"), start(root, "dispatch-ingest", "")):
-        answers(process)
+    for _ in range(3):
+        answers(start(root, "dispatch-ingest", ""))
+        for each in range(EXPERIMENTS):  # three crashes in a row wait for a person
+            decisions.resume(root, f"e{each}", reason="", actor="ann")
+        answers(start(root, "dispatch-work", "last", "--max-runs", "99"))
     answers(start(root, "dispatch-ingest", ""))
     assert killed > 10
+    refused = [
+        reading.read(f"{root.layout.package(package.REFUSED, each.name)}/REFUSED.md")
+        for each in packages.found(root, package.REFUSED)
+    ]
+    assert not refused, f"seed {SEED}"
     assert [packages.found(root, stage) for stage in packages.STAGES] == [[], [], [], []], f"seed {SEED}"
     counted: list[str] = []
     for each in range(EXPERIMENTS):

@@ -14,7 +14,7 @@ from lab.core.errors import BadInput, Corrupt, NotFound, Unavailable
 from lab.core.run import FAILED
 from lab.scheduler import cycle, digest, inspect, prune, refresh, watchdog
 from lab.scheduler.prune import Wish
-from lab.store import archives, bundles, ledger, verify
+from lab.store import archive_file, archives, bundles, ledger, verify
 from lab.store.files import Files
 from lab.testing.files import BEGINNING, Crash, CrashingFiles, a_root
 from tests.scheduler.labs import a_lab, an_experiment, derived, ended, me, one_run, reopened, tree, write
@@ -258,12 +258,12 @@ def test_an_archive_that_does_not_give_back_what_was_put_in_removes_nothing(
     root: Root, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     before = runs(root)
-    real = archives.write
+    real = archive_file.write
 
     def torn(root: Root, experiment: str, run_ids: list[str], path: str) -> None:
         real(root, experiment, run_ids[:-1], path)
 
-    monkeypatch.setattr(archives, "write", torn)
+    monkeypatch.setattr(archive_file, "write", torn)
     with pytest.raises(Unavailable, match="no bundle was removed"):
         prune.prune(root, "a", Wish(keep=5))
     assert runs(root) == before
