@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from lab.cli.session import Session
     from lab.scheduler.step import Step
     from lab.scheduler.turn import Turn
+    from lab.scheduler.visit import Request
     from lab.store.root import Root
 
 EXAMPLE = """labctl run-once
@@ -53,7 +54,8 @@ def answer(args: argparse.Namespace, session: Session) -> Answer:
     from msgspec import to_builtins
 
     from lab.core.errors import BadInput, Interrupted
-    from lab.scheduler.turn import Request, Turn
+    from lab.scheduler.turn import Turn
+    from lab.scheduler.visit import Request
 
     if args.now and not args.experiment:
         raise BadInput("--now wants --experiment ID", fix="name what is to run before its time")
@@ -76,9 +78,21 @@ def answer(args: argparse.Namespace, session: Session) -> Answer:
     if signals.came():
         raise Interrupted(f"stopped by {signals.came()}; the runs under way were sealed as cancelled")
     if not turn.steps:
-        session.terminal.narrate("nothing is due; labctl status says what is next")
+        session.terminal.narrate(_nothing(root, request))
     data = {"ran": turn.ran, "steps": to_builtins(turn.steps)}
     return Answer(data, [], warnings=turn.warnings, exit_code=1 if turn.failed else 0)
+
+
+def _nothing(root: Root, request: Request) -> str:
+    """Why nothing happened, for a person: a misspelt class looks like an idle lab."""
+    from lab.core.errors import NotFound
+    from lab.scheduler import due
+
+    try:
+        due.require_known(root, request.classes)
+    except NotFound as error:
+        return f"nothing is due: {error.what}; {error.fix}"
+    return "nothing is due; labctl status says what is next"
 
 
 def _teller(session: Session, root: Root, log: str) -> Callable[[Step], None]:

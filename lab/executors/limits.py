@@ -73,6 +73,8 @@ class Cage:
 def cage(limits: Limits, *, mount: str = _MOUNT) -> Cage:
     """What can be enforced here. Nothing is made when nothing was asked for."""
     made = Cage()
+    if not (limits.memory_mb or limits.cpu):
+        return made
     name = f"{_PREFIX}{machine.here()}-{os.getpid()}"
     if limits.memory_mb:
         made.memory = _make("memory", name, _memory(limits.memory_mb << 20), mount)

@@ -79,6 +79,8 @@ class Crew:
             os.close(reading)
             for other in self._workers:
                 os.close(other)
+            self._workers = {}
+            os.setpgid(0, 0)
             self._be_a_worker(name, writing)
         os.close(writing)
         self._workers[reading] = _Worker(name, pid)
@@ -89,9 +91,11 @@ class Crew:
             self._visit(name, lambda line: _send(writing, line))
             code = 0
         finally:  # whatever happened: a worker never goes on as a second copy of the turn
-            if code:
-                _send(writing, _LAST_WORDS + _wrong().encode(errors="replace"))
-            os._exit(code)
+            try:
+                if code:
+                    _send(writing, _LAST_WORDS + _wrong().encode(errors="replace"))
+            finally:
+                os._exit(code)
 
     def _hear(self) -> None:
         poll = select.poll()
@@ -127,8 +131,11 @@ def _wrong() -> str:
 
 def _send(writing: int, line: bytes) -> None:
     data = line + b"\n"
-    while data:
-        data = data[os.write(writing, data) :]
+    try:
+        while data:
+            data = data[os.write(writing, data) :]
+    except BrokenPipeError:
+        return
 
 
 def slots(root: Root, name: str) -> int:

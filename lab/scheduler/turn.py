@@ -14,7 +14,7 @@ from lab.core.run import FAILURES
 from lab.scheduler import due, inbox, notices, proposals, reclaim, refresh
 from lab.scheduler.crew import Crew, slots
 from lab.scheduler.step import ANSWERED, HELD, MOVED, PROBLEM, RAN, SETTLED, Step
-from lab.scheduler.visit import Visit
+from lab.scheduler.visit import Request, Visit
 from lab.store import files, leases, machine, packages, reading
 
 if TYPE_CHECKING:
@@ -24,19 +24,8 @@ if TYPE_CHECKING:
     from lab.core.view import View
     from lab.store.root import Root
 
-MAX_RUNS = 3
 OWNER = "run-once"
 _PAGES_EVERY_S = 5.0  # a long turn tells how far it is; a short one writes the lab's pages once
-
-
-class Request(msgspec.Struct, frozen=True, kw_only=True):
-    """What a turn is asked to do. Empty `classes` and `only` mean all."""
-
-    max_runs: int = MAX_RUNS
-    classes: tuple[str, ...] = ()
-    only: tuple[str, ...] = ()
-    now: bool = False  # whatever the cadence says
-    jobs: int = 1
 
 
 class Turn:
@@ -81,16 +70,8 @@ class Turn:
 
     def visit(self, name: str) -> None:
         """One experiment: judge it, and run it once if it is due."""
-        visit = Visit(
-            self.root,
-            name,
-            owner=machine.this_process(OWNER),
-            tell=self._done,
-            interrupted=self.interrupted,
-            classes=self.request.classes,
-            by_name=name in self.request.only,
-            at_once=self.request.now,
-        )
+        owner = machine.this_process(OWNER)
+        visit = Visit(self.root, name, self.request, owner=owner, tell=self._done, interrupted=self.interrupted)
         try:
             visit.pay()
         finally:

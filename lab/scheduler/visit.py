@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from lab.core import policy, proposal
 from lab.core.policy import Escalate, Proceed, Promote, Wait
 from lab.scheduler import approved, cycle, decisions, reclaim, refresh, step, work
@@ -26,6 +28,17 @@ if TYPE_CHECKING:
     from lab.store.root import Root
 
 POLICY = "policy"
+MAX_RUNS = 3
+
+
+class Request(msgspec.Struct, frozen=True, kw_only=True):
+    """What a turn is asked to do. Empty `classes` and `only` mean all."""
+
+    max_runs: int = MAX_RUNS
+    classes: tuple[str, ...] = ()
+    only: tuple[str, ...] = ()
+    now: bool = False  # whatever the cadence says
+    jobs: int = 1
 
 
 class Visit:
@@ -35,24 +48,20 @@ class Visit:
         self,
         root: Root,
         name: str,
+        request: Request,
         *,
         owner: Owner,
         tell: Callable[[Step], None],
         interrupted: Callable[[], str],
-        classes: tuple[str, ...] = (),
-        by_name: bool = False,
-        at_once: bool = False,
     ) -> None:
         self.before: View | None = None
         self.subject: Subject | None = None  # None when nothing changed
         self._root = root
         self._name = name
+        self._request = request
         self._owner = owner
         self._tell = tell
         self._interrupted = interrupted
-        self._classes = classes
-        self._by_name = by_name
-        self._at_once = at_once
         self._handed_over: Escalate | None = None
 
     def pay(self) -> None:
@@ -77,10 +86,10 @@ class Visit:
             self.before = view
             view, move = self._moved(view, spec)
             if not isinstance(move, Proceed):
-                if self._by_name and isinstance(move, Wait) and self.subject is None:
+                if self._name in self._request.only and isinstance(move, Wait) and self.subject is None:
                     self._tell(step.waiting(self._name, move))
                 return None
-            if self._classes and spec.for_tier(view.tier).executor_class not in self._classes:
+            if self._request.classes and spec.for_tier(view.tier).executor_class not in self._request.classes:
                 return None  # its SPEC was edited since the index told of it
             work.require_work(self._root, spec.for_tier(view.tier))
             ruling = approved.next_run(self._root, self._name)
@@ -109,7 +118,7 @@ class Visit:
         offered = packages.waiting(self._root).get(self._name, 0)
         held = len(leases.survey(self._root, self._name).held) if spec.max_parallel > 1 else 0
         now = self._root.world.now()
-        move = policy.decide(view, spec, now, under_way=offered + held, at_once=self._at_once)
+        move = policy.decide(view, spec, now, under_way=offered + held, at_once=self._request.now)
         if isinstance(move, Proceed) and offered and offered + held >= spec.max_parallel:
             return Wait(reason=f"packed for workers: {offered} in dispatch/ready")
         return move

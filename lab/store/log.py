@@ -8,6 +8,7 @@ the seal does that.
 from __future__ import annotations
 
 import os
+from functools import cache
 from typing import TYPE_CHECKING
 
 from lab.core import layout
@@ -91,7 +92,13 @@ def draft_of(path: str) -> str:
     that started it is dead, for that can be proven.
     """
     folder, name = os.path.split(path)
-    return f"{folder}/.{name}.{machine.here()}{os.urandom(2).hex()}-{os.getpid()}-0{layout.DRAFT_SUFFIX}"
+    return f"{folder}/.{name}.{_here(os.getpid())}{os.urandom(2).hex()}-{os.getpid()}-0{layout.DRAFT_SUFFIX}"
+
+
+@cache
+def _here(_pid: int) -> str:
+    """Asked once by each process: a burst has a thousand runs."""
+    return machine.here()
 
 
 def put(files: Files, draft: str, path: str, data: bytes) -> None:

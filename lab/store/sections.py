@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -27,16 +28,8 @@ def hold(path: str, *, wait_s: float = WAIT_S) -> Iterator[None]:
     """Be the only one in this section. Not reentrant: a second `hold` of the same path waits for the first."""
     descriptor = _open(path)
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        os.close(descriptor)
-        with _waited(path, wait_s):
-            yield
-        return
-    except BaseException:
-        os.close(descriptor)
-        raise
-    try:
+        if not _taken(descriptor):
+            _wait(descriptor, path, wait_s)
         yield
     finally:
         os.close(descriptor)  # which drops the lock
@@ -51,21 +44,22 @@ def _open(path: str) -> int:
         return os.open(path, flags, 0o644)
 
 
-@contextmanager
-def _waited(path: str, wait_s: float) -> Iterator[None]:
-    """The same lock for whoever has to queue. filelock knows how to wait; it costs 40 ms to load, so only here."""
-    from filelock import FileLock, Timeout  # noqa: PLC0415
+def _taken(descriptor: int) -> bool:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
-    lock = FileLock(path, timeout=wait_s, poll_interval=_POLL_S)
-    try:
-        lock.acquire()
-    except Timeout as error:
-        raise Busy(
-            f"another process has held a short section for more than {wait_s:.0f}s",
-            where=path,
-            fix=f"see who it is with: fuser {path}; a stopped process can be continued with: kill -CONT <pid>",
-        ) from error
-    try:
-        yield
-    finally:
-        lock.release()
+
+def _wait(descriptor: int, path: str, wait_s: float) -> None:
+    """Queue for it. Asked again and again: a blocking flock has no end, and an alarm would be the whole process's."""
+    until_s = time.monotonic() + wait_s
+    while not _taken(descriptor):
+        if time.monotonic() >= until_s:
+            raise Busy(
+                f"another process has held a short section for more than {wait_s:.0f}s",
+                where=path,
+                fix=f"see who it is with: fuser {path}; a stopped process can be continued with: kill -CONT <pid>",
+            )
+        time.sleep(_POLL_S)

@@ -21,7 +21,8 @@ from lab.cli.main import main as labctl
 from lab.core import layout
 from lab.scheduler import refresh
 from lab.scheduler.step import RAN
-from lab.scheduler.turn import Request, Turn
+from lab.scheduler.turn import Turn
+from lab.scheduler.visit import Request
 from lab.store import bundles, experiments
 from scripts.bench import gauge, grow
 

@@ -80,7 +80,11 @@ def test_no_verb_but_init_makes_a_lab_where_none_is(
     verb = request.node.callspec.id
     if verb in ("init", "completion", "validate"):
         return
+    package = "DISPATCH-20261121-093000-000000-alpha"
     ruling = {"approve": ("alpha-1",), "reject": ("alpha-1", "--why", "no"), "cancel": ("alpha",)}
+    ruling |= {f"dispatch-{each}": (package,) for each in ("complete", "renew", "pack")}
+    ruling |= {"dispatch-agent-submit": ("x.json",), "dispatch-unpack": ("x.tar",)}
+    ruling |= {"prune": ("--keep", "100"), "schedule": ("status",)}
     more = {"create": ("autoresearch-generic",), "import-root": (".",), **ruling}.get(
         verb, words(verb, "alpha") if verb in ON_ONE else ()
     )

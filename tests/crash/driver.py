@@ -16,7 +16,8 @@ from lab.core.ended import Ended
 from lab.core.errors import LabError
 from lab.scheduler import create, cycle, decisions, refresh, watchdog
 from lab.scheduler.step import PROBLEM, RAN
-from lab.scheduler.turn import Request, Turn
+from lab.scheduler.turn import Turn
+from lab.scheduler.visit import Request
 from lab.store import files, machine
 from lab.store.files import Files
 from lab.store.root import Root

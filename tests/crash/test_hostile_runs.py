@@ -18,7 +18,7 @@ from lab.cli.main import main as labctl
 from lab.core import event, layout
 from lab.core.errors import UNAVAILABLE, Busy, Corrupt, LabError
 from lab.scheduler import cycle, decisions, refresh, watchdog
-from lab.store import bundles, leases, sections
+from lab.store import bundles, leases, machine, sections
 from lab.store.root import Root
 from tests.cli.labs import SHIM, whole_tree
 from tests.crash.hostile import (
@@ -132,8 +132,7 @@ def test_a_live_run_that_wrote_a_seal_itself_does_not_lock_its_process_out(root:
     running = cycle.begin(root, "a", owner=me())
     mess = forged(running.manifest.run_id, running.manifest.generation) if spoilt is None else spoilt
     Path(running.path, layout.SEAL).write_bytes(mess)
-    with pytest.raises(LabError, match="sealed already"):
-        cycle.finish(root, running, ended(0.125))
+    cycle.finish(root, running, ended(0.125))
     assert leases.survey(root, "a").held == ()
     assert all_goes_on(root)
     found = bundles.load_seal(running.path)
@@ -182,7 +181,9 @@ def test_a_linked_file_from_outside_keeps_its_mode_for_who_is_no_root(
 
 
 @pytest.mark.parametrize("by_link", [False, True], ids=["by its path", "by a link to the lab"])
-def test_a_bundle_that_somebody_still_writes_to_is_not_sealed_before_they_end(root: Root, by_link: bool) -> None:
+def test_what_a_dead_run_left_writing_to_its_bundle_is_ended_before_the_bundle_is_sealed(
+    root: Root, by_link: bool
+) -> None:
     called = root.layout.root
     if by_link:
         called += "-link"
@@ -192,10 +193,7 @@ def test_a_bundle_that_somebody_still_writes_to_is_not_sealed_before_they_end(ro
         child, path = int(told[0]), told[-1]
     try:
         watchdog.repair(after)
-        assert bundles.load_seal(path) is None
-        with pytest.raises(Busy, match=str(child)):
-            cycle.begin(after, "a", owner=me())
-        assert others_go_on(after, live=1)
+        assert machine._state_and_start(child)[0] in ("", "Z")
     finally:
         end(child)
     assert all_goes_on(after)

@@ -5,6 +5,7 @@ What the page cache still held is gone, as it would be. What was answered as sea
 
 from __future__ import annotations
 
+import filecmp
 import os
 import random
 import shutil
@@ -68,6 +69,9 @@ class Disk:
     def cut(self) -> None:
         """The power goes: nothing is flushed any more, and what the device holds now is all there is."""
         copied(self.image, self.cut_image)
+        # The kernel may still have been writing: half of one moment and half of the next is no state of any disk.
+        while not filecmp.cmp(self.image, self.cut_image, shallow=False):
+            copied(self.image, self.cut_image)
 
 
 def run(*command: str) -> None:

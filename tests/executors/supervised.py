@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 import time
+import traceback
 import warnings
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from lab.core.launch import Exit, Limits, Program, Stop
+from lab.executors import tree
 from lab.executors.supervisor import supervise
 from lab.store.files import Files
 
@@ -63,3 +67,36 @@ def until(condition: Callable[[], object], within_s: float = 10.0) -> None:
     while not condition():
         assert time.monotonic() < deadline, "it did not come to pass in time"
         time.sleep(0.005)
+
+
+def the_child() -> int:
+    """The one child of this process: while a run goes on, its warden."""
+    own = os.getpid()
+    (child,) = (pid for pid, (parent, state) in tree.parents().items() if parent == own and state != "Z")
+    return child
+
+
+def killed(pid: int, within_s: float = 10.0) -> None:
+    """Kill a process of ours and reap it."""
+    with suppress(ProcessLookupError):
+        os.kill(pid, signal.SIGKILL)
+    with suppress(ChildProcessError):
+        until(lambda: os.waitpid(pid, os.WNOHANG)[0], within_s)
+
+
+def a_caller(does: Callable[[], object]) -> int:
+    """A process that calls the supervisor, to be killed or stopped. It never comes back into the test."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # as above
+        caller = os.fork()
+    if caller == 0:
+        code = 1
+        try:
+            does()
+            code = 0
+        except BaseException:
+            traceback.print_exc()
+            raise
+        finally:
+            os._exit(code)
+    return caller

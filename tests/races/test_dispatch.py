@@ -78,7 +78,7 @@ def test_eight_claimers_share_forty_packages_and_each_records_its_own_worker(roo
     claimed: dict[str, str] = {}
     for worker, process in running.items():
         for said in answers(process):
-            for each in said["data"]["claimed"]:  # type: ignore[index,call-overload]
+            for each in said["data"]["claimed"]:  # type: ignore[index]
                 assert each["dispatch_id"] not in claimed, "claimed twice"
                 claimed[each["dispatch_id"]] = worker
     assert len(claimed) == EXPERIMENTS * SLOTS

@@ -16,7 +16,8 @@ from lab.core.ended import Ended
 from lab.core.errors import Busy, LabError, Superseded
 from lab.scheduler import cycle, decisions
 from lab.scheduler.step import PROBLEM, RAN
-from lab.scheduler.turn import Request, Turn
+from lab.scheduler.turn import Turn
+from lab.scheduler.visit import Request
 from lab.store import leases, ledger, machine
 from tests.crash.driver import open_root, say
 

@@ -12,8 +12,8 @@ import pytest
 
 from lab.core import canonical, event, layout
 from lab.core.ended import Ended
-from lab.core.launch import GRACE_S
 from lab.core.errors import BadInput, Busy, NotFound
+from lab.core.launch import GRACE_S
 from lab.core.run import CRASH, FAILED
 from lab.scheduler import cycle, decisions, refresh
 from lab.store import bundles, leases, ledger, reading, verify

@@ -175,7 +175,9 @@ def test_a_success_without_its_files_is_refused_with_the_names_of_what_is_missin
 @pytest.mark.parametrize("text", ["[1]", '{"loss": NaN}', "{}", '{"loss": "low"}', "", "\x00"])
 def test_a_success_without_a_number_is_no_success(root: Root, text: str) -> None:
     held = claimed(root)
-    fill(held, **{layout.METRICS: text})
+    fill(held)
+    with open(f"{held.path}/run/{layout.METRICS}", "w", encoding="utf-8") as file:
+        file.write(text)
     with pytest.raises(BadInput):
         complete(root, held)
     assert stages(root) == {"running": 1}
@@ -226,8 +228,8 @@ def test_one_bad_package_stops_nothing_and_says_why(root: Root) -> None:
 
     with open(f"{place('alpha')}/dispatch.json", "w", encoding="utf-8") as file:
         file.write("{")
-    with open(f"{place('beta')}/claim.json", "wb") as file:
-        file.write(b"\xff\x00")
+    with open(f"{place('beta')}/claim.json", "wb") as binary:
+        binary.write(b"\xff\x00")
     shutil.rmtree(f"{place('gamma')}/run")
     os.unlink(f"{place('delta')}/claim.json")
     os.mkdir(f"{place('delta')}/claim.json")

@@ -14,7 +14,7 @@ from lab.core.errors import BadInput, Corrupt, NotFound, Unavailable
 from lab.core.run import FAILED
 from lab.scheduler import cycle, digest, inspect, prune, refresh, watchdog
 from lab.scheduler.prune import Wish
-from lab.store import archive_file, archives, bundles, ledger, verify
+from lab.store import archive_file, bundles, ledger, verify
 from lab.store.files import Files
 from lab.testing.files import BEGINNING, Crash, CrashingFiles, a_root
 from tests.scheduler.labs import a_lab, an_experiment, derived, ended, me, one_run, reopened, tree, write

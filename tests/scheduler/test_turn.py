@@ -15,7 +15,8 @@ from lab.cli.surroundings import the_world
 from lab.core import event
 from lab.scheduler import decisions, refresh
 from lab.scheduler.step import ANSWERED, HELD, MOVED, PROBLEM, RAN, SETTLED, WAITING, Step
-from lab.scheduler.turn import Request, Turn
+from lab.scheduler.turn import Turn
+from lab.scheduler.visit import Request
 from lab.store import bundles, leases, ledger, reading
 from lab.store.files import Files
 from lab.store.root import Root
@@ -252,11 +253,13 @@ def test_several_slots_are_filled_and_the_last_iteration_is_the_last(root: Root)
     assert view(root, "a").phase == "completed"
 
 
-def test_a_worker_that_dies_is_told_of_and_its_run_is_settled_by_the_next_turn(root: Root) -> None:
+def test_a_worker_that_dies_is_told_of_and_its_run_is_settled_by_the_next_turn(
+    root: Root, monkeypatch: pytest.MonkeyPatch
+) -> None:
     killer = f"{sys.executable} -I -S -c \"import os,signal;os.kill(int(os.environ['VICTIM']),signal.SIGKILL)\""
     add(root, "a", executor="command", executor_command=killer)
     turn = Turn(root, Request(jobs=2), tell=lambda _: None, interrupted=lambda: "")
-    turn.visit = lambda _: os.kill(os.getpid(), signal.SIGKILL)  # type: ignore[method-assign]
+    monkeypatch.setattr(turn, "visit", lambda _: os.kill(os.getpid(), signal.SIGKILL))
     turn.take()
     assert turn.steps[-1].kind == PROBLEM
     assert "worker failed" in turn.steps[-1].what

@@ -19,7 +19,8 @@ from lab.core.launch import Exit
 from lab.core.record import encode
 from lab.core.run import CANCELLED, FAILED, SUCCESS, TIMEOUT
 from lab.scheduler import cycle, decisions, reclaim, refresh, watchdog
-from lab.scheduler.turn import Request, Turn
+from lab.scheduler.turn import Turn
+from lab.scheduler.visit import Request
 from lab.store import leases, verify
 from tests.sim.baton import WAITING
 from tests.sim.world import Process, Work, World

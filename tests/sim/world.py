@@ -210,27 +210,21 @@ class World:
         assert asker is not None
         return msgspec.structs.replace(asker.owner, name=name)
 
-    @contextmanager
-    def waited(self, path: str, wait_s: float) -> Iterator[None]:
+    def waited(self, descriptor: int, path: str, wait_s: float) -> None:
         """Wait for a section as long as its holder, who may be stopped in it, keeps it; or give up."""
         asker = self.asker()
         assert asker is not None, f"the simulator itself waits for {path}"
         until_s = self.elapsed_s + wait_s
         while True:
             asker.pause(f"waits for {self.short(path)}", BLOCKED)
-            descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC)
             try:
                 self.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
             except BlockingIOError:
-                os.close(descriptor)
-            assert self.holders.get(path) is not asker, f"{asker.name} waits for {path}, which it has itself"
-            if self.elapsed_s > until_s:
-                raise Busy(f"{asker.name} waited {wait_s:.0f}s for a section", where=path)
-        try:
-            yield
-        finally:
-            os.close(descriptor)
+                assert self.holders.get(path) is not asker, f"{asker.name} waits for {path}, which it has itself"
+                if self.elapsed_s > until_s:
+                    raise Busy(f"{asker.name} waited {wait_s:.0f}s for a section", where=path) from None
+                continue
+            return
 
     def flock(self, descriptor: int, how: int) -> None:
         """The real one, noting who has it: a section is not reentrant."""
@@ -319,7 +313,7 @@ def installed(world: World) -> Iterator[None]:
         patch.setattr(reclaim, "time", _Clock(world))
         patch.setattr(sections, "_open", locks)
         patch.setattr(sections, "fcntl", _Locks(world))
-        patch.setattr(sections, "_waited", world.waited)
+        patch.setattr(sections, "_wait", world.waited)
         patch.setattr(reading, "read", reads)
         patch.setattr(leases, "survey", surveys)
         patch.setattr(files, "_write_all", world.write_all)
