@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import time
+from functools import cache
 from typing import TYPE_CHECKING
 
 from lab.executors import tree
@@ -41,7 +42,7 @@ class Meter:
             return
         self._next_s = time.monotonic() + _EVERY_S
         try:
-            self._nvml = self._nvml or _Nvml(self._library)
+            self._nvml = self._nvml or _opened(self._library, os.getpid())
         except (OSError, AttributeError):
             self._there = False
             return
@@ -52,6 +53,12 @@ class Meter:
     def peak_mb(self) -> float | None:
         """The most that was seen; None when the run was never seen on a GPU."""
         return None if self._peak is None else round(self._peak / _MB, 3)
+
+
+@cache
+def _opened(library: str, _pid: int) -> _Nvml:
+    """Kept for all runs of a process: to start the driver can take a second. Not for its children: they start anew."""
+    return _Nvml(library)
 
 
 class _Nvml:
@@ -70,7 +77,9 @@ class _Nvml:
             if self._lib.nvmlDeviceGetHandleByIndex_v2(ctypes.c_uint(index), ctypes.byref(device)) == 0:
                 self._devices.append(device)
         names = (f"nvmlDeviceGetComputeRunningProcesses{version}" for version in _ASKS)
-        self._name = next(name for name in names if hasattr(self._lib, name))
+        self._name = next((name for name in names if hasattr(self._lib, name)), "")
+        if not self._name:
+            raise OSError("NVML does not tell of processes")
         words = 3 if self._name.endswith(("_v2", "_v3")) else 2  # pid, bytes, and two instance ids of 32 bits
         self._words = words
         self._records = (ctypes.c_uint64 * (words * _MOST))()

@@ -9,7 +9,7 @@ import msgspec
 
 from lab.core import canonical, layout, package
 from lab.core.errors import BadInput, Interrupted, LabError
-from lab.core.launch import Exit, Launch, Limits
+from lab.core.launch import Exit, Launch
 from lab.core.package import RUN
 from lab.core.run import CANCELLED, SUCCESS, better
 from lab.core.submission import Ruling
@@ -29,7 +29,6 @@ if TYPE_CHECKING:
     from lab.scheduler.dispatch import Held, Said
     from lab.store.root import Root
 
-_MB = 1 << 20
 _NOTE_CHARS = 300
 _WAIT_S = 2.0
 NO_REFERENCE, BEST = "none", "best-so-far"
@@ -107,17 +106,9 @@ def _measured(root: Root, held: Held, box: str, interrupted: Callable[[], str]) 
         return executor.read(run, held.manifest, dispatch_complete.exit_of(run, held.manifest) or Exit())
     if program is None:
         raise BadInput("there is nothing to start")
-    from lab.executors import supervisor  # noqa: PLC0415  # ctypes and all: only when something is started
-
-    how = supervisor.supervise(
-        root.files,
-        _in_the_copy(program, box, held.taken.workspace),
-        _limits(held),
-        path=run,
-        run_id=held.manifest.run_id,
-        watch=work.Watch(root, held.running.lease, interrupted),
-        confinement=root.world.environ.get("LABCTL_CONFINEMENT", "auto"),
-    )
+    there = _in_the_copy(program, box, held.taken.workspace)
+    watch = work.Watch(root, held.running.lease, interrupted)
+    how = work.supervised(root.files, root.world, there, held.spec, path=run, run_id=held.manifest.run_id, watch=watch)
     return executor.read(run, held.manifest, how)
 
 
@@ -157,17 +148,6 @@ def _launch(root: Root, held: Held, box: str) -> Launch:
 def _in_the_copy(program: Program, box: str, workspace: str) -> Program:
     argv = tuple(sandbox.inside(box, workspace, word) for word in program.argv)
     return msgspec.structs.replace(program, argv=argv, cwd=box)
-
-
-def _limits(held: Held) -> Limits:
-    spec = held.spec
-    return Limits(
-        budget_s=spec.time_budget_s,
-        grace_s=spec.kill_grace_s,
-        memory_mb=spec.memory_limit_mb,
-        cpu=spec.cpu_limit,
-        output_bytes=int(spec.output_limit_mb * _MB),
-    )
 
 
 def _best(held: Held) -> Run | None:

@@ -14,13 +14,13 @@ import msgspec
 
 from lab.core import layout, package
 from lab.core.errors import BadInput, NotFound
-from lab.core.launch import Exit, Launch, Limits, Stop
+from lab.core.launch import INTERRUPTED, Exit, Launch, Stop
 from lab.core.manifest import Manifest
 from lab.core.package import CLAIM, DONE, INPUT, RUN, Done, Taken
 from lab.core.record import page, parse
 from lab.core.world import stamp
 from lab.executors import door, environment, sandbox
-from lab.scheduler import dispatch, dispatch_complete
+from lab.scheduler import dispatch, dispatch_complete, work
 from lab.scheduler.dispatch_complete import Word
 from lab.store import experiments, leases, packages, reading, tarball
 
@@ -36,7 +36,6 @@ if TYPE_CHECKING:
 
 WORKSPACE = "workspace"
 BACK = ".done.tar"
-_MB = 1 << 20
 
 
 class Packed(msgspec.Struct, frozen=True, kw_only=True):
@@ -154,21 +153,16 @@ def _ran(  # what a run needs where there is no lab to ask
         how = Exit(run_id=manifest.run_id, code=0)
         files.replace(f"{run}/{layout.EXIT}", page(how))
         return executor.read(run, manifest, how)
-    from lab.executors import supervisor  # noqa: PLC0415  # ctypes and all: only when something is started
-
     argv = tuple(sandbox.inside(workspace, taken.workspace, word) for word in program.argv)
-    how = supervisor.supervise(
+    how = work.supervised(
         files,
+        world,
         msgspec.structs.replace(program, argv=argv) if workspace and taken.workspace else program,
-        Limits(
-            budget_s=spec.time_budget_s, grace_s=spec.kill_grace_s, memory_mb=spec.memory_limit_mb,
-            cpu=spec.cpu_limit, output_bytes=int(spec.output_limit_mb * _MB),
-        ),
+        spec,
         path=run,
         run_id=manifest.run_id,
-        watch=lambda: Stop(how="interrupted", why=f"stopped by {interrupted()}") if interrupted() else None,
-        confinement=world.environ.get("LABCTL_CONFINEMENT", "auto"),
-    )  # fmt: skip
+        watch=lambda: Stop(how=INTERRUPTED, why=f"stopped by {interrupted()}") if interrupted() else None,
+    )
     return executor.read(run, manifest, how)
 
 

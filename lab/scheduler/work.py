@@ -22,7 +22,9 @@ if TYPE_CHECKING:
     from lab.core.launch import Program
     from lab.core.spec import Spec
     from lab.core.view import View
+    from lab.core.world import World
     from lab.scheduler.cycle import Running
+    from lab.store.files import Files
     from lab.store.leases import Lease
     from lab.store.root import Root
 
@@ -65,7 +67,9 @@ def carry_out(
         program = executor.prepare(launch)
         if program is None:
             return executor.read(path, running.manifest, Exit(run_id=running.manifest.run_id, code=0))
-        how = _supervised(root, running, spec, program, path, interrupted)
+        watch = Watch(root, running.lease, interrupted)
+        run_id = running.manifest.run_id
+        how = supervised(root.files, root.world, program, spec, path=path, run_id=run_id, watch=watch)
         return executor.read(path, running.manifest, how)
     except LabError as refusal:
         reason = refusal.what + (f"; {refusal.fix}" if refusal.fix else "")
@@ -76,20 +80,28 @@ def carry_out(
         return Ended(outcome=FAILED, reason=f"the executor {spec.executor} failed: {type(error).__name__}: {error}")
 
 
-def _supervised(
-    root: Root, running: Running, spec: Spec, program: Program, path: str, interrupted: Callable[[], str]
+def supervised(
+    files: Files,
+    world: World,
+    program: Program,
+    spec: Spec,
+    *,
+    path: str,
+    run_id: str,
+    watch: Callable[[], Stop | None],
 ) -> Exit:
+    """Run a program to its end, inside the limits of its SPEC, writing into `path`."""
     from lab.executors import supervisor  # noqa: PLC0415  # ctypes and all: not for a run that starts nothing
 
-    return supervisor.supervise(
-        root.files,
-        program,
-        _limits(spec),
-        path=path,
-        run_id=running.manifest.run_id,
-        watch=Watch(root, running.lease, interrupted),
-        confinement=root.world.environ.get("LABCTL_CONFINEMENT", "auto"),
+    limits = Limits(
+        budget_s=spec.time_budget_s,
+        grace_s=spec.kill_grace_s,
+        memory_mb=spec.memory_limit_mb,
+        cpu=spec.cpu_limit,
+        output_bytes=int(spec.output_limit_mb * _MB),
     )
+    how = world.environ.get("LABCTL_CONFINEMENT", "auto")
+    return supervisor.supervise(files, program, limits, path=path, run_id=run_id, watch=watch, confinement=how)
 
 
 def _launch(root: Root, running: Running, spec: Spec, view: View, path: str, more: Mapping[str, str]) -> Launch:
@@ -122,16 +134,6 @@ def _launch(root: Root, running: Running, spec: Spec, view: View, path: str, mor
         folders=own,
         environ=child,
         secrets=secrets,
-    )
-
-
-def _limits(spec: Spec) -> Limits:
-    return Limits(
-        budget_s=spec.time_budget_s,
-        grace_s=spec.kill_grace_s,
-        memory_mb=spec.memory_limit_mb,
-        cpu=spec.cpu_limit,
-        output_bytes=int(spec.output_limit_mb * _MB),
     )
 
 
