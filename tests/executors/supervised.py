@@ -69,10 +69,10 @@ def until(condition: Callable[[], object], within_s: float = 10.0) -> None:
         time.sleep(0.005)
 
 
-def the_child() -> int:
-    """The one child of this process: while a run goes on, its warden."""
-    own = os.getpid()
-    (child,) = (pid for pid, (parent, state) in tree.parents().items() if parent == own and state != "Z")
+def the_child(of: int | None = None) -> int:
+    """The one child of a process, else of this one: while a run goes on, its warden."""
+    of = of or os.getpid()
+    (child,) = (pid for pid, (parent, state) in tree.parents().items() if parent == of and state != "Z")
     return child
 
 

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from lab.core.launch import Program
 
 NOBODY = 65534
+LIMITED = Limits(budget_s=20, memory_mb=200)
 MODES = [pytest.param("namespace", marks=pytest.mark.needs_root), "subreaper"]
 both = pytest.mark.parametrize("how", MODES)
 
@@ -37,7 +38,7 @@ class SlowToPublish(Files):
 
     def step(self, name: str, path: str) -> None:
         if name == "rename" and path.endswith(layout.EXIT):
-            time.sleep(5)
+            time.sleep(2)
 
 
 def told(folder: Path) -> Exit:
@@ -217,8 +218,8 @@ def test_a_run_that_lays_links_for_its_logs_reaches_nobody_elses_files(tmp_path:
     bundle, prey = tmp_path / "run", tmp_path / "passwd"
     bundle.mkdir()
     prey.write_text("root:x:0:0\n")
-    text = f"echo one; sleep 0.1; ln -sf {prey} stdout.log; ln -s {prey} stderr.log; ln -s {prey} exit.json; echo two; echo bad >&2"
-    found = supervised(bundle, bash(bundle, text), how=how)
+    links = f"ln -sf {prey} stdout.log; ln -s {prey} stderr.log; ln -s {prey} exit.json"
+    found = supervised(bundle, bash(bundle, f"echo one; sleep 0.1; {links}; echo two; echo bad >&2"), how=how)
     assert prey.read_text() == "root:x:0:0\n"
     assert (bundle / "stdout.log").read_bytes() == b"one\ntwo\n"
     assert (bundle / "stderr.log").read_bytes() == b"bad\n"
@@ -299,19 +300,43 @@ time.sleep(60)
     assert alive(tmp_path) == []
 
 
-@both
-def test_no_cgroup_is_left_even_by_a_killed_lab(tmp_path: Path, how: str) -> None:
-    limits = Limits(budget_s=20, memory_mb=200)
-    probe = limiting.cage(limits)
-    folder = os.path.dirname(probe.memory)
+@pytest.fixture
+def cgroups() -> str:
+    """The folder in which the cgroups of runs are made."""
+    probe = limiting.cage(LIMITED)
     probe.remove()
-    if not folder:
+    if not probe.memory:
         pytest.skip("no cgroup can be made here")
+    return os.path.dirname(probe.memory)
+
+
+def of(pid: int, cgroups: str) -> list[str]:
+    return [name for name in os.listdir(cgroups) if name.endswith(f"-{pid}")]
+
+
+@both
+def test_no_cgroup_is_left_by_a_run_whose_lab_was_killed(tmp_path: Path, how: str, cgroups: str) -> None:
     what = bash(tmp_path, "touch begun; sleep 60")
-    caller = a_caller(lambda: supervised(tmp_path, what, limits=limits, how=how))
+    caller = a_caller(lambda: supervised(tmp_path, what, limits=LIMITED, how=how))
     until((tmp_path / "begun").exists)
-    assert any(name.endswith(f"-{caller}") for name in os.listdir(folder))
+    assert of(caller, cgroups)
     killed(caller)
     assert told(tmp_path).stopped == "orphaned"
-    supervised(tmp_path, bash(tmp_path, "true"), limits=limits, how=how)
-    assert not any(name.endswith((f"-{caller}", f"-{os.getpid()}")) for name in os.listdir(folder))
+    assert not of(caller, cgroups)
+
+
+@both
+def test_what_a_lab_and_its_warden_leave_that_were_both_killed_the_next_run_clears(
+    tmp_path: Path, how: str, cgroups: str
+) -> None:
+    what = bash(tmp_path, "touch begun; exec sleep 60")
+    caller = a_caller(lambda: supervised(tmp_path, what, limits=LIMITED, how=how))
+    until((tmp_path / "begun").exists)
+    os.kill(caller, signal.SIGSTOP)  # or it would see its warden die
+    os.kill(the_child(caller), signal.SIGKILL)
+    killed(caller)
+    until(lambda: not alive(tmp_path), within_s=2)
+    assert of(caller, cgroups)
+    assert supervised(tmp_path, bash(tmp_path, "exit 3"), limits=LIMITED, how=how).code == 3
+    assert not of(caller, cgroups)
+    assert not of(os.getpid(), cgroups)
