@@ -34,5 +34,5 @@ def answer(args: argparse.Namespace, session: Session) -> Answer:
         data,
         [text],
         warnings=made.notes,
-        then=["labctl create autoresearch-generic --id my-first"] if made.made else [],
+        then=["labctl create first-run"] if made.made else [],
     )

@@ -99,7 +99,8 @@ def _teller(session: Session, root: Root, log: str) -> Callable[[Step], None]:
     """One line an event: into the log, or else to the terminal, with `--quiet` only what went wrong."""
 
     def tell(step: Step) -> None:
-        if step.kind == "busy":
+        if step.kind in ("busy", "waiting"):  # nothing happened: for a person who watches, and for nobody's mail
+            session.terminal.narrate(_line(step))
             return
         if log:
             from lab.store import rotation

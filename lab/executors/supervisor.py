@@ -81,7 +81,7 @@ class _Watch:
         """The whole of it; None when the run could not be confined so and did not begin."""
         adopting = self._job.how == SUBREAPER
         before = kernel.adopt_orphans(on=True) if adopting else False
-        ours = _children() if adopting else set()
+        ours = _children() if adopting and _has_children() else set()
         try:
             if not self._fork():
                 return None
@@ -195,6 +195,15 @@ def _highest_descriptor() -> int:
         return max(map(int, os.listdir("/proc/self/fd"))) + 64
     except OSError:
         return os.sysconf("SC_OPEN_MAX")
+
+
+def _has_children() -> bool:
+    """One call of the kernel; to look for them is one for every process of the machine."""
+    try:
+        os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+    except ChildProcessError:
+        return False
+    return True
 
 
 def _children() -> set[int]:

@@ -185,10 +185,9 @@ class Warden:
         try:
             os.chdir(program.cwd)
             doing = f"started: {program.argv[0]}"
-            main = os.posix_spawn(
-                program.argv[0], program.argv, program.environ, setsid=True, setsigmask=(), setsigdef=SIGNALS,
-                file_actions=((os.POSIX_SPAWN_DUP2, out, 1), (os.POSIX_SPAWN_DUP2, err, 2)),
-            )  # fmt: skip
+            files = ((os.POSIX_SPAWN_DUP2, out, 1), (os.POSIX_SPAWN_DUP2, err, 2))
+            signals = {"setsid": True, "setsigmask": (), "setsigdef": SIGNALS}
+            main = os.posix_spawn(program.argv[0], program.argv, program.environ, file_actions=files, **signals)
             os.chdir("/")  # what the run worked in can be taken away
         except (OSError, ValueError) as error:
             return 0, _refusal(doing, error)

@@ -96,7 +96,7 @@ def queue(
     for name in due.due(root, classes=classes, only=only, now=now).names:
         if sum(each.kind == QUEUED for each in said) >= max_runs:
             break
-        said += safely(name, partial(_offered, root, name, actor=actor, now=now, asked=bool(only)))
+        said += safely(name, partial(_offered, root, name, actor=actor, classes=classes, now=now, asked=bool(only)))
     told(root, said)
     return said
 
@@ -108,7 +108,7 @@ def told(root: Root, said: Collection[Said]) -> None:
             refresh.lab_pages(root)
 
 
-def _offered(root: Root, name: str, *, actor: str, now: bool, asked: bool) -> Iterator[Said]:
+def _offered(root: Root, name: str, *, actor: str, classes: Collection[str], now: bool, asked: bool) -> Iterator[Said]:
     reclaim.make_way(root, name)
     with root.section(name):
         view, loaded = cycle.observe(root, name)
@@ -121,6 +121,8 @@ def _offered(root: Root, name: str, *, actor: str, now: bool, asked: bool) -> It
                 yield Said(kind=PASSED, experiment=name, what=move.reason)
             return
         here = spec.for_tier(view.tier)
+        if classes and here.executor_class not in classes:
+            return  # its SPEC was edited since the index told of it
         if taken >= here.max_parallel:
             if asked:
                 what = f"{taken} of its {here.max_parallel} slots are taken, packages in ready/ included"

@@ -46,11 +46,13 @@ def due(root: Root, *, classes: Collection[str] = (), only: Collection[str] = ()
     """
     for name in only:
         experiments.require(root, name)
-    moment = root.world.now()
-    fitting = [row for row in _rows(root).experiments if row.phase in OPEN_PHASES and (not only or row.id in only)]
+    rows = _rows(root).experiments
+    if only:  # whoever is named is looked at, and says itself why it does not run
+        named = [row for row in rows if row.id in only]
+        return Due(names=tuple(in_order(named)), edited=frozenset(row.id for row in named if _edited(root, row)))
+    fitting = [row for row in rows if row.phase in OPEN_PHASES]
     edited = frozenset(row.id for row in fitting if _edited(root, row))
-    asked = moment if not now else datetime.max.replace(tzinfo=UTC)
-    limit = stamp(asked)
+    limit = stamp(datetime.max.replace(tzinfo=UTC) if now else root.world.now())
     chosen = [
         row
         for row in fitting

@@ -93,6 +93,7 @@ def test_the_warden_holds_no_files_of_the_lab(tmp_path: Path, how: str) -> None:
             return None
         folder = f"/proc/{the_child()}/fd"
         seen.append({os.readlink(f"{folder}/{name}").partition(":")[0] for name in os.listdir(folder)})
+        assert os.readlink(f"/proc/{the_child()}/cwd") != str(tmp_path)  # or the folder would be busy
         return Stop(how="cancelled")
 
     try:
@@ -101,6 +102,17 @@ def test_the_warden_holds_no_files_of_the_lab(tmp_path: Path, how: str) -> None:
         for each in held:
             os.close(each)
     assert seen == [{"/dev/null", "pipe", "anon_inode"}]
+
+
+def test_a_child_that_the_lab_had_before_is_not_swept_away_with_the_run(tmp_path: Path) -> None:
+    own = os.posix_spawn("/bin/sleep", ["sleep", "60"], {})
+    try:
+        supervised(tmp_path, bash(tmp_path, "setsid sleep 60 & kill -9 $PPID; sleep 60"), how="subreaper")
+        assert alive(tmp_path) == []
+        assert os.waitpid(own, os.WNOHANG) == (0, 0)
+    finally:
+        os.kill(own, signal.SIGKILL)
+        os.waitpid(own, 0)
 
 
 def test_leftovers_are_ended_by_their_mark_and_nobody_else_is(tmp_path: Path) -> None:

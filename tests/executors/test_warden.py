@@ -16,7 +16,7 @@ import pytest
 from lab.core import layout
 from lab.core.launch import Exit, Limits, Stop
 from lab.core.record import parse
-from lab.executors import gpu, kernel
+from lab.executors import gpu, kernel, tree
 from lab.executors import limits as limiting
 from lab.store import machine
 from lab.store.files import Files
@@ -126,6 +126,21 @@ def test_a_draft_that_a_killed_warden_leaves_names_the_lab_and_not_the_warden(tm
     place, pid, _ = draft.name.removesuffix(".draft").rpartition(".")[2].split("-")
     assert place[: machine.HERE_CHARS] == machine.here()
     assert int(pid) == caller
+
+
+def test_recovery_that_clears_the_draft_of_a_dead_lab_takes_no_last_word_away(tmp_path: Path) -> None:
+    class Cleared(Files):
+        done = False
+
+        def step(self, name: str, path: str) -> None:
+            if name == "rename" and path.endswith(layout.EXIT) and not self.done:
+                self.done = True
+                for draft in tmp_path.glob(".*.draft"):
+                    draft.unlink()
+
+    found = supervised(tmp_path, bash(tmp_path, "exit 3"), files=Cleared(durable=False))
+    assert found.problem == ""
+    assert told(tmp_path) == found
 
 
 # -- rights and room ---------------------------------------------------------------------------------------------
@@ -281,23 +296,43 @@ def test_a_child_that_is_told_to_end_has_its_grace_when_its_parent_is_gone(tmp_p
 
 
 @both
-def test_a_storm_of_forks_is_ended(tmp_path: Path, how: str) -> None:
+@pytest.mark.parametrize("last", ["time.sleep(60)", "time.sleep(0.2)"])
+def test_a_storm_of_forks_is_ended(tmp_path: Path, how: str, last: str) -> None:
     """Each process starts the next and ends: whoever lists them first and kills them then is too late."""
-    text = """
+    text = f"""
 import os, time
-for _ in range(4):
+for _ in range(8):
     if os.fork() == 0:
         os.setsid()
         while True:
             if os.fork():
                 os._exit(0)
-time.sleep(60)
+{last}
 """
     found = supervised(tmp_path, python(tmp_path, text), limits=Limits(budget_s=0.5, grace_s=0.1), how=how)
-    assert (found.stopped, found.problem) == ("timeout", "")
-    assert alive(tmp_path) == []
-    time.sleep(0.05)
-    assert alive(tmp_path) == []
+    assert (found.stopped, found.problem) == ("timeout" if "60" in last else "", "")
+    for _ in range(20):
+        assert alive(tmp_path) == []
+        time.sleep(0.005)
+
+
+@both
+def test_a_run_that_ended_late_while_nobody_looked_was_late(tmp_path: Path, how: str) -> None:
+    done: list[int] = []
+
+    def watch() -> None:
+        if done or not (tmp_path / "begun").exists():
+            return
+        warden = the_child()
+        done.append(warden)
+        os.kill(warden, signal.SIGSTOP)
+        until(lambda: not tree.descendants(warden))
+        os.kill(warden, signal.SIGCONT)
+
+    what = bash(tmp_path, "touch begun; sleep 0.5; exit 0")
+    found = supervised(tmp_path, what, limits=Limits(budget_s=0.4), how=how, watch=watch)
+    assert (found.stopped, found.code) == ("timeout", 0)
+    assert "of its 0.4 s" in found.why
 
 
 @pytest.fixture

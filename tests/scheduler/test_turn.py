@@ -204,8 +204,19 @@ def test_dead_holders_are_settled_first_whoever_is_asked_for(root: Root) -> None
 def test_an_experiment_that_is_asked_for_and_not_due_says_when(root: Root) -> None:
     add(root, "a", cadence="1h")
     assert take(root, only=("a",))[0].kind == RAN
-    assert take(root, only=("a",)) == []
+    (step,) = take(root, only=("a",))
+    assert (step.kind, step.what.startswith("not due yet (due 2026-")) == (WAITING, True)
+    assert step.fix == "labctl run-once --experiment a --now"
     assert take(root, only=("a",), now=True)[0].kind == RAN
+
+
+def test_a_class_that_is_not_asked_for_does_not_run_even_by_name(root: Root) -> None:
+    add(root, "a", executor_class="gpu")
+    assert take(root, only=("a",), classes=("cpu",)) == []
+    assert take(root, classes=("cpu",)) == []
+    edit(root, "a", executor_class="cpu")
+    assert take(root, classes=("gpu",)) == []
+    assert kinds(take(root, classes=("cpu",))) == [(RAN, "a")]
 
 
 def test_a_pause_before_the_claim_holds(root: Root) -> None:
@@ -283,4 +294,3 @@ def test_owners_name_the_process_that_runs(root: Root) -> None:
     manifest = bundles.load_manifest(root.layout.run("a", step.run_id))
     assert manifest is not None
     assert (manifest.owner.pid, manifest.owner.name) == (me().pid, "run-once")
-    assert WAITING not in [each.kind for each in take(root)]
