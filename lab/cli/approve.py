@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from lab.cli.params import read_params
 from lab.cli.terminal import Answer
 
 if TYPE_CHECKING:
@@ -17,7 +18,6 @@ if TYPE_CHECKING:
     from lab.cli.session import Session
 
 EXAMPLE = "labctl approve lr-sweep-1 --reason 'looks right'\nlabctl approve lr-sweep-2 --edit params.yaml"
-_MOST_BYTES = 1 << 20
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -35,7 +35,7 @@ def answer(args: argparse.Namespace, session: Session) -> Answer:
     from lab.core.proposal import RUN
     from lab.scheduler import approvals
 
-    edit = _params(args.edit) if args.edit else None
+    edit = read_params(args.edit) if args.edit else None
     root = session.root()
     ruling = approvals.approve(
         root, args.proposal, actor=session.actor, reason=args.reason, sha256=args.sha256, edit=edit
@@ -54,18 +54,3 @@ def answer(args: argparse.Namespace, session: Session) -> Answer:
         follows = f"{ruling.experiment} is in the tier {ruling.tier}"
     edited = ", as edited" if ruling.edited else ""
     return Answer(data, [f"approved: {ruling.proposal_id}{edited}; {follows}"])
-
-
-def _params(path: str) -> dict[str, object]:
-    """The parameters in a file that a person wrote."""
-    import os
-
-    from lab.core import spec_text
-    from lab.core.errors import NotFound
-    from lab.store import reading
-
-    data = reading.read_given(os.path.expanduser(path), _MOST_BYTES)
-    if data is None:
-        raise NotFound(f"there is no file {path}", fix="name a JSON or YAML file with the parameters")
-    found, _ = spec_text.parse_text(data, path)
-    return found

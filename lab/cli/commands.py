@@ -33,6 +33,7 @@ COMMANDS = (
     Command("resume", "resume", STEER, "let runs of an experiment start again"),
     Command("complete", "complete", STEER, "end an experiment"),
     Command("set-fidelity", "set_fidelity", STEER, "move an experiment to another fidelity tier"),
+    Command("propose", "propose", STEER, "ask for a run with these parameters, or for another tier"),
     Command("approvals", "approvals", STEER, "show what waits for a person's word"),
     Command("approve", "approve", STEER, "say yes to what waits, or to an edit of it"),
     Command("reject", "reject", STEER, "say no to what waits, and why"),

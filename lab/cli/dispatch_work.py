@@ -11,6 +11,7 @@ import os
 from typing import TYPE_CHECKING
 
 from lab.cli import dispatch_words as words
+from lab.cli.signals import Signals
 from lab.cli.terminal import Answer
 
 if TYPE_CHECKING:
@@ -31,7 +32,6 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def answer(args: argparse.Namespace, session: Session) -> Answer:
     """Work."""
-    from lab.cli.signals import Signals
     from lab.core.errors import Interrupted
     from lab.core.run import SUCCESS
     from lab.scheduler import dispatch, dispatch_mend, dispatch_work
@@ -60,14 +60,13 @@ def answer(args: argparse.Namespace, session: Session) -> Answer:
     return given
 
 
-def _apart(package: str, signals: object) -> Answer:
+def _apart(package: str, signals: Signals) -> Answer:
     from lab.cli.surroundings import the_world
     from lab.core.run import SUCCESS
     from lab.scheduler import parcel
     from lab.store.files import Files
 
-    came = getattr(signals, "came")  # noqa: B009  # run_once's own, which has no public name yet
-    done = parcel.work_apart(Files(), the_world(), os.path.abspath(package), interrupted=came)
+    done = parcel.work_apart(Files(), the_world(), os.path.abspath(package), interrupted=signals.came)
     data = {"dispatch_id": done.dispatch_id, "outcome": done.outcome, "reason": done.reason, "tar": done.tar}
     text = [f"completed dispatch {done.dispatch_id} ({done.outcome})", f"carry back: {done.tar}"]
     then = [f"labctl dispatch-unpack {os.path.basename(done.tar)}"]

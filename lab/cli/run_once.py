@@ -16,7 +16,7 @@ from lab.cli.signals import Signals
 from lab.cli.terminal import Answer
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Collection
 
     from lab.cli.session import Session
     from lab.scheduler.step import Step
@@ -42,11 +42,10 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _count(text: str) -> int:
-    number = int(text)
-    if number < 1:
-        message = "must be 1 or more"
+    if not (text.isascii() and text.isdecimal() and int(text)):
+        message = f"must be a whole number, 1 or more, not {text!r}"
         raise argparse.ArgumentTypeError(message)
-    return number
+    return int(text)
 
 
 def answer(args: argparse.Namespace, session: Session) -> Answer:
@@ -68,7 +67,7 @@ def answer(args: argparse.Namespace, session: Session) -> Answer:
         now=args.now,
         jobs=args.jobs,
     )
-    turn = Turn(root, request, tell=_teller(session, root, args.log), interrupted=signals.came)
+    turn = Turn(root, request, tell=_teller(session, root, args.log, args.experiment), interrupted=signals.came)
     _beat(root)
     try:
         with signals:
@@ -95,12 +94,13 @@ def _nothing(root: Root, request: Request) -> str:
     return "nothing is due; labctl status says what is next"
 
 
-def _teller(session: Session, root: Root, log: str) -> Callable[[Step], None]:
+def _teller(session: Session, root: Root, log: str, named: Collection[str]) -> Callable[[Step], None]:
     """One line an event: into the log, or else to the terminal, with `--quiet` only what went wrong."""
 
     def tell(step: Step) -> None:
-        if step.kind in ("busy", "waiting"):  # nothing happened: for a person who watches, and for nobody's mail
-            session.terminal.narrate(_line(step))
+        if step.kind in ("busy", "waiting"):  # nothing happened: for who asked for this one, and for nobody's mail
+            if step.experiment in named:
+                session.terminal.say(_line(step))
             return
         if log:
             from lab.store import rotation

@@ -69,6 +69,11 @@ class Terminal:
         if not self.as_json:
             _out(f"{text}\n")
 
+    def say(self, text: str) -> None:
+        """Tell whoever is there, on stderr; not under `--quiet`, as cron runs us, and not beside a JSON document."""
+        if not (self.quiet or self.as_json):
+            _err(f"{text}\n")
+
     def narrate(self, text: str) -> None:
         """Tell a person at a terminal what is going on; nobody else."""
         if not (self.quiet or self.as_json) and sys.stderr.isatty():

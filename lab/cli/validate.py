@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from lab.cli.session import Session
     from lab.core.spec import Spec
 
-_WORK = ("executor_command", "validation_command", "mutation_command", "agent_provider", "strategy")
 EXAMPLE = "labctl validate my-spec.yaml\nlabctl validate --schema > spec.schema.json"
 
 
@@ -47,12 +46,10 @@ def answer(args: argparse.Namespace, session: Session) -> Answer:
 
 def _doubts(spec: Spec) -> list[str]:
     """What is allowed, and hardly meant."""
+    from lab.scheduler.doubts import doubts
     from lab.store import shipped
 
     found = []
     if spec.goal in shipped.goals():
         found.append("the goal is still the template's: say what should become better")
-    over = {each.field for each in spec.overrides if each.value}
-    if not any(getattr(spec, name) or name in over for name in _WORK):
-        found.append(f"nothing would run: {', '.join(_WORK[:-1])} and {_WORK[-1]} are all blank")
-    return found
+    return found + doubts(spec)

@@ -161,7 +161,7 @@ def _best(before: View | None, after: View) -> Iterator[Notice]:
     if before is None and after.last != best:
         return  # it was the best before we looked
     what = f"{after.experiment} has a new best: {best.metric or 'value'} {best.value!r} in the tier {best.tier}"
-    fix = f"labctl show {after.experiment} {best.run_id}"
+    fix = f"labctl show {best.run_id}"
     yield Notice(kind=BEST, what=what, key=f"{after.experiment}/best/{best.tier}", run_id=best.run_id, fix=fix)
 
 
@@ -175,7 +175,7 @@ def _failing(before: View | None, after: View) -> Iterator[Notice]:
     if len(causes) == 1 and last[-1].outcome in FAILURES:
         what = f"{after.experiment}: {after.failure_streak} failures in a row, the last {len(last)} with one cause"
         key = f"{after.experiment}/failing/{causes.pop()}"
-        fix = f"labctl show {after.experiment} {last[-1].run_id}"
+        fix = f"labctl show {last[-1].run_id}"
         yield Notice(kind=FAILING, what=f"{what} ({last[-1].outcome})", key=key, run_id=last[-1].run_id, fix=fix)
 
 

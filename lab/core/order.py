@@ -43,6 +43,7 @@ INTENTS: Mapping[str, Intent] = {
     "set-fidelity": Intent(target=EXPERIMENT, needs=("tier",)),
     "approve": Intent(target=PROPOSAL, takes=("reason", "hash", "params")),
     "reject": Intent(target=PROPOSAL, needs=("why",), takes=()),
+    "propose": Intent(target=EXPERIMENT, takes=("reason", "params", "tier")),
     "cancel": Intent(target=RUN),
     "create": Intent(target=NOTHING, needs=("spec",), takes=("id",)),
     "digest": Intent(target=DAY, takes=()),

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from lab.core.ended import Ended
     from lab.core.launch import Exit, Launch
     from lab.core.manifest import Manifest
+    from lab.core.spec import Spec
 
 # Programs whose first argument is a file to run.
 INTERPRETERS = frozenset({
@@ -50,6 +51,30 @@ class Command:
     def read(self, path: str, manifest: Manifest, ended: Exit) -> Ended:
         """Its exit and its metrics, from the disk."""
         return outcome.read(path, manifest, ended)
+
+
+def doubts(spec: Spec) -> str:
+    """What is wrong with the text of a command whatever its run will be given; empty when nothing can be seen."""
+    names = dict.fromkeys(placeholders.NAMES, "x")
+    try:
+        if spec.shell:
+            placeholders.in_shell(spec.executor_command, _Anything(), names)
+        else:
+            placeholders.words(spec.executor_command, _Anything(), names)
+            _refuse_operators(spec.executor_command)
+    except BadInput as problem:
+        return problem.what + (f"; {problem.fix}" if problem.fix else "")
+    return ""
+
+
+class _Anything(dict[str, object]):
+    """The parameters of a run that nobody has proposed yet: every name has a value."""
+
+    def __contains__(self, name: object) -> bool:
+        return True
+
+    def __missing__(self, name: str) -> object:
+        return "x"
 
 
 def _names(launch: Launch) -> dict[str, str]:

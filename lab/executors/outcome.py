@@ -51,9 +51,9 @@ def trouble(manifest: Manifest, ended: Exit) -> tuple[str, str]:
         case "":
             return _by_itself(ended)
         case launch.TIMEOUT:
-            return TIMEOUT, f"it was still running when its budget of {manifest.time_budget_s:g} s was used up{why}"
+            return TIMEOUT, f"it was still running when its budget of {manifest.time_budget_s:g} s was used up"
         case launch.MEMORY:
-            return FAILED, f"it used more memory than memory_limit_mb allows{why}"
+            return FAILED, ended.why or "it used more memory than memory_limit_mb allows"
         case launch.CANCELLED:
             return CANCELLED, f"it was cancelled{why}"
         case launch.INTERRUPTED:

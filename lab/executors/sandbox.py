@@ -34,8 +34,8 @@ def judge(
 ) -> dict[str, bytes]:
     """The files of a change, by relative path. `BadInput` with everything that is wrong with it.
 
-    `mutable` and `read_only` are paths, folders (all below them), or patterns with `*`; letters are compared without
-    their case, as a file system may do.
+    `mutable` and `read_only` are paths, folders (all below them), or patterns with `*`. Letters of read-only ones are
+    compared without their case, as a file system may do.
     """
     problems: list[str] = []
     found: dict[str, bytes] = {}
@@ -83,7 +83,9 @@ def _rules(workspace: str, path: str, mutable: Sequence[str], read_only: Sequenc
     for pattern in read_only:
         if matches(workspace, path, pattern):
             return f"{pattern} is read-only"
-    if mutable and not any(matches(workspace, path, pattern) for pattern in mutable):
+    # In doubt, no: a name that a careless file system takes for a read-only one is refused, and one that it takes for a
+    # mutable one is not thereby allowed.
+    if mutable and not any(matches(workspace, path, pattern, exactly=True) for pattern in mutable):
         return f"only {', '.join(mutable)} may be changed"
     return ""
 
@@ -107,12 +109,14 @@ def _parents(seen: Collection[str]) -> list[str]:
     return [key for key in seen if any(other.startswith(f"{key}/") for other in seen)]
 
 
-def matches(workspace: str, path: str, pattern: str) -> bool:
+def matches(workspace: str, path: str, pattern: str, *, exactly: bool = False) -> bool:
     """Whether a path is what a SPEC's pattern names, or lies below it."""
     wanted = pattern.strip()
     if wanted.startswith(f"{workspace}/"):
         wanted = wanted[len(workspace) + 1 :]
-    wanted, given = folded(os.path.normpath(wanted)), folded(path)
+    wanted, given = os.path.normpath(wanted), path
+    if not exactly:
+        wanted, given = folded(wanted), folded(given)
     if wanted == ".":
         return True
     return given == wanted or given.startswith(f"{wanted}/") or fnmatch.fnmatchcase(given, wanted)

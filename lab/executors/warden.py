@@ -159,7 +159,7 @@ class Warden:
     def _start(self) -> str:
         """Start the program; the reason when that cannot be."""
         out, err = os.pipe(), os.pipe()
-        self._floor_kb = _own_peak_kb()
+        self._floor_kb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
         main, refused = self._forked(out[1], err[1]) if self._forks else self._spawned(out[1], err[1])
         for writing in (out[1], err[1]):
             os.close(writing)
@@ -186,8 +186,10 @@ class Warden:
             os.chdir(program.cwd)
             doing = f"started: {program.argv[0]}"
             files = ((os.POSIX_SPAWN_DUP2, out, 1), (os.POSIX_SPAWN_DUP2, err, 2))
-            signals = {"setsid": True, "setsigmask": (), "setsigdef": SIGNALS}
-            main = os.posix_spawn(program.argv[0], program.argv, program.environ, file_actions=files, **signals)
+            main = os.posix_spawn(
+                program.argv[0], program.argv, program.environ, file_actions=files,
+                setsid=True, setsigmask=(), setsigdef=SIGNALS,
+            )  # fmt: skip
             os.chdir("/")  # what the run worked in can be taken away
         except (OSError, ValueError) as error:
             return 0, _refusal(doing, error)
@@ -395,7 +397,3 @@ class Warden:
 def _refusal(doing: str, error: OSError | ValueError) -> str:
     said = error.strerror if isinstance(error, OSError) else str(error)
     return f"the program cannot be {doing}: {said}"
-
-
-def _own_peak_kb() -> int:
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss

@@ -102,7 +102,7 @@ def _held(root: Root, experiment: str, run_id: str) -> list[Claim]:
         return held
     outcome = _outcome(root, experiment, run_id) if run_id else ""
     if outcome:
-        raise BadInput(f"{run_id} is sealed already: {outcome}", fix=f"labctl show {experiment} {run_id}")
+        raise BadInput(f"{run_id} is sealed already: {outcome}", fix=f"labctl show {run_id}")
     under_way = [each.seen.claim.run_id for each in seen.held]
     shown = f"under way: {', '.join(under_way[:_SHOWN])}" if under_way else f"labctl list {experiment} shows its runs"
     if not run_id:

@@ -11,6 +11,7 @@ from lab.core import canonical, event, ids, layout
 from lab.core.errors import BadInput, NotFound, nearest
 from lab.projections import readme
 from lab.scheduler import refresh
+from lab.scheduler.doubts import doubts
 from lab.store import experiments, ledger, reading, shipped
 from lab.store.root import refuse_foreign
 from lab.store.sections import hold
@@ -85,7 +86,7 @@ def experiment(root: Root, source: str, *, new_id: str = "", actor: str, dry_run
             raise _taken(spec.id, source, place)
         return Created(name=spec.id, made=False, path=place)
     _publish(root, spec, data, source=source, origin=origin, actor=actor)
-    return Created(name=spec.id, made=True, path=place)
+    return Created(name=spec.id, made=True, path=place, notes=tuple(doubts(spec)))
 
 
 def _taken(name: str, source: str, place: str) -> BadInput:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from lab.core import canonical, event, order
+from lab.core import canonical, event, order, proposal
 from lab.core.errors import BadInput, Busy, LabError, Unavailable
 from lab.core.order import DONE, LEFT, REFUSED, REPEATED, Answered, Order, Problem, Reply
 from lab.core.record import page
@@ -175,6 +175,20 @@ def _set_fidelity(root: Root, given: Order) -> dict[str, object]:
     return _decided(decisions.set_tier(root, given.target, tier, reason=why, actor=given.actor))
 
 
+def _propose(root: Root, given: Order) -> dict[str, object]:
+    params, tier = given.parameters.get("params"), given.text("tier")
+    wanted = proposal.Proposal(
+        kind=proposal.PROMOTE if tier else proposal.RUN,
+        experiment=given.target,
+        params=params if isinstance(params, dict) else None,
+        tier=tier,
+        reason=given.text("reason"),
+        asked_by=given.actor,
+    )
+    asked = approvals.ask(root, wanted)
+    return {"proposal": asked.proposal_id, "kind": wanted.kind, "changed": asked.made}
+
+
 def _approve(root: Root, given: Order) -> dict[str, object]:
     edit = given.parameters.get("params")
     try:
@@ -269,6 +283,7 @@ _ACTS: dict[str, Callable[[Root, Order], dict[str, object]]] = {
     "restore": _decision(decisions.restore),
     "set-fidelity": _set_fidelity,
     "approve": _approve,
+    "propose": _propose,
     "reject": _reject,
     "cancel": _cancel,
     "create": _create,

@@ -13,11 +13,13 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from lab.core import layout, package
-from lab.core.errors import BadInput, NotFound
+from lab.core.ended import Ended
+from lab.core.errors import BadInput, LabError, NotFound
 from lab.core.launch import INTERRUPTED, Exit, Launch, Stop
 from lab.core.manifest import Manifest
 from lab.core.package import CLAIM, DONE, INPUT, RUN, Done, Taken
 from lab.core.record import page, parse
+from lab.core.run import FAILED
 from lab.core.world import stamp
 from lab.executors import door, environment, sandbox
 from lab.scheduler import dispatch, dispatch_complete, work
@@ -27,7 +29,6 @@ from lab.store import experiments, leases, packages, reading, tarball
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from lab.core.ended import Ended
     from lab.core.package import Place
     from lab.core.spec import Spec
     from lab.core.world import World
@@ -101,7 +102,11 @@ def work_apart(files: Files, world: World, path: str, *, interrupted: Callable[[
     if reading.is_file(f"{path}/{DONE}"):
         done = parse(Done, reading.read(f"{path}/{DONE}") or b"", f"{path}/{DONE}")
     else:
-        ended = _ran(files, world, path, manifest, spec, taken, interrupted)
+        try:
+            ended = _ran(files, world, path, manifest, spec, taken, interrupted)
+        except LabError as refusal:  # what cannot be started has failed, and that is carried home too
+            reason = refusal.what + (f"; {refusal.fix}" if refusal.fix else "")
+            ended = Ended(outcome=FAILED, reason=reason)
         done = Done(
             dispatch_id=taken.dispatch_id, worker=taken.worker, outcome=ended.outcome,
             completed_at=stamp(world.now()), reason=ended.reason,
@@ -138,16 +143,22 @@ def _ran(  # what a run needs where there is no lab to ask
     brought = f"{path}/{WORKSPACE}"
     workspace = brought if os.path.isdir(brought) else taken.workspace if os.path.isdir(taken.workspace) else ""
     executor = door.find(spec.executor)
+    given = reading.read(f"{path}/{INPUT}/{layout.PARAMS}")
+    params = None if given is None else msgspec.json.decode(given, type=dict[str, object])
+    if given is not None:
+        files.replace(f"{run}/{layout.PARAMS}", given)
     child, secrets = environment.build(
         environ=world.environ,
         spec=spec,
         manifest=manifest,
         places=environment.Places(data_root=path, path=run, workspace=workspace, folder=path, package=path),
+        params=params,
         more=_places(path),
     )
     launch = Launch(
-        spec=spec, manifest=manifest, path=run, workspace=workspace, folders=(path,), environ=child, secrets=secrets
-    )
+        spec=spec, manifest=manifest, path=run, params=params, workspace=workspace, folders=(path,), environ=child,
+        secrets=secrets,
+    )  # fmt: skip
     program = executor.prepare(launch)
     if program is None:
         how = Exit(run_id=manifest.run_id, code=0)

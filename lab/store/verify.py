@@ -23,7 +23,7 @@ class Damage(msgspec.Struct, frozen=True, kw_only=True):
     kind: str
     where: str
     what: str
-    fix: str = "restore it from a backup; labctl recover keeps the rest going"
+    fix: str = "restore it from a backup; the rest of the lab goes on meanwhile"
 
 
 class Verified(msgspec.Struct, frozen=True, kw_only=True):
@@ -185,8 +185,10 @@ def _archives(root: Root, experiment: str, chain: _Chain, notes: list[str]) -> t
         elif recorded[archive][1] != canonical.digest(reading.read(root.layout.companion(experiment, archive)) or b""):
             what = "the companion of an archive is not the one that the ledger recorded"
             damage.append(Damage(kind="companion-edited", where=where, what=what))
+        away = False
         try:
             for kept, made in archives.runs(root, experiment, archive):
+                away = away or not reading.is_folder(root.layout.run(experiment, kept.run_id))
                 if chain.sealed.get((experiment, kept.run_id)) != kept.seal_sha256:
                     what = f"the seal of {kept.run_id} is not the one that the ledger recorded"
                     damage.append(Damage(kind="seal-edited", where=where, what=what))
@@ -197,7 +199,8 @@ def _archives(root: Root, experiment: str, chain: _Chain, notes: list[str]) -> t
                     covered.add(kept.run_id)
         except Corrupt as error:
             damage.append(Damage(kind="companion-unreadable", where=where, what=error.what))
-        damage.extend(_archive(root, archive, recorded.get(archive, ("", ""))[0], notes))
+        # What was restored whole needs its archive no more.
+        damage.extend(_archive(root, archive, recorded.get(archive, ("", ""))[0], notes if away else []))
     return covered, damage
 
 

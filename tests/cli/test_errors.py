@@ -26,6 +26,7 @@ ON_ONE = {
     "complete": ("ID",),
     "archive": ("ID",),
     "set-fidelity": ("ID", "final"),
+    "propose": ("ID", "--tier", "final"),
     "verify": ("ID",),
     "list": ("ID",),
     "lease": ("show", "ID"),

@@ -216,3 +216,32 @@ def test_the_verbs_work_in_a_process_of_their_own(root: Root) -> None:
     assert process("approve", "alpha-1", root=root.layout.root).code == 0
     said = process("approvals", root=root.layout.root)
     assert (said.code, said.out) == (0, "Nothing waits\n")
+
+
+def test_proposed_parameters_are_run_once_after_a_yes(labctl: Labctl, place: Path, tmp_path: Path) -> None:
+    a_lab(place, "alpha", more="executor: stub\n")
+    (tmp_path / "p.yaml").write_text("lr: 0.25\n")
+    said = labctl.done("propose", "alpha", "--params", str(tmp_path / "p.yaml"), "--reason", "try", "--json")
+    assert (said.data["proposal"], said.data["kind"], said.data["made"]) == ("alpha-1", "run", True)
+    assert labctl.done("propose", "alpha", "--params", str(tmp_path / "p.yaml"), "--json").data["made"] is False
+    labctl.done("run-once", "--experiment", "alpha", "--now")  # goes on without it: nobody has said yes
+    (tmp_path / "mine.json").write_text('{"lr": 0.5}')
+    labctl.done("approve", "alpha-1", "--edit", str(tmp_path / "mine.json"))
+    for _ in range(2):
+        labctl.done("run-once", "--experiment", "alpha", "--now")
+    runs = sorted((place / "experiments/alpha/runs").iterdir())
+    assert [(run / "params.json").exists() for run in runs] == [False, True, False]
+    assert json.loads((runs[1] / "params.json").read_text()) == {"lr": 0.5}
+    assert json.loads((runs[1] / "manifest.json").read_text())["proposal"] == "alpha-1"
+
+
+def test_parameters_that_cannot_be_read_are_refused(labctl: Labctl, place: Path, tmp_path: Path) -> None:
+    a_lab(place, "alpha")
+    (tmp_path / "bad.json").write_text("[1")
+    for words in (
+        ("--params", "nowhere.json"),
+        ("--params", str(tmp_path / "bad.json")),
+        ("--tier", "x", "--params", "p"),
+        (),
+    ):
+        assert labctl("propose", "alpha", *words).code == 2

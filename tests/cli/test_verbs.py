@@ -37,6 +37,7 @@ VERBS: dict[str, tuple[tuple[str, ...], str, set[str]]] = {
     "resume": (("alpha",), "alpha is active already\n", {"experiment", "phase", "changed"}),
     "complete": (("alpha",), "completed: alpha\n", {"experiment", "phase", "changed"}),
     "set-fidelity": (("alpha", "final"), "alpha -> fidelity tier final\n", {"experiment", "tier", "changed"}),
+    "propose": (("alpha", "--tier", "final"), "proposed: alpha-", {"proposal", "experiment", "kind", "made"}),
     "approvals": ((), "alpha-1  waiting: resume alpha\n", {"proposals", "approved_runs"}),
     "approve": (("alpha-1",), "approved: alpha-1; alpha goes on\n", {"proposal", "experiment", "kind", "verdict"}),
     "reject": (("alpha-1", "--why", "no"), "rejected: alpha-1; alpha is paused\n", {"proposal", "verdict"}),
@@ -142,7 +143,7 @@ def test_help_and_version_need_no_lab(labctl: Labctl, place: Path) -> None:
 def test_init_makes_a_lab_and_says_what_to_do_next(labctl: Labctl, place: Path) -> None:
     said = labctl.done("init")
     assert said.out == f"initialized: {place}\n"
-    assert said.err == "next: labctl create autoresearch-generic --id my-first\n"
+    assert said.err == "next: labctl create first-run\n"
     assert sorted(tree(str(place))) == sorted(
         (*layout.LAB_PAGES, *layout.DOCUMENTS, "registry/events.jsonl")
     )  # and nothing half done

@@ -11,6 +11,7 @@ from lab.core.errors import Superseded
 from lab.core.launch import Exit, Limits, Stop
 from lab.core.record import parse
 from lab.executors import leftovers
+from lab.executors import limits as limiting
 from tests.executors.supervised import RUN, alive, bash, python, supervised, the_child
 
 if TYPE_CHECKING:
@@ -132,3 +133,14 @@ def test_too_much_memory_ends_the_run(tmp_path: Path, how: str) -> None:
     found = supervised(tmp_path, what, limits=Limits(budget_s=20, memory_mb=100), how=how)
     assert found.stopped == "memory"
     assert "memory" in found.usage.confined
+
+
+@pytest.mark.parametrize("how", MODES[:2])
+def test_too_much_memory_ends_the_run_where_there_are_no_cgroups(
+    tmp_path: Path, how: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(limiting, "_make", lambda *_: "")
+    what = python(tmp_path, "import time; x = bytearray(200 << 20); time.sleep(60)")
+    found = supervised(tmp_path, what, limits=Limits(budget_s=20, memory_mb=100), how=how)
+    assert (found.stopped, found.usage.confined) == ("memory", f"{how}, memory watched")
+    assert found.wall_s < 10

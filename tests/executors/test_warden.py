@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import shutil
 import signal
@@ -98,6 +99,41 @@ def test_ctrl_c_at_the_terminal_reaches_the_lab_alone(tmp_path: Path, how: str) 
         assert told(tmp_path).code == 5
     finally:
         killed(caller)
+
+
+@both
+def test_a_lab_that_is_killed_with_its_whole_group_leaves_the_truth(tmp_path: Path, how: str) -> None:
+    def lab() -> None:
+        os.setpgid(0, 0)
+        supervised(tmp_path, bash(tmp_path, "touch begun; sleep 60"), how=how)
+
+    caller = a_caller(lab)
+    until((tmp_path / "begun").exists)
+    os.killpg(caller, signal.SIGKILL)
+    killed(caller)
+    assert told(tmp_path).stopped == "orphaned"
+    assert alive(tmp_path) == []
+
+
+@pytest.mark.parametrize("how", [*MODES, "group"])
+def test_a_program_that_kills_its_whole_group_kills_itself_alone(tmp_path: Path, how: str) -> None:
+    text = "import os; print(os.getsid(0) == os.getpgid(0) == os.getpid(), flush=True); os.kill(0, 9)"
+    found = supervised(tmp_path, python(tmp_path, text), how=how)
+    assert (found.signal, found.stopped, found.problem) == (signal.SIGKILL, "", "")
+    assert (tmp_path / "stdout.log").read_text() == "True\n"
+
+
+@both
+def test_what_is_typed_at_the_lab_does_not_reach_the_run(tmp_path: Path, how: str) -> None:
+    def lab() -> None:
+        reading, writing = os.pipe()
+        os.write(writing, b"yes\n")
+        os.dup2(reading, 0)
+        supervised(tmp_path, bash(tmp_path, "cat"), how=how)
+
+    caller = a_caller(lab)
+    assert (told(tmp_path).code, told(tmp_path).stdout.total) == (0, 0)
+    assert os.waitpid(caller, 0)[1] == 0
 
 
 @both
@@ -301,12 +337,14 @@ def test_a_storm_of_forks_is_ended(tmp_path: Path, how: str, last: str) -> None:
     """Each process starts the next and ends: whoever lists them first and kills them then is too late."""
     text = f"""
 import os, time
+until = time.time() + 5  # where it is not ended, it ends: a storm that gets away takes the machine with it
 for _ in range(8):
     if os.fork() == 0:
         os.setsid()
-        while True:
+        while time.time() < until:
             if os.fork():
                 os._exit(0)
+        os._exit(0)
 {last}
 """
     found = supervised(tmp_path, python(tmp_path, text), limits=Limits(budget_s=0.5, grace_s=0.1), how=how)
@@ -314,6 +352,31 @@ for _ in range(8):
     for _ in range(20):
         assert alive(tmp_path) == []
         time.sleep(0.005)
+
+
+@both
+def test_what_still_lies_in_the_pipe_when_the_program_has_ended_is_kept(tmp_path: Path, how: str) -> None:
+    done: list[int] = []
+
+    def watch() -> None:
+        if not done and (tmp_path / "begun").exists():
+            warden = the_child()
+            done.append(warden)
+            os.kill(warden, signal.SIGSTOP)
+            (tmp_path / "go").touch()
+            until(lambda: not tree.descendants(warden))
+            os.kill(warden, signal.SIGCONT)
+
+    size = 1 << 19
+    text = f"""
+import fcntl, os
+fcntl.fcntl(1, {fcntl.F_SETPIPE_SZ}, {size})
+open("begun", "w")
+while not os.path.exists("go"): pass
+os.write(1, bytes({size}))
+"""
+    found = supervised(tmp_path, python(tmp_path, text), how=how, watch=watch)
+    assert (found.code, found.stdout.total) == (0, size)
 
 
 @both
@@ -375,3 +438,19 @@ def test_what_a_lab_and_its_warden_leave_that_were_both_killed_the_next_run_clea
     assert supervised(tmp_path, bash(tmp_path, "exit 3"), limits=LIMITED, how=how).code == 3
     assert not of(caller, cgroups)
     assert not of(os.getpid(), cgroups)
+
+
+@both
+def test_a_run_sees_itself_in_proc(tmp_path: Path, how: str) -> None:
+    text = "import os; print(os.readlink('/proc/self') == str(os.getpid()))"
+    supervised(tmp_path, python(tmp_path, text), how=how)
+    assert (tmp_path / "stdout.log").read_text() == "True\n"
+
+
+@both
+def test_a_silent_run_that_deletes_its_folder_has_its_end_in_a_new_one(tmp_path: Path, how: str) -> None:
+    bundle = tmp_path / "run"
+    bundle.mkdir()
+    found = supervised(bundle, bash(bundle, 'rm -rf "$LAB_RUN_DIR"; exit 3'), how=how)
+    assert (found.code, found.problem) == (3, "")
+    assert told(bundle) == found

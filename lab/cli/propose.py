@@ -1,0 +1,49 @@
+"""Ask for a run with these parameters, or for another tier; a person says yes or no.
+
+What is proposed waits in control/approvals for `labctl approve` or `labctl reject`, and expires after seven days. While
+one of its kind waits for the experiment, that one is the answer. Approved parameters are used by the next run, once.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from lab.cli.params import read_params
+from lab.cli.terminal import Answer
+
+if TYPE_CHECKING:
+    import argparse
+
+    from lab.cli.session import Session
+
+EXAMPLE = """labctl propose lr-sweep --params params.json --reason 'the best so far, with a lower rate'
+echo '{"lr": 0.003}' | labctl propose lr-sweep --params - --json
+labctl propose lr-sweep --tier validation"""
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    """For which experiment, and what."""
+    parser.add_argument("experiment", metavar="ID", help="the experiment")
+    what = parser.add_mutually_exclusive_group(required=True)
+    what.add_argument("--params", default="", metavar="FILE", help="a JSON or YAML file with the parameters of one run")
+    what.add_argument("--tier", default="", metavar="TIER", help="the fidelity tier to move to")
+    parser.add_argument("--reason", default="", help="why; it is shown to whoever decides")
+
+
+def answer(args: argparse.Namespace, session: Session) -> Answer:
+    """Leave it for a person."""
+    from lab.core.proposal import PROMOTE, RUN, Proposal
+    from lab.scheduler import approvals
+
+    wanted = Proposal(
+        kind=PROMOTE if args.tier else RUN,
+        experiment=args.experiment,
+        params=None if args.tier else read_params(args.params),
+        tier=args.tier,
+        reason=args.reason,
+        asked_by=session.actor,
+    )
+    asked = approvals.ask(session.root(), wanted)
+    data = {"proposal": asked.proposal_id, "experiment": args.experiment, "kind": wanted.kind, "made": asked.made}
+    said = f"proposed: {asked.proposal_id}" if asked.made else f"{asked.proposal_id} waits already; it is as it was"
+    return Answer(data, [said], then=["labctl approvals", f"labctl approve {asked.proposal_id}"])
