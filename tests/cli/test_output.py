@@ -99,7 +99,7 @@ def test_quiet_keeps_results_and_errors_and_leaves_narration_out(tmp_path: Path)
     root = tmp_path / "lab"
     said = process("init", "-q", root=root)
     assert (said.out, said.err) == (f"initialized: {root}\n", "")
-    said = process("--quiet", "create", "research-sprint", root=root)
+    said = process("--quiet", "create", "first-run", root=root)
     assert said.out.startswith("created experiment: ")
     assert said.err == ""
     said = process("-q", "show", "nope", root=root)
