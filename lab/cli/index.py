@@ -101,6 +101,18 @@ def warnings(lab: Lab) -> list[str]:
     return found
 
 
+def packages(root: str) -> dict[str, int]:
+    """How many packages lie in each state."""
+    return {stage: _folders(f"{root}/dispatch/{stage}") for stage in ("ready", "running", "complete", "refused")}
+
+
+def _folders(path: str) -> int:
+    try:
+        return sum(name.startswith("DISPATCH-") for name in os.listdir(path))
+    except OSError:
+        return 0
+
+
 def claims(path: str) -> dict[str, int]:
     """How many claims each experiment has that are held, or whose run is to be settled. Not whether a holder lives."""
     found: dict[str, int] = {}

@@ -68,7 +68,7 @@ def answer(args: argparse.Namespace, session: Session) -> Answer:
         rows = [row for row in rows if row["phase"] == args.phase]
     elif not args.archived:
         rows = [row for row in rows if row["phase"] != "archived"]
-    then = [] if rows or args.phase else ["labctl create autoresearch-generic --id my-first"]
+    then = [] if rows or args.phase else ["labctl create first-run"]
     return Answer({"experiments": rows}, _lines(rows), warnings=warnings(lab), then=then)
 
 

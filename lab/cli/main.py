@@ -9,7 +9,7 @@ from contextlib import suppress
 
 from lab import __version__
 from lab.cli import commands
-from lab.cli.terminal import Answer, NoOutput, Terminal, abandon_output, use_plain_encoding
+from lab.cli.terminal import Answer, NoOutput, Terminal, abandon_output, take_first_descriptors, use_plain_encoding
 from lab.core.errors import DONE, FAILED, UNAVAILABLE, BadInput, Interrupted, LabError, nearest
 
 TYPE_CHECKING = False
@@ -24,11 +24,12 @@ _TALK = ("", "-V", "--version")
 
 def entry() -> NoReturn:
     """The console script. Ends at once: taking an interpreter down by the book costs as much as `python -c pass`."""
+    take_first_descriptors()
     gc.set_threshold(_GC_THRESHOLD)  # loading modules makes nothing that could be collected
     code = main(sys.argv[1:])
-    with suppress(OSError, ValueError):  # a reader that has gone away was told of already
-        sys.stdout.flush()
-        sys.stderr.flush()
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(OSError, ValueError, AttributeError):  # no reader, or none any more: it was told of already
+            stream.flush()
     os._exit(code)
 
 

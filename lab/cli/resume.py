@@ -27,7 +27,9 @@ def answer(args: argparse.Namespace, session: Session) -> Answer:
     """Decide it."""
     from lab.scheduler import decisions
 
-    made = decisions.resume(session.root(), args.experiment, reason=args.reason, actor=session.actor)
+    root = session.root()
+    made = decisions.resume(root, args.experiment, reason=args.reason, actor=session.actor)
+    foreseen = decisions.foreseen(root, args.experiment)
     data = {"experiment": made.experiment, "phase": made.phase, "changed": made.changed}
     said = f"resumed: {made.experiment}" if made.changed else f"{made.experiment} is {made.phase} already"
-    return Answer(data, [said])
+    return Answer(data, [said], warnings=[foreseen] if foreseen else [])

@@ -13,10 +13,10 @@ import os
 from typing import TYPE_CHECKING
 
 from lab.cli.signals import Signals
-from lab.cli.terminal import Answer
+from lab.cli.terminal import Answer, NoOutput
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection
+    from collections.abc import Collection
 
     from lab.cli.session import Session
     from lab.scheduler.step import Step
@@ -67,13 +67,16 @@ def answer(args: argparse.Namespace, session: Session) -> Answer:
         now=args.now,
         jobs=args.jobs,
     )
-    turn = Turn(root, request, tell=_teller(session, root, args.log, args.experiment), interrupted=signals.came)
+    teller = _Teller(session, root, os.path.abspath(args.log) if args.log else "", args.experiment)
+    turn = Turn(root, request, tell=teller.tell, interrupted=signals.came)
     _beat(root)
     try:
         with signals:
             turn.take()
     finally:
         _beat(root, turn)
+    if teller.trouble is not None:
+        raise teller.trouble
     if signals.came():
         raise Interrupted(f"stopped by {signals.came()}; the runs under way were sealed as cancelled")
     if not turn.steps:
@@ -94,22 +97,43 @@ def _nothing(root: Root, request: Request) -> str:
     return "nothing is due; labctl status says what is next"
 
 
-def _teller(session: Session, root: Root, log: str, named: Collection[str]) -> Callable[[Step], None]:
-    """One line an event: into the log, or else to the terminal, with `--quiet` only what went wrong."""
+class _Teller:
+    """One line an event: into the log, or else to the terminal, with `--quiet` only what went wrong.
 
-    def tell(step: Step) -> None:
-        if step.kind in ("busy", "waiting"):  # nothing happened: for who asked for this one, and for nobody's mail
-            if step.experiment in named:
-                session.terminal.say(_line(step))
-            return
+    A listener that goes away, or a log that is full, ends no turn: it is told at the end.
+    """
+
+    def __init__(self, session: Session, root: Root, log: str, named: Collection[str]) -> None:
+        self.trouble: Exception | None = None
+        self._session = session
+        self._root = root
+        self._log = log
+        self._named = named
         if log:
             from lab.store import rotation
 
-            rotation.append_line(root, os.path.abspath(log), _line(step))
-        elif step.kind == "problem" or not session.terminal.quiet:
-            session.terminal.line(_line(step))
+            rotation.check(root, log)
 
-    return tell
+    def tell(self, step: Step) -> None:
+        """Say it, if there is still somebody to say it to."""
+        if self.trouble is not None:
+            return
+        try:
+            self._say(step)
+        except (OSError, NoOutput) as error:
+            self.trouble = error
+
+    def _say(self, step: Step) -> None:
+        terminal = self._session.terminal
+        if step.kind in ("busy", "waiting"):  # nothing happened: for who asked for this one, and for nobody's mail
+            if step.experiment in self._named:
+                terminal.say(_line(step))
+        elif self._log:
+            from lab.store import rotation
+
+            rotation.append_line(self._root, self._log, _line(step))
+        elif step.kind == "problem" or not terminal.quiet:
+            terminal.line(_line(step))
 
 
 def _beat(root: Root, turn: Turn | None = None) -> None:

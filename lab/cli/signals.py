@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 
 class Signals:
-    """Ctrl-C and TERM are noticed by whoever waits for the run, at a moment when nothing is half written.
+    """Ctrl-C, TERM and a closed terminal are noticed by whoever waits for the run, when nothing is half written.
 
     The second one is not waited for: the process ends as it would have without us.
     """
@@ -23,8 +23,9 @@ class Signals:
         return self._came
 
     def __enter__(self) -> None:
-        for number in (signal.SIGINT, signal.SIGTERM):
-            self._before[number] = signal.signal(number, self._note)
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN:  # nohup
+                self._before[number] = signal.signal(number, self._note)
 
     def __exit__(self, *_: object) -> None:
         for number, handler in self._before.items():

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 
 from lab.cli import heartbeat
-from lab.cli.index import claims, read_index, warnings
+from lab.cli.index import claims, packages, read_index, warnings
 from lab.cli.terminal import Answer
 
 TYPE_CHECKING = False
@@ -41,6 +41,7 @@ if TYPE_CHECKING:
         wants_you: list[Wish]
         active: list[dict[str, object]]
         claims: dict[str, int]
+        packages: dict[str, int]
         behind: int
         behind_experiments: list[str]
         heartbeat: Heartbeat | None
@@ -81,11 +82,12 @@ def answer(args: argparse.Namespace, session: Session) -> Answer:
         "wants_you": wants,
         "active": [_short(row) for row in rows if row["phase"] == "active"],
         "claims": claims(session.path),
+        "packages": packages(session.path),
         "behind": lab["behind"],
         "behind_experiments": [row["id"] for row in rows if row.get("behind")],
         "heartbeat": heartbeat.read(session.path),
     }
-    then = ["labctl create autoresearch-generic --id my-first"] if not rows else []
+    then = ["labctl create first-run"] if not rows else []
     return Answer(data, _text(data), warnings=warnings(lab), then=then)
 
 
@@ -120,9 +122,20 @@ def _text(data: Shown) -> Iterator[str]:
         yield f"  {row['id']}  {row['tier']}  runs {row['run_count']}  {shown}{old}  last {row['last_outcome']}"
     if len(active) > _SHOWN:
         yield f"  and {len(active) - _SHOWN} more: labctl list"
+    yield from _packages(data["packages"])
     if data["claims"]:
         yield f"under way or to be settled: {sum(data['claims'].values())} (labctl lease show)"
     if data["heartbeat"] is not None:
         yield heartbeat.line(data["heartbeat"])
     yield f"free_gb: {data['free_gb']}"
     yield f"as of: {data['as_of'] or 'the beginning'}"
+
+
+def _packages(handed: dict[str, int]) -> Iterator[str]:
+    """What was handed out to workers, where anything was."""
+    if any(handed.values()):
+        yield f"packages: {', '.join(f'{number} {stage}' for stage, number in handed.items() if number)}"
+    if handed["ready"]:
+        yield "  ready ones wait for a worker (labctl dispatch-work), and hold their experiments' turns"
+    if handed["refused"]:
+        yield "  refused ones lie in dispatch/refused, each with REFUSED.md"

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 ENVELOPE = 1
 _BAR = 24
+_LAST_STREAM = 2
 
 
 class Answer:
@@ -122,6 +123,13 @@ class Terminal:
             return False
         _err(f"{question} [y/N] ")
         return sys.stdin.readline().strip().lower() in ("y", "yes")
+
+
+def take_first_descriptors() -> None:
+    """Fill 0, 1 and 2 where they are closed: the next file opened would be taken for the output, and written into."""
+    while (descriptor := os.open(os.devnull, os.O_RDWR)) <= _LAST_STREAM:
+        pass
+    os.close(descriptor)
 
 
 class NoOutput(Exception):  # named for what it is: there is nobody to tell

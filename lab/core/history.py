@@ -172,6 +172,8 @@ def _decision(view: View, item: Item, event: events.Event) -> None:
         case events.TIER_CHANGED:
             what = f"tier {view.tier} -> {event.tier}"
             view.tier = event.tier
+            if event.tier in view.tiers:  # what it did there before is no reason to leave it again at once
+                view.tiers[event.tier].success_streak = 0
         case events.RUN_SUPERSEDED:
             view.superseded += 1
         case events.PROPOSAL_MADE | events.PROPOSAL_APPROVED | events.PROPOSAL_REJECTED:

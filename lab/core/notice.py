@@ -16,7 +16,7 @@ from lab.core.errors import BadInput, nearest
 from lab.core.proposal import RESUME
 from lab.core.record import Record
 from lab.core.run import FAILURES
-from lab.core.view import AWAITING, Tier
+from lab.core.view import AWAITING, OPEN_PHASES, Tier
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -127,8 +127,15 @@ def _unknown_kinds(kinds: Sequence[str], where: str) -> Iterator[str]:
 def of_change(before: View | None, subject: Subject) -> list[Notice]:
     """The news between two looks at an experiment. With no earlier look, what is so now is news."""
     after = subject.view
-    channels = subject.spec.notify if subject.spec else (SILENT,)
-    found = [*_asks(before, after), *_best(before, after), *_failing(before, after), *_damage(subject)]
+    # Where nobody can read where notices go, they go everywhere.
+    channels = subject.spec.notify if subject.spec else (ALL,)
+    found = [
+        *_asks(before, after),
+        *_best(before, after),
+        *_failing(before, after),
+        *_damage(subject),
+        *_unusable(subject),
+    ]
     if subject.spec is not None:
         found += _budgets(before, subject)
     return [msgspec.structs.replace(each, experiment=after.experiment, channels=channels) for each in found]
@@ -211,6 +218,20 @@ def _damage(subject: Subject) -> Iterator[Notice]:
     if bad:
         told = "".join(sorted(f"{each.where} {each.what}\n" for each in bad))
         yield damaged(len(bad), bad[0].where, told)
+
+
+def _unusable(subject: Subject) -> Iterator[Notice]:
+    """An experiment that should run and cannot, because of what its SPEC says."""
+    name = subject.view.experiment
+    if subject.spec is None and subject.view.phase in OPEN_PHASES:
+        cause = subject.findings[0].what if subject.findings else "its SPEC cannot be used"
+        key = f"{name}/spec/{canonical.digest(canonical.plain(cause).encode())[:16]}"
+        yield Notice(
+            kind=FAILING,
+            what=f"{name} does not run: its SPEC.yaml cannot be used",
+            key=key,
+            fix=f"labctl validate {name}",
+        )
 
 
 def damaged(count: int, where: str, told: str) -> Notice:

@@ -146,8 +146,9 @@ def _escalate(view: View, spec: Spec) -> Escalate | None:
             return Escalate(reason=word, facts={"run": view.last.run_id, "value": view.last.value})
         if word.startswith("metric_regression_") and word.endswith("_consecutive"):
             limit = int(word.removeprefix("metric_regression_").removesuffix("_consecutive"))
-            if tier.worsening_streak >= limit:
-                return Escalate(reason=word, facts={"worse_in_a_row": tier.worsening_streak, "max": limit})
+            worse = min(tier.worsening_streak, view.runs_since_opened)
+            if worse >= limit:
+                return Escalate(reason=word, facts={"worse_in_a_row": worse, "max": limit})
     if not spec.autonomous:
         return Escalate(reason="it runs only when asked (autonomous: false)", facts={"run": view.last.run_id})
     return None

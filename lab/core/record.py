@@ -77,5 +77,7 @@ def _refusal(kind: type[Record], data: bytes, where: str, error: Exception | Non
     else:
         why = str(error) if error else f"format {found} was never written"
     return Corrupt(
-        f"not a {name}: {why}", where=where, fix="labctl verify names all damage; labctl recover sets it aside"
+        f"not {'an' if name[0] in 'aeiou' else 'a'} {name}: {why}",
+        where=where,
+        fix="labctl verify names all damage; labctl recover sets it aside",
     )

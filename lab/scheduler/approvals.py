@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from lab.core.policy import Facts
+    from lab.core.spec import Spec
     from lab.core.view import View, Waiting
     from lab.store.experiments import Loaded
     from lab.store.root import Root
@@ -51,7 +52,10 @@ def ask(root: Root, wanted: Proposal) -> Asked:
     proposal.sound(wanted)
     name = experiments.require(root, wanted.experiment)
     with root.section(name):
-        view, _ = refresh.current(root, name)
+        view, loaded = refresh.current(root, name)
+        _refuse_outside(name, wanted.params, loaded.spec)
+        if wanted.kind == PROMOTE and loaded.spec is not None and wanted.tier not in loaded.spec.fidelity_tiers:
+            raise BadInput(f"{name} has no tier {wanted.tier}", fix=f"one of: {', '.join(loaded.spec.fidelity_tiers)}")
         waiting = next((each for each in view.waiting if each.kind == wanted.kind), None)
         if waiting is not None and reading.is_file(root.layout.proposal(waiting.proposal)):
             return Asked(proposal_id=waiting.proposal, made=False)
@@ -172,11 +176,17 @@ def _refuse_what_cannot_be(ruling: Ruling, loaded: Loaded) -> None:
         tiers = ", ".join(spec.fidelity_tiers) if spec else "its SPEC cannot be read"
         what = f"{ruling.experiment} has no tier {ruling.tier}"
         raise BadInput(what, fix=f"labctl reject {ruling.proposal_id} --why WHY; its tiers: {tiers}")
-    if ruling.edited and spec is not None and isinstance(spec.search_space, Space):
-        problems = spec.search_space.check(ruling.params or {})
-        if problems:
-            what = f"these parameters are not in the search space of {ruling.experiment}: {'; '.join(problems[:5])}"
-            raise BadInput(what, fix=f"labctl show {ruling.experiment}; nothing was approved")
+    _refuse_outside(ruling.experiment, ruling.params, spec)
+
+
+def _refuse_outside(experiment: str, params: Mapping[str, object] | None, spec: Spec | None) -> None:
+    """Parameters that the search space of the SPEC does not have, or not with these values."""
+    if params is None or spec is None or not isinstance(spec.search_space, Space):
+        return
+    problems = spec.search_space.check(params)
+    if problems:
+        what = f"these parameters are not in the search space of {experiment}: {'; '.join(problems[:5])}"
+        raise BadInput(what, where=f"experiments/{experiment}/SPEC.yaml", fix="correct them; nothing was written")
 
 
 # -- carrying it out ---------------------------------------------------------------------------------------------------

@@ -9,8 +9,9 @@ import msgspec
 
 from lab.core import event, ids, layout
 from lab.core.errors import BadInput, Busy, Corrupt, NotFound, nearest
+from lab.core.package import COMPLETE
 from lab.scheduler import refresh
-from lab.store import bundles, experiments, leases, ledger, reading
+from lab.store import bundles, experiments, leases, ledger, packages, reading
 
 if TYPE_CHECKING:
     from lab.core.claim import Claim
@@ -50,6 +51,10 @@ def ended(root: Root, asked: Cancelled) -> str:
     outcome = _outcome(root, asked.experiment, asked.run_id)
     if outcome:
         return outcome
+    for each in packages.found(root, COMPLETE):
+        taken = packages.claimed(root, COMPLETE, each) if each.experiment == asked.experiment else None
+        if taken is not None and taken.run_id == asked.run_id:
+            return "complete; labctl dispatch-ingest or the next turn takes it in"
     seen = leases.survey(root, asked.experiment)
     known = {each.seen.claim.run_id for each in seen.held} | {each.seen.claim.run_id for each in seen.lost}
     known |= {each.claim.run_id for each in seen.unsettled}
@@ -138,7 +143,9 @@ def _ask(root: Root, claim: Claim, *, reason: str, actor: str) -> Cancelled:
         ledger.append(root, told)
         why = " ".join(reason.split()) or "no reason was given"
         leases.ask_to_cancel(root, claim.experiment, claim.generation, f"{actor}: {why}" if actor else why)
-    owner = f"{claim.owner.name} on {claim.owner.host} (pid {claim.owner.pid})"
+    owner = claim.owner.name
+    if claim.owner.pid:
+        owner += f" on {claim.owner.host} (pid {claim.owner.pid})"
     return Cancelled(
         experiment=claim.experiment,
         run_id=claim.run_id,

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from lab.core import event
+from lab.core import event, policy
 from lab.core.errors import BadInput, Unavailable
 from lab.core.policy import Escalate, Finish, Pause, Promote
 from lab.core.view import ARCHIVED, AWAITING, COMPLETED, OPEN_PHASES, PAUSED, QUEUED
@@ -51,6 +51,19 @@ def pause(root: Root, experiment: str, *, reason: str, actor: str) -> Decided:
 def resume(root: Root, experiment: str, *, reason: str, actor: str) -> Decided:
     """Let runs start again, with the failure count at zero."""
     return _phase(root, experiment, QUEUED, reason=reason or "manual resume", actor=actor, refused=())
+
+
+def foreseen(root: Root, experiment: str) -> str:
+    """What the policy will do with it before another run, where that is to stop it again; empty where it may run."""
+    with root.section(experiment):
+        view, loaded = refresh.current(root, experiment)
+    if loaded.spec is None:
+        return ""
+    move = policy.decide(view, loaded.spec, root.world.now(), at_once=True)
+    if isinstance(move, Finish | Pause | Escalate):
+        numbers = ", ".join(f"{name} {value}" for name, value in sorted(move.facts.items()))
+        return f"the next turn will stop it again: {move.reason} ({numbers}); change the limit in its SPEC.yaml first"
+    return ""
 
 
 def complete(root: Root, experiment: str, *, reason: str, actor: str) -> Decided:

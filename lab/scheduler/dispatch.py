@@ -17,11 +17,11 @@ from lab.core import canonical, event, layout, package, policy
 from lab.core.claim import Owner
 from lab.core.errors import BadInput, Busy, LabError, Superseded
 from lab.core.package import COMPLETE, READY, REFUSED, RUN, RUNNING, Place, Taken
-from lab.core.policy import Proceed, Promote, Wait
+from lab.core.policy import Proceed, Wait
 from lab.core.record import page
 from lab.core.spec_fields import PRIORITIES
 from lab.core.view import ARCHIVED, COMPLETED, View
-from lab.scheduler import cycle, decisions, due, reclaim, refresh
+from lab.scheduler import approved, cycle, due, moves, reclaim, refresh
 from lab.scheduler.dispatch_inputs import inputs
 from lab.scheduler.work import workspace
 from lab.store import experiments, files, leases, ledger, packages, reading
@@ -33,13 +33,13 @@ if TYPE_CHECKING:
     from lab.core.package import Offer
     from lab.core.policy import Move
     from lab.core.spec import Spec
+    from lab.scheduler.moves import Change
     from lab.store.experiments import Loaded
     from lab.store.root import Root
 
 MAX_RUNS = 3
 # A worker that nobody watches: it thinks before it runs anything, and carries its result home afterwards.
 HANDOVER_S = 900.0
-POLICY = "policy"
 QUEUED, CLAIMED, DONE, INGESTED, SET_ASIDE, PASSED, PROBLEM = (
     "queued", "claimed", "completed", "ingested", "refused", "passed", "problem",
 )  # fmt: skip
@@ -92,30 +92,36 @@ def queue(
 ) -> list[Said]:
     """Offer runs of what is due, in the order in which `run-once` would take it. One offer a free slot."""
     said: list[Said] = []
+    changes: list[Change] = []
     due.require_known(root, classes)
     for name in due.due(root, classes=classes, only=only, now=now).names:
         if sum(each.kind == QUEUED for each in said) >= max_runs:
             break
-        said += safely(name, partial(_offered, root, name, actor=actor, classes=classes, now=now, asked=bool(only)))
-    told(root, said)
+        said += safely(
+            name, partial(_offered, root, name, changes, actor=actor, classes=classes, now=now, asked=bool(only))
+        )
+    told(root, said, changes)
     return said
 
 
-def told(root: Root, said: Collection[Said]) -> None:
-    """Bring the lab's own pages to the end of the ledger, after something was written there."""
-    if said:
+def told(root: Root, said: Collection[Said], changes: Collection[Change]) -> None:
+    """Bring the lab's own pages to the end of the ledger, and tell people what follows for them."""
+    moves.tell_people(root, changes)
+    if said or changes:
         with suppress(OSError):  # the next verb, or `status`, counts it in
             refresh.lab_pages(root)
 
 
-def _offered(root: Root, name: str, *, actor: str, classes: Collection[str], now: bool, asked: bool) -> Iterator[Said]:
+def _offered(  # the terms of an offer
+    root: Root, name: str, changes: list[Change], *, actor: str, classes: Collection[str], now: bool, asked: bool
+) -> Iterator[Said]:
     reclaim.make_way(root, name)
     with root.section(name):
         view, loaded = cycle.observe(root, name)
         spec = cycle.usable(loaded)
         seen = leases.survey(root, name)
         taken = len(seen.held) + len(seen.lost) + len(seen.damaged) + packages.waiting(root).get(name, 0)
-        view, move = moved(root, view, spec, under_way=taken, now=now)
+        view, move = moved(root, view, spec, changes, under_way=taken, now=now)
         if not isinstance(move, Proceed):
             if asked and isinstance(move, Wait):
                 yield Said(kind=PASSED, experiment=name, what=move.reason)
@@ -155,15 +161,16 @@ def _offer(root: Root, view: View, here: Spec, loaded: Loaded, actor: str) -> Of
     )
 
 
-def moved(root: Root, view: View, spec: Spec, *, under_way: int, now: bool) -> tuple[View, Move]:
+def moved(root: Root, view: View, spec: Spec, changes: list[Change], *, under_way: int, now: bool) -> tuple[View, Move]:
     """Carry out what the policy decides until it says run, or not now. Inside the section."""
-    while True:
-        move = policy.decide(view, spec, root.world.now(), under_way=under_way, at_once=now)
-        if isinstance(move, Proceed | Wait):
-            return view, move
-        view = decisions.carry_out(root, view, move, actor=POLICY).view
-        if not isinstance(move, Promote):
-            return view, Wait(reason=f"it is {view.phase}")
+
+    def judge(view: View, spec: Spec) -> Move:
+        return policy.decide(view, spec, root.world.now(), under_way=under_way, at_once=now)
+
+    after, move, subject = moves.settled(root, view, spec, judge, lambda _view, _move: None)
+    if subject is not None:
+        changes.append((view, subject))
+    return after, move
 
 
 def claim(
@@ -178,13 +185,14 @@ def claim(
     """Take offers, the most urgent and then the oldest first. An offer that somebody else was quicker at is theirs."""
     held: list[Held] = []
     said: list[Said] = []
+    changes: list[Change] = []
     for each in _in_order(root, classes, only, said):
         if len(held) >= max_runs:
             break
         if not reading.is_folder(root.layout.package(READY, each.name)):
             continue  # somebody has it: no need to queue for the section
-        said += safely(each.experiment, partial(_claimed, root, each, worker, process, held))
-    told(root, said)
+        said += safely(each.experiment, partial(_claimed, root, each, worker, process, held, changes))
+    told(root, said, changes)
     return held, said
 
 
@@ -219,7 +227,9 @@ def _put_aside(root: Root, each: Place, error: LabError) -> Said:
     return Said(kind=SET_ASIDE, dispatch_id=each.dispatch_id, experiment=each.experiment, path=path, what=error.what)
 
 
-def _claimed(root: Root, each: Place, worker: str, process: Owner | None, held: list[Held]) -> Iterator[Said]:
+def _claimed(
+    root: Root, each: Place, worker: str, process: Owner | None, held: list[Held], changes: list[Change]
+) -> Iterator[Said]:
     name = each.experiment
     if not reading.is_folder(root.layout.experiment(name)):
         packages.refuse(root, READY, each, f"this lab has no experiment {name}")
@@ -232,7 +242,7 @@ def _claimed(root: Root, each: Place, worker: str, process: Owner | None, held: 
         offer = packages.offer_of(root, READY, each)
         view, loaded = cycle.observe(root, name)
         spec = cycle.usable(loaded)
-        view, move = moved(root, view, spec, under_way=len(leases.survey(root, name).held), now=True)
+        view, move = moved(root, view, spec, changes, under_way=len(leases.survey(root, name).held), now=True)
         why = _stale(offer, view, loaded)
         if why:
             packages.spend(root, READY, each)
@@ -267,6 +277,8 @@ def _taken(
     # It is no process that holds it: the lease is lost by silence alone, wherever the worker lives.
     owner = Owner(name=f"{package.OWNER_PREFIX}{worker}", host="")
     ttl_s = here.time_budget_s + here.kill_grace_s + cycle.SEAL_GRACE_S + HANDOVER_S
+    ruling = approved.next_run(root, view.experiment) if offer.params is None else None
+    params = offer.params if ruling is None else ruling.params
     lease = cycle.claim(root, view, spec, owner=owner, ttl_s=ttl_s)
     line = event.Event(
         type=event.PACKAGE_CLAIMED, ts=root.now(), experiment=view.experiment, actor=worker,
@@ -278,8 +290,11 @@ def _taken(
     except (OSError, LabError):
         lease.release(root)
         raise
-    errand = cycle.Errand(params=offer.params, package=each.dispatch_id, worker=worker)
+    proposal = ruling.proposal_id if ruling is not None else ""
+    errand = cycle.Errand(params=params, proposal=proposal, package=each.dispatch_id, worker=worker)
     try:
+        if ruling is not None:
+            approved.spend(root, ruling, lease.claim.run_id)
         running = cycle.opened(root, lease, view, spec, loaded.sha256, errand)
     except (OSError, LabError):
         packages.move(root, RUNNING, place, READY)
@@ -287,8 +302,9 @@ def _taken(
     path = root.layout.package(RUNNING, place.name)
     root.files.folder(f"{path}/{RUN}")
     root.files.replace(f"{path}/{package.INPUT}/{layout.MANIFEST}", page(running.manifest))
-    if offer.params is not None:
-        root.files.replace(f"{path}/{RUN}/{layout.PARAMS}", canonical.page(dict(offer.params)))
+    if params is not None:
+        for folder in (RUN, package.INPUT):
+            root.files.replace(f"{path}/{folder}/{layout.PARAMS}", canonical.page(dict(params)))
     taken = Taken(
         dispatch_id=each.dispatch_id, worker=worker, experiment=view.experiment, run_id=lease.claim.run_id,
         generation=lease.claim.generation, lease_id=lease.claim.lease_id, ttl_s=ttl_s, claimed_at=root.now(),

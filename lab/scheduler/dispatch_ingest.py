@@ -18,10 +18,9 @@ from lab.core.ended import Ended
 from lab.core.errors import Busy, Corrupt, LabError, NotFound, Superseded
 from lab.core.manifest import RUNNING, Manifest
 from lab.core.package import COMPLETE, RUN
-from lab.core.policy import Proceed, Wait
 from lab.core.record import page
 from lab.core.run import CRASH, VERDICTS
-from lab.scheduler import cycle, dispatch, dispatch_complete, dispatch_mend, reclaim, refresh
+from lab.scheduler import cycle, dispatch, dispatch_complete, dispatch_mend, moves, reclaim, refresh
 from lab.scheduler.dispatch import INGESTED, SET_ASIDE, Said, safely
 from lab.store import bundles, experiments, leases, ledger, packages, reading
 
@@ -29,8 +28,12 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
 
     from lab.core.package import Offer, Place, Taken
+    from lab.core.policy import Move
     from lab.core.run import Run
+    from lab.core.spec import Spec
     from lab.core.subject import Subject
+    from lab.core.view import View
+    from lab.scheduler.moves import Change
     from lab.store.root import Root
 
 FOREIGN = "no claim of this lab speaks of it"
@@ -47,10 +50,12 @@ def ingest(
     """Take in every complete package, or those named, the oldest first. With `max_runs` at most so many."""
     said: list[Said] = []
     fresh: dict[str, Subject] = {}
+    changes: list[Change] = []
     for each in _wanted(root, named, only, classes):
         if max_runs and sum(one.kind == INGESTED for one in said) >= max_runs:
             break
-        said += safely(each.experiment, partial(_one, root, each, fresh))
+        said += safely(each.experiment, partial(_one, root, each, fresh, changes))
+    moves.tell_people(root, changes)
     with suppress(OSError):  # the runs are sealed, which is what was asked; `status` counts them in without
         refresh.lab_pages(root, fresh.values())  # also what an ingest left behind that was killed here
     return said
@@ -84,12 +89,14 @@ def _class(root: Root, each: Place) -> str:
         return ""
 
 
-def _one(root: Root, each: Place, fresh: dict[str, Subject]) -> Iterator[Said]:
+def _one(root: Root, each: Place, fresh: dict[str, Subject], changes: list[Change]) -> Iterator[Said]:
     if not reading.is_folder(root.layout.experiment(each.experiment)):
         yield from _aside(root, each, f"this lab has no experiment {each.experiment}")
         return
     try:
         with reclaim.settling(root, each.experiment):
+            with root.section(each.experiment):
+                before, _ = cycle.observe(root, each.experiment)
             run, subject = _taken_in(root, each)
     except _Gone:
         return
@@ -105,8 +112,13 @@ def _one(root: Root, each: Place, fresh: dict[str, Subject]) -> Iterator[Said]:
         _end(root, each, run)
     yield _said(each, run)
     if subject is not None:
-        fresh[each.experiment] = subject
-        _follow_up(root, each.experiment, subject)
+        after = moves.after_run(root, subject, partial(_judged, root), lambda _view, _move: None)
+        fresh[each.experiment] = after
+        changes.append((before, after))
+
+
+def _judged(root: Root, view: View, spec: Spec) -> Move:
+    return policy.decide(view, spec, root.world.now())
 
 
 def _end(root: Root, each: Place, run: Run) -> None:
@@ -218,18 +230,6 @@ def _aside(root: Root, each: Place, why: str) -> Iterator[Said]:
     except FileNotFoundError:
         return
     yield Said(kind=SET_ASIDE, dispatch_id=each.dispatch_id, experiment=each.experiment, path=path, what=why)
-
-
-def _follow_up(root: Root, name: str, subject: Subject) -> None:
-    """What the run changed: promote, escalate, finish. Asked without a lock first: mostly it changed nothing."""
-    if subject.spec is None:
-        return
-    move = policy.decide(subject.view, subject.spec, root.world.now())
-    if isinstance(move, Proceed | Wait):
-        return
-    with root.section(name):
-        view, loaded = cycle.observe(root, name)
-        dispatch.moved(root, view, cycle.usable(loaded), under_way=0, now=False)
 
 
 def _said(each: Place, run: Run) -> Said:

@@ -56,7 +56,9 @@ def due(root: Root, *, classes: Collection[str] = (), only: Collection[str] = ()
     chosen = [
         row
         for row in fitting
-        if row.id in edited or (_is_due(row, limit) and (not classes or row.executor_class in classes))
+        # One whose SPEC cannot be used has no moment at which it is due: each turn says so, until somebody mends it.
+        if row.id in edited
+        or ((_is_due(row, limit) or not row.next_due_at) and (not classes or row.executor_class in classes))
     ]
     return Due(names=tuple(in_order(chosen)), edited=edited)
 
@@ -83,7 +85,7 @@ def _is_due(row: Row, limit: str) -> bool:
 
 def _edited(root: Root, row: Row) -> bool:
     data = reading.read(root.layout.spec(row.id))
-    return data is not None and canonical.digest(data)[: index.SPEC_CHARS] != row.spec
+    return (canonical.digest(data)[: index.SPEC_CHARS] if data is not None else "") != row.spec
 
 
 def _rows(root: Root) -> Index:

@@ -11,7 +11,7 @@ import msgspec
 
 from lab.core.errors import Busy, LabError
 from lab.core.run import FAILURES
-from lab.scheduler import due, inbox, notices, proposals, reclaim, refresh
+from lab.scheduler import due, inbox, moves, proposals, reclaim, refresh
 from lab.scheduler.crew import Crew, slots
 from lab.scheduler.step import ANSWERED, HELD, MOVED, PROBLEM, RAN, SETTLED, Step
 from lab.scheduler.visit import Request, Visit
@@ -162,4 +162,4 @@ class Turn:
         """Tell people. Outside every section: an address that does not answer takes its seconds."""
         changes, self._changes = self._changes, []
         if changes:
-            self.warnings += notices.after(self.root, changes)
+            self.warnings += moves.tell_people(self.root, changes)

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from lab.core import policy, proposal
-from lab.core.policy import Escalate, Proceed, Promote, Wait
-from lab.scheduler import approved, cycle, decisions, reclaim, refresh, step, work
+from lab.core import policy
+from lab.core.policy import Proceed, Wait
+from lab.scheduler import approved, cycle, moves, reclaim, refresh, step, work
 from lab.scheduler.cycle import Errand
 from lab.scheduler.step import SETTLED, Step
 from lab.store import leases, packages
@@ -20,14 +20,13 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from lab.core.claim import Owner
-    from lab.core.policy import Move
+    from lab.core.policy import Escalate, Finish, Move, Pause, Promote
     from lab.core.spec import Spec
     from lab.core.subject import Subject
     from lab.core.view import View
     from lab.scheduler.cycle import Running
     from lab.store.root import Root
 
-POLICY = "policy"
 MAX_RUNS = 3
 
 
@@ -62,7 +61,6 @@ class Visit:
         self._owner = owner
         self._tell = tell
         self._interrupted = interrupted
-        self._handed_over: Escalate | None = None
 
     def pay(self) -> None:
         """All of it. Raises what goes wrong; what was sealed until then is sealed."""
@@ -72,9 +70,9 @@ class Visit:
             ended = work.carry_out(self._root, running, view, interrupted=self._interrupted)
             made, self.subject = cycle.sealed(self._root, running, ended)
             self._tell(step.ran(made.run))
-            self._follow_up(self.subject)
-        if self._handed_over is not None:
-            self._ask(self._handed_over)
+            self.subject = moves.after_run(self._root, self.subject, self._judged, self._moved)
+        if self.subject is not None:
+            self.subject = moves.asked(self._root, self.subject)
 
     def _begun(self) -> tuple[Running, View] | None:
         """Judge the experiment and, if it is to run, claim it and open its bundle, in one section."""
@@ -82,9 +80,11 @@ class Visit:
             self._tell(Step(kind=SETTLED, experiment=item.experiment, run_id=item.run_id, what=item.what))
         with self._root.section(self._name):
             view, loaded = cycle.observe(self._root, self._name)
-            spec = cycle.usable(loaded)
             self.before = view
-            view, move = self._moved(view, spec)
+            if loaded.spec is None:
+                self.subject = refresh.catch_up(self._root, self._name)  # for who is told of it
+            spec = cycle.usable(loaded)
+            view, move, self.subject = moves.settled(self._root, view, spec, self._judged, self._moved)
             if not isinstance(move, Proceed):
                 if self._name in self._request.only and isinstance(move, Wait) and self.subject is None:
                     self._tell(step.waiting(self._name, move))
@@ -100,19 +100,8 @@ class Visit:
                 errand = Errand(params=ruling.params, proposal=ruling.proposal_id)
             return cycle.opened(self._root, lease, view, spec, loaded.sha256, errand), view
 
-    def _moved(self, view: View, spec: Spec) -> tuple[View, Move]:
-        """Carry out what the policy decides until it says run, or not now. Inside the section."""
-        while True:
-            move = self._judged(view, spec)
-            if isinstance(move, Proceed | Wait):
-                return view, move
-            self.subject = decisions.carry_out(self._root, view, move, actor=POLICY)
-            view = self.subject.view
-            self._tell(step.moved(view, move))
-            if isinstance(move, Escalate):
-                self._handed_over = move
-            if not isinstance(move, Promote):
-                return view, Wait(reason=f"it is {view.phase}")
+    def _moved(self, view: View, move: Pause | Escalate | Promote | Finish) -> None:
+        self._tell(step.moved(view, move))
 
     def _judged(self, view: View, spec: Spec) -> Move:
         offered = packages.waiting(self._root).get(self._name, 0)
@@ -122,26 +111,3 @@ class Visit:
         if isinstance(move, Proceed) and offered and offered + held >= spec.max_parallel:
             return Wait(reason=f"packed for workers: {offered} in dispatch/ready")
         return move
-
-    def _follow_up(self, subject: Subject) -> None:
-        """What the run changed: promote, escalate, finish. Asked without a lock first: mostly it changed nothing."""
-        if subject.spec is None or isinstance(self._judged(subject.view, subject.spec), Proceed | Wait):
-            return
-        with self._root.section(self._name):
-            view, loaded = cycle.observe(self._root, self._name)
-            self._moved(view, cycle.usable(loaded))
-
-    def _ask(self, move: Escalate) -> None:
-        """Leave a proposal to go on, for whoever the experiment was handed to. Outside the section."""
-        from lab.scheduler import approvals  # noqa: PLC0415  # only for who is handed to a person
-
-        wanted = proposal.Proposal(
-            kind=proposal.RESUME,
-            experiment=self._name,
-            reason=move.reason,
-            asked_by=POLICY,
-            facts=dict(move.facts),
-        )
-        approvals.ask(self._root, wanted)
-        with self._root.section(self._name):
-            self.subject = refresh.catch_up(self._root, self._name)

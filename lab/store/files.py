@@ -211,6 +211,8 @@ class Files:
         except FileExistsError:
             return
         except FileNotFoundError:
+            if os.path.isdir(os.path.dirname(path)):  # /proc says so of a folder that it will not have
+                raise
             self.folder(os.path.dirname(path))
             self.folder(path)
             return
@@ -343,10 +345,8 @@ class Files:
             raise
 
     def _drop(self, path: str) -> None:
-        try:
+        with suppress(FileNotFoundError):
             os.unlink(path)
-        except FileNotFoundError:
-            return
 
     def _drop_folder(self, path: str) -> None:
         """Take back a draft folder after a refused write. Only drafts: they hold plain files of ours, one level."""
@@ -354,8 +354,8 @@ class Files:
             for name in os.listdir(path):
                 os.unlink(f"{path}/{name}")
             os.rmdir(path)
-        except OSError:
-            return  # the disk refuses this too; recovery clears drafts
+        except OSError:  # the disk refuses this too; recovery clears drafts
+            return
 
 
 def no_hard_links(folder: str) -> Unavailable:

@@ -9,6 +9,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from lab.core import canonical
+from lab.core.errors import BadInput
 from lab.store import reading
 from lab.store.sections import hold
 
@@ -31,6 +32,15 @@ def append_line(root: Root, path: str, line: str) -> None:
         if size > 0 and size + len(data) > LIMIT_BYTES:
             _shift(root, path)
         root.files.append(path, lambda _tail, _size: data, section="", window=1, durable=False)
+
+
+def check(root: Root, path: str) -> None:
+    """Refuse, before anything is done, a file that no line can be added to."""
+    try:
+        root.files.append(path, lambda _tail, _size: b"", section="", window=0, durable=False)
+    except OSError as error:
+        what = f"the log cannot be written: {error.strerror}"
+        raise BadInput(what, where=path, fix="name a file in a folder that you may write: --log FILE") from error
 
 
 def rotate(root: Root, path: str) -> None:

@@ -63,8 +63,8 @@ def test_a_lab_with_nothing_in_it(labctl: Labctl, place: Path) -> None:
     assert lines[:3] == [f"data_root: {place}", "experiments: 0", "runs: 0"]
     assert lines[3].startswith("free_gb: ")
     assert lines[4:] == ["as of: the beginning"]
-    assert said.err == "next: labctl create autoresearch-generic --id my-first\n"
-    assert labctl.done("list") == (0, "No experiments\n", "next: labctl create autoresearch-generic --id my-first\n")
+    assert said.err == "next: labctl create first-run\n"
+    assert labctl.done("list") == (0, "No experiments\n", "next: labctl create first-run\n")
     assert labctl.done("list", "--json").data == {"experiments": []}
 
 

@@ -123,10 +123,12 @@ def test_damage_to_what_is_sealed_is_an_alarm_but_a_broken_spec_is_not() -> None
     assert (told.kind, told.fix) == (INTEGRITY, "labctl verify")
 
 
-def test_an_experiment_whose_spec_cannot_be_read_has_no_channels() -> None:
+def test_an_experiment_whose_spec_cannot_be_read_is_told_everywhere() -> None:
     (fresh,) = views()
     (told,) = news(fresh, msgspec.structs.replace(fresh, phase=AWAITING), spec=None)
-    assert told.channels == ("silent",)
+    assert told.channels == ("all",)
+    (told,) = news(fresh, fresh, spec=None)
+    assert (told.kind, told.what) == ("repeated-failure", "a does not run: its SPEC.yaml cannot be used")
 
 
 # -- what is sent

@@ -170,8 +170,11 @@ def test_a_new_best_calls_a_person_but_the_first_value_does_not(successes: int, 
 @pytest.mark.parametrize(("streak", "called"), [(2, False), (3, True), (4, True)])
 def test_a_regression_calls_a_person_after_as_many_as_it_says(streak: int, called: bool) -> None:
     word = "metric_regression_3_consecutive"
-    verdict = decide(a_view(Tier(worsening_streak=streak), last=a_run()), a_spec(escalate_when=(word,)), NOW)
+    view = a_view(Tier(worsening_streak=streak), last=a_run(), runs_since_opened=9)
+    verdict = decide(view, a_spec(escalate_when=(word,)), NOW)
     assert (verdict == Escalate(reason=word, facts={"worse_in_a_row": streak, "max": 3})) is called
+    opened = msgspec.structs.replace(view, runs_since_opened=1)  # of before a person opened it, nothing counts
+    assert decide(opened, a_spec(escalate_when=(word,)), NOW) == Proceed(tier="proxy")
 
 
 def test_what_is_not_autonomous_asks_after_each_run_and_not_before_the_first() -> None:

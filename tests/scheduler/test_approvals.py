@@ -15,7 +15,7 @@ from lab.core.view import AWAITING
 from lab.scheduler import approvals, approved, cycle, decisions, proposals, reclaim, refresh
 from lab.store import ledger
 from lab.testing.files import BEGINNING, Crash, CrashingFiles, a_root
-from tests.scheduler.labs import a_copy, a_lab, dead, one_run, reopened, tree, write
+from tests.scheduler.labs import a_copy, a_lab, an_experiment, dead, one_run, reopened, tree, write
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -237,9 +237,15 @@ def test_a_promotion_waits_for_approval_and_then_holds(root: Root) -> None:
     assert view(root).tier == "proxy"
     approvals.approve(root, "a-1", actor="ann")
     assert view(root).tier == "final"
-    approvals.ask(root, Proposal(kind=PROMOTE, experiment="a", tier="gold"))
     with pytest.raises(BadInput, match="no tier gold"):
-        approvals.approve(root, "a-2", actor="ann")
+        approvals.ask(root, Proposal(kind=PROMOTE, experiment="a", tier="gold"))
+
+
+def test_parameters_outside_of_the_search_space_are_refused_when_they_are_proposed(root: Root) -> None:
+    an_experiment(root, "spaced", "search_space:\n  lr: {low: 0, high: 1}\n")
+    with pytest.raises(BadInput, match="not in the search space of spaced"):
+        approvals.ask(root, Proposal(kind=RUN, experiment="spaced", params={"lr": 7}))
+    assert approvals.ask(root, Proposal(kind=RUN, experiment="spaced", params={"lr": 0.5})).made
 
 
 def test_an_approved_run_is_used_once_by_the_next_run(root: Root) -> None:

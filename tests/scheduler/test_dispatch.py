@@ -13,8 +13,20 @@ import pytest
 from lab.core import layout, package
 from lab.core.errors import BadInput, Busy, NotFound, Superseded
 from lab.core.launch import Exit
+from lab.core.proposal import RUN as RUN_KIND
+from lab.core.proposal import Proposal
 from lab.core.record import page
-from lab.scheduler import cycle, decisions, dispatch, dispatch_ingest, dispatch_mend, reclaim
+from lab.scheduler import (
+    approvals,
+    approved,
+    cycle,
+    decisions,
+    dispatch,
+    dispatch_ingest,
+    dispatch_mend,
+    reclaim,
+    refresh,
+)
 from lab.store import bundles, leases, ledger, packages, verify
 from tests.scheduler.labs import a_lab, an_experiment, dead, me, silent, tree
 from tests.scheduler.parcels import claimed, complete, completed, fill, ingested, queued, stages
@@ -475,3 +487,36 @@ def test_ids_and_folders_are_taken_apart_and_strangers_are_none() -> None:
     assert package.place(f"{name}@gpu-3") == package.Place(dispatch_id=name, experiment="lr-sweep", worker="gpu-3")
     for stranger in ("x", f"{name}@", f"{name}@a/b", "DISPATCH-20261121-093000-000000-..", f".{name}.spent.draft"):
         assert package.place(stranger) is None
+
+
+def test_what_comes_back_from_workers_is_asked_and_told_of_like_any_other_run(root: Root) -> None:
+    """The hand-over of an experiment that is not autonomous waits as a proposal, whoever ran it."""
+    an_experiment(root, "asks", "autonomous: false\nexecutor: stub\n")
+    dispatch.queue(root, actor="ann", only=["asks"])
+    (held,), _ = dispatch.claim(root, "w1", only=["asks"])
+    fill(held)
+    complete(root, held)
+    dispatch_ingest.ingest(root)
+    with root.section("asks"):
+        view = refresh.current(root, "asks")[0]
+    assert (view.phase, [each.kind for each in view.waiting]) == ("awaiting-human", ["resume"])
+    assert os.path.isfile(root.layout.proposal("asks-1"))
+
+
+def test_approved_parameters_go_to_the_next_run_also_when_a_worker_has_it(root: Root) -> None:
+    an_experiment(root, "tuned", "executor: stub\n")
+    asked = approvals.ask(root, Proposal(kind=RUN_KIND, experiment="tuned", params={"lr": 7}))
+    approvals.approve(root, asked.proposal_id, actor="ann")
+    dispatch.queue(root, actor="ann", only=["tuned"])
+    (held,), _ = dispatch.claim(root, "w1", only=["tuned"])
+    assert held.running.params == {"lr": 7}
+    for folder in ("run", "input"):
+        with open(f"{held.path}/{folder}/params.json", encoding="utf-8") as file:
+            assert json.load(file) == {"lr": 7}
+    fill(held)
+    complete(root, held)
+    dispatch_ingest.ingest(root)
+    manifest = bundles.load_manifest(root.layout.run("tuned", held.taken.run_id))
+    assert manifest is not None
+    assert manifest.proposal == asked.proposal_id
+    assert approved.next_run(root, "tuned") is None

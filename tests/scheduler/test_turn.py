@@ -294,3 +294,58 @@ def test_owners_name_the_process_that_runs(root: Root) -> None:
     manifest = bundles.load_manifest(root.layout.run("a", step.run_id))
     assert manifest is not None
     assert (manifest.owner.pid, manifest.owner.name) == (me().pid, "run-once")
+
+
+def test_a_tier_that_a_person_went_back_to_is_not_left_again_at_once(root: Root) -> None:
+    add(
+        root, "a", executor="command", executor_command=prints(0.5), fidelity_tiers="[proxy, final]",
+        fidelity_promotion_rule="after-success-streak", promote_after_successes=1,
+    )  # fmt: skip
+    assert kinds(take(root)) == [(RAN, "a"), (MOVED, "a")]
+    decisions.set_tier(root, "a", "proxy", reason="again", actor="ann")
+    (step,) = take(root)  # a run first; and this one is no new best
+    assert (step.kind, step.tier) == (RAN, "proxy")
+    assert view(root, "a").tier == "proxy"
+
+
+@pytest.mark.parametrize("harm", ["gone", "spoilt"])
+def test_a_spec_that_cannot_be_used_is_said_each_turn_until_it_is_mended_and_the_pages_say_it_too(
+    root: Root, harm: str
+) -> None:
+    add(root, "a")
+    add(root, "b", cadence="1h")
+    take(root)
+    spec = root.layout.spec("a")
+    whole = reading.read(spec) or b""
+    if harm == "gone":
+        os.unlink(spec)
+    else:
+        edit(root, "a", metric_direction="sideways")
+    for _ in range(2):
+        assert kinds(take(root)) == [(PROBLEM, "a")]
+        assert b"SPEC" in (reading.read(root.layout.lab_status) or b"").split(b"## Active")[0]
+        before = tree(root.layout.root)
+        refresh.everything(root)
+        assert tree(root.layout.root) == before
+    with open(spec, "wb") as file:
+        file.write(whole)
+    assert kinds(take(root)) == [(RAN, "a")]
+
+
+def test_an_experiment_that_a_person_opens_again_is_not_escalated_for_what_was_before(root: Root) -> None:
+    values = ["0.9", "0.8", "0.7", "0.6"]
+    ladder = f"{sys.executable} -I -S -c \"import os;print({values}[int(os.environ['LAB_RUN_ITERATION'])-1])\""
+    add(root, "a", executor="command", executor_command=ladder, escalate_when="[metric_regression_2_consecutive]")
+    steps = [step for _ in range(3) for step in take(root)]
+    assert [step.kind for step in steps] == [RAN, RAN, RAN, MOVED]
+    decisions.resume(root, "a", reason="", actor="ann")
+    assert [step.kind for step in take(root)] == [ANSWERED, RAN]
+
+
+def test_resuming_what_would_be_stopped_again_says_so(root: Root) -> None:
+    add(root, "a", max_iterations_total=1)
+    take(root)
+    decisions.resume(root, "a", reason="", actor="ann")
+    assert "max iterations (max 1, runs 1)" in decisions.foreseen(root, "a")
+    edit(root, "a", max_iterations_total=2)
+    assert decisions.foreseen(root, "a") == ""
