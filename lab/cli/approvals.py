@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from lab.cli.session import Session
     from lab.core.proposal import Ruling
-    from lab.scheduler.proposals import Listed
+    from lab.scheduler.control.proposals import Listed
 
 EXAMPLE = "labctl approvals\nlabctl approvals lr-sweep --json"
 _HASH_CHARS = 12
@@ -29,7 +29,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def answer(args: argparse.Namespace, session: Session) -> Answer:
     """Look."""
-    from lab.scheduler import proposals
+    from lab.scheduler.control import proposals
     from lab.store import experiments
 
     root = session.root()

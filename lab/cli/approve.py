@@ -33,7 +33,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 def answer(args: argparse.Namespace, session: Session) -> Answer:
     """Decide it."""
     from lab.core.proposal import RUN
-    from lab.scheduler import approvals
+    from lab.scheduler.control import approvals
 
     edit = read_params(args.edit) if args.edit else None
     root = session.root()

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     import argparse
 
     from lab.cli.session import Session
-    from lab.scheduler.cancel import Cancelled
+    from lab.scheduler.control.cancel import Cancelled
     from lab.store.root import Root
 
 EXAMPLE = "labctl cancel lr-sweep --reason 'wrong data' --wait"
@@ -32,7 +32,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 def answer(args: argparse.Namespace, session: Session) -> Answer:
     """Ask, and wait when asked to."""
     from lab.core.errors import BadInput
-    from lab.scheduler import cancel
+    from lab.scheduler.control import cancel
 
     if not args.at_most >= 0:  # also what is no number at all
         raise BadInput(f"--at-most {args.at_most} is not a number of seconds", fix="write --at-most 60")
@@ -64,7 +64,7 @@ def _ended(root: Root, asked: list[Cancelled], at_most_s: float) -> list[str]:
     """How each of them ended. `Busy` when one takes longer: it was asked all the same."""
     import time
 
-    from lab.scheduler import cancel
+    from lab.scheduler.control import cancel
 
     until_s = time.monotonic() + at_most_s
     found: list[str] = []

@@ -37,7 +37,7 @@ def answer(args: argparse.Namespace, session: Session) -> Answer:
 
     from lab.core import ids
     from lab.core.errors import BUSY, BadInput
-    from lab.scheduler import agent, dispatch_mend
+    from lab.scheduler.dispatch import agent, mend
     from lab.store import experiments
 
     if args.now and not args.experiment:
@@ -45,7 +45,7 @@ def answer(args: argparse.Namespace, session: Session) -> Answer:
     root = session.root()
     ids.worker(args.worker)
     only = (experiments.require(root, args.experiment),) if args.experiment else ()
-    said = dispatch_mend.mend(root)
+    said = mend.mend(root)
     held, more = agent.next_package(
         root, args.worker, only=only, classes=args.executor_class, now=args.now, again=args.again
     )

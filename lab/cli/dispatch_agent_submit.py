@@ -36,7 +36,7 @@ def answer(args: argparse.Namespace, session: Session) -> Answer:
     from lab.core.errors import BadInput
     from lab.core.run import SUCCESS
     from lab.core.submission import parse
-    from lab.scheduler import agent_submit, dispatch_mend
+    from lab.scheduler.dispatch import mend, submit
 
     root = session.root()
     words.checked(root, args)
@@ -44,10 +44,10 @@ def answer(args: argparse.Namespace, session: Session) -> Answer:
     if args.dispatch_id and given.dispatch_id not in ("", args.dispatch_id):
         raise BadInput(f"the file is for {given.dispatch_id}", fix="leave --dispatch-id out")
     given = structs.replace(given, dispatch_id=given.dispatch_id or args.dispatch_id)
-    dispatch_mend.mend(root)
+    mend.mend(root)
     signals = Signals()
     with signals:
-        tried = agent_submit.submit(root, args.worker, given, interrupted=signals.came)
+        tried = submit.submit(root, args.worker, given, interrupted=signals.came)
     ruling = tried.ruling
     data = {**to_builtins(ruling), "ingested": tried.ingested}
     verdict = "accepted" if ruling.accepted else "not accepted"

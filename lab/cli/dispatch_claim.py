@@ -27,12 +27,10 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def answer(args: argparse.Namespace, session: Session) -> Answer:
     """Take them."""
-    from lab.scheduler import dispatch, dispatch_mend
+    from lab.scheduler.dispatch import mend, offers
 
     root = session.root()
     words.checked(root, args)
-    said = dispatch_mend.mend(root)
-    _, more = dispatch.claim(
-        root, args.worker, max_runs=args.max_runs, classes=args.executor_class, only=args.experiment
-    )
-    return words.answer([*said, *more], dispatch.CLAIMED, nothing="No ready dispatch packages")
+    said = mend.mend(root)
+    _, more = offers.claim(root, args.worker, max_runs=args.max_runs, classes=args.executor_class, only=args.experiment)
+    return words.answer([*said, *more], offers.CLAIMED, nothing="No ready dispatch packages")

@@ -31,13 +31,13 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def answer(args: argparse.Namespace, session: Session) -> Answer:
     """Complete it."""
-    from lab.scheduler import dispatch_complete, dispatch_mend
+    from lab.scheduler.dispatch import completing, mend
 
     root = session.root()
     words.checked(root, args)
-    dispatch_mend.mend(root)
-    word = dispatch_complete.Word(args.outcome, reason=args.reason)
-    each = dispatch_complete.complete(root, args.dispatch_id, args.worker, word)
+    mend.mend(root)
+    word = completing.Word(args.outcome, reason=args.reason)
+    each = completing.complete(root, args.dispatch_id, args.worker, word)
     data = {
         "dispatch_id": each.dispatch_id,
         "experiment": each.experiment,

@@ -28,12 +28,12 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def answer(args: argparse.Namespace, session: Session) -> Answer:
     """Take them in."""
-    from lab.scheduler import dispatch, dispatch_ingest, dispatch_mend
+    from lab.scheduler.dispatch import ingest, mend, offers
 
     root = session.root()
     words.checked(root, args)
-    said = dispatch_mend.mend(root)
-    said += dispatch_ingest.ingest(
+    said = mend.mend(root)
+    said += ingest.ingest(
         root, named=args.dispatch_id, only=args.experiment, classes=args.executor_class, max_runs=args.max_runs
     )
-    return words.answer(said, dispatch.INGESTED, nothing="No complete dispatch packages")
+    return words.answer(said, offers.INGESTED, nothing="No complete dispatch packages")

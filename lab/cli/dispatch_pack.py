@@ -31,7 +31,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 def answer(args: argparse.Namespace, session: Session) -> Answer:
     """Pack it."""
     from lab.core import package
-    from lab.scheduler import parcel
+    from lab.scheduler.dispatch import parcel
 
     root = session.root()
     words.checked(root, args)

@@ -29,14 +29,14 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 def answer(args: argparse.Namespace, session: Session) -> Answer:
     """Queue them."""
     from lab.core.errors import BadInput
-    from lab.scheduler import dispatch, dispatch_mend
+    from lab.scheduler.dispatch import mend, offers
 
     if args.now and not args.experiment:
         raise BadInput("--now wants --experiment ID", fix="name what is to run before its time")
     root = session.root()
     words.checked(root, args)
-    said = dispatch_mend.mend(root)
-    said += dispatch.queue(
+    said = mend.mend(root)
+    said += offers.queue(
         root,
         actor=session.actor,
         max_runs=args.max_runs,
@@ -44,4 +44,4 @@ def answer(args: argparse.Namespace, session: Session) -> Answer:
         only=args.experiment,
         now=args.now,
     )
-    return words.answer(said, dispatch.QUEUED, nothing="No eligible experiments")
+    return words.answer(said, offers.QUEUED, nothing="No eligible experiments")

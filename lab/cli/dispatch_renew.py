@@ -26,11 +26,11 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def answer(args: argparse.Namespace, session: Session) -> Answer:
     """Renew it."""
-    from lab.scheduler import dispatch
+    from lab.scheduler.dispatch import offers
 
     root = session.root()
     words.checked(root, args)
-    asked = dispatch.renew(root, args.dispatch_id, args.worker)
+    asked = offers.renew(root, args.dispatch_id, args.worker)
     text = [f"{args.dispatch_id} renewed"]
     if asked is not None:
         text = [f"{args.dispatch_id} is to be ended: {asked or 'somebody asked for it'}"]

@@ -27,10 +27,10 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def answer(args: argparse.Namespace, session: Session) -> Answer:
     """Unpack it."""
-    from lab.scheduler import dispatch_mend, parcel
+    from lab.scheduler.dispatch import mend, parcel
 
     root = session.root()
-    dispatch_mend.mend(root)
+    mend.mend(root)
     made = parcel.unpack(root, os.path.abspath(args.tar))
     data = {
         "dispatch_id": made.dispatch_id,

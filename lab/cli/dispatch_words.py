@@ -10,7 +10,7 @@ from lab.cli.terminal import Answer
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from lab.scheduler.dispatch import Said
+    from lab.scheduler.dispatch.offers import Said
     from lab.store.root import Root
 
 WORKER = "dispatch-worker"

@@ -34,7 +34,7 @@ def answer(args: argparse.Namespace, session: Session) -> Answer:
     """Work."""
     from lab.core.errors import Interrupted
     from lab.core.run import SUCCESS
-    from lab.scheduler import dispatch, dispatch_mend, dispatch_work
+    from lab.scheduler.dispatch import mend, offers, working
 
     signals = Signals()
     if args.package:
@@ -42,9 +42,9 @@ def answer(args: argparse.Namespace, session: Session) -> Answer:
             return _apart(args.package, signals)
     root = session.root()
     words.checked(root, args)
-    said = dispatch_mend.mend(root)
+    said = mend.mend(root)
     with signals:
-        said += dispatch_work.work_on(
+        said += working.work_on(
             root,
             args.worker,
             max_runs=args.max_runs,
@@ -55,15 +55,15 @@ def answer(args: argparse.Namespace, session: Session) -> Answer:
     if signals.came():
         raise Interrupted(f"stopped by {signals.came()}; the package at hand was completed as cancelled")
     failed = any(each.kind == "problem" or each.outcome not in ("", SUCCESS) for each in said)
-    given = words.answer(said, dispatch.DONE, nothing="No ready dispatch packages", exit_code=int(failed))
-    given.next = ["labctl dispatch-ingest"] if any(each.kind == dispatch.DONE for each in said) else []
+    given = words.answer(said, offers.DONE, nothing="No ready dispatch packages", exit_code=int(failed))
+    given.next = ["labctl dispatch-ingest"] if any(each.kind == offers.DONE for each in said) else []
     return given
 
 
 def _apart(package: str, signals: Signals) -> Answer:
     from lab.cli.surroundings import the_world
     from lab.core.run import SUCCESS
-    from lab.scheduler import parcel
+    from lab.scheduler.dispatch import parcel
     from lab.store.files import Files
 
     done = parcel.work_apart(Files(), the_world(), os.path.abspath(package), interrupted=signals.came)

@@ -31,7 +31,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 def answer(args: argparse.Namespace, session: Session) -> Answer:
     """Look, or send."""
     from lab.core.notice import Config
-    from lab.scheduler import delivery
+    from lab.scheduler.control import delivery
 
     root = session.root()
     config = delivery.configured(root)
@@ -52,7 +52,7 @@ def answer(args: argparse.Namespace, session: Session) -> Answer:
 
 def _test(root: Root, config: Config, only: str) -> Answer:
     from lab.core.errors import BadInput
-    from lab.scheduler import delivery
+    from lab.scheduler.control import delivery
 
     if not config.channels:
         fix = "docs/how-to/steer.md shows what to write into it"

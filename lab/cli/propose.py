@@ -33,7 +33,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 def answer(args: argparse.Namespace, session: Session) -> Answer:
     """Leave it for a person."""
     from lab.core.proposal import PROMOTE, RUN, Proposal
-    from lab.scheduler import approvals
+    from lab.scheduler.control import approvals
 
     wanted = Proposal(
         kind=PROMOTE if args.tier else RUN,

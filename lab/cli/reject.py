@@ -26,7 +26,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 def answer(args: argparse.Namespace, session: Session) -> Answer:
     """Decide it."""
     from lab.core.proposal import RESUME
-    from lab.scheduler import approvals
+    from lab.scheduler.control import approvals
 
     ruling = approvals.reject(session.root(), args.proposal, why=args.why, actor=session.actor)
     data = {

@@ -46,7 +46,7 @@ def answer(args: argparse.Namespace, session: Session) -> Answer:
     }
     warnings: tuple[str, ...] = ()
     if found.damage:
-        from lab.scheduler import notices
+        from lab.scheduler.control import notices
 
         warnings = notices.damaged(root, [(damage.where, damage.what) for damage in found.damage])
     return Answer(data, _text(found), warnings=warnings, exit_code=CORRUPT if found.damage else DONE)

@@ -18,7 +18,8 @@ from lab.core.run import better
 from lab.core.view import Decision
 from lab.projections import digest as pages
 from lab.projections import index
-from lab.scheduler import notices, subjects
+from lab.scheduler import subjects
+from lab.scheduler.control import notices
 from lab.store import archives, bundles, experiments, ledger, reading
 
 if TYPE_CHECKING:

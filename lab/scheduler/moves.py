@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 from lab.core import proposal
 from lab.core.policy import Proceed, Promote, Wait
 from lab.core.view import AWAITING
-from lab.scheduler import cycle, decisions, notices, refresh
+from lab.scheduler import cycle, decisions, refresh
+from lab.scheduler.control import notices
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -54,7 +55,7 @@ def asked(root: Root, subject: Subject) -> Subject:
     view = subject.view
     if view.phase != AWAITING or any(each.kind == proposal.RESUME for each in view.waiting):
         return subject
-    from lab.scheduler import approvals  # noqa: PLC0415  # only for who is handed to a person
+    from lab.scheduler.control import approvals  # noqa: PLC0415  # only for who is handed to a person
 
     wanted = proposal.Proposal(
         kind=proposal.RESUME, experiment=view.experiment, reason=view.phase_reason, asked_by=POLICY

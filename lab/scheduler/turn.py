@@ -11,7 +11,8 @@ import msgspec
 
 from lab.core.errors import Busy, LabError
 from lab.core.run import FAILURES
-from lab.scheduler import due, inbox, moves, proposals, reclaim, refresh
+from lab.scheduler import due, moves, reclaim, refresh
+from lab.scheduler.control import inbox, proposals
 from lab.scheduler.crew import Crew, slots
 from lab.scheduler.step import ANSWERED, HELD, MOVED, PROBLEM, RAN, SETTLED, Step
 from lab.scheduler.visit import Request, Visit
@@ -85,14 +86,14 @@ class Turn:
             what = f"{done.intent or done.file}: {done.state}" + (f" ({done.what})" if done.what else "")
             self._done(Step(kind=ANSWERED, experiment=done.target, what=what))
         if packages.under_way(self.root):
-            from lab.scheduler import dispatch_ingest  # noqa: PLC0415  # only where work was handed out
+            from lab.scheduler.dispatch import ingest  # noqa: PLC0415  # only where work was handed out
 
-            for said in dispatch_ingest.tend(self.root):
+            for said in ingest.tend(self.root):
                 what = f"package {said.dispatch_id}: {said.kind}" + (f" ({said.what})" if said.what else "")
                 kind = PROBLEM if said.kind == PROBLEM else SETTLED
                 self._done(Step(kind=kind, experiment=said.experiment, run_id=said.run_id, what=what, fix=said.fix))
         if proposals.names(self.root):
-            from lab.scheduler import approvals  # noqa: PLC0415  # only where something waits
+            from lab.scheduler.control import approvals  # noqa: PLC0415  # only where something waits
 
             for ruling in approvals.expire(self.root):
                 what = f"proposal {ruling.proposal_id}: {ruling.verdict}"

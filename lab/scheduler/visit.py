@@ -11,7 +11,8 @@ import msgspec
 
 from lab.core import policy
 from lab.core.policy import Proceed, Wait
-from lab.scheduler import approved, cycle, moves, reclaim, refresh, step, work
+from lab.scheduler import cycle, moves, reclaim, refresh, step, work
+from lab.scheduler.control import approved
 from lab.scheduler.cycle import Errand
 from lab.scheduler.step import SETTLED, Step
 from lab.store import leases, packages

@@ -18,7 +18,8 @@ from lab.core.claim import DEFAULT_TTL_S
 from lab.core.errors import Corrupt, LabError
 from lab.core.subject import Finding
 from lab.projections import index
-from lab.scheduler import dispatch_mend, reclaim, refresh
+from lab.scheduler import reclaim, refresh
+from lab.scheduler.dispatch import mend
 from lab.scheduler.reclaim import Settled
 from lab.scheduler.refresh import Refreshed
 from lab.store import bundles, experiments, files, leases, ledger, machine, reading
@@ -88,9 +89,7 @@ def look(root: Root) -> Report:
 
 def repair(root: Root) -> list[Settled]:
     """Settle every dead claim. What may be alive is not touched, and one experiment's trouble stops no other."""
-    done = [
-        Settled(experiment=said.experiment, run_id=said.run_id, what=said.what) for said in dispatch_mend.mend(root)
-    ]
+    done = [Settled(experiment=said.experiment, run_id=said.run_id, what=said.what) for said in mend.mend(root)]
     for name in _claimed(root):
         try:
             done.extend(reclaim.reclaim(root, name))

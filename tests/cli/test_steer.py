@@ -16,7 +16,8 @@ import pytest
 from lab.core.proposal import PROMOTE, RESUME, RUN, Proposal
 from lab.core.run import CANCELLED
 from lab.core.view import AWAITING
-from lab.scheduler import approvals, cycle, decisions, proposals, refresh
+from lab.scheduler import cycle, decisions, refresh
+from lab.scheduler.control import approvals, proposals
 from tests.cli.labs import SHIM, TRACE, a_lab, ended, me, process, tree
 
 if TYPE_CHECKING:

@@ -11,7 +11,8 @@ import pytest
 from lab.cli.commands import COMMANDS
 from lab.core import layout
 from lab.core.proposal import RESUME, Proposal
-from lab.scheduler import approvals, cycle
+from lab.scheduler import cycle
+from lab.scheduler.control import approvals
 from lab.testing.files import a_root
 from tests.cli.hermes_root import a_hermes_root
 from tests.cli.labs import a_busy_lab, a_lab, dead, foreign, me, runs_of, tree

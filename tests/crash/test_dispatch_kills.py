@@ -16,7 +16,8 @@ import pytest
 from lab.core import package
 from lab.core.errors import LabError
 from lab.core.submission import Submission
-from lab.scheduler import agent, agent_submit, dispatch, dispatch_ingest, dispatch_mend, reclaim
+from lab.scheduler import reclaim
+from lab.scheduler.dispatch import agent, ingest, mend, offers, submit
 from lab.store import bundles, leases, machine, packages
 from tests.crash import invariants, straced
 from tests.crash.driver import EXPERIMENT, STOPPED, RefusingFiles, StopFiles, open_root, perform
@@ -125,23 +126,23 @@ def act(root: Root, step: str) -> None:
         case "create":
             perform(root, "create", lambda _: None)
         case "queue":
-            dispatch_mend.mend(root)
-            dispatch.queue(root, actor="driver", only=(EXPERIMENT,), now=True)
+            mend.mend(root)
+            offers.queue(root, actor="driver", only=(EXPERIMENT,), now=True)
         case "claim":
-            dispatch_mend.mend(root)
-            dispatch.claim(root, "w1")
+            mend.mend(root)
+            offers.claim(root, "w1")
         case "complete" | "fail" | "renew":
-            dispatch_mend.mend(root)
+            mend.mend(root)
             for held in at_hand(root):
                 if step == "renew":
-                    dispatch.renew(root, held.place.dispatch_id, "w1")
+                    offers.renew(root, held.place.dispatch_id, "w1")
                 else:
                     fill(held, 0.5)
                     complete(root, held, "success" if step == "complete" else "failed", reason="why not")
         case "ingest":
-            dispatch_mend.mend(root)
-            said = dispatch_ingest.ingest(root)
-            assert all(each.kind != dispatch.PROBLEM for each in said), said
+            mend.mend(root)
+            said = ingest.ingest(root)
+            assert all(each.kind != offers.PROBLEM for each in said), said
         case "next":
             assert agent.next_package(root, agent.WORKER, only=(EXPERIMENT,), now=True)[0] is not None
         case "submit":
@@ -163,9 +164,9 @@ def befall(root: Root, step: str) -> None:
             os.rename(root.layout.package(package.RUNNING, each.name), f"{root.layout.root}/scratch/gone")
 
 
-def at_hand(root: Root) -> list[dispatch.Held]:
+def at_hand(root: Root) -> list[offers.Held]:
     """What is claimed, of whichever worker."""
-    return [dispatch.resumed(root, each) for each in packages.found(root, package.RUNNING)]
+    return [offers.resumed(root, each) for each in packages.found(root, package.RUNNING)]
 
 
 def problems(path: str, case: Case) -> list[str]:
@@ -196,10 +197,10 @@ def gone_on(root: Root) -> None:
         act(root, "ingest")
         if seals(root):
             break
-        dispatch.queue(root, actor="driver", only=(EXPERIMENT,), now=True)
-        dispatch.claim(root, "w2")
+        offers.queue(root, actor="driver", only=(EXPERIMENT,), now=True)
+        offers.claim(root, "w2")
     act(root, "ingest")
-    for held in dispatch.claim(root, "w2", max_runs=9)[0]:
+    for held in offers.claim(root, "w2", max_runs=9)[0]:
         fill(held, 0.5)
         complete(root, held)
     act(root, "ingest")
@@ -233,7 +234,7 @@ def test_a_worker_killed_with_9_while_its_program_runs_leaves_a_crash_and_no_pro
     """On this machine its death is known at once: nobody waits for the lease to run down."""
     path = f"{ram}/lab"
     root = a_lab(path, "alpha", more="executor_command: python3 -c 'import time; time.sleep(300)'\ntime_budget: 5m\n")
-    dispatch.queue(root, actor="driver", only=("alpha",), now=True)
+    offers.queue(root, actor="driver", only=("alpha",), now=True)
     worker = labctl(path, "dispatch-work", "--worker", "w1")
     run = awaited(lambda: started(root))
     worker.kill()
@@ -304,8 +305,8 @@ def test_an_agents_submission_killed_before_any_step_can_be_made_again(ram: str)
 
 def submitted(root: Root) -> None:
     """What an agent does until it is told that its change was taken in."""
-    dispatch_mend.mend(root)
-    dispatch_ingest.ingest(root)
+    mend.mend(root)
+    ingest.ingest(root)
     for each in packages.found(root, package.RUNNING):
         given = Submission(dispatch_id=each.dispatch_id, changes={"value.txt": "3\n"}, reasoning="less")
-        agent_submit.submit(root, agent.WORKER, given, interrupted=lambda: "")
+        submit.submit(root, agent.WORKER, given, interrupted=lambda: "")

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from lab.core import package
-from lab.scheduler import decisions, dispatch
+from lab.scheduler import decisions
+from lab.scheduler.dispatch import offers
 from lab.store import bundles, leases, packages, reading, verify
 from tests.crash import straced
 from tests.crash.aftermath import SEED
@@ -50,7 +51,7 @@ def full(ram: str, more: str) -> Root:
     """A lab with as many offers as it has slots."""
     made = a_lab(f"{ram}/lab", *(f"e{number}" for number in range(EXPERIMENTS)), more=more)
     for _ in range(SLOTS):
-        said = dispatch.queue(made, actor="ann", max_runs=EXPERIMENTS)
+        said = offers.queue(made, actor="ann", max_runs=EXPERIMENTS)
         assert len(said) == EXPERIMENTS
     assert len(packages.found(made, package.READY)) == EXPERIMENTS * SLOTS
     return open_root(made.layout.root)

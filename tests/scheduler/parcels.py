@@ -7,27 +7,27 @@ import os
 from typing import TYPE_CHECKING
 
 from lab.core import layout, package
-from lab.scheduler import dispatch, dispatch_complete, dispatch_ingest, dispatch_mend
-from lab.scheduler.dispatch_complete import Word
+from lab.scheduler.dispatch import completing, ingest, mend, offers
+from lab.scheduler.dispatch.completing import Word
 from lab.store import packages
 
 if TYPE_CHECKING:
     from lab.core.package import Place
-    from lab.scheduler.dispatch import Held, Said
+    from lab.scheduler.dispatch.offers import Held, Said
     from lab.store.root import Root
 
 
 def queued(root: Root, name: str = "alpha") -> str:
     """The id of a fresh offer."""
-    said = dispatch.queue(root, actor="ann", only=(name,), now=True)
-    assert [each.kind for each in said] == [dispatch.QUEUED], said
+    said = offers.queue(root, actor="ann", only=(name,), now=True)
+    assert [each.kind for each in said] == [offers.QUEUED], said
     return said[0].dispatch_id
 
 
 def claimed(root: Root, name: str = "alpha", worker: str = "w1") -> Held:
     """A package in running/."""
     queued(root, name)
-    held, said = dispatch.claim(root, worker, only=(name,))
+    held, said = offers.claim(root, worker, only=(name,))
     assert len(held) == 1, said
     return held[0]
 
@@ -53,12 +53,12 @@ def completed(root: Root, name: str = "alpha", worker: str = "w1", value: float 
 
 def complete(root: Root, held: Held, outcome: str = "success", worker: str = "", reason: str = "") -> Place:
     word = Word(outcome, reason=reason)
-    return dispatch_complete.complete(root, held.place.dispatch_id, worker or held.place.worker, word)
+    return completing.complete(root, held.place.dispatch_id, worker or held.place.worker, word)
 
 
 def ingested(root: Root) -> list[Said]:
     """What `labctl dispatch-ingest` does."""
-    return [*dispatch_mend.mend(root), *dispatch_ingest.ingest(root)]
+    return [*mend.mend(root), *ingest.ingest(root)]
 
 
 def stages(root: Root) -> dict[str, int]:

@@ -12,7 +12,8 @@ import pytest
 
 from lab.core.errors import BadInput, Interrupted, Superseded
 from lab.core.submission import Submission, parse
-from lab.scheduler import agent, agent_submit, decisions, dispatch, reclaim
+from lab.scheduler import decisions, reclaim
+from lab.scheduler.dispatch import agent, offers, submit
 from lab.store import bundles, leases, packages, reading
 from lab.store.root import Root
 from tests.scheduler.labs import a_lab, an_experiment, one_run, tree
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from lab.core.run import Run
-    from lab.scheduler.dispatch import Held
+    from lab.scheduler.dispatch.offers import Held
 
 KEYS = {
     "dispatch_id", "experiment", "package_dir", "workspace_root", "mutable_paths", "read_only_paths",
@@ -73,9 +74,9 @@ def taken(root: Root, **more: object) -> Held:
     return held
 
 
-def hand_in(root: Root, held: Held, changes: dict[str, str], reasoning: str = "a smaller loss") -> agent_submit.Tried:
+def hand_in(root: Root, held: Held, changes: dict[str, str], reasoning: str = "a smaller loss") -> submit.Tried:
     given = Submission(dispatch_id=held.place.dispatch_id, changes=changes, reasoning=reasoning)
-    return agent_submit.submit(root, agent.WORKER, given, interrupted=lambda: "")
+    return submit.submit(root, agent.WORKER, given, interrupted=lambda: "")
 
 
 def runs(root: Root) -> list[Run]:
@@ -226,7 +227,7 @@ def test_a_submission_of_another_worker_is_refused(root: Root) -> None:
     held = taken(root)
     given = Submission(dispatch_id=held.place.dispatch_id, changes={"model.py": "LOSS = 1.0\n"})
     with pytest.raises(BadInput, match="claimed by"):
-        agent_submit.submit(root, "somebody", given, interrupted=lambda: "")
+        submit.submit(root, "somebody", given, interrupted=lambda: "")
 
 
 def test_what_a_killed_attempt_left_is_not_taken_for_the_next_one(root: Root) -> None:
@@ -241,7 +242,7 @@ def test_an_interrupted_attempt_records_nothing_and_can_be_made_again(root: Root
     held = taken(root)
     given = Submission(dispatch_id=held.place.dispatch_id, changes={"model.py": "import time\ntime.sleep(60)\n"})
     with pytest.raises(Interrupted):
-        agent_submit.submit(root, agent.WORKER, given, interrupted=lambda: "SIGINT")
+        submit.submit(root, agent.WORKER, given, interrupted=lambda: "SIGINT")
     assert runs(root) == []
     assert stages(root) == {"running": 1}
     assert hand_in(root, held, {"model.py": "LOSS = 1.0\n"}).ruling.accepted
@@ -296,4 +297,4 @@ def test_an_executable_validator_in_the_copy_is_started(root: Root, workspace: P
 def test_a_package_of_an_agent_is_one_like_any_other(root: Root) -> None:
     held = taken(root)
     assert [each.name for each in packages.found(root, "running")] == [held.place.name]
-    assert dispatch.renew(root, held.place.dispatch_id, agent.WORKER) is None
+    assert offers.renew(root, held.place.dispatch_id, agent.WORKER) is None

@@ -12,7 +12,8 @@ from lab.core import canonical, event
 from lab.core.errors import BadInput, Corrupt, NotFound
 from lab.core.proposal import PROMOTE, RESUME, RUN, Proposal
 from lab.core.view import AWAITING
-from lab.scheduler import approvals, approved, cycle, decisions, proposals, reclaim, refresh
+from lab.scheduler import cycle, decisions, reclaim, refresh
+from lab.scheduler.control import approvals, approved, proposals
 from lab.store import ledger
 from lab.testing.files import BEGINNING, Crash, CrashingFiles, a_root
 from tests.scheduler.labs import a_copy, a_lab, an_experiment, dead, one_run, reopened, tree, write

@@ -10,7 +10,8 @@ import pytest
 from lab.core import event
 from lab.core.errors import BadInput, Busy, NotFound
 from lab.core.run import CANCELLED
-from lab.scheduler import cancel, cycle, refresh
+from lab.scheduler import cycle, refresh
+from lab.scheduler.control import cancel
 from lab.store import ledger
 from lab.testing.files import Crash, CrashingFiles
 from tests.scheduler.labs import a_copy, a_lab, an_experiment, dead, ended, foreign, me, one_run, reopened, tree

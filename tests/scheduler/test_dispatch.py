@@ -16,17 +16,9 @@ from lab.core.launch import Exit
 from lab.core.proposal import RUN as RUN_KIND
 from lab.core.proposal import Proposal
 from lab.core.record import page
-from lab.scheduler import (
-    approvals,
-    approved,
-    cycle,
-    decisions,
-    dispatch,
-    dispatch_ingest,
-    dispatch_mend,
-    reclaim,
-    refresh,
-)
+from lab.scheduler import cycle, decisions, reclaim, refresh
+from lab.scheduler.control import approvals, approved
+from lab.scheduler.dispatch import ingest, mend, offers
 from lab.store import bundles, leases, ledger, packages, verify
 from tests.scheduler.labs import a_lab, an_experiment, dead, me, silent, tree
 from tests.scheduler.parcels import claimed, complete, completed, fill, ingested, queued, stages
@@ -58,7 +50,7 @@ def lines(root: Root) -> list[tuple[str, str]]:
 
 def test_a_package_goes_from_offer_to_sealed_run_and_is_gone(root: Root) -> None:
     held = completed(root, value=0.25)
-    assert [each.kind for each in ingested(root)] == [dispatch.INGESTED]
+    assert [each.kind for each in ingested(root)] == [offers.INGESTED]
     assert sealed(root) == [("success", 0.25)]
     assert stages(root) == {}
     bundle = root.layout.run("alpha", held.manifest.run_id)
@@ -83,8 +75,8 @@ def test_an_offer_holds_no_lease_so_it_cannot_expire_and_is_not_queued_twice(roo
     # The peer's lease ran from the queueing and was never renewed: an expired package was queued a second time.
     queued(root)
     assert leases.survey(root, "alpha") == leases.Survey()
-    said = dispatch.queue(root, actor="ann", only=("alpha",), now=True)
-    assert [each.kind for each in said] == [dispatch.PASSED]
+    said = offers.queue(root, actor="ann", only=("alpha",), now=True)
+    assert [each.kind for each in said] == [offers.PASSED]
     assert packages.waiting(root) == {"alpha": 1}
 
 
@@ -92,10 +84,10 @@ def test_an_experiment_with_slots_is_offered_once_a_slot_and_running_packages_co
     an_experiment(root, "wide", "max_parallel: 3\n")
     for _ in range(2):
         queued(root, "wide")
-    dispatch.claim(root, "w1", only=("wide",))
+    offers.claim(root, "w1", only=("wide",))
     queued(root, "wide")
-    said = dispatch.queue(root, actor="ann", only=("wide",), now=True)
-    assert [each.kind for each in said] == [dispatch.PASSED]
+    said = offers.queue(root, actor="ann", only=("wide",), now=True)
+    assert [each.kind for each in said] == [offers.PASSED]
 
 
 def test_only_the_experiment_that_was_asked_for_is_touched(root: Root) -> None:
@@ -103,7 +95,7 @@ def test_only_the_experiment_that_was_asked_for_is_touched(root: Root) -> None:
     an_experiment(root, "beta", "priority: urgent\n")
     queued(root, "alpha")
     queued(root, "beta")
-    held, _ = dispatch.claim(root, "w1", only=("alpha",), max_runs=5)
+    held, _ = offers.claim(root, "w1", only=("alpha",), max_runs=5)
     assert [each.place.experiment for each in held] == ["alpha"]
     assert leases.survey(root, "beta") == leases.Survey()
 
@@ -113,7 +105,7 @@ def test_the_more_urgent_offer_goes_first_then_the_older_one(root: Root) -> None
     an_experiment(root, "gamma")
     for name in ("alpha", "gamma", "beta"):
         queued(root, name)
-    held, _ = dispatch.claim(root, "w1", max_runs=5)
+    held, _ = offers.claim(root, "w1", max_runs=5)
     assert [each.place.experiment for each in held] == ["beta", "alpha", "gamma"]
 
 
@@ -121,20 +113,20 @@ def test_a_class_is_obeyed(root: Root) -> None:
     an_experiment(root, "beta", "executor_class: gpu\n")
     queued(root, "alpha")
     queued(root, "beta")
-    held, _ = dispatch.claim(root, "w1", classes=("gpu",), max_runs=5)
+    held, _ = offers.claim(root, "w1", classes=("gpu",), max_runs=5)
     assert [each.place.experiment for each in held] == ["beta"]
 
 
 def test_an_offer_of_a_paused_experiment_stays_an_offer_and_the_claim_says_why(root: Root) -> None:
     queued(root)
     decisions.pause(root, "alpha", reason="", actor="ann")
-    held, said = dispatch.claim(root, "w1")
+    held, said = offers.claim(root, "w1")
     assert not held
     assert "paused" in said[0].what
     assert stages(root) == {"ready": 1}
     assert leases.survey(root, "alpha").held == ()
     decisions.resume(root, "alpha", reason="", actor="ann")
-    assert len(dispatch.claim(root, "w1")[0]) == 1
+    assert len(offers.claim(root, "w1")[0]) == 1
 
 
 @pytest.mark.parametrize("change", ["spec", "completed", "tier"])
@@ -148,7 +140,7 @@ def test_an_offer_that_is_not_the_next_run_any_more_is_withdrawn(root: Root, cha
             decisions.complete(root, "alpha", reason="", actor="ann")
         case "tier":
             decisions.set_tier(root, "alpha", "final", reason="", actor="ann")
-    held, said = dispatch.claim(root, "w1")
+    held, said = offers.claim(root, "w1")
     assert not held
     assert "withdrawn" in said[0].what
     assert stages(root) == {}
@@ -157,9 +149,9 @@ def test_an_offer_that_is_not_the_next_run_any_more_is_withdrawn(root: Root, cha
 def test_a_busy_experiment_keeps_its_offer(root: Root) -> None:
     queued(root)
     running = cycle.begin(root, "alpha", owner=me())
-    held, said = dispatch.claim(root, "w1")
+    held, said = offers.claim(root, "w1")
     assert not held
-    assert said[0].kind == dispatch.PASSED
+    assert said[0].kind == offers.PASSED
     assert stages(root) == {"ready": 1}
     assert running.lease.claim.generation == 1
 
@@ -248,7 +240,7 @@ def test_one_bad_package_stops_nothing_and_says_why(root: Root) -> None:
     said = ingested(root)
     assert sealed(root, "epsilon") == [("success", 0.5)]
     assert sealed(root, "gamma") == [("crash", None)]
-    refused = [each for each in said if each.kind == dispatch.SET_ASIDE]
+    refused = [each for each in said if each.kind == offers.SET_ASIDE]
     assert len(refused) == 3
     for each in refused:
         with open(f"{each.path}/REFUSED.md", encoding="utf-8") as file:
@@ -257,7 +249,7 @@ def test_one_bad_package_stops_nothing_and_says_why(root: Root) -> None:
     ingested(root)
     for name in ("alpha", "beta", "delta"):  # and the experiments go on
         assert leases.survey(root, name).held == () or name == "alpha"
-    assert len(dispatch.queue(root, actor="ann", only=("beta", "delta"), now=True)) == 2
+    assert len(offers.queue(root, actor="ann", only=("beta", "delta"), now=True)) == 2
 
 
 def test_a_package_of_another_lab_is_set_aside(root: Root) -> None:
@@ -265,7 +257,7 @@ def test_a_package_of_another_lab_is_set_aside(root: Root) -> None:
     other = root.layout.package("complete", held.place.name.replace("-alpha@", "-omega@"))
     shutil.copytree(root.layout.package("complete", held.place.name), other)
     said = ingested(root)
-    assert sorted(each.kind for each in said) == [dispatch.INGESTED, dispatch.SET_ASIDE]
+    assert sorted(each.kind for each in said) == [offers.INGESTED, offers.SET_ASIDE]
     assert not os.path.exists(root.layout.claims("omega"))
 
 
@@ -283,7 +275,7 @@ def test_what_a_hostile_worker_leaves_neither_stops_the_ingest_nor_rewrites_the_
     os.mkdir(f"{run}/locked")
     os.chmod(f"{run}/locked", 0)
     complete(root, held)
-    assert [each.kind for each in ingested(root)] == [dispatch.INGESTED]
+    assert [each.kind for each in ingested(root)] == [offers.INGESTED]
     bundle = root.layout.run("alpha", held.manifest.run_id)
     assert sorted(os.listdir(f"{bundle}/from-worker")) == ["SEAL.json", "SUPERSEDED.json", "manifest.json", "plan.md"]
     assert sealed(root) == [("success", 0.5)]
@@ -297,7 +289,7 @@ def test_a_complete_package_keeps_its_run_while_it_waits_for_the_ingest(root: Ro
     assert packages.speaks_for(root, claim)
     silent(held.running.lease.path)
     assert leases.survey(root, "alpha").lost
-    assert [each.kind for each in ingested(root)] == [dispatch.INGESTED]
+    assert [each.kind for each in ingested(root)] == [offers.INGESTED]
     assert sealed(root) == [("success", 0.5)]
 
 
@@ -319,7 +311,7 @@ def test_a_worker_that_was_silent_too_long_is_told_and_its_files_are_kept(root: 
     silent(held.running.lease.path)
     reclaim.reclaim(root, "alpha")
     with pytest.raises(Superseded):
-        dispatch.renew(root, held.place.dispatch_id, "w1")
+        offers.renew(root, held.place.dispatch_id, "w1")
     with pytest.raises(Superseded):
         complete(root, held)
     ingested(root)
@@ -337,46 +329,46 @@ def test_a_package_that_lost_its_lease_after_completing_is_kept_in_its_bundle_an
     held = completed(root, value=0.1)
     reclaim.broken(root, "alpha", held.manifest.generation, actor="ann")
     said = ingested(root)
-    assert [each.kind for each in said] == [dispatch.SET_ASIDE]
+    assert [each.kind for each in said] == [offers.SET_ASIDE]
     bundle = root.layout.run("alpha", held.manifest.run_id)
     assert os.path.isfile(f"{bundle}/SUPERSEDED.json")
     assert os.path.isfile(f"{bundle}/metrics.json")
     assert sealed(root) == []
-    assert len(dispatch.queue(root, actor="ann", only=("alpha",), now=True)) == 1
+    assert len(offers.queue(root, actor="ann", only=("alpha",), now=True)) == 1
 
 
 def test_renewing_keeps_the_lease(root: Root) -> None:
     held = claimed(root)
     silent(held.running.lease.path)
-    assert dispatch.renew(root, held.place.dispatch_id, "w1") is None
+    assert offers.renew(root, held.place.dispatch_id, "w1") is None
     assert len(leases.survey(root, "alpha").held) == 1
     with pytest.raises(BadInput, match="claimed by w1"):
-        dispatch.renew(root, held.place.dispatch_id, "w2")
+        offers.renew(root, held.place.dispatch_id, "w2")
 
 
 def test_who_renews_is_told_that_the_run_is_to_be_ended(root: Root) -> None:
     held = claimed(root)
     leases.ask_to_cancel(root, "alpha", held.manifest.generation, "ann: too slow")
-    assert dispatch.renew(root, held.place.dispatch_id, "w1") == "ann: too slow"
+    assert offers.renew(root, held.place.dispatch_id, "w1") == "ann: too slow"
 
 
 def test_a_package_that_is_not_there_is_named_with_what_to_do(root: Root) -> None:
     name = queued(root)
     with pytest.raises(BadInput, match="not claimed"):
-        dispatch.renew(root, name, "w1")
+        offers.renew(root, name, "w1")
     with pytest.raises(NotFound):
-        dispatch.renew(root, name.replace("alpha", "omega"), "w1")
+        offers.renew(root, name.replace("alpha", "omega"), "w1")
     with pytest.raises(BadInput, match="is not the id"):
-        dispatch.renew(root, "../../etc", "w1")
+        offers.renew(root, "../../etc", "w1")
     with pytest.raises(BadInput, match="not in complete"):
-        dispatch_ingest.ingest(root, named=(name,))
+        ingest.ingest(root, named=(name,))
 
 
 def test_the_run_of_a_dead_worker_process_is_used_if_it_had_ended_and_recorded_if_not(root: Root) -> None:
     an_experiment(root, "beta")
     for name in ("alpha", "beta"):
         queued(root, name)
-    held, _ = dispatch.claim(root, "w1", max_runs=2, process=dead())
+    held, _ = offers.claim(root, "w1", max_runs=2, process=dead())
     done, under_way = held
     path = fill(done, 0.75)
     with open(f"{path}/exit.json", "wb") as file:
@@ -391,17 +383,17 @@ def test_the_run_of_a_dead_worker_process_is_used_if_it_had_ended_and_recorded_i
 def test_a_half_made_claim_is_an_offer_again_and_its_lease_is_free(root: Root) -> None:
     held = claimed(root)
     os.unlink(f"{held.path}/claim.json")  # as if its process had been killed just before writing it
-    dispatch_mend.mend(root)
+    mend.mend(root)
     assert stages(root) == {"ready": 1}
     assert leases.survey(root, "alpha").held == ()
-    again, _ = dispatch.claim(root, "w2")
+    again, _ = offers.claim(root, "w2")
     assert again[0].place.dispatch_id == held.place.dispatch_id
 
 
 def test_a_lease_whose_package_is_nowhere_is_freed(root: Root) -> None:
     held = claimed(root)
     shutil.rmtree(held.path)
-    dispatch_mend.mend(root)
+    mend.mend(root)
     assert leases.survey(root, "alpha").held == ()
     claimed(root)
 
@@ -412,7 +404,7 @@ def test_mending_leaves_live_work_alone(root: Root) -> None:
     claimed(root)
     completed(root, "beta")
     before = tree(root.layout.place("dispatch"))
-    assert dispatch_mend.mend(root) == []
+    assert mend.mend(root) == []
     assert tree(root.layout.place("dispatch")) == before
 
 
@@ -421,7 +413,7 @@ def test_the_size_of_a_package_does_not_grow_with_the_lab(root: Root) -> None:
         name = queued(root)
         path = root.layout.package("ready", name)
         total = sum(len(data) for data in tree(path).values())
-        held, _ = dispatch.claim(root, "w1", only=("alpha",))
+        held, _ = offers.claim(root, "w1", only=("alpha",))
         fill(held[0], 0.5)
         complete(root, held[0])
         ingested(root)
@@ -455,16 +447,16 @@ def test_a_bad_offer_is_set_aside_and_the_next_one_taken(root: Root) -> None:
     with open(f"{root.layout.package('ready', bad)}/dispatch.json", "w", encoding="utf-8") as file:
         file.write("[]")
     queued(root, "beta")
-    held, said = dispatch.claim(root, "w1", max_runs=2)
+    held, said = offers.claim(root, "w1", max_runs=2)
     assert [each.place.experiment for each in held] == ["beta"]
-    assert dispatch.SET_ASIDE in [each.kind for each in said]
+    assert offers.SET_ASIDE in [each.kind for each in said]
 
 
 def test_strangers_in_the_folders_are_left_alone(root: Root) -> None:
     for stage in ("ready", "running", "complete"):
         os.makedirs(root.layout.package(stage, "notes"))
         os.symlink("/etc", root.layout.package(stage, "DISPATCH-20260102-030405-000000-alpha"))
-    assert dispatch.claim(root, "w1") == ([], [])
+    assert offers.claim(root, "w1") == ([], [])
     assert ingested(root) == []
     assert os.path.isdir("/etc")
 
@@ -472,7 +464,7 @@ def test_strangers_in_the_folders_are_left_alone(root: Root) -> None:
 def test_what_crashed_while_it_was_removed_is_removed_by_the_next_one(root: Root) -> None:
     left = root.layout.package("complete", ".DISPATCH-20260102-030405-000000-alpha@w1.spent.draft")
     os.makedirs(f"{left}/input")
-    dispatch_mend.mend(root)
+    mend.mend(root)
     assert not os.path.exists(left)
 
 
@@ -492,11 +484,11 @@ def test_ids_and_folders_are_taken_apart_and_strangers_are_none() -> None:
 def test_what_comes_back_from_workers_is_asked_and_told_of_like_any_other_run(root: Root) -> None:
     """The hand-over of an experiment that is not autonomous waits as a proposal, whoever ran it."""
     an_experiment(root, "asks", "autonomous: false\nexecutor: stub\n")
-    dispatch.queue(root, actor="ann", only=["asks"])
-    (held,), _ = dispatch.claim(root, "w1", only=["asks"])
+    offers.queue(root, actor="ann", only=["asks"])
+    (held,), _ = offers.claim(root, "w1", only=["asks"])
     fill(held)
     complete(root, held)
-    dispatch_ingest.ingest(root)
+    ingest.ingest(root)
     with root.section("asks"):
         view = refresh.current(root, "asks")[0]
     assert (view.phase, [each.kind for each in view.waiting]) == ("awaiting-human", ["resume"])
@@ -507,15 +499,15 @@ def test_approved_parameters_go_to_the_next_run_also_when_a_worker_has_it(root: 
     an_experiment(root, "tuned", "executor: stub\n")
     asked = approvals.ask(root, Proposal(kind=RUN_KIND, experiment="tuned", params={"lr": 7}))
     approvals.approve(root, asked.proposal_id, actor="ann")
-    dispatch.queue(root, actor="ann", only=["tuned"])
-    (held,), _ = dispatch.claim(root, "w1", only=["tuned"])
+    offers.queue(root, actor="ann", only=["tuned"])
+    (held,), _ = offers.claim(root, "w1", only=["tuned"])
     assert held.running.params == {"lr": 7}
     for folder in ("run", "input"):
         with open(f"{held.path}/{folder}/params.json", encoding="utf-8") as file:
             assert json.load(file) == {"lr": 7}
     fill(held)
     complete(root, held)
-    dispatch_ingest.ingest(root)
+    ingest.ingest(root)
     manifest = bundles.load_manifest(root.layout.run("tuned", held.taken.run_id))
     assert manifest is not None
     assert manifest.proposal == asked.proposal_id

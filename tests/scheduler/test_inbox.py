@@ -13,7 +13,8 @@ import pytest
 from lab.core import event, order
 from lab.core.errors import Busy
 from lab.core.proposal import RESUME, RUN, Proposal
-from lab.scheduler import approvals, cycle, decisions, inbox, orders, proposals, refresh
+from lab.scheduler import cycle, decisions, refresh
+from lab.scheduler.control import approvals, inbox, orders, proposals
 from lab.store import ledger
 from lab.store.sections import hold
 from lab.testing.files import Crash, CrashingFiles, FullDisk

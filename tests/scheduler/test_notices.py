@@ -24,7 +24,8 @@ from lab.core.notice import TEST
 from lab.core.proposal import RESUME, Proposal
 from lab.core.view import AWAITING
 from lab.core.world import World
-from lab.scheduler import approvals, decisions, delivery, digest, notices, refresh
+from lab.scheduler import decisions, digest, refresh
+from lab.scheduler.control import approvals, delivery, notices
 from lab.store.root import Root
 from lab.store.sections import hold
 from lab.testing.files import SteadyClock

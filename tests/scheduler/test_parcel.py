@@ -11,7 +11,8 @@ import msgspec
 import pytest
 
 from lab.core.errors import BadInput, NotFound, Superseded
-from lab.scheduler import dispatch, dispatch_work, parcel, reclaim
+from lab.scheduler import reclaim
+from lab.scheduler.dispatch import offers, parcel, working
 from lab.store import bundles
 from lab.store.files import Files
 from lab.store.root import Root
@@ -22,7 +23,7 @@ from tests.scheduler.parcels import claimed, fill, ingested, queued, stages
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from lab.scheduler.dispatch import Held
+    from lab.scheduler.dispatch.offers import Held
 
 SCRIPT = """\
 import json, os
@@ -79,7 +80,7 @@ def test_a_package_is_worked_on_without_the_lab_and_comes_back(root: Root, tmp_p
     assert done.outcome == "success", done
     back = parcel.unpack(root, done.tar)
     assert (back.dispatch_id, back.outcome) == (held.place.dispatch_id, "success")
-    assert [each.kind for each in ingested(root)] == [dispatch.INGESTED]
+    assert [each.kind for each in ingested(root)] == [offers.INGESTED]
     assert outcome(root, held) == ("success", 0.25)
     assert stages(root) == {}
 
@@ -110,7 +111,7 @@ def test_only_a_claimed_package_is_packed_and_nothing_is_overwritten(root: Root,
     name = queued(root)
     with pytest.raises(BadInput, match="not claimed"):
         parcel.pack(root, name, "w1", str(tmp_path / "a.tar"))
-    dispatch.claim(root, "w1")
+    offers.claim(root, "w1")
     parcel.pack(root, name, "w1", str(tmp_path / "a.tar"))
     with pytest.raises(BadInput, match="already"):
         parcel.pack(root, name, "w1", str(tmp_path / "a.tar"))
@@ -174,8 +175,8 @@ def test_an_unpack_that_was_killed_anywhere_can_be_made_again(root: Root, tmp_pa
 
 def test_a_worker_runs_what_the_spec_names_in_the_package(root: Root) -> None:
     queued(root)
-    said = dispatch_work.work_on(root, "w1", max_runs=3)
-    assert [(each.kind, each.outcome, each.value) for each in said] == [(dispatch.DONE, "success", 0.25)]
+    said = working.work_on(root, "w1", max_runs=3)
+    assert [(each.kind, each.outcome, each.value) for each in said] == [(offers.DONE, "success", 0.25)]
     ingested(root)
     assert stages(root) == {}
 
@@ -183,8 +184,8 @@ def test_a_worker_runs_what_the_spec_names_in_the_package(root: Root) -> None:
 def test_a_worker_records_a_run_that_cannot_start(root: Root, tmp_path: Path) -> None:
     (tmp_path / "ws" / "train.py").unlink()
     queued(root)
-    said = dispatch_work.work_on(root, "w1")
-    assert [(each.kind, each.outcome) for each in said] == [(dispatch.DONE, "failed")]
+    said = working.work_on(root, "w1")
+    assert [(each.kind, each.outcome) for each in said] == [(offers.DONE, "failed")]
     ingested(root)
     (name,) = bundles.names(root, "alpha")
     made = bundles.load_seal(root.layout.run("alpha", name))

@@ -14,7 +14,8 @@ from lab.core.package import COMPLETE, OWNER_PREFIX, RUNNING
 from lab.core.record import parse
 from lab.core.run import SUCCESS
 from lab.core.view import OPEN_PHASES, QUEUED
-from lab.scheduler import cycle, dispatch_ingest, dispatch_mend, due, refresh, watchdog
+from lab.scheduler import cycle, due, refresh, watchdog
+from lab.scheduler.dispatch import ingest, mend
 from lab.store import bundles, experiments, ledger, packages, reading, verify
 from tests.crash import invariants as lab_state
 
@@ -232,8 +233,8 @@ def _judge(root: Root, watch: Watch, deeds: Deeds) -> None:
     names = sorted(deeds.slots)
     said = [item.what for item in watchdog.repair(root) if item.what.startswith("not settled")]
     require(not said, f"repair: {said}")
-    dispatch_mend.mend(root)
-    dispatch_ingest.ingest(root)
+    mend.mend(root)
+    ingest.ingest(root)
     packed = [each.name for stage in (RUNNING, COMPLETE) for each in packages.found(root, stage)]
     require(not packed, f"after repair: packages of the dead: {packed}")
     wrong = [*lab_state._claims(root), *lab_state._unsettled(root)]

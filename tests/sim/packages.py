@@ -9,14 +9,14 @@ from lab.core import layout
 from lab.core.errors import Superseded
 from lab.core.package import RUN
 from lab.core.run import FAILED, SUCCESS
-from lab.scheduler import dispatch, dispatch_complete, dispatch_ingest, dispatch_mend, dispatch_work
-from lab.scheduler.dispatch_complete import Word
+from lab.scheduler.dispatch import completing, ingest, mend, offers, working
+from lab.scheduler.dispatch.completing import Word
 from tests.sim.baton import WAITING
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from lab.scheduler.dispatch import Said
+    from lab.scheduler.dispatch.offers import Said
     from tests.sim.deeds import Deeds
     from tests.sim.world import Process
 
@@ -28,18 +28,18 @@ class Packages:
         self._deeds = deeds
 
     def offer(self, who: Process) -> None:
-        self._say(who, dispatch_mend.mend(who.root))
-        self._say(who, dispatch.queue(who.root, actor=who.name, max_runs=2, now=True))
+        self._say(who, mend.mend(who.root))
+        self._say(who, offers.queue(who.root, actor=who.name, max_runs=2, now=True))
 
     def worker(self, who: Process) -> None:
-        self._say(who, dispatch_mend.mend(who.root))
-        self._say(who, dispatch_work.work_on(who.root, who.name, max_runs=2))
+        self._say(who, mend.mend(who.root))
+        self._say(who, working.work_on(who.root, who.name, max_runs=2))
 
     def agent(self, who: Process) -> None:
         """Somebody with no process of its own: it claims, thinks, renews, writes and completes."""
         root, name = who.root, who.name
-        self._say(who, dispatch_mend.mend(root))
-        held, said = dispatch.claim(root, name)
+        self._say(who, mend.mend(root))
+        held, said = offers.claim(root, name)
         self._say(who, said)
         for each in held:
             self._deeds.began(each.running)
@@ -47,20 +47,20 @@ class Packages:
             try:
                 for _ in range(who.rng.randrange(4)):
                     who.pause(f"thinks about {dispatch_id}", WAITING)
-                    dispatch.renew(root, dispatch_id, name)
+                    offers.renew(root, dispatch_id, name)
                 for file in (layout.METRICS, layout.RESULT):
                     if os.path.isdir(f"{each.path}/{RUN}"):
                         with open(f"{each.path}/{RUN}/{file}", "w", encoding="utf-8") as out:
                             out.write('{"value": 0.5}\n')
                 word = Word(who.rng.choice((SUCCESS, SUCCESS, FAILED)), reason="as it was")
-                dispatch_complete.complete(root, dispatch_id, name, word)
+                completing.complete(root, dispatch_id, name, word)
             except Superseded:
                 self._deeds.world.say(f"{name}: {dispatch_id} was lost")
         self.ingest(who)
 
     def ingest(self, who: Process) -> None:
-        self._say(who, dispatch_mend.mend(who.root))
-        self._say(who, dispatch_ingest.ingest(who.root))
+        self._say(who, mend.mend(who.root))
+        self._say(who, ingest.ingest(who.root))
 
     def deeds(self) -> tuple[Callable[[Process], None], ...]:
         return (self.offer, self.worker, self.agent, self.ingest)

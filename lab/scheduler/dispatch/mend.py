@@ -14,9 +14,10 @@ from lab.core.errors import LabError
 from lab.core.package import COMPLETE, READY, RUN, RUNNING, Place, Taken
 from lab.core.run import CRASH
 from lab.executors import leftovers
-from lab.scheduler import dispatch_complete, reclaim
-from lab.scheduler.dispatch import PASSED, SET_ASIDE, Said, safely
-from lab.scheduler.dispatch_complete import Word
+from lab.scheduler import reclaim
+from lab.scheduler.dispatch import completing
+from lab.scheduler.dispatch.completing import Word
+from lab.scheduler.dispatch.offers import PASSED, SET_ASIDE, Said, safely
 from lab.store import bundles, leases, ledger, machine, packages, reading
 
 if TYPE_CHECKING:
@@ -43,7 +44,7 @@ def _running(root: Root, each: Place) -> Iterator[Said]:
         yield _aside(root, each, f"this lab has no experiment {each.experiment}")
         return
     taken = packages.claimed(root, RUNNING, each)
-    if taken is not None and dispatch_complete.exists(root, each.experiment, taken.generation):
+    if taken is not None and completing.exists(root, each.experiment, taken.generation):
         if taken.process is not None and machine.alive(taken.process) is False:
             with reclaim.settling(root, each.experiment):  # two at it would write into a folder that has moved on
                 if reading.is_folder(root.layout.package(RUNNING, each.name)):
@@ -54,7 +55,7 @@ def _running(root: Root, each: Place) -> Iterator[Said]:
         if not reading.is_folder(path):
             return  # somebody was quicker
         again = packages.claimed(root, RUNNING, each)
-        if again is not None and dispatch_complete.exists(root, each.experiment, again.generation):
+        if again is not None and completing.exists(root, each.experiment, again.generation):
             return
         if again is not None:
             yield _aside(root, each, LOST)
@@ -92,13 +93,13 @@ def _of_the_dead(root: Root, each: Place, taken: Taken) -> Iterator[Said]:
     if manifest is None:
         return
     root.files.folder(path)
-    written = dispatch_complete.exit_of(path, manifest)
+    written = completing.exit_of(path, manifest)
     if written is not None:
-        word = Word(dispatch_complete.read(path, manifest, written).outcome)
+        word = Word(completing.read(path, manifest, written).outcome)
     else:
         word = Word(CRASH, reason=f"the worker {each.worker} (pid {taken.process.pid if taken.process else 0}) died")
-        dispatch_complete.judge(root, each, taken, manifest, word)
-    dispatch_complete.closed(root, each, taken, word)
+        completing.judge(root, each, taken, manifest, word)
+    completing.closed(root, each, taken, word)
     what = f"its worker is dead; completed as {word.outcome}"
     yield Said(kind=PASSED, dispatch_id=each.dispatch_id, experiment=each.experiment, what=what)
 

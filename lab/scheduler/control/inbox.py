@@ -26,7 +26,8 @@ def answer(root: Root) -> list[Answered]:
     if not _names(root):
         return []
     from lab.core import order  # noqa: PLC0415  # what follows is wanted only where an order lies
-    from lab.scheduler import orders, refresh  # noqa: PLC0415  # every verb that decides
+    from lab.scheduler import refresh  # noqa: PLC0415  # every verb that decides
+    from lab.scheduler.control import orders  # noqa: PLC0415  # every verb that decides
 
     done: list[Answered] = []
     try:

@@ -10,16 +10,17 @@ from typing import TYPE_CHECKING
 
 from lab.core.errors import LabError, Superseded
 from lab.core.package import RUN
-from lab.scheduler import dispatch, dispatch_complete, work
-from lab.scheduler.dispatch import DONE, PROBLEM, Said, of
-from lab.scheduler.dispatch_complete import Word
+from lab.scheduler import work
+from lab.scheduler.dispatch import completing, offers
+from lab.scheduler.dispatch.completing import Word
+from lab.scheduler.dispatch.offers import DONE, PROBLEM, Said, of
 from lab.store import machine
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
 
     from lab.core.ended import Ended
-    from lab.scheduler.dispatch import Held
+    from lab.scheduler.dispatch.offers import Held
     from lab.store.root import Root
 
 
@@ -45,9 +46,9 @@ def work_on(
         if interrupted():
             break
         me = machine.this_process("dispatch-work")
-        held, also = dispatch.claim(root, worker, classes=classes, only=only, process=me)
+        held, also = offers.claim(root, worker, classes=classes, only=only, process=me)
         for one in also:
-            if one.kind != dispatch.CLAIMED and one.dispatch_id + one.experiment not in passed:
+            if one.kind != offers.CLAIMED and one.dispatch_id + one.experiment not in passed:
                 passed.add(one.dispatch_id + one.experiment)
                 add(one)
         if not held:
@@ -59,9 +60,9 @@ def work_on(
 def _worked(root: Root, held: Held, worker: str, interrupted: Callable[[], str]) -> Said:
     try:
         ended = carried_out(root, held, interrupted)
-        dispatch_complete.write_exit(root, held, ended)
+        completing.write_exit(root, held, ended)
         word = Word(ended.outcome, reason=ended.reason)
-        dispatch_complete.complete(root, held.place.dispatch_id, worker, word)
+        completing.complete(root, held.place.dispatch_id, worker, word)
     except Superseded as lost:
         return _with(of(PROBLEM, held), lost)
     return _ended(of(DONE, held), ended)

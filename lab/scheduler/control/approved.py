@@ -16,7 +16,8 @@ from lab.core import canonical, event
 from lab.core.errors import Corrupt
 from lab.core.proposal import Ruling
 from lab.core.record import parse
-from lab.scheduler import proposals, refresh
+from lab.scheduler import refresh
+from lab.scheduler.control import proposals
 from lab.store import leases, ledger, reading
 
 if TYPE_CHECKING:

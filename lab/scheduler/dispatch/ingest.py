@@ -20,8 +20,9 @@ from lab.core.manifest import RUNNING, Manifest
 from lab.core.package import COMPLETE, RUN
 from lab.core.record import page
 from lab.core.run import CRASH, VERDICTS
-from lab.scheduler import cycle, dispatch, dispatch_complete, dispatch_mend, moves, reclaim, refresh
-from lab.scheduler.dispatch import INGESTED, SET_ASIDE, Said, safely
+from lab.scheduler import cycle, moves, reclaim, refresh
+from lab.scheduler.dispatch import completing, mend, offers
+from lab.scheduler.dispatch.offers import INGESTED, SET_ASIDE, Said, safely
 from lab.store import bundles, experiments, leases, ledger, packages, reading
 
 if TYPE_CHECKING:
@@ -65,7 +66,7 @@ def tend(root: Root) -> list[Said]:
     """For a turn of the crank: what came back is taken in. Two listings while nothing is under way."""
     if not packages.under_way(root):
         return []
-    return [*dispatch_mend.mend(root), *ingest(root)]
+    return [*mend.mend(root), *ingest(root)]
 
 
 def _wanted(root: Root, named: Collection[str], only: Collection[str], classes: Collection[str]) -> list[Place]:
@@ -147,7 +148,7 @@ def _taken_in(root: Root, each: Place) -> tuple[Run, Subject | None]:
     before = bundles.load_seal(bundle) if reading.is_file(f"{bundle}/{layout.SEAL}") else None
     if before is not None and before[0].generation == taken.generation:
         return before[0].run, None  # a crash came after the seal
-    spec = dispatch.spec_of(root, COMPLETE, each, experiments.load(root, each.experiment))
+    spec = offers.spec_of(root, COMPLETE, each, experiments.load(root, each.experiment))
     running = cycle.reattached(root, each.experiment, taken.run_id, spec)
     ended = _poured(root, each, offer, taken, running)
     made, subject = cycle.sealed(root, running, ended)
@@ -162,14 +163,14 @@ def _poured(root: Root, each: Place, offer: Offer, taken: Taken, running: cycle.
         packages.pour(root, COMPLETE, each, running.path)
     with suppress(FileExistsError):
         root.files.create(f"{running.path}/{package.OFFER}", page(offer), durable=False)
-    how = dispatch_complete.exit_of(running.path, running.manifest)
+    how = completing.exit_of(running.path, running.manifest)
     if running.manifest.status != RUNNING:  # closed by an ingest that was killed before the seal
         ended = _closed(running.manifest)
     elif how is None:
         reason = f"the package of {each.worker} came without word how it ended, or without its {RUN}/"
         ended = Ended(outcome=CRASH, reason=reason)
     else:
-        ended = dispatch_complete.read(running.path, running.manifest, how)
+        ended = completing.read(running.path, running.manifest, how)
     ended = _as_told(root, each, ended)
     told = event.Event(
         type=event.PACKAGE_INGESTED, ts=root.now(), experiment=each.experiment, actor=taken.worker,

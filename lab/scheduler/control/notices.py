@@ -26,7 +26,7 @@ def after(root: Root, changes: Iterable[tuple[View | None, Subject]]) -> tuple[s
     if reading.size_of(root.layout.notify) < 0:
         return ()
     from lab.core import notice  # noqa: PLC0415  # only labs that want notices pay for them
-    from lab.scheduler import delivery  # noqa: PLC0415  # the same
+    from lab.scheduler.control import delivery  # noqa: PLC0415  # the same
 
     return delivery.tell(root, [each for before, subject in changes for each in notice.of_change(before, subject)])
 
@@ -35,7 +35,7 @@ def tell(root: Root, news: Iterable[Notice]) -> tuple[str, ...]:
     """Tell this. For what is no change of one experiment: a digest, damage that `verify` found."""
     if reading.size_of(root.layout.notify) < 0:
         return ()
-    from lab.scheduler import delivery  # noqa: PLC0415  # only labs that want notices pay for them
+    from lab.scheduler.control import delivery  # noqa: PLC0415  # only labs that want notices pay for them
 
     return delivery.tell(root, news)
 

@@ -23,8 +23,9 @@ from lab.core.record import page, parse
 from lab.core.space import Space
 from lab.core.view import AWAITING
 from lab.core.world import stamp
-from lab.scheduler import decisions, proposals, refresh
-from lab.scheduler.proposals import Told
+from lab.scheduler import decisions, refresh
+from lab.scheduler.control import proposals
+from lab.scheduler.control.proposals import Told
 from lab.store import experiments, ledger, reading
 
 if TYPE_CHECKING:

@@ -13,7 +13,8 @@ from lab.core import layout, package
 from lab.core.errors import BadInput, LabError
 from lab.core.package import INPUT, RUN
 from lab.executors import sandbox
-from lab.scheduler import cycle, dispatch, due, work
+from lab.scheduler import cycle, due, work
+from lab.scheduler.dispatch import offers
 from lab.store import experiments, packages, reading
 
 if TYPE_CHECKING:
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 
     from lab.core.spec import Spec
     from lab.core.view import View
-    from lab.scheduler.dispatch import Held, Said
+    from lab.scheduler.dispatch.offers import Held, Said
     from lab.store.root import Root
 
 WORKER = "dispatch-agent"
@@ -53,11 +54,11 @@ def next_package(
         only = _fit(root, classes, said)
         if not only:
             return None, said
-    found, more = dispatch.claim(root, worker, only=only, classes=classes)
+    found, more = offers.claim(root, worker, only=only, classes=classes)
     said += more
     if not found:
-        said += dispatch.queue(root, actor=worker, max_runs=1, only=only, classes=classes, now=now)
-        found, more = dispatch.claim(root, worker, only=only, classes=classes)
+        said += offers.queue(root, actor=worker, max_runs=1, only=only, classes=classes, now=now)
+        found, more = offers.claim(root, worker, only=only, classes=classes)
         said += more
     return (found[0] if found else None), said
 
@@ -71,7 +72,7 @@ def _fit(root: Root, classes: Collection[str], said: list[Said]) -> list[str]:
             _require(root, name)
             fitting.append(name)
         except LabError as error:
-            said.append(dispatch.Said(kind=dispatch.PASSED, experiment=name, what=error.what, fix=error.fix))
+            said.append(offers.Said(kind=offers.PASSED, experiment=name, what=error.what, fix=error.fix))
     return fitting
 
 
@@ -105,7 +106,7 @@ def _at_hand(root: Root, worker: str, only: Collection[str]) -> Held | None:
     for each in packages.found(root, package.RUNNING):
         if each.worker == worker and (not only or each.experiment in only):
             try:
-                return dispatch.resumed(root, each)
+                return offers.resumed(root, each)
             except LabError:
                 continue  # its lease was lost; the next one is looked at
     return None

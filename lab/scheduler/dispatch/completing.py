@@ -16,13 +16,14 @@ from lab.core.package import COMPLETE, RUN, RUNNING, Done, Place, Taken
 from lab.core.record import page, parse
 from lab.core.run import CANCELLED, CRASH, OUTCOMES, SUCCESS, TIMEOUT
 from lab.executors import door
-from lab.scheduler import dispatch, refresh
+from lab.scheduler import refresh
+from lab.scheduler.dispatch import offers
 from lab.store import bundles, leases, ledger, packages, reading
 
 if TYPE_CHECKING:
     from lab.core.ended import Ended
     from lab.core.manifest import Manifest
-    from lab.scheduler.dispatch import Held
+    from lab.scheduler.dispatch.offers import Held
     from lab.store.root import Root
 
 
@@ -45,7 +46,7 @@ def complete(root: Root, dispatch_id: str, worker: str, word: Word) -> Place:
     again = _said_before(root, dispatch_id, worker, word)
     if again is not None:
         return again
-    each = dispatch.mine(root, dispatch_id, worker)
+    each = offers.mine(root, dispatch_id, worker)
     taken = packages.taken_of(root, RUNNING, each)
     manifest = bundles.load_manifest(root.layout.run(each.experiment, taken.run_id))
     if manifest is None:

@@ -16,7 +16,8 @@ from lab.core import canonical, event, order, proposal
 from lab.core.errors import BadInput, Busy, LabError, Unavailable
 from lab.core.order import DONE, LEFT, REFUSED, REPEATED, Answered, Order, Problem, Reply
 from lab.core.record import page
-from lab.scheduler import approvals, cancel, create, decisions, digest, proposals, refresh
+from lab.scheduler import create, decisions, digest, refresh
+from lab.scheduler.control import approvals, cancel, proposals
 from lab.store import experiments, files, leases, ledger, reading, shipped
 
 if TYPE_CHECKING:

@@ -21,8 +21,9 @@ from lab.core.policy import Proceed, Wait
 from lab.core.record import page
 from lab.core.spec_fields import PRIORITIES
 from lab.core.view import ARCHIVED, COMPLETED, View
-from lab.scheduler import approved, cycle, due, moves, reclaim, refresh
-from lab.scheduler.dispatch_inputs import inputs
+from lab.scheduler import cycle, due, moves, reclaim, refresh
+from lab.scheduler.control import approved
+from lab.scheduler.dispatch.inputs import inputs
 from lab.scheduler.work import workspace
 from lab.store import experiments, files, leases, ledger, packages, reading
 

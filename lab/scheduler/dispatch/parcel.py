@@ -22,8 +22,9 @@ from lab.core.record import page, parse
 from lab.core.run import FAILED
 from lab.core.world import stamp
 from lab.executors import door, environment, sandbox
-from lab.scheduler import dispatch, dispatch_complete, work
-from lab.scheduler.dispatch_complete import Word
+from lab.scheduler import work
+from lab.scheduler.dispatch import completing, offers
+from lab.scheduler.dispatch.completing import Word
 from lab.store import experiments, leases, packages, reading, tarball
 
 if TYPE_CHECKING:
@@ -67,7 +68,7 @@ class Unpacked(msgspec.Struct, frozen=True, kw_only=True):
 
 def pack(root: Root, dispatch_id: str, worker: str, out: str, *, with_workspace: bool = False) -> Packed:
     """Put a claimed package into a tar, with its inputs, and with the workspace if that is wanted."""
-    each = dispatch.mine(root, dispatch_id, worker)
+    each = offers.mine(root, dispatch_id, worker)
     taken = packages.taken_of(root, package.RUNNING, each)
     leases.held(root, each.experiment, taken.generation)
     path = root.layout.package(package.RUNNING, each.name)
@@ -200,14 +201,14 @@ def unpack(root: Root, tar: str) -> Unpacked:
     done = _done(tar, name, wanted)
     stage, each = packages.require(root, wanted.dispatch_id)
     if stage == package.COMPLETE and done is not None:  # it was unpacked before; saying so again is no mistake
-        dispatch_complete.complete(root, each.dispatch_id, each.worker, _word(done))
+        completing.complete(root, each.dispatch_id, each.worker, _word(done))
         return Unpacked(dispatch_id=each.dispatch_id, experiment=each.experiment, files=0, outcome=done.outcome)
-    each = dispatch.mine(root, wanted.dispatch_id, each.worker)
+    each = offers.mine(root, wanted.dispatch_id, each.worker)
     taken = packages.taken_of(root, package.RUNNING, each)
     leases.held(root, each.experiment, taken.generation).renew(root)
     files = _swapped(root, tar, name, root.layout.package(package.RUNNING, each.name))
     if done is not None:
-        dispatch_complete.complete(root, each.dispatch_id, each.worker, _word(done))
+        completing.complete(root, each.dispatch_id, each.worker, _word(done))
     outcome = done.outcome if done is not None else ""
     return Unpacked(dispatch_id=each.dispatch_id, experiment=each.experiment, files=files, outcome=outcome)
 

@@ -14,8 +14,9 @@ from lab.core.package import RUN
 from lab.core.run import CANCELLED, SUCCESS, better
 from lab.core.submission import Ruling
 from lab.executors import door, environment, sandbox
-from lab.scheduler import agent, dispatch, dispatch_complete, dispatch_ingest, work
-from lab.scheduler.dispatch_complete import Word
+from lab.scheduler import work
+from lab.scheduler.dispatch import agent, completing, ingest, offers
+from lab.scheduler.dispatch.completing import Word
 from lab.store import reading
 from lab.store.sections import hold
 
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from lab.core.launch import Program
     from lab.core.run import Run
     from lab.core.submission import Submission
-    from lab.scheduler.dispatch import Held, Said
+    from lab.scheduler.dispatch.offers import Held, Said
     from lab.store.root import Root
 
 _NOTE_CHARS = 300
@@ -47,8 +48,8 @@ def submit(root: Root, worker: str, given: Submission, *, interrupted: Callable[
     """Try a change. Refused whole while anything of it is wrong: then the package stays claimed, for a better one."""
     if not given.dispatch_id:
         raise BadInput("the submission names no dispatch_id", fix="put it into the JSON, or give --dispatch-id DID")
-    each = dispatch.mine(root, given.dispatch_id, worker)
-    held = dispatch.resumed(root, each)
+    each = offers.mine(root, given.dispatch_id, worker)
+    held = offers.resumed(root, each)
     held.running.lease.renew(root)
     agent.measured_by(held.spec)
     where = held.taken.workspace
@@ -59,7 +60,7 @@ def submit(root: Root, worker: str, given: Submission, *, interrupted: Callable[
         if not reading.is_folder(f"{held.path}/{package.INPUT}"):
             raise BadInput(f"{each.dispatch_id} was handed in meanwhile", fix="labctl dispatch-agent-next")
         ruling = _tried(root, held, given, changes, interrupted)
-    said = dispatch_ingest.ingest(root, named=(each.dispatch_id,))
+    said = ingest.ingest(root, named=(each.dispatch_id,))
     return _told(held, ruling, said)
 
 
@@ -90,7 +91,7 @@ def _tried(
     verdict = ("keep" if ruling.accepted else "discard") if ended.outcome == SUCCESS else "checks_failed"
     note = given.reasoning.strip().partition("\n")[0][:_NOTE_CHARS]
     word = Word(ended.outcome, reason=ended.reason, verdict=verdict, note=note)
-    dispatch_complete.complete(root, held.place.dispatch_id, held.place.worker, word)
+    completing.complete(root, held.place.dispatch_id, held.place.worker, word)
     return ruling
 
 
@@ -103,7 +104,7 @@ def _measured(root: Root, held: Held, box: str, interrupted: Callable[[], str]) 
     except LabError as refusal:
         reason = refusal.what + (f"; {refusal.fix}" if refusal.fix else "")
         root.files.replace(f"{run}/{layout.EXIT}", _not_started(held, reason))
-        return executor.read(run, held.manifest, dispatch_complete.exit_of(run, held.manifest) or Exit())
+        return executor.read(run, held.manifest, completing.exit_of(run, held.manifest) or Exit())
     if program is None:
         raise BadInput("there is nothing to start")
     there = _in_the_copy(program, box, held.taken.workspace)
@@ -222,5 +223,5 @@ def _told(held: Held, ruling: Ruling, said: list[Said]) -> Tried:
             f"{layout.ARTIFACTS}/diff.patch of {ruling.run_id}"
         )
     troubles = tuple(f"{each.what}{f'; {each.fix}' if each.fix else ''}" for each in said if each.kind == "problem")
-    ingested = any(each.kind == dispatch.INGESTED and each.dispatch_id == ruling.dispatch_id for each in said)
+    ingested = any(each.kind == offers.INGESTED and each.dispatch_id == ruling.dispatch_id for each in said)
     return Tried(ruling=ruling, ingested=ingested, warnings=tuple(warnings), troubles=troubles)

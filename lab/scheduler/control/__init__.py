@@ -1,0 +1,1 @@
+"""What people say to the lab, and what it says to them."""

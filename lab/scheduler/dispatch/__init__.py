@@ -1,0 +1,1 @@
+"""Runs handed to workers and agents, and taken back."""
