@@ -295,7 +295,7 @@ class Warden:
         if self._end is None and not self._stopped and now - self._begun_s > self._job.limits.budget_s:
             self._stop(Order(how=TIMEOUT, why=f"it took longer than its {self._job.limits.budget_s:g} s"))
         if now >= self._look_at_s:
-            self._look_at_s = now + _LOOK_EVERY_S
+            self._look_at_s = now + min(max(now - self._begun_s, _FIRST_LOOK_S), _LOOK_EVERY_S)  # short runs more often
             self._weigh()
         if now >= self._kill_at_s:
             self._tree.kill()

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from lab.core.launch import Exit, Limits, Program, Stop
 from lab.executors import tree
 from lab.executors.supervisor import supervise
+from lab.store import machine
 from lab.store.files import Files
 
 if TYPE_CHECKING:
@@ -70,10 +71,10 @@ def until(condition: Callable[[], object], within_s: float = 10.0) -> None:
 
 
 def the_child(of: int | None = None) -> int:
-    """The one child of a process, else of this one: while a run goes on, its warden."""
+    """The newest child of a process, else of this one: while a run goes on, its warden."""
     of = of or os.getpid()
-    (child,) = (pid for pid, (parent, state) in tree.parents().items() if parent == of and state != "Z")
-    return child
+    children = [pid for pid, (parent, state) in tree.parents().items() if parent == of and state != "Z"]
+    return max(children, key=lambda pid: machine._state_and_start(pid)[1])
 
 
 def killed(pid: int, within_s: float = 10.0) -> None:

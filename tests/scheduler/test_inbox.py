@@ -123,6 +123,7 @@ def test_every_intent_reaches_the_lab(root: Root) -> None:
         {"intent": "set_fidelity", "target": "a", "parameters": {"fidelity_tier": "final"}},
         {"intent": "approve", "target": "a-1", "parameters": {"params": {"lr": 2}}},
         {"intent": "reject", "target": "b-1", "parameters": {"why": "no"}},
+        {"intent": "propose", "target": "b", "parameters": {"tier": "final"}},
         {"intent": "cancel", "target": running.manifest.run_id, "parameters": {"reason": "stop"}},
         {"intent": "create", "parameters": {"spec": SPEC.format(id="c")}},
         {"intent": "create", "parameters": {"spec": "autoresearch-generic", "id": "d"}},
