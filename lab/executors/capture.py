@@ -93,12 +93,13 @@ class Capture:
     def finish(self) -> Output:
         """Write what is left to write, and say how much there was."""
         self._keep(self._blotter.finish())
-        tail = bytes(self._tail[self._tail_at :] + self._tail[: self._tail_at])
-        left_out = self._passed - self._head_taken - len(tail)
+        left_out = self._passed - self._head_taken - len(self._tail)
         if left_out > 0:
             self._log.write(f"\n[labctl: {left_out} bytes are left out here]\n".encode())
-        if tail:
-            self._kept += self._log.write(tail)
+        with memoryview(self._tail) as tail:  # a copy or two of it would be what the memory of a run is
+            for piece in (tail[self._tail_at :], tail[: self._tail_at]):
+                with piece:
+                    self._kept += self._log.write(piece) if piece else 0
         self._log.close()
         return Output(total=self._total, kept=self._kept)
 

@@ -31,7 +31,7 @@ class RunLog:
         self._path = path
         self._descriptor = -1
 
-    def write(self, data: bytes) -> int:
+    def write(self, data: bytes | memoryview) -> int:
         """How many of the bytes the disk took. The first refusal is told in `problem`; the run goes on without."""
         done = 0
         if self.problem:
