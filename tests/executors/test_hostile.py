@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import time
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import pytest
@@ -12,7 +13,7 @@ import pytest
 from lab.core import layout
 from lab.core.launch import Exit, Limits
 from lab.core.record import parse
-from tests.executors.supervised import alive, bash, program, python, supervised, until
+from tests.executors.supervised import alive, bash, program, python, supervised, the_child, until
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -80,17 +81,14 @@ def test_binary_output_and_a_closed_stdout_are_kept_as_they_came(tmp_path: Path,
 @pytest.mark.heavy
 def test_400_mb_of_output_leave_the_memory_flat(tmp_path: Path) -> None:
     seen: list[int] = []
+    warden: list[int] = []
 
     def watch() -> None:
-        for pid in os.listdir("/proc"):
-            if pid.isdecimal():
-                try:
-                    with open(f"/proc/{pid}/status") as file:
-                        fields = dict(line.split(":", 1) for line in file)
-                except OSError:
-                    continue
-                if int(fields["PPid"]) == os.getpid() and "VmHWM" in fields:
-                    seen.append(int(fields["VmHWM"].split()[0]))
+        if not warden:
+            warden.append(the_child())
+        with suppress(OSError), open(f"/proc/{warden[0]}/status") as file:
+            fields = dict(line.split(":", 1) for line in file)
+            seen.append(int(fields["VmHWM"].split()[0]))
 
     what = bash(tmp_path, "sleep 0.2; head -c 400M /dev/zero")
     found = supervised(tmp_path, what, limits=Limits(budget_s=60, output_bytes=1 << 20), watch=watch)
