@@ -80,7 +80,13 @@ def run(*command: str) -> None:
 
 
 def copied(source: str, target: str) -> None:
-    run("cp", "--sparse=always", source, target)
+    """A new file each time.
+
+    On a busy machine the loop device of the last mount may still stand, and `mount` takes the one that has the same
+    file, with what it remembers of its blocks.
+    """
+    run("cp", "--sparse=always", source, f"{target}.new")
+    os.replace(f"{target}.new", target)
 
 
 @pytest.fixture(params=sorted(MAKERS))
