@@ -14,7 +14,7 @@ from lab.core import canonical, event, layout
 from lab.core.manifest import Manifest
 from lab.core.record import page
 from lab.scheduler import refresh
-from lab.store import bundles, contents, hermes, ledger, machine, reading
+from lab.store import archives, bundles, contents, hermes, ledger, machine, reading
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -115,7 +115,9 @@ def _experiment(root: Root, old: OldExperiment, finished: list[OldRun], *, sourc
 
 
 def _sealed(root: Root, experiment: str, run_id: str) -> bool:
-    return reading.is_file(f"{root.layout.run(experiment, run_id)}/{layout.SEAL}")
+    """Whether a run came over before; it may lie in an archive by now."""
+    bundle = f"{root.layout.run(experiment, run_id)}/{layout.SEAL}"
+    return reading.is_file(bundle) or archives.find(root, experiment, run_id) is not None
 
 
 def _run(root: Root, old: OldExperiment, run: OldRun, number: int, source: str) -> None:
