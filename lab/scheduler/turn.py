@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from lab.core.errors import Busy, LabError
+from lab.core.errors import Busy, LabError, Superseded
 from lab.core.run import FAILURES
 from lab.scheduler import due, moves, reclaim, refresh
 from lab.scheduler.control import inbox, proposals
@@ -136,6 +136,8 @@ class Turn:
         told = partial(Step, experiment=name)
         try:
             act(name)
+        except Superseded as lost:  # a run of ours was lost; that is no "somebody else is at it"
+            self._done(told(kind=PROBLEM, what=lost.what, fix=lost.fix))
         except Busy as busy:
             self._done(told(kind=HELD, what=busy.what, fix=busy.fix))
         except LabError as error:

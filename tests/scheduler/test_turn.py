@@ -13,7 +13,7 @@ import pytest
 
 from lab.cli.surroundings import the_world
 from lab.core import event
-from lab.scheduler import decisions, refresh
+from lab.scheduler import decisions, reclaim, refresh
 from lab.scheduler.step import ANSWERED, HELD, MOVED, PROBLEM, RAN, SETTLED, WAITING, Step
 from lab.scheduler.turn import Turn
 from lab.scheduler.visit import Request
@@ -349,3 +349,20 @@ def test_resuming_what_would_be_stopped_again_says_so(root: Root) -> None:
     assert "max iterations (max 1, runs 1)" in decisions.foreseen(root, "a")
     edit(root, "a", max_iterations_total=2)
     assert decisions.foreseen(root, "a") == ""
+
+
+def test_a_run_whose_lease_was_taken_meanwhile_is_told_as_lost_and_not_counted(root: Root) -> None:
+    add(root, "a", executor="command", executor_command="/bin/sleep 1")
+    taken: list[object] = []
+
+    def interrupted() -> str:
+        if not taken and leases.survey(root, "a").held:
+            taken.append(reclaim.broken(root, "a", 1, actor="ann"))
+        return ""
+
+    turn = Turn(root, Request(), tell=lambda _: None, interrupted=interrupted)
+    turn.take()
+    assert [(step.kind, step.experiment) for step in turn.steps] == [(PROBLEM, "a")]
+    assert "was taken over" in turn.steps[0].what
+    assert view(root, "a").runs == 0
+    assert turn.failed
