@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Protocol
 
 import msgspec
 
-from lab.core.errors import BadInput, nearest
+from lab.core.errors import BadInput, LabError, nearest
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -71,6 +71,20 @@ def find(name: str) -> Executor:
             fix="repair or remove the package it comes from, or name another executor in the SPEC",
         )
     return loaded
+
+
+def read(name: str, path: str, manifest: Manifest, how: Exit) -> Ended:
+    """What an executor reads in a run's folder. `BadInput` for one that cannot be used, whatever a plug-in raises.
+
+    For whoever settles runs of dead holders: a stranger's fault there must not keep the lab from going on.
+    """
+    executor = find(name)
+    try:
+        return executor.read(path, manifest, how)
+    except (LabError, OSError):
+        raise
+    except Exception as error:
+        raise BadInput(f"the executor {name} cannot read it: {type(error).__name__}: {error}", where=path) from error
 
 
 def names() -> tuple[str, ...]:

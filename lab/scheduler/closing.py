@@ -67,7 +67,7 @@ def left_behind(path: str, manifest: Manifest) -> Ended | None:
         found = parse(Exit, data, f"{path}/{layout.EXIT}")
         if found.run_id != manifest.run_id:
             return None
-        return door.find(manifest.executor or "command").read(path, manifest, found)
+        return door.read(manifest.executor or "command", path, manifest, found)
     except (Corrupt, BadInput):
         return None
 

@@ -63,8 +63,8 @@ def carry_out(
     spec = _with_command(root, running.spec)
     executor = door.find(spec.executor)
     try:
-        launch = _launch(root, running, spec, view, path, more or {})
-        program = executor.prepare(launch)
+        there = workspace(root, spec, view)
+        program = executor.prepare(launch(root, running, spec, view, path=path, workspace=there, more=more or {}))
         if program is None:
             return executor.read(path, running.manifest, Exit(run_id=running.manifest.run_id, code=0))
         watch = Watch(root, running.lease, interrupted)
@@ -104,25 +104,28 @@ def supervised(
     return supervisor.supervise(files, program, limits, path=path, run_id=run_id, watch=watch, confinement=how)
 
 
-def _launch(root: Root, running: Running, spec: Spec, view: View, path: str, more: Mapping[str, str]) -> Launch:
-    work, own = workspace(root, spec, view), folders(root, view)
+def launch(  # what a run is made of
+    root: Root, running: Running, spec: Spec, view: View, *, path: str, workspace: str, more: Mapping[str, str]
+) -> Launch:
+    """Everything that an executor may know of a run. `workspace` is the folder of the code, or of a copy of it."""
+    own = folders(root, view)
     places = environment.Places(
         data_root=root.layout.root,
         path=path,
-        workspace=work,
+        workspace=workspace,
         folder=own[0],
         package=os.path.dirname(path) if running.manifest.package else "",
     )
-    if work and not os.path.isdir(work):
+    if workspace and not os.path.isdir(workspace):
         fix = "correct workspace_root; a relative one is meant from where the SPEC lay when the experiment was made"
-        raise BadInput("the workspace is not there", where=work, fix=fix)
+        raise BadInput("the workspace is not there", where=workspace, fix=fix)
     child, secrets = environment.build(
         environ=root.world.environ,
         spec=spec,
         manifest=running.manifest,
         places=places,
         params=running.params,
-        best=view.best,
+        best=view.bests.get(running.manifest.fidelity_tier),
         more=more,
     )
     return Launch(
@@ -130,7 +133,7 @@ def _launch(root: Root, running: Running, spec: Spec, view: View, path: str, mor
         manifest=running.manifest,
         path=path,
         params=running.params,
-        workspace=work,
+        workspace=workspace,
         folders=own,
         environ=child,
         secrets=secrets,

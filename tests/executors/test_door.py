@@ -7,13 +7,23 @@ import sys
 import tomllib
 from pathlib import Path
 from textwrap import dedent
+from typing import TYPE_CHECKING
 
 import pytest
 
 from lab.core.errors import BadInput
+from lab.core.launch import Exit
+from lab.core.record import encode
 from lab.executors import door
 from lab.executors.command import Command
 from lab.executors.stub import Stub
+from lab.scheduler import closing
+from lab.testing.executors import a_manifest
+
+if TYPE_CHECKING:
+    from lab.core.ended import Ended
+    from lab.core.launch import Launch, Program
+    from lab.core.manifest import Manifest
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 
@@ -92,3 +102,21 @@ def test_a_run_of_a_built_in_asks_no_installed_package() -> None:
     )
     done = subprocess.run([sys.executable, "-c", program], cwd=CHECKOUT, capture_output=True, text=True, check=True)
     assert done.stdout.split() == []
+
+
+def test_a_plug_in_that_cannot_read_what_a_dead_holder_left_keeps_nobody_from_settling_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Broken:
+        def prepare(self, launch: Launch) -> Program | None:
+            return None
+
+        def read(self, path: str, manifest: Manifest, ended: Exit) -> Ended:
+            raise ZeroDivisionError
+
+    monkeypatch.setattr(door, "find", lambda _name: Broken())
+    manifest = a_manifest(executor="broken")
+    with pytest.raises(BadInput, match="the executor broken cannot read it: ZeroDivisionError"):
+        door.read("broken", str(tmp_path), manifest, Exit(run_id=manifest.run_id, code=0))
+    (tmp_path / "exit.json").write_bytes(encode(Exit(run_id=manifest.run_id, code=0)))
+    assert closing.left_behind(str(tmp_path), manifest) is None  # and so it is sealed as a crash

@@ -158,11 +158,12 @@ def exit_of(path: str, manifest: Manifest) -> Exit | None:
 
 def read(path: str, manifest: Manifest, how: Exit) -> Ended:
     """What a run left, by the rules of its executor. One that this machine has not is read like a command."""
+    name = manifest.executor or "command"
     try:
-        executor = door.find(manifest.executor or "command")
+        door.find(name)
     except BadInput:
-        executor = door.find("command")
-    return executor.read(path, manifest, how)
+        name = "command"
+    return door.read(name, path, manifest, how)
 
 
 def exists(root: Root, experiment: str, generation: int) -> bool:

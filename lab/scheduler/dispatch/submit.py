@@ -13,7 +13,7 @@ from lab.core.launch import Exit, Launch
 from lab.core.package import RUN
 from lab.core.run import CANCELLED, SUCCESS, better
 from lab.core.submission import Ruling
-from lab.executors import door, environment, sandbox
+from lab.executors import door, sandbox
 from lab.scheduler import work
 from lab.scheduler.dispatch import agent, completing, ingest, offers
 from lab.scheduler.dispatch.completing import Word
@@ -122,28 +122,14 @@ def _not_started(held: Held, reason: str) -> bytes:
 def _launch(root: Root, held: Held, box: str) -> Launch:
     run = f"{held.path}/{RUN}"
     spec = msgspec.structs.replace(held.spec, executor="command", executor_command=agent.measured_by(held.spec))
-    own = work.folders(root, held.view)
-    child, secrets = environment.build(
-        environ=root.world.environ,
-        spec=spec,
-        manifest=held.manifest,
-        places=environment.Places(
-            data_root=root.layout.root, path=run, workspace=box, folder=own[0], package=held.path
-        ),
-        params=held.running.params,
-        best=_best(held),
-        more={
-            "LAB_EFFECTIVE_WORKSPACE_ROOT": box,
-            "LAB_ORIGINAL_WORKSPACE_ROOT": held.taken.workspace,
-            "LAB_RUN_ARTIFACTS_DIR": f"{run}/{layout.ARTIFACTS}",
-            # What it imports is what was changed, wherever an installed copy of the workspace may lie.
-            "PYTHONPATH": box,
-        },
-    )
-    return Launch(
-        spec=spec, manifest=held.manifest, path=run, params=held.running.params, workspace=box, folders=own,
-        environ=child, secrets=secrets,
-    )  # fmt: skip
+    more = {
+        "LAB_EFFECTIVE_WORKSPACE_ROOT": box,
+        "LAB_ORIGINAL_WORKSPACE_ROOT": held.taken.workspace,
+        "LAB_RUN_ARTIFACTS_DIR": f"{run}/{layout.ARTIFACTS}",
+        # What it imports is what was changed, wherever an installed copy of the workspace may lie.
+        "PYTHONPATH": box,
+    }
+    return work.launch(root, held.running, spec, held.view, path=run, workspace=box, more=more)
 
 
 def _in_the_copy(program: Program, box: str, workspace: str) -> Program:
