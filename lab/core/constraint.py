@@ -1,19 +1,24 @@
-"""Whether a constraint of a search space is an expression that is safe to keep: arithmetic and comparisons, no more.
+"""The constraints of a search space: arithmetic and comparisons, safe to keep, and whether a point meets one.
 
-Nothing is evaluated here. What this lets through can still overflow (`9 ** 9 ** 9`) or meet text where a number is
-needed; whoever evaluates it must compute in floats and treat such a point as outside the space.
+What is safe to keep can still overflow (`9 ** 9 ** 9`) or meet text where a number is needed. It is computed in floats,
+and a point at which it cannot be computed lies outside the space.
 """
 
 from __future__ import annotations
 
 import ast
 import math
+import operator
+from functools import cache
 from typing import TYPE_CHECKING
 
 from lab.core.errors import nearest
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Callable, Collection, Mapping
+
+    Point = Mapping[str, object]
+    Value = Callable[[Point], object]
 
 MAX_CHARS = 500
 CALLS = ("min", "max", "abs")
@@ -121,3 +126,99 @@ def _pointless(node: ast.expr) -> str:
     if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.Not):
         return ""
     return "compares nothing; write for example a + b <= 1"
+
+
+@cache
+def compiled(text: str) -> Callable[[Point], bool]:
+    """Whether a point meets the constraint `text`, which `problem` has let through.
+
+    One that names a parameter which does not count at this point says nothing about it, and is met.
+    """
+    value = _value(ast.parse(text.strip(), mode="eval").body)
+
+    def is_met(point: Point) -> bool:
+        try:
+            return bool(value(point))
+        except KeyError:
+            return True
+        except (ArithmeticError, TypeError, ValueError):
+            return False
+
+    return is_met
+
+
+def _value(node: ast.expr) -> Value:
+    match node:
+        case ast.Constant(value=constant):
+            fixed = _plain(constant)
+            return lambda _: fixed
+        case ast.Name(id=name):
+            return lambda point: _plain(point[name])
+        case ast.UnaryOp(op=sign, operand=operand):
+            return _unary(sign, _value(operand))
+        case ast.BinOp(left=left, op=sign, right=right):
+            return _binary(_OPERATORS[type(sign)], _value(left), _value(right))
+        case ast.BoolOp(op=word, values=parts):
+            sides = tuple(map(_value, parts))
+            return _every(sides) if isinstance(word, ast.And) else _some(sides)
+        case ast.Compare():
+            return _compared(node)
+        case ast.Call(func=ast.Name(id=name), args=arguments):
+            call, given = {"min": min, "max": max, "abs": abs}[name], tuple(map(_value, arguments))
+            return lambda point: call(*(each(point) for each in given))  # type: ignore[operator]
+        case _:
+            raise TypeError(f"a constraint cannot hold {type(node).__name__}")
+
+
+def _plain(value: object) -> object:
+    """Numbers as floats: whole ones of any size would fill the memory (`9 ** 9 ** 9`)."""
+    return float(value) if isinstance(value, (bool, int, float)) else value
+
+
+def _unary(sign: ast.unaryop, operand: Value) -> Value:
+    if isinstance(sign, ast.Not):
+        return lambda point: not operand(point)
+    call: Callable[..., object] = operator.neg if isinstance(sign, ast.USub) else operator.pos
+    return lambda point: call(operand(point))
+
+
+def _binary(call: Callable[..., object], left: Value, right: Value) -> Value:
+    return lambda point: call(left(point), right(point))
+
+
+def _every(sides: tuple[Value, ...]) -> Value:
+    return lambda point: all(side(point) for side in sides)
+
+
+def _some(sides: tuple[Value, ...]) -> Value:
+    return lambda point: any(side(point) for side in sides)
+
+
+def _compared(node: ast.Compare) -> Value:
+    signs = tuple(_COMPARISONS[type(sign)] for sign in node.ops)
+    sides = tuple(_value(side) for side in (node.left, *node.comparators))
+
+    def holds(point: Point) -> bool:
+        values = [side(point) for side in sides]
+        return all(sign(one, other) for sign, one, other in zip(signs, values, values[1:], strict=False))
+
+    return holds
+
+
+_OPERATORS: dict[type[ast.operator], Callable[..., object]] = {
+    ast.Add: operator.add,
+    ast.Sub: operator.sub,
+    ast.Mult: operator.mul,
+    ast.Div: operator.truediv,
+    ast.FloorDiv: operator.floordiv,
+    ast.Mod: operator.mod,
+    ast.Pow: operator.pow,
+}
+_COMPARISONS: dict[type[ast.cmpop], Callable[..., object]] = {
+    ast.Eq: operator.eq,
+    ast.NotEq: operator.ne,
+    ast.Lt: operator.lt,
+    ast.LtE: operator.le,
+    ast.Gt: operator.gt,
+    ast.GtE: operator.ge,
+}

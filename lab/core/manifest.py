@@ -5,6 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from lab.core.claim import Owner
+from lab.core.origin import Origin
 from lab.core.record import Record
 from lab.core.run import CRASH, SUCCESS, Run
 
@@ -59,6 +60,9 @@ class Manifest(Record, frozen=True, kw_only=True):
     package: str = ""  # the dispatch package that it was handed to a worker in
     worker: str = ""
     usage: Usage = Usage()
+    origin: Origin | None = None  # who chose the parameters; None where nobody searched
+    seed: int | None = None  # what the run was told as LAB_SEED
+    revision: str = ""  # the commit that its workspace was at, where that is a git checkout
 
     def __post_init__(self) -> None:
         """Refuse here what no seal could say: found out at the seal, it would stop the experiment for good."""
@@ -85,4 +89,5 @@ class Manifest(Record, frozen=True, kw_only=True):
             signals=self.signals,
             reason=self.reason[:_REASON_CHARS],
             note=self.note[:_NOTE_CHARS],
+            origin=self.origin,
         )

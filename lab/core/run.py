@@ -6,12 +6,16 @@ import math
 
 import msgspec
 
+from lab.core.origin import Origin  # msgspec resolves annotations
+
 SUCCESS = "success"
 FAILED = "failed"
 TIMEOUT = "timeout"
 CRASH = "crash"
 CANCELLED = "cancelled"
 OUTCOMES = (SUCCESS, FAILED, TIMEOUT, CRASH, CANCELLED)
+# How the reason of a run begins that somebody's Ctrl-C or the end of the lab cut off: nothing was learned from it.
+INTERRUPTED = "it was interrupted"
 # Outcomes that count towards the failure streak. A cancelled run is a person's wish, not a failure.
 FAILURES = frozenset({FAILED, TIMEOUT, CRASH})
 VERDICTS = ("", "keep", "discard", "crash", "checks_failed")
@@ -40,6 +44,7 @@ class Run(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     signals: tuple[str, ...] = ()  # what the run says of itself for `escalate_when`, such as breakthrough_found
     reason: str = ""  # why it failed, or who cancelled it
     note: str = ""  # one line for tables: what was tried or found
+    origin: Origin | None = None  # who chose its parameters; None where nobody searched
 
     def __post_init__(self) -> None:
         """Refuse what the peers let through: an unknown outcome, a failed run with a value, NaN."""
@@ -59,6 +64,11 @@ class Run(msgspec.Struct, frozen=True, kw_only=True, gc=False):
             if not (math.isfinite(number) and number >= 0):
                 message = f"{name} {number} cannot be"
                 raise ValueError(message)
+
+
+def cut_off(outcome: str, reason: str) -> bool:
+    """Whether a run ended with the lab, and not by its own doing or by a person's word: a search tries it again."""
+    return outcome == CRASH or (outcome == CANCELLED and reason.startswith(INTERRUPTED))
 
 
 def better(value: float, than: float | None, direction: str) -> bool:

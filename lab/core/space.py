@@ -1,7 +1,7 @@
 """What may vary in a search: parameters, their bounds, when each counts, and whether one assignment is inside.
 
 `parse` reads what people write and reports everything that is wrong with it at once. Nothing is sampled here, and
-constraints are kept as text: they are checked to be safe (`core.constraint`), not evaluated.
+constraints are kept as text: they are checked to be safe here, and evaluated in `core.assignment`.
 """
 
 from __future__ import annotations
@@ -15,7 +15,9 @@ from lab.core import constraint
 from lab.core.errors import BadInput, Corrupt, nearest
 from lab.core.parameter import Condition, Kind, Parameter, Scalar, is_plain_number, same, shown
 
-__all__ = ["Condition", "Kind", "Parameter", "Scalar", "Space", "collect", "decode", "encode", "parse", "same"]
+__all__ = [
+    "Condition", "Kind", "Parameter", "Scalar", "Space", "collect", "decode", "encode", "holds", "parse", "same",
+]  # fmt: skip
 
 Path = tuple[str | int, ...]
 Problems = list[tuple[Path, str]]
@@ -65,7 +67,7 @@ class Space(msgspec.Struct, frozen=True, kw_only=True):
         counts = {parameter.name for parameter in self.parameters if not parameter.when}
         waiting = [parameter for parameter in self.parameters if parameter.when]
         while True:
-            met = {parameter.name for parameter in waiting if _holds(parameter, counts, params)}
+            met = {parameter.name for parameter in waiting if holds(parameter, counts, params)}
             if not met:
                 return tuple(name for name in self.names if name in counts)
             counts |= met
@@ -319,7 +321,8 @@ def _constraints(value: object, names: set[object], problems: Problems) -> tuple
     return tuple(texts)
 
 
-def _holds(parameter: Parameter, counts: set[str], params: Mapping[str, object]) -> bool:
+def holds(parameter: Parameter, counts: set[str], params: Mapping[str, object]) -> bool:
+    """Whether a parameter counts: each of its conditions is met by a parameter that counts itself."""
     return all(
         condition.name in counts
         and condition.name in params

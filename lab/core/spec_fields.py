@@ -241,6 +241,24 @@ class Spec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
         Annotated[int, Meta(ge=0, le=2**63 - 1)] | None, about("search", "Makes the proposals repeat; unset draws one.")
     ] = None
 
+    strategies: Annotated[tuple[str, ...], about("search", "The arms of a portfolio; blank lets it choose them.")] = ()
+    noise: Annotated[
+        bool | None,
+        about("search", "Whether the metric differs between two runs of the same parameters; unset finds out."),
+    ] = None
+    early_stop: Annotated[
+        Literal["none", "median", "asha"],
+        about("search", "Which rule may end a run that reports steps through LAB_REPORT and is hopeless."),
+    ] = "none"
+    reduction_factor: Annotated[
+        Annotated[float, Meta(gt=1, le=100)],
+        about("search", "In a race, one in this many goes on: to the next tier, or past the next rung of steps."),
+    ] = 4.0
+    unstopped_share: Annotated[
+        Annotated[float, Meta(ge=0, le=1)],
+        about("search", "Share of the candidates that no race stops: a slow starter is found only among them."),
+    ] = 0.1
+
     fidelity_tiers: Annotated[
         tuple[str, ...], about("policy, executor", "Levels from cheap to costly; <tier>_<field> overrides a field.")
     ] = ("default",)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from lab.core import launch, layout
 from lab.core.ended import Ended
-from lab.core.run import CANCELLED, CRASH, FAILED, SUCCESS, TIMEOUT
+from lab.core.run import CANCELLED, CRASH, FAILED, INTERRUPTED, SUCCESS, TIMEOUT
 from lab.executors import metrics
 from lab.executors.log import open_plain
 
@@ -57,7 +57,7 @@ def trouble(manifest: Manifest, ended: Exit) -> tuple[str, str]:
         case launch.CANCELLED:
             return CANCELLED, f"it was cancelled{why}"
         case launch.INTERRUPTED:
-            return CANCELLED, f"it was interrupted{why}"
+            return CANCELLED, f"{INTERRUPTED}{why}"
         case launch.ORPHANED:
             return CRASH, f"the process that supervised it died{why}"
         case other:

@@ -36,6 +36,8 @@ def metrics_line(run: Run, metrics: Mapping[str, object], params: Mapping[str, o
     }
     if params is not None:
         line["params"] = dict(params)
+    if run.origin is not None:
+        line["origin"] = run.origin
     ours = len(line)
     for name in sorted(metrics.keys() - line.keys()):
         line[name] = None if run.value is None and name == run.metric else metrics[name]

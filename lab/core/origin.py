@@ -1,0 +1,30 @@
+"""Where the parameters of a run came from. Sealed with the run, so that a search can be read from its bundles alone."""
+
+from __future__ import annotations
+
+import msgspec
+
+BASELINE, PROMOTED, RETRY, REPLAY, PERSON = "baseline", "promoted", "retry", "replay", "person"
+KINDS = ("", BASELINE, PROMOTED, RETRY, REPLAY, PERSON)
+
+
+class Origin(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
+    """Where the parameters of a run came from; sealed with the run.
+
+    `seed` and `number` are the luck of the proposal, `seen` how many trials had ended when it was made: any process
+    can make it again from them and the history. `kind` is one of the words above, empty for a strategy's own proposal.
+    """
+
+    strategy: str = ""
+    arm: str = ""  # the arm of a portfolio that made it
+    kind: str = ""
+    seed: int = 0
+    number: int = 0
+    seen: int = 0
+    parents: tuple[str, ...] = ()  # the runs it was made from
+    note: str = ""
+
+    @property
+    def maker(self) -> str:
+        """The strategy that chose the parameters: the arm, where a portfolio handed it on."""
+        return self.arm or self.strategy

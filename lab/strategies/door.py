@@ -1,0 +1,41 @@
+"""The door through which a SPEC's `strategy` becomes something that proposes: built-ins and plug-ins alike."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+from lab.store.plug_ins import Door
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from random import Random
+
+    from lab.core.space import Space
+    from lab.core.trial import History, Proposal
+
+GROUP = "lab.strategies"
+DEFAULT = "portfolio"
+BUILT_IN: Mapping[str, str] = {
+    "bayesian": "lab.strategies.bayesian:Bayesian",
+    "evolution": "lab.strategies.evolution:Evolution",
+    "perturb": "lab.strategies.perturb:Perturb",
+    "portfolio": "lab.strategies.portfolio:Portfolio",
+    "random": "lab.strategies.random_:Random",
+    "tree": "lab.strategies.tree:Tree",
+}
+
+
+class Strategy(Protocol):
+    """What proposes the parameters of the next trial.
+
+    Its state is the history and its luck is `rng`: the same three arguments give the same proposal in any process, on
+    any machine of the same kind. What it keeps between two calls may only save it work, never change its answer.
+    """
+
+    def propose(self, space: Space, history: History, rng: Random) -> Proposal:
+        """A point of the space that the search has not tried, where there is one left. `BadInput` when it cannot."""
+        ...
+
+
+_DOOR: Door[Strategy] = Door(GROUP, "strategy", BUILT_IN, ("propose",))
+find, names, problems = _DOOR.find, _DOOR.names, _DOOR.problems
