@@ -1,0 +1,1 @@
+"""A search: which parameters a run gets, decided from sealed history alone."""

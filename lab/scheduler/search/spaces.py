@@ -1,0 +1,139 @@
+"""Where the space of an experiment lies: named by a person, in the SPEC, or in a file of its workspace.
+
+Asked before every run: the files are read again each time, and parsed only when their bytes are new.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from functools import lru_cache
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from lab.core import assignment, layout
+from lab.core import space as spaces
+from lab.core.errors import BadInput, NotFound
+from lab.core.space import Space
+from lab.core.trial import luck
+from lab.scheduler import places
+from lab.store import reading
+
+if TYPE_CHECKING:
+    from lab.core.spec import Spec
+    from lab.core.view import View
+    from lab.store.root import Root
+
+NAMES = ("search_space.json", "search_space.yaml", "search_space.yml")
+MAX_BYTES = 256 * 1024  # what `spec_text` reads
+_FIX = 'write each parameter as {"low": 0.001, "high": 0.1, "type": "float"}'
+
+
+class Found(msgspec.Struct, frozen=True, kw_only=True):
+    """A space, where it was written, and a digest of what it means: reordered keys of a file change nothing."""
+
+    space: Space
+    where: str
+    digest: str
+
+
+def find(root: Root, spec: Spec, view: View, given: str = "") -> Found | None:
+    """The space of an experiment, or None where nobody wrote one. `given` is a file that a person named.
+
+    `NotFound` when a file that was named is not there, `BadInput` when it cannot be used. Constraints that no point
+    meets are not found out here: `require_possible` draws.
+    """
+    if given:
+        return named(os.path.expanduser(given))
+    if isinstance(spec.search_space, Space):
+        return _found(spec.search_space, f"experiments/{spec.id}/{layout.SPEC}")
+    there = places.workspace(root, spec, view)
+    beside = places.folders(root, view)
+    if spec.search_space:
+        return _of_spec(spec.search_space, [there, *beside] if there else list(beside))
+    return _lying(there or beside[0])
+
+
+def named(path: str) -> Found:
+    """The space in a file."""
+    data = reading.read_given(path, MAX_BYTES + 1) if not os.path.isdir(path) else None
+    if data is None:
+        raise NotFound("there is no such search-space file", where=path, fix="correct the path; it is seen from here")
+    return _read(data, path)
+
+
+def require_possible(space: Space) -> None:
+    """`BadInput` when none of many drawn points meets the constraints: a search in it would loop or stand still."""
+    if space.constraints:
+        _drawn(spaces.encode(space))
+
+
+def _of_spec(written: str, folders: list[str]) -> Found:
+    path = os.path.expanduser(written)
+    meant = [os.path.normpath(f"{folder}/{path}") for folder in folders] if not os.path.isabs(path) else [path]
+    for place in meant:
+        data = reading.read(place)
+        if data is not None:
+            return _read(data, place)
+    raise NotFound(
+        f"the search_space of the SPEC is not there; looked for {', '.join(meant)}",
+        fix="correct search_space in SPEC.yaml; it is looked for in the workspace and beside the SPEC",
+    )
+
+
+def _lying(folder: str) -> Found | None:
+    lying = {f"{folder}/{name}": reading.read(f"{folder}/{name}") for name in NAMES}
+    there = {path: data for path, data in lying.items() if data is not None}
+    if len(there) > 1:
+        what = f"there are two search spaces: {' and '.join(os.path.basename(path) for path in there)}"
+        raise BadInput(what, where=folder, fix="keep one of them, or name one as search_space in SPEC.yaml")
+    return next((_read(data, path) for path, data in there.items()), None)
+
+
+@lru_cache(maxsize=64)
+def _read(data: bytes, where: str) -> Found:
+    from lab.core import spec_text  # noqa: PLC0415  # yaml: not for a space that was read before
+
+    if not data.strip():
+        raise BadInput("the file is empty", where=where, fix=_FIX)
+    try:
+        mapping = spec_text.parse_text(data, where)[0]
+    except BadInput as refused:
+        mapping = _json(data, where, refused)
+    return _found(spaces.parse(mapping, where), where)
+
+
+def _json(data: bytes, where: str, refused: BadInput) -> dict[str, object]:
+    """What is JSON and no YAML (an emoji written as two escapes); for anything else, why it was refused."""
+    import json  # noqa: PLC0415  # for a file that is broken, or nearly so
+
+    if not where.endswith(".json") or len(data) > MAX_BYTES:
+        raise refused
+    try:
+        read = json.loads(data.decode("utf-8-sig"), object_pairs_hook=_once)
+    except json.JSONDecodeError as trouble:
+        at = f"{where} line {trouble.lineno}"
+        raise BadInput(f"this is not JSON: {trouble.msg}", where=at, fix="mend this line") from None
+    except (ValueError, RecursionError):  # a key that is there twice, text that is no UTF-8, nesting without end
+        raise refused from None
+    if not isinstance(read, dict):
+        raise refused
+    return read
+
+
+def _once(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        raise ValueError("a key is here twice")
+    return found
+
+
+def _found(space: Space, where: str) -> Found:
+    return Found(space=space, where=where, digest=hashlib.sha256(spaces.encode(space)).hexdigest())
+
+
+@lru_cache(maxsize=64)
+def _drawn(encoded: bytes) -> None:
+    """Kept by the bytes: two spaces that Python calls equal may differ, in a choice that is 1 here and true there."""
+    assignment.draw(spaces.decode(encoded), luck(0, 0, "possible"))
