@@ -62,6 +62,13 @@ class Superseded(Busy):
     kind = "superseded"
 
 
+class Exhausted(LabError):
+    """A strategy has nothing left to propose: every point of the space was tried, or is being tried."""
+
+    exit_code = BUSY
+    kind = "exhausted"
+
+
 class Corrupt(LabError):
     """A file does not say what it must. Nothing was touched; `where` names the file.
 
