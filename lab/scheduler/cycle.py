@@ -18,9 +18,10 @@ from lab.core import canonical, ids, layout
 from lab.core.claim import DEFAULT_TTL_S, Owner
 from lab.core.errors import BadInput, Busy, LabError, NotFound, Superseded
 from lab.core.manifest import Manifest
+from lab.core.origin import Origin
 from lab.core.spec import Spec
-from lab.scheduler import closing, decisions, reclaim, refresh
-from lab.store import bundles, contents, experiments, leases, reading
+from lab.scheduler import closing, decisions, places, reclaim, refresh
+from lab.store import bundles, contents, experiments, leases, reading, revision
 from lab.store.leases import Lease
 
 if TYPE_CHECKING:
@@ -48,6 +49,9 @@ class Errand(msgspec.Struct, frozen=True, kw_only=True):
     """What a run is to do, where it is not the SPEC that says so."""
 
     params: Mapping[str, object] | None = None
+    origin: Origin | None = None
+    tier: str = ""  # where it is not the one that the experiment is in
+    seed: int | None = None  # where it is not the SPEC's
     plan: str = ""
     proposal: str = ""
     package: str = ""
@@ -79,9 +83,14 @@ def usable(loaded: Loaded) -> Spec:
     return loaded.spec
 
 
-def claim(root: Root, view: View, spec: Spec, *, owner: Owner, ttl_s: float = 0.0) -> Lease:
-    """Take the next generation. Inside the section in which the view was looked at: a pause comes before or after."""
-    here = spec.for_tier(view.tier)
+def claim(  # the terms of the claim
+    root: Root, view: View, spec: Spec, *, owner: Owner, ttl_s: float = 0.0, tier: str = "", slots: int = 0
+) -> Lease:
+    """Take the next generation. Inside the section in which the view was looked at: a pause comes before or after.
+
+    `slots` is how many runs may be under way, where a person said so; otherwise it is the SPEC's.
+    """
+    here = spec.for_tier(tier or view.tier)
     roles, moment = here.worker_roles, root.world.now()
     return leases.take(
         root,
@@ -89,7 +98,7 @@ def claim(root: Root, view: View, spec: Spec, *, owner: Owner, ttl_s: float = 0.
         owner=owner,
         name_run=lambda generation: ids.new_run_id(moment, roles[(generation - 1) % len(roles)]),
         after=view.generation,
-        slots=here.max_parallel,
+        slots=slots or here.max_parallel,
         # A run that ends on time must still be able to seal, even if nobody renews its lease meanwhile.
         ttl_s=ttl_s or max(here.time_budget_s + here.kill_grace_s + SEAL_GRACE_S, DEFAULT_TTL_S),
     )
@@ -100,8 +109,13 @@ def opened(root: Root, lease: Lease, view: View, spec: Spec, spec_sha256: str, e
 
     Inside the section of the claim: who is stopped in between and loses the lease must not begin after all.
     """
-    here = spec.for_tier(view.tier)
-    manifest = _manifest(root, lease, here, view.tier, spec_sha256, errand)
+    tier = errand.tier or view.tier
+    here = spec.for_tier(tier)
+    if errand.seed is not None:
+        here = msgspec.structs.replace(here, seed=errand.seed)
+    where = places.workspace(root, here, view)
+    commit = revision.of(where) if where else ""
+    manifest = _manifest(root, lease, here, tier, spec_sha256, errand, commit)
     texts = {layout.PLAN: _plan(manifest, here, errand.plan)}
     if errand.params is not None:
         texts[layout.PARAMS] = canonical.page(dict(errand.params))
@@ -129,7 +143,10 @@ def reattached(root: Root, experiment: str, run_id: str, spec: Spec) -> Running:
     lease = leases.held(root, experiment, manifest.generation)
     written = reading.read(f"{path}/{layout.PARAMS}")
     params = None if written is None else msgspec.json.decode(written, type=dict[str, object])
-    return Running(lease=lease, manifest=manifest, spec=spec.for_tier(manifest.fidelity_tier), path=path, params=params)
+    here = spec.for_tier(manifest.fidelity_tier)
+    if manifest.seed is not None:
+        here = msgspec.structs.replace(here, seed=manifest.seed)
+    return Running(lease=lease, manifest=manifest, spec=here, path=path, params=params)
 
 
 def finish(root: Root, running: Running, ended: Ended) -> Seal:
@@ -189,7 +206,9 @@ def _put_right(root: Root, running: Running) -> None:
         root.files.replace(f"{running.path}/{layout.PARAMS}", canonical.page(dict(running.params)))
 
 
-def _manifest(root: Root, lease: Lease, spec: Spec, tier: str, spec_sha256: str, errand: Errand) -> Manifest:
+def _manifest(  # what is known of a run before it begins
+    root: Root, lease: Lease, spec: Spec, tier: str, spec_sha256: str, errand: Errand, commit: str
+) -> Manifest:
     claim = lease.claim
     return Manifest(
         run_id=claim.run_id,
@@ -212,6 +231,9 @@ def _manifest(root: Root, lease: Lease, spec: Spec, tier: str, spec_sha256: str,
         proposal=errand.proposal,
         package=errand.package,
         worker=errand.worker,
+        origin=errand.origin,
+        seed=spec.seed,
+        revision=commit,
     )
 
 
@@ -221,4 +243,19 @@ def _plan(manifest: Manifest, spec: Spec, plan: str) -> bytes:
         f"{spec.metric_direction}\n- role: {manifest.role}\n- tier: {manifest.fidelity_tier}\n"
         f"- budget: {manifest.time_budget_s:g}s\n"
     )
+    if manifest.origin is not None:
+        text += _choice(manifest.origin)
     return text.encode()
+
+
+def _choice(origin: Origin) -> str:
+    """Who chose the parameters, and on what grounds."""
+    who = "/".join(word for word in (origin.strategy, origin.arm) if word) or origin.kind
+    lines = [f"- parameters: by {who}, trial {origin.number} of the search with seed {origin.seed}"]
+    if origin.kind:
+        lines.append(f"- kind: {origin.kind}")
+    if origin.parents:
+        lines.append(f"- made from: {', '.join(origin.parents)}")
+    if origin.note:
+        lines.append(f"- note: {origin.note}")
+    return "".join(f"{line}\n" for line in lines)

@@ -15,6 +15,7 @@ from lab.core.errors import BadInput, LabError, Superseded
 from lab.core.launch import CANCELLED, INTERRUPTED, SUPERSEDED, Exit, Launch, Limits, Stop
 from lab.core.run import FAILED
 from lab.executors import door, environment
+from lab.scheduler import places
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -63,7 +64,7 @@ def carry_out(
     spec = _with_command(root, running.spec)
     executor = door.find(spec.executor)
     try:
-        there = workspace(root, spec, view)
+        there = places.workspace(root, spec, view)
         program = executor.prepare(launch(root, running, spec, view, path=path, workspace=there, more=more or {}))
         if program is None:
             return executor.read(path, running.manifest, Exit(run_id=running.manifest.run_id, code=0))
@@ -108,8 +109,8 @@ def launch(  # what a run is made of
     root: Root, running: Running, spec: Spec, view: View, *, path: str, workspace: str, more: Mapping[str, str]
 ) -> Launch:
     """Everything that an executor may know of a run. `workspace` is the folder of the code, or of a copy of it."""
-    own = folders(root, view)
-    places = environment.Places(
+    own = places.folders(root, view)
+    within = environment.Places(
         data_root=root.layout.root,
         path=path,
         workspace=workspace,
@@ -123,7 +124,7 @@ def launch(  # what a run is made of
         environ=root.world.environ,
         spec=spec,
         manifest=running.manifest,
-        places=places,
+        places=within,
         params=running.params,
         best=view.bests.get(running.manifest.fidelity_tier),
         more=more,
@@ -145,26 +146,6 @@ def _with_command(root: Root, spec: Spec) -> Spec:
         return spec
     given = next((root.world.environ[name] for name in _DEFAULTS if root.world.environ.get(name)), "")
     return msgspec.structs.replace(spec, executor_command=given)
-
-
-def workspace(root: Root, spec: Spec, view: View) -> str:
-    """The folder of the code that an experiment is about, absolute; empty where its SPEC names none.
-
-    A relative one is meant from where the SPEC lay when the experiment was made, else from where `create` was typed
-    (as hermes-lab read it), else from the experiment's folder.
-    """
-    given = os.path.expanduser(spec.workspace_root)
-    if not given or os.path.isabs(given):
-        return given
-    meant = [folder for folder in (view.created_from, view.created_in, root.layout.experiment(spec.id)) if folder]
-    found = next((folder for folder in meant if os.path.isdir(f"{folder}/{given}")), meant[0])
-    return os.path.normpath(f"{found}/{given}")
-
-
-def folders(root: Root, view: View) -> tuple[str, ...]:
-    """Where an experiment's own files are looked for: where its SPEC came from, and where its SPEC lies."""
-    own = root.layout.experiment(view.experiment)
-    return (view.created_from, own) if view.created_from else (own,)
 
 
 class Watch:

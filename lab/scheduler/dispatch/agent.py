@@ -13,7 +13,7 @@ from lab.core import layout, package
 from lab.core.errors import BadInput, LabError
 from lab.core.package import INPUT, RUN
 from lab.executors import sandbox
-from lab.scheduler import cycle, due, work
+from lab.scheduler import cycle, due, places
 from lab.scheduler.dispatch import offers
 from lab.store import experiments, packages, reading
 
@@ -83,7 +83,7 @@ def _require(root: Root, name: str) -> None:
         view, loaded = cycle.observe(root, name)
     spec = cycle.usable(loaded).for_tier(view.tier)
     measured_by(spec)
-    where = work.workspace(root, spec, view)
+    where = places.workspace(root, spec, view)
     if not where or not os.path.isdir(where):
         what = f"{name} has no workspace_root" if not where else f"the workspace of {name} is not there"
         fix = "an agent changes files: name their folder as workspace_root in SPEC.yaml"

@@ -24,7 +24,7 @@ from lab.core.view import ARCHIVED, COMPLETED, View
 from lab.scheduler import cycle, due, moves, reclaim, refresh
 from lab.scheduler.control import approved
 from lab.scheduler.dispatch.inputs import inputs
-from lab.scheduler.work import workspace
+from lab.scheduler.places import workspace
 from lab.store import experiments, files, leases, ledger, packages, reading
 
 if TYPE_CHECKING:
