@@ -5,10 +5,12 @@ A trial that failed has no value: strategies see that it failed, and nothing tha
 
 from __future__ import annotations
 
+from collections.abc import Callable, Set  # msgspec resolves annotations
 from random import Random
 
 import msgspec
 
+from lab.core import assignment
 from lab.core.origin import Origin  # msgspec resolves annotations
 from lab.core.parameter import Scalar
 from lab.core.run import SUCCESS
@@ -61,14 +63,34 @@ class History(msgspec.Struct, frozen=True, kw_only=True):
     number: int = 0
     workers: int = 1  # how many trials may be under way at once
     noisy: bool | None = None  # what the SPEC says of the metric; None when it does not say
+    known: Set[object] | None = None  # the keys of what the ended trials tried, where somebody keeps them
 
     @property
     def ended(self) -> tuple[Trial, ...]:
-        return tuple(trial for trial in self.trials if trial.outcome)
+        return self.trials[: self._under_way]
 
     @property
     def pending(self) -> tuple[Trial, ...]:
-        return tuple(trial for trial in self.trials if not trial.outcome)
+        return self.trials[self._under_way :]
+
+    @property
+    def _under_way(self) -> int:
+        """Where the trials begin that have not ended."""
+        place = len(self.trials)
+        while place and self.trials[place - 1].pending:
+            place -= 1
+        return place
+
+    def tried(self) -> Callable[[assignment.Params], bool]:
+        """Whether a point was tried, or is being tried. Costs the pending trials only where `known` is given."""
+        own = {assignment.key(trial.params) for trial in (self.trials if self.known is None else self.pending)}
+        known = self.known or frozenset()
+
+        def is_tried(params: assignment.Params) -> bool:
+            key = assignment.key(params)
+            return key in own or key in known
+
+        return is_tried
 
     def loss(self, value: float) -> float:
         """A value in the direction in which less is better. The only place where the direction of a metric counts."""

@@ -29,26 +29,26 @@ def fresh(space: Space, history: History, propose: Callable[[int], Params]) -> P
     A trial under way counts as tried. `propose` need not look at the constraints. `Exhausted` when every point was
     tried. Where chance finds no new point and there are too many to list, one is proposed again.
     """
-    tried = {assignment.key(trial.params) for trial in history.trials}
+    is_tried = history.tried()
     for attempt in range(ATTEMPTS):
         offered = propose(attempt)
-        if assignment.key(offered) not in tried and assignment.meets(space, offered):
+        if not is_tried(offered) and assignment.meets(space, offered):
             return offered
     rng = luck(history.seed, history.number, "fresh")
     drawn = assignment.draw(space, rng)
     for _ in range(DRAWS):
-        if assignment.key(drawn) not in tried:
+        if not is_tried(drawn):
             return drawn
         drawn = assignment.draw(space, rng)
     for count, listed in enumerate(_points(assignment.in_order(space), {}, rng)):
-        if assignment.key(listed) not in tried and assignment.meets(space, listed):
+        if not is_tried(listed) and assignment.meets(space, listed):
             return {name: listed[name] for name in space.names if name in listed}
         if count >= LISTED:
             return drawn
     if any(scale.levels(parameter) is None for parameter in space.parameters):
         return drawn
     raise Exhausted(
-        f"every point of the search space has been tried: {len(tried)}",
+        f"every point of the search space was tried, in {len(history.trials)} trials",
         fix="widen the space, or end the experiment: its best run is the best there is",
     )
 

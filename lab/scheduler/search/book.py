@@ -1,0 +1,211 @@
+"""The runs of an experiment as trials, read from metrics.jsonl as it grows, and from the bundles of runs under way.
+
+Read once and followed: a burst that has made 10,000 runs reads one line more for the next. What is remembered only
+saves work; a new Book says the same.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from lab.core import assignment, layout
+from lab.core.errors import Corrupt, Unavailable
+from lab.core.origin import Origin
+from lab.core.trial import Trial
+from lab.store import bundles, leases, reading
+
+if TYPE_CHECKING:
+    from lab.core.space import Space
+    from lab.store.root import Root
+
+TRIES = 3  # runs that ended with the lab; after that many, it is the parameters that end it
+
+
+class Line(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """What a search reads of a line of metrics.jsonl."""
+
+    run_id: str
+    outcome: str
+    value: float | None = None
+    tier: str = "default"
+    params: dict[str, object] | None = None
+    origin: Origin | None = None
+    cut_off: bool = False
+    report: msgspec.Raw = msgspec.Raw(b"")  # the run's own, and may be anything
+
+
+class Entry(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """A run that was given parameters. `outcome` is empty while it is under way."""
+
+    run_id: str
+    params: dict[str, object]
+    tier: str
+    origin: Origin
+    outcome: str = ""
+    value: float | None = None
+    cut_off: bool = False
+    report: bytes = b""
+
+
+class Book:
+    """The runs with parameters of one experiment, the ended ones in the order in which they ended."""
+
+    def __init__(self, root: Root, experiment: str) -> None:
+        self._root = root
+        self._experiment = experiment
+        self._path = root.layout.page(experiment, layout.METRICS_LOG)
+        self._start()
+
+    def _start(self) -> None:
+        self._inode, self._end = 0, 0
+        self.ended: list[Entry] = []
+        self._cut_off: dict[tuple[str, int], list[Entry]] = {}
+        self._numbers: set[tuple[str, int]] = set()
+        self.highest = -1
+        self.seed: int | None = None
+
+    def catch_up(self) -> None:
+        """Read what was added. The whole table again where it was written anew. Inside the section, for the truth."""
+        try:
+            seen = os.stat(self._path)
+        except FileNotFoundError:
+            self._start()
+            return
+        if seen.st_ino != self._inode or seen.st_size < self._end:
+            self._start()
+            self._inode = seen.st_ino
+        if seen.st_size == self._end:
+            return
+        data = reading.read_from(self._path, self._end)
+        whole = data.rfind(b"\n") + 1
+        for line in data[:whole].split(b"\n"):
+            if line:
+                self._add(line)
+        self._end += whole
+
+    def _add(self, data: bytes) -> None:
+        try:
+            line = msgspec.json.decode(data, type=Line)
+        except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+            raise Unavailable("the table of runs is damaged", where=self._path, fix="labctl refresh") from error
+        if line.params is None:
+            return
+        entry = Entry(
+            run_id=line.run_id, params=line.params, tier=line.tier, origin=line.origin or Origin(),
+            outcome=line.outcome, value=line.value, cut_off=line.cut_off, report=bytes(line.report),
+        )  # fmt: skip
+        self.ended.append(entry)
+        if line.origin is None:
+            return
+        self._count(entry)
+        self.seed = entry.origin.seed
+        place = (entry.tier, entry.origin.number)
+        if entry.cut_off:
+            self._cut_off.setdefault(place, []).append(entry)
+        else:
+            self._numbers.add(place)
+
+    def _count(self, entry: Entry) -> None:
+        self.highest = max(self.highest, entry.origin.number)
+
+    def under_way(self) -> list[Entry]:
+        """The runs with parameters that somebody holds, in the order of their claims. Inside the section."""
+        found = []
+        for held in leases.survey(self._root, self._experiment).held:
+            path = self._root.layout.run(self._experiment, held.seen.claim.run_id)
+            entry = _open_run(path)
+            if entry is not None:
+                found.append(entry)
+        return found
+
+    def to_try_again(self, under_way: list[Entry]) -> Entry | None:
+        """The oldest run that ended with the lab and whose place in the search nobody took since."""
+        going = {(entry.tier, entry.origin.number) for entry in under_way}
+        for place, tries in self._cut_off.items():
+            if place not in self._numbers and place not in going and len(tries) < TRIES:
+                return tries[-1]
+        return None
+
+    def counts(self, entry: Entry) -> bool:
+        """Whether a search learns from it: not from one that ended with the lab, until that has happened too often."""
+        if not entry.cut_off:
+            return True
+        tries = self._cut_off.get((entry.tier, entry.origin.number), [])
+        return len(tries) >= TRIES and entry.run_id == tries[-1].run_id
+
+
+class Fitted:
+    """The trials of one tier that are points of a space, made as the book grows. Another space wants another one."""
+
+    def __init__(self, book: Book, space: Space, tier: str) -> None:
+        self._book = book
+        self._space = space
+        self._tier = tier
+        self._first = ""
+        self._start()
+
+    def _start(self) -> None:
+        self._read = 0
+        self._known: set[object] = set()
+        self.trials: list[Trial] = []
+        self.outside = 0
+
+    def catch_up(self) -> None:
+        """Bring over what the book has read since."""
+        first = self._book.ended[0].run_id if self._book.ended else ""
+        if len(self._book.ended) < self._read or first != self._first:
+            self._first = first
+            self._start()
+        for entry in self._book.ended[self._read :]:
+            if entry.tier != self._tier or not self._book.counts(entry):
+                continue
+            trial = self.trial(entry)
+            if trial is None:
+                self.outside += 1
+            else:
+                self.trials.append(trial)
+                self._known.add(assignment.key(trial.params))
+        self._read = len(self._book.ended)
+
+    def trial(self, entry: Entry) -> Trial | None:
+        """A run as a trial; None where its parameters are no point of the space."""
+        params = assignment.brought_over(self._space, entry.params)
+        if params is None:
+            return None
+        return Trial(
+            run_id=entry.run_id, params=params, value=entry.value, outcome=entry.outcome, tier=entry.tier,
+            origin=entry.origin, reported=last_reported(entry.report) if entry.report else None,
+        )  # fmt: skip
+
+    def is_known(self, params: assignment.Params) -> bool:
+        """Whether a point was tried by a run that has ended."""
+        return assignment.key(params) in self._known
+
+
+def last_reported(report: bytes) -> float | None:
+    """The last value of a run's report, if what it left there is one."""
+    try:
+        curve = msgspec.json.decode(report, type=list[tuple[float, float]])
+    except msgspec.MsgspecError:
+        return None
+    return curve[-1][1] if curve else None
+
+
+def _open_run(path: str) -> Entry | None:
+    """A run under way, by its bundle; None for one without parameters, or that cannot be read."""
+    try:
+        manifest = bundles.load_manifest(path)
+    except Corrupt:
+        return None
+    data = reading.read(f"{path}/{layout.PARAMS}") if manifest is not None else None
+    if manifest is None or data is None:
+        return None
+    try:
+        params = msgspec.json.decode(data, type=dict[str, object])
+    except msgspec.MsgspecError:
+        return None
+    origin = manifest.origin or Origin()
+    return Entry(run_id=manifest.run_id, params=params, tier=manifest.fidelity_tier, origin=origin)
