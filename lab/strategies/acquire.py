@@ -1,0 +1,73 @@
+"""Where to look next: the expected improvement, and a search for the point where it is highest. Needs numpy."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from lab.strategies.encoding import Array, Encoding
+
+    Wanted = Callable[[Array], Array]  # rows -> how much each is wanted
+
+SPREAD = 512  # points looked at all over the space
+AROUND = 16  # changes of each good point
+STARTS = 5
+CHANGES = 24  # changes of each start, in each round
+ROUNDS = (0.1, 0.05, 0.02, 0.01, 0.004, 0.002)  # how far they go
+
+_FAR = -25.0  # from there on both terms of the improvement are too small for floats to tell apart
+_LOG_ROOT_TWO_PI = 0.5 * math.log(2.0 * math.pi)
+
+
+def log_improvement(mean: Array, deviation: Array, best: float) -> Array:
+    """The logarithm of how much lower than `best` a point can be expected to be, however hopeless it is."""
+    away = (best - mean) / deviation
+    near = np.maximum(away, _FAR)
+    density = np.exp(-0.5 * near * near - _LOG_ROOT_TWO_PI)
+    share = 0.5 * np.array([math.erfc(each) for each in (-math.sqrt(0.5) * near).tolist()])
+    found = np.log(np.maximum(density + near * share, 1e-300))
+    far = np.minimum(away, _FAR)
+    found = np.where(away > _FAR, found, -0.5 * far * far - _LOG_ROOT_TWO_PI - 2.0 * np.log(-far))
+    return found + np.log(deviation)
+
+
+def changed(encoding: Encoding, rows: Array, reach: float, chance: np.random.Generator) -> Array:
+    """Each row with one column or more changed: a number by about `reach`, a choice for another."""
+    n, count = rows.shape
+    often = max(0.4, 1.5 / count)
+    forced = chance.integers(count, size=n)
+    hit = chance.random((n, count)) < often
+    hit[np.arange(n), forced] = True
+    moved = np.clip(rows + chance.normal(0.0, reach, (n, count)), 0.0, 1.0)
+    luck, other = chance.random((n, count)), chance.random((n, count))
+    found = np.where(hit, moved, rows)
+    for k, many in enumerate(encoding.choices):
+        if many:
+            swapped = (luck[:, k] < np.where(forced == k, 0.6, 0.12)) | (rows[:, k] < 0)
+            found[:, k] = np.where(swapped, np.floor(other[:, k] * many), rows[:, k])
+    return encoding.settled(found)
+
+
+def search(encoding: Encoding, wanted: Wanted, good: Array, chance: np.random.Generator) -> Array:
+    """Rows in the order in which they are wanted, the most wanted first. `good` are the best points so far."""
+    pool = [encoding.from_cube(chance.random((SPREAD, encoding.count)))]
+    pool += [changed(encoding, np.repeat(good, AROUND, axis=0), reach, chance) for reach in (0.1, 0.02)]
+    rows = np.concatenate(pool)
+    worth = wanted(rows)
+    order = np.argsort(-worth, kind="stable")[: 4 * STARTS]
+    best, value = rows[order[:STARTS]].copy(), worth[order[:STARTS]].copy()
+    for reach in ROUNDS:
+        tried = changed(encoding, np.repeat(best, CHANGES, axis=0), reach, chance)
+        worths = wanted(tried).reshape(len(best), CHANGES)
+        pick = worths.argmax(axis=1)
+        found = worths[np.arange(len(best)), pick]
+        better = found > value
+        best[better] = tried[np.arange(len(best)) * CHANGES + pick][better]
+        value[better] = found[better]
+    ranked = best[np.argsort(-value, kind="stable")]
+    return np.concatenate([ranked, rows[order]])

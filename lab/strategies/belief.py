@@ -1,0 +1,144 @@
+"""What the trials of a search say of its space: a Gaussian process over all of them, and the chance of a failure.
+
+`Memory` keeps what was computed for a search, by the very numbers it was computed from: it saves work and changes no
+answer. Needs numpy.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from lab.strategies.encoding import Encoding
+from lab.strategies.gp import Posterior, Prior, fit
+from lab.strategies.targets import targets
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from lab.core.assignment import Params
+    from lab.core.space import Space
+    from lab.core.trial import History, Trial
+    from lab.strategies.encoding import Array
+    from lab.strategies.gp import Scales
+
+EACH = 40  # up to here the model is fitted anew for each trial, then for every twentieth part more
+PRIORS = {None: Prior(), True: Prior(noise=-2.0, firmness=1.5), False: Prior(noise=-14.0, firmness=1.0)}
+_KEPT_FITS = 4
+_NARROW = 0.5  # a failure says something of half the distance at which a loss does
+
+
+def fitted_at(count: int) -> int:
+    """The number of trials at which the model for `count` of them is fitted: the same in every process."""
+    at = EACH
+    if count <= at:
+        return count
+    while at + max(1, at // 20) <= count:
+        at += max(1, at // 20)
+    return at
+
+
+class Memory:
+    """The rows and the fits of one space."""
+
+    def __init__(self, space: Space) -> None:
+        self.encoding = Encoding(space)
+        self._rows: dict[str, tuple[Params, Array]] = {}
+        self._fits: dict[tuple[bytes, bytes, Prior], Scales] = {}
+
+    def rows(self, trials: Sequence[Trial]) -> Array:
+        found = np.empty((len(trials), self.encoding.count))
+        kept: dict[str, tuple[Params, Array]] = {}
+        for k, trial in enumerate(trials):
+            known = self._rows.get(trial.run_id)
+            if known is None or known[0] != trial.params:
+                known = (trial.params, self.encoding.row(trial.params))
+            kept[trial.run_id] = known
+            found[k] = known[1]
+        self._rows = kept
+        return found
+
+    def scales(self, seen: Array, values: Array, prior: Prior) -> Scales:
+        key = (seen.tobytes(), values.tobytes(), prior)
+        if key not in self._fits:
+            while len(self._fits) >= _KEPT_FITS:
+                del self._fits[next(iter(self._fits))]
+            self._fits[key] = fit(seen, self.encoding.column_of, values, prior)
+        return self._fits[key]
+
+
+class Belief:
+    """The model of a history. `scored` are the trials with a value, in their order; at least one of them is needed."""
+
+    def __init__(self, memory: Memory, history: History) -> None:
+        encoding = memory.encoding
+        self.encoding = encoding
+        rows = memory.rows(history.trials)
+        losses = [(k, history.loss(trial.value)) for k, trial in enumerate(history.trials) if trial.value is not None]
+        self.scored = [history.trials[k] for k, _ in losses]
+        self.losses = np.array([loss for _, loss in losses])
+        middle = float(np.median(self.losses))
+        # A run that was stopped early would have become better: what it last told is believed to be bad, not how bad.
+        stopped = [
+            (k, max(middle, history.loss(trial.reported)))
+            for k, trial in enumerate(history.trials)
+            if trial.outcome and trial.value is None and trial.reported is not None
+        ]
+        told = sorted(losses + stopped)
+        values = np.array([loss for _, loss in told])
+        self.rows = rows[[k for k, _ in losses]]
+        seen = encoding.seen(rows[[k for k, _ in told]])
+        first = fitted_at(len(told))
+        prior = PRIORS[history.noisy]
+        self.scales = memory.scales(seen[:first], targets(values[:first]), prior)
+        self.targets = targets(values)
+        self.posterior = Posterior(seen, encoding.column_of, self.targets, self.scales)
+        self.means = self.posterior.mean(encoding.seen(self.rows))
+        self._seen = seen
+        # A stopped run has not failed: it says nothing of the chance of a failure.
+        ended = [
+            (k, trial.failed) for k, trial in enumerate(history.trials) if trial.outcome and trial.reported is None
+        ]
+        self.any_failed = any(failed for _, failed in ended)
+        self._ended = encoding.seen(rows[[k for k, _ in ended]])
+        self._failed = np.array([failed for _, failed in ended], dtype=bool)
+        self._pending = rows[[k for k, trial in enumerate(history.trials) if trial.pending]]
+
+    def with_pending(self) -> Posterior:
+        """The model as it would be if each trial under way came out as expected: it is not proposed again nearby."""
+        if not len(self._pending):
+            return self.posterior
+        seen = self.encoding.seen(self._pending)
+        return Posterior(
+            np.concatenate([self._seen, seen]),
+            self.encoding.column_of,
+            np.concatenate([self.targets, self.posterior.mean(seen)]),
+            self.scales,
+        )
+
+    def log_success(self, seen: Array) -> Array:
+        """The logarithm of the chance that a trial there succeeds, from how those nearby ended."""
+        narrow = self.scales._replace(lengths=self.scales.lengths * _NARROW, signal=1.0, noise=0.0)
+        near = closeness(seen, self._ended, self.encoding.column_of, narrow)
+        share = (len(self._failed) - self._failed.sum() + 1.0) / (len(self._failed) + 1.0)
+        chance: Array = np.log((near[:, ~self._failed].sum(1) + share) / (near.sum(1) + 1.0))
+        return chance
+
+
+def closeness(seen: Array, to: Array, column_of: Array, scales: Scales) -> Array:
+    """How much each point has to do with each of `to`: 1 where it is the same, less the further away."""
+    narrow = 1.0 / scales.lengths[column_of]
+    one, other = seen * narrow, to * narrow
+    far = (one**2).sum(1)[:, None] + (other**2).sum(1) - 2.0 * one @ other.T
+    near: Array = np.exp(-0.5 * np.maximum(0.0, far))
+    return near
+
+
+def recommended(space: Space, history: History) -> tuple[Trial, float, float, float, bool]:
+    """The trial with the best expected value, that value, its deviation, the noise, and whether it is noisy."""
+    scored = history.scored()
+    memory = Memory(space)
+    belief = Belief(memory, history)
+    k = int(np.argmin(belief.means))
+    return scored[k][0], scored[k][0].value or 0.0, 0.0, 0.0, False
