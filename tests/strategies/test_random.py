@@ -8,8 +8,13 @@ from lab.core import assignment, space
 from lab.core.errors import BadInput
 from lab.core.trial import History, luck
 from lab.strategies.random_ import Random, sobol_point
+from lab.testing.strategies import StrategyContract
 
 SQUARE = space.parse({"x": {"low": 0, "high": 1}, "y": {"low": 1e-5, "high": 1e-1, "log": True}})
+
+
+class TestRandom(StrategyContract):
+    strategy = Random()
 
 
 def test_the_first_trials_of_a_search_fill_the_space_evenly() -> None:
