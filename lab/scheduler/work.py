@@ -35,11 +35,11 @@ _COMMAND = "command"
 _DEFAULTS = ("LAB_EXECUTOR_COMMAND", "HERMES_LAB_EXECUTOR_COMMAND")
 
 
-def require_work(root: Root, spec: Spec) -> None:
+def require_work(root: Root, spec: Spec, *, with_params: bool = False) -> None:
     """Refuse an experiment that has nothing to run, before a run is claimed for it."""
     door.find(spec.executor)
     environment.require(spec, root.world.environ)
-    if spec.executor == _COMMAND and not _with_command(root, spec).executor_command:
+    if spec.executor == _COMMAND and not _with_command(root, spec, with_params=with_params).executor_command:
         raise BadInput(
             f"{spec.id} has no executor_command, so there is nothing to run",
             where=f"experiments/{spec.id}/{layout.SPEC}",
@@ -61,14 +61,14 @@ def carry_out(
     `path` is where the run writes, if not into its bundle; `more` are variables that it is given besides.
     """
     path = path or running.path
-    spec = _with_command(root, running.spec)
+    spec = _with_command(root, running.spec, with_params=running.params is not None)
     executor = door.find(spec.executor)
     try:
         there = places.workspace(root, spec, view)
         program = executor.prepare(launch(root, running, spec, view, path=path, workspace=there, more=more or {}))
         if program is None:
             return executor.read(path, running.manifest, Exit(run_id=running.manifest.run_id, code=0))
-        watch = Watch(root, running.lease, interrupted)
+        watch = Watch(root, running.lease, interrupted, _stopper(root, spec, running, path))
         run_id = running.manifest.run_id
         how = supervised(root.files, root.world, program, spec, path=path, run_id=run_id, watch=watch)
         return executor.read(path, running.manifest, how)
@@ -141,9 +141,20 @@ def launch(  # what a run is made of
     )
 
 
-def _with_command(root: Root, spec: Spec) -> Spec:
+def _stopper(root: Root, spec: Spec, running: Running, path: str) -> Callable[[], Stop | None] | None:
+    if spec.early_stop == "none":
+        return None
+    from lab.scheduler import stopping  # noqa: PLC0415  # for searches that stop runs early
+
+    return stopping.stopper(root, spec, running.manifest, path)
+
+
+def _with_command(root: Root, spec: Spec, *, with_params: bool) -> Spec:
+    """The SPEC with a command: its own; for a run with parameters what measures it, as hermes-lab did; the default."""
     if spec.executor_command or spec.executor != _COMMAND:
         return spec
+    if with_params and spec.validation_command:
+        return msgspec.structs.replace(spec, executor_command=spec.validation_command)
     given = next((root.world.environ[name] for name in _DEFAULTS if root.world.environ.get(name)), "")
     return msgspec.structs.replace(spec, executor_command=given)
 
@@ -151,10 +162,17 @@ def _with_command(root: Root, spec: Spec) -> Spec:
 class Watch:
     """What the supervisor asks a few times a second: go on? Keeps the lease alive on the way."""
 
-    def __init__(self, root: Root, lease: Lease, interrupted: Callable[[], str]) -> None:
+    def __init__(
+        self,
+        root: Root,
+        lease: Lease,
+        interrupted: Callable[[], str],
+        hopeless: Callable[[], Stop | None] | None = None,
+    ) -> None:
         self._root = root
         self._lease = lease
         self._interrupted = interrupted
+        self._hopeless = hopeless
         self._renewed_s = time.monotonic()
 
     def __call__(self) -> Stop | None:
@@ -165,6 +183,9 @@ class Watch:
         asked = self._lease.cancel_asked(self._root)
         if asked is not None:
             return Stop(how=CANCELLED, why=asked)
+        word = self._hopeless() if self._hopeless is not None else None
+        if word is not None:
+            return word
         if time.monotonic() - self._renewed_s < RENEW_EVERY_S:
             return None
         self._renewed_s = time.monotonic()
