@@ -71,8 +71,8 @@ def manifest() -> bytes:
         "commands": [_command(command) for command in COMMANDS],
         "files": {**_CANONICAL, **lab, **pages},
         "bundle": [
-            layout.MANIFEST, layout.PLAN, layout.PARAMS, layout.RESULT, layout.METRICS, layout.STDOUT, layout.STDERR,
-            f"{layout.ARTIFACTS}/", layout.SEAL,
+            layout.MANIFEST, layout.PLAN, layout.PARAMS, layout.RESULT, layout.METRICS, layout.REPORT, layout.CURVE,
+            layout.STDOUT, layout.STDERR, f"{layout.ARTIFACTS}/", layout.SEAL,
         ],
         "environment": _ENVIRONMENT,
         "phases": list(PHASES),

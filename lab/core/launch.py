@@ -66,7 +66,7 @@ class Exit(Record, frozen=True, kw_only=True):
     It lies in the bundle as `exit.json` until the manifest tells it: a lab that is killed in between loses nothing.
 
     `stopped` is empty when it ended by itself; else why it was ended: `timeout`, `memory`, `cancelled`, `superseded`,
-    `interrupted`, or `orphaned` when the process that supervised it died.
+    `interrupted`, `hopeless` beside earlier runs, or `orphaned` when the process that supervised it died.
     """
 
     run_id: str = ""
@@ -83,6 +83,6 @@ class Exit(Record, frozen=True, kw_only=True):
     confined: str = ""  # how its processes were held together: namespace, subreaper, or group
 
 
-TIMEOUT, MEMORY, CANCELLED, SUPERSEDED, INTERRUPTED, ORPHANED = (
-    "timeout", "memory", "cancelled", "superseded", "interrupted", "orphaned",
+TIMEOUT, MEMORY, CANCELLED, SUPERSEDED, INTERRUPTED, ORPHANED, HOPELESS = (
+    "timeout", "memory", "cancelled", "superseded", "interrupted", "orphaned", "hopeless",
 )  # fmt: skip

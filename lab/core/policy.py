@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 
 ESCALATE_AFTER_FAILURES = 3
 PAUSE_AFTER_FAILURES = 5
+# Of a search: a point that fails tells something of the space, and where one in five does, three in a row come nightly.
+ESCALATE_A_SEARCH_AFTER = 10
+PAUSE_A_SEARCH_AFTER = 15
 _HOUR_S = 3600.0
 Facts = dict[str, str | int | float | bool | None]
 
@@ -69,11 +72,15 @@ class Finish(msgspec.Struct, frozen=True, kw_only=True):
 Move = Proceed | Wait | Pause | Escalate | Promote | Finish
 
 
-def decide(view: View, spec: Spec, now: datetime, *, under_way: int = 0, at_once: bool = False) -> Move:
+def decide(  # what a decision rests on
+    view: View, spec: Spec, now: datetime, *, under_way: int = 0, at_once: bool = False, searching: bool = False
+) -> Move:
     """The next move. `spec` is the SPEC as it was read; tier overrides are applied here.
 
     `under_way` runs have begun and are in no view yet. `at_once` when somebody asked for a run now: the cadence is
-    passed over, and nothing else.
+    passed over, and nothing else. `searching` when each run tries other parameters: then more failures in a row are
+    borne. In a race of tiers (`asha`) the view's tier is the highest that a candidate has got to: plateaus and signals
+    are judged there, and the target in the last one. Who goes on is the race's word, so nothing is promoted here.
     """
     if view.phase not in OPEN_PHASES:
         return Wait(reason=f"it is {view.phase}")
@@ -82,8 +89,8 @@ def decide(view: View, spec: Spec, now: datetime, *, under_way: int = 0, at_once
         return Escalate(reason=reason, facts={"tiers": ", ".join(spec.fidelity_tiers)})
     here = spec.for_tier(view.tier)
     return (
-        _finish(view, here, now)
-        or _failing(view)
+        _finish(view, spec, now)
+        or _failing(view, searching=searching)
         or _escalate(view, here)
         or _promote(view, spec, here)
         or _last_ones(view, here, under_way)
@@ -99,11 +106,9 @@ def _finish(view: View, spec: Spec, now: datetime) -> Finish | None:
     stop, tier = spec.stop_conditions, _tier(view)
     if view.runs >= spec.max_iterations_total:
         return Finish(reason="max iterations", facts={"runs": view.runs, "max": spec.max_iterations_total})
-    best = tier.best.value if tier.best else None
-    last_tier = view.tier == spec.fidelity_tiers[-1]
-    if stop.target is not None and best is not None and last_tier:
-        reached = best <= stop.target if spec.metric_direction == MINIMIZE else best >= stop.target
-        if reached:
+    if stop.target is not None and (best := _best_in_last(view, spec)) is not None:
+        minimize = spec.for_tier(spec.fidelity_tiers[-1]).metric_direction == MINIMIZE
+        if best <= stop.target if minimize else best >= stop.target:
             return Finish(reason="target reached", facts={"best": best, "target": stop.target})
     limit = stop.max_consecutive_failures
     if limit is not None and view.failure_streak >= limit:
@@ -125,11 +130,19 @@ def _finish(view: View, spec: Spec, now: datetime) -> Finish | None:
     return None
 
 
-def _failing(view: View) -> Pause | Escalate | None:
+def _best_in_last(view: View, spec: Spec) -> float | None:
+    """The best of the last tier, where the experiment is in it or races to it: a cheaper tier's word ends nothing."""
+    last = spec.fidelity_tiers[-1]
+    tier = view.tiers.get(last)
+    there = view.tier == last or spec.fidelity_promotion_rule == "asha"
+    return tier.best.value if there and tier is not None and tier.best is not None else None
+
+
+def _failing(view: View, *, searching: bool) -> Pause | Escalate | None:
     facts: Facts = {"failures": view.failure_streak}
-    if view.failure_streak >= PAUSE_AFTER_FAILURES:
+    if view.failure_streak >= (PAUSE_A_SEARCH_AFTER if searching else PAUSE_AFTER_FAILURES):
         return Pause(reason=f"{view.failure_streak} failures in a row", facts=facts)
-    if view.failure_streak >= ESCALATE_AFTER_FAILURES:
+    if view.failure_streak >= (ESCALATE_A_SEARCH_AFTER if searching else ESCALATE_AFTER_FAILURES):
         return Escalate(reason=f"{view.failure_streak} failures in a row", facts=facts)
     return None
 

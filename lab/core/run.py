@@ -16,6 +16,8 @@ CANCELLED = "cancelled"
 OUTCOMES = (SUCCESS, FAILED, TIMEOUT, CRASH, CANCELLED)
 # How the reason of a run begins that somebody's Ctrl-C or the end of the lab cut off: nothing was learned from it.
 INTERRUPTED = "it was interrupted"
+# How the reason of a run begins that was worse than others at the same step: that was learned from it.
+STOPPED_EARLY = "it was stopped early"
 # Outcomes that count towards the failure streak. A cancelled run is a person's wish, not a failure.
 FAILURES = frozenset({FAILED, TIMEOUT, CRASH})
 VERDICTS = ("", "keep", "discard", "crash", "checks_failed")

@@ -85,7 +85,7 @@ def build(
     child.update(_of_spec(spec))
     if params is not None:
         child["LAB_PARAMS_PATH"] = f"{places.path}/{layout.PARAMS}"
-        child.update(_of_params(params))
+        child.update(variables(params))
     child.update(more or {})
     for name, value in child.items():
         if "\0" in value:
@@ -155,6 +155,7 @@ def _of_run(spec: Spec, manifest: Manifest, places: Places, best: Run | None) ->
         "LAB_EXPERIMENT_ID": manifest.experiment,
         "LAB_RUN_ID": manifest.run_id,
         "LAB_RUN_DIR": places.path,
+        "LAB_REPORT": f"{places.path}/{layout.REPORT}",
         "LAB_ROLE": manifest.role,
         "LAB_LEASE_ID": manifest.lease_id,
         "LAB_RUN_ITERATION": str(manifest.iteration),
@@ -199,7 +200,7 @@ def _of_spec(spec: Spec) -> dict[str, str]:
     }
 
 
-def _of_params(params: Mapping[str, object]) -> dict[str, str]:
+def variables(params: Mapping[str, object]) -> dict[str, str]:
     """`LAB_PARAM_<NAME>` for each. One that is too long for a variable is only in params.json."""
     told: dict[str, str] = {}
     meant: dict[str, str] = {}

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 from lab.core import launch, layout
 from lab.core.ended import Ended
-from lab.core.run import CANCELLED, CRASH, FAILED, INTERRUPTED, SUCCESS, TIMEOUT
-from lab.executors import metrics
+from lab.core.run import CANCELLED, CRASH, FAILED, INTERRUPTED, STOPPED_EARLY, SUCCESS, TIMEOUT
+from lab.executors import metrics, report
 from lab.executors.log import open_plain
 
 if TYPE_CHECKING:
@@ -29,6 +29,9 @@ def read(path: str, manifest: Manifest, ended: Exit) -> Ended:
         how, why = FAILED, found.problem
     how = how or SUCCESS
     remarks = (*found.remarks, *((ended.problem,) if ended.problem and ended.problem not in why else ()))
+    curve = report.read(path)
+    if curve.passed_over:
+        remarks = (*remarks, f"{layout.REPORT}: {curve.passed_over} lines say no step beyond the last with a number")
     value = found.value if how == SUCCESS else None
     return Ended(
         outcome=how,
@@ -41,6 +44,7 @@ def read(path: str, manifest: Manifest, ended: Exit) -> Ended:
         result=_page(path, manifest, how, value, why, found, remarks),
         metrics=dict(found.metrics),
         usage=ended.usage,
+        curve=curve,
     )
 
 
@@ -58,6 +62,8 @@ def trouble(manifest: Manifest, ended: Exit) -> tuple[str, str]:
             return CANCELLED, f"it was cancelled{why}"
         case launch.INTERRUPTED:
             return CANCELLED, f"{INTERRUPTED}{why}"
+        case launch.HOPELESS:
+            return CANCELLED, f"{STOPPED_EARLY}{why}"
         case launch.ORPHANED:
             return CRASH, f"the process that supervised it died{why}"
         case other:

@@ -7,11 +7,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from lab.core.run import STOPPED_EARLY, cut_off
 from lab.projections import data, text
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
+    from lab.core.curve import Point
     from lab.core.run import Run
 
 LINE_BYTES = 65_536
@@ -19,7 +21,9 @@ DESCRIPTION_CHARS = 300
 _COLUMNS = ("run", "status", "tier", "role", "wall_s", "description")
 
 
-def metrics_line(run: Run, metrics: Mapping[str, object], params: Mapping[str, object] | None) -> bytes:
+def metrics_line(
+    run: Run, metrics: Mapping[str, object], params: Mapping[str, object] | None, report: Sequence[Point] = ()
+) -> bytes:
     """One line of metrics.jsonl: our keys, then whatever else the executor wrote into metrics.json, by name.
 
     `value` is the sealed one. A run without a value has null there and under the name of its metric, whatever its
@@ -38,6 +42,12 @@ def metrics_line(run: Run, metrics: Mapping[str, object], params: Mapping[str, o
         line["params"] = dict(params)
     if run.origin is not None:
         line["origin"] = run.origin
+    if report:
+        line["report"] = report
+    if run.reason.startswith(STOPPED_EARLY):
+        line["stopped_early"] = True
+    if cut_off(run.outcome, run.reason):
+        line["cut_off"] = True
     ours = len(line)
     for name in sorted(metrics.keys() - line.keys()):
         line[name] = None if run.value is None and name == run.metric else metrics[name]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -36,7 +37,7 @@ def _ended(root: Root, manifest: Manifest, ended: Ended) -> Manifest:
         value=ended.value if ended.outcome == SUCCESS else None,
         verdict=ended.verdict,
         reason=canonical.plain(ended.reason),
-        note=canonical.plain(ended.note),
+        note=canonical.plain(ended.note) or (manifest.origin.note if manifest.origin else ""),
         completed_at=root.now(),
         wall_s=ended.wall_s,
         cost=ended.cost,
@@ -49,6 +50,10 @@ def close(root: Root, manifest: Manifest, ended: Ended) -> None:
     """RESULT.md, metrics.json, the manifest; then `exit.json` has said all that it had to say."""
     result = canonical.plain(ended.result) or result_text(manifest)
     base: dict[str, object] = {"metric": manifest.metric, "value": manifest.value, "iteration": manifest.iteration}
+    if ended.curve.points:
+        with suppress(FileExistsError):  # before the manifest: who settles a run that says how it ended reads no more
+            place = f"{root.layout.run(manifest.experiment, manifest.run_id)}/{layout.CURVE}"
+            root.files.create(place, canonical.page(msgspec.to_builtins(ended.curve)), durable=False)
     bundles.close(root, manifest, result=result, metrics={**ended.metrics, **base})
     spent = f"{root.layout.run(manifest.experiment, manifest.run_id)}/{layout.EXIT}"
     if reading.size_of(spent) >= 0:

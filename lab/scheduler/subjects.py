@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from lab.core import canonical, event, history, layout
+from lab.core import canonical, curve, event, history, layout
 from lab.core.errors import Corrupt
 from lab.core.run import MAXIMIZE
 from lab.core.seal import Seal
@@ -260,15 +260,16 @@ def _rows(root: Root, made: Seal, kept: Kept | None = None) -> tuple[bytes, byte
     """A run's lines in the two tables. An edited metrics.json is not quoted: the sealed value stands."""
     path = root.layout.run(made.run.experiment, made.run.run_id)
     problem = None
-    read: dict[str, Mapping[str, object]] = {}
-    for name in (layout.METRICS, layout.PARAMS):
-        data = bundles.sealed_bytes(path, name, made) if kept is None else kept.quoted(name, made)
+    told: dict[str, bytes | None] = {}
+    for name in (layout.METRICS, layout.PARAMS, layout.CURVE):
+        data = told[name] = bundles.sealed_bytes(path, name, made) if kept is None else kept.quoted(name, made)
         if data is None and name in made.files and made.files[name].size < bundles.QUOTED_BYTES:
             where = f"experiments/{made.run.experiment}/runs/{made.run.run_id}/{name}"
             problem = Finding(what="a sealed file was changed or is gone", where=where, fix=_VERIFY)
-        read[name] = mapping(data)
-    params = read[layout.PARAMS] if layout.PARAMS in made.files else None
-    return tables.metrics_line(made.run, read[layout.METRICS], params), tables.results_line(made.run), problem
+    params = mapping(told[layout.PARAMS]) if layout.PARAMS in made.files else None
+    report = curve.told(told[layout.CURVE]) if layout.CURVE in made.files else ()
+    line = tables.metrics_line(made.run, mapping(told[layout.METRICS]), params, report)
+    return line, tables.results_line(made.run), problem
 
 
 def mapping(data: bytes | None) -> dict[str, object]:

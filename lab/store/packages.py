@@ -29,7 +29,7 @@ FROM_WORKER = "from-worker"
 # What the lab itself says of a run. A worker has no word in it.
 _KEPT = frozenset(
     {layout.MANIFEST, layout.PLAN, layout.PARAMS, layout.SEAL, layout.SUPERSEDED, layout.DAMAGED_SEAL, OFFER, DONE}
-    | {FROM_WORKER, layout.LEFT_OUT}
+    | {FROM_WORKER, layout.LEFT_OUT, layout.CURVE}
 )
 RECORD_BYTES = 4 << 20  # a record of ours is far smaller; a worker may have put anything in its place
 _ASIDE = 1000

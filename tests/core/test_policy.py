@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from lab.core.policy import Escalate, Finish, Pause, Proceed, Promote, Wait, decide
 from lab.core.run import FAILED, SUCCESS, Run
 from lab.core.spec import Spec
-from lab.core.spec_fields import StopConditions
+from lab.core.spec_fields import Override, StopConditions
 from lab.core.view import Tier, View
 from lab.core.world import stamp
 
@@ -151,6 +151,40 @@ def test_failures_in_a_row_are_first_told_and_then_stop_it(streak: int, kind: ty
     if isinstance(verdict, Escalate | Pause):
         assert verdict.facts == {"failures": streak}
         assert str(streak) in verdict.reason
+
+
+@pytest.mark.parametrize(
+    ("streak", "kind"), [(3, Proceed), (9, Proceed), (10, Escalate), (14, Escalate), (15, Pause), (50, Pause)]
+)
+def test_a_search_bears_more_failures_in_a_row(streak: int, kind: type) -> None:
+    assert isinstance(decide(a_view(failure_streak=streak), a_spec(), NOW, searching=True), kind)
+    spec = stop(max_consecutive_failures=4)
+    verdict = decide(a_view(failure_streak=streak), spec, NOW, searching=True)
+    assert isinstance(verdict, Finish) is (streak >= 4)
+
+
+@pytest.mark.parametrize("at", ["proxy", "middle", "final"])
+@pytest.mark.parametrize(("best", "done"), [(0.9, True), (0.89, False), (None, False)])
+def test_a_race_has_reached_its_target_when_its_last_tier_has(at: str, best: float | None, done: bool) -> None:
+    there = Tier() if best is None else Tier(best=a_run(best, tier="final"))
+    tiers = {"proxy": Tier(best=a_run(5.0)), "middle": Tier(best=a_run(5.0, tier="middle")), "final": there}
+    spec = msgspec.structs.replace(
+        stop(target=0.9), fidelity_tiers=("proxy", "middle", "final"), fidelity_promotion_rule="asha",
+        metric_direction="minimize", overrides=(Override(tier="final", field="metric_direction", value="maximize"),),
+    )  # fmt: skip
+    verdict = decide(a_view(at=at, tiers=tiers), spec, NOW)
+    assert (verdict == Finish(reason="target reached", facts={"best": best, "target": 0.9})) is done
+
+
+def test_in_a_race_the_policy_promotes_nothing_and_judges_plateaus_at_the_front() -> None:
+    tiers = {"proxy": Tier(quiet_streak=9, success_streak=9, best=a_run()), "final": Tier(quiet_streak=3)}
+    spec = msgspec.structs.replace(
+        stop(plateau_after_consecutive_low_signal_runs=4), fidelity_promotion_rule="asha", promote_after_successes=1
+    )
+    assert decide(a_view(at="final", tiers=tiers), spec, NOW) == Proceed(tier="final")
+    fresh = {"proxy": Tier(success_streak=9, best=a_run())}
+    assert decide(a_view(at="proxy", tiers=fresh), spec, NOW) == Proceed(tier="proxy")
+    assert isinstance(decide(a_view(at="proxy", tiers=tiers), spec, NOW), Finish)
 
 
 def test_a_signal_of_the_last_run_calls_a_person() -> None:
