@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import os
 from typing import TYPE_CHECKING
 
 import msgspec
 
-from lab.core import ids, layout
-from lab.core.errors import NotFound, Unavailable
-from lab.store import archives, bundles, experiments, leases, reading, verify
+from lab.core import layout
+from lab.core.errors import Unavailable
+from lab.scheduler import located
+from lab.store import bundles, experiments, leases, reading, verify
 
 if TYPE_CHECKING:
     from lab.core.seal import Seal
+    from lab.scheduler.located import Located
     from lab.store.archives import Kept
     from lab.store.root import Root
 
@@ -53,51 +54,43 @@ def experiment(root: Root, name: str) -> Shown:
 
 def run(root: Root, run_id: str) -> Shown:
     """A run by its bundle: how it ended, what it tried, and whether its files are as they were sealed."""
-    ids.run_id(run_id)
-    owner = next((name for name in experiments.names(root) if os.path.isdir(root.layout.run(name, run_id))), "")
-    if not owner:
-        for name in experiments.names(root):
-            if found_in := archives.find(root, name, run_id):
-                return _archived_run(root, *found_in)
-        raise NotFound(f"there is no run {run_id}", fix="labctl list ID shows the runs of an experiment")
-    path = root.layout.run(owner, run_id)
-    found = bundles.load_seal(path)
-    if found is None:
-        return _open_run(root, owner, run_id, path)
-    made, _ = found
+    found = located.find(root, run_id)
+    made, path = found.made, found.path
+    if made is None:
+        return _open_run(root, found.experiment, run_id, path)
+    if found.kept is not None:
+        return _archived_run(found, found.kept, made)
     data = msgspec.to_builtins(made.run)
     changed = [f"{item.where}: {item.what}" for item in verify.changed(path, run_id, made)]
-    params = bundles.sealed_bytes(path, layout.PARAMS, made)
     data.update(
         state="sealed",
         generation=made.generation,
         sealed_at=made.sealed_at,
         sealed_by=made.sealed_by,
         imported_from=made.imported_from,
-        params=msgspec.json.decode(params) if params else None,
+        params=found.params(),
         files={name: kept.size for name, kept in made.files.items()},
         intact=not changed,
         path=path,
     )
     return Shown(
         data=data,
-        lines=tuple(_lines(path, made, data, bundles.sealed_bytes(path, layout.RESULT, made))),
+        lines=tuple(_lines(path, made, data, found.quoted(layout.RESULT))),
         warnings=tuple(changed),
     )
 
 
-def _archived_run(root: Root, archive: str, kept: Kept, made: Seal) -> Shown:
+def _archived_run(found: Located, kept: Kept, made: Seal) -> Shown:
     """A run that was pruned: what its companion says, and where the rest is."""
-    path = root.layout.archive(archive)
+    path, archive = found.path, found.archive
     there = reading.is_file(path)
-    params = kept.quoted(layout.PARAMS, made)
     data = msgspec.to_builtins(made.run)
     data.update(
         state="archived",
         generation=made.generation,
         sealed_at=made.sealed_at,
         sealed_by=made.sealed_by,
-        params=msgspec.json.decode(params) if params else None,
+        params=found.params(),
         files={name: sealed.size for name, sealed in made.files.items()},
         archive=archive,
         archive_here=there,

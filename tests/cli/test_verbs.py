@@ -32,6 +32,10 @@ VERBS: dict[str, tuple[tuple[str, ...], str, set[str]]] = {
     "status": ((), "experiments: 2\n", {"data_root", "experiments", "phases", "runs", "free_gb", "wants_you"}),
     "list": ((), "alpha\tactive\ttier=proxy\tclass=default\truns=3\tbest=0.25\t", {"experiments"}),
     "show": (("alpha",), "alpha", {"id", "phase", "under_way"}),
+    "best": (("alpha",), "alpha, tier proxy: loss, minimize, 2 runs with a value\n", {"run", "params", "again"}),
+    "top": (("alpha",), "alpha, tier proxy: loss, minimize\n", {"experiment", "tier", "runs", "varying"}),
+    "params": (("FIRST",), '{\n  "lr": 0.25\n}\n', {"run", "experiment", "params"}),
+    "diff": (("FIRST", "LAST"), "-value: 0.25\n+value: 0.5\n", {"runs", "facts", "params", "only", "difference"}),
     "digest": (("--date", "2026-01-02"), "digest written: ", {"kind", "name", "path", "text"}),
     "weekly-digest": (("--week", "2026-W01"), "weekly digest written: ", {"kind", "name", "path", "text"}),
     "pause": (("alpha", "--reason", "no data"), "paused: alpha\n", {"experiment", "phase", "changed"}),
@@ -78,6 +82,12 @@ def prepare(verb: str, labctl: Labctl, lab: Path) -> None:
         cycle.begin(a_root(lab), "alpha", owner=me())
 
 
+def words_of(verb: str, lab: Path) -> list[str]:
+    """The words after the verb; FIRST and LAST are runs of alpha."""
+    runs = runs_of(a_root(lab), "alpha")
+    return [{"FIRST": runs[0], "LAST": runs[-1]}.get(word, word) for word in VERBS[verb][0]]
+
+
 def test_every_verb_is_tested_here() -> None:
     # Each dispatch verb needs the one before it: test_dispatch.py.
     assert list(VERBS) == [command.name for command in COMMANDS if not command.name.startswith("dispatch-")]
@@ -86,8 +96,8 @@ def test_every_verb_is_tested_here() -> None:
 @pytest.mark.parametrize("verb", VERBS)
 def test_a_verb_that_works_says_so_to_a_person(verb: str, labctl: Labctl, lab: Path) -> None:
     prepare(verb, labctl, lab)
-    words, text, _ = VERBS[verb]
-    said = labctl.done(verb, *words)
+    _, text, _ = VERBS[verb]
+    said = labctl.done(verb, *words_of(verb, lab))
     assert text in said.out
     assert said.out.endswith("\n")
     assert "warning" not in said.out
@@ -96,8 +106,8 @@ def test_a_verb_that_works_says_so_to_a_person(verb: str, labctl: Labctl, lab: P
 @pytest.mark.parametrize("verb", VERBS)
 def test_a_verb_that_works_gives_a_program_one_document(verb: str, labctl: Labctl, lab: Path) -> None:
     prepare(verb, labctl, lab)
-    words, _, keys = VERBS[verb]
-    said = labctl.done(verb, *words, "--json")
+    _, _, keys = VERBS[verb]
+    said = labctl.done(verb, *words_of(verb, lab), "--json")
     assert list(said.envelope) == ["schema", "ok", "data", "warnings", "next"]
     assert said.envelope["schema"] == f"labctl.{verb}/1"
     assert said.envelope["ok"] is True

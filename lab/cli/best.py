@@ -1,0 +1,91 @@
+"""Show the best run of an experiment: which parameters to take.
+
+Of one tier: the one that the experiment is in, or --tier. Where the metric is noisy, the best number was lucky as well
+as good: the run with the best expected value is recommended (a model of all runs; it needs numpy), and both are shown.
+`noise: true` or `false` in the SPEC says which it is; without, it is found out. Exit code 1 when no run has a value.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from lab.cli.terminal import Answer
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Iterator
+
+    from lab.cli.session import Session
+    from lab.scheduler.choosing import Chosen
+    from lab.scheduler.results import Line, Table
+
+EXAMPLE = "labctl best lr-sweep\nlabctl best lr-sweep --tier final --json"
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    """Of what."""
+    parser.add_argument("experiment", metavar="ID", help="the experiment")
+    parser.add_argument("--tier", default="", metavar="T", help="of this tier; else of the one it is in")
+
+
+def answer(args: argparse.Namespace, session: Session) -> Answer:
+    """The run to take, and what to type to run it again."""
+    from lab.scheduler import choosing, results
+
+    root = session.root()
+    found = results.table(root, args.experiment)
+    chosen = choosing.choose(root, found, args.tier)
+    again = f"labctl replay {chosen.line.run_id}"
+    data = {
+        "experiment": args.experiment,
+        "tier": chosen.tier,
+        "metric": found.metric(chosen.tier),
+        "direction": found.direction(chosen.tier),
+        "scored": chosen.scored,
+        **_data(chosen.line),
+        "chosen_by": chosen.how,
+        "expected": chosen.mean,
+        "expected_sd": chosen.sd,
+        "noise": chosen.noise,
+        "noisy": chosen.noisy,
+        "best_number": _data(chosen.seen),
+        "again": again,
+    }
+    return Answer(data, _lines(found, chosen), warnings=(*found.warnings, *chosen.warnings), then=[again])
+
+
+def _data(line: Line) -> dict[str, object]:
+    from msgspec import to_builtins
+
+    return {
+        "run": line.run_id,
+        "value": line.value,
+        "params": line.params,
+        "origin": to_builtins(line.origin) if line.origin else None,
+    }
+
+
+def _lines(found: Table, chosen: Chosen) -> Iterator[str]:
+    from lab.core import canonical
+
+    metric, direction = found.metric(chosen.tier) or "value", found.direction(chosen.tier)
+    yield f"{found.experiment}, tier {chosen.tier}: {metric}, {direction}, {chosen.scored} runs with a value"
+    if chosen.mean is not None and chosen.how != "best number seen":
+        yield f"recommended by {chosen.how}: {chosen.mean!r} +- {chosen.sd:.3g} (noise of one run {chosen.noise:.3g})"
+    yield f"run: {chosen.line.run_id}, {metric} {chosen.line.value!r}{_made_by(chosen.line)}"
+    if chosen.seen.run_id != chosen.line.run_id:
+        yield f"best number seen: {chosen.seen.value!r} in {chosen.seen.run_id}{_made_by(chosen.seen)}; partly luck"
+    if chosen.line.params is None:
+        yield "parameters: it was given none"
+        return
+    yield "parameters:"
+    yield from canonical.page(chosen.line.params).decode().splitlines()
+
+
+def _made_by(line: Line) -> str:
+    origin = line.origin
+    if origin is None:
+        return ""
+    who = "/".join(word for word in (origin.strategy, origin.arm) if word)
+    words = [who, origin.kind, f"trial {origin.number}"]
+    return f" ({', '.join(word for word in words if word)})"

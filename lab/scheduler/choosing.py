@@ -1,0 +1,158 @@
+"""Which run to take home. On a noisy metric that is not the one with the best number: that one was lucky as well.
+
+With a space and numpy it is the run with the best expected value under a model of all of them. Without, it is the point
+that was measured more than once and is the best on average, else the best number seen, and that is said.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from lab.core import assignment
+from lab.core.errors import LabError, Unavailable
+from lab.core.origin import Origin
+from lab.core.run import MINIMIZE
+from lab.core.trial import History, Trial
+from lab.scheduler import results
+from lab.scheduler.results import Line  # msgspec resolves annotations
+from lab.scheduler.search import spaces
+
+if TYPE_CHECKING:
+    from lab.core.space import Space
+    from lab.scheduler.results import Table
+    from lab.store.root import Root
+
+EXPECTED, AVERAGE, SEEN = "expected value", "mean of repeats", "best number seen"
+# What the model is fitted to of a longer history: its cost grows with the cube of it.
+_BEST, _LATEST = 100, 200
+
+
+class Chosen(msgspec.Struct, frozen=True, kw_only=True):
+    """The run to take, on what grounds, and beside it the run with the best number.
+
+    `mean`, `sd` and `noise` are in the metric's own units; None where nothing was computed. `noisy` is None where
+    nothing is known.
+    """
+
+    tier: str
+    line: Line
+    seen: Line
+    how: str = SEEN
+    mean: float | None = None
+    sd: float | None = None
+    noise: float | None = None
+    noisy: bool | None = None
+    scored: int = 0
+    warnings: tuple[str, ...] = ()
+
+
+def choose(root: Root, found: Table, wanted: str = "") -> Chosen:
+    """The run to take of a tier. `LabError` when no run of it has a value."""
+    tier = results.tier_of(found, wanted)
+    ranked = results.require_some(found, tier)
+    plain = Chosen(tier=tier, line=ranked[0], seen=ranked[0], scored=len(ranked), noisy=_said(found))
+    if plain.noisy is False or len(ranked) == 1:
+        return plain
+    warnings: tuple[str, ...] = ()
+    try:
+        modelled = _modelled(root, found, plain, ranked)
+        if modelled is not None:
+            return modelled
+    except Unavailable as missing:
+        warnings = (f"{missing.what}; {missing.fix}",)
+    except LabError as trouble:  # a space that cannot be read keeps nobody from the best of what was measured
+        warnings = (f"the search space cannot be used: {trouble.what}",)
+    return _averaged(msgspec.structs.replace(plain, warnings=warnings), ranked, found.direction(tier))
+
+
+def _said(found: Table) -> bool | None:
+    return found.spec.noise if found.spec else None
+
+
+def _modelled(root: Root, found: Table, plain: Chosen, ranked: list[Line]) -> Chosen | None:
+    """By the expected values; None where there is no space, or too little of this tier lies in it."""
+    there = spaces.find(root, found.spec, found.view) if found.spec else None
+    if there is None:
+        return None
+    from lab.strategies.recommend import recommend  # noqa: PLC0415  # the strategies: only where there is a space
+
+    trials, outside = _trials(there.space, ranked)
+    if len(trials) <= 1:
+        return None
+    history = History(
+        trials=tuple(trials), minimize=found.direction(plain.tier) == MINIMIZE, number=len(trials), noisy=plain.noisy
+    )
+    told = recommend(there.space, history)
+    if told is None:
+        return None
+    warnings = (f"{outside} of {len(ranked)} runs lie outside the search space as it is now",) if outside else ()
+    noisy = plain.noisy if plain.noisy is not None else told.noisy
+    if not noisy:
+        return msgspec.structs.replace(plain, noise=told.noise, noisy=False, warnings=warnings)
+    line = next(line for line in ranked if line.run_id == told.trial.run_id)
+    return msgspec.structs.replace(
+        plain,
+        line=line,
+        how=EXPECTED,
+        mean=told.mean,
+        sd=told.sd,
+        noise=told.noise,
+        noisy=True,
+        warnings=warnings,
+    )
+
+
+def _trials(space: Space, ranked: list[Line]) -> tuple[list[Trial], int]:
+    """The runs as trials of the space, in the order of history, and how many are none. Of many, the best and latest."""
+    found = []
+    for line in ranked:
+        params = None if line.params is None else assignment.brought_over(space, line.params)
+        if params is not None:
+            made = Trial(
+                run_id=line.run_id, params=params, value=line.value, outcome=line.outcome, tier=line.tier,
+                origin=line.origin or Origin(),
+            )  # fmt: skip
+            found.append((line.iteration, made))
+    outside = len(ranked) - len(found)
+    if len(found) > _BEST + _LATEST:
+        rest = sorted(found[_BEST:], key=_place)
+        found = [*found[:_BEST], *rest[-_LATEST:]]
+    return [trial for _, trial in sorted(found, key=_place)], outside
+
+
+def _place(item: tuple[int, Trial]) -> tuple[int, str]:
+    return item[0], item[1].run_id
+
+
+def _averaged(plain: Chosen, ranked: list[Line], direction: str) -> Chosen:
+    """By the mean over runs of the same parameters, where some were run more than once and did not come out alike."""
+    repeats: dict[object, list[Line]] = {}
+    for line in ranked:
+        if line.params is not None:
+            repeats.setdefault(results.key(line.params), []).append(line)
+    several = [lines for lines in repeats.values() if len(lines) > 1]
+    differ = any(line.value != lines[0].value for lines in several for line in lines)
+    if several and not differ and plain.noisy is None:
+        return msgspec.structs.replace(plain, noisy=False)
+    if not several or not differ:
+        if not plain.noisy:
+            return plain
+        what = "the metric is noisy and no parameters were run twice: this is the best number seen, and partly luck"
+        return msgspec.structs.replace(plain, warnings=(*plain.warnings, what))
+    sign = 1.0 if direction == MINIMIZE else -1.0
+    best = min(several, key=lambda lines: sign * _mean(lines))
+    mean = _mean(best)
+    spread = (sum((_value(line) - mean) ** 2 for line in best) / (len(best) - 1)) ** 0.5
+    return msgspec.structs.replace(
+        plain, line=best[0], how=AVERAGE, mean=mean, sd=spread / len(best) ** 0.5, noise=spread, noisy=True
+    )
+
+
+def _mean(lines: list[Line]) -> float:
+    return sum(map(_value, lines)) / len(lines)
+
+
+def _value(line: Line) -> float:
+    return line.value or 0.0

@@ -1,0 +1,78 @@
+"""A run by its id alone, wherever it lies: in the bundles of some experiment, or in an archive. Writes nothing."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from lab.core import ids, layout
+from lab.core.errors import LabError, NotFound
+from lab.core.manifest import Manifest
+from lab.core.record import parse
+from lab.core.seal import Seal  # msgspec resolves annotations
+from lab.store import archives, bundles, experiments
+from lab.store.archives import Kept
+
+if TYPE_CHECKING:
+    from lab.store.root import Root
+
+
+class Located(msgspec.Struct, frozen=True, kw_only=True):
+    """Where a run lies. `made` is None while it is not sealed; `kept` is there for a run that was archived."""
+
+    run_id: str
+    experiment: str
+    path: str  # of its bundle, or of its archive
+    made: Seal | None = None
+    archive: str = ""
+    kept: Kept | None = None
+
+    def quoted(self, name: str) -> bytes | None:
+        """A file of the run as it was sealed; None when it is not, and of an archived run for all but a few."""
+        if self.made is None:
+            return None
+        if self.kept is not None:
+            return self.kept.quoted(name, self.made)
+        return bundles.sealed_bytes(self.path, name, self.made)
+
+    def params(self) -> dict[str, object] | None:
+        """The parameters that it was given; None where it was given none."""
+        data = self.quoted(layout.PARAMS)
+        try:
+            return None if data is None else msgspec.json.decode(data, type=dict[str, object])
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+            return None  # a run sealed whatever it had written there
+
+    def manifest(self) -> Manifest | None:
+        """What it set out to do. None for an archived run: its companion does not hold that."""
+        data = self.quoted(layout.MANIFEST)
+        return None if data is None else parse(Manifest, data, f"{self.path}/{layout.MANIFEST}")
+
+
+def find(root: Root, run_id: str) -> Located:
+    """The run of that id, or `NotFound`."""
+    ids.run_id(run_id)
+    names = experiments.names(root)
+    owner = next((name for name in names if os.path.isdir(root.layout.run(name, run_id))), "")
+    if owner:
+        path = root.layout.run(owner, run_id)
+        found = bundles.load_seal(path)
+        return Located(run_id=run_id, experiment=owner, path=path, made=found[0] if found else None)
+    for name in names:
+        archived = archives.find(root, name, run_id)
+        if archived is not None:
+            archive, kept, made = archived
+            path = root.layout.archive(archive)
+            return Located(run_id=run_id, experiment=name, path=path, made=made, archive=archive, kept=kept)
+    raise NotFound(f"there is no run {run_id}", fix="labctl list ID shows the runs of an experiment")
+
+
+def sealed(root: Root, run_id: str) -> tuple[Located, Seal]:
+    """The run of that id, once it has ended: there is nothing to say of one that is under way."""
+    found = find(root, run_id)
+    if found.made is None:
+        what = f"{run_id} is not sealed yet, so nothing is known of how it ended"
+        raise LabError(what, where=found.path, fix=f"labctl show {run_id} says whether it is under way")
+    return found, found.made

@@ -1,0 +1,156 @@
+"""What came of an experiment: its table of runs, the best of a tier, the first few. Reads, and writes nothing.
+
+Values of two tiers are never compared, and a run without a value is never among the best.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from lab.core import layout
+from lab.core.errors import BadInput, LabError, Unavailable, nearest
+from lab.core.origin import Origin  # msgspec resolves annotations
+from lab.core.run import MINIMIZE, SUCCESS
+from lab.core.spec import Spec
+from lab.core.view import View
+from lab.projections import status
+from lab.scheduler import subjects
+from lab.store import experiments, reading
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from lab.store.root import Root
+
+
+class Line(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """A line of metrics.jsonl, less the run's own metrics."""
+
+    run_id: str
+    ts: str = ""
+    outcome: str = ""
+    value: float | None = None
+    tier: str = "default"
+    role: str = ""
+    iteration: int = 0
+    params: dict[str, object] | None = None
+    origin: Origin | None = None
+
+    @property
+    def scored(self) -> bool:
+        return self.outcome == SUCCESS and self.value is not None
+
+    @property
+    def maker(self) -> str:
+        """Who chose the parameters, in a word; empty where nobody searched."""
+        return (self.origin.maker or self.origin.kind) if self.origin else ""
+
+
+class Table(msgspec.Struct, frozen=True, kw_only=True):
+    """An experiment and its runs, in the order of history. `raw` are the lines as bytes."""
+
+    experiment: str
+    lines: tuple[Line, ...]
+    raw: tuple[bytes, ...]
+    view: View
+    spec: Spec | None
+    warnings: tuple[str, ...] = ()
+
+    def direction(self, tier: str) -> str:
+        return self.view.directions.get(tier, self.view.direction)
+
+    def metric(self, tier: str) -> str:
+        """The name of the number that counts; empty where the SPEC cannot be read."""
+        if self.spec is None or tier not in self.spec.fidelity_tiers:
+            return self.spec.metric if self.spec else ""
+        return self.spec.for_tier(tier).metric
+
+    def tiers(self) -> tuple[str, ...]:
+        """Every tier that the SPEC names or that has runs."""
+        named = self.spec.fidelity_tiers if self.spec else ()
+        return tuple(dict.fromkeys((*named, *(line.tier for line in self.lines))))
+
+
+_decoder = msgspec.json.Decoder(Line)
+
+
+def table(root: Root, name: str) -> Table:
+    """The runs of an experiment. `Unavailable` when its pages have to be written again first."""
+    experiments.require(root, name)
+    loaded = experiments.load(root, name)
+    warnings = [loaded.problem.what] if loaded.problem else []
+    view = subjects.unchanged(root, name, loaded)
+    if view is None:
+        state = status.fold_state(reading.read(root.layout.status(name)) or b"")
+        if state is None:
+            raise Unavailable(f"the pages of {name} are missing or damaged", fix="labctl refresh writes them again")
+        warnings.append("the pages are behind what was sealed or decided since: labctl refresh")
+        view = state.view
+    path = root.layout.page(name, layout.METRICS_LOG)
+    data = reading.read(path)
+    if data is None:
+        raise Unavailable("the table of runs is missing", where=path, fix="labctl refresh")
+    raw = tuple(data.splitlines())
+    try:
+        lines = tuple(_decoder.decode(line) for line in raw)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        raise Unavailable(f"the table of runs is damaged: {error}", where=path, fix="labctl refresh") from error
+    return Table(experiment=name, lines=lines, raw=raw, view=view, spec=loaded.spec, warnings=tuple(warnings))
+
+
+def tier_of(found: Table, wanted: str) -> str:
+    """The tier that a question is about: the one asked for, else the one that the experiment is in."""
+    known = found.tiers()
+    if wanted and wanted not in known:
+        near = nearest(wanted, known)
+        fix = f"did you mean {near}?" if near else f"the tiers are {', '.join(known)}"
+        raise BadInput(f"{found.experiment} has no tier {wanted!r}", fix=fix)
+    return wanted or found.view.tier
+
+
+def ranked(found: Table, tier: str) -> list[Line]:
+    """The runs of a tier that have a value, best first; of two with the same value, the earlier one."""
+    scored = [line for line in found.lines if line.tier == tier and line.scored]
+    sign = 1.0 if found.direction(tier) == MINIMIZE else -1.0
+    return sorted(scored, key=lambda line: sign * (line.value or 0.0))
+
+
+def require_some(found: Table, tier: str) -> list[Line]:
+    """`ranked`, or why there is nothing to rank."""
+    best = ranked(found, tier)
+    if best:
+        return best
+    mine = [line for line in found.lines if line.tier == tier]
+    if not mine:
+        others = {line.tier for line in found.lines}
+        fix = f"it has runs in {', '.join(sorted(others))}: --tier" if others else f"labctl show {found.experiment}"
+        raise LabError(f"{found.experiment} has no run in tier {tier} yet", fix=fix)
+    tally: dict[str, int] = {}
+    for line in mine:
+        tally[line.outcome] = tally.get(line.outcome, 0) + 1
+    told = ", ".join(f"{count} {outcome}" for outcome, count in sorted(tally.items()))
+    what = f"{found.experiment} has no run with a value in tier {tier}: of {len(mine)}, {told}"
+    raise LabError(what, fix=f"labctl show {mine[-1].run_id} says what became of the last one")
+
+
+def varying(lines: Sequence[Line]) -> list[str]:
+    """The parameters in which these runs differ, in the order in which they come; of one run, all it has."""
+    given = [line.params or {} for line in lines]
+    names = list(dict.fromkeys(name for params in given for name in params))
+    if len(lines) <= 1:
+        return names
+    return [name for name in names if len({_mark(params[name]) if name in params else () for params in given}) > 1]
+
+
+def key(params: Mapping[str, object]) -> tuple[object, ...]:
+    """Parameters as something to look up, lists among them too: those that are alike have the same."""
+    return tuple((name, _mark(params[name])) for name in sorted(params))
+
+
+def _mark(value: object) -> tuple[object, ...]:
+    """Something by which equal values are equal: 1 and 1.0 are, 1 and true are not."""
+    if isinstance(value, (list, dict)):
+        return ("json", msgspec.json.encode(value, order="sorted"))
+    return (isinstance(value, bool), value)

@@ -1,0 +1,168 @@
+"""`labctl best`: the run to take. On a noisy metric it is not the one with the best number."""
+
+from __future__ import annotations
+
+import sys
+from importlib.util import find_spec
+from random import Random
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.cli.searches import a_run, a_searched_lab, made, some_runs
+from tests.scheduler.labs import a_lab, one_run
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from lab.store.root import Root
+    from tests.cli.labs import Labctl
+
+WITH_NUMPY = pytest.mark.skipif(find_spec("numpy") is None, reason="numpy is not installed: nothing is modelled")
+ONE = "search_space:\n  x: {type: float, low: 0.0, high: 1.0}\n"
+
+
+@pytest.fixture
+def no_numpy(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An installation without the extra `search`."""
+    monkeypatch.setitem(sys.modules, "numpy", None)
+    for name in [name for name in sys.modules if name.startswith("lab.strategies.")]:
+        monkeypatch.delitem(sys.modules, name)
+
+
+def a_noisy_lab(place: Path, more: str = "") -> tuple[Root, dict[str, float]]:
+    """A valley with its floor at 0.3, measured with noise; and far from it one run that was very lucky."""
+    root = a_lab(place, "noisy", more=ONE + more)
+    rng = Random(5)
+    told = {}
+    for number in range(40):
+        x = number / 39
+        value = (x - 0.3) ** 2 + rng.gauss(0, 0.05)
+        if number == 33:
+            value = -0.3
+        told[a_run(root, {"x": x}, value, name="noisy", origin=made(number)).run.run_id] = x
+    return root, told
+
+
+def test_the_best_of_the_tier_is_shown_with_its_parameters_and_how_to_run_it_again(labctl: Labctl, place: Path) -> None:
+    ids = some_runs(a_searched_lab(place, more="noise: false\n"))
+    said = labctl.done("best", "sweep")
+    assert said.out.splitlines()[:4] == [
+        "sweep, tier proxy: loss, minimize, 3 runs with a value",
+        f"run: {ids[2]}, loss 0.25 (portfolio/perturb, trial 2)",
+        "parameters:",
+        "{",
+    ]
+    assert f"next: labctl replay {ids[2]}" in said.err
+    data = labctl.done("best", "sweep", "--json").data
+    assert (data["run"], data["value"], data["chosen_by"], data["noisy"]) == (ids[2], 0.25, "best number seen", False)
+    assert data["params"] == {"lr": 0.001, "depth": 3, "kind": "adam"}
+
+
+def test_the_best_of_another_tier_is_never_mixed_in(labctl: Labctl, place: Path) -> None:
+    root = a_searched_lab(place, more="noise: false\n")
+    ids = some_runs(root)
+    final = a_run(root, {"lr": 0.1, "depth": 3, "kind": "adam"}, 0.0, tier="final").run.run_id
+    assert labctl.done("best", "sweep", "--json").data["run"] == ids[2]
+    assert labctl.done("best", "sweep", "--tier", "final", "--json").data["run"] == final
+
+
+def test_maximising_takes_the_highest(labctl: Labctl, place: Path) -> None:
+    root = a_lab(place, "up", more="proxy_metric_direction: maximize\n")
+    for value in (0.5, 0.75, 0.25):
+        one_run(root, "up", value)
+    assert labctl.done("best", "up", "--json").data["value"] == 0.75
+
+
+def test_without_a_success_there_is_no_best_and_the_reason_is_told(labctl: Labctl, place: Path) -> None:
+    root = a_searched_lab(place)
+    assert labctl("best", "sweep").code == 1
+    a_run(root, {"lr": 0.1, "depth": 3, "kind": "adam"}, None, outcome="failed")
+    said = labctl("best", "sweep", "--json")
+    assert said.code == 1
+    assert "of 1, 1 failed" in str(said.error["message"])
+
+
+@WITH_NUMPY
+def test_on_a_noisy_metric_the_lucky_run_is_shown_and_another_is_recommended(labctl: Labctl, place: Path) -> None:
+    _, told = a_noisy_lab(place, "noise: true\n")
+    data = labctl.done("best", "noisy", "--json").data
+    seen = data["best_number"]
+    assert isinstance(seen, dict)
+    assert seen["value"] == -0.3
+    assert data["run"] != seen["run"]
+    assert abs(told[str(data["run"])] - 0.3) < 0.2
+    assert data["chosen_by"] == "expected value"
+    assert -0.1 < float(str(data["expected"])) < 0.1
+    out = labctl.done("best", "noisy").out
+    assert "recommended by expected value: " in out
+    assert f"best number seen: -0.3 in {seen['run']}" in out
+
+
+@WITH_NUMPY
+def test_a_spec_that_says_there_is_no_noise_is_believed(labctl: Labctl, place: Path) -> None:
+    a_noisy_lab(place, "noise: false\n")
+    data = labctl.done("best", "noisy", "--json").data
+    assert (data["value"], data["chosen_by"], data["noisy"]) == (-0.3, "best number seen", False)
+
+
+@WITH_NUMPY
+def test_a_smooth_metric_is_found_to_be_without_noise(labctl: Labctl, place: Path) -> None:
+    root = a_lab(place, "smooth", more=ONE)
+    for number in range(12):
+        x = number / 11
+        a_run(root, {"x": x}, (x - 0.3) ** 2, name="smooth", origin=made(number))
+    data = labctl.done("best", "smooth", "--json").data
+    assert (data["chosen_by"], data["noisy"]) == ("best number seen", False)
+
+
+@WITH_NUMPY
+def test_runs_outside_the_space_as_it_is_now_are_counted_and_told(labctl: Labctl, place: Path) -> None:
+    root = a_lab(place, "edited", more=ONE)
+    for number in range(6):
+        a_run(root, {"x": number / 3}, 1.0 - number, name="edited", origin=made(number))
+    said = labctl.done("best", "edited")
+    assert "2 of 6 runs lie outside the search space" in said.err
+
+
+def test_without_numpy_it_says_so_and_takes_the_best_number(labctl: Labctl, place: Path, no_numpy: None) -> None:
+    ids = some_runs(a_searched_lab(place))
+    said = labctl.done("best", "sweep")
+    assert f"run: {ids[2]}, loss 0.25" in said.out
+    assert "needs numpy; pip install 'labctl[search]'" in said.err
+
+
+def test_without_numpy_repeats_of_the_same_parameters_are_averaged(labctl: Labctl, place: Path, no_numpy: None) -> None:
+    root = a_lab(place, "twice", more=ONE)
+    for x, value in ((0.1, 0.0), (0.2, 1.0), (0.2, 1.5), (0.3, 0.5), (0.3, 3.0)):
+        a_run(root, {"x": x}, value, name="twice")
+    data = labctl.done("best", "twice", "--json").data
+    assert data["params"] == {"x": 0.2}
+    assert (data["chosen_by"], data["expected"], data["noisy"]) == ("mean of repeats", 1.25, True)
+    assert data["best_number"]["value"] == 0.0  # type: ignore[index]
+
+
+def test_repeats_that_come_out_alike_show_that_there_is_no_noise(labctl: Labctl, place: Path) -> None:
+    root = a_lab(place, "alike")
+    for x, value in ((0.1, 0.0), (0.2, 1.0), (0.2, 1.0)):
+        a_run(root, {"x": x}, value, name="alike")
+    data = labctl.done("best", "alike", "--json").data
+    assert (data["value"], data["noisy"]) == (0.0, False)
+
+
+def test_a_noisy_metric_without_a_model_or_repeats_is_called_luck(labctl: Labctl, place: Path) -> None:
+    root = a_lab(place, "plain", more="noise: true\n")
+    for value in (0.5, 0.25):
+        one_run(root, "plain", value)
+    said = labctl.done("best", "plain")
+    assert "loss 0.25" in said.out
+    assert "partly luck" in said.err
+
+
+def test_a_broken_space_keeps_nobody_from_the_best(labctl: Labctl, place: Path) -> None:
+    root = a_lab(place, "broken", more="search_space: gone.json\n")
+    for value in (0.5, 0.25):
+        one_run(root, "broken", value)
+    said = labctl.done("best", "broken")
+    assert "loss 0.25" in said.out
+    assert "the search space cannot be used" in said.err
