@@ -5,7 +5,8 @@ A trial that failed has no value: strategies see that it failed, and nothing tha
 
 from __future__ import annotations
 
-from collections.abc import Callable, Set  # msgspec resolves annotations
+from collections.abc import Callable  # msgspec resolves annotations
+from collections.abc import Set as AbstractSet
 from random import Random
 
 import msgspec
@@ -63,7 +64,7 @@ class History(msgspec.Struct, frozen=True, kw_only=True):
     number: int = 0
     workers: int = 1  # how many trials may be under way at once
     noisy: bool | None = None  # what the SPEC says of the metric; None when it does not say
-    known: Set[object] | None = None  # the keys of what the ended trials tried, where somebody keeps them
+    known: AbstractSet[object] | None = None  # the keys of what the ended trials tried, where somebody keeps them
 
     @property
     def ended(self) -> tuple[Trial, ...]:

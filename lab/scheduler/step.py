@@ -6,15 +6,18 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from lab.core.origin import Origin  # msgspec resolves annotations
 from lab.core.policy import Escalate, Finish, Pause, Promote, Wait
 from lab.core.world import stamp
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from lab.core.run import Run
     from lab.core.view import View
 
-RAN, MOVED, SETTLED, ANSWERED, HELD, PROBLEM, WAITING = (
-    "ran", "moved", "settled", "answered", "busy", "problem", "waiting",
+RAN, MOVED, SETTLED, ANSWERED, HELD, PROBLEM, WAITING, NOTED = (
+    "ran", "moved", "settled", "answered", "busy", "problem", "waiting", "noted",
 )  # fmt: skip
 
 
@@ -31,13 +34,16 @@ class Step(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     wall_s: float = 0.0
     what: str = ""
     fix: str = ""
+    origin: Origin | None = None  # of a run: who chose its parameters
+    params: dict[str, object] | None = None
 
 
-def ran(run: Run) -> Step:
+def ran(run: Run, params: Mapping[str, object] | None = None) -> Step:
     """A run that was sealed."""
     return Step(
         kind=RAN, experiment=run.experiment, run_id=run.run_id, tier=run.tier, role=run.role, outcome=run.outcome,
-        value=run.value, wall_s=run.wall_s, what=run.reason,
+        value=run.value, wall_s=run.wall_s, what=run.reason, origin=run.origin,
+        params=None if params is None else dict(params),
     )  # fmt: skip
 
 

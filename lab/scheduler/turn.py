@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
     from lab.core.subject import Subject
     from lab.core.view import View
+    from lab.scheduler.cycle import Errand
+    from lab.scheduler.search.plan import Search
     from lab.store.root import Root
 
 OWNER = "run-once"
@@ -58,7 +60,7 @@ class Turn:
 
     def take(self) -> None:
         """Everything that is due, up to the limits."""
-        self._hear()
+        self.hear()
         for name in leases.unsettled(self.root):
             self._safely(name, self._settle)
         found = due.due(self.root, classes=self.request.classes, only=self.request.only, now=self.request.now)
@@ -67,20 +69,30 @@ class Turn:
             self._in_parallel(found.names)
         else:
             self._one_by_one(found.names)
-        self._publish()
+        self.publish()
 
-    def visit(self, name: str) -> None:
+    def visit(
+        self, name: str, *, search: Search | None = None, errand: Errand | None = None, owner: str = OWNER
+    ) -> Visit:
         """One experiment: judge it, and run it once if it is due."""
-        owner = machine.this_process(OWNER)
-        visit = Visit(self.root, name, self.request, owner=owner, tell=self._done, interrupted=self.interrupted)
+        visit = Visit(
+            self.root, name, self.request, owner=machine.this_process(owner), tell=self._done,
+            interrupted=self.interrupted, search=search, errand=errand,
+        )  # fmt: skip
         try:
             visit.pay()
         finally:
             if visit.subject is not None:
                 self._fresh[name] = visit.subject
                 self._changes.append((visit.before, visit.subject))
+        return visit
 
-    def _hear(self) -> None:
+    def publish_now_and_then(self) -> None:
+        """The lab's two pages, where they have not been written for a while: a long turn tells how far it is."""
+        if time.monotonic() - self._told_at_s > _PAGES_EVERY_S:
+            self.publish()
+
+    def hear(self) -> None:
         """What people left in control/ meanwhile: commands first, then what has waited too long."""
         for done in inbox.answer(self.root):
             what = f"{done.intent or done.file}: {done.state}" + (f" ({done.what})" if done.what else "")
@@ -104,8 +116,7 @@ class Turn:
             if self.ran >= self.request.max_runs or self.interrupted():
                 break
             self._safely(name, self.visit)
-            if time.monotonic() - self._told_at_s > _PAGES_EVERY_S:
-                self._publish()
+            self.publish_now_and_then()
 
     def _in_parallel(self, names: Sequence[str]) -> None:
         """Each run in a process of its own. An experiment with several slots gets as many as are free."""
@@ -116,9 +127,14 @@ class Turn:
 
     def _visit_apart(self, name: str, send: Callable[[bytes], None]) -> None:
         """In a worker: the same visit, told to the turn that started it."""
-        self._tell = lambda step: send(msgspec.json.encode(step))
+        self.tell_to(lambda step: send(msgspec.json.encode(step)))
         self._safely(name, self.visit)
-        self._notify()
+        self.tell_what_follows()
+
+    def tell_to(self, tell: Callable[[Step], None]) -> Callable[[Step], None]:
+        """Tell somebody else from now on. In a worker: whoever started it."""
+        self._tell = tell
+        return tell
 
     def _heard(self, line: bytes) -> None:
         self._done(msgspec.json.decode(line, type=Step))
@@ -131,7 +147,7 @@ class Turn:
         for item in reclaim.reclaim(self.root, name):
             self._done(Step(kind=SETTLED, experiment=name, run_id=item.run_id, what=item.what))
 
-    def _safely(self, name: str, act: Callable[[str], None]) -> None:
+    def _safely(self, name: str, act: Callable[[str], object]) -> None:
         """One experiment's trouble is told and stops no other; a disk that refuses everybody is not its trouble."""
         told = partial(Step, experiment=name)
         try:
@@ -152,16 +168,16 @@ class Turn:
         self.steps.append(step)
         self._tell(step)
 
-    def _publish(self) -> None:
+    def publish(self) -> None:
         """The lab's two pages, once for all that happened; without them `status` counts it in from the ledger."""
         self._told_at_s = time.monotonic()
         if self._edited or any(step.kind in (RAN, MOVED, SETTLED) for step in self.steps):
             fresh, self._fresh = tuple(self._fresh.values()), {}
             with suppress(OSError):
                 refresh.lab_pages(self.root, fresh, edited=sorted(self._edited))
-        self._notify()
+        self.tell_what_follows()
 
-    def _notify(self) -> None:
+    def tell_what_follows(self) -> None:
         """Tell people. Outside every section: an address that does not answer takes its seconds."""
         changes, self._changes = self._changes, []
         if changes:

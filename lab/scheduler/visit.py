@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from lab.core import policy
-from lab.core.policy import Proceed, Wait
-from lab.scheduler import cycle, moves, reclaim, refresh, step, work
+from lab.core.errors import Exhausted
+from lab.core.policy import Finish, Proceed, Promote, Wait
+from lab.scheduler import cycle, decisions, moves, reclaim, refresh, step, work
 from lab.scheduler.control import approved
 from lab.scheduler.cycle import Errand
 from lab.scheduler.step import SETTLED, Step
@@ -21,11 +22,14 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from lab.core.claim import Owner
-    from lab.core.policy import Escalate, Finish, Move, Pause, Promote
+    from lab.core.policy import Escalate, Move, Pause
+    from lab.core.seal import Seal
     from lab.core.spec import Spec
     from lab.core.subject import Subject
     from lab.core.view import View
     from lab.scheduler.cycle import Running
+    from lab.scheduler.search.plan import Search
+    from lab.store.experiments import Loaded
     from lab.store.root import Root
 
 MAX_RUNS = 3
@@ -39,12 +43,18 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     only: tuple[str, ...] = ()
     now: bool = False  # whatever the cadence says
     jobs: int = 1
+    slots: int = 0  # how many runs of an experiment may be under way, where a person said so
 
 
 class Visit:
-    """What happens to one experiment now. Afterwards `before` and `subject` tell what it was and what it is."""
+    """What happens to one experiment now.
 
-    def __init__(
+    Afterwards `before` and `subject` tell what it was and what it is, `made` which run came of it, and `move` what was
+    decided where none did. `search` chooses its parameters; without one an experiment whose SPEC names a strategy gets
+    its own. `errand` is what to run, where a person has chosen that already.
+    """
+
+    def __init__(  # noqa: PLR0913  # what is visited, by whom, and who chooses
         self,
         root: Root,
         name: str,
@@ -53,9 +63,15 @@ class Visit:
         owner: Owner,
         tell: Callable[[Step], None],
         interrupted: Callable[[], str],
+        search: Search | None = None,
+        errand: Errand | None = None,
     ) -> None:
         self.before: View | None = None
         self.subject: Subject | None = None  # None when nothing changed
+        self.made: Seal | None = None
+        self.move: Move | None = None
+        self._search = search
+        self._errand = errand
         self._root = root
         self._name = name
         self._request = request
@@ -69,8 +85,8 @@ class Visit:
         if begun is not None:
             running, view = begun
             ended = work.carry_out(self._root, running, view, interrupted=self._interrupted)
-            made, self.subject = cycle.sealed(self._root, running, ended)
-            self._tell(step.ran(made.run))
+            self.made, self.subject = cycle.sealed(self._root, running, ended)
+            self._tell(step.ran(self.made.run, running.params))
             self.subject = moves.after_run(self._root, self.subject, self._judged, self._moved)
         if self.subject is not None:
             self.subject = moves.asked(self._root, self.subject)
@@ -87,28 +103,67 @@ class Visit:
             spec = cycle.usable(loaded)
             view, move, self.subject = moves.settled(self._root, view, spec, self._judged, self._moved)
             if not isinstance(move, Proceed):
+                self.move = move
                 if self._name in self._request.only and isinstance(move, Wait) and self.subject is None:
                     self._tell(step.waiting(self._name, move))
                 return None
-            if self._request.classes and spec.for_tier(view.tier).executor_class not in self._request.classes:
-                return None  # its SPEC was edited since the index told of it
-            work.require_work(self._root, spec.for_tier(view.tier))
-            ruling = approved.next_run(self._root, self._name)
-            lease = cycle.claim(self._root, view, spec, owner=self._owner)
-            errand = Errand()
-            if ruling is not None:
-                approved.spend(self._root, ruling, lease.claim.run_id)
-                errand = Errand(params=ruling.params, proposal=ruling.proposal_id)
-            return cycle.opened(self._root, lease, view, spec, loaded.sha256, errand), view
+            return self._opened(view, spec, loaded)
+
+    def _opened(self, view: View, spec: Spec, loaded: Loaded) -> tuple[Running, View] | None:
+        """Choose what to run, claim it and open its bundle: all of it in the section in which it was judged."""
+        ruling = approved.next_run(self._root, self._name)
+        if ruling is not None:
+            errand = approved.errand(self._root, ruling, self._searched(spec), spec)
+        else:
+            try:
+                errand = self._errand or self._chosen(view, spec)
+            except Exhausted as done:
+                self._move(view, Finish(reason="every point of the search space was tried", facts={"runs": view.runs}))
+                self.move = Wait(reason=done.what)
+                return None
+        tier = errand.tier or view.tier
+        if self._request.classes and spec.for_tier(tier).executor_class not in self._request.classes:
+            return None  # its SPEC was edited since the index told of it, or its race goes on in another class
+        work.require_work(self._root, spec.for_tier(tier), with_params=errand.params is not None)
+        if spec.fidelity_tiers.index(tier) > spec.fidelity_tiers.index(view.tier):
+            view = self._move(view, Promote(tier=tier, reason="the race's first candidate reached it")).view
+        lease = cycle.claim(self._root, view, spec, owner=self._owner, tier=tier, slots=self._request.slots)
+        if ruling is not None:
+            approved.spend(self._root, ruling, lease.claim.run_id)
+        return cycle.opened(self._root, lease, view, spec, loaded.sha256, errand), view
+
+    def _chosen(self, view: View, spec: Spec) -> Errand:
+        search = self._searched(spec)
+        return search.errand(view, spec) if search is not None else Errand()
+
+    def _searched(self, spec: Spec) -> Search | None:
+        if self._search is None and spec.strategy:
+            from lab.scheduler.search.plan import Search  # noqa: PLC0415  # most experiments search nothing
+
+            self._search = Search(self._root, self._name)
+        return self._search
+
+    def _move(self, view: View, move: Promote | Finish) -> Subject:
+        """Carry out what the search decided. Inside the section."""
+        self.subject = decisions.carry_out(self._root, view, move, actor=moves.POLICY)
+        self._moved(self.subject.view, move)
+        return self.subject
 
     def _moved(self, view: View, move: Pause | Escalate | Promote | Finish) -> None:
         self._tell(step.moved(view, move))
 
     def _judged(self, view: View, spec: Spec) -> Move:
         offered = packages.waiting(self._root).get(self._name, 0)
-        held = len(leases.survey(self._root, self._name).held) if spec.max_parallel > 1 else 0
-        now = self._root.world.now()
-        move = policy.decide(view, spec, now, under_way=offered + held, at_once=self._request.now)
-        if isinstance(move, Proceed) and offered and offered + held >= spec.max_parallel:
+        slots = self._request.slots or spec.max_parallel
+        held = len(leases.survey(self._root, self._name).held) if slots > 1 else 0
+        move = policy.decide(
+            view,
+            spec,
+            self._root.world.now(),
+            under_way=offered + held,
+            at_once=self._request.now,
+            searching=self._searched(spec) is not None,
+        )
+        if isinstance(move, Proceed) and offered and offered + held >= slots:
             return Wait(reason=f"packed for workers: {offered} in dispatch/ready")
         return move

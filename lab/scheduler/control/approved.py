@@ -12,16 +12,24 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from lab.core import canonical, event
 from lab.core.errors import Corrupt
-from lab.core.proposal import Ruling
+from lab.core.origin import Origin
+from lab.core.proposal import Proposal, Ruling
 from lab.core.record import parse
 from lab.scheduler import refresh
 from lab.scheduler.control import proposals
+from lab.scheduler.cycle import Errand
 from lab.store import leases, ledger, reading
 
 if TYPE_CHECKING:
+    from lab.core.spec import Spec
+    from lab.scheduler.search.plan import Search
     from lab.store.root import Root
+
+ORIGIN = "origin"  # the fact of a proposal that says so, as JSON
 
 
 def next_run(root: Root, experiment: str) -> Ruling | None:
@@ -43,6 +51,29 @@ def next_run(root: Root, experiment: str) -> Ruling | None:
             return parse(Ruling, data, path)
         _put_away(root, experiment, name, path)
     return None
+
+
+def errand(root: Root, ruling: Ruling, search: Search | None, spec: Spec) -> Errand:
+    """The run that was approved. As a search proposed it, it is that search's; edited or asked for, a person's."""
+    origin = None
+    if not ruling.edited:
+        origin = _proposed_by(root, ruling)
+    if origin is None and search is not None:
+        origin = search.of_person(spec)
+    seed = None if origin is None else origin.seed
+    return Errand(params=ruling.params, proposal=ruling.proposal_id, origin=origin, seed=seed)
+
+
+def _proposed_by(root: Root, ruling: Ruling) -> Origin | None:
+    """Where a search says that it has the parameters from, in what it proposed."""
+    data = reading.read_head(root.layout.ruled_on(ruling.proposal_id), proposals.MOST_BYTES)
+    if data is None or canonical.digest(data) != ruling.proposed:
+        return None
+    told = parse(Proposal, data, root.layout.ruled_on(ruling.proposal_id)).facts.get(ORIGIN)
+    try:
+        return msgspec.json.decode(told, type=Origin) if isinstance(told, str) else None
+    except msgspec.MsgspecError:
+        return None
 
 
 def spend(root: Root, approved: Ruling, run_id: str) -> None:

@@ -149,7 +149,7 @@ class Fitted:
 
     def _start(self) -> None:
         self._read = 0
-        self._known: set[object] = set()
+        self.known: set[object] = set()  # the keys of what these trials tried
         self.trials: list[Trial] = []
         self.outside = 0
 
@@ -167,7 +167,7 @@ class Fitted:
                 self.outside += 1
             else:
                 self.trials.append(trial)
-                self._known.add(assignment.key(trial.params))
+                self.known.add(assignment.key(trial.params))
         self._read = len(self._book.ended)
 
     def trial(self, entry: Entry) -> Trial | None:
@@ -179,10 +179,6 @@ class Fitted:
             run_id=entry.run_id, params=params, value=entry.value, outcome=entry.outcome, tier=entry.tier,
             origin=entry.origin, reported=last_reported(entry.report) if entry.report else None,
         )  # fmt: skip
-
-    def is_known(self, params: assignment.Params) -> bool:
-        """Whether a point was tried by a run that has ended."""
-        return assignment.key(params) in self._known
 
 
 def last_reported(report: bytes) -> float | None:

@@ -1,0 +1,291 @@
+"""What burst, guided and swarm share: their arguments, how they tell of a run, and how they end."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from typing import TYPE_CHECKING
+
+from lab.cli.terminal import Answer
+
+if TYPE_CHECKING:
+    from lab.cli.session import Session
+    from lab.cli.signals import Signals
+    from lab.cli.terminal import Terminal
+    from lab.scheduler.search.burst import Burst
+    from lab.scheduler.search.plan import Wanted
+    from lab.scheduler.step import Step
+
+_BAR = 20
+_SHOWN_PARAMS = 6
+_MINUTE_S, _HOUR_S = 60, 3600
+
+
+def common(parser: argparse.ArgumentParser) -> None:
+    """The arguments of each of them."""
+    parser.add_argument("experiment", metavar="ID", help="the experiment")
+    parser.add_argument("-n", "--iterations", type=count, default=10, metavar="N", help="how many runs (default 10)")
+    parser.add_argument(
+        "--seed", type=_seed, default=None, metavar="S", help="the seed of the search (else the SPEC's)"
+    )
+    parser.add_argument("--search-space", default="", metavar="FILE", help="a JSON or YAML file with the search space")
+    parser.add_argument("--pause", type=_seconds, default=0.0, metavar="SECONDS", help="wait so long between two runs")
+    parser.add_argument(
+        "--resume", action="store_true", help="N counts what this search has done already: go on to that many"
+    )
+    # hermes-lab had it, and its default went against the SPEC.
+    parser.add_argument("--direction", default="", choices=("minimize", "maximize"), help=argparse.SUPPRESS)
+
+
+def jobs(parser: argparse.ArgumentParser) -> None:
+    """How many at a time."""
+    parser.add_argument("-j", "--jobs", type=count, default=1, metavar="J", help="up to J runs at the same time")
+
+
+def wanted(args: argparse.Namespace, **more: object) -> Wanted:
+    """What a search is asked for."""
+    import os
+
+    from msgspec.structs import replace
+
+    from lab.scheduler.search.plan import Wanted
+
+    space = os.path.abspath(os.path.expanduser(args.search_space)) if args.search_space else ""
+    return replace(Wanted(seed=args.seed, space=space), **more)
+
+
+def refuse_direction(burst: Burst, direction: str) -> None:
+    """The SPEC says which way is better. A flag that says so too does no harm; one that says otherwise is refused."""
+    from lab.core.errors import BadInput
+
+    spec = burst.spec
+    if direction and spec is not None and direction != spec.metric_direction:
+        fix = f"set `metric_direction: {direction}` in its SPEC.yaml; every run and page goes by that"
+        raise BadInput(f"{spec.id} is to {spec.metric_direction} its metric, not to {direction}", fix=fix)
+
+
+def doubts(burst: Burst, left: int) -> list[str]:
+    """What will end this before it has made all its runs, said before it begins."""
+    spec, view = burst.spec, burst.view
+    if spec is None or view is None:
+        return []
+    room = spec.max_iterations_total - view.runs
+    if room >= left:
+        return []
+    made = f"max_iterations_total is {spec.max_iterations_total} and {view.runs} runs were made"
+    return [f"{made}, so {max(0, room)} of {left} will run; raise it in SPEC.yaml first for more"]
+
+
+def say_doubts(terminal: Terminal, burst: Burst, left: int) -> None:
+    """Tell a person, before it begins, what it will not do."""
+    for doubt in (*doubts(burst, left), *outside(burst)):
+        terminal.say(f"note: {doubt}")
+
+
+def outside(burst: Burst) -> list[str]:
+    """How much of the history the search could not use, because its space was edited."""
+    if burst.view is None or burst.spec is None:
+        return []
+    found = []
+    for tier in burst.spec.fidelity_tiers:
+        gone, of = burst.search.outside(tier)
+        if gone:
+            found.append(f"{gone} of {of} earlier trials in the tier {tier} lie outside the search space as it is now")
+    return found
+
+
+def ended(burst: Burst, teller: Teller, signals: Signals, session: Session, **more: object) -> Answer:
+    """What came of it. Raises what stopped it from outside."""
+    from msgspec import to_builtins
+
+    from lab.core.errors import Interrupted
+
+    teller.finish()
+    if teller.trouble is not None:
+        raise teller.trouble
+    if signals.came():
+        fix = f"labctl {teller.verb} {burst.order.experiment} goes on where it stopped"
+        what = f"stopped by {signals.came()} after {teller.ran} runs; the runs under way were sealed as cancelled"
+        raise Interrupted(what, fix=fix)
+    steps = [to_builtins(step) for step in burst.turn.steps]
+    best = teller.best
+    data: dict[str, object] = {
+        "experiment": burst.order.experiment,
+        "asked": burst.order.runs,
+        "ran": teller.ran,
+        "succeeded": teller.good,
+        "failed": teller.ran - teller.good,
+        "best": None if best is None else to_builtins(best),
+        "stopped": burst.stopped,
+        "steps": steps,
+        **more,
+    }
+    warnings = [*burst.turn.warnings, *(outside(burst) if session.terminal.as_json else ())]
+    text = [teller.summary()]
+    if burst.stopped:
+        text.append(f"stopped: {burst.stopped}")
+    name = burst.order.experiment
+    then = [f"labctl best {name}", f"labctl top {name}"] if teller.good and not session.terminal.as_json else []
+    return Answer(data, text, warnings=warnings, then=then, exit_code=1 if burst.all_failed else 0)
+
+
+class Teller:
+    """A line a run; on a terminal one line that is drawn anew, with the best so far, the counts and the time left."""
+
+    def __init__(self, terminal: Terminal, verb: str, name: str, *, draws: bool = True) -> None:
+        self.verb = verb
+        self.ran = 0
+        self.good = 0
+        self.best: Step | None = None
+        self.trouble: Exception | None = None
+        self._terminal = terminal
+        self._name = name
+        self._total = 0
+        self._minimize = False
+        self._value: float | None = None
+        self._begun_s = time.monotonic()
+        self._draws = draws and sys.stderr.isatty() and not (terminal.quiet or terminal.as_json)
+        self._drawn = False
+
+    def begin(self, burst: Burst, total: int) -> None:
+        """What is to come, and what was the best before."""
+        self._total = total
+        self._begun_s = time.monotonic()
+        if burst.spec is not None and burst.view is not None:
+            self._minimize = burst.spec.for_tier(burst.view.tier).metric_direction == "minimize"
+            self._value = burst.view.best.value if burst.view.best else None
+        self._draw()
+
+    def tell(self, step: Step) -> None:
+        """Say what happened, if there is still somebody to say it to."""
+        from lab.cli.terminal import NoOutput
+
+        if self.trouble is not None:
+            return
+        try:
+            self._say(step)
+        except (OSError, NoOutput) as error:
+            self.trouble = error
+
+    def _say(self, step: Step) -> None:
+        if step.kind == "ran":
+            self._count(step)
+            if not self._draws and not self._terminal.quiet:
+                self._terminal.line(self._line(step))
+        else:
+            self._clear()
+            fix = f" - {step.fix}" if step.fix else ""
+            if step.kind in ("busy", "waiting", "noted"):
+                self._terminal.say(f"{step.kind} {step.experiment}: {step.what}{fix}")
+            elif step.kind == "problem" or not self._terminal.quiet:
+                self._terminal.line(f"{step.kind} {step.experiment}: {step.what}{fix}")
+        self._draw()
+
+    def _count(self, step: Step) -> None:
+        self.ran += 1
+        if step.outcome != "success":
+            return
+        self.good += 1
+        if step.value is None:
+            return
+        better = self._value is None or (step.value < self._value if self._minimize else step.value > self._value)
+        if better:
+            self._value, self.best = step.value, step
+
+    def _line(self, step: Step) -> str:
+        mark = "*" if step is self.best else " "
+        value = step.outcome if step.value is None else f"{step.value:.6g}"
+        tier = f" [{step.tier}]" if step.tier not in ("", "default") else ""
+        why = f": {step.what}" if step.what else ""
+        return f"[{self.ran}/{self._total}]{mark} {value}{tier} {by(step)}{params(step)} ({step.wall_s:.1f}s){why}"
+
+    def _draw(self) -> None:
+        if not self._draws:
+            return
+        filled = _BAR * self.ran // max(self._total, 1)
+        best = "-" if self._value is None else f"{self._value:.6g}"
+        left = ""
+        if self.ran:
+            spent_s = time.monotonic() - self._begun_s
+            left = f", {length(spent_s / self.ran * max(0, self._total - self.ran))} left"
+        bar = f"[{'#' * filled}{'.' * (_BAR - filled)}]"
+        failed = self.ran - self.good
+        sys.stderr.write(
+            f"\r\x1b[K{self._name} {bar} {self.ran}/{self._total} best {best}, {self.good} ok, {failed} failed{left}"
+        )
+        sys.stderr.flush()
+        self._drawn = True
+
+    def _clear(self) -> None:
+        if self._drawn:
+            sys.stderr.write("\r\x1b[K")
+            sys.stderr.flush()
+            self._drawn = False
+
+    def finish(self) -> None:
+        """Take the drawn line away."""
+        self._clear()
+
+    def summary(self) -> str:
+        """One line about all of it."""
+        spent = length(time.monotonic() - self._begun_s)
+        told = f"{self.ran} runs in {spent}: {self.good} ok, {self.ran - self.good} failed"
+        if self.best is not None:
+            return f"{told}; new best {self.best.value!r} ({self.best.run_id}, {by(self.best).strip() or 'no search'})"
+        return f"{told}; best {'none yet' if self._value is None else f'still {self._value!r}'}"
+
+
+def by(step: Step) -> str:
+    """Who chose the parameters."""
+    if step.origin is None:
+        return ""
+    kind = f" {step.origin.kind}" if step.origin.kind else ""
+    return f"{step.origin.maker}{kind} "
+
+
+def params(step: Step) -> str:
+    """The parameters, shortened for a line."""
+    given = step.params or {}
+    shown = [f"{name}={short(value)}" for name, value in list(given.items())[:_SHOWN_PARAMS]]
+    return " ".join(shown) + (" ..." if len(given) > _SHOWN_PARAMS else "")
+
+
+def short(value: object) -> str:
+    """A value as a line shows it."""
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def length(seconds: float) -> str:
+    """A length of time in one unit or two."""
+    if seconds < _MINUTE_S:
+        return f"{seconds:.1f}s" if seconds < 10 else f"{seconds:.0f}s"  # noqa: PLR2004  # a tenth says nothing there
+    if seconds < _HOUR_S:
+        return f"{seconds // _MINUTE_S:.0f}m{seconds % _MINUTE_S:02.0f}s"
+    return f"{seconds // _HOUR_S:.0f}h{seconds % _HOUR_S // _MINUTE_S:02.0f}m"
+
+
+def count(text: str) -> int:
+    """A whole number, 1 or more."""
+    if not (text.isascii() and text.isdecimal() and int(text)):
+        message = f"must be a whole number, 1 or more, not {text!r}"
+        raise argparse.ArgumentTypeError(message)
+    return int(text)
+
+
+def _seed(text: str) -> int:
+    if not (text.isascii() and text.isdecimal() and int(text) < 2**63):
+        message = f"must be a whole number from 0 to 2**63-1, not {text!r}"
+        raise argparse.ArgumentTypeError(message)
+    return int(text)
+
+
+def _seconds(text: str) -> float:
+    try:
+        found = float(text)
+    except ValueError:
+        found = -1.0
+    if not 0 <= found < float("inf"):
+        message = f"must be a number of seconds, 0 or more, not {text!r}"
+        raise argparse.ArgumentTypeError(message)
+    return found

@@ -1,0 +1,96 @@
+"""The blackboard of a search, projected from its files: what each arm brought, what is under way, what came last."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from lab.core.run import MAXIMIZE, SUCCESS, better
+from lab.scheduler.search.book import Book
+from lab.store import experiments
+
+if TYPE_CHECKING:
+    from lab.scheduler.search.book import Entry
+    from lab.store.root import Root
+
+
+class Arm(msgspec.Struct, kw_only=True):
+    """One arm's tally. `new_bests` counts its trials that were better than every earlier one of their tier."""
+
+    arm: str
+    trials: int = 0
+    failed: int = 0
+    new_bests: int = 0
+    best: float | None = None  # of the last tier that it has a value in
+    tier: str = ""
+    last_new_best: str = ""
+
+
+class Post(msgspec.Struct, frozen=True, kw_only=True):
+    """A trial as the board quotes it. `outcome` is empty while it is under way."""
+
+    run_id: str
+    arm: str
+    tier: str
+    params: dict[str, object]
+    outcome: str = ""
+    value: float | None = None
+    new_best: bool = False
+    note: str = ""
+
+
+class Board(msgspec.Struct, frozen=True, kw_only=True):
+    experiment: str
+    arms: tuple[Arm, ...]
+    claims: tuple[Post, ...]
+    feed: tuple[Post, ...]  # the newest first
+
+
+def of(root: Root, experiment: str, *, feed: int) -> Board:
+    """The board of an experiment. Writes nothing."""
+    experiments.require(root, experiment)
+    spec = experiments.load(root, experiment).spec
+    directions = {} if spec is None else {tier: spec.for_tier(tier).metric_direction for tier in spec.fidelity_tiers}
+    book = Book(root, experiment)
+    book.catch_up()
+    arms: dict[str, Arm] = {}
+    bests: dict[str, float] = {}
+    posts: list[Post] = []
+    for entry in book.ended:
+        direction = directions.get(entry.tier, MAXIMIZE)
+        new_best = entry.value is not None and better(entry.value, bests.get(entry.tier), direction)
+        if new_best and entry.value is not None:
+            bests[entry.tier] = entry.value
+        _count(arms, entry, direction, new_best=new_best)
+        posts.append(_post(entry, new_best=new_best))
+    order = sorted(arms.values(), key=lambda arm: (-arm.new_bests, -arm.trials, arm.arm))
+    claims = tuple(_post(entry) for entry in book.under_way())
+    newest = tuple(reversed(posts[-feed:])) if feed else ()
+    return Board(experiment=experiment, arms=tuple(order), claims=claims, feed=newest)
+
+
+def _count(arms: dict[str, Arm], entry: Entry, direction: str, *, new_best: bool) -> None:
+    arm = arms.setdefault(name_of(entry), Arm(arm=name_of(entry)))
+    arm.trials += 1
+    arm.failed += entry.outcome != SUCCESS
+    if new_best:
+        arm.new_bests += 1
+        arm.last_new_best = entry.run_id
+    if entry.value is not None:
+        if arm.tier != entry.tier:
+            arm.tier, arm.best = entry.tier, None
+        if better(entry.value, arm.best, direction):
+            arm.best = entry.value
+
+
+def name_of(entry: Entry) -> str:
+    """Who chose its parameters; a baseline and a person are arms of their own."""
+    return entry.origin.maker if entry.origin.kind in ("", "retry", "promoted") else entry.origin.kind
+
+
+def _post(entry: Entry, *, new_best: bool = False) -> Post:
+    return Post(
+        run_id=entry.run_id, arm=name_of(entry), tier=entry.tier, params=entry.params, outcome=entry.outcome,
+        value=entry.value, new_best=new_best, note=entry.origin.note,
+    )  # fmt: skip

@@ -1,0 +1,224 @@
+"""A burst: runs of one experiment back to back, as many as a person asked for, in one process or in several.
+
+Each run is a visit like the crank's own. What a burst adds is to go on: to wait while somebody else holds the
+experiment, to count, and to stop where the policy, the search or a person says so.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from lab.core.errors import BadInput, Busy, LabError
+from lab.core.policy import Wait
+from lab.core.run import FAILURES
+from lab.core.view import OPEN_PHASES
+from lab.scheduler import cycle, work
+from lab.scheduler.crew import Crew
+from lab.scheduler.search.plan import Search
+from lab.scheduler.step import HELD, NOTED, PROBLEM, RAN, Step
+from lab.scheduler.turn import Turn
+from lab.scheduler.visit import Request
+from lab.store import experiments
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from lab.core.policy import Move
+    from lab.core.spec import Spec
+    from lab.core.view import View
+    from lab.scheduler.cycle import Errand
+    from lab.scheduler.search.plan import Wanted
+    from lab.store.root import Root
+
+RUNS = 10
+# A pipe holds 64 KiB, and each run that is still to come is a byte in one.
+MOST_RUNS = 60_000
+_LOOK_EVERY_S = 0.1
+_TOKEN = b"."
+
+
+class Order(msgspec.Struct, frozen=True, kw_only=True):
+    """What a person asked for. With `resume`, `runs` counts what the search has done already."""
+
+    experiment: str
+    runs: int = RUNS
+    jobs: int = 1
+    pause_s: float = 0.0
+    resume: bool = False
+
+
+class Burst:
+    """A burst under way. `turn.steps` is what happened; `stopped` is why it ended before its time, if it did."""
+
+    def __init__(
+        self,
+        root: Root,
+        order: Order,
+        wanted: Wanted,
+        *,
+        tell: Callable[[Step], None],
+        interrupted: Callable[[], str],
+        mode: str = "burst",
+    ) -> None:
+        self.order = order
+        self.search = Search(root, order.experiment, msgspec.structs.replace(wanted, workers=order.jobs))
+        self.left = order.runs
+        self.stopped = ""
+        self.spec: Spec | None = None
+        self.view: View | None = None
+        self._root = root
+        self._mode = mode
+        self._wait_told = False
+        request = Request(only=(order.experiment,), max_runs=order.runs, now=True, jobs=order.jobs)
+        self.turn = Turn(root, request, tell=tell, interrupted=interrupted)
+        self._interrupted = interrupted
+        self._tell = tell
+
+    def prepare(self) -> int:
+        """Refuse now what no run could change. Returns how many runs are to come."""
+        name = experiments.require(self._root, self.order.experiment)
+        if not 1 <= self.order.runs <= MOST_RUNS:
+            raise BadInput(f"a burst makes 1 to {MOST_RUNS:,} runs, not {self.order.runs:,}", fix="give another -n")
+        self.turn.hear()
+        with self._root.section(name):
+            self.view, loaded = cycle.observe(self._root, name)
+        self.spec = spec = cycle.usable(loaded)
+        if self.view.phase not in OPEN_PHASES:
+            why = f" ({self.view.phase_reason})" if self.view.phase_reason else ""
+            raise BadInput(f"{name} is {self.view.phase}{why}, so it runs nothing", fix=f"labctl resume {name}")
+        found = self.search.ready(self.view, spec)
+        work.require_work(self._root, spec.for_tier(self.view.tier), with_params=found is not None)
+        slots = max(spec.max_parallel, self.order.jobs)
+        self.turn.request = msgspec.structs.replace(self.turn.request, slots=slots)
+        if self.order.resume:
+            self.left = max(0, self.order.runs - self._done())
+        return self.left
+
+    def _done(self) -> int:
+        """How many trials the search has behind it; one that ended with the lab is still to be done."""
+        with self._root.section(self.order.experiment):
+            self.search.book.catch_up()
+            return sum(self.search.book.counts(entry) for entry in self.search.book.ended)
+
+    def run(self) -> None:
+        """All of it. What was sealed is sealed, whatever ends it."""
+        try:
+            if self.order.jobs > 1 and self.left > 1:
+                self._in_parallel()
+            else:
+                self._back_to_back()
+        finally:
+            self.turn.publish()
+
+    def _back_to_back(self) -> None:
+        while self.left and not self.ends():
+            if self.one():
+                self.left -= 1
+                self.turn.publish_now_and_then()
+                if self.left:
+                    self._wait(self.order.pause_s)
+
+    def one(self, errand: Errand | None = None) -> bool:
+        """One run; False when none was made, and `stopped` says why unless it is only to be tried again."""
+        try:
+            visit = self.turn.visit(self.order.experiment, search=self.search, errand=errand, owner=self._mode)
+        except Busy as busy:
+            if not self._wait_told:
+                self._wait_told = True
+                self._say(HELD, f"{busy.what}; waiting for it")
+            self._wait(_LOOK_EVERY_S)
+            return False
+        except LabError as error:
+            self._say(PROBLEM, error.what, error.fix)
+            self.stopped = error.what
+            return False
+        self._wait_told = False
+        if visit.made is None:
+            self.stopped = _why(visit.move) or "nothing is to be run"
+            return False
+        return True
+
+    def ends(self) -> bool:
+        """Whether something speaks against another run."""
+        return bool(self.stopped or self._interrupted())
+
+    def note(self, what: str) -> None:
+        """Tell a person something that is no event."""
+        self._tell(Step(kind=NOTED, experiment=self.order.experiment, what=what))
+
+    def _say(self, kind: str, what: str, fix: str = "") -> None:
+        step = Step(kind=kind, experiment=self.order.experiment, what=what, fix=fix)
+        self.turn.steps.append(step)
+        self._tell(step)
+
+    def _wait(self, for_s: float) -> None:
+        """Stay, unless a person interrupts."""
+        until_s = time.monotonic() + for_s
+        while (left_s := until_s - time.monotonic()) > 0 and not self._interrupted():
+            time.sleep(min(left_s, _LOOK_EVERY_S))
+
+    # -- several at a time -----------------------------------------------------------------------------------------
+
+    def _in_parallel(self) -> None:
+        """Workers that each take a byte out of one pipe before each run: nobody has to hand them out."""
+        tokens, filling = os.pipe()
+        os.write(filling, _TOKEN * self.left)
+        os.close(filling)
+        jobs = min(self.order.jobs, self.left)
+        try:
+            crew = Crew(
+                jobs,
+                lambda _name, send: self._worker(tokens, send),
+                self._heard,
+                self._lost,
+                self._interrupted,
+            )
+            crew.work([self.order.experiment] * jobs, more=lambda _: True)
+        finally:
+            os.close(tokens)
+        self.left = max(0, self.left - sum(step.kind == RAN for step in self.turn.steps))
+
+    def _worker(self, tokens: int, send: Callable[[bytes], None]) -> None:
+        """In a process of its own: runs, as long as there are tokens and nothing speaks against another one."""
+        self._tell = self.turn.tell_to(lambda step: send(msgspec.json.encode(step)))
+        while not (self.ends() or not os.read(tokens, 1)):
+            while not (self.one() or self.ends()):
+                pass
+            self._wait(self.order.pause_s)
+        if self.stopped:
+            send(msgspec.json.encode(Step(kind=NOTED, experiment=self.order.experiment, what=self.stopped)))
+        self.turn.tell_what_follows()
+
+    def _heard(self, line: bytes) -> None:
+        step = msgspec.json.decode(line, type=Step)
+        if step.kind == NOTED:
+            self.stopped = self.stopped or step.what
+            return
+        self.turn.steps.append(step)
+        self._tell(step)
+        self.turn.publish_now_and_then()
+
+    def _lost(self, name: str, what: str) -> None:
+        step = Step(
+            kind=PROBLEM, experiment=name, what=f"a worker failed: {what}", fix="what it left is settled next time"
+        )
+        self.turn.steps.append(step)
+        self._tell(step)
+
+    # -- how it went -----------------------------------------------------------------------------------------------
+
+    @property
+    def all_failed(self) -> bool:
+        """Whether runs were made and none of them succeeded, or none could be made at all for a fault."""
+        ran = [step for step in self.turn.steps if step.kind == RAN]
+        if not ran:
+            return any(step.kind == PROBLEM for step in self.turn.steps)
+        return all(step.outcome in FAILURES for step in ran)
+
+
+def _why(move: Move | None) -> str:
+    return move.reason if isinstance(move, Wait) else ""  # of anything else the steps have told
