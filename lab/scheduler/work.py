@@ -15,7 +15,7 @@ from lab.core.errors import BadInput, LabError, Superseded
 from lab.core.launch import CANCELLED, INTERRUPTED, SUPERSEDED, Exit, Launch, Limits, Stop
 from lab.core.run import FAILED
 from lab.executors import door, environment
-from lab.scheduler import places
+from lab.scheduler import boxed, places
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -65,12 +65,17 @@ def carry_out(
     executor = door.find(spec.executor)
     try:
         there = places.workspace(root, spec, view)
-        program = executor.prepare(launch(root, running, spec, view, path=path, workspace=there, more=more or {}))
-        if program is None:
-            return executor.read(path, running.manifest, Exit(run_id=running.manifest.run_id, code=0))
-        watch = Watch(root, running.lease, interrupted, _stopper(root, spec, running, path))
-        run_id = running.manifest.run_id
-        how = supervised(root.files, root.world, program, spec, path=path, run_id=run_id, watch=watch)
+        measured = spec.executor == _COMMAND and spec.executor_command != running.spec.executor_command
+        measured = measured and spec.executor_command == spec.validation_command
+        how = Exit(run_id=running.manifest.run_id, code=0)
+        with boxed.opened(root, running, spec, there, path, measured=measured) as box:
+            told = {**box.variables(_named(spec, root.world.environ)), **(more or {})}
+            program = executor.prepare(launch(root, running, spec, view, path=path, workspace=box.path, more=told))
+            if program is not None:
+                watch = Watch(root, running.lease, interrupted, _stopper(root, spec, running, path))
+                how = supervised(
+                    root.files, root.world, box.moved(program), spec, path=path, run_id=how.run_id, watch=watch
+                )
         return executor.read(path, running.manifest, how)
     except LabError as refusal:
         reason = refusal.what + (f"; {refusal.fix}" if refusal.fix else "")
@@ -139,6 +144,10 @@ def launch(  # what a run is made of
         environ=child,
         secrets=secrets,
     )
+
+
+def _named(spec: Spec, environ: Mapping[str, str]) -> dict[str, str]:
+    return {name: environ[name] for name in spec.env if name in environ}
 
 
 def _stopper(root: Root, spec: Spec, running: Running, path: str) -> Callable[[], Stop | None] | None:

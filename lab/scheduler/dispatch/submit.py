@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -14,7 +13,8 @@ from lab.core.package import RUN
 from lab.core.run import CANCELLED, SUCCESS, better
 from lab.core.submission import Ruling
 from lab.executors import door, sandbox
-from lab.scheduler import work
+from lab.scheduler import boxed, work
+from lab.scheduler.boxed import Box
 from lab.scheduler.dispatch import agent, completing, ingest, offers
 from lab.scheduler.dispatch.completing import Word
 from lab.store import reading
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from lab.core.ended import Ended
-    from lab.core.launch import Program
     from lab.core.run import Run
     from lab.core.submission import Submission
     from lab.scheduler.dispatch.offers import Held, Said
@@ -70,17 +69,14 @@ def _tried(
     run = f"{held.path}/{RUN}"
     root.files.discard_folder(run)  # what an attempt left that was killed
     root.files.folder(run)
-    box = root.layout.sandbox(held.place.dispatch_id)
+    name = held.place.dispatch_id
     try:
-        root.files.discard_folder(box)
-        apart = (root.layout.root, root.layout.place("scratch"))
-        sandbox.copy(root.files, held.taken.workspace, box, apart_from=apart)
+        box = boxed.copied(root, held.taken.workspace, name)
         changed = sandbox.apply(root.files, box, changes)
         diff = sandbox.patch(held.taken.workspace, box, changed)
-        ended = _measured(root, held, box, interrupted)
+        ended = _measured(root, held, Box(path=box, workspace=held.taken.workspace, inside=True), interrupted)
     finally:
-        with suppress(OSError, RecursionError):
-            root.files.discard_folder(box)
+        boxed.discard(root, root.layout.sandbox(name))
     if ended.outcome == CANCELLED and interrupted():
         raise Interrupted(
             f"stopped by {interrupted()}; nothing was recorded and {held.place.dispatch_id} is still yours",
@@ -95,7 +91,7 @@ def _tried(
     return ruling
 
 
-def _measured(root: Root, held: Held, box: str, interrupted: Callable[[], str]) -> Ended:
+def _measured(root: Root, held: Held, box: Box, interrupted: Callable[[], str]) -> Ended:
     """Run the validation in the copy. One that cannot be started is a failed run like any other."""
     run = f"{held.path}/{RUN}"
     executor = door.find("command")
@@ -107,9 +103,9 @@ def _measured(root: Root, held: Held, box: str, interrupted: Callable[[], str]) 
         return executor.read(run, held.manifest, completing.exit_of(run, held.manifest) or Exit())
     if program is None:
         raise BadInput("there is nothing to start")
-    there = _in_the_copy(program, box, held.taken.workspace)
     watch = work.Watch(root, held.running.lease, interrupted)
-    how = work.supervised(root.files, root.world, there, held.spec, path=run, run_id=held.manifest.run_id, watch=watch)
+    run_id, there = held.manifest.run_id, box.moved(program)
+    how = work.supervised(root.files, root.world, there, held.spec, path=run, run_id=run_id, watch=watch)
     return executor.read(run, held.manifest, how)
 
 
@@ -119,22 +115,11 @@ def _not_started(held: Held, reason: str) -> bytes:
     return page(Exit(run_id=held.manifest.run_id, started=False, problem=reason))
 
 
-def _launch(root: Root, held: Held, box: str) -> Launch:
+def _launch(root: Root, held: Held, box: Box) -> Launch:
     run = f"{held.path}/{RUN}"
     spec = msgspec.structs.replace(held.spec, executor="command", executor_command=agent.measured_by(held.spec))
-    more = {
-        "LAB_EFFECTIVE_WORKSPACE_ROOT": box,
-        "LAB_ORIGINAL_WORKSPACE_ROOT": held.taken.workspace,
-        "LAB_RUN_ARTIFACTS_DIR": f"{run}/{layout.ARTIFACTS}",
-        # What it imports is what was changed, wherever an installed copy of the workspace may lie.
-        "PYTHONPATH": box,
-    }
-    return work.launch(root, held.running, spec, held.view, path=run, workspace=box, more=more)
-
-
-def _in_the_copy(program: Program, box: str, workspace: str) -> Program:
-    argv = tuple(sandbox.inside(box, workspace, word) for word in program.argv)
-    return msgspec.structs.replace(program, argv=argv, cwd=box)
+    more = {**box.variables(), "LAB_RUN_ARTIFACTS_DIR": f"{run}/{layout.ARTIFACTS}"}
+    return work.launch(root, held.running, spec, held.view, path=run, workspace=box.path, more=more)
 
 
 def _best(held: Held) -> Run | None:

@@ -1,0 +1,207 @@
+"""A run in a copy of its workspace: with its parameters in the program's own config files, or with an agent's change.
+
+Never a byte of the original is written. The copy goes when the run has ended, however it ended; the copy of a lab that
+died goes when the next one is made. What the program does by the whole path of the original is its own matter.
+"""
+
+from __future__ import annotations
+
+import os
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from lab.core import layout
+from lab.core.errors import BadInput
+from lab.store import reading
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from lab.core.launch import Program
+    from lab.core.spec import Spec
+    from lab.scheduler.cycle import Running
+    from lab.store.root import Root
+
+MAX_CONFIG_BYTES = 4 << 20
+KEPT_BYTES = 64 << 10  # of a config file that is kept with the run
+_OWN = frozenset(
+    name.casefold()
+    for name in (
+        layout.MANIFEST, layout.PARAMS, layout.METRICS, layout.SEAL, layout.SUPERSEDED, layout.EXIT, layout.ARTIFACTS,
+    )
+)  # fmt: skip
+
+
+class Box(msgspec.Struct, frozen=True, kw_only=True):
+    """Where a run's program finds its workspace: `path` is the copy, or the workspace itself where none was needed."""
+
+    path: str
+    workspace: str
+    inside: bool = False  # the program works in the copy, not in the run's folder
+
+    @property
+    def is_copy(self) -> bool:
+        return self.path != self.workspace
+
+    def variables(self, environ: Mapping[str, str] | None = None) -> dict[str, str]:
+        """What the program is told. What it imports is what was changed, wherever an installed copy may lie."""
+        if not self.is_copy:
+            return {}
+        from lab.executors import sandbox  # noqa: PLC0415  # difflib and all: not for a run that is no copy's
+
+        named = [each for each in (environ or {}).get("PYTHONPATH", "").split(os.pathsep) if each]
+        paths = (self.path, *(sandbox.inside(self.path, self.workspace, each) for each in named))
+        return {
+            "LAB_EFFECTIVE_WORKSPACE_ROOT": self.path,
+            "LAB_ORIGINAL_WORKSPACE_ROOT": self.workspace,
+            "PYTHONPATH": os.pathsep.join(dict.fromkeys(paths)),
+        }
+
+    def moved(self, program: Program) -> Program:
+        """The program with the paths of the workspace in its arguments as they are called in the copy."""
+        if not self.is_copy:
+            return program
+        from lab.executors import sandbox  # noqa: PLC0415  # the same
+
+        argv = tuple(sandbox.inside(self.path, self.workspace, word) for word in program.argv)
+        cwd = self.path if self.inside else sandbox.inside(self.path, self.workspace, program.cwd)
+        return msgspec.structs.replace(program, argv=argv, cwd=cwd)
+
+
+def copied(root: Root, workspace: str, name: str) -> str:
+    """Make a copy under this name, in the place of one that an earlier attempt left."""
+    from lab.executors import sandbox  # noqa: PLC0415  # the same
+
+    box = root.layout.sandbox(name)
+    root.files.discard_folder(box)
+    apart = (root.layout.root, root.layout.place("scratch"))
+    sandbox.copy(root.files, workspace, box, apart_from=apart)
+    return box
+
+
+def discard(root: Root, box: str) -> None:
+    """Remove a copy. What cannot be removed is left to whoever comes next: the run has ended and is worth more."""
+    with suppress(OSError, RecursionError):
+        root.files.discard_folder(box)
+
+
+@contextmanager
+def opened(root: Root, running: Running, spec: Spec, workspace: str, path: str, *, measured: bool) -> Iterator[Box]:
+    """Where the program of a run is to find its workspace while the run lasts.
+
+    A copy where the parameters go into a config file that `mutable_paths` names, and where the run is `measured` by
+    the validation_command, as hermes-lab's were: then the program works in the copy.
+    """
+    names = _config_files(spec, workspace) if running.params and workspace else ()
+    if not workspace or not (names or measured) or not os.path.isdir(workspace):
+        yield Box(path=workspace, workspace=workspace)
+        return
+    manifest = running.manifest
+    _sweep(root)
+    name = f"{manifest.experiment}@{manifest.run_id}"
+    try:
+        box = _filled(root, workspace, name, names, running.params or {}, path)
+        before = _seen(f"{box}/{layout.METRICS}")
+        yield Box(path=box, workspace=workspace, inside=measured)
+        if measured and before != _seen(f"{box}/{layout.METRICS}"):
+            _collect(root, box, path)
+    finally:
+        discard(root, root.layout.sandbox(name))
+
+
+def _filled(
+    root: Root, workspace: str, name: str, names: tuple[str, ...], params: Mapping[str, object], path: str
+) -> str:
+    from lab.executors import config_file, sandbox  # noqa: PLC0415  # the same
+
+    try:
+        box = copied(root, workspace, name)
+    except OSError as error:
+        if not reading.is_local(error):
+            raise  # the disk's doing
+        fix = "let the lab read it, or take it out of the workspace"
+        raise BadInput(f"the workspace could not be copied: {error.filename}: {error.strerror}", fix=fix) from None
+    changed = config_file.spread({each: _config(box, each) for each in names}, params) if names else {}
+    for each in changed:
+        if os.path.islink(f"{box}/{each}"):  # what it points to is the original, or somebody else's
+            root.files.discard(f"{box}/{each}")
+    sandbox.apply(root.files, box, changed)
+    for each, data in changed.items():
+        _keep(root, path, each, data)
+    return box
+
+
+def _config_files(spec: Spec, workspace: str) -> tuple[str, ...]:
+    """The config files that parameters may go into; when none of those that are named is there, the first of them.
+
+    Never one that the run writes itself: its metrics, or what the SPEC calls its output.
+    """
+    from lab.executors import config_file  # noqa: PLC0415  # the same
+
+    outputs = {os.path.normpath(each) for each in spec.egress_files}
+    named = [
+        each
+        for each in dict.fromkeys(map(os.path.normpath, spec.mutable_paths))
+        if config_file.is_config(each) and each not in outputs and each.rpartition("/")[2] != layout.METRICS
+    ]
+    there = [each for each in named if os.path.isfile(f"{workspace}/{each}")]
+    return tuple(there or named[:1])
+
+
+def _config(box: str, name: str) -> bytes:
+    parents = name.split("/")[:-1]
+    for at in range(1, len(parents) + 1):
+        parent = "/".join(parents[:at])
+        if os.path.islink(f"{box}/{parent}"):
+            what = f"{name} lies behind the link {parent}, and what is written there would leave the copy"
+            raise BadInput(what, fix="put the folder itself into the workspace")
+    if not os.path.isfile(f"{box}/{name}"):
+        return b"{}" if name.lower().endswith(".json") else b""
+    data = reading.read_head(f"{box}/{name}", MAX_CONFIG_BYTES + 1) or b""
+    if len(data) > MAX_CONFIG_BYTES:
+        fix = "put the parameters into a small file of their own and name that in mutable_paths"
+        raise BadInput(f"{name} has more than {MAX_CONFIG_BYTES:,} bytes, which is no config file", fix=fix)
+    return data
+
+
+def _keep(root: Root, path: str, name: str, data: bytes) -> None:
+    """Put the file beside the run's others: a record, and there for a program that reads it from where it works."""
+    place = f"{path}/{name}"
+    if len(data) > KEPT_BYTES or name.partition("/")[0].casefold() in _OWN or os.path.lexists(place):
+        return
+    root.files.create(place, data, durable=False)
+
+
+def _seen(path: str) -> tuple[int, int, int] | None:
+    """Enough of a file to know whether somebody wrote it again; None where no plain file is."""
+    if not reading.is_file(path):
+        return None
+    found = os.lstat(path)
+    return found.st_ino, found.st_size, found.st_mtime_ns
+
+
+def _collect(root: Root, box: str, path: str) -> None:
+    """Take the metrics over that a program wrote where it worked, if it wrote none where runs write."""
+    source, target = f"{box}/{layout.METRICS}", f"{path}/{layout.METRICS}"
+    if reading.is_file(source) and not os.path.lexists(target):
+        root.files.copy(source, target)
+
+
+def _sweep(root: Root) -> None:
+    """Remove the copies of runs that are over: their lab died before it could."""
+    folder = os.path.dirname(root.layout.sandbox("x"))
+    try:
+        names = os.listdir(folder)
+    except OSError:
+        return  # no copy was ever made
+    for name in names:
+        experiment, at, run_id = name.partition("@")
+        if at and experiment and run_id.startswith("RUN-") and _is_over(root.layout.run(experiment, run_id)):
+            discard(root, f"{folder}/{name}")
+
+
+def _is_over(bundle: str) -> bool:
+    ends = (layout.SEAL, layout.SUPERSEDED)
+    return not os.path.isdir(bundle) or any(os.path.lexists(f"{bundle}/{end}") for end in ends)
