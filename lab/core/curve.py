@@ -44,18 +44,19 @@ class Thinned:
             return False
         self.last = (step, value)
         if self._at % self._every == 0:
-            self._kept.append(self.last)
             if len(self._kept) == POINTS:
                 self._kept = self._kept[::2]
                 self._every *= 2
+            self._kept.append(self.last)
         self._at += 1
         return True
 
     @property
     def points(self) -> tuple[Point, ...]:
         """At most POINTS of them, the first and the last among them."""
-        ends = self._kept and self._kept[-1] != self.last
-        return (*self._kept, self.last) if ends and self.last is not None else tuple(self._kept)
+        if self.last is None or self._kept[-1] == self.last:
+            return tuple(self._kept)
+        return (*self._kept[: POINTS - 1], self.last)
 
 
 class Track:
