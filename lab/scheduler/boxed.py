@@ -30,6 +30,7 @@ _OWN = frozenset(
     name.casefold()
     for name in (
         layout.MANIFEST, layout.PARAMS, layout.METRICS, layout.SEAL, layout.SUPERSEDED, layout.EXIT, layout.ARTIFACTS,
+        layout.CURVE,
     )
 )  # fmt: skip
 
@@ -39,6 +40,7 @@ class Box(msgspec.Struct, frozen=True, kw_only=True):
 
     path: str
     workspace: str
+    lab: str = ""  # the data root: one that lies in its workspace has no part in the copy
     inside: bool = False  # the program works in the copy, not in the run's folder
 
     @property
@@ -49,10 +51,8 @@ class Box(msgspec.Struct, frozen=True, kw_only=True):
         """What the program is told. What it imports is what was changed, wherever an installed copy may lie."""
         if not self.is_copy:
             return {}
-        from lab.executors import sandbox  # noqa: PLC0415  # difflib and all: not for a run that is no copy's
-
         named = [each for each in (environ or {}).get("PYTHONPATH", "").split(os.pathsep) if each]
-        paths = (self.path, *(sandbox.inside(self.path, self.workspace, each) for each in named))
+        paths = (self.path, *map(self._inside, named))
         return {
             "LAB_EFFECTIVE_WORKSPACE_ROOT": self.path,
             "LAB_ORIGINAL_WORKSPACE_ROOT": self.workspace,
@@ -63,11 +63,16 @@ class Box(msgspec.Struct, frozen=True, kw_only=True):
         """The program with the paths of the workspace in its arguments as they are called in the copy."""
         if not self.is_copy:
             return program
-        from lab.executors import sandbox  # noqa: PLC0415  # the same
+        argv = tuple(self._inside(word) for word in program.argv)
+        return msgspec.structs.replace(program, argv=argv, cwd=self.path if self.inside else program.cwd)
 
-        argv = tuple(sandbox.inside(self.path, self.workspace, word) for word in program.argv)
-        cwd = self.path if self.inside else sandbox.inside(self.path, self.workspace, program.cwd)
-        return msgspec.structs.replace(program, argv=argv, cwd=cwd)
+    def _inside(self, word: str) -> str:
+        from lab.executors import sandbox  # noqa: PLC0415  # difflib and all: only for copies
+
+        for lab in (self.lab, os.path.realpath(self.lab)) if self.lab else ():
+            if lab.startswith(f"{self.workspace}/") and (word == lab or word.startswith(f"{lab}/")):
+                return word  # the run's own folder, most likely
+        return sandbox.inside(self.path, self.workspace, word)
 
 
 def copied(root: Root, workspace: str, name: str) -> str:
@@ -104,7 +109,7 @@ def opened(root: Root, running: Running, spec: Spec, workspace: str, path: str, 
     try:
         box = _filled(root, workspace, name, names, running.params or {}, path)
         before = _seen(f"{box}/{layout.METRICS}")
-        yield Box(path=box, workspace=workspace, inside=measured)
+        yield Box(path=box, workspace=workspace, lab=root.layout.root, inside=measured)
         if measured and before != _seen(f"{box}/{layout.METRICS}"):
             _collect(root, box, path)
     finally:

@@ -74,7 +74,8 @@ def _tried(
         box = boxed.copied(root, held.taken.workspace, name)
         changed = sandbox.apply(root.files, box, changes)
         diff = sandbox.patch(held.taken.workspace, box, changed)
-        ended = _measured(root, held, Box(path=box, workspace=held.taken.workspace, inside=True), interrupted)
+        place = Box(path=box, workspace=held.taken.workspace, lab=root.layout.root, inside=True)
+        ended = _measured(root, held, place, interrupted)
     finally:
         boxed.discard(root, root.layout.sandbox(name))
     if ended.outcome == CANCELLED and interrupted():
