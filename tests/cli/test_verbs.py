@@ -36,6 +36,7 @@ VERBS: dict[str, tuple[tuple[str, ...], str, set[str]]] = {
     "top": (("alpha",), "alpha, tier proxy: loss, minimize\n", {"experiment", "tier", "runs", "varying"}),
     "params": (("FIRST",), '{\n  "lr": 0.25\n}\n', {"run", "experiment", "params"}),
     "diff": (("FIRST", "LAST"), "-value: 0.25\n+value: 0.5\n", {"runs", "facts", "params", "only", "difference"}),
+    "export": (("alpha",), "run_id,ts,outcome,value,", {"experiment", "format", "runs", "rows"}),
     "digest": (("--date", "2026-01-02"), "digest written: ", {"kind", "name", "path", "text"}),
     "weekly-digest": (("--week", "2026-W01"), "weekly digest written: ", {"kind", "name", "path", "text"}),
     "pause": (("alpha", "--reason", "no data"), "paused: alpha\n", {"experiment", "phase", "changed"}),

@@ -1,0 +1,70 @@
+"""Write the runs of an experiment in the form of other programs.
+
+csv and jsonl go to the terminal, or into --output; parquet (it needs pyarrow) and optuna (it needs optuna) always into
+a file. optuna is a journal that optuna-dashboard opens, with one study a tier; failed runs are FAIL in it, runs that
+were stopped early PRUNED. A file that is there is only replaced with --yes.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from lab.cli.terminal import Answer
+from lab.core.errors import BadInput
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Iterable
+
+    from lab.cli.session import Session
+    from lab.scheduler.export import Chosen
+
+FORMATS = ("csv", "jsonl", "parquet", "optuna")
+EXAMPLE = """labctl export lr-sweep > runs.csv
+labctl export lr-sweep --format parquet --output runs.parquet --tier final
+labctl export lr-sweep --format optuna --output journal.log"""
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    """What, and into what."""
+    parser.add_argument("experiment", metavar="ID", help="the experiment")
+    parser.add_argument("--format", default="csv", choices=FORMATS, help="what to write (default csv)")
+    parser.add_argument("--output", default="", metavar="FILE", help="where to; else to the terminal")
+    parser.add_argument("--tier", default="", metavar="T", help="only the runs of this tier")
+    parser.add_argument("--yes", action="store_true", help="replace FILE when it is there")
+
+
+def answer(args: argparse.Namespace, session: Session) -> Answer:
+    """Read the table and write it."""
+    from lab.scheduler import export, results
+
+    if args.format in export.BINARY and not args.output:
+        fix = f"labctl export {args.experiment} --format {args.format} --output FILE"
+        raise BadInput(f"{args.format} is nothing for a terminal: it needs --output", fix=fix)
+    place = export.require_room(args.output, yes=args.yes) if args.output else ""
+    root = session.root()
+    found = results.table(root, args.experiment)
+    chosen = export.choose(found, args.tier)
+    data: dict[str, object] = {"experiment": args.experiment, "format": args.format, "runs": len(chosen.lines)}
+    if not place:
+        columns, rows = export.flat(chosen)
+        return Answer({**data, "columns": columns, "rows": rows}, _lines(chosen, args.format), warnings=found.warnings)
+    then: list[str] = []
+    if args.format == "optuna":
+        written, studies = export.journal(root, found, chosen)
+        data["studies"] = list(studies)
+        then.append(f"optuna-dashboard {args.output}")
+    elif args.format == "parquet":
+        written = export.parquet(chosen)
+    else:
+        written = "".join(f"{line}\n" for line in _lines(chosen, args.format)).encode()
+    export.write(root, place, written, yes=args.yes)
+    data.update(path=place, bytes=len(written))
+    said = f"exported: {len(chosen.lines)} runs of {args.experiment} into {place}"
+    return Answer(data, [said], warnings=found.warnings, then=then)
+
+
+def _lines(chosen: Chosen, form: str) -> Iterable[str]:
+    from lab.scheduler import export
+
+    return export.csv_lines(chosen) if form == "csv" else export.jsonl_lines(chosen)

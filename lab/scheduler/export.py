@@ -1,0 +1,188 @@
+"""The runs of an experiment in the files of other programs: CSV, JSON lines, Parquet, an Optuna journal.
+
+Everything is read from metrics.jsonl. A run without a value has none in any of them, whatever its program claimed.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+from csv import writer
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from lab.core.errors import BadInput, Unavailable
+from lab.core.space import Space
+from lab.scheduler import results
+from lab.scheduler.results import Line  # msgspec resolves annotations
+from lab.scheduler.search import spaces
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from lab.scheduler.results import Table
+    from lab.store.root import Root
+
+BINARY = frozenset({"parquet", "optuna"})  # written into a file, never to a terminal
+_FIRST = (
+    "run_id", "ts", "outcome", "value", "tier", "role", "iteration", "strategy", "arm", "kind", "number", "seed",
+    "parents", "note",
+)  # fmt: skip
+_OURS = frozenset({"params", "origin", *_FIRST[:7]})  # what of a line of metrics.jsonl is no metric of the run's own
+
+Cell = str | int | float | bool | None
+
+
+class Chosen(msgspec.Struct, frozen=True, kw_only=True):
+    """What to export: lines of the table with their bytes."""
+
+    lines: tuple[Line, ...]
+    raw: tuple[bytes, ...]
+
+
+def choose(found: Table, tier: str) -> Chosen:
+    """The runs of a tier, or all of them."""
+    if not tier:
+        return Chosen(lines=found.lines, raw=found.raw)
+    results.tier_of(found, tier)
+    kept = [pair for pair in zip(found.lines, found.raw, strict=True) if pair[0].tier == tier]
+    return Chosen(lines=tuple(line for line, _ in kept), raw=tuple(raw for _, raw in kept))
+
+
+def flat(chosen: Chosen) -> tuple[list[str], list[dict[str, Cell]]]:
+    """The columns and the rows. Parameters are `params.NAME`, the run's own metrics `metrics.NAME`."""
+    params: dict[str, None] = {}
+    metrics: dict[str, None] = {}
+    rows = []
+    for line, raw in zip(chosen.lines, chosen.raw, strict=True):
+        row = _row(line)
+        for name, value in (line.params or {}).items():
+            params[f"params.{name}"] = None
+            row[f"params.{name}"] = _cell(value)
+        for name, value in msgspec.json.decode(raw, type=dict[str, object]).items():
+            if name not in _OURS:
+                metrics[f"metrics.{name}"] = None
+                row[f"metrics.{name}"] = _cell(value)
+        rows.append(row)
+    return [*_FIRST, *params, *metrics], rows
+
+
+def _row(line: Line) -> dict[str, Cell]:
+    row: dict[str, Cell] = {
+        "run_id": line.run_id,
+        "ts": line.ts,
+        "outcome": line.outcome,
+        "value": line.value,
+        "tier": line.tier,
+        "role": line.role,
+        "iteration": line.iteration,
+    }
+    if line.origin is not None:
+        origin = line.origin
+        row.update(strategy=origin.strategy, arm=origin.arm, kind=origin.kind, number=origin.number, seed=origin.seed)
+        row.update(parents=" ".join(origin.parents), note=origin.note)
+    return row
+
+
+def _cell(value: object) -> Cell:
+    if value is None or isinstance(value, (str, int, float, bool)):
+        return value
+    return msgspec.json.encode(value).decode()
+
+
+def csv_lines(chosen: Chosen) -> Iterator[str]:
+    """A head and a line a run. A line may hold line ends inside quotes, as CSV allows."""
+    columns, rows = flat(chosen)
+    buffer = io.StringIO()
+    pen = writer(buffer, lineterminator="")
+    for row in (columns, *([_written(row.get(name)) for name in columns] for row in rows)):
+        pen.writerow(row)
+        yield buffer.getvalue()
+        buffer.seek(0)
+        buffer.truncate()
+
+
+def _written(value: Cell) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return repr(value) if isinstance(value, float) else str(value)
+
+
+def jsonl_lines(chosen: Chosen) -> Iterator[str]:
+    """The lines of metrics.jsonl as they are."""
+    for raw in chosen.raw:
+        yield raw.decode()
+
+
+def parquet(chosen: Chosen) -> bytes:
+    """A Parquet file with the columns of the CSV. A column of mixed types is text, each value as JSON."""
+    try:
+        import pyarrow as pa  # type: ignore[import-untyped]  # noqa: PLC0415  # 0.2 s, and an extra
+        from pyarrow import parquet as files  # noqa: PLC0415  # the same
+    except ImportError as missing:
+        raise Unavailable("Parquet needs pyarrow", fix="pip install 'labctl[parquet]'") from missing
+    columns, rows = flat(chosen)
+    table = pa.table({name: _column([row.get(name) for row in rows]) for name in columns})
+    sink = pa.BufferOutputStream()
+    files.write_table(table, sink)
+    return bytes(sink.getvalue())
+
+
+def _column(values: Sequence[Cell]) -> list[Cell]:
+    kinds = {type(value) for value in values if value is not None}
+    if kinds <= {int, float} and kinds != {int}:
+        return [None if value is None else float(value) for value in values]
+    too_large = kinds == {int} and any(abs(int(value or 0)) >= 2**63 for value in values)
+    if len(kinds) <= 1 and not too_large:
+        return list(values)
+    return [None if value is None else msgspec.json.encode(value).decode() for value in values]
+
+
+def journal(root: Root, found: Table, chosen: Chosen) -> tuple[bytes, tuple[str, ...]]:
+    """An Optuna journal file, and the names of the studies in it: one a tier, for their values are not compared."""
+    try:
+        from lab.scheduler import optuna_journal  # noqa: PLC0415  # optuna: 0.4 s, and an extra
+    except ImportError as missing:
+        raise Unavailable("an Optuna journal needs optuna", fix="pip install 'labctl[search]'") from missing
+    there = spaces.find(root, found.spec, found.view) if found.spec else None
+    space = there.space if there else Space(parameters=())
+    tiers = [tier for tier in found.tiers() if any(line.tier == tier for line in chosen.lines)] or [found.view.tier]
+    alone = len(found.tiers()) == 1
+    studies = [
+        optuna_journal.Study(
+            name=found.experiment if alone else f"{found.experiment}.{tier}",
+            experiment=found.experiment,
+            tier=tier,
+            minimize=found.direction(tier) == "minimize",
+            metric=found.metric(tier),
+            runs=[pair for pair in zip(chosen.lines, chosen.raw, strict=True) if pair[0].tier == tier],
+        )
+        for tier in tiers
+    ]
+    return optuna_journal.journal(studies, space), tuple(study.name for study in studies)
+
+
+def require_room(path: str, *, yes: bool) -> str:
+    """Where to write, or `BadInput`: a file that is there is not written over unless that was agreed to."""
+    place = os.path.abspath(os.path.expanduser(path))
+    if os.path.isdir(place):
+        raise BadInput("this is a folder", where=place, fix="name the file: --output runs.csv")
+    if not os.path.isdir(os.path.dirname(place)):
+        raise BadInput("there is no such folder", where=os.path.dirname(place), fix=f"mkdir {os.path.dirname(place)}")
+    if os.path.lexists(place) and not yes:
+        raise BadInput("this file is there already", where=place, fix="name another one, or add --yes to replace it")
+    return place
+
+
+def write(root: Root, place: str, data: bytes, *, yes: bool) -> None:
+    """Put it there, whole or not at all."""
+    if yes:
+        root.files.replace(place, data)
+        return
+    try:
+        root.files.create(place, data)
+    except FileExistsError:
+        raise BadInput("somebody made this file meanwhile", where=place, fix="add --yes to replace it") from None
