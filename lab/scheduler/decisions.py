@@ -59,7 +59,7 @@ def foreseen(root: Root, experiment: str) -> str:
         view, loaded = refresh.current(root, experiment)
     if loaded.spec is None:
         return ""
-    move = policy.decide(view, loaded.spec, root.world.now(), at_once=True)
+    move = policy.decide(view, loaded.spec, root.world.now(), at_once=True, searching=bool(loaded.spec.strategy))
     if isinstance(move, Finish | Pause | Escalate):
         numbers = ", ".join(f"{name} {value}" for name, value in sorted(move.facts.items()))
         return f"the next turn will stop it again: {move.reason} ({numbers}); change the limit in its SPEC.yaml first"

@@ -42,7 +42,12 @@ max_iterations_total: 100000
 durability: {durability}
 max_parallel: {slots}
 fidelity_tiers: [proxy, final]
-"""
+{search}"""
+# What a turn is to try is chosen in the section of its claim: the others of this world come in between.
+SEARCHES = {
+    "beta": "strategy: random\nsearch_space: {x: {low: 0.0, high: 1.0, default: 0.5}, k: {low: 1, high: 3}}\n",
+    "gamma": "strategy: perturb\nseed: 7\nsearch_space: {x: {low: 1.0e-5, high: 1.0, log: true}}\n",
+}
 FILES = ("stdout.log", "stdout.log", "artifacts/model.bin", "artifacts/deep/er/log.txt", "metrics.json", "RESULT.md")
 RUDE = ("SEAL.json", "params.json", "manifest.json", "SUPERSEDED.json")
 
@@ -204,8 +209,9 @@ class Deeds:
 
     def spec(self, experiment: str, goal: str) -> str:
         return SPEC.format(
-            id=experiment, goal=goal, slots=self.slots[experiment], durability=self.durability[experiment]
-        )
+            id=experiment, goal=goal, slots=self.slots[experiment], durability=self.durability[experiment],
+            search=SEARCHES.get(experiment, ""),
+        )  # fmt: skip
 
     def cancel(self, who: Process) -> None:
         experiment = who.rng.choice(sorted(self.slots))

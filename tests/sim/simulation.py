@@ -61,7 +61,7 @@ class Simulation:
         self._make_lab()
         with installed(self.world), pytest.MonkeyPatch.context() as patch:
             patch.setattr(work, "carry_out", self.deeds.carry_out)
-            patch.setattr(work, "require_work", lambda *_: None)
+            patch.setattr(work, "require_work", lambda *_, **__: None)
             self.watch = Watch(self.world, self.deeds)
             try:
                 for _ in range(self.workers):

@@ -119,7 +119,7 @@ def _one(root: Root, each: Place, fresh: dict[str, Subject], changes: list[Chang
 
 
 def _judged(root: Root, view: View, spec: Spec) -> Move:
-    return policy.decide(view, spec, root.world.now())
+    return policy.decide(view, spec, root.world.now(), searching=bool(spec.strategy))
 
 
 def _end(root: Root, each: Place, run: Run) -> None:

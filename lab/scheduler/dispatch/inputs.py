@@ -9,11 +9,16 @@ import msgspec
 from lab.core import canonical, layout
 from lab.core.package import INPUT, RUN
 from lab.projections import index
+from lab.scheduler.control import approved
+from lab.scheduler.cycle import Errand
 from lab.store import reading
 
 if TYPE_CHECKING:
     from lab.core.package import Offer
+    from lab.core.proposal import Ruling
+    from lab.core.spec import Spec
     from lab.core.subject import Subject
+    from lab.core.view import View
     from lab.store.root import Root
 
 PROGRAM = "PROGRAM.md"
@@ -53,3 +58,15 @@ One run of `{offer.experiment}`, packed for a worker.
 4. While it takes long, say that you live: `labctl dispatch-renew {offer.dispatch_id} --worker NAME`.
 5. `labctl dispatch-complete {offer.dispatch_id} --worker NAME`, then `labctl dispatch-ingest`.
 """
+
+
+def chosen(root: Root, offer: Offer, ruling: Ruling | None, view: View, spec: Spec) -> Errand:
+    """What the package is to try: what it was queued with, what a person approved, or what the search chooses now."""
+    if offer.params is not None:
+        return Errand(params=offer.params)
+    if not spec.strategy:
+        return Errand() if ruling is None else approved.errand(root, ruling, None, spec)
+    from lab.scheduler.search.plan import Search  # noqa: PLC0415  # most experiments search nothing
+
+    search = Search(root, view.experiment)
+    return search.errand(view, spec) if ruling is None else approved.errand(root, ruling, search, spec)

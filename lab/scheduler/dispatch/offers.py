@@ -15,7 +15,7 @@ import msgspec
 
 from lab.core import canonical, event, layout, package, policy
 from lab.core.claim import Owner
-from lab.core.errors import BadInput, Busy, LabError, Superseded
+from lab.core.errors import BadInput, Busy, Exhausted, LabError, Superseded
 from lab.core.package import COMPLETE, READY, REFUSED, RUN, RUNNING, Place, Taken
 from lab.core.policy import Proceed, Wait
 from lab.core.record import page
@@ -23,7 +23,7 @@ from lab.core.spec_fields import PRIORITIES
 from lab.core.view import ARCHIVED, COMPLETED, View
 from lab.scheduler import cycle, due, moves, reclaim, refresh
 from lab.scheduler.control import approved
-from lab.scheduler.dispatch.inputs import inputs
+from lab.scheduler.dispatch.inputs import chosen, inputs
 from lab.scheduler.places import workspace
 from lab.store import experiments, files, leases, ledger, packages, reading
 
@@ -166,7 +166,8 @@ def moved(root: Root, view: View, spec: Spec, changes: list[Change], *, under_wa
     """Carry out what the policy decides until it says run, or not now. Inside the section."""
 
     def judge(view: View, spec: Spec) -> Move:
-        return policy.decide(view, spec, root.world.now(), under_way=under_way, at_once=now)
+        searching = bool(spec.strategy)
+        return policy.decide(view, spec, root.world.now(), under_way=under_way, at_once=now, searching=searching)
 
     after, move, subject = moves.settled(root, view, spec, judge, lambda _view, _move: None)
     if subject is not None:
@@ -274,13 +275,14 @@ def _taken(
 ) -> Held:
     """Lease, rename, bundle, claim.json: in the section, so that whoever finds less than all of it knows of a crash."""
     spec = cycle.usable(loaded)
-    here = spec.for_tier(view.tier)
     # It is no process that holds it: the lease is lost by silence alone, wherever the worker lives.
     owner = Owner(name=f"{package.OWNER_PREFIX}{worker}", host="")
-    ttl_s = here.time_budget_s + here.kill_grace_s + cycle.SEAL_GRACE_S + HANDOVER_S
     ruling = approved.next_run(root, view.experiment) if offer.params is None else None
-    params = offer.params if ruling is None else ruling.params
-    lease = cycle.claim(root, view, spec, owner=owner, ttl_s=ttl_s)
+    errand = chosen(root, offer, ruling, view, spec)
+    params = errand.params
+    here = spec.for_tier(errand.tier or view.tier)
+    ttl_s = here.time_budget_s + here.kill_grace_s + cycle.SEAL_GRACE_S + HANDOVER_S
+    lease = cycle.claim(root, view, spec, owner=owner, ttl_s=ttl_s, tier=errand.tier)
     line = event.Event(
         type=event.PACKAGE_CLAIMED, ts=root.now(), experiment=view.experiment, actor=worker,
         run_id=lease.claim.run_id, generation=lease.claim.generation, name=each.dispatch_id,
@@ -291,8 +293,7 @@ def _taken(
     except (OSError, LabError):
         lease.release(root)
         raise
-    proposal = ruling.proposal_id if ruling is not None else ""
-    errand = cycle.Errand(params=params, proposal=proposal, package=each.dispatch_id, worker=worker)
+    errand = msgspec.structs.replace(errand, package=each.dispatch_id, worker=worker)
     try:
         if ruling is not None:
             approved.spend(root, ruling, lease.claim.run_id)
@@ -370,7 +371,7 @@ def safely(experiment: str, act: Callable[[], Iterator[Said]]) -> list[Said]:
     said: list[Said] = []
     try:
         said.extend(act())
-    except Busy as busy:
+    except (Busy, Exhausted) as busy:
         said.append(Said(kind=PASSED, experiment=experiment, what=busy.what, fix=busy.fix))
     except LabError as error:
         said.append(Said(kind=PROBLEM, experiment=experiment, what=error.what, fix=error.fix))

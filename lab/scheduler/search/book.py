@@ -64,6 +64,7 @@ class Book:
         self.ended: list[Entry] = []
         self._cut_off: dict[tuple[str, int], list[Entry]] = {}
         self._numbers: set[tuple[str, int]] = set()
+        self._ids: set[str] = set()
         self.highest = -1
         self.seed: int | None = None
 
@@ -98,6 +99,7 @@ class Book:
             outcome=line.outcome, value=line.value, cut_off=line.cut_off, report=bytes(line.report),
         )  # fmt: skip
         self.ended.append(entry)
+        self._ids.add(entry.run_id)
         if line.origin is None:
             return
         self._count(entry)
@@ -112,12 +114,17 @@ class Book:
         self.highest = max(self.highest, entry.origin.number)
 
     def under_way(self) -> list[Entry]:
-        """The runs with parameters that somebody holds, in the order of their claims. Inside the section."""
+        """The runs with parameters that have not ended, in the order of their claims. Inside the section.
+
+        Also those of the dead: until they are settled, nobody else may take their place in the search.
+        """
+        seen = leases.survey(self._root, self._experiment)
+        claims = [each.seen.claim for each in seen.held] + [each.seen.claim for each in seen.lost]
+        claims += [each.claim for each in seen.unsettled]
         found = []
-        for held in leases.survey(self._root, self._experiment).held:
-            path = self._root.layout.run(self._experiment, held.seen.claim.run_id)
-            entry = _open_run(path)
-            if entry is not None:
+        for claim in sorted(claims, key=lambda claim: claim.generation):
+            entry = _open_run(self._root.layout.run(self._experiment, claim.run_id)) if claim.run_id else None
+            if entry is not None and entry.run_id not in self._ids:
                 found.append(entry)
         return found
 
