@@ -31,7 +31,8 @@ def read(path: str, manifest: Manifest, ended: Exit) -> Ended:
     remarks = (*found.remarks, *((ended.problem,) if ended.problem and ended.problem not in why else ()))
     curve = report.read(path)
     if curve.passed_over:
-        remarks = (*remarks, f"{layout.REPORT}: {curve.passed_over} lines say no step beyond the last with a number")
+        lines = "1 line" if curve.passed_over == 1 else f"{curve.passed_over} lines"
+        remarks = (*remarks, f"{layout.REPORT}: passed over {lines} without a new step and a number")
     value = found.value if how == SUCCESS else None
     return Ended(
         outcome=how,
