@@ -29,6 +29,7 @@ VERBS: dict[str, tuple[tuple[str, ...], str, set[str]]] = {
     "validate": (("alpha",), "valid: alpha (", {"id", "source", "tiers", "time_budget_s"}),
     "import-root": (("old",), "imported: 2 experiments, ", {"source", "experiments", "runs", "false_values_dropped"}),
     "run-once": (("--experiment", "alpha", "--now"), "ran alpha [", {"ran", "steps"}),
+    "replay": (("FIRST",), "\nnow: RUN-", {"before", "after", "equal", "difference"}),
     "status": ((), "experiments: 2\n", {"data_root", "experiments", "phases", "runs", "free_gb", "wants_you"}),
     "list": ((), "alpha\tactive\ttier=proxy\tclass=default\truns=3\tbest=0.25\t", {"experiments"}),
     "show": (("alpha",), "alpha", {"id", "phase", "under_way"}),
@@ -76,7 +77,7 @@ def prepare(verb: str, labctl: Labctl, lab: Path) -> None:
     if verb in ("approvals", "approve", "reject"):
         later = "2999-01-01T00:00:00.000000Z"  # the clock of this lab stands in January, that of the verb does not
         approvals.ask(a_root(lab), Proposal(kind=RESUME, experiment="alpha", expires_at=later))
-    if verb == "run-once":
+    if verb in ("run-once", "replay"):
         with (lab / "experiments/alpha/SPEC.yaml").open("a") as spec:
             spec.write("executor: stub\n")
     if verb == "cancel":

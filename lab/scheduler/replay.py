@@ -1,0 +1,149 @@
+"""Run a sealed run again: same parameters, same seed, same commit, by the SPEC as it is now. A run like any other."""
+
+from __future__ import annotations
+
+from contextlib import nullcontext
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from lab.core.errors import BadInput, LabError
+from lab.core.origin import REPLAY, Origin
+from lab.core.run import Run
+from lab.core.view import ARCHIVED
+from lab.scheduler import checkout, cycle, located, places, reclaim, work
+from lab.scheduler.cycle import Errand
+from lab.store import revision
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from contextlib import AbstractContextManager
+
+    from lab.core.claim import Owner
+    from lab.core.manifest import Manifest
+    from lab.core.seal import Seal
+    from lab.core.spec import Spec
+    from lab.core.view import View
+    from lab.scheduler.cycle import Running
+    from lab.scheduler.located import Located
+    from lab.store.root import Root
+
+
+class Replayed(msgspec.Struct, frozen=True, kw_only=True):
+    """The run as it was and as it came out now. `difference` is of the values, now less then."""
+
+    before: Run
+    after: Run
+    commit: str = ""  # that it ran at now
+    warnings: tuple[str, ...] = ()
+
+    @property
+    def difference(self) -> float | None:
+        if self.before.value is None or self.after.value is None:
+            return None
+        return self.after.value - self.before.value
+
+    @property
+    def equal(self) -> bool:
+        """Whether it came out the same: the outcome, and the value to the last bit."""
+        return self.before.outcome == self.after.outcome and self.before.value == self.after.value
+
+
+def replay(root: Root, run_id: str, *, owner: Owner, interrupted: Callable[[], str], as_is: bool = False) -> Replayed:
+    """Run it again, and wait for its end. `Busy` when somebody else works on its experiment.
+
+    With `as_is` the workspace is taken as it lies there, whatever commit the run was made at.
+    """
+    found, made = located.sealed(root, run_id)
+    manifest = _manifest(found)
+    warnings = _doubts(made, manifest)
+    reclaim.make_way(root, found.experiment)
+    with root.section(found.experiment):
+        view, loaded = cycle.observe(root, found.experiment)
+    if view.phase == ARCHIVED:
+        raise BadInput(f"{found.experiment} is archived", fix=f"labctl archive {found.experiment} --restore")
+    spec = cycle.usable(loaded)
+    here = spec.for_tier(made.run.tier)
+    work.require_work(root, here, with_params=found.params() is not None)
+    if manifest.spec_sha256 and manifest.spec_sha256 != loaded.sha256:
+        warnings.append("the SPEC was edited since: this run follows the SPEC as it is now")
+    where = places.workspace(root, here, view)
+    with _workspace(root, where, manifest, warnings, as_is=as_is) as there:
+        running, view = _begun(root, found, made, manifest, owner, _moved(spec, here, where, there))
+        more = {"LAB_ORIGINAL_WORKSPACE_ROOT": where} if there != where else {}
+        ended = work.carry_out(root, running, view, interrupted=interrupted, more=more)
+        sealed = cycle.finish(root, running, ended)
+    return Replayed(before=made.run, after=sealed.run, commit=running.manifest.revision, warnings=tuple(warnings))
+
+
+def _manifest(found: Located) -> Manifest:
+    manifest = found.manifest()
+    if manifest is not None:
+        return manifest
+    if found.archive:
+        what = f"{found.run_id} is archived, and its seed and commit are in the archive"
+        raise LabError(what, where=found.path, fix=f"labctl prune --restore {found.archive}")
+    raise LabError(f"the manifest of {found.run_id} is not as it was sealed", where=found.path, fix="labctl verify")
+
+
+def _doubts(made: Seal, manifest: Manifest) -> list[str]:
+    """Why the same may not come out."""
+    found = []
+    if made.imported_from:
+        found.append("the run was imported: what it ran there is not known here")
+    if manifest.package:
+        found.append("the run was a worker's: a change that was made there is not made again")
+    return found
+
+
+def _workspace(
+    root: Root, where: str, manifest: Manifest, warnings: list[str], *, as_is: bool
+) -> AbstractContextManager[str]:
+    """The workspace at the run's commit: the user's own where it is at that commit, else a checkout beside."""
+    now = revision.of(where) if where else ""
+    wanted = manifest.revision
+    if not wanted:
+        if now:
+            warnings.append("the run does not say which commit it was made at: the workspace is taken as it is now")
+        return nullcontext(where)
+    if as_is or now == wanted:
+        if now != wanted:
+            warnings.append(f"the run was made at commit {wanted}, the workspace is at {now or 'none'}")
+        elif checkout.changed(root, where):
+            warnings.append("the workspace has changes that are not committed; they are part of this run")
+        return nullcontext(where)
+    if not where:
+        what = f"it ran at commit {wanted}, and the SPEC names no workspace_root any more"
+        raise BadInput(what, fix="--as-is runs it without one")
+    top = checkout.require(root, where, wanted)
+    return checkout.opened(root, where, top, wanted)
+
+
+def _moved(spec: Spec, here: Spec, where: str, there: str) -> Spec:
+    """The SPEC with its workspace in another place, also where a command names the old one by its whole path."""
+    if there == where:
+        return spec
+    names = ("executor_command", "validation_command")
+    kept = tuple(each for each in spec.overrides if each.field not in ("workspace_root", *names))
+    moved = {name: _renamed(getattr(here, name), where, there) for name in names}
+    return msgspec.structs.replace(spec, overrides=kept, workspace_root=there, **moved)
+
+
+def _renamed(command: str, where: str, there: str) -> str:
+    return command.replace(f"{where}/", f"{there}/")
+
+
+def _begun(  # what is run again, by whom, and by what SPEC
+    root: Root, found: Located, made: Seal, manifest: Manifest, owner: Owner, spec: Spec
+) -> tuple[Running, View]:
+    """Claim the experiment and open the bundle, in one section."""
+    before = made.run.origin or Origin()
+    origin = Origin(
+        kind=REPLAY, seed=before.seed, number=before.number, seen=before.seen, parents=(found.run_id,),
+        note=f"{found.run_id} again",
+    )  # fmt: skip
+    errand = Errand(params=found.params(), origin=origin, tier=made.run.tier, seed=manifest.seed)
+    with root.section(found.experiment):
+        view, loaded = cycle.observe(root, found.experiment)
+        lease = cycle.claim(root, view, spec, owner=owner, tier=made.run.tier)
+        return cycle.opened(root, lease, view, spec, loaded.sha256, errand), view
