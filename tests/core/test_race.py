@@ -241,6 +241,15 @@ def test_between_its_rungs_asha_lets_a_run_be() -> None:
     assert len(looked) == 1  # at 12; the next rung would lie beyond the end
 
 
+def test_at_its_end_and_beyond_a_run_is_let_be() -> None:
+    before = Cohort(tracks=[falling(0.1, 99)] * 4, longest=27.0)
+    judge = by("asha", eta=3.0)
+    assert judge.told(9.0, 0.1, lambda: before) == ""
+    judge = by("asha", eta=3.0)
+    judge._look_at = judge._next(9.0, 27.0)
+    assert [judge.told(float(step), 9.0, lambda: before) for step in range(10, 99)] == [""] * 89
+
+
 def test_a_run_that_reports_seldom_is_judged_at_the_rung_it_has_passed() -> None:
     before = cohort(0.1, 0.2, 0.3, 0.4)
     assert stopped(by("asha"), 0.9, before, steps=range(7, 28, 7)) == (

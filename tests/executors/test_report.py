@@ -16,7 +16,7 @@ from lab.core.curve import POINTS
 from lab.core.launch import HOPELESS, Exit
 from lab.core.run import CANCELLED, SUCCESS, cut_off
 from lab.executors import outcome, report
-from lab.executors.report import LONGEST_LINE_BYTES, Following, Report
+from lab.executors.report import _HEAD_BYTES, _TAIL_BYTES, LONGEST_LINE_BYTES, Following, Report
 from lab.testing.executors import RUN_ID, a_manifest
 
 if TYPE_CHECKING:
@@ -72,7 +72,7 @@ def test_a_line_that_does_not_end_is_passed_over_and_not_kept() -> None:
     for _ in range(100):
         told.feed(b"1" * LONGEST_LINE_BYTES)
     assert len(told._rest) <= LONGEST_LINE_BYTES
-    assert told.feed(b" 7\n2 0.5\n") == [(2.0, 0.5)]
+    assert told.feed(b"1 7\n2 0.5\n") == [(2.0, 0.5)]
     assert told.passed_over == 1
 
 
@@ -95,6 +95,13 @@ def test_a_huge_report_costs_little_and_tells_its_beginning_and_its_end(tmp_path
     assert spent_s < 10  # of which the tracing is most
     following = Following(str(tmp_path))
     assert len(following.more()) < 10_000
+
+
+def test_two_halves_of_lines_around_what_is_not_read_are_no_line(tmp_path: Path) -> None:
+    head, tail = b"x\n" * (_HEAD_BYTES // 2 - 1) + b"\n5", b"0 0.25\n"
+    tail += b"\n" * (_TAIL_BYTES - len(tail))
+    assert left(tmp_path, head + b"y" * 70_000 + tail).points == ()
+    assert left(tmp_path, head + tail).points == ((50.0, 0.25),)
 
 
 @pytest.mark.parametrize("what", ["folder", "pipe", "link", "zeros"])
