@@ -187,20 +187,44 @@ def _binary(call: Callable[..., object], left: Value, right: Value) -> Value:
 
 
 def _every(sides: tuple[Value, ...]) -> Value:
-    return lambda point: all(side(point) for side in sides)
+    """`a and b and c`: the first that is false, else the last, as in Python."""
+
+    def value(point: Point) -> object:
+        found: object = True
+        for side in sides:
+            found = side(point)
+            if not found:
+                break
+        return found
+
+    return value
 
 
 def _some(sides: tuple[Value, ...]) -> Value:
-    return lambda point: any(side(point) for side in sides)
+    def value(point: Point) -> object:
+        found: object = False
+        for side in sides:
+            found = side(point)
+            if found:
+                break
+        return found
+
+    return value
 
 
 def _compared(node: ast.Compare) -> Value:
-    signs = tuple(_COMPARISONS[type(sign)] for sign in node.ops)
-    sides = tuple(_value(side) for side in (node.left, *node.comparators))
+    """`a < b <= c`: what stands right of a comparison that does not hold is not computed."""
+    first = _value(node.left)
+    pairs = [(_COMPARISONS[type(sign)], _value(side)) for sign, side in zip(node.ops, node.comparators, strict=True)]
 
     def holds(point: Point) -> bool:
-        values = [side(point) for side in sides]
-        return all(sign(one, other) for sign, one, other in zip(signs, values, values[1:], strict=False))
+        one = first(point)
+        for sign, side in pairs:
+            other = side(point)
+            if not sign(one, other):
+                return False
+            one = other
+        return True
 
     return holds
 

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 _SLACK = 1e-9  # of a step: 0.1 to 0.7 in steps of 0.3 has three values, whatever floats make of it
 _TOP = math.nextafter(1.0, 0.0)
+_NEAR_OVERFLOW = 300.0  # above it, the exponential alone may be too large for a float
+_LARGEST_LOG = math.log(1.7e308)
 
 
 def levels(parameter: Parameter) -> int | None:
@@ -56,7 +58,7 @@ def to_unit(parameter: Parameter, value: Scalar) -> float:
             low, high = _edges(parameter, count)
             number = float(value)  # type: ignore[arg-type]  # what `Parameter.problem` has let through
             if parameter.log:
-                return min(1.0, max(0.0, math.log(number / low) / math.log(high / low)))
+                return min(1.0, max(0.0, _log_ratio(number, low) / _log_ratio(high, low)))
             return min(1.0, max(0.0, (number - low) / (high - low)))
 
 
@@ -79,14 +81,17 @@ def _number(parameter: Parameter, place: float, count: int | None) -> int | floa
     if count == 1:
         return parameter.low
     low, high = _edges(parameter, count)
-    found = low * math.exp(place * math.log(high / low)) if parameter.log else low + place * (high - low)
+    found = _at_ratio(low, place * _log_ratio(high, low)) if parameter.log else low + place * (high - low)
     if count is None:
         return min(parameter.high, max(parameter.low, found))
     step = parameter.step or 1
     index = min(count - 1, max(0, round((found - parameter.low) / step)))
     if parameter.kind == "int":
         return int(parameter.low + index * step)
-    return min(parameter.high, float(f"{parameter.low + index * step:.12g}"))
+    if index == 0:
+        return parameter.low
+    # Fifteen digits are what a float surely holds: 0.3, where the sum says 0.30000000000000004.
+    return min(parameter.high, max(parameter.low, float(f"{parameter.low + index * step:.15g}")))
 
 
 def _edges(parameter: Parameter, count: int | None) -> tuple[float, float]:
@@ -96,5 +101,18 @@ def _edges(parameter: Parameter, count: int | None) -> tuple[float, float]:
     step = float(parameter.step or 1)
     low, high = parameter.low - step / 2, parameter.low + (count - 1) * step + step / 2
     if parameter.log and low <= 0:
-        low = parameter.low / 2
+        low = parameter.low / 2 or parameter.low  # half of the smallest float is none
     return float(low), float(high)
+
+
+def _log_ratio(high: float, low: float) -> float:
+    """The logarithm of high over low. By the difference, which is exact where the two lie close together."""
+    part = (high - low) / low
+    return math.log1p(part) if math.isfinite(part) else math.log(high) - math.log(low)
+
+
+def _at_ratio(low: float, ratio: float) -> float:
+    """The number whose logarithm lies `ratio` above that of low."""
+    if ratio < _NEAR_OVERFLOW:
+        return low + low * math.expm1(ratio)
+    return math.exp(min(_LARGEST_LOG, math.log(low) + ratio))

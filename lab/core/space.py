@@ -220,6 +220,8 @@ def _number(name: str, kind: Kind, value: Mapping[object, object], problems: Pro
         problems.append((("step",), f"must be above 0, not {step}"))
     elif step is not None and step > high - low >= 0:
         problems.append((("step",), f"{step} is larger than the range from {low} to {high}"))
+    elif step is not None and (high - low) / step > _MAX_INT:
+        problems.append((("step",), f"{step} is too small for the range from {low} to {high}"))
     return Parameter(name=name, kind=kind, low=low, high=high, log=log is True, step=step)
 
 
