@@ -62,7 +62,7 @@ class Turn:
         """Everything that is due, up to the limits."""
         self.hear()
         for name in leases.unsettled(self.root):
-            self._safely(name, self._settle)
+            self._safely(name, self.settle)
         found = due.due(self.root, classes=self.request.classes, only=self.request.only, now=self.request.now)
         self._edited = found.edited
         if self.request.jobs > 1:
@@ -143,7 +143,8 @@ class Turn:
         fix = "what it left is settled by the next turn"
         self._done(Step(kind=PROBLEM, experiment=name, what=f"its worker failed: {what}", fix=fix))
 
-    def _settle(self, name: str) -> None:
+    def settle(self, name: str) -> None:
+        """Bring what dead holders left of an experiment to its end."""
         for item in reclaim.reclaim(self.root, name):
             self._done(Step(kind=SETTLED, experiment=name, run_id=item.run_id, what=item.what))
 

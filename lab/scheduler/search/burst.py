@@ -84,6 +84,7 @@ class Burst:
         if not 1 <= self.order.runs <= MOST_RUNS:
             raise BadInput(f"a burst makes 1 to {MOST_RUNS:,} runs, not {self.order.runs:,}", fix="give another -n")
         self.turn.hear()
+        self.turn.settle(name)  # what the last one left may be a run that had ended well, and counts
         with self._root.section(name):
             self.view, loaded = cycle.observe(self._root, name)
         self.spec = spec = cycle.usable(loaded)

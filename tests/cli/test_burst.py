@@ -1,0 +1,271 @@
+"""burst, swarm and board, as people and cron type them: real processes, real programs."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.cli.labs import SHIM, TRACE, process, runs_of
+from tests.scheduler.labs import a_lab
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from lab.store.root import Root
+
+pytestmark = pytest.mark.timeout(60)
+SPACE = "search_space: {x: {low: -2.0, high: 2.0}, n: {low: 1, high: 9, type: int}}\n"
+PROGRAM = """executor_command: >-
+  awk 'BEGIN {print "METRIC loss=" ({params.x} - 0.3)^2 + ({params.n} - 4)^2}'
+"""
+
+
+def a_sweep(place: Path, more: str = "", *, space: str = SPACE, program: str = PROGRAM) -> Root:
+    return a_lab(place, "sweep", more=f"{space}{program}{more}seed: 5\n")
+
+
+def lines(root: Root) -> list[dict[str, object]]:
+    with open(root.layout.page("sweep", "metrics.jsonl"), encoding="utf-8") as file:
+        return [json.loads(line) for line in file]
+
+
+def place_of(line: dict[str, object]) -> int:
+    """The trial's number; 0 is not written out."""
+    origin = line["origin"]
+    assert isinstance(origin, dict)
+    return int(origin.get("number", 0))
+
+
+def held(root: Root) -> list[str]:
+    return [name for name in os.listdir(root.layout.claims("sweep")) if name.endswith(".claim")]
+
+
+def test_a_burst_runs_its_own_experiment_and_tells_each_run(tmp_path: Path) -> None:
+    root = a_lab(tmp_path / "lab", "aaa", "sweep", more=f"{SPACE}{PROGRAM}")
+    said = process("burst", "sweep", "--strategy", "random", "-n", "4", root=root.layout.root)
+    assert said.code == 0, said
+    told = said.out.splitlines()
+    assert [line.partition("]")[0] for line in told[:4]] == ["[1/4", "[2/4", "[3/4", "[4/4"]
+    assert "4 ok, 0 failed" in told[4]
+    assert len(runs_of(root, "sweep")) == 4
+    assert runs_of(root, "aaa") == []
+
+
+def test_the_summary_for_programs_says_the_same(tmp_path: Path) -> None:
+    root = a_sweep(tmp_path / "lab")
+    data = process("burst", "sweep", "-n", "3", "--json", root=root.layout.root).data
+    assert (data["asked"], data["ran"], data["succeeded"], data["failed"]) == (3, 3, 3, 0)
+    best = data["best"]
+    assert isinstance(best, dict)
+    values = [float(str(line["value"])) for line in lines(root)]
+    assert best["value"] == min(values)
+    assert best["params"] in [line["params"] for line in lines(root)]
+
+
+def test_a_burst_goes_on_from_what_was_run_before(tmp_path: Path) -> None:
+    root = a_sweep(tmp_path / "lab")
+    process("burst", "sweep", "-n", "3", root=root.layout.root)
+    process("burst", "sweep", "-n", "2", root=root.layout.root)
+    numbers = [place_of(line) for line in lines(root)]
+    assert numbers == [0, 1, 2, 3, 4]
+    said = process("burst", "sweep", "-n", "7", "--resume", root=root.layout.root)
+    assert "2 runs" in said.out
+    assert len(lines(root)) == 7
+    said = process("burst", "sweep", "-n", "7", "--resume", root=root.layout.root)
+    assert (said.code, len(lines(root))) == (0, 7)
+
+
+def test_several_at_a_time_never_try_the_same(tmp_path: Path) -> None:
+    root = a_sweep(tmp_path / "lab")
+    data = process("burst", "sweep", "-n", "12", "--jobs", "3", "--json", root=root.layout.root).data
+    assert data["ran"] == 12
+    numbers = sorted(place_of(line) for line in lines(root))
+    assert numbers == list(range(12))
+    assert len({json.dumps(line["params"]) for line in lines(root)}) == 12
+    assert held(root) == []
+
+
+def test_when_every_run_fails_the_exit_code_says_so_and_it_ends(tmp_path: Path) -> None:
+    root = a_sweep(tmp_path / "lab", program="executor_command: sh -c 'exit 3'\n")
+    said = process("burst", "sweep", "-n", "30", root=root.layout.root)
+    assert said.code == 1
+    assert "exit code 3" in said.out
+    assert "awaiting-human" in said.out
+    assert len(lines(root)) == 10  # a search may fail more often in a row than another experiment
+
+
+def test_when_some_runs_fail_the_search_goes_on(tmp_path: Path) -> None:
+    program = """shell: true
+executor_command: test {params.n} -lt 7 || exit 1; echo METRIC loss={params.x}
+"""
+    root = a_sweep(tmp_path / "lab", program=program)
+    said = process("burst", "sweep", "--strategy", "random", "-n", "16", root=root.layout.root)
+    assert said.code == 0, said
+    failed = [line for line in lines(root) if line["outcome"] == "failed"]
+    assert 0 < len(failed) < 16
+    assert all(line["value"] is None for line in failed)
+
+
+def test_ctrl_c_ends_the_run_under_way_and_leaves_nothing_held(tmp_path: Path) -> None:
+    root = a_sweep(tmp_path / "lab", program="executor_command: sleep 30\n")
+    environ = {**os.environ, "LAB_DATA_ROOT": root.layout.root}
+    command = [sys.executable, SHIM, "burst", "sweep", "-n", "4", "-j", "2"]
+    with subprocess.Popen(command, env=environ, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as burst:
+        _await(lambda: len(held(root)) == 2)
+        burst.send_signal(signal.SIGINT)
+        out, err = burst.communicate(timeout=20)
+    assert burst.returncode == 130
+    assert TRACE not in out + err
+    assert held(root) == []
+    assert [line["outcome"] for line in lines(root)] == ["cancelled", "cancelled"]
+    assert all(line["cut_off"] for line in lines(root))
+
+
+def test_max_iterations_total_holds_and_is_told_before(tmp_path: Path) -> None:
+    root = a_sweep(tmp_path / "lab")
+    _edit(root, "max_iterations_total: 1000", "max_iterations_total: 3")
+    said = process("burst", "sweep", "-n", "9", root=root.layout.root)
+    assert "3 of 9 will run" in said.err
+    assert "completed" in said.out
+    assert (said.code, len(lines(root))) == (0, 3)
+    said = process("burst", "sweep", "-n", "9", root=root.layout.root)
+    assert said.code == 2
+    assert "labctl resume sweep" in said.err
+
+
+def test_a_pause_from_another_terminal_ends_it(tmp_path: Path) -> None:
+    root = a_sweep(tmp_path / "lab", program="executor_command: sh -c 'sleep 0.2; echo METRIC loss=1'\n")
+    environ = {**os.environ, "LAB_DATA_ROOT": root.layout.root}
+    command = [sys.executable, SHIM, "burst", "sweep", "-n", "500"]
+    with subprocess.Popen(command, env=environ, stdout=subprocess.PIPE, text=True) as burst:
+        _await(lambda: len(runs_of(root, "sweep")) > 1)
+        assert process("pause", "sweep", root=root.layout.root).code == 0
+        out, _ = burst.communicate(timeout=30)
+    assert burst.returncode == 0
+    assert "stopped: it is paused" in out
+
+
+@pytest.mark.parametrize(
+    ("words", "text"),
+    [
+        (("--strategy", "bayesan"), "did you mean bayesian?"),
+        (("-n", "0"), "1 or more"),
+        (("-n", "70000"), "60,000"),
+        (("--search-space", "nowhere.json"), "no such search-space file"),
+        (("--direction", "maximize"), "to minimize its metric"),
+        (("--seed", "-1"), "from 0"),
+        (("--pause", "-1"), "0 or more"),
+    ],
+    ids=str,
+)
+def test_what_cannot_be_meant_is_refused_before_anything_runs(
+    tmp_path: Path, words: tuple[str, ...], text: str
+) -> None:
+    root = a_sweep(tmp_path / "lab")
+    said = process("burst", "sweep", *words, root=root.layout.root)
+    assert said.code == 2, said
+    assert text in said.err
+    assert runs_of(root, "sweep") == []
+
+
+def test_constraints_that_no_point_meets_are_found_out_and_not_looped_on(tmp_path: Path) -> None:
+    space = "search_space: {parameters: {x: {low: 0.0, high: 1.0}, n: {low: 1, high: 9}}, constraints: [x > n]}\n"
+    root = a_sweep(tmp_path / "lab", space=space)
+    said = process("burst", "sweep", root=root.layout.root)
+    assert said.code == 2
+    assert "x > n" in said.err
+
+
+def test_the_documented_words_of_hermes_lab_work(tmp_path: Path) -> None:
+    """Its README: burst ID --strategy random -n 20, with evaluate.py and a search_space.json in the workspace."""
+    place = tmp_path / "work"
+    place.mkdir()
+    space = {"x": {"low": -5.0, "high": 5.0, "type": "float"}, "y": {"low": -5.0, "high": 5.0, "type": "float"}}
+    (place / "search_space.json").write_text(json.dumps(space))
+    (place / "config.json").write_text('{"x": 0.0, "y": 0.0}\n')
+    (place / "evaluate.py").write_text(
+        "import json\np = json.load(open('config.json'))\nprint((1 - p['x'])**2 + 100 * (p['y'] - p['x']**2)**2)\n"
+    )
+    program = f"workspace_root: {place}\nmutable_paths: [config.json]\nvalidation_command: python3 evaluate.py\n"
+    root = a_lab(tmp_path / "lab", "sweep", more=program)
+    words = ("burst", "sweep", "--strategy", "random", "-n", "6", "--direction", "minimize")
+    said = process(*words, root=root.layout.root)
+    assert said.code == 0, said
+    for line in lines(root):
+        params = line["params"]
+        assert isinstance(params, dict)
+        x, y = params["x"], params["y"]
+        assert line["value"] == pytest.approx((1 - x) ** 2 + 100 * (y - x**2) ** 2)
+    assert (place / "config.json").read_text() == '{"x": 0.0, "y": 0.0}\n'
+
+
+def test_a_swarm_lets_its_arms_share_one_history_and_its_board_tells_of_them(tmp_path: Path) -> None:
+    root = a_sweep(tmp_path / "lab")
+    words = ("swarm", "sweep", "--strategies", "random", "perturb", "--rotate", "-n", "16", "--json")
+    data = process(*words, root=root.layout.root).data
+    arms = data["arms"]
+    assert isinstance(arms, list)
+    assert sum(arm["trials"] for arm in arms) == 16
+    assert {arm["arm"] for arm in arms} == {"random", "perturb"}
+    board = process("board", "sweep", "--feed", "3", "--json", root=root.layout.root).data
+    feed = board["feed"]
+    assert isinstance(feed, list)
+    assert [post["run_id"] for post in feed] == [line["run_id"] for line in reversed(lines(root)[-3:])]
+    assert board["claims"] == []
+    assert process("board", "swep", root=root.layout.root).code == 2
+
+
+def test_a_board_shows_what_is_under_way(tmp_path: Path) -> None:
+    root = a_sweep(tmp_path / "lab", program="executor_command: sleep 30\n")
+    environ = {**os.environ, "LAB_DATA_ROOT": root.layout.root}
+    command = [sys.executable, SHIM, "burst", "sweep", "-n", "1"]
+    with subprocess.Popen(command, env=environ, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as burst:
+        _await(lambda: len(runs_of(root, "sweep")) == 1)
+        claims = process("board", "sweep", "--json", root=root.layout.root).data["claims"]
+        burst.send_signal(signal.SIGINT)
+        burst.communicate(timeout=20)
+    assert isinstance(claims, list)
+    assert [sorted(claim["params"]) for claim in claims] == [["n", "x"]]
+
+
+def test_cron_goes_on_with_a_search_one_run_at_a_time(tmp_path: Path) -> None:
+    root = a_sweep(tmp_path / "lab", "strategy: random\n")
+    _edit(root, "cadence: 30m", "cadence: 0")
+    for _ in range(3):
+        assert process("run-once", root=root.layout.root).code == 0
+    assert process("burst", "sweep", "-n", "1", root=root.layout.root).code == 0
+    told = [(str(line["origin"]["strategy"]), place_of(line)) for line in lines(root)]  # type: ignore[index]
+    assert told == [("random", 0), ("random", 1), ("random", 2), ("random", 3)]
+
+
+def test_a_space_that_is_used_up_completes_the_experiment(tmp_path: Path) -> None:
+    root = a_sweep(tmp_path / "lab", space="search_space: {x: {choices: [0, 1]}, n: {choices: [3, 4]}}\n")
+    said = process("burst", "sweep", "-n", "9", root=root.layout.root)
+    assert said.code == 0, said
+    assert len(lines(root)) == 4
+    assert "every point of the search space was tried" in said.out
+    assert process("show", "sweep", "--json", root=root.layout.root).data["phase"] == "completed"
+
+
+def _edit(root: Root, old: str, new: str) -> None:
+    path = root.layout.spec("sweep")
+    with open(path, encoding="utf-8") as file:
+        text = file.read()
+    assert old in text
+    with open(path, "w", encoding="utf-8") as file:
+        file.write(text.replace(old, new))
+
+
+def _await(holds: object, for_s: float = 20.0) -> None:
+    until_s = time.monotonic() + for_s
+    assert callable(holds)
+    while not holds():
+        assert time.monotonic() < until_s, "it never came"
+        time.sleep(0.01)

@@ -1,0 +1,104 @@
+"""Bursts beside each other and bursts that are killed: one history, nothing twice, nothing lost."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from typing import TYPE_CHECKING
+
+import pytest
+
+from lab.scheduler.search.plan import Search
+from tests.cli.labs import SHIM, process, runs_of
+from tests.cli.test_burst import a_sweep, held, lines, place_of
+from tests.crash.aftermath import SEED
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from lab.store.root import Root
+
+pytestmark = [pytest.mark.heavy, pytest.mark.timeout(120)]
+STRATEGY = "strategy: random\n"
+
+
+def started(root: Root, *words: str) -> subprocess.Popen[str]:
+    environ = {**os.environ, "LAB_DATA_ROOT": root.layout.root}
+    command = [sys.executable, SHIM, "burst", "sweep", *words]
+    return subprocess.Popen(
+        command, env=environ, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
+    )
+
+
+def counted(root: Root) -> list[tuple[int, str]]:
+    """The trials that a search learns from: number and parameters."""
+    book = Search(root, "sweep").book
+    book.catch_up()
+    entries = [entry for entry in book.ended if book.counts(entry)]
+    return [(entry.origin.number, json.dumps(entry.params, sort_keys=True)) for entry in entries]
+
+
+def test_two_bursts_share_one_history_and_never_run_the_same(tmp_path: Path) -> None:
+    root = a_sweep(tmp_path / "lab", f"{STRATEGY}max_parallel: 2\n")
+    bursts = [started(root, "-n", "12") for _ in range(2)]
+    for burst in bursts:
+        out, err = burst.communicate(timeout=60)
+        assert burst.returncode == 0, (out, err)
+    assert sorted(place_of(line) for line in lines(root)) == list(range(24))
+    assert len({params for _, params in counted(root)}) == 24
+    assert held(root) == []
+    assert process("verify", root=root.layout.root).code == 0
+
+
+def test_where_one_run_at_a_time_is_allowed_the_other_burst_waits(tmp_path: Path) -> None:
+    root = a_sweep(tmp_path / "lab", STRATEGY)
+    bursts = [started(root, "-n", "6") for _ in range(2)]
+    for burst in bursts:
+        out, err = burst.communicate(timeout=60)
+        assert burst.returncode == 0, (out, err)
+        assert "6 runs" in out
+    assert [place_of(line) for line in lines(root)] == list(range(12))
+
+
+def test_a_burst_killed_at_any_point_and_resumed_proposes_what_an_unbroken_one_would(tmp_path: Path) -> None:
+    unbroken = a_sweep(tmp_path / "whole", STRATEGY)
+    assert process("burst", "sweep", "-n", "14", root=unbroken.layout.root).code == 0
+    broken = a_sweep(tmp_path / "broken", STRATEGY)
+    rng = random.Random(SEED)
+    kills = 0
+    while len(counted(broken)) < 14:
+        burst = started(broken, "-n", "14", "--resume")
+        wanted = len(runs_of(broken, "sweep")) + 1
+        # Let it get at least one run on, or a slow machine would kill nothing but starts.
+        while burst.poll() is None and len(runs_of(broken, "sweep")) < wanted:
+            time.sleep(0.002)
+        if kills < 8:
+            time.sleep(rng.random() * 0.08)
+            os.killpg(burst.pid, signal.SIGKILL)
+            kills += 1
+        burst.communicate(timeout=60)
+    assert kills == 8
+    told = f"LABCTL_SWEEP_SEED={SEED}"
+    assert sorted(counted(broken)) == sorted(counted(unbroken)), told
+    assert process("verify", root=broken.layout.root).code == 0
+
+
+def test_a_worker_that_is_killed_is_told_and_its_trial_made_by_another(tmp_path: Path) -> None:
+    root = a_sweep(tmp_path / "lab", STRATEGY, program="executor_command: sh -c 'sleep 0.3; echo METRIC loss=1'\n")
+    burst = started(root, "-n", "8", "-j", "2")
+    while not held(root):
+        assert burst.poll() is None
+        time.sleep(0.01)
+    claim = json.loads((tmp_path / "lab" / "registry" / "locks" / "sweep" / held(root)[0]).read_text())
+    os.kill(claim["owner"]["pid"], signal.SIGKILL)
+    out, err = burst.communicate(timeout=60)
+    assert "a worker failed" in out, (out, err)
+    assert burst.returncode == 0
+    numbers = [number for number, _ in counted(root)]
+    assert len(numbers) == len(set(numbers)) >= 7
+    assert held(root) == []
