@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 # A far stretch of the sequence: what replaces a point is not what a later trial of the same search would have got.
 STRIDE = 2**20
 _TRIES = 64
+FAR = STRIDE * _TRIES
 
 
 class Random:
@@ -26,7 +27,7 @@ class Random:
 
     def propose(self, space: Space, history: History, rng: Luck) -> Proposal:  # noqa: ARG002  # the seed is the search's
         def point(attempt: int) -> Params:
-            return sobol_point(space, history.seed, history.number + attempt * _TRIES * STRIDE)
+            return sobol_point(space, history.seed, history.number + attempt * FAR)
 
         return Proposal(params=fresh(space, history, point), note="evenly spread")
 

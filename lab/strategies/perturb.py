@@ -1,0 +1,98 @@
+"""Small changes to the best points found so far, by steps that grow with success and shrink without. No numpy."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+from lab.core import assignment
+from lab.core.trial import Proposal
+from lab.strategies.fresh import fresh
+from lab.strategies.nearby import Forecast, Neighbourhood, distance, heights
+from lab.strategies.random_ import FAR, sobol_point
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from random import Random
+
+    from lab.core.assignment import Params
+    from lab.core.space import Space
+    from lab.core.trial import History, Trial
+
+Scored = list[tuple["Trial", float]]  # the best first
+
+_FIRST = 8  # trials with a value before anything is changed: spread evenly
+_LEAST, _MOST, _START = 0.003, 0.4, 0.2  # the step, in parts of a parameter's range
+_GROWS, _SHRINKS = 1.5, 0.93  # a step stays as it is where one change in seven is an improvement
+_ELITE = (3, 8)
+_ELSEWHERE = 0.04  # the share of proposals that look at another part of the space
+_ALONG = 0.25  # the share that goes along the difference of two good points
+_CHOSEN = 0.5  # the share that is the most promising of many changes; the rest is left to chance
+_OFFERED = 16
+_OTHER_STEPS = ("tree", "bayesian", "evolution")  # theirs say nothing about the step of this one
+_NEAR = 32
+
+
+class Perturb:
+    """Changes one of the best trials, whoever found it. The first ones are spread evenly."""
+
+    def propose(self, space: Space, history: History, rng: Random) -> Proposal:
+        def spread(attempt: int) -> Params:
+            return sobol_point(space, history.seed, history.number + attempt * FAR)
+
+        scored = history.scored()
+        if len(scored) < _FIRST or rng.random() < _ELSEWHERE:
+            return Proposal(params=fresh(space, history, spread), note="evenly spread")
+        ranked = sorted(scored, key=lambda each: each[1])
+        elite = ranked[: max(_ELITE[0], min(_ELITE[1], len(ranked) // 8))]
+        parent, _ = rng.choices(elite, [0.5**k for k in range(len(elite))])[0]
+        step = step_size(scored)
+        near = Neighbourhood(space)
+        make = _changes(near, parent, ranked, step, rng)
+        if rng.random() < _CHOSEN:
+            make = _promising(near, parent, ranked, history, make)
+        params = fresh(space, history, make)
+        return Proposal(params=params, parents=(parent.run_id,), note=f"a change of {parent.run_id} by {step:.3g}")
+
+
+def step_size(scored: Scored) -> float:
+    """The step after these trials: longer after a change that was the best so far, shorter after any other."""
+    step, best = _START, math.inf
+    for trial, loss in scored:
+        if trial.origin.parents and not trial.origin.kind and trial.origin.maker not in _OTHER_STEPS:
+            step *= _GROWS if loss < best else _SHRINKS
+            step = min(_MOST, max(_LEAST, step))
+        best = min(best, loss)
+    return step
+
+
+def _changes(near: Neighbourhood, parent: Trial, ranked: Scored, step: float, rng: Random) -> Callable[[int], Params]:
+    """Changes of a trial: by chance, or along the way from one good trial to another."""
+    good = ranked[: max(6, len(ranked) // 4)]
+
+    def change(_attempt: int) -> Params:
+        if rng.random() < _ALONG:
+            (one, _), (other, _) = rng.sample(good, 2)
+            return near.along(parent.params, near.places(one.params), near.places(other.params), step, rng)
+        return near.changed(parent.params, step, rng)
+
+    return change
+
+
+def _promising(
+    near: Neighbourhood, parent: Trial, ranked: Scored, history: History, change: Callable[[int], Params]
+) -> Callable[[int], Params]:
+    """The one of several changes that looks best by what was found close to the parent."""
+    around = near.places(parent.params)
+    placed = [(near.places(trial.params), loss) for trial, loss in ranked]
+    close = sorted(placed, key=lambda each: distance(around, each[0]))[:_NEAR]
+    close.sort(key=lambda each: each[1])
+    forecast = Forecast([places for places, _ in close], heights([loss for _, loss in close]), around)
+    tried = {assignment.key(trial.params) for trial in history.trials}
+
+    def best(attempt: int) -> Params:
+        offered = [change(attempt) for _ in range(_OFFERED)]
+        new = [each for each in offered if assignment.key(each) not in tried and assignment.meets(near.space, each)]
+        return min(new, key=lambda each: forecast.at(near.places(each)), default=offered[0])
+
+    return best
