@@ -63,6 +63,11 @@ class Parameter(msgspec.Struct, frozen=True, kw_only=True):
         return ""
 
 
+def variable(name: str) -> str:
+    """What a parameter is called among the variables of a run."""
+    return "LAB_PARAM_" + "".join(each if each.isascii() and each.isalnum() else "_" for each in name).upper()
+
+
 def same(one: object, other: object) -> bool:
     """Whether two values are one choice: 1 and 1.0 are, 1 and true are not, though Python calls them equal."""
     if isinstance(one, bool) or isinstance(other, bool):

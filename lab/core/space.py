@@ -13,7 +13,7 @@ import msgspec
 
 from lab.core import constraint
 from lab.core.errors import BadInput, Corrupt, nearest
-from lab.core.parameter import Condition, Kind, Parameter, Scalar, is_plain_number, same, shown
+from lab.core.parameter import Condition, Kind, Parameter, Scalar, is_plain_number, same, shown, variable
 
 __all__ = [
     "Condition", "Kind", "Parameter", "Scalar", "Space", "collect", "decode", "encode", "holds", "parse", "same",
@@ -144,6 +144,11 @@ def collect(mapping: Mapping[str, object], problems: Problems) -> Space:
         problems.extend(((*at, str(name)[:_MAX_NAME_CHARS], *path), text) for path, text in own)
     space = Space(parameters=tuple(parameters), constraints=_constraints(constraints, set(written), problems))
     _conditions(space, at, problems)
+    meant: dict[str, str] = {}
+    for name in space.names:
+        other = meant.setdefault(variable(name), name)
+        if other != name:
+            problems.append(((*at, name), f"{name} and {other} would both be {variable(name)}; rename one of them"))
     return space
 
 

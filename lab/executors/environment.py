@@ -15,6 +15,7 @@ import msgspec
 from lab.core import layout
 from lab.core.errors import BadInput
 from lab.core.layout import Layout
+from lab.core.parameter import variable
 from lab.core.world import stamp
 from lab.executors.placeholders import plain
 
@@ -47,7 +48,6 @@ _SECRET_WORDS = frozenset({
     "TOKEN", "TOKENS",
 })  # fmt: skip
 _LONGEST_PARAM = 32_768  # characters; the system refuses to start a program with a variable of 128 KiB
-_PARAM = "LAB_PARAM_"
 
 
 class Places(msgspec.Struct, frozen=True, kw_only=True):
@@ -205,14 +205,14 @@ def variables(params: Mapping[str, object]) -> dict[str, str]:
     told: dict[str, str] = {}
     meant: dict[str, str] = {}
     for name, value in params.items():
-        variable = _PARAM + "".join(each if each.isascii() and each.isalnum() else "_" for each in name).upper()
-        if variable in meant:
-            what = f"the params {meant[variable]} and {name} would both be {variable}"
+        called = variable(name)
+        if called in meant:
+            what = f"the params {meant[called]} and {name} would both be {called}"
             raise BadInput(what, fix="rename one of them in the search space")
-        meant[variable] = name
+        meant[called] = name
         text = plain(value, name)
         if len(text) <= _LONGEST_PARAM:
-            told[variable] = text
+            told[called] = text
     return told
 
 

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from lab.core import space
 from lab.core.errors import BadInput, Corrupt
+from lab.core.parameter import variable
 from lab.core.space import Condition, Parameter, Space, parse
 
 WIDE = {
@@ -257,7 +258,7 @@ words = st.text(st.characters(categories=("L", "N", "P")), min_size=1, max_size=
 @st.composite
 def spaces(draw: st.DrawFn) -> dict[str, object]:
     written: dict[str, object] = {}
-    for name in draw(st.lists(words, min_size=1, max_size=5, unique=True)):
+    for name in draw(st.lists(words, min_size=1, max_size=5, unique_by=variable)):
         low = draw(st.integers(-1000, 1000))
         high = low + draw(st.integers(1, 1000))
         written[name] = draw(
@@ -317,3 +318,15 @@ def test_any_mapping_is_a_space_or_is_refused(mapping: dict[str, object]) -> Non
     for parameter in read.parameters:
         if parameter.default is not msgspec.UNSET:
             assert parameter.problem(parameter.default) == ""
+
+
+def test_two_names_that_would_be_one_variable_are_refused() -> None:
+    text = problems(**{"a-b": {"value": 1}, "a_b": {"value": 2}, "A.B": {"value": 3}})
+    assert "a_b: a_b and a-b would both be LAB_PARAM_A_B" in text
+    assert "A.B: A.B and a-b would both be LAB_PARAM_A_B" in text
+    greek: dict[str, object] = dict.fromkeys("\u03b1\u03b2", {"value": 1})
+    assert "would both be LAB_PARAM__" in problems(**greek)
+
+
+def test_a_step_that_no_float_could_count_is_refused() -> None:
+    assert "too small for the range" in problems(x={"low": 0, "high": 1, "step": 1e-300})
