@@ -111,17 +111,17 @@ def _opened(options: argparse.Namespace) -> Root:
 def _turn(root: Root, options: argparse.Namespace) -> tuple[Step | None, Spent]:
     """One run of one experiment, as `run-once --experiment` takes it, without the process around it."""
     turn = Turn(root, Request(max_runs=1, only=(options.experiment,)), tell=lambda _: None, interrupted=lambda: "")
-    before_s = _used_s()
+    before_s = spent_s()
     gauge.mark(begin=True)
     turn.take()
     gauge.mark(begin=False)
-    used_s = _used_s() - before_s
+    used_s = spent_s() - before_s
     ran = next((step for step in turn.steps if step.kind == RAN), None)
     program_s = 0.0 if ran is None else _program_s(root, ran)
     return ran, Spent(used_s - program_s, program_s)
 
 
-def _used_s() -> float:
+def spent_s() -> float:
     """CPU of this process and of all that it waited for."""
     children = resource.getrusage(resource.RUSAGE_CHILDREN)
     return gauge.cpu_s() + children.ru_utime + children.ru_stime
@@ -189,9 +189,9 @@ def many(options: argparse.Namespace) -> Told:
     taken = []
     for _ in range(options.count + 1):
         turn = Turn(root, request, tell=lambda _: None, interrupted=lambda: "")
-        before_s = _used_s()
+        before_s = spent_s()
         turn.take()
-        used_s = _used_s() - before_s
+        used_s = spent_s() - before_s
         ran = [step for step in turn.steps if step.kind == RAN]
         if len(ran) != options.many:
             raise RuntimeError(f"{len(ran)} of {options.many} ran; {turn.steps[-1]}")
@@ -213,12 +213,12 @@ def packages(options: argparse.Namespace) -> Told:
     shared = ["--quiet", "--data-root", options.root]
     told: Told = {}
     for verb, more in (("ready", True), ("work", True), ("ingest", False)):
-        before_s = _used_s()
+        before_s = spent_s()
         with open(os.devnull, "w", encoding="utf-8") as nothing, contextlib.redirect_stdout(nothing):
             code = labctl([f"dispatch-{verb}", *(["--max-runs", str(options.many)] if more else []), *shared])
         if code:
             raise RuntimeError(f"dispatch-{verb} ended with {code}")
-        told[verb] = (_used_s() - before_s) / options.many
+        told[verb] = (spent_s() - before_s) / options.many
     newest = [bundles.names(root, name)[-1:] for name in experiments.names(root)]
     manifests = [
         bundles.load_manifest(root.layout.run(name, each[0]))
