@@ -27,7 +27,9 @@ VERBS: dict[str, tuple[tuple[str, ...], str, set[str]]] = {
     "init": ((), "already a lab: ", {"data_root", "made"}),
     "create": (("autoresearch-generic", "--id", "third"), "created experiment: third\n", {"experiment", "path"}),
     "validate": (("alpha",), "valid: alpha (", {"id", "source", "tiers", "time_budget_s"}),
+    "space": (("show", "alpha"), "lr    float  0.0 to 1.0  linear", {"where", "parameters", "points", "baseline"}),
     "import-root": (("old",), "imported: 2 experiments, ", {"source", "experiments", "runs", "false_values_dropped"}),
+    "import": (("alpha", "journal.log"), "imported: 1 run (1 with a value)", {"experiment", "study", "runs", "known"}),
     "run-once": (("--experiment", "alpha", "--now"), "ran alpha [", {"ran", "steps"}),
     "replay": (("FIRST",), "\nnow: RUN-", {"before", "after", "equal", "difference"}),
     "status": ((), "experiments: 2\n", {"data_root", "experiments", "phases", "runs", "free_gb", "wants_you"}),
@@ -61,6 +63,14 @@ VERBS: dict[str, tuple[tuple[str, ...], str, set[str]]] = {
     "completion": (("bash",), "complete ", {"shell", "script"}),
 }
 
+# A study with one trial, as Optuna writes it.
+JOURNAL = """\
+{"op_code":0,"worker_id":"w","study_name":"s","directions":[1]}
+{"op_code":4,"worker_id":"w","study_id":0,"datetime_start":"2026-01-02T03:04:05.000000+00:00","state":1,"value":0.125,\
+"values":null,"datetime_complete":"2026-01-02T03:04:06.000000+00:00","distributions":{},"params":{},"user_attrs":{},\
+"system_attrs":{},"intermediate_values":{}}
+"""
+
 
 @pytest.fixture
 def lab(place: Path, labctl: Labctl, tmp_path: Path) -> Path:
@@ -80,6 +90,11 @@ def prepare(verb: str, labctl: Labctl, lab: Path) -> None:
     if verb in ("run-once", "replay"):
         with (lab / "experiments/alpha/SPEC.yaml").open("a") as spec:
             spec.write("executor: stub\n")
+    if verb == "space":
+        with (lab / "experiments/alpha/SPEC.yaml").open("a") as spec:
+            spec.write("search_space: {lr: {low: 0, high: 1}}\n")
+    if verb == "import":
+        (lab.parent / "journal.log").write_text(JOURNAL)
     if verb == "cancel":
         cycle.begin(a_root(lab), "alpha", owner=me())
 

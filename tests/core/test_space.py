@@ -324,7 +324,7 @@ def test_two_names_that_would_be_one_variable_are_refused() -> None:
     text = problems(**{"a-b": {"value": 1}, "a_b": {"value": 2}, "A.B": {"value": 3}})
     assert "a_b: a_b and a-b would both be LAB_PARAM_A_B" in text
     assert "A.B: A.B and a-b would both be LAB_PARAM_A_B" in text
-    greek: dict[str, object] = dict.fromkeys("\u03b1\u03b2", {"value": 1})
+    greek: dict[str, object] = {name: {"value": 1} for name in "\u03b1\u03b2"}
     assert "would both be LAB_PARAM__" in problems(**greek)
 
 

@@ -17,16 +17,18 @@ from lab.core import space as spaces
 from lab.core.errors import BadInput, NotFound
 from lab.core.space import Space
 from lab.core.trial import luck
-from lab.scheduler import places
-from lab.store import reading
+from lab.core.view import View
+from lab.scheduler import cycle, places
+from lab.scheduler.search.book import Book
+from lab.store import experiments, reading
 
 if TYPE_CHECKING:
     from lab.core.spec import Spec
-    from lab.core.view import View
     from lab.store.root import Root
 
 NAMES = ("search_space.json", "search_space.yaml", "search_space.yml")
 MAX_BYTES = 256 * 1024  # what `spec_text` reads
+_DRAWN = 2_000
 _FIX = 'write each parameter as {"low": 0.001, "high": 0.1, "type": "float"}'
 
 
@@ -63,6 +65,65 @@ def named(path: str) -> Found:
     return _read(data, path)
 
 
+def of(root: Root, experiment: str, given: str = "") -> Found | None:
+    """The space of an experiment of this lab, as its next run would find it."""
+    experiments.require(root, experiment)
+    with root.section(experiment):
+        view, loaded = cycle.observe(root, experiment)
+    return find(root, cycle.usable(loaded).for_tier(view.tier), view, given)
+
+
+def in_file(root: Root, path: str) -> Found | None:
+    """The space in a file, or the one of the SPEC in it, as it would be found once an experiment is made from it."""
+    from lab.core import spec_text  # noqa: PLC0415  # yaml: not for a space that was read before
+
+    data = reading.read_given(path, MAX_BYTES + 1) or b""
+    try:
+        is_spec = not isinstance(spec_text.parse_text(data, path)[0].get("id", {}), dict)
+    except BadInput:
+        is_spec = False
+    if not is_spec:
+        return _read(data, path)
+    spec = experiments.parse_spec(data, path)
+    view = View(experiment=spec.id, created_from=os.path.dirname(os.path.abspath(path)), created_in=os.getcwd())
+    return find(root, spec, view)
+
+
+def share_met(space: Space) -> float:
+    """Which share of drawn points meets the constraints. `BadInput` when none does."""
+    if not space.constraints:
+        return 1.0
+    free = msgspec.structs.replace(space, constraints=())
+    rng = luck(0, 0, "share")
+    met = sum(assignment.meets(space, assignment.draw(free, rng)) for _ in range(_DRAWN))
+    if not met:
+        require_possible(space)
+    return max(met, 1) / _DRAWN
+
+
+class Outside(msgspec.Struct, frozen=True, kw_only=True):
+    """How many runs with parameters there are, and those that are no point of the space, each with the reason."""
+
+    runs: int
+    names: dict[str, str]
+
+
+def outside(root: Root, experiment: str, space: Space) -> Outside:
+    """Which sealed runs a search in this space cannot learn from. Those whose names and ranges still fit are mapped."""
+    book = Book(root, experiment)
+    book.catch_up()
+    names = {each.run_id: _why(space, each.params) for each in book.ended}
+    return Outside(runs=len(book.ended), names={name: why for name, why in names.items() if why})
+
+
+def _why(space: Space, params: dict[str, object]) -> str:
+    if assignment.brought_over(space, params) is not None:
+        return ""
+    known = {name: value for name, value in params.items() if name in space.names}
+    wrong = assignment.problems(space, known)
+    return "; ".join(wrong[:3]) or "it is no point of this space"
+
+
 def require_possible(space: Space) -> None:
     """`BadInput` when none of many drawn points meets the constraints: a search in it would loop or stand still."""
     if space.constraints:
@@ -93,7 +154,7 @@ def _lying(folder: str) -> Found | None:
 
 @lru_cache(maxsize=64)
 def _read(data: bytes, where: str) -> Found:
-    from lab.core import spec_text  # noqa: PLC0415  # yaml: not for a space that was read before
+    from lab.core import spec_text  # noqa: PLC0415  # the same
 
     if not data.strip():
         raise BadInput("the file is empty", where=where, fix=_FIX)
