@@ -191,7 +191,7 @@ the default, and one word where a list is wanted is a list of one. Unknown keys,
 the whole file, with the line of each.
 
 The last column names the part of the lab that goes by a field. Every field is checked and shown in RUNBOOK.md; those of
-parts that this version does not have yet (search, code loop) take effect when the part comes.
+the code loop, which this version does not have yet, take effect when it comes.
 
 | field | type | default | what it means | read by |
 | --- | --- | --- | --- | --- |

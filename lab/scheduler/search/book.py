@@ -34,7 +34,8 @@ class Line(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     params: dict[str, object] | None = None
     origin: Origin | None = None
     cut_off: bool = False
-    report: msgspec.Raw = msgspec.Raw(b"")  # the run's own, and may be anything
+    stopped_early: bool = False
+    report: msgspec.Raw = msgspec.Raw(b"")  # where it was not stopped early, it may be the run's own, and anything
 
 
 class Entry(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -47,7 +48,7 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     outcome: str = ""
     value: float | None = None
     cut_off: bool = False
-    report: bytes = b""
+    reported: float | None = None  # of a run that was stopped early: its last word
 
 
 class Book:
@@ -96,7 +97,8 @@ class Book:
             return
         entry = Entry(
             run_id=line.run_id, params=line.params, tier=line.tier, origin=line.origin or Origin(),
-            outcome=line.outcome, value=line.value, cut_off=line.cut_off, report=bytes(line.report),
+            outcome=line.outcome, value=line.value, cut_off=line.cut_off,
+            reported=last_reported(bytes(line.report)) if line.stopped_early else None,
         )  # fmt: skip
         self.ended.append(entry)
         self._ids.add(entry.run_id)
@@ -184,14 +186,14 @@ class Fitted:
             return None
         return Trial(
             run_id=entry.run_id, params=params, value=entry.value, outcome=entry.outcome, tier=entry.tier,
-            origin=entry.origin, reported=last_reported(entry.report) if entry.report else None,
+            origin=entry.origin, reported=entry.reported,
         )  # fmt: skip
 
 
 def last_reported(report: bytes) -> float | None:
-    """The last value of a run's report, if what it left there is one."""
+    """The last value of a run's report; None where it says nothing."""
     try:
-        curve = msgspec.json.decode(report, type=list[tuple[float, float]])
+        curve = msgspec.json.decode(report or b"[]", type=list[tuple[float, float]])
     except msgspec.MsgspecError:
         return None
     return curve[-1][1] if curve else None

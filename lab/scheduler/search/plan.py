@@ -237,4 +237,5 @@ def _trial(entry: Entry) -> Trial:
         outcome=entry.outcome,
         tier=entry.tier,
         origin=entry.origin,
+        reported=entry.reported,
     )
