@@ -11,17 +11,20 @@ from typing import TYPE_CHECKING
 from lab.core import assignment, scale
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from random import Random
 
     from lab.core.assignment import Params
     from lab.core.parameter import Parameter, Scalar
     from lab.core.space import Space
+    from lab.core.trial import History, Trial
 
 _LEAPS = 0.2  # the share of changes that leave the basin
 _MOST = 0.7
 _OTHER_CHOICE = 0.3  # the square of the distance between two choices
 _NOISE = 1e-2
+_OFFERED = 16  # changes of which one is chosen
+_CLOSE = 32  # trials that the choice looks at
 _REACH = 2.0  # how far a forecast looks, in mean distances of the trials it is made from
 
 # Where each parameter of the space lies: None where it does not count, a choice as it is.
@@ -69,6 +72,22 @@ class Neighbourhood:
                 place = scale.to_unit(each, params[each.name])
                 places[each.name] = place + part * (here - there) + rng.gauss(0, step / 10)
         return self.moved(params, places, rng, switch=0.5 / max(1, len(self.varying)) + 0.05)
+
+    def between(self, one: Params, other: Params, part: float, rng: Random) -> Params:
+        """A point that lies `part` of the way from one to another: numbers do, choices are those of one of them."""
+
+        def choose(parameter: Parameter) -> Scalar:
+            name = parameter.name
+            if name in one and name in other:
+                if scale.is_ordered(parameter):
+                    here, there = (scale.to_unit(parameter, each[name]) for each in (one, other))
+                    return scale.from_unit(parameter, here + part * (there - here))
+                return other[name] if rng.random() < part else one[name]
+            if name in one or name in other:
+                return one[name] if name in one else other[name]
+            return scale.from_unit(parameter, rng.random())
+
+        return assignment.completed(self.space, choose)
 
     def moved(self, params: Params, places: Mapping[str, float], rng: Random, *, switch: float) -> Params:
         """The point with the numbers in `places` moved, and each choice switched with a chance of `switch`.
@@ -155,6 +174,25 @@ class Forecast:
             row.append(math.sqrt(max(1e-9, 1 + _NOISE - sum(each * each for each in row))))
             rows.append(row)
         return rows
+
+
+def promising(
+    near: Neighbourhood, parent: Trial, history: History, change: Callable[[int], Params]
+) -> Callable[[int], Params]:
+    """Of several changes of a trial the one that looks best by what was found close to it."""
+    around = near.places(parent.params)
+    placed = [(near.places(trial.params), loss) for trial, loss in history.scored()]
+    close = sorted(placed, key=lambda each: distance(around, each[0]))[:_CLOSE]
+    close.sort(key=lambda each: each[1])
+    forecast = Forecast([places for places, _ in close], heights([loss for _, loss in close]), around)
+    tried = {assignment.key(trial.params) for trial in history.trials}
+
+    def best(attempt: int) -> Params:
+        offered = [change(attempt) for _ in range(_OFFERED)]
+        new = [each for each in offered if assignment.key(each) not in tried and assignment.meets(near.space, each)]
+        return min(new, key=lambda each: forecast.at(near.places(each)), default=offered[0])
+
+    return best
 
 
 def heights(losses: Sequence[float]) -> list[float]:

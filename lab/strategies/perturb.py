@@ -5,10 +5,9 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from lab.core import assignment
 from lab.core.trial import Proposal
 from lab.strategies.fresh import fresh
-from lab.strategies.nearby import Forecast, Neighbourhood, distance, heights
+from lab.strategies.nearby import Neighbourhood, promising
 from lab.strategies.random_ import FAR, sobol_point
 
 if TYPE_CHECKING:
@@ -28,9 +27,7 @@ _ELITE = (3, 8)
 _ELSEWHERE = 0.04  # the share of proposals that look at another part of the space
 _ALONG = 0.25  # the share that goes along the difference of two good points
 _CHOSEN = 0.5  # the share that is the most promising of many changes; the rest is left to chance
-_OFFERED = 16
 _OTHER_STEPS = ("tree", "bayesian", "evolution")  # theirs say nothing about the step of this one
-_NEAR = 32
 
 
 class Perturb:
@@ -50,7 +47,7 @@ class Perturb:
         near = Neighbourhood(space)
         make = _changes(near, parent, ranked, step, rng)
         if rng.random() < _CHOSEN:
-            make = _promising(near, parent, ranked, history, make)
+            make = promising(near, parent, history, make)
         params = fresh(space, history, make)
         return Proposal(params=params, parents=(parent.run_id,), note=f"a change of {parent.run_id} by {step:.3g}")
 
@@ -77,22 +74,3 @@ def _changes(near: Neighbourhood, parent: Trial, ranked: Scored, step: float, rn
         return near.changed(parent.params, step, rng)
 
     return change
-
-
-def _promising(
-    near: Neighbourhood, parent: Trial, ranked: Scored, history: History, change: Callable[[int], Params]
-) -> Callable[[int], Params]:
-    """The one of several changes that looks best by what was found close to the parent."""
-    around = near.places(parent.params)
-    placed = [(near.places(trial.params), loss) for trial, loss in ranked]
-    close = sorted(placed, key=lambda each: distance(around, each[0]))[:_NEAR]
-    close.sort(key=lambda each: each[1])
-    forecast = Forecast([places for places, _ in close], heights([loss for _, loss in close]), around)
-    tried = {assignment.key(trial.params) for trial in history.trials}
-
-    def best(attempt: int) -> Params:
-        offered = [change(attempt) for _ in range(_OFFERED)]
-        new = [each for each in offered if assignment.key(each) not in tried and assignment.meets(near.space, each)]
-        return min(new, key=lambda each: forecast.at(near.places(each)), default=offered[0])
-
-    return best
