@@ -1,39 +1,75 @@
-"""Where to look next: the expected improvement, and a search for the point where it is highest. Needs numpy."""
+"""Where to look next: the expected improvement, and a search for the points where it is highest. Needs numpy."""
 
 from __future__ import annotations
 
 import math
+from random import Random
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from lab.core import assignment
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from lab.core.space import Space
+    from lab.strategies.belief import Belief
     from lab.strategies.encoding import Array, Encoding
 
     Wanted = Callable[[Array], Array]  # rows -> how much each is wanted
 
 SPREAD = 512  # points looked at all over the space
 AROUND = 16  # changes of each good point
+GOOD = 5
 STARTS = 5
 CHANGES = 24  # changes of each start, in each round
 ROUNDS = (0.1, 0.05, 0.02, 0.01, 0.004, 0.002)  # how far they go
+DRAWN = 32  # points drawn for certain where constraints may leave none of the others
 
 _FAR = -25.0  # from there on both terms of the improvement are too small for floats to tell apart
 _LOG_ROOT_TWO_PI = 0.5 * math.log(2.0 * math.pi)
 
 
-def log_improvement(mean: Array, deviation: Array, best: float) -> Array:
-    """The logarithm of how much lower than `best` a point can be expected to be, however hopeless it is."""
-    away = (best - mean) / deviation
-    near = np.maximum(away, _FAR)
-    density = np.exp(-0.5 * near * near - _LOG_ROOT_TWO_PI)
-    share = 0.5 * np.array([math.erfc(each) for each in (-math.sqrt(0.5) * near).tolist()])
-    found = np.log(np.maximum(density + near * share, 1e-300))
-    far = np.minimum(away, _FAR)
-    found = np.where(away > _FAR, found, -0.5 * far * far - _LOG_ROOT_TWO_PI - 2.0 * np.log(-far))
-    return found + np.log(deviation)
+def proposals(belief: Belief, space: Space, seed: int) -> Array:
+    """Rows that are worth trying, the best first. Most of them meet the constraints; none is promised to be new."""
+    encoding, posterior = belief.encoding, belief.with_pending()
+    best = float(belief.means.min())
+    chance = np.random.default_rng(seed)
+
+    def wanted(rows: Array) -> Array:
+        seen = encoding.seen(rows)
+        found = log_improvement(*posterior.at(seen), best)
+        if belief.any_failed:
+            found = found + belief.log_success(seen)
+        if space.constraints:
+            met = [assignment.meets(space, encoding.point(row)) for row in rows]
+            found = np.where(met, found, -np.inf)
+        return found
+
+    pool = [encoding.from_cube(chance.random((SPREAD, encoding.count)))]
+    if space.constraints:
+        luck = Random(seed)
+        pool.append(np.array([encoding.row(assignment.draw(space, luck)) for _ in range(DRAWN)]))
+    good = belief.rows[np.argsort(belief.means, kind="stable")[:GOOD]]
+    pool += [changed(encoding, np.repeat(good, AROUND, axis=0), reach, chance) for reach in (0.1, 0.02)]
+    return climbed(encoding, wanted, np.concatenate(pool), chance)
+
+
+def climbed(encoding: Encoding, wanted: Wanted, rows: Array, chance: np.random.Generator) -> Array:
+    """The best of the rows after a search around each, then the best ones as they were."""
+    worth = wanted(rows)
+    order = np.argsort(-worth, kind="stable")[: 4 * STARTS]
+    best, value = rows[order[:STARTS]].copy(), worth[order[:STARTS]].copy()
+    for reach in ROUNDS:
+        tried = changed(encoding, np.repeat(best, CHANGES, axis=0), reach, chance)
+        worths = wanted(tried).reshape(len(best), CHANGES)
+        pick = worths.argmax(axis=1)
+        found = worths[np.arange(len(best)), pick]
+        better = found > value
+        best[better] = tried[np.arange(len(best)) * CHANGES + pick][better]
+        value[better] = found[better]
+    return np.concatenate([best[np.argsort(-value, kind="stable")], rows[order]])
 
 
 def changed(encoding: Encoding, rows: Array, reach: float, chance: np.random.Generator) -> Array:
@@ -53,21 +89,13 @@ def changed(encoding: Encoding, rows: Array, reach: float, chance: np.random.Gen
     return encoding.settled(found)
 
 
-def search(encoding: Encoding, wanted: Wanted, good: Array, chance: np.random.Generator) -> Array:
-    """Rows in the order in which they are wanted, the most wanted first. `good` are the best points so far."""
-    pool = [encoding.from_cube(chance.random((SPREAD, encoding.count)))]
-    pool += [changed(encoding, np.repeat(good, AROUND, axis=0), reach, chance) for reach in (0.1, 0.02)]
-    rows = np.concatenate(pool)
-    worth = wanted(rows)
-    order = np.argsort(-worth, kind="stable")[: 4 * STARTS]
-    best, value = rows[order[:STARTS]].copy(), worth[order[:STARTS]].copy()
-    for reach in ROUNDS:
-        tried = changed(encoding, np.repeat(best, CHANGES, axis=0), reach, chance)
-        worths = wanted(tried).reshape(len(best), CHANGES)
-        pick = worths.argmax(axis=1)
-        found = worths[np.arange(len(best)), pick]
-        better = found > value
-        best[better] = tried[np.arange(len(best)) * CHANGES + pick][better]
-        value[better] = found[better]
-    ranked = best[np.argsort(-value, kind="stable")]
-    return np.concatenate([ranked, rows[order]])
+def log_improvement(mean: Array, deviation: Array, best: float) -> Array:
+    """The logarithm of how much lower than `best` a point can be expected to be, however hopeless it is."""
+    away = (best - mean) / deviation
+    near = np.maximum(away, _FAR)
+    density = np.exp(-0.5 * near * near - _LOG_ROOT_TWO_PI)
+    share = 0.5 * np.array([math.erfc(each) for each in (-math.sqrt(0.5) * near).tolist()])
+    found = np.log(np.maximum(density + near * share, 1e-300))
+    far = np.minimum(away, _FAR)
+    found = np.where(away > _FAR, found, -0.5 * far * far - _LOG_ROOT_TWO_PI - 2.0 * np.log(-far))
+    return found + np.log(deviation)

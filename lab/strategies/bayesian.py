@@ -1,13 +1,20 @@
-"""Proposals from a model of what was tried: a Gaussian process while it can be afforded, then optuna's TPE."""
+"""Proposals from a model of what was tried: a Gaussian process while it can be afforded, then optuna's TPE.
+
+A Gaussian process finds more than TPE in as many trials, and its cost grows with the cube of their number. It is not
+asked for spaces of more than 40 parameters that vary, or with hundreds of choices: TPE is, from the first.
+"""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from lab.core.errors import Unavailable
 from lab.core.trial import Proposal
 from lab.strategies.fresh import fresh
-from lab.strategies.random_ import sobol_point
+from lab.strategies.random_ import STRIDE, sobol_point
+from lab.strategies.tpe import Parzen
 
 if TYPE_CHECKING:
     from random import Random as Luck
@@ -18,8 +25,10 @@ if TYPE_CHECKING:
     from lab.strategies.belief import Memory
 
 SPREAD_FIRST = 10  # trials, before a model is asked
-SCORED_FIRST = 3  # of them with a value
-GOOD = 5
+LIMIT = 200  # trials with a value that a Gaussian process is asked about
+PARAMETERS = 40
+WIDTH = 300  # numbers that stand for one point
+BEST, LATEST = 60, 90  # what it is asked about beyond the limit, where there is no optuna
 _KEPT = 4  # searches that take turns in one process
 
 
@@ -28,45 +37,30 @@ class Bayesian:
 
     def __init__(self) -> None:
         self._memories: list[tuple[Space, Memory]] = []
+        self._parzen = Parzen()
 
     def propose(self, space: Space, history: History, rng: Luck) -> Proposal:
-        try:
-            import numpy as np  # noqa: F401, PLC0415  # 0.1 s, and not installed with labctl alone
-        except ImportError as error:
-            raise Unavailable("the strategy bayesian needs numpy", fix="pip install 'labctl[search]'") from error
-        scored = sum(trial.value is not None for trial in history.trials)
-        if len(history.trials) < SPREAD_FIRST or scored < SCORED_FIRST:
-            return Proposal(params=fresh(space, history, lambda k: _spread(space, history, k)), note="evenly spread")
-        return self._modelled(space, history, rng)
-
-    def _modelled(self, space: Space, history: History, rng: Luck) -> Proposal:
-        import numpy as np  # noqa: PLC0415
-
-        from lab.strategies.acquire import log_improvement, search  # noqa: PLC0415
-        from lab.strategies.belief import Belief  # noqa: PLC0415
-
         memory = self._memory(space)
         encoding = memory.encoding
-        if not encoding.count:
-            return Proposal(params=fresh(space, history, lambda k: _spread(space, history, k)))
-        belief = Belief(memory, history)
-        posterior = belief.with_pending()
-        best = float(belief.means.min())
-        chance = np.random.default_rng(rng.getrandbits(64))
-
-        def wanted(rows: np.ndarray) -> np.ndarray:
-            seen = encoding.seen(rows)
-            found = log_improvement(*posterior.at(seen), best)
-            return found + belief.log_success(seen) if belief.any_failed else found
-
-        good = belief.rows[np.argsort(belief.means, kind="stable")[:GOOD]]
-        rows = search(encoding, wanted, good, chance)
-        params = fresh(space, history, lambda k: encoding.point(rows[min(k, len(rows) - 1)]))
-        return Proposal(params=params, note="expected improvement")
+        told = sum(trial.value is not None or trial.reported is not None for trial in history.trials)
+        scored = any(trial.value is not None for trial in history.trials)
+        if len(history.trials) < SPREAD_FIRST or not scored or not encoding.count:
+            return Proposal(params=fresh(space, history, lambda k: _spread(space, history, k)), note="evenly spread")
+        wide = encoding.count > PARAMETERS or encoding.width > WIDTH
+        if wide or told > LIMIT:
+            try:
+                params = fresh(space, history, lambda _: self._parzen.point(space, history, rng))
+                return Proposal(params=params, note="TPE")
+            except Unavailable:
+                if wide:
+                    raise
+        return Proposal(params=_improving(memory, space, history, rng), note="expected improvement")
 
     def _memory(self, space: Space) -> Memory:
-        from lab.strategies.belief import Memory  # noqa: PLC0415
-
+        try:
+            from lab.strategies.belief import Memory  # noqa: PLC0415  # numpy: 0.1 s, and not always installed
+        except ImportError as error:
+            raise Unavailable("the strategy bayesian needs numpy", fix="pip install 'labctl[search]'") from error
         for known, memory in self._memories:
             if known == space:
                 return memory
@@ -74,5 +68,25 @@ class Bayesian:
         return self._memories[-1][1]
 
 
+def _improving(memory: Memory, space: Space, history: History, rng: Luck) -> Params:
+    from lab.strategies.acquire import proposals  # noqa: PLC0415  # numpy, as above
+    from lab.strategies.belief import Belief  # noqa: PLC0415
+
+    belief = Belief(memory, _essence(history))
+    rows = proposals(belief, space, rng.getrandbits(64))
+    return fresh(space, history, lambda k: memory.encoding.point(rows[min(k, len(rows) - 1)]))
+
+
+def _essence(history: History) -> History:
+    """The history with the best and the latest of what has ended, where all of it would be too much."""
+    scored = history.scored()
+    if len(scored) <= LIMIT:
+        return history
+    best = sorted(range(len(scored)), key=lambda k: (scored[k][1], k))[:BEST]
+    kept = {scored[k][0].run_id for k in best} | {trial.run_id for trial in history.ended[-LATEST:]}
+    trials = tuple(trial for trial in history.trials if trial.pending or trial.run_id in kept)
+    return msgspec.structs.replace(history, trials=trials)
+
+
 def _spread(space: Space, history: History, attempt: int) -> Params:
-    return sobol_point(space, history.seed, history.number + attempt * 2**30)
+    return sobol_point(space, history.seed, history.number + attempt * 64 * STRIDE)

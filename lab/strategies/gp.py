@@ -24,6 +24,7 @@ _JITTER = 1e-8  # of a signal of about 1: two equal points must not make the mat
 _SMALL = 32
 _LEVEL = 1e-12  # a direction that leads no further down than this leads nowhere
 _STRAIGHT = 1e-10  # a curvature that floats cannot tell from none
+USUAL = 0.25
 _SETTLED = 1e-3  # of a logarithm: what is gained below it changes no proposal
 _LENGTH = (-3.5, 3.0)  # logarithms of what is allowed
 _SIGNAL = (-4.0, 4.0)
@@ -49,7 +50,7 @@ class Scales(NamedTuple):
 def fit(seen: Array, column_of: Array, targets: Array, prior: Prior, *, steps: int = 40) -> Scales:
     """The scales under which the targets (mean 0, deviation about 1) are most likely, weak priors counted in."""
     count = int(column_of.max()) + 1
-    usual = math.log(0.4 * math.sqrt(count))
+    usual = math.log(USUAL * math.sqrt(count))
     start = np.concatenate([np.full(count, usual), [0.0, prior.noise + 2.0]])
     low = np.concatenate([np.full(count, _LENGTH[0]), [_SIGNAL[0], _NOISE[0]]])
     high = np.concatenate([np.full(count, _LENGTH[1]), [_SIGNAL[1], _NOISE[1]]])
@@ -65,7 +66,7 @@ def _likelihood(seen: Array, column_of: Array, targets: Array, prior: Prior) -> 
     apart = np.zeros((count, len(above)))  # the squared distances of each pair, by parameter
     for place, column in enumerate(column_of):
         apart[column] += (seen[upper[0], place] - seen[upper[1], place]) ** 2
-    usual = math.log(0.4 * math.sqrt(count))
+    usual = math.log(USUAL * math.sqrt(count))
     matrix = np.empty((n, n))
     flat = matrix.reshape(-1)
 
@@ -77,7 +78,7 @@ def _likelihood(seen: Array, column_of: Array, targets: Array, prior: Prior) -> 
         flat[above] = flat[below] = kernel
         flat[:: n + 1] = signal + noise + _JITTER
         try:
-            lower: Array = np.linalg.cholesky(matrix)
+            lower = np.asarray(np.linalg.cholesky(matrix), dtype=np.float64)
         except np.linalg.LinAlgError:
             return math.inf, np.zeros_like(at)
         root = inverse_of_lower(lower)
@@ -156,7 +157,7 @@ class Posterior:
         self._square = (self._seen**2).sum(1)
         kernel = self._kernel(self._seen)
         kernel.flat[:: len(seen) + 1] = scales.signal + scales.noise + 1e-6
-        lower: Array = np.linalg.cholesky(kernel)
+        lower = np.asarray(np.linalg.cholesky(kernel), dtype=np.float64)
         self._root = inverse_of_lower(lower)
         self._weights = self._root.T @ (self._root @ targets)
 

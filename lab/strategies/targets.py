@@ -15,7 +15,8 @@ if TYPE_CHECKING:
 _ENOUGH = 5  # fewer have no shape
 _CUT = 2.0  # a run may be that much worse than the median, in units of how much better the best is
 _SKEW = 0.5
-_POWERS = (-4.0, 1.0)  # of Yeo and Johnson; below 1 a tail of high losses is drawn in
+BOTH = True
+_POWERS = (-4.0, 4.0)  # of Yeo and Johnson; below 1 a tail of high losses is drawn in
 _FLAT = 1e-12
 
 
@@ -29,7 +30,8 @@ def targets(losses: Array) -> Array:
         middle = float(np.median(scaled))
         scaled = np.minimum(scaled, middle + _CUT * (middle - float(scaled.min())))
     even = _standard(scaled)
-    if len(even) < _ENOUGH or float((even**3).mean()) <= _SKEW:
+    skew = float((even**3).mean())
+    if len(even) < _ENOUGH or (abs(skew) if BOTH else skew) <= _SKEW:
         return even
     return _standard(_bent(even, _power(even)))
 
