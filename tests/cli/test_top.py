@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.cli.labs import as_stranger, give_away, whole_tree
 from tests.cli.searches import a_run, a_searched_lab, made, some_runs
 from tests.scheduler.labs import a_lab, one_run
 
@@ -133,3 +134,16 @@ def test_the_params_of_an_archived_run_are_still_there(labctl: Labctl, place: Pa
     gone = next(run_id for run_id in ids if not (place / f"experiments/sweep/runs/{run_id}").exists())
     assert labctl.done("params", gone, "--json").data["params"]
     assert labctl.done("diff", gone, ids[-1]).out.startswith(f"--- {gone}\n")
+
+
+@pytest.mark.needs_root
+@pytest.mark.parametrize(
+    "words", [("top", "sweep"), ("best", "sweep"), ("params", "FIRST"), ("diff", "FIRST", "FIRST"), ("export", "sweep")]
+)
+def test_a_lab_that_may_only_be_read_is_read(words: tuple[str, ...], place: Path) -> None:
+    first = some_runs(a_searched_lab(place))[0]
+    give_away(place)
+    before = whole_tree(place)
+    said = as_stranger(*(first if word == "FIRST" else word for word in words), root=place)
+    assert said.code == 0, said
+    assert whole_tree(place) == before
