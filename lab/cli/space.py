@@ -157,6 +157,7 @@ def _check(found: Found, experiment: str, session: Session) -> Answer:
         lines.append(f"constraints: {share:.1%} of the points meet them")
     warnings = _of_defaults(found.space)
     if history is not None:
+        warnings += spaces.unfilled(session.root(), experiment, found.space)
         data |= {"runs": history.runs, "outside": list(history.names)}
         lines += _of_history(history)
         if history.names:

@@ -112,6 +112,18 @@ def test_check_tells_which_runs_lie_outside_the_space_as_it_is_now(labctl: Labct
     assert len(inside) == 2
 
 
+def test_check_tells_of_placeholders_that_a_run_could_not_fill(labctl: Labctl, place: Path) -> None:
+    more = (
+        "search_space: {opt: {choices: [a, b]}, beta: {low: 0, high: 1, when: {opt: a}}}\n"
+        "executor_command: train --opt {params.opt} --beta {params.beta} --x {params.optt} {{params.zz}}\n"
+    )
+    a_lab(place, "sweep", more=more)
+    said = labctl.done("space", "check", "sweep")
+    assert "warning: {params.beta} has no value in runs where beta does not count" in said.err
+    assert "warning: {params.optt} is no parameter; did you mean opt?" in said.err
+    assert "zz" not in said.err
+
+
 def test_sample_prints_points_that_can_be_handed_to_a_run(labctl: Labctl, file: Path) -> None:
     said = labctl.done("space", "sample", str(file), "-n", "20", "--seed", "3")
     points = [json.loads(line) for line in said.out.splitlines()]

@@ -276,6 +276,34 @@ def a_lab_in(root: Root, place: Path) -> str:
     return "b"
 
 
+def test_every_way_tells_the_same_of_every_kind_of_value(tmp_path: Path) -> None:
+    train = """\
+import json, os, sys
+told = {name: value for name, value in os.environ.items() if name.startswith("LAB_PARAM_")}
+with open(os.environ["LAB_PARAMS_PATH"]) as file:
+    params = json.load(file)
+with open(os.environ["LAB_WORKSPACE_ROOT"] + "/config.json") as file:
+    config = json.load(file)
+with open("seen.json", "w") as file:
+    json.dump({"argv": sys.argv[1:], "told": told, "params": params, "config": config}, file)
+print("METRIC loss=1.0")
+"""
+    place = a_workspace(tmp_path, train, '{"momentum": 0.9}')
+    words = " ".join(f"{{params.{name}}}" for name in ("text", "flag", "none", "small", "whole"))
+    more = f"executor_command: python3 train.py {words}\nmutable_paths: [config.json]\n"
+    root = a_lab_on(place, more)
+    # A parameter that does not count in this run (momentum) is not among them.
+    params = {"text": "a b $x 'q'", "flag": False, "none": None, "small": 1e-05, "whole": 3}
+    _, ended, path = carried(root, params)
+    assert ended.outcome == "success", ended.reason
+    seen = json.loads(Path(f"{path}/seen.json").read_text())
+    plain = ["a b $x 'q'", "false", "null", "1e-05", "3"]
+    assert seen["argv"] == plain
+    assert seen["told"] == dict(zip([f"LAB_PARAM_{name.upper()}" for name in params], plain, strict=True))
+    assert seen["params"] == params
+    assert seen["config"] == {"momentum": 0.9, **params}
+
+
 def test_a_validation_command_measures_in_the_copy(tmp_path: Path) -> None:
     train = TRAIN.replace("seen.json", "out.json").replace('root + "/config.json"', '"config.json"')
     place = a_workspace(tmp_path, train)

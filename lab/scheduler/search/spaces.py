@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
@@ -14,7 +15,7 @@ import msgspec
 
 from lab.core import assignment, layout
 from lab.core import space as spaces
-from lab.core.errors import BadInput, NotFound
+from lab.core.errors import BadInput, NotFound, nearest
 from lab.core.space import Space
 from lab.core.trial import luck
 from lab.core.view import View
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 NAMES = ("search_space.json", "search_space.yaml", "search_space.yml")
 MAX_BYTES = 256 * 1024  # what `spec_text` reads
 _DRAWN = 2_000
+_PLACEHOLDER = re.compile(r"(?<!\{)\{params\.([^{}]+)\}")
 _FIX = 'write each parameter as {"low": 0.001, "high": 0.1, "type": "float"}'
 
 
@@ -114,6 +116,31 @@ def outside(root: Root, experiment: str, space: Space) -> Outside:
     book.catch_up()
     names = {each.run_id: _why(space, each.params) for each in book.ended}
     return Outside(runs=len(book.ended), names={name: why for name, why in names.items() if why})
+
+
+def unfilled(root: Root, experiment: str, space: Space) -> list[str]:
+    """Placeholders of the experiment's commands that a run of this space could not fill, one line each."""
+    loaded = experiments.load(root, experiment)
+    if loaded.spec is None:
+        return []
+    by_name = {each.name: each for each in space.parameters}
+    commands = {
+        command
+        for tier in loaded.spec.fidelity_tiers
+        for here in (loaded.spec.for_tier(tier),)
+        for command in (here.executor_command, here.validation_command)
+    }
+    found = []
+    for name in dict.fromkeys(each for command in sorted(commands) for each in _PLACEHOLDER.findall(command)):
+        if name not in by_name:
+            near = nearest(name, space.names)
+            found.append(f"{{params.{name}}} is no parameter" + (f"; did you mean {near}?" if near else ""))
+        elif by_name[name].when:
+            found.append(
+                f"{{params.{name}}} has no value in runs where {name} does not count, and they fail: "
+                "let the program read params.json, LAB_PARAM_* or its config file"
+            )
+    return found
 
 
 def _why(space: Space, params: dict[str, object]) -> str:
