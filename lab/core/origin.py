@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import msgspec
 
-BASELINE, PROMOTED, RETRY, REPLAY, PERSON = "baseline", "promoted", "retry", "replay", "person"
-KINDS = ("", BASELINE, PROMOTED, RETRY, REPLAY, PERSON)
+BASELINE, PROMOTED, REPLAY, PERSON = "baseline", "promoted", "replay", "person"
+KINDS = ("", BASELINE, PROMOTED, REPLAY, PERSON)
 
 
 class Origin(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
@@ -22,6 +22,7 @@ class Origin(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=F
     number: int = 0
     seen: int = 0
     parents: tuple[str, ...] = ()  # the runs it was made from
+    tries: int = 0  # how many runs with this number ended with the lab before
     note: str = ""
 
     @property

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from lab.core.curve import Track
-from lab.core.origin import PROMOTED, REPLAY, RETRY
+from lab.core.origin import PROMOTED, REPLAY
 from lab.core.run import MINIMIZE
 from lab.core.trial import Trial
 
@@ -62,7 +62,7 @@ def promotable(
         gone = {
             parent
             for trial in trials
-            if trial.tier == upper and trial.origin.kind in (PROMOTED, RETRY)
+            if trial.tier == upper and trial.origin.kind == PROMOTED
             for parent in trial.origin.parents
         }
         here = [trial for trial in trials if trial.tier == lower and trial.origin.kind != REPLAY]

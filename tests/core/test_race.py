@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from lab.core import race
 from lab.core.curve import Track
-from lab.core.origin import PROMOTED, REPLAY, RETRY, Origin
+from lab.core.origin import PROMOTED, REPLAY, Origin
 from lab.core.race import Cohort, Judge, Promotion, promotable, spared
 from lab.core.run import CANCELLED, FAILED, SUCCESS
 from lab.core.spec import Spec
@@ -32,8 +32,8 @@ def trial(number: int, value: float | None = None, tier: str = "low", **more: ob
     return msgspec.structs.replace(made, **more)
 
 
-def promoted(of: Trial, tier: str, value: float | None = None, *, kind: str = PROMOTED, outcome: str = "") -> Trial:
-    origin = msgspec.structs.replace(of.origin, kind=kind, parents=(of.run_id,))
+def promoted(of: Trial, tier: str, value: float | None = None, *, tries: int = 0, outcome: str = "") -> Trial:
+    origin = msgspec.structs.replace(of.origin, kind=PROMOTED, tries=tries, parents=(of.run_id,))
     how = outcome or (FAILED if value is None else SUCCESS)
     return trial(of.origin.number, value, tier, run_id=f"{tier}-of-{of.run_id}", origin=origin, outcome=how)
 
@@ -80,7 +80,7 @@ def test_what_was_stopped_as_hopeless_counts_as_beaten() -> None:
         promoted(trial(0, 0.1), "middle"),
         msgspec.structs.replace(promoted(trial(0, 0.1), "middle"), outcome=""),
         promoted(trial(0, 0.1), "middle", outcome=CANCELLED),
-        promoted(trial(0, 0.1), "middle", kind=RETRY, outcome=""),
+        promoted(trial(0, 0.1), "middle", tries=1, outcome=""),
     ],
     ids=["ended", "failed", "under way", "cancelled", "tried again"],
 )

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from lab.core.origin import PROMOTED
 from lab.core.run import MAXIMIZE, SUCCESS, better
 from lab.scheduler.search.book import Book
 from lab.store import experiments
@@ -86,7 +87,7 @@ def _count(arms: dict[str, Arm], entry: Entry, direction: str, *, new_best: bool
 
 def name_of(entry: Entry) -> str:
     """Who chose its parameters; a baseline and a person are arms of their own."""
-    return entry.origin.maker if entry.origin.kind in ("", "retry", "promoted") else entry.origin.kind
+    return entry.origin.maker if entry.origin.kind in ("", PROMOTED) else entry.origin.kind
 
 
 def _post(entry: Entry, *, new_best: bool = False) -> Post:

@@ -12,7 +12,7 @@ import msgspec
 
 from lab.core import assignment, race
 from lab.core.errors import BadInput, Exhausted, LabError
-from lab.core.origin import BASELINE, PERSON, PROMOTED, RETRY, Origin
+from lab.core.origin import BASELINE, PERSON, PROMOTED, Origin
 from lab.core.run import MINIMIZE
 from lab.core.trial import History, Proposal, Trial, luck
 from lab.scheduler.cycle import Errand
@@ -114,7 +114,8 @@ class Search:
         under_way = self.book.under_way()
         again = self.book.to_try_again(under_way)
         if again is not None:
-            return _given(again.params, again.tier, msgspec.structs.replace(again.origin, kind=RETRY))
+            origin = msgspec.structs.replace(again.origin, tries=again.origin.tries + 1)
+            return _given(again.params, again.tier, origin)
         seed = self._its_seed(spec, under_way)
         promoted = self._promoted(spec, under_way, seed)
         if promoted is not None:

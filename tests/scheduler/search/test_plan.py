@@ -9,7 +9,7 @@ import pytest
 
 from lab.core import assignment
 from lab.core.errors import BadInput, Exhausted
-from lab.core.origin import BASELINE, PERSON, PROMOTED, RETRY
+from lab.core.origin import BASELINE, PERSON, PROMOTED
 from lab.core.run import CANCELLED, INTERRUPTED
 from lab.core.trial import Proposal
 from lab.scheduler.search import book
@@ -53,7 +53,7 @@ def test_a_search_that_was_cut_off_tries_what_an_unbroken_one_would(tmp_path: Pa
         if number == at:
             lost(broken, Search(broken, "hunt"))
             assert (again := next_errand(broken, Search(broken, "hunt"))).origin is not None
-            assert again.origin.kind == RETRY
+            assert again.origin.tries == 1
         trial(broken, Search(broken, "hunt"))
     assert proposed(broken) == proposed(unbroken)
 
@@ -78,7 +78,7 @@ def test_what_a_person_cancelled_is_not_tried_again_and_what_ctrl_c_cut_off_is(t
     over(root, second, None, outcome=CANCELLED, reason=f"{INTERRUPTED}: stopped by SIGINT")
     third = next_errand(root, search)
     assert third.origin is not None
-    assert (third.origin.number, third.origin.kind) == (1, RETRY)
+    assert (third.origin.number, third.origin.tries) == (1, 1)
     assert third.params == second.params
 
 
