@@ -16,7 +16,7 @@ from lab.scheduler import cycle, decisions, moves, reclaim, refresh, step, work
 from lab.scheduler.control import approved
 from lab.scheduler.cycle import Errand
 from lab.scheduler.step import SETTLED, Step
-from lab.store import leases, packages
+from lab.store import experiments, leases, packages
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -95,6 +95,7 @@ class Visit:
         """Judge the experiment and, if it is to run, claim it and open its bundle, in one section."""
         for item in reclaim.make_way(self._root, self._name):
             self._tell(Step(kind=SETTLED, experiment=item.experiment, run_id=item.run_id, what=item.what))
+        self._think()
         with self._root.section(self._name):
             view, loaded = cycle.observe(self._root, self._name)
             self.before = view
@@ -132,6 +133,15 @@ class Visit:
             approved.spend(self._root, ruling, lease.claim.run_id)
         return cycle.opened(self._root, lease, view, spec, loaded.sha256, errand), view
 
+    def _think(self) -> None:
+        """A search that is asked for the first time may load a library for seconds: not while others wait."""
+        loaded = experiments.load(self._root, self._name)
+        search = self._searched(loaded.spec) if loaded.spec is not None else None
+        if loaded.spec is not None and search is not None and not search.has_thought:
+            with self._root.section(self._name):
+                view, _ = refresh.current(self._root, self._name)
+            search.think(view, loaded.spec)
+
     def _chosen(self, view: View, spec: Spec) -> Errand:
         search = self._searched(spec)
         return search.errand(view, spec) if search is not None else Errand()
@@ -154,6 +164,7 @@ class Visit:
 
     def _judged(self, view: View, spec: Spec) -> Move:
         offered = packages.waiting(self._root).get(self._name, 0)
+        search = self._searched(spec)
         slots = self._request.slots or spec.max_parallel
         held = len(leases.survey(self._root, self._name).held) if slots > 1 else 0
         move = policy.decide(
@@ -162,7 +173,7 @@ class Visit:
             self._root.world.now(),
             under_way=offered + held,
             at_once=self._request.now,
-            searching=self._searched(spec) is not None,
+            searching=search is not None and search.is_one,
         )
         if isinstance(move, Proceed) and offered and offered + held >= slots:
             return Wait(reason=f"packed for workers: {offered} in dispatch/ready")

@@ -6,6 +6,7 @@ experiment never choose the same. A Search remembers what it has read, so that t
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -55,6 +56,8 @@ class Search:
         self._strategies: dict[str, Strategy] = {}
         self._fitted: dict[str, tuple[str, Fitted]] = {}  # by tier: the digest of the space, and the trials in it
         self._seed: int | None = None
+        self.has_thought = False
+        self.is_one = True  # False where there is no space: then its runs are given no parameters
         self.book = Book(root, experiment)
 
     # -- what is searched ------------------------------------------------------------------------------------------
@@ -66,6 +69,7 @@ class Search:
             where = f"experiments/{spec.id}/SPEC.yaml"
             fix = "write `search_space:` into the SPEC, put search_space.json into the workspace, or: --search-space"
             raise BadInput(f"{spec.id} has no search space, so nothing can be proposed", where=where, fix=fix)
+        self.is_one = found is not None
         return found
 
     def name(self, spec: Spec) -> str:
@@ -83,6 +87,12 @@ class Search:
             for tier in spec.fidelity_tiers:
                 self._points(tier, found).catch_up()
         return found
+
+    def think(self, view: View, spec: Spec) -> None:
+        """Choose once outside the section, for nothing but what it loads and computes: others wait at a section."""
+        self.has_thought = True
+        with suppress(LabError):  # said where it is chosen for good
+            self.errand(view, spec)
 
     def outside(self, tier: str) -> tuple[int, int]:
         """Of the earlier trials of a tier, how many are no points of the space as it is now, and how many there are."""
