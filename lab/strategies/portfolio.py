@@ -91,7 +91,7 @@ def by_merit(arms: Sequence[str], history: History) -> list[str]:
     asked = dict.fromkeys(arms, 0)
     for trial, better in improvements(history, ended):
         arm = trial.origin.maker
-        if arm in earned and trial.origin.number >= SPREAD_FIRST:
+        if arm in earned and not trial.origin.kind and trial.origin.number >= SPREAD_FIRST:
             earned[arm].append(better)
             asked[arm] += 1
     for trial in history.pending:
