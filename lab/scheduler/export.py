@@ -31,6 +31,8 @@ _FIRST = (
 )  # fmt: skip
 _OURS = frozenset({"params", "origin", *_FIRST[:7]})  # what of a line of metrics.jsonl is no metric of the run's own
 
+_LINE_END = "\r\n"
+
 Cell = str | int | float | bool | None
 
 
@@ -95,10 +97,10 @@ def csv_lines(chosen: Chosen) -> Iterator[str]:
     """A head and a line a run. A line may hold line ends inside quotes, as CSV allows."""
     columns, rows = flat(chosen)
     buffer = io.StringIO()
-    pen = writer(buffer, lineterminator="")
+    pen = writer(buffer, lineterminator=_LINE_END)  # it puts quotes around these two characters and around no others
     for row in (columns, *([_written(row.get(name)) for name in columns] for row in rows)):
         pen.writerow(row)
-        yield buffer.getvalue()
+        yield buffer.getvalue().removesuffix(_LINE_END)
         buffer.seek(0)
         buffer.truncate()
 

@@ -152,6 +152,7 @@ class _Intake:
         self._book = Book(root, spec.id)
         self._taken = {run_id for name in experiments.names(root) for run_id in bundles.names(root, name)}
         self._here: set[str] = set()
+        self._highest = -1  # the last number of the search, under way or ended
         self._source = canonical.plain(f"study {study.name} in {study.source}")
 
     def fresh(self, trials: Sequence[Trial]) -> list[Trial]:
@@ -177,6 +178,7 @@ class _Intake:
                     return done
                 begun = self._begun() if begun is None else begun
                 self._book.catch_up()
+                self._highest = max((self._book.highest, *(run.origin.number for run in self._book.under_way())))
                 for offset, trial in enumerate(left[:_AT_ONCE], start=1):
                     self._seal(trial, view, offset, begun.get(self._note(trial), ""))
                 done += left[:_AT_ONCE]
@@ -245,7 +247,7 @@ class _Intake:
             reason=reason,
             durability=self._spec.durability,
             origin=Origin(
-                strategy=STRATEGY, seed=seed or 0, number=self._book.highest + offset, note=self._note(trial)
+                strategy=STRATEGY, seed=seed or 0, number=self._highest + offset, note=self._note(trial)
             ),
         )  # fmt: skip
         bundles.open_bundle(self._root, manifest, _files(trial, manifest))

@@ -12,6 +12,7 @@ from lab.scheduler import located
 from lab.store import bundles, experiments, leases, reading, verify
 
 if TYPE_CHECKING:
+    from lab.core.origin import Origin
     from lab.core.seal import Seal
     from lab.scheduler.located import Located
     from lab.store.archives import Kept
@@ -121,6 +122,8 @@ def _lines(path: str, made: Seal, data: dict[str, object], result: bytes | None)
     for label, value in (("why", told.reason), ("note", told.note), ("verdict", told.verdict)):
         if value:
             lines.append(f"{label}: {value}")
+    if told.origin is not None:
+        lines.append(f"parameters by: {_chosen(told.origin)}")
     lines.append(f"tier: {told.tier}  role: {told.role}  iteration: {told.iteration}  wall: {told.wall_s:g}s")
     lines.append(f"started: {told.started_at}  sealed: {made.sealed_at} by {made.sealed_by}")
     if data["params"] is not None:
@@ -130,3 +133,11 @@ def _lines(path: str, made: Seal, data: dict[str, object], result: bytes | None)
     if result:
         lines += ["", *result[:_TEXT_BYTES].decode(errors="replace").splitlines()]
     return lines
+
+
+def _chosen(origin: Origin) -> str:
+    """Who chose the parameters, and from what."""
+    who = "/".join(word for word in (origin.strategy, origin.arm) if word)
+    words = [who, origin.kind if origin.kind != who else "", f"trial {origin.number} of seed {origin.seed}"]
+    made_from = f", made from {' '.join(origin.parents)}" if origin.parents else ""
+    return ", ".join(word for word in words if word) + made_from

@@ -10,6 +10,7 @@ import json
 import warnings
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from decimal import Decimal
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
 
 PREFIX = "labctl."  # of the attributes that say where a trial came from
 _MOST_METRICS = 50
+_GRID = 1e-9  # of a step; Optuna allows ten times that
 
 
 class Study(msgspec.Struct, frozen=True, kw_only=True):
@@ -183,7 +185,7 @@ class Axis:
     def _made(self, parameter: Parameter | None, values: Sequence[Scalar]) -> BaseDistribution:
         if parameter is not None and parameter.kind in ("float", "int"):
             if not any(parameter.problem(value) for value in values):
-                return _number(parameter)
+                return _number(parameter, values)
         elif parameter is not None:
             choices: Sequence[Scalar] = parameter.choices
             if parameter.kind != "choice":
@@ -204,15 +206,25 @@ class Axis:
         return CategoricalDistribution([json.dumps(value) for value in choices] if self._as_text else choices)
 
 
-def _number(parameter: Parameter) -> BaseDistribution:
+def _number(parameter: Parameter, values: Sequence[Scalar]) -> BaseDistribution:
     low, high, step = parameter.low, parameter.high, parameter.step
     count = scale.levels(parameter)
-    if step is not None and count is not None:
-        high = low + (count - 1) * step
     if parameter.kind == "int":
+        high = high if step is None or count is None else low + (count - 1) * step
         return IntDistribution(int(low), int(high), log=parameter.log, step=1 if parameter.log else int(step or 1))
-    step = None if step is None or parameter.log else float(step)
-    return FloatDistribution(float(low), float(f"{high:.12g}") if step else float(high), log=parameter.log, step=step)
+    if step is not None and count is not None and not parameter.log:
+        # Optuna counts steps in decimals, and cuts off what is not a whole number of them.
+        top = float(Decimal(str(low)) + (count - 1) * Decimal(str(step)))
+        stepped = FloatDistribution(float(low), top, step=float(step))
+        if all(_on_grid(stepped, value) for value in values):
+            return stepped
+    return FloatDistribution(float(low), float(high), log=parameter.log)
+
+
+def _on_grid(stepped: FloatDistribution, value: Scalar) -> bool:
+    """Whether Optuna takes a value for one of these steps: its digits may differ from ours in the last place."""
+    steps = (float(str(value)) - stepped.low) / (stepped.step or 1.0)
+    return stepped.low <= float(str(value)) <= stepped.high and abs(steps - round(steps)) < _GRID
 
 
 def _wide(parameter: Parameter | None, values: Sequence[int | float]) -> BaseDistribution:

@@ -13,6 +13,7 @@ from lab.core.run import Run
 from lab.core.view import ARCHIVED
 from lab.scheduler import checkout, cycle, located, places, reclaim, work
 from lab.scheduler.cycle import Errand
+from lab.scheduler.search.book import Book
 from lab.store import revision
 
 if TYPE_CHECKING:
@@ -137,13 +138,20 @@ def _begun(  # what is run again, by whom, and by what SPEC
     root: Root, found: Located, made: Seal, manifest: Manifest, owner: Owner, spec: Spec
 ) -> tuple[Running, View]:
     """Claim the experiment and open the bundle, in one section."""
-    before = made.run.origin or Origin()
-    origin = Origin(
-        kind=REPLAY, seed=before.seed, number=before.number, seen=before.seen, parents=(found.run_id,),
-        note=f"{found.run_id} again",
-    )  # fmt: skip
-    errand = Errand(params=found.params(), origin=origin, tier=made.run.tier, seed=manifest.seed)
     with root.section(found.experiment):
         view, loaded = cycle.observe(root, found.experiment)
+        before = made.run.origin or _nobodys(root, found.experiment)
+        origin = Origin(
+            kind=REPLAY, seed=before.seed, number=before.number, seen=before.seen, parents=(found.run_id,),
+            note=f"{found.run_id} again",
+        )  # fmt: skip
+        errand = Errand(params=found.params(), origin=origin, tier=made.run.tier, seed=manifest.seed)
         lease = cycle.claim(root, view, spec, owner=owner, tier=made.run.tier)
         return cycle.opened(root, lease, view, spec, loaded.sha256, errand), view
+
+
+def _nobodys(root: Root, experiment: str) -> Origin:
+    """The place of a run that no search made: after the last one of the search, whose seed stays what it is."""
+    book = Book(root, experiment)
+    book.catch_up()
+    return Origin(seed=book.seed or 0, number=book.highest + 1)

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
+import sys
+import time
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -11,12 +15,12 @@ import pytest
 from lab.core.manifest import Manifest
 from lab.core.record import parse
 from lab.scheduler import create, cycle
-from tests.cli.labs import dead, me, process, runs_of, whole_tree
+from lab.scheduler.search.book import Book
+from tests.cli.labs import SHIM, dead, ended, me, process, runs_of, whole_tree
+from tests.cli.searches import a_run, made
 from tests.scheduler.labs import a_lab
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from lab.store.root import Root
     from tests.cli.labs import Labctl
 
@@ -36,6 +40,10 @@ import os
 from pathlib import Path
 base = float((Path(os.environ["LAB_WORKSPACE_ROOT"]) / "base.txt").read_text())
 x = float(os.environ.get("LAB_PARAM_X", 0))
+if (Path(os.environ["LAB_WORKSPACE_ROOT"]) / "slow").exists():
+    import time
+    (Path(os.environ["LAB_RUN_DIR"]) / "begun").touch()
+    time.sleep(60)
 if x < 0:
     raise SystemExit("below zero")
 print("METRIC loss=" + repr(base + x + int(os.environ.get("LAB_SEED", 0)) / 1000))
@@ -229,6 +237,48 @@ def test_what_a_dead_replay_left_is_removed_by_the_next_one(labctl: Labctl, plac
     commit(code, "second")
     labctl.done("replay", run_id)
     assert not left.exists()
+
+
+def test_ctrl_c_ends_the_run_seals_it_and_takes_the_checkout_away(labctl: Labctl, place: Path, code: Path) -> None:
+    root = a_code_lab(place, code)
+    (code / "slow").write_text("")
+    run_id = first_run_cut_short(labctl, root)
+    (code / "slow").unlink()
+    commit(code, "quick again")
+    command = [sys.executable, SHIM, "--data-root", str(place), "replay", run_id]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as child:
+        until_s = time.monotonic() + 15
+        while not list(place.glob("experiments/again/runs/*/begun")) and time.monotonic() < until_s:
+            time.sleep(0.05)
+        child.send_signal(signal.SIGINT)
+        said = child.communicate(timeout=15)
+    assert child.returncode == 130, said
+    after = manifest_of(root, runs_of(root, "again")[-1])
+    assert (after.status, after.origin.kind if after.origin else "") == ("cancelled", "replay")
+    assert os.listdir(place / "scratch/sandbox") == []
+    assert labctl.done("lease", "show").out == "No claims\n"
+
+
+def first_run_cut_short(labctl: Labctl, root: Root) -> str:
+    """A sealed run at the commit in which the program is slow: nobody waits for it."""
+    commit(Path(root.layout.root).parent / "repo/code", "slow")
+    running = cycle.begin(root, "again", owner=me(), params={"x": 0.5})
+    return cycle.finish(root, running, ended(1.0)).run.run_id
+
+
+def test_a_replay_of_what_nobody_searched_leaves_the_seed_of_the_search_alone(
+    labctl: Labctl, place: Path, code: Path
+) -> None:
+    root = a_code_lab(place, code)
+    running = cycle.begin(root, "again", owner=me(), params={"x": 0.5})
+    run_id = cycle.finish(root, running, ended(1.0)).run.run_id
+    a_run(root, {"x": 0.5}, 1.0, name="again", origin=made(4))
+    labctl.done("replay", run_id)
+    book = Book(root, "again")
+    book.catch_up()
+    assert (book.seed, book.highest) == (7, 5)
+    shown = labctl.done("show", runs_of(root, "again")[-1]).out
+    assert f"parameters by: replay, trial 5 of seed 7, made from {run_id}\n" in shown
 
 
 def test_without_git_the_way_round_it_is_told(place: Path, code: Path, labctl: Labctl, tmp_path: Path) -> None:
