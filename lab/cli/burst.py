@@ -47,7 +47,7 @@ def go(args: argparse.Namespace, session: Session, verb: str, wanted: Wanted) ->
         experiment=args.experiment, runs=args.iterations, jobs=args.jobs, pause_s=args.pause, resume=args.resume
     )
     teller = words.Teller(session.terminal, verb, args.experiment)
-    burst = Burst(root, order, wanted, tell=teller.tell, interrupted=signals.came, mode=verb)
+    burst = Burst(root, order, wanted, tell=teller.tell, interrupted=signals.came, worker=args.worker or verb)
     left = burst.prepare()
     words.refuse_direction(burst, args.direction)
     words.say_doubts(session.terminal, burst, left)

@@ -34,6 +34,7 @@ def common(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--resume", action="store_true", help="N counts what this search has done already: go on to that many"
     )
+    parser.add_argument("--worker", default="", metavar="NAME", help="who this is, in claims (default: the verb)")
     # hermes-lab had it, and its default went against the SPEC.
     parser.add_argument("--direction", default="", choices=("minimize", "maximize"), help=argparse.SUPPRESS)
 

@@ -51,7 +51,8 @@ def answer(args: argparse.Namespace, session: Session) -> Answer:
     data = {"experiment": made.name, "path": made.path, "dry_run": args.dry_run}
     if args.dry_run:
         return Answer(data, [f"would create experiment: {made.name}"])
-    then = [f"labctl show {made.name}", f"labctl run-once --experiment {made.name}"]
+    first = f"labctl burst {made.name}" if made.searches else f"labctl run-once --experiment {made.name}"
+    then = [f"labctl show {made.name}", first]
     return Answer(data, [f"created experiment: {made.name}"], warnings=made.notes, then=then)
 
 

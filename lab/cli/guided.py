@@ -51,7 +51,7 @@ def answer(args: argparse.Namespace, session: Session) -> Answer:
     order = Order(experiment=args.experiment, runs=args.iterations, pause_s=args.pause, resume=args.resume)
     teller = words.Teller(session.terminal, "guided", args.experiment, draws=False)
     wanted = words.wanted(args, strategy=args.strategy)
-    burst = Burst(root, order, wanted, tell=teller.tell, interrupted=signals.came, mode="guided")
+    burst = Burst(root, order, wanted, tell=teller.tell, interrupted=signals.came, worker=args.worker or "guided")
     left = burst.prepare()
     words.refuse_direction(burst, args.direction)
     words.say_doubts(session.terminal, burst, left)

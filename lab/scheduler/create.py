@@ -30,6 +30,7 @@ class Created(msgspec.Struct, frozen=True, kw_only=True):
     made: bool
     path: str
     notes: tuple[str, ...] = ()
+    searches: bool = False  # whether it has a search space, for a burst to go through
 
 
 def make_lab(root: Root) -> Created:
@@ -86,7 +87,8 @@ def experiment(root: Root, source: str, *, new_id: str = "", actor: str, dry_run
             raise _taken(spec.id, source, place)
         return Created(name=spec.id, made=False, path=place)
     _publish(root, spec, data, source=source, origin=origin, actor=actor)
-    return Created(name=spec.id, made=True, path=place, notes=tuple(doubts(spec)))
+    searches = spec.search_space is not None
+    return Created(name=spec.id, made=True, path=place, notes=tuple(doubts(spec)), searches=searches)
 
 
 def _taken(name: str, source: str, place: str) -> BadInput:

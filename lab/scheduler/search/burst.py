@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from lab.core import ids
 from lab.core.errors import BadInput, Busy, LabError
 from lab.core.policy import Wait
 from lab.core.run import FAILURES
@@ -62,7 +63,7 @@ class Burst:
         *,
         tell: Callable[[Step], None],
         interrupted: Callable[[], str],
-        mode: str = "burst",
+        worker: str = "burst",
     ) -> None:
         self.order = order
         self.search = Search(root, order.experiment, msgspec.structs.replace(wanted, workers=order.jobs))
@@ -71,7 +72,7 @@ class Burst:
         self.spec: Spec | None = None
         self.view: View | None = None
         self._root = root
-        self._mode = mode
+        self._worker_name = ids.worker(worker)
         self._wait_told = False
         request = Request(only=(order.experiment,), max_runs=order.runs, now=True, jobs=order.jobs)
         self.turn = Turn(root, request, tell=tell, interrupted=interrupted)
@@ -126,7 +127,7 @@ class Burst:
     def one(self, errand: Errand | None = None) -> bool:
         """One run; False when none was made, and `stopped` says why unless it is only to be tried again."""
         try:
-            visit = self.turn.visit(self.order.experiment, search=self.search, errand=errand, owner=self._mode)
+            visit = self.turn.visit(self.order.experiment, search=self.search, errand=errand, owner=self._worker_name)
         except Busy as busy:
             if not self._wait_told:
                 self._wait_told = True
