@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from lab.core.launch import Program
     from lab.core.spec import Spec
     from lab.scheduler.cycle import Running
+    from lab.store.files import Files
     from lab.store.root import Root
 
 MAX_CONFIG_BYTES = 4 << 20
@@ -77,65 +78,90 @@ class Box(msgspec.Struct, frozen=True, kw_only=True):
 
 def copied(root: Root, workspace: str, name: str) -> str:
     """Make a copy under this name, in the place of one that an earlier attempt left."""
-    from lab.executors import sandbox  # noqa: PLC0415  # the same
-
     box = root.layout.sandbox(name)
-    root.files.discard_folder(box)
-    apart = (root.layout.root, root.layout.place("scratch"))
-    sandbox.copy(root.files, workspace, box, apart_from=apart)
+    _copied(root.files, workspace, box, (root.layout.root, root.layout.place("scratch")))
     return box
 
 
-def discard(root: Root, box: str) -> None:
+def discard(files: Files, box: str) -> None:
     """Remove a copy. What cannot be removed is left to whoever comes next: the run has ended and is worth more."""
     with suppress(OSError, RecursionError):
-        root.files.discard_folder(box)
+        files.discard_folder(box)
 
 
 @contextmanager
 def opened(root: Root, running: Running, spec: Spec, workspace: str, path: str, *, measured: bool) -> Iterator[Box]:
-    """Where the program of a run is to find its workspace while the run lasts.
-
-    A copy where the parameters go into a config file that `mutable_paths` names, and where the run is `measured` by
-    the validation_command, as hermes-lab's were: then the program works in the copy.
-    """
-    names = _config_files(spec, workspace) if running.params and workspace else ()
-    if not workspace or not (names or measured) or not os.path.isdir(workspace):
-        yield Box(path=workspace, workspace=workspace)
-        return
+    """Where the program of a run is to find its workspace while the run lasts."""
     manifest = running.manifest
-    _sweep(root)
-    name = f"{manifest.experiment}@{manifest.run_id}"
-    try:
-        box = _filled(root, workspace, name, names, running.params or {}, path)
-        before = _seen(f"{box}/{layout.METRICS}")
-        yield Box(path=box, workspace=workspace, lab=root.layout.root, inside=measured)
-        if measured and before != _seen(f"{box}/{layout.METRICS}"):
-            _collect(root, box, path)
-    finally:
-        discard(root, root.layout.sandbox(name))
+    box = root.layout.sandbox(f"{manifest.experiment}@{manifest.run_id}")
+    place = Place(
+        workspace=workspace, box=box, path=path, lab=root.layout.root,
+        apart=(root.layout.root, root.layout.place("scratch")),
+    )  # fmt: skip
+    if place.needs_copy(spec, running.params, measured=measured):
+        _sweep(root)
+    with place.opened(root.files, spec, running.params, measured=measured) as found:
+        yield found
 
 
-def _filled(
-    root: Root, workspace: str, name: str, names: tuple[str, ...], params: Mapping[str, object], path: str
-) -> str:
-    from lab.executors import config_file, sandbox  # noqa: PLC0415  # the same
+class Place(msgspec.Struct, frozen=True, kw_only=True):
+    """A workspace, where a copy of it would lie, and where the run writes; in a lab, or where there is none."""
 
-    try:
-        box = copied(root, workspace, name)
-    except OSError as error:
-        if not reading.is_local(error):
-            raise  # the disk's doing
-        fix = "let the lab read it, or take it out of the workspace"
-        raise BadInput(f"the workspace could not be copied: {error.filename}: {error.strerror}", fix=fix) from None
-    changed = config_file.spread({each: _config(box, each) for each in names}, params) if names else {}
-    for each in changed:
-        if os.path.islink(f"{box}/{each}"):  # what it points to is the original, or somebody else's
-            root.files.discard(f"{box}/{each}")
-    sandbox.apply(root.files, box, changed)
-    for each, data in changed.items():
-        _keep(root, path, each, data)
-    return box
+    workspace: str
+    box: str
+    path: str
+    lab: str = ""
+    apart: tuple[str, ...] = ()  # folders that are no part of the copy
+
+    def needs_copy(self, spec: Spec, params: Mapping[str, object] | None, *, measured: bool) -> bool:
+        """Whether parameters go into a config file, or the validation_command measures, as it did in hermes-lab."""
+        if not self.workspace or not os.path.isdir(self.workspace):
+            return False
+        return measured or bool(params and _config_files(spec, self.workspace))
+
+    @contextmanager
+    def opened(self, files: Files, spec: Spec, params: Mapping[str, object] | None, *, measured: bool) -> Iterator[Box]:
+        """The copy, for as long as the run lasts; the workspace itself where none is needed.
+
+        A program that is `measured` by the validation_command works in the copy, any other in the run's folder.
+        """
+        if not self.needs_copy(spec, params, measured=measured):
+            yield Box(path=self.workspace, workspace=self.workspace)
+            return
+        try:
+            self._fill(files, spec, params or {})
+            before = _seen(f"{self.box}/{layout.METRICS}")
+            yield Box(path=self.box, workspace=self.workspace, lab=self.lab, inside=measured)
+            if measured and before != _seen(f"{self.box}/{layout.METRICS}"):
+                _collect(files, self.box, self.path)
+        finally:
+            discard(files, self.box)
+
+    def _fill(self, files: Files, spec: Spec, params: Mapping[str, object]) -> None:
+        from lab.executors import config_file, sandbox  # noqa: PLC0415  # the same
+
+        try:
+            _copied(files, self.workspace, self.box, self.apart)
+        except OSError as error:
+            if not reading.is_local(error):
+                raise  # the disk's doing
+            fix = "let the lab read it, or take it out of the workspace"
+            raise BadInput(f"the workspace could not be copied: {error.filename}: {error.strerror}", fix=fix) from None
+        names = _config_files(spec, self.workspace) if params else ()
+        changed = config_file.spread({each: _config(self.box, each) for each in names}, params) if names else {}
+        for each in changed:
+            if os.path.islink(f"{self.box}/{each}"):  # what it points to is the original, or somebody else's
+                files.discard(f"{self.box}/{each}")
+        sandbox.apply(files, self.box, changed)
+        for each, data in changed.items():
+            _keep(files, self.path, each, data)
+
+
+def _copied(files: Files, workspace: str, box: str, apart: tuple[str, ...]) -> None:
+    from lab.executors import sandbox  # noqa: PLC0415  # the same
+
+    files.discard_folder(box)
+    sandbox.copy(files, workspace, box, apart_from=apart)
 
 
 def _config_files(spec: Spec, workspace: str) -> tuple[str, ...]:
@@ -171,12 +197,12 @@ def _config(box: str, name: str) -> bytes:
     return data
 
 
-def _keep(root: Root, path: str, name: str, data: bytes) -> None:
+def _keep(files: Files, path: str, name: str, data: bytes) -> None:
     """Put the file beside the run's others: a record, and there for a program that reads it from where it works."""
     place = f"{path}/{name}"
     if len(data) > KEPT_BYTES or name.partition("/")[0].casefold() in _OWN or os.path.lexists(place):
         return
-    root.files.create(place, data, durable=False)
+    files.create(place, data, durable=False)
 
 
 def _seen(path: str) -> tuple[int, int, int] | None:
@@ -187,11 +213,11 @@ def _seen(path: str) -> tuple[int, int, int] | None:
     return found.st_ino, found.st_size, found.st_mtime_ns
 
 
-def _collect(root: Root, box: str, path: str) -> None:
+def _collect(files: Files, box: str, path: str) -> None:
     """Take the metrics over that a program wrote where it worked, if it wrote none where runs write."""
     source, target = f"{box}/{layout.METRICS}", f"{path}/{layout.METRICS}"
     if reading.is_file(source) and not os.path.lexists(target):
-        root.files.copy(source, target)
+        files.copy(source, target)
 
 
 def _sweep(root: Root) -> None:
@@ -204,7 +230,7 @@ def _sweep(root: Root) -> None:
     for name in names:
         experiment, at, run_id = name.partition("@")
         if at and experiment and run_id.startswith("RUN-") and _is_over(root.layout.run(experiment, run_id)):
-            discard(root, f"{folder}/{name}")
+            discard(root.files, f"{folder}/{name}")
 
 
 def _is_over(bundle: str) -> bool:

@@ -39,7 +39,10 @@ def require_work(root: Root, spec: Spec, *, with_params: bool = False) -> None:
     """Refuse an experiment that has nothing to run, before a run is claimed for it."""
     door.find(spec.executor)
     environment.require(spec, root.world.environ)
-    if spec.executor == _COMMAND and not _with_command(root, spec, with_params=with_params).executor_command:
+    if (
+        spec.executor == _COMMAND
+        and not with_command(root.world.environ, spec, with_params=with_params).executor_command
+    ):
         raise BadInput(
             f"{spec.id} has no executor_command, so there is nothing to run",
             where=f"experiments/{spec.id}/{layout.SPEC}",
@@ -61,15 +64,14 @@ def carry_out(
     `path` is where the run writes, if not into its bundle; `more` are variables that it is given besides.
     """
     path = path or running.path
-    spec = _with_command(root, running.spec, with_params=running.params is not None)
+    spec = with_command(root.world.environ, running.spec, with_params=running.params is not None)
     executor = door.find(spec.executor)
     try:
         there = places.workspace(root, spec, view)
-        measured = spec.executor == _COMMAND and spec.executor_command != running.spec.executor_command
-        measured = measured and spec.executor_command == spec.validation_command
+        measured = is_measured(running.spec, spec)
         how = Exit(run_id=running.manifest.run_id, code=0)
         with boxed.opened(root, running, spec, there, path, measured=measured) as box:
-            told = {**box.variables(_named(spec, root.world.environ)), **(more or {})}
+            told = {**box.variables(named(spec, root.world.environ)), **(more or {})}
             program = executor.prepare(launch(root, running, spec, view, path=path, workspace=box.path, more=told))
             if program is not None:
                 watch = Watch(root, running.lease, interrupted, _stopper(root, spec, running, path))
@@ -146,7 +148,13 @@ def launch(  # what a run is made of
     )
 
 
-def _named(spec: Spec, environ: Mapping[str, str]) -> dict[str, str]:
+def is_measured(own: Spec, spec: Spec) -> bool:
+    """Whether `with_command` gave a SPEC its validation_command to run."""
+    return not own.executor_command and bool(own.validation_command) and spec.executor_command == own.validation_command
+
+
+def named(spec: Spec, environ: Mapping[str, str]) -> dict[str, str]:
+    """The variables of the surroundings that a SPEC asks for."""
     return {name: environ[name] for name in spec.env if name in environ}
 
 
@@ -158,13 +166,13 @@ def _stopper(root: Root, spec: Spec, running: Running, path: str) -> Callable[[]
     return stopping.stopper(root, spec, running.manifest, path)
 
 
-def _with_command(root: Root, spec: Spec, *, with_params: bool) -> Spec:
+def with_command(environ: Mapping[str, str], spec: Spec, *, with_params: bool) -> Spec:
     """The SPEC with a command: its own; for a run with parameters what measures it, as hermes-lab did; the default."""
     if spec.executor_command or spec.executor != _COMMAND:
         return spec
     if with_params and spec.validation_command:
         return msgspec.structs.replace(spec, executor_command=spec.validation_command)
-    given = next((root.world.environ[name] for name in _DEFAULTS if root.world.environ.get(name)), "")
+    given = next((environ[name] for name in _DEFAULTS if environ.get(name)), "")
     return msgspec.structs.replace(spec, executor_command=given)
 
 

@@ -85,6 +85,43 @@ def test_a_package_is_worked_on_without_the_lab_and_comes_back(root: Root, tmp_p
     assert stages(root) == {}
 
 
+CONFIGURED = """\
+import json, os
+with open(os.environ["LAB_WORKSPACE_ROOT"] + "/config.json") as file:
+    print("METRIC loss=%r" % json.load(file)["lr"])
+"""
+
+
+@pytest.mark.parametrize("with_workspace", [True, False])
+@pytest.mark.parametrize("command", ["executor_command", "validation_command"])
+def test_parameters_go_into_the_config_file_without_a_lab_too(
+    tmp_path: Path, command: str, with_workspace: bool
+) -> None:
+    place = tmp_path / "code"
+    place.mkdir()
+    (place / "train.py").write_text(CONFIGURED)
+    (place / "config.json").write_text('{"lr": 9.0}')
+    root = with_surroundings(a_lab(tmp_path / "lab2"))
+    an_experiment(
+        root,
+        "alpha",
+        f"workspace_root: {place}\n{command}: python3 train.py\nmutable_paths: [config.json]\n"
+        "strategy: random\nsearch_space: {lr: {value: 0.5}}\n",
+    )
+    held = claimed(root)
+    folder = far(packed(root, held, tmp_path / "out.tar", with_workspace=with_workspace), tmp_path / "far")
+    if with_workspace:
+        place.rename(tmp_path / "code-is-not-on-the-other-machine")
+    done = parcel.work_apart(Files(durable=False), root.world, folder, interrupted=lambda: "")
+    assert done.outcome == "success", done
+    assert not [name for name in os.listdir(folder) if name.startswith(".")]
+    parcel.unpack(root, done.tar)
+    ingested(root)
+    assert outcome(root, held) == ("success", 0.5)
+    left = (tmp_path / "far" / os.path.basename(folder) / "workspace") if with_workspace else place
+    assert (left / "config.json").read_text() == '{"lr": 9.0}'
+
+
 def test_working_twice_does_not_run_twice(root: Root, tmp_path: Path) -> None:
     folder = far(packed(root, claimed(root), tmp_path / "out.tar"), tmp_path / "far")
     first = parcel.work_apart(Files(durable=False), root.world, folder, interrupted=lambda: "")

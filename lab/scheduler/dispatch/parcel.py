@@ -22,7 +22,7 @@ from lab.core.record import page, parse
 from lab.core.run import FAILED
 from lab.core.world import stamp
 from lab.executors import door, environment, sandbox
-from lab.scheduler import work
+from lab.scheduler import boxed, work
 from lab.scheduler.dispatch import completing, offers
 from lab.scheduler.dispatch.completing import Word
 from lab.store import experiments, leases, packages, reading, tarball
@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from lab.store.root import Root
 
 WORKSPACE = "workspace"
+COPY = ".workspace.draft"  # of a run whose parameters go into a config file; a draft is in no tar
 BACK = ".done.tar"
 
 
@@ -143,39 +144,49 @@ def _ran(  # what a run needs where there is no lab to ask
     run = f"{path}/{RUN}"
     brought = f"{path}/{WORKSPACE}"
     workspace = brought if os.path.isdir(brought) else taken.workspace if os.path.isdir(taken.workspace) else ""
-    executor = door.find(spec.executor)
     given = reading.read(f"{path}/{INPUT}/{layout.PARAMS}")
     params = None if given is None else msgspec.json.decode(given, type=dict[str, object])
     if given is not None:
         files.replace(f"{run}/{layout.PARAMS}", given)
+    own, spec = spec, work.with_command(world.environ, spec, with_params=params is not None)
+    executor = door.find(spec.executor)
+    place = boxed.Place(workspace=workspace, box=f"{path}/{COPY}", path=run, apart=(path,))
+    with place.opened(files, spec, params, measured=work.is_measured(own, spec)) as box:
+        program = executor.prepare(_launch(world, path, manifest, spec, params, box))
+        if program is None:
+            how = Exit(run_id=manifest.run_id, code=0)
+            files.replace(f"{run}/{layout.EXIT}", page(how))
+        else:
+            program = box.moved(program)
+            argv = tuple(sandbox.inside(box.path, taken.workspace, word) for word in program.argv)
+            how = work.supervised(
+                files,
+                world,
+                msgspec.structs.replace(program, argv=argv) if workspace and taken.workspace else program,
+                spec,
+                path=run,
+                run_id=manifest.run_id,
+                watch=lambda: Stop(how=INTERRUPTED, why=f"stopped by {interrupted()}") if interrupted() else None,
+            )
+    return executor.read(run, manifest, how)
+
+
+def _launch(
+    world: World, path: str, manifest: Manifest, spec: Spec, params: dict[str, object] | None, box: boxed.Box
+) -> Launch:
+    run = f"{path}/{RUN}"
     child, secrets = environment.build(
         environ=world.environ,
         spec=spec,
         manifest=manifest,
-        places=environment.Places(data_root=path, path=run, workspace=workspace, folder=path, package=path),
+        places=environment.Places(data_root=path, path=run, workspace=box.path, folder=path, package=path),
         params=params,
-        more=_places(path),
+        more={**box.variables(work.named(spec, world.environ)), **_places(path)},
     )
-    launch = Launch(
-        spec=spec, manifest=manifest, path=run, params=params, workspace=workspace, folders=(path,), environ=child,
+    return Launch(
+        spec=spec, manifest=manifest, path=run, params=params, workspace=box.path, folders=(path,), environ=child,
         secrets=secrets,
     )  # fmt: skip
-    program = executor.prepare(launch)
-    if program is None:
-        how = Exit(run_id=manifest.run_id, code=0)
-        files.replace(f"{run}/{layout.EXIT}", page(how))
-        return executor.read(run, manifest, how)
-    argv = tuple(sandbox.inside(workspace, taken.workspace, word) for word in program.argv)
-    how = work.supervised(
-        files,
-        world,
-        msgspec.structs.replace(program, argv=argv) if workspace and taken.workspace else program,
-        spec,
-        path=run,
-        run_id=manifest.run_id,
-        watch=lambda: Stop(how=INTERRUPTED, why=f"stopped by {interrupted()}") if interrupted() else None,
-    )
-    return executor.read(run, manifest, how)
 
 
 def _places(path: str) -> dict[str, str]:

@@ -77,7 +77,7 @@ def _tried(
         place = Box(path=box, workspace=held.taken.workspace, lab=root.layout.root, inside=True)
         ended = _measured(root, held, place, interrupted)
     finally:
-        boxed.discard(root, root.layout.sandbox(name))
+        boxed.discard(root.files, root.layout.sandbox(name))
     if ended.outcome == CANCELLED and interrupted():
         raise Interrupted(
             f"stopped by {interrupted()}; nothing was recorded and {held.place.dispatch_id} is still yours",
