@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from lab.core.space import Space
     from lab.core.trial import History, Proposal, Trial
 
-ARMS = ("bayesian", "perturb", "tree", "random")  # measured: docs/decisions/0018-portfolio.md
+ARMS = ("bayesian", "perturb", "tree")  # measured: docs/decisions/0018-portfolio.md
 SPREAD, MODEL = "random", "bayesian"
 SPREAD_FIRST = 10  # trials that are spread evenly
 SCORED_FIRST = 3  # of them with a value
