@@ -36,7 +36,9 @@ def common(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--worker", default="", metavar="NAME", help="who this is, in claims (default: the verb)")
     # hermes-lab had it, and its default went against the SPEC.
-    parser.add_argument("--direction", default="", choices=("minimize", "maximize"), help=argparse.SUPPRESS)
+    parser.add_argument(
+        "--direction", default="", choices=("minimize", "maximize"), help="the SPEC says it; another one is refused"
+    )
 
 
 def jobs(parser: argparse.ArgumentParser) -> None:

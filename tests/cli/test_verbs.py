@@ -31,6 +31,9 @@ VERBS: dict[str, tuple[tuple[str, ...], str, set[str]]] = {
     "import-root": (("old",), "imported: 2 experiments, ", {"source", "experiments", "runs", "false_values_dropped"}),
     "import": (("alpha", "journal.log"), "imported: 1 run (1 with a value)", {"experiment", "study", "runs", "known"}),
     "run-once": (("--experiment", "alpha", "--now"), "ran alpha [", {"ran", "steps"}),
+    "burst": (("alpha", "--strategy", "random", "-n", "2"), "2 runs in ", {"ran", "failed", "best", "stopped"}),
+    "guided": (("alpha", "-n", "1", "--resume"), "0 runs in ", {"ran", "failed", "best", "skipped"}),
+    "swarm": (("alpha", "--strategies", "random", "perturb", "-n", "2"), "2 runs in ", {"ran", "best", "arms"}),
     "replay": (("FIRST",), "\nnow: RUN-", {"before", "after", "equal", "difference"}),
     "status": ((), "experiments: 2\n", {"data_root", "experiments", "phases", "runs", "free_gb", "wants_you"}),
     "list": ((), "alpha\tactive\ttier=proxy\tclass=default\truns=3\tbest=0.25\t", {"experiments"}),
@@ -40,6 +43,7 @@ VERBS: dict[str, tuple[tuple[str, ...], str, set[str]]] = {
     "params": (("FIRST",), '{\n  "lr": 0.25\n}\n', {"run", "experiment", "params"}),
     "diff": (("FIRST", "LAST"), "-value: 0.25\n+value: 0.5\n", {"runs", "facts", "params", "only", "difference"}),
     "export": (("alpha",), "run_id,ts,outcome,value,", {"experiment", "format", "runs", "rows"}),
+    "board": (("alpha",), "arm  trials  failed  new bests", {"experiment", "arms", "claims", "feed"}),
     "digest": (("--date", "2026-01-02"), "digest written: ", {"kind", "name", "path", "text"}),
     "weekly-digest": (("--week", "2026-W01"), "weekly digest written: ", {"kind", "name", "path", "text"}),
     "pause": (("alpha", "--reason", "no data"), "paused: alpha\n", {"experiment", "phase", "changed"}),
@@ -87,10 +91,10 @@ def prepare(verb: str, labctl: Labctl, lab: Path) -> None:
     if verb in ("approvals", "approve", "reject"):
         later = "2999-01-01T00:00:00.000000Z"  # the clock of this lab stands in January, that of the verb does not
         approvals.ask(a_root(lab), Proposal(kind=RESUME, experiment="alpha", expires_at=later))
-    if verb in ("run-once", "replay"):
+    if verb in ("run-once", "replay", "burst", "guided", "swarm"):
         with (lab / "experiments/alpha/SPEC.yaml").open("a") as spec:
             spec.write("executor: stub\n")
-    if verb == "space":
+    if verb in ("space", "burst", "guided", "swarm"):
         with (lab / "experiments/alpha/SPEC.yaml").open("a") as spec:
             spec.write("search_space: {lr: {low: 0, high: 1}}\n")
     if verb == "import":
