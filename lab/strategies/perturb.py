@@ -26,7 +26,7 @@ _GROWS, _SHRINKS = 1.5, 0.93  # a step stays as it is where one change in seven 
 _ELITE = (3, 8)
 _ELSEWHERE = 0.04  # the share of proposals that look at another part of the space
 _ALONG = 0.25  # the share that goes along the difference of two good points
-_CHOSEN = 0.5  # the share that is the most promising of many changes; the rest is left to chance
+_CHOSEN = 0.4  # the share that is the most promising of several changes; the rest is left to chance
 _OTHER_STEPS = ("tree", "bayesian", "evolution")  # theirs say nothing about the step of this one
 
 

@@ -130,7 +130,13 @@ def simulated(  # noqa: PLR0913  # the facts of a search
         proposal = strategy.propose(over, history, luck(seed, number, NAME))
         steps.append(Step(history, proposal))
         origin = Origin(
-            strategy=NAME, arm=proposal.arm, seed=seed, number=number, seen=len(ended), parents=proposal.parents
+            strategy=NAME,
+            arm=proposal.arm,
+            seed=seed,
+            number=number,
+            seen=len(ended),
+            parents=proposal.parents,
+            note=proposal.note,
         )
         pending.append(Trial(run_id=f"RUN-20260102-{number:06}-000000-scout", params=proposal.params, origin=origin))
     while pending:
@@ -334,7 +340,7 @@ FUNCTIONS: dict[str, tuple[Space, Callable[[Params, int], float]]] = {
 SEEDS = range(5)
 
 
-def reached(strategy: Strategy, name: str, *, minimize: bool, failing: float, trials: int = 60) -> float:
+def reached(strategy: Strategy, name: str, *, minimize: bool, failing: float, trials: int) -> float:
     """The middle of what searches with five seeds found on a function, in the direction in which less is better."""
     over, function = FUNCTIONS[name]
     found = []
@@ -351,17 +357,19 @@ def reached(strategy: Strategy, name: str, *, minimize: bool, failing: float, tr
 
 
 @cache
-def chance(name: str, *, minimize: bool, failing: float) -> float:
+def chance(name: str, *, minimize: bool, failing: float, trials: int) -> float:
     """What evenly spread chance found."""
-    return reached(Random(), name, minimize=minimize, failing=failing)
+    return reached(Random(), name, minimize=minimize, failing=failing, trials=trials)
 
 
 class LearnerContract(StrategyContract):
     """For a strategy that learns from the values: it finds better points than chance, on every function."""
 
+    learns_in: ClassVar[int] = 60
+
     @pytest.mark.parametrize("failing", [0.0, 0.2], ids=["all-succeed", "some-fail"])
     @pytest.mark.parametrize("minimize", [True, False], ids=["minimize", "maximize"])
     @pytest.mark.parametrize("name", FUNCTIONS)
     def test_it_finds_more_than_chance(self, name: str, *, minimize: bool, failing: float) -> None:
-        found = reached(self.strategy, name, minimize=minimize, failing=failing)
-        assert found < chance(name, minimize=minimize, failing=failing)
+        found = reached(self.strategy, name, minimize=minimize, failing=failing, trials=self.learns_in)
+        assert found < chance(name, minimize=minimize, failing=failing, trials=self.learns_in)
