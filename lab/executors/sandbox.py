@@ -12,6 +12,7 @@ import os
 import re
 import stat
 import unicodedata
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from lab.core.errors import BadInput, NotFound
@@ -156,11 +157,12 @@ def copy(files: Files, workspace: str, target: str, *, apart_from: Iterable[str]
 
 
 def _copied(files: Files, source: str, target: str) -> None:
-    mode = os.lstat(source).st_mode
-    if stat.S_ISLNK(mode):
-        files.point(target, os.readlink(source))
-    elif stat.S_ISREG(mode):
-        files.copy(source, target, mode=stat.S_IMODE(mode) | stat.S_IWUSR)
+    with suppress(FileNotFoundError):  # gone since it was listed: an editor's, or that of a run beside this one
+        mode = os.lstat(source).st_mode
+        if stat.S_ISLNK(mode):
+            files.point(target, os.readlink(source))
+        elif stat.S_ISREG(mode):
+            files.copy(source, target, mode=stat.S_IMODE(mode) | stat.S_IWUSR)
 
 
 def _identity(path: str) -> tuple[int, int] | None:

@@ -160,3 +160,13 @@ def test_an_argument_in_the_workspace_is_the_one_in_the_copy() -> None:
     assert sandbox.inside("/box", "/ws", "/wsx/a.py") == "/wsx/a.py"
     assert sandbox.inside("/box", "/ws", "a.py") == "a.py"
     assert sandbox.inside("/ws/lab/box", "/ws", "/ws/lab/box/a.py") == "/ws/lab/box/a.py"
+
+
+def test_a_file_that_vanishes_while_it_is_copied_is_passed_over(workspace: Path, tmp_path: Path) -> None:
+    class Vanishing(Files):
+        def step(self, name: str, path: str) -> None:
+            if name == "open" and path.endswith("evaluate.py"):
+                (workspace / "evaluate.py").unlink()
+
+    sandbox.copy(Vanishing(durable=False), str(workspace), str(tmp_path / "copy"))
+    assert sorted(os.listdir(tmp_path / "copy")) == ["file-link", "link", "run.sh", "src"]
