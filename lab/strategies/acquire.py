@@ -22,6 +22,11 @@ if TYPE_CHECKING:
 SPREAD = 512  # points looked at all over the space
 AROUND = 16  # changes of each good point
 GOOD = 5
+SETTLED_FOR, SETTLED = 8, 0.01  # so many trials made the best so little better, in deviations of the targets
+SHARE = 0.25
+CHOICE = 0.5
+ELSEWHERE = 0.25  # of the range; any other choice is further
+KEPT = 32  # of all those
 STARTS = 5
 CHANGES = 24  # changes of each start, in each round
 ROUNDS = (0.1, 0.05, 0.02, 0.01, 0.004, 0.002)  # how far they go
@@ -36,12 +41,17 @@ def proposals(belief: Belief, space: Space, seed: int) -> Array:
     encoding, posterior = belief.encoding, belief.with_pending()
     best = float(belief.means.min())
     chance = np.random.default_rng(seed)
+    top = belief.rows[int(belief.means.argmin())]
+    elsewhere = _elsewhere(belief, chance)
 
-    def wanted(rows: Array) -> Array:
+    def wanted(rows: Array, *, roughly: bool = False) -> Array:
         seen = encoding.seen(rows)
-        found = log_improvement(*posterior.at(seen), best)
+        found = log_improvement(*(posterior.roughly_at(seen) if roughly else posterior.at(seen)), best)
         if belief.any_failed:
             found = found + belief.log_success(seen)
+        if elsewhere >= 0:
+            away = np.abs(rows[:, elsewhere] - top[elsewhere])
+            found = np.where(away > ELSEWHERE, found, found - 1e6)
         if space.constraints:
             met = [assignment.meets(space, encoding.point(row)) for row in rows]
             found = np.where(met, found, -np.inf)
@@ -53,7 +63,22 @@ def proposals(belief: Belief, space: Space, seed: int) -> Array:
         pool.append(np.array([encoding.row(assignment.draw(space, luck)) for _ in range(DRAWN)]))
     good = belief.rows[np.argsort(belief.means, kind="stable")[:GOOD]]
     pool += [changed(encoding, np.repeat(good, AROUND, axis=0), reach, chance) for reach in (0.1, 0.02)]
-    return climbed(encoding, wanted, np.concatenate(pool), chance)
+    rows = np.concatenate(pool)
+    rows = rows[np.argsort(-wanted(rows, roughly=True), kind="stable")[:KEPT]]
+    return climbed(encoding, wanted, rows, chance)
+
+
+def _elsewhere(belief: Belief, chance: np.random.Generator) -> int:
+    """Which column must differ from the best point's, or -1: where nothing gets better, another valley may be deeper.
+
+    A model that knows one valley well is too sure of the rest, most of all of what another choice would do.
+    """
+    if not belief.settled(SETTLED_FOR, SETTLED) or chance.random() >= SHARE:
+        return -1
+    choices = [k for k, many in enumerate(belief.encoding.choices) if many]
+    if choices and chance.random() < CHOICE:
+        return choices[int(chance.integers(len(choices)))]
+    return int(chance.integers(belief.encoding.count))
 
 
 def climbed(encoding: Encoding, wanted: Wanted, rows: Array, chance: np.random.Generator) -> Array:

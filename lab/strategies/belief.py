@@ -6,7 +6,7 @@ answer. Needs numpy.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -94,6 +94,8 @@ class Belief:
         self.scales = memory.scales(seen[:first], targets(values[:first]), prior)
         self.targets = targets(values)
         self.posterior = Posterior(seen, encoding.column_of, self.targets, self.scales)
+        of_scored = [told.index(each) for each in losses]
+        self.scored_targets = self.targets[of_scored]
         self.means = self.posterior.mean(encoding.seen(self.rows))
         self._seen = seen
         # A stopped run has not failed: it says nothing of the chance of a failure.
@@ -104,6 +106,11 @@ class Belief:
         self._ended = encoding.seen(rows[[k for k, _ in ended]])
         self._failed = np.array([failed for _, failed in ended], dtype=bool)
         self._pending = rows[[k for k, trial in enumerate(history.trials) if trial.pending]]
+
+    def settled(self, trials: int, least: float) -> bool:
+        """Whether the last trials have made the best one better by less than `least`, in deviations of the targets."""
+        before = self.targets[:-trials]
+        return len(before) > 0 and float(before.min() - self.targets.min()) < least
 
     def with_pending(self) -> Posterior:
         """The model as it would be if each trial under way came out as expected: it is not proposed again nearby."""
@@ -135,10 +142,37 @@ def closeness(seen: Array, to: Array, column_of: Array, scales: Scales) -> Array
     return near
 
 
-def recommended(space: Space, history: History) -> tuple[Trial, float, float, float, bool]:
-    """The trial with the best expected value, that value, its deviation, the noise, and whether it is noisy."""
-    scored = history.scored()
-    memory = Memory(space)
-    belief = Belief(memory, history)
-    k = int(np.argmin(belief.means))
-    return scored[k][0], scored[k][0].value or 0.0, 0.0, 0.0, False
+class Expected(NamedTuple):
+    """What is expected of a tried point, in the units of the loss, and how much one measurement strays from it."""
+
+    mean: float
+    sd: float
+    noise: float
+
+
+def expected(belief: Belief, place: int) -> Expected:
+    """What the model expects of the scored trial at `place`, brought back from targets to losses along the trials."""
+    order = np.argsort(belief.scored_targets, kind="stable")
+    targets_, losses = belief.scored_targets[order], belief.losses[order]
+    (mean,), (sd,) = belief.posterior.at(belief.encoding.seen(belief.rows[place : place + 1]))
+    noise = belief.scales.noise**0.5
+
+    def loss(target: float) -> float:
+        return float(np.interp(target, targets_, losses))
+
+    def half(spread: float) -> float:
+        return loss(mean + spread) / 2 - loss(mean - spread) / 2  # halves first: 1e308 - -1e308 is no float
+
+    return Expected(loss(mean), half(float(sd)), half(noise))
+
+
+def repeated_noise(belief: Belief) -> float | None:
+    """The deviation of losses measured at one and the same point, or None where no point was measured twice."""
+    groups: dict[bytes, list[float]] = {}
+    for row, loss in zip(belief.rows, belief.losses, strict=True):
+        groups.setdefault(row.tobytes(), []).append(float(loss))
+    again = [np.array(losses) - np.mean(losses) for losses in groups.values() if len(losses) > 1]
+    if not again:
+        return None
+    freedom = sum(len(losses) - 1 for losses in again)
+    return float(np.sqrt(sum(float((losses**2).sum()) for losses in again) / freedom))

@@ -15,16 +15,21 @@ import numpy as np
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from numpy.typing import NDArray
+
     from lab.strategies.encoding import Array
 
+    Number = NDArray[np.float64] | NDArray[np.float32]
     Valued = Callable[[Array], tuple[float, Array]]
 
 _S5 = math.sqrt(5.0)
 _JITTER = 1e-8  # of a signal of about 1: two equal points must not make the matrix singular
 _SMALL = 32
+_STEPS = 40
 _LEVEL = 1e-12  # a direction that leads no further down than this leads nowhere
 _STRAIGHT = 1e-10  # a curvature that floats cannot tell from none
 USUAL = 0.25
+ROUGH = 80  # trials
 _SETTLED = 1e-3  # of a logarithm: what is gained below it changes no proposal
 _LENGTH = (-3.5, 3.0)  # logarithms of what is allowed
 _SIGNAL = (-4.0, 4.0)
@@ -47,14 +52,18 @@ class Scales(NamedTuple):
     loss: float = 0.0
 
 
-def fit(seen: Array, column_of: Array, targets: Array, prior: Prior, *, steps: int = 40) -> Scales:
+def fit(seen: Array, column_of: Array, targets: Array, prior: Prior) -> Scales:
     """The scales under which the targets (mean 0, deviation about 1) are most likely, weak priors counted in."""
     count = int(column_of.max()) + 1
     usual = math.log(USUAL * math.sqrt(count))
-    start = np.concatenate([np.full(count, usual), [0.0, prior.noise + 2.0]])
+    start = np.concatenate([np.full(count, usual), [0.0, min(-1.0, prior.noise + 1.7 * prior.firmness)]])
+    curve = np.eye(count + 2)
     low = np.concatenate([np.full(count, _LENGTH[0]), [_SIGNAL[0], _NOISE[0]]])
     high = np.concatenate([np.full(count, _LENGTH[1]), [_SIGNAL[1], _NOISE[1]]])
-    found, loss = _descend(_likelihood(seen, column_of, targets, prior), start, low, high, steps)
+    if len(seen) > ROUGH:  # most of the way on a part of the trials, for a fraction of the time
+        part = slice(None, None, -(-len(seen) // ROUGH))
+        start, curve, _ = _descend(_likelihood(seen[part], column_of, targets[part], prior), start, curve, (low, high))
+    found, _, loss = _descend(_likelihood(seen, column_of, targets, prior), start, curve, (low, high))
     return Scales(np.exp(found[:count]), math.exp(found[count]), math.exp(found[count + 1]), loss)
 
 
@@ -102,11 +111,11 @@ def _likelihood(seen: Array, column_of: Array, targets: Array, prior: Prior) -> 
     return value
 
 
-def _descend(value: Valued, start: Array, low: Array, high: Array, steps: int) -> tuple[Array, float]:
-    """The lowest place found by BFGS within a box."""
-    at, curve = start.copy(), np.eye(len(start))
+def _descend(value: Valued, start: Array, curve: Array, box: tuple[Array, Array]) -> tuple[Array, Array, float]:
+    """The lowest place found by BFGS within a box, what was learned of the curvature, and how low it is."""
+    at, (low, high) = start.copy(), box
     here, slope = value(at)
-    for _ in range(steps):
+    for _ in range(_STEPS):
         held = ((at <= low) & (slope > 0)) | ((at >= high) & (slope < 0))
         direction = np.where(held, 0.0, -(curve @ np.where(held, 0.0, slope)))
         if direction @ slope > -_LEVEL:
@@ -131,7 +140,7 @@ def _descend(value: Valued, start: Array, low: Array, high: Array, steps: int) -
             curve = shift @ curve @ shift.T + np.outer(moved, moved) / bend
         if gain < _SETTLED:
             break
-    return at, here
+    return at, curve, here
 
 
 def inverse_of_lower(lower: Array) -> Array:
@@ -154,29 +163,41 @@ class Posterior:
         self.scales = scales
         self._narrow = 1.0 / scales.lengths[column_of]
         self._seen = seen * self._narrow
-        self._square = (self._seen**2).sum(1)
-        kernel = self._kernel(self._seen)
+        kernel = _kernel(self._seen, self._seen, scales.signal)
         kernel.flat[:: len(seen) + 1] = scales.signal + scales.noise + 1e-6
         lower = np.asarray(np.linalg.cholesky(kernel), dtype=np.float64)
         self._root = inverse_of_lower(lower)
         self._weights = self._root.T @ (self._root @ targets)
-
-    def near(self, seen: Array) -> Array:
-        """How much each point has to do with each one that was seen: 1 where it is the same."""
-        return self._kernel(seen * self._narrow) / self.scales.signal
+        self._short = (self._seen.astype(np.float32), self._root.astype(np.float32), self._weights.astype(np.float32))
 
     def mean(self, seen: Array) -> Array:
-        return self._kernel(seen * self._narrow) @ self._weights
+        return _kernel(seen * self._narrow, self._seen, self.scales.signal) @ self._weights
 
     def at(self, seen: Array) -> tuple[Array, Array]:
         """The mean and the deviation of the function (without the noise) at each point."""
-        kernel = self._kernel(seen * self._narrow)
+        kernel = _kernel(seen * self._narrow, self._seen, self.scales.signal)
         explained = kernel @ self._root.T
         left = self.scales.signal - np.einsum("ij,ij->i", explained, explained)
         return kernel @ self._weights, np.sqrt(np.maximum(1e-12, left))
 
-    def _kernel(self, scaled: Array) -> Array:
-        square = (scaled**2).sum(1)
-        far = _S5 * np.sqrt(np.maximum(0.0, square[:, None] + self._square - 2.0 * scaled @ self._seen.T))
-        kernel: Array = self.scales.signal * (1.0 + far + far * far / 3.0) * np.exp(-far)
-        return kernel
+    def roughly_at(self, seen: Array) -> tuple[Array, Array]:
+        """The same in floats of half the size: three times as fast, and near a tried point only good for sorting."""
+        near, root, weights = self._short
+        kernel = _kernel((seen * self._narrow).astype(np.float32), near, np.float32(self.scales.signal))
+        explained = kernel @ root.T
+        left = self.scales.signal - np.einsum("ij,ij->i", explained, explained).astype(np.float64)
+        return (kernel @ weights).astype(np.float64), np.sqrt(np.maximum(1e-6, left))
+
+
+def _kernel(one: Number, other: Number, signal: float | np.float32) -> Number:
+    """Matern 5/2 between scaled points, in floats of their own size."""
+    far = one @ (other.T * -2.0)
+    far += (one**2).sum(1)[:, None]
+    far += (other**2).sum(1)
+    np.maximum(far, 0.0, out=far)
+    np.sqrt(far, out=far)
+    far *= _S5
+    falls = np.exp(-far)
+    falls *= signal
+    falls *= far * (far / 3.0 + 1.0) + 1.0
+    return falls
