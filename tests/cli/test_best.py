@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import sys
 from importlib.util import find_spec
 from random import Random
 from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.cli.labs import process
 from tests.cli.searches import a_run, a_searched_lab, made, some_runs
 from tests.scheduler.labs import a_lab, one_run
 
@@ -23,11 +23,11 @@ ONE = "search_space:\n  x: {type: float, low: 0.0, high: 1.0}\n"
 
 
 @pytest.fixture
-def no_numpy(monkeypatch: pytest.MonkeyPatch) -> None:
-    """An installation without the extra `search`."""
-    monkeypatch.setitem(sys.modules, "numpy", None)
-    for name in [name for name in sys.modules if name.startswith("lab.strategies.")]:
-        monkeypatch.delitem(sys.modules, name)
+def no_numpy(tmp_path: Path) -> dict[str, str]:
+    """The environment of an installation without the extra `search`."""
+    (tmp_path / "without/numpy").mkdir(parents=True)
+    (tmp_path / "without/numpy/__init__.py").write_text("raise ImportError\n")
+    return {"PYTHONPATH": str(tmp_path / "without")}
 
 
 def a_noisy_lab(place: Path, more: str = "") -> tuple[Root, dict[str, float]]:
@@ -125,18 +125,19 @@ def test_runs_outside_the_space_as_it_is_now_are_counted_and_told(labctl: Labctl
     assert "2 of 6 runs lie outside the search space" in said.err
 
 
-def test_without_numpy_it_says_so_and_takes_the_best_number(labctl: Labctl, place: Path, no_numpy: None) -> None:
+def test_without_numpy_it_says_so_and_takes_the_best_number(place: Path, no_numpy: dict[str, str]) -> None:
     ids = some_runs(a_searched_lab(place))
-    said = labctl.done("best", "sweep")
+    said = process("best", "sweep", root=place, env=no_numpy)
+    assert said.code == 0, said
     assert f"run: {ids[2]}, loss 0.25" in said.out
     assert "needs numpy; pip install 'labctl[search]'" in said.err
 
 
-def test_without_numpy_repeats_of_the_same_parameters_are_averaged(labctl: Labctl, place: Path, no_numpy: None) -> None:
+def test_without_numpy_repeats_of_the_same_parameters_are_averaged(place: Path, no_numpy: dict[str, str]) -> None:
     root = a_lab(place, "twice", more=ONE)
     for x, value in ((0.1, 0.0), (0.2, 1.0), (0.2, 1.5), (0.3, 0.5), (0.3, 3.0)):
         a_run(root, {"x": x}, value, name="twice")
-    data = labctl.done("best", "twice", "--json").data
+    data = process("best", "twice", "--json", root=place, env=no_numpy).data
     assert data["params"] == {"x": 0.2}
     assert (data["chosen_by"], data["expected"], data["noisy"]) == ("mean of repeats", 1.25, True)
     assert data["best_number"]["value"] == 0.0  # type: ignore[index]
