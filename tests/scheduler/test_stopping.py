@@ -265,3 +265,25 @@ def test_the_table_made_anew_and_from_an_archive_has_the_same_curves(root: Root)
             assert file.read() == before
         if not again:
             assert len(prune.prune(root, "a", Wish()).runs) == 3  # all but the best and the last
+
+
+@pytest.mark.parametrize("what", ["folder", "link", "garbage", "metrics of its own"])
+def test_what_a_run_puts_in_the_place_of_its_curve_or_metrics_stops_nothing(root: Root, what: str) -> None:
+    add(root)
+    running = begun(root)
+    place = f"{running.path}/{layout.CURVE}"
+    if what == "folder":
+        os.mkdir(place)
+    elif what == "link":
+        os.symlink("/etc/hostname", place)
+    else:
+        name = place if what == "garbage" else f"{running.path}/{layout.METRICS}"
+        with open(name, "w", encoding="utf-8") as file:
+            file.write('{"value": 0.5, "report": "mine"}')
+    cycle.finish(root, running, ended(0.5, curve=curve(0.5)))
+    refresh.everything(root)
+    (line,) = lines(root)
+    assert (line["outcome"], line["value"]) == (SUCCESS, 0.5)
+    assert len(line.get("report", ())) == (STEPS if what == "metrics of its own" else 0)  # type: ignore[arg-type]  # a list, or the test fails
+    earlier(root, 0.1, 0.2, 0.3, 0.4, 0.5)
+    assert not _not_stopped(root)
