@@ -25,8 +25,6 @@ if TYPE_CHECKING:
     from lab.store.root import Root
 
 EXPECTED, AVERAGE, SEEN = "expected value", "mean of repeats", "best number seen"
-# What the model is fitted to of a longer history: its cost grows with the cube of it.
-_BEST, _LATEST = 100, 200
 
 
 class Chosen(msgspec.Struct, frozen=True, kw_only=True):
@@ -76,15 +74,15 @@ def _modelled(root: Root, found: Table, plain: Chosen, ranked: list[Line]) -> Ch
     there = spaces.find(root, found.spec, found.view) if found.spec else None
     if there is None:
         return None
-    from lab.strategies.recommend import recommend  # noqa: PLC0415  # the strategies: only where there is a space
+    from lab.strategies import recommend  # noqa: PLC0415  # the strategies: only where there is a space
 
     trials, outside = _trials(there.space, ranked)
-    if len(trials) <= 1:
+    if len(trials) < recommend.ENOUGH:
         return None
     history = History(
         trials=tuple(trials), minimize=found.direction(plain.tier) == MINIMIZE, number=len(trials), noisy=plain.noisy
     )
-    told = recommend(there.space, history)
+    told = recommend.recommend(there.space, history)
     if told is None:
         return None
     warnings = (f"{outside} of {len(ranked)} runs lie outside the search space as it is now",) if outside else ()
@@ -105,7 +103,7 @@ def _modelled(root: Root, found: Table, plain: Chosen, ranked: list[Line]) -> Ch
 
 
 def _trials(space: Space, ranked: list[Line]) -> tuple[list[Trial], int]:
-    """The runs as trials of the space, in the order of history, and how many are none. Of many, the best and latest."""
+    """The runs as trials of the space, in the order of history, and how many are none."""
     found = []
     for line in ranked:
         params = None if line.params is None else assignment.brought_over(space, line.params)
@@ -115,11 +113,7 @@ def _trials(space: Space, ranked: list[Line]) -> tuple[list[Trial], int]:
                 origin=line.origin or Origin(),
             )  # fmt: skip
             found.append((line.iteration, made))
-    outside = len(ranked) - len(found)
-    if len(found) > _BEST + _LATEST:
-        rest = sorted(found[_BEST:], key=_place)
-        found = [*found[:_BEST], *rest[-_LATEST:]]
-    return [trial for _, trial in sorted(found, key=_place)], outside
+    return [trial for _, trial in sorted(found, key=_place)], len(ranked) - len(found)
 
 
 def _place(item: tuple[int, Trial]) -> tuple[int, str]:

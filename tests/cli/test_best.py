@@ -119,14 +119,17 @@ def test_a_smooth_metric_is_found_to_be_without_noise(labctl: Labctl, place: Pat
 @WITH_NUMPY
 def test_runs_outside_the_space_as_it_is_now_are_counted_and_told(labctl: Labctl, place: Path) -> None:
     root = a_lab(place, "edited", more=ONE)
-    for number in range(6):
-        a_run(root, {"x": number / 3}, 1.0 - number, name="edited", origin=made(number))
+    for number in range(12):
+        a_run(root, {"x": number / 9}, 1.0 - number, name="edited", origin=made(number))
     said = labctl.done("best", "edited")
-    assert "2 of 6 runs lie outside the search space" in said.err
+    assert "2 of 12 runs lie outside the search space" in said.err
 
 
 def test_without_numpy_it_says_so_and_takes_the_best_number(place: Path, no_numpy: dict[str, str]) -> None:
-    ids = some_runs(a_searched_lab(place))
+    root = a_searched_lab(place)
+    ids = some_runs(root)
+    for number in range(4, 10):
+        a_run(root, {"lr": 0.5, "depth": number - 3, "kind": "adam"}, float(number), origin=made(number))
     said = process("best", "sweep", root=place, env=no_numpy)
     assert said.code == 0, said
     assert f"run: {ids[2]}, loss 0.25" in said.out
