@@ -118,7 +118,7 @@ def ended(burst: Burst, teller: Teller, signals: Signals, session: Session, **mo
         "asked": burst.order.runs,
         "ran": teller.ran,
         "succeeded": teller.good,
-        "failed": teller.ran - teller.good,
+        "failed": teller.failed,
         "best": None if best is None else to_builtins(best),
         "stopped": burst.stopped,
         "steps": steps,
@@ -140,6 +140,7 @@ class Teller:
         self.verb = verb
         self.ran = 0
         self.good = 0
+        self.failed = 0
         self.best: Step | None = None
         self.trouble: Exception | None = None
         self._terminal = terminal
@@ -188,6 +189,7 @@ class Teller:
     def _count(self, step: Step) -> None:
         self.ran += 1
         if step.outcome != "success":
+            self.failed += step.outcome != "cancelled"  # stopped early, or by a person: neither failed
             return
         self.good += 1
         if step.value is None:
@@ -213,10 +215,7 @@ class Teller:
             spent_s = time.monotonic() - self._begun_s
             left = f", {length(spent_s / self.ran * max(0, self._total - self.ran))} left"
         bar = f"[{'#' * filled}{'.' * (_BAR - filled)}]"
-        failed = self.ran - self.good
-        sys.stderr.write(
-            f"\r\x1b[K{self._name} {bar} {self.ran}/{self._total} best {best}, {self.good} ok, {failed} failed{left}"
-        )
+        sys.stderr.write(f"\r\x1b[K{self._name} {bar} {self.ran}/{self._total} best {best}, {self.tally()}{left}")
         sys.stderr.flush()
         self._drawn = True
 
@@ -230,10 +229,15 @@ class Teller:
         """Take the drawn line away."""
         self._clear()
 
+    def tally(self) -> str:
+        """How many ended how."""
+        stopped = self.ran - self.good - self.failed
+        return f"{self.good} ok, {self.failed} failed" + (f", {stopped} stopped" if stopped else "")
+
     def summary(self) -> str:
         """One line about all of it."""
         spent = length(time.monotonic() - self._begun_s)
-        told = f"{self.ran} runs in {spent}: {self.good} ok, {self.ran - self.good} failed"
+        told = f"{self.ran} runs in {spent}: {self.tally()}"
         if self.best is not None:
             return f"{told}; new best {self.best.value!r} ({self.best.run_id}, {by(self.best).strip() or 'no search'})"
         return f"{told}; best {'none yet' if self._value is None else f'still {self._value!r}'}"
