@@ -45,10 +45,6 @@ class Node(msgspec.Struct, kw_only=True, eq=False):
     size: int = 1
     step: float = _START
 
-    @property
-    def depth(self) -> int:
-        return 0 if self.parent is None else self.parent.depth + 1
-
 
 class Tree:
     """Each proposal is a draft, an improvement of a run, or the repair of one, and its note says which."""
