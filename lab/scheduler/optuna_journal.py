@@ -22,7 +22,6 @@ from optuna.trial import TrialState, create_trial
 
 from lab.core import scale
 from lab.core.parameter import same
-from lab.core.run import CANCELLED
 from lab.scheduler.results import Line  # msgspec resolves annotations
 
 if TYPE_CHECKING:
@@ -113,7 +112,7 @@ def _trial(line: Line, raw: bytes, params: Mapping[str, Scalar], axes: Mapping[s
     if line.scored:
         state = TrialState.COMPLETE
     else:
-        state = TrialState.PRUNED if line.outcome == CANCELLED and curve else TrialState.FAIL
+        state = TrialState.PRUNED if rest.get("stopped_early") is True else TrialState.FAIL
     made = create_trial(
         state=state,
         value=line.value if line.scored else None,
