@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from lab.strategies.encoding import Encoding
-from lab.strategies.gp import Posterior, Prior, fit
+from lab.strategies.gp import Posterior, Prior, Scales, fit, log_normal
 from lab.strategies.targets import targets
 
 if TYPE_CHECKING:
@@ -21,12 +21,15 @@ if TYPE_CHECKING:
     from lab.core.space import Space
     from lab.core.trial import History, Trial
     from lab.strategies.encoding import Array
-    from lab.strategies.gp import Scales
 
 EACH = 40  # up to here the model is fitted anew for each trial, then for every twentieth part more
 PRIORS = {None: Prior(), True: Prior(noise=-2.0, firmness=1.5), False: Prior(noise=-14.0, firmness=1.0)}
 _KEPT_FITS = 4
-_NARROW = 0.5  # a failure says something of half the distance at which a loss does
+# What may explain the endings: how far one tells of others, in diagonals of the space, and how much of it is luck.
+_LENGTHS = (0.15, 0.4)
+_LUCK = (0.05, 0.3, 1.0)
+_UNSURE = 0.02
+_WARY = 2.0  # the power of the chance: with 1 it went on trying what always failed, at a wall beside the best point
 
 
 def fitted_at(count: int) -> int:
@@ -78,7 +81,7 @@ class Belief:
         losses = [(k, history.loss(trial.value)) for k, trial in enumerate(history.trials) if trial.value is not None]
         self.scored = [history.trials[k] for k, _ in losses]
         self.losses = np.array([loss for _, loss in losses])
-        middle = float(np.median(self.losses))
+        middle = sorted(self.losses)[len(self.losses) // 2]
         # A run that was stopped early would have become better: what it last told is believed to be bad, not how bad.
         stopped = [
             (k, max(middle, history.loss(trial.reported)))
@@ -104,6 +107,7 @@ class Belief:
         ]
         self.any_failed = any(failed for _, failed in ended)
         self._ended = encoding.seen(rows[[k for k, _ in ended]])
+        self._endings: tuple[Posterior, float] | None = None
         self._failed = np.array([failed for _, failed in ended], dtype=bool)
         self._pending = rows[[k for k, trial in enumerate(history.trials) if trial.pending]]
 
@@ -125,21 +129,24 @@ class Belief:
         )
 
     def log_success(self, seen: Array) -> Array:
-        """The logarithm of the chance that a trial there succeeds, from how those nearby ended."""
-        narrow = self.scales._replace(lengths=self.scales.lengths * _NARROW, signal=1.0, noise=0.0)
-        near = closeness(seen, self._ended, self.encoding.column_of, narrow)
-        share = (len(self._failed) - self._failed.sum() + 1.0) / (len(self._failed) + 1.0)
-        chance: Array = np.log((near[:, ~self._failed].sum(1) + share) / (near.sum(1) + 1.0))
-        return chance
+        """The logarithm of the chance that a trial there succeeds: a model of what ended well and what did not.
 
-
-def closeness(seen: Array, to: Array, column_of: Array, scales: Scales) -> Array:
-    """How much each point has to do with each of `to`: 1 where it is the same, less the further away."""
-    narrow = 1.0 / scales.lengths[column_of]
-    one, other = seen * narrow, to * narrow
-    far = (one**2).sum(1)[:, None] + (other**2).sum(1) - 2.0 * one @ other.T
-    near: Array = np.exp(-0.5 * np.maximum(0.0, far))
-    return near
+        How much of it is plain bad luck is weighed by how well each answer explains the endings. Bad luck is the same
+        everywhere and keeps nobody from a good place; a place where nothing succeeds is left for others.
+        """
+        if self._endings is None:
+            column_of, labels = self.encoding.column_of, np.where(self._failed, -1.0, 1.0)
+            middle = max(0.0, float(labels.mean()))
+            near = np.full(self.encoding.count, self.encoding.count**0.5)
+            tried = [
+                Posterior(self._ended, column_of, labels - middle, Scales(near * length, 1.0, luck))
+                for length in _LENGTHS
+                for luck in _LUCK
+            ]
+            self._endings = (max(tried, key=lambda each: each.evidence), middle)
+        model, middle = self._endings
+        mean, deviation = model.roughly_at(seen)
+        return _WARY * log_normal((middle + mean) / np.sqrt(_UNSURE + deviation**2))
 
 
 class Expected(NamedTuple):
@@ -153,12 +160,13 @@ class Expected(NamedTuple):
 def expected(belief: Belief, place: int) -> Expected:
     """What the model expects of the scored trial at `place`, brought back from targets to losses along the trials."""
     order = np.argsort(belief.scored_targets, kind="stable")
-    targets_, losses = belief.scored_targets[order], belief.losses[order]
+    unit = _unit(belief.losses)
+    targets_, losses = belief.scored_targets[order], belief.losses[order] / unit
     (mean,), (sd,) = belief.posterior.at(belief.encoding.seen(belief.rows[place : place + 1]))
     noise = belief.scales.noise**0.5
 
     def loss(target: float) -> float:
-        return float(np.interp(target, targets_, losses))
+        return float(np.interp(target, targets_, losses)) * unit
 
     def half(spread: float) -> float:
         return loss(mean + spread) / 2 - loss(mean - spread) / 2  # halves first: 1e308 - -1e308 is no float
@@ -168,11 +176,17 @@ def expected(belief: Belief, place: int) -> Expected:
 
 def repeated_noise(belief: Belief) -> float | None:
     """The deviation of losses measured at one and the same point, or None where no point was measured twice."""
+    unit = _unit(belief.losses)
     groups: dict[bytes, list[float]] = {}
     for row, loss in zip(belief.rows, belief.losses, strict=True):
-        groups.setdefault(row.tobytes(), []).append(float(loss))
+        groups.setdefault(row.tobytes(), []).append(float(loss) / unit)
     again = [np.array(losses) - np.mean(losses) for losses in groups.values() if len(losses) > 1]
     if not again:
         return None
     freedom = sum(len(losses) - 1 for losses in again)
-    return float(np.sqrt(sum(float((losses**2).sum()) for losses in again) / freedom))
+    return float(np.sqrt(sum(float((losses**2).sum()) for losses in again) / freedom)) * unit
+
+
+def _unit(losses: Array) -> float:
+    """What losses are measured in here: neither squares nor differences of the largest floats are floats."""
+    return max(1.0, float(np.abs(losses).max()) * 1e-100)

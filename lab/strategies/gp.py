@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 _S5 = math.sqrt(5.0)
 _JITTER = 1e-8  # of a signal of about 1: two equal points must not make the matrix singular
 _SMALL = 32
+_FAR = 30.0  # standard deviations; what lies further away has no chance that a float could hold
 _STEPS = 40
 _LEVEL = 1e-12  # a direction that leads no further down than this leads nowhere
 _STRAIGHT = 1e-10  # a curvature that floats cannot tell from none
@@ -167,7 +168,10 @@ class Posterior:
         kernel.flat[:: len(seen) + 1] = scales.signal + scales.noise + 1e-6
         lower = np.asarray(np.linalg.cholesky(kernel), dtype=np.float64)
         self._root = inverse_of_lower(lower)
-        self._weights = self._root.T @ (self._root @ targets)
+        solved = self._root @ targets
+        self._weights = self._root.T @ solved
+        # How likely the targets are under these scales, as a logarithm, less what is the same for all.
+        self.evidence = float(np.log(np.diag(self._root)).sum()) - 0.5 * float(solved @ solved)
         self._short = (self._seen.astype(np.float32), self._root.astype(np.float32), self._weights.astype(np.float32))
 
     def mean(self, seen: Array) -> Array:
@@ -187,6 +191,12 @@ class Posterior:
         explained = kernel @ root.T
         left = self.scales.signal - np.einsum("ij,ij->i", explained, explained).astype(np.float64)
         return (kernel @ weights).astype(np.float64), np.sqrt(np.maximum(1e-6, left))
+
+
+def log_normal(away: Array) -> Array:
+    """The logarithm of the chance that a standard normal number lies below; down to what floats can hold."""
+    lower = 0.5 * np.array([math.erfc(each) for each in (-math.sqrt(0.5) * np.maximum(away, -_FAR)).tolist()])
+    return np.asarray(np.log(lower), dtype=np.float64)
 
 
 def _kernel(one: Number, other: Number, signal: float | np.float32) -> Number:
