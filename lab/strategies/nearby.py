@@ -185,11 +185,11 @@ def promising(
     close = sorted(placed, key=lambda each: distance(around, each[0]))[:_CLOSE]
     close.sort(key=lambda each: each[1])
     forecast = Forecast([places for places, _ in close], heights([loss for _, loss in close]), around)
-    tried = {assignment.key(trial.params) for trial in history.trials}
+    is_tried = history.tried()
 
     def best(attempt: int) -> Params:
         offered = [change(attempt) for _ in range(_OFFERED)]
-        new = [each for each in offered if assignment.key(each) not in tried and assignment.meets(near.space, each)]
+        new = [each for each in offered if not is_tried(each) and assignment.meets(near.space, each)]
         return min(new, key=lambda each: forecast.at(near.places(each)), default=offered[0])
 
     return best

@@ -25,10 +25,10 @@ if TYPE_CHECKING:
     from lab.core.trial import History
 
 _DRAFTS = 6  # before anything is improved
-_CURIOUS = 0.15  # the weight of what was tried little, against what is good
-_SHARP = 0.8  # the quality of the best is 1, of the next 0.8, then 0.64 ...
+_CURIOUS = 0.4  # the weight of what was tried little, against what is good
+_SHARP = 0.9  # the quality of the best is 1, of the next 0.9, then 0.81 ...
 _START, _LEAST, _MOST = 0.2, 0.002, 0.4  # steps, in parts of a parameter's range
-_GROWS, _SHRINKS = 1.3, 0.8
+_GROWS, _SHRINKS = 1.3, 0.92
 _REPAIRS = 0.3  # the chance that a failed run is repaired next, while there is one
 _ALONG = 0.2
 _CHOSEN = 0.4  # the share that is the most promising of several changes; the rest is left to chance
