@@ -16,8 +16,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from lab.cli.session import Session
+    from lab.projections.tables import Line
     from lab.scheduler.choosing import Chosen
-    from lab.scheduler.results import Line, Table
+    from lab.scheduler.results import Table
 
 EXAMPLE = "labctl best lr-sweep\nlabctl best lr-sweep --tier final --json"
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from lab.cli.session import Session
-    from lab.scheduler.results import Line
+    from lab.projections.tables import Line
 
 EXAMPLE = "labctl top lr-sweep -n 5\nlabctl top lr-sweep --tier final --json"
 _CELL_CHARS = 40

@@ -7,7 +7,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from lab.core.run import STOPPED_EARLY, cut_off
+import msgspec
+
+from lab.core import curve
+from lab.core.errors import Unavailable
+from lab.core.origin import Origin  # msgspec resolves annotations
+from lab.core.run import STOPPED_EARLY, SUCCESS, cut_off
 from lab.projections import data, text
 
 if TYPE_CHECKING:
@@ -19,6 +24,54 @@ if TYPE_CHECKING:
 LINE_BYTES = 65_536
 DESCRIPTION_CHARS = 300
 _COLUMNS = ("run", "status", "tier", "role", "wall_s", "description")
+
+
+class Line(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """A line of metrics.jsonl, less what the run itself measured. `outcome` is empty for a run that is under way."""
+
+    run_id: str
+    ts: str = ""
+    outcome: str = ""
+    value: float | None = None
+    tier: str = "default"
+    role: str = ""
+    iteration: int = 0
+    params: dict[str, object] | None = None
+    origin: Origin | None = None
+    cut_off: bool = False
+    stopped_early: bool = False
+    report: msgspec.Raw = msgspec.Raw(b"")  # of a run that reported nothing it may be its own metric, and anything
+
+    @property
+    def scored(self) -> bool:
+        return self.outcome == SUCCESS and self.value is not None
+
+    @property
+    def source(self) -> Origin:
+        """Where its parameters came from; an empty one where nobody searched."""
+        return self.origin or Origin()
+
+    @property
+    def maker(self) -> str:
+        """Who chose the parameters, in a word; empty where nobody searched."""
+        return self.source.maker or self.source.kind
+
+    @property
+    def reported(self) -> float | None:
+        """The last word of a run that was stopped early as hopeless; no value."""
+        points = curve.points_of(bytes(self.report)) if self.stopped_early else ()
+        return points[-1][1] if points else None
+
+
+_decoder = msgspec.json.Decoder(Line)
+
+
+def parse_line(data: bytes, where: str) -> Line:
+    """A line as `metrics_line` wrote it. Other damage than a rebuild can mend it cannot have: it is derived."""
+    try:
+        return _decoder.decode(data)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        raise Unavailable(f"the table of runs is damaged: {error}", where=where, fix="labctl refresh") from error
 
 
 def metrics_line(

@@ -15,8 +15,8 @@ from lab.core.errors import LabError, Unavailable
 from lab.core.origin import Origin
 from lab.core.run import MINIMIZE
 from lab.core.trial import History, Trial
+from lab.projections.tables import Line  # msgspec resolves annotations
 from lab.scheduler import results
-from lab.scheduler.results import Line  # msgspec resolves annotations
 from lab.scheduler.search import spaces
 
 if TYPE_CHECKING:

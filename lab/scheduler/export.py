@@ -14,8 +14,8 @@ import msgspec
 
 from lab.core.errors import BadInput, Unavailable
 from lab.core.space import Space
+from lab.projections.tables import Line  # msgspec resolves annotations
 from lab.scheduler import results
-from lab.scheduler.results import Line  # msgspec resolves annotations
 from lab.scheduler.search import spaces
 
 if TYPE_CHECKING:

@@ -178,7 +178,7 @@ class _Intake:
                     return done
                 begun = self._begun() if begun is None else begun
                 self._book.catch_up()
-                self._highest = max((self._book.highest, *(run.origin.number for run in self._book.under_way())))
+                self._highest = max((self._book.highest, *(run.source.number for run in self._book.under_way())))
                 for offset, trial in enumerate(left[:_AT_ONCE], start=1):
                     self._seal(trial, view, offset, begun.get(self._note(trial), ""))
                 done += left[:_AT_ONCE]

@@ -22,7 +22,7 @@ from optuna.trial import TrialState, create_trial
 
 from lab.core import scale
 from lab.core.parameter import same
-from lab.scheduler.results import Line  # msgspec resolves annotations
+from lab.projections.tables import Line  # msgspec resolves annotations
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -109,10 +109,7 @@ def _add(storage: JournalStorage, study: Study, space: Space) -> None:
 def _trial(line: Line, raw: bytes, params: Mapping[str, Scalar], axes: Mapping[str, Axis]) -> FrozenTrial:
     rest = msgspec.json.decode(raw, type=dict[str, object])
     curve = _curve(rest.get("report"))
-    if line.scored:
-        state = TrialState.COMPLETE
-    else:
-        state = TrialState.PRUNED if rest.get("stopped_early") is True else TrialState.FAIL
+    state = TrialState.COMPLETE if line.scored else TrialState.PRUNED if line.stopped_early else TrialState.FAIL
     made = create_trial(
         state=state,
         value=line.value if line.scored else None,

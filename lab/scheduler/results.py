@@ -11,11 +11,11 @@ import msgspec
 
 from lab.core import layout
 from lab.core.errors import BadInput, LabError, Unavailable, nearest
-from lab.core.origin import Origin  # msgspec resolves annotations
-from lab.core.run import MINIMIZE, SUCCESS
+from lab.core.run import MINIMIZE
 from lab.core.spec import Spec
 from lab.core.view import View
 from lab.projections import status
+from lab.projections.tables import Line, parse_line
 from lab.scheduler import subjects
 from lab.store import experiments, reading
 
@@ -23,29 +23,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from lab.store.root import Root
-
-
-class Line(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """A line of metrics.jsonl, less the run's own metrics."""
-
-    run_id: str
-    ts: str = ""
-    outcome: str = ""
-    value: float | None = None
-    tier: str = "default"
-    role: str = ""
-    iteration: int = 0
-    params: dict[str, object] | None = None
-    origin: Origin | None = None
-
-    @property
-    def scored(self) -> bool:
-        return self.outcome == SUCCESS and self.value is not None
-
-    @property
-    def maker(self) -> str:
-        """Who chose the parameters, in a word; empty where nobody searched."""
-        return (self.origin.maker or self.origin.kind) if self.origin else ""
 
 
 class Table(msgspec.Struct, frozen=True, kw_only=True):
@@ -73,9 +50,6 @@ class Table(msgspec.Struct, frozen=True, kw_only=True):
         return tuple(dict.fromkeys((*named, *(line.tier for line in self.lines))))
 
 
-_decoder = msgspec.json.Decoder(Line)
-
-
 def table(root: Root, name: str) -> Table:
     """The runs of an experiment. `Unavailable` when its pages have to be written again first."""
     experiments.require(root, name)
@@ -93,10 +67,7 @@ def table(root: Root, name: str) -> Table:
     if data is None:
         raise Unavailable("the table of runs is missing", where=path, fix="labctl refresh")
     raw = tuple(data.splitlines())
-    try:
-        lines = tuple(_decoder.decode(line) for line in raw)
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-        raise Unavailable(f"the table of runs is damaged: {error}", where=path, fix="labctl refresh") from error
+    lines = tuple(parse_line(line, path) for line in raw)
     return Table(experiment=name, lines=lines, raw=raw, view=view, spec=loaded.spec, warnings=tuple(warnings))
 
 

@@ -12,7 +12,7 @@ from lab.scheduler.search.book import Book
 from lab.store import experiments
 
 if TYPE_CHECKING:
-    from lab.scheduler.search.book import Entry
+    from lab.projections.tables import Line
     from lab.store.root import Root
 
 
@@ -58,40 +58,40 @@ def of(root: Root, experiment: str, *, feed: int) -> Board:
     arms: dict[str, Arm] = {}
     bests: dict[str, float] = {}
     posts: list[Post] = []
-    for entry in book.ended:
-        direction = directions.get(entry.tier, MAXIMIZE)
-        new_best = entry.value is not None and better(entry.value, bests.get(entry.tier), direction)
-        if new_best and entry.value is not None:
-            bests[entry.tier] = entry.value
-        _count(arms, entry, direction, new_best=new_best)
-        posts.append(_post(entry, new_best=new_best))
+    for line in book.ended:
+        direction = directions.get(line.tier, MAXIMIZE)
+        new_best = line.value is not None and better(line.value, bests.get(line.tier), direction)
+        if new_best and line.value is not None:
+            bests[line.tier] = line.value
+        _count(arms, line, direction, new_best=new_best)
+        posts.append(_post(line, new_best=new_best))
     order = sorted(arms.values(), key=lambda arm: (-arm.new_bests, -arm.trials, arm.arm))
-    claims = tuple(_post(entry) for entry in book.under_way())
+    claims = tuple(_post(line) for line in book.under_way())
     newest = tuple(reversed(posts[-feed:])) if feed else ()
     return Board(experiment=experiment, arms=tuple(order), claims=claims, feed=newest)
 
 
-def _count(arms: dict[str, Arm], entry: Entry, direction: str, *, new_best: bool) -> None:
-    arm = arms.setdefault(name_of(entry), Arm(arm=name_of(entry)))
+def _count(arms: dict[str, Arm], line: Line, direction: str, *, new_best: bool) -> None:
+    arm = arms.setdefault(name_of(line), Arm(arm=name_of(line)))
     arm.trials += 1
-    arm.failed += entry.outcome != SUCCESS
+    arm.failed += line.outcome != SUCCESS
     if new_best:
         arm.new_bests += 1
-        arm.last_new_best = entry.run_id
-    if entry.value is not None:
-        if arm.tier != entry.tier:
-            arm.tier, arm.best = entry.tier, None
-        if better(entry.value, arm.best, direction):
-            arm.best = entry.value
+        arm.last_new_best = line.run_id
+    if line.value is not None:
+        if arm.tier != line.tier:
+            arm.tier, arm.best = line.tier, None
+        if better(line.value, arm.best, direction):
+            arm.best = line.value
 
 
-def name_of(entry: Entry) -> str:
+def name_of(line: Line) -> str:
     """Who chose its parameters; a baseline and a person are arms of their own."""
-    return entry.origin.maker if entry.origin.kind in ("", PROMOTED) else entry.origin.kind
+    return line.source.maker if line.source.kind in ("", PROMOTED) else line.source.kind
 
 
-def _post(entry: Entry, *, new_best: bool = False) -> Post:
+def _post(line: Line, *, new_best: bool = False) -> Post:
     return Post(
-        run_id=entry.run_id, arm=name_of(entry), tier=entry.tier, params=entry.params, outcome=entry.outcome,
-        value=entry.value, new_best=new_best, note=entry.origin.note,
+        run_id=line.run_id, arm=name_of(line), tier=line.tier, params=line.params or {}, outcome=line.outcome,
+        value=line.value, new_best=new_best, note=line.source.note,
     )  # fmt: skip

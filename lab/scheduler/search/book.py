@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from lab.core import assignment, layout
-from lab.core.errors import Corrupt, Unavailable
-from lab.core.origin import Origin
+from lab.core.errors import Corrupt
 from lab.core.trial import Trial
+from lab.projections.tables import Line, parse_line
 from lab.store import bundles, leases, reading
 
 if TYPE_CHECKING:
@@ -22,33 +22,6 @@ if TYPE_CHECKING:
     from lab.store.root import Root
 
 TRIES = 3  # runs that ended with the lab; after that many, it is the parameters that end it
-
-
-class Line(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """What a search reads of a line of metrics.jsonl."""
-
-    run_id: str
-    outcome: str
-    value: float | None = None
-    tier: str = "default"
-    params: dict[str, object] | None = None
-    origin: Origin | None = None
-    cut_off: bool = False
-    stopped_early: bool = False
-    report: msgspec.Raw = msgspec.Raw(b"")  # where it was not stopped early, it may be the run's own, and anything
-
-
-class Entry(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """A run that was given parameters. `outcome` is empty while it is under way."""
-
-    run_id: str
-    params: dict[str, object]
-    tier: str
-    origin: Origin
-    outcome: str = ""
-    value: float | None = None
-    cut_off: bool = False
-    reported: float | None = None  # of a run that was stopped early: its last word
 
 
 class Book:
@@ -62,8 +35,8 @@ class Book:
 
     def _start(self) -> None:
         self._inode, self._end = 0, 0
-        self.ended: list[Entry] = []
-        self._cut_off: dict[tuple[str, int], list[Entry]] = {}
+        self.ended: list[Line] = []
+        self._cut_off: dict[tuple[str, int], list[Line]] = {}
         self._numbers: set[tuple[str, int]] = set()
         self._ids: set[str] = set()
         self.highest = -1
@@ -89,33 +62,21 @@ class Book:
         self._end += whole
 
     def _add(self, data: bytes) -> None:
-        try:
-            line = msgspec.json.decode(data, type=Line)
-        except (msgspec.MsgspecError, UnicodeDecodeError) as error:
-            raise Unavailable("the table of runs is damaged", where=self._path, fix="labctl refresh") from error
+        line = parse_line(data, self._path)
         if line.params is None:
             return
-        entry = Entry(
-            run_id=line.run_id, params=line.params, tier=line.tier, origin=line.origin or Origin(),
-            outcome=line.outcome, value=line.value, cut_off=line.cut_off,
-            reported=last_reported(bytes(line.report)) if line.stopped_early else None,
-        )  # fmt: skip
-        self.ended.append(entry)
-        self._ids.add(entry.run_id)
+        self.ended.append(line)
+        self._ids.add(line.run_id)
         if line.origin is None:
             return
-        self._count(entry)
-        self.seed = entry.origin.seed
-        place = (entry.tier, entry.origin.number)
-        if entry.cut_off:
-            self._cut_off.setdefault(place, []).append(entry)
+        self.highest = max(self.highest, line.origin.number)
+        self.seed = line.origin.seed
+        if line.cut_off:
+            self._cut_off.setdefault(_place(line), []).append(line)
         else:
-            self._numbers.add(place)
+            self._numbers.add(_place(line))
 
-    def _count(self, entry: Entry) -> None:
-        self.highest = max(self.highest, entry.origin.number)
-
-    def under_way(self) -> list[Entry]:
+    def under_way(self) -> list[Line]:
         """The runs with parameters that have not ended, in the order of their claims. Inside the section.
 
         Also those of the dead: until they are settled, nobody else may take their place in the search.
@@ -125,25 +86,25 @@ class Book:
         claims += [each.claim for each in seen.unsettled]
         found = []
         for claim in sorted(claims, key=lambda claim: claim.generation):
-            entry = _open_run(self._root.layout.run(self._experiment, claim.run_id)) if claim.run_id else None
-            if entry is not None and entry.run_id not in self._ids:
-                found.append(entry)
+            line = _open_run(self._root.layout.run(self._experiment, claim.run_id)) if claim.run_id else None
+            if line is not None and line.run_id not in self._ids:
+                found.append(line)
         return found
 
-    def to_try_again(self, under_way: list[Entry]) -> Entry | None:
+    def to_try_again(self, under_way: list[Line]) -> Line | None:
         """The oldest run that ended with the lab and whose place in the search nobody took since."""
-        going = {(entry.tier, entry.origin.number) for entry in under_way}
+        going = {_place(line) for line in under_way}
         for place, tries in self._cut_off.items():
             if place not in self._numbers and place not in going and len(tries) < TRIES:
                 return tries[-1]
         return None
 
-    def counts(self, entry: Entry) -> bool:
+    def counts(self, line: Line) -> bool:
         """Whether a search learns from it: not from one that ended with the lab, until that has happened too often."""
-        if not entry.cut_off:
+        if not line.cut_off:
             return True
-        tries = self._cut_off.get((entry.tier, entry.origin.number), [])
-        return len(tries) >= TRIES and entry.run_id == tries[-1].run_id
+        tries = self._cut_off.get(_place(line), [])
+        return len(tries) >= TRIES and line.run_id == tries[-1].run_id
 
 
 class Fitted:
@@ -168,10 +129,10 @@ class Fitted:
         if len(self._book.ended) < self._read or first != self._first:
             self._first = first
             self._start()
-        for entry in self._book.ended[self._read :]:
-            if entry.tier != self._tier or not self._book.counts(entry):
+        for line in self._book.ended[self._read :]:
+            if line.tier != self._tier or not self._book.counts(line):
                 continue
-            trial = self.trial(entry)
+            trial = self.trial(line)
             if trial is None:
                 self.outside += 1
             else:
@@ -179,27 +140,23 @@ class Fitted:
                 self.known.add(assignment.key(trial.params))
         self._read = len(self._book.ended)
 
-    def trial(self, entry: Entry) -> Trial | None:
+    def trial(self, line: Line) -> Trial | None:
         """A run as a trial; None where its parameters are no point of the space."""
-        params = assignment.brought_over(self._space, entry.params)
+        params = assignment.brought_over(self._space, line.params or {})
         if params is None:
             return None
         return Trial(
-            run_id=entry.run_id, params=params, value=entry.value, outcome=entry.outcome, tier=entry.tier,
-            origin=entry.origin, reported=entry.reported,
+            run_id=line.run_id, params=params, value=line.value, outcome=line.outcome, tier=line.tier,
+            origin=line.source, reported=line.reported,
         )  # fmt: skip
 
 
-def last_reported(report: bytes) -> float | None:
-    """The last value of a run's report; None where it says nothing."""
-    try:
-        curve = msgspec.json.decode(report or b"[]", type=list[tuple[float, float]])
-    except msgspec.MsgspecError:
-        return None
-    return curve[-1][1] if curve else None
+def _place(line: Line) -> tuple[str, int]:
+    """A run's place in the search: a candidate has the same number in every tier that it was run in."""
+    return line.tier, line.source.number
 
 
-def _open_run(path: str) -> Entry | None:
+def _open_run(path: str) -> Line | None:
     """A run under way, by its bundle; None for one without parameters, or that cannot be read."""
     try:
         manifest = bundles.load_manifest(path)
@@ -212,5 +169,4 @@ def _open_run(path: str) -> Entry | None:
         params = msgspec.json.decode(data, type=dict[str, object])
     except msgspec.MsgspecError:
         return None
-    origin = manifest.origin or Origin()
-    return Entry(run_id=manifest.run_id, params=params, tier=manifest.fidelity_tier, origin=origin)
+    return Line(run_id=manifest.run_id, params=params, tier=manifest.fidelity_tier, origin=manifest.origin)

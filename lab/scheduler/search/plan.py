@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from lab.core.assignment import Params
     from lab.core.spec import Spec
     from lab.core.view import View
-    from lab.scheduler.search.book import Entry
+    from lab.projections.tables import Line
     from lab.scheduler.search.spaces import Found
     from lab.store.root import Root
     from lab.strategies.door import Strategy
@@ -124,8 +124,8 @@ class Search:
         under_way = self.book.under_way()
         again = self.book.to_try_again(under_way)
         if again is not None:
-            origin = msgspec.structs.replace(again.origin, tries=again.origin.tries + 1)
-            return _given(again.params, again.tier, origin)
+            origin = msgspec.structs.replace(again.source, tries=again.source.tries + 1)
+            return _given(again.params or {}, again.tier, origin)
         seed = self._its_seed(spec, under_way)
         promoted = self._promoted(spec, under_way, seed)
         if promoted is not None:
@@ -148,19 +148,19 @@ class Search:
         seed = self._its_seed(spec, under_way)
         return Origin(strategy=PERSON, kind=PERSON, seed=seed, number=self._number(under_way))
 
-    def _its_seed(self, spec: Spec, under_way: list[Entry]) -> int:
+    def _its_seed(self, spec: Spec, under_way: list[Line]) -> int:
         """The search's seed: a person's, the SPEC's, that of the trials so far, or one that is drawn now."""
         for given in (self._wanted.seed, spec.seed):
             if given is not None:
                 return given
-        of_others = next((entry.origin.seed for entry in under_way if entry.origin.strategy), None)
+        of_others = next((line.source.seed for line in under_way if line.source.strategy), None)
         found = self.book.seed if self.book.seed is not None else of_others
         if found is None:
             found = self._seed = self._root.world.rng.getrandbits(_SEED_BITS) if self._seed is None else self._seed
         return found
 
-    def _number(self, under_way: list[Entry]) -> int:
-        return max((self.book.highest, *(entry.origin.number for entry in under_way))) + 1
+    def _number(self, under_way: list[Line]) -> int:
+        return max((self.book.highest, *(line.source.number for line in under_way))) + 1
 
     def _points(self, tier: str, found: Found) -> Fitted:
         known = self._fitted.get(tier)
@@ -168,11 +168,11 @@ class Search:
             known = self._fitted[tier] = (found.digest, Fitted(self.book, found.space, tier))
         return known[1]
 
-    def _history(self, spec: Spec, tier: str, found: Found, under_way: list[Entry], seed: int) -> History:
+    def _history(self, spec: Spec, tier: str, found: Found, under_way: list[Line], seed: int) -> History:
         fitted = self._points(tier, found)
         fitted.catch_up()
         here = spec.for_tier(tier)
-        pending = [trial for entry in under_way if entry.tier == tier and (trial := fitted.trial(entry))]
+        pending = [trial for line in under_way if line.tier == tier and (trial := fitted.trial(line))]
         return History(
             trials=(*fitted.trials, *pending),
             minimize=here.metric_direction == MINIMIZE,
@@ -183,11 +183,11 @@ class Search:
             known=fitted.known,
         )
 
-    def _promoted(self, spec: Spec, under_way: list[Entry], seed: int) -> Errand | None:
+    def _promoted(self, spec: Spec, under_way: list[Line], seed: int) -> Errand | None:
         """The run of a candidate that the race lets go on, with its own parameters, in the next tier."""
         if spec.fidelity_promotion_rule != ASHA or len(spec.fidelity_tiers) == 1:
             return None
-        trials = [_trial(entry) for entry in (*self.book.ended, *under_way) if self.book.counts(entry)]
+        trials = [_trial(line) for line in (*self.book.ended, *under_way) if self.book.counts(line)]
         chosen = race.promotable(
             trials,
             spec.fidelity_tiers,
@@ -239,14 +239,14 @@ def _given(params: Params | dict[str, object], tier: str, origin: Origin) -> Err
     return Errand(params=params, tier=tier, origin=origin, seed=origin.seed)
 
 
-def _trial(entry: Entry) -> Trial:
+def _trial(line: Line) -> Trial:
     """A run as the race sees it: it compares values, and hands the parameters on as they are."""
     return Trial(
-        run_id=entry.run_id,
-        params=entry.params,  # type: ignore[arg-type]  # handed on, never computed with
-        value=entry.value,
-        outcome=entry.outcome,
-        tier=entry.tier,
-        origin=entry.origin,
-        reported=entry.reported,
+        run_id=line.run_id,
+        params=line.params or {},  # type: ignore[arg-type]  # handed on, never computed with
+        value=line.value,
+        outcome=line.outcome,
+        tier=line.tier,
+        origin=line.source,
+        reported=line.reported,
     )

@@ -114,7 +114,7 @@ def outside(root: Root, experiment: str, space: Space) -> Outside:
     """Which sealed runs a search in this space cannot learn from. Those whose names and ranges still fit are mapped."""
     book = Book(root, experiment)
     book.catch_up()
-    names = {each.run_id: _why(space, each.params) for each in book.ended}
+    names = {each.run_id: _why(space, each.params or {}) for each in book.ended}
     return Outside(runs=len(book.ended), names={name: why for name, why in names.items() if why})
 
 
