@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from lab.core.space import Space
     from lab.strategies.belief import Belief
-    from lab.strategies.encoding import Array, Encoding
+    from lab.strategies.encoding import Array, Encoding, Mask
 
     Wanted = Callable[[Array], Array]  # rows -> how much each is wanted
 
@@ -23,14 +23,12 @@ SPREAD = 512  # points looked at all over the space
 AROUND = 16  # changes of each good point
 GOOD = 5
 SETTLED_FOR, SETTLED = 8, 0.01  # so many trials made the best so little better, in deviations of the targets
-SHARE = 0.25
-CHOICE = 0.5
-ELSEWHERE = 0.25  # of the range; any other choice is further
+SHARE = 0.3  # of the proposals then look at another choice
 KEPT = 32  # of all those
 STARTS = 5
 CHANGES = 24  # changes of each start, in each round
 ROUNDS = (0.1, 0.05, 0.02, 0.01, 0.004, 0.002)  # how far they go
-DRAWN = 32  # points drawn for certain where constraints may leave none of the others
+DRAWN = 8  # points drawn for certain where constraints may leave none of the others
 
 _FAR = -25.0  # from there on both terms of the improvement are too small for floats to tell apart
 _LOG_ROOT_TWO_PI = 0.5 * math.log(2.0 * math.pi)
@@ -39,19 +37,20 @@ _LOG_ROOT_TWO_PI = 0.5 * math.log(2.0 * math.pi)
 def proposals(belief: Belief, space: Space, seed: int) -> Array:
     """Rows that are worth trying, the best first. Most of them meet the constraints; none is promised to be new."""
     encoding, posterior = belief.encoding, belief.with_pending()
-    best = float(belief.means.min())
     chance = np.random.default_rng(seed)
-    top = belief.rows[int(belief.means.argmin())]
     elsewhere = _elsewhere(belief, chance)
+    there = np.ones(len(belief.rows), dtype=bool) if elsewhere is None else elsewhere(belief.rows)
+    if not there.any():
+        there[:] = True
+    best = float(belief.means[there].min())  # elsewhere what is better there is wanted, not what is better than all
 
     def wanted(rows: Array, *, roughly: bool = False) -> Array:
         seen = encoding.seen(rows)
         found = log_improvement(*(posterior.roughly_at(seen) if roughly else posterior.at(seen)), best)
         if belief.any_failed:
             found = found + belief.log_success(seen)
-        if elsewhere >= 0:
-            away = np.abs(rows[:, elsewhere] - top[elsewhere])
-            found = np.where(away > ELSEWHERE, found, found - 1e6)
+        if elsewhere is not None:
+            found = np.where(elsewhere(rows), found, found - 1e6)
         if space.constraints:
             met = [assignment.meets(space, encoding.point(row)) for row in rows]
             found = np.where(met, found, -np.inf)
@@ -61,24 +60,26 @@ def proposals(belief: Belief, space: Space, seed: int) -> Array:
     if space.constraints:
         luck = Random(seed)
         pool.append(np.array([encoding.row(assignment.draw(space, luck)) for _ in range(DRAWN)]))
-    good = belief.rows[np.argsort(belief.means, kind="stable")[:GOOD]]
+    good = belief.rows[there][np.argsort(belief.means[there], kind="stable")[:GOOD]]
     pool += [changed(encoding, np.repeat(good, AROUND, axis=0), reach, chance) for reach in (0.1, 0.02)]
     rows = np.concatenate(pool)
     rows = rows[np.argsort(-wanted(rows, roughly=True), kind="stable")[:KEPT]]
     return climbed(encoding, wanted, rows, chance)
 
 
-def _elsewhere(belief: Belief, chance: np.random.Generator) -> int:
-    """Which column must differ from the best point's, or -1: where nothing gets better, another valley may be deeper.
+def _elsewhere(belief: Belief, chance: np.random.Generator) -> Callable[[Array], Mask] | None:
+    """Which rows are to be looked at where nothing gets better: now and then those with another choice.
 
-    A model that knows one valley well is too sure of the rest, most of all of what another choice would do.
+    A model that knows one choice well is too sure of what another would do, with its own best numbers: it is made to
+    find these for itself. The same for numbers (far off in one of them) found no second valley on hartmann6.
     """
-    if not belief.settled(SETTLED_FOR, SETTLED) or chance.random() >= SHARE:
-        return -1
     choices = [k for k, many in enumerate(belief.encoding.choices) if many]
-    if choices and chance.random() < CHOICE:
-        return choices[int(chance.integers(len(choices)))]
-    return int(chance.integers(belief.encoding.count))
+    if not choices or not belief.settled(SETTLED_FOR, SETTLED) or chance.random() >= SHARE:
+        return None
+    column = choices[int(chance.integers(len(choices)))]
+    many, now = belief.encoding.choices[column], belief.rows[int(belief.means.argmin()), column]
+    other = (now + 1 + chance.integers(many - 1)) % many
+    return lambda rows: rows[:, column] == other
 
 
 def climbed(encoding: Encoding, wanted: Wanted, rows: Array, chance: np.random.Generator) -> Array:

@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 import time
+from statistics import median
 
 import msgspec
 import pytest
@@ -80,8 +81,9 @@ def test_a_run_that_was_stopped_early_is_never_taken_for_a_good_one() -> None:
             )
             for trial in (*trials, *stopped)
         )
-        proposal = Bayesian().propose(over, History(trials=told, minimize=minimize, number=24), luck(1, 24))
-        assert abs(float(proposal.params["x"] or 0) - 0.26) < 0.05
+        history = History(trials=told, minimize=minimize, number=24)
+        found = [float(Bayesian().propose(over, history, luck(1, k)).params["x"] or 0) for k in range(9)]
+        assert abs(median(found) - 0.26) < 0.05
 
 
 def test_twenty_in_a_hundred_failing_hardly_matter() -> None:
