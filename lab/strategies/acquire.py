@@ -42,11 +42,13 @@ def proposals(belief: Belief, space: Space, seed: int) -> Array:
     there = np.ones(len(belief.rows), dtype=bool) if elsewhere is None else elsewhere(belief.rows)
     if not there.any():
         there[:] = True
-    best = float(belief.means[there].min())  # elsewhere what is better there is wanted, not what is better than all
+    best = float(belief.means.min())
 
     def wanted(rows: Array, *, roughly: bool = False) -> Array:
         seen = encoding.seen(rows)
-        found = log_improvement(*(posterior.roughly_at(seen) if roughly else posterior.at(seen)), best)
+        mean, deviation = posterior.roughly_at(seen) if roughly else posterior.at(seen)
+        # Elsewhere the improvement is hoped for in the corners, of which nothing is known: the mean leads downhill.
+        found = log_improvement(mean, deviation, best) if elsewhere is None else -mean
         if belief.any_failed:
             found = found + belief.log_success(seen)
         if elsewhere is not None:
