@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from lab.strategies.encoding import Array
 
 EACH = 40  # up to here the model is fitted anew for each trial, then for every twentieth part more
-PRIORS = {None: Prior(), True: Prior(noise=-2.0, firmness=1.5), False: Prior(noise=-14.0, firmness=1.0)}
+PRIORS = {None: Prior(), True: Prior(noise=-4.0, firmness=2.5), False: Prior(noise=-14.0, firmness=1.0)}
 _KEPT_FITS = 4
 # What may explain the endings: how far one tells of others, in diagonals of the space, and how much of it is luck.
 _LENGTHS = (0.15, 0.4)
