@@ -29,7 +29,6 @@ _FAR = 30.0  # standard deviations; what lies further away has no chance that a 
 _STEPS = 40
 _LEVEL = 1e-12  # a direction that leads no further down than this leads nowhere
 _STRAIGHT = 1e-10  # a curvature that floats cannot tell from none
-USUAL = 0.25
 ROUGH = 80  # trials
 _SETTLED = 1e-3  # of a logarithm: what is gained below it changes no proposal
 _LENGTH = (-3.5, 3.0)  # logarithms of what is allowed
@@ -56,7 +55,7 @@ class Scales(NamedTuple):
 def fit(seen: Array, column_of: Array, targets: Array, prior: Prior) -> Scales:
     """The scales under which the targets (mean 0, deviation about 1) are most likely, weak priors counted in."""
     count = int(column_of.max()) + 1
-    usual = math.log(USUAL * math.sqrt(count))
+    usual = math.log(usual_length(count))
     start = np.concatenate([np.full(count, usual), [0.0, min(-1.0, prior.noise + 1.7 * prior.firmness)]])
     curve = np.eye(count + 2)
     low = np.concatenate([np.full(count, _LENGTH[0]), [_SIGNAL[0], _NOISE[0]]])
@@ -68,6 +67,12 @@ def fit(seen: Array, column_of: Array, targets: Array, prior: Prior) -> Scales:
     return Scales(np.exp(found[:count]), math.exp(found[count]), math.exp(found[count + 1]), loss)
 
 
+def usual_length(count: int) -> float:
+    """The length that is expected before anything was seen, among so many parameters; measured, not derived."""
+    diagonal = math.sqrt(count)
+    return max(min(0.7, 0.3 * diagonal), 0.22 * diagonal)
+
+
 def _likelihood(seen: Array, column_of: Array, targets: Array, prior: Prior) -> Valued:
     """Minus the logarithm of the posterior of (log lengths, log signal, log noise), with its gradient."""
     n, count = len(seen), int(column_of.max()) + 1
@@ -76,7 +81,7 @@ def _likelihood(seen: Array, column_of: Array, targets: Array, prior: Prior) -> 
     apart = np.zeros((count, len(above)))  # the squared distances of each pair, by parameter
     for place, column in enumerate(column_of):
         apart[column] += (seen[upper[0], place] - seen[upper[1], place]) ** 2
-    usual = math.log(USUAL * math.sqrt(count))
+    usual = math.log(usual_length(count))
     matrix = np.empty((n, n))
     flat = matrix.reshape(-1)
 
