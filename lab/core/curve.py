@@ -83,14 +83,6 @@ class Track:
         return self._best[at - 1] if at else None
 
 
-def points_of(data: bytes) -> tuple[Point, ...]:
-    """The points as metrics.jsonl quotes them; none in what is no list of points."""
-    try:
-        return msgspec.json.decode(data, type=tuple[Point, ...])
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-        return ()
-
-
 def told(data: bytes | None) -> tuple[Point, ...]:
     """The points of a kept curve; none in what is no curve, whoever wrote it."""
     if data is None:

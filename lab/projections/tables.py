@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from lab.core import curve
+from lab.core.curve import Point  # msgspec resolves annotations
 from lab.core.errors import Unavailable
 from lab.core.origin import Origin  # msgspec resolves annotations
 from lab.core.run import STOPPED_EARLY, SUCCESS, cut_off
@@ -18,11 +18,15 @@ from lab.projections import data, text
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from lab.core.curve import Point
     from lab.core.run import Run
 
 LINE_BYTES = 65_536
 DESCRIPTION_CHARS = 300
+# What a line says of its run in the lab's own words. A program that measures something by one of these names (`params`
+# for how many parameters its model has) may not make the table unreadable: in the line it is `run.params`.
+ALWAYS = ("run_id", "ts", "outcome", "value", "tier", "role", "iteration")
+SOMETIMES = ("params", "origin", "report", "stopped_early", "cut_off", "left_out", "archived")
+OURS = frozenset({*ALWAYS, *SOMETIMES, "metric"})  # the lab itself writes the name of the metric into metrics.json
 _COLUMNS = ("run", "status", "tier", "role", "wall_s", "description")
 
 
@@ -40,7 +44,7 @@ class Line(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     origin: Origin | None = None
     cut_off: bool = False
     stopped_early: bool = False
-    report: msgspec.Raw = msgspec.Raw(b"")  # of a run that reported nothing it may be its own metric, and anything
+    report: tuple[Point, ...] = ()
 
     @property
     def scored(self) -> bool:
@@ -59,8 +63,7 @@ class Line(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     @property
     def reported(self) -> float | None:
         """The last word of a run that was stopped early as hopeless; no value."""
-        points = curve.points_of(bytes(self.report)) if self.stopped_early else ()
-        return points[-1][1] if points else None
+        return self.report[-1][1] if self.stopped_early and self.report else None
 
 
 _decoder = msgspec.json.Decoder(Line)
@@ -78,6 +81,8 @@ def metrics_line(
     run: Run, metrics: Mapping[str, object], params: Mapping[str, object] | None, report: Sequence[Point] = ()
 ) -> bytes:
     """One line of metrics.jsonl: our keys, then whatever else the executor wrote into metrics.json, by name.
+
+    What has one of our names there is called `run.NAME`; what every line says anyway is left out.
 
     `value` is the sealed one. A run without a value has null there and under the name of its metric, whatever its
     program claimed: a crash that printed 0 would else be the best point of somebody's plot.
@@ -102,12 +107,21 @@ def metrics_line(
     if cut_off(run.outcome, run.reason):
         line["cut_off"] = True
     ours = len(line)
-    for name in sorted(metrics.keys() - line.keys()):
-        line[name] = None if run.value is None and name == run.metric else metrics[name]
+    measured = {_unlike_ours(name, metrics): name for name in metrics.keys() - ALWAYS}
+    for shown, name in sorted(measured.items()):
+        line[shown] = None if run.value is None and name == run.metric else metrics[name]
     written = data.encode(line)
     if len(written) > LINE_BYTES:
         written = _shortened(line, ours, len(written))
     return written + b"\n"
+
+
+def _unlike_ours(name: str, metrics: Mapping[str, object]) -> str:
+    """What a metric of the run's own is called in its line: as the run calls it, wherever that says nothing of ours."""
+    shown = name
+    while shown in SOMETIMES or (shown != name and shown in metrics):
+        shown = f"run.{shown}"
+    return shown
 
 
 def _shortened(line: dict[str, object], ours: int, size: int) -> bytes:

@@ -14,7 +14,7 @@ import msgspec
 
 from lab.core.errors import BadInput, Unavailable
 from lab.core.space import Space
-from lab.projections.tables import Line  # msgspec resolves annotations
+from lab.projections.tables import OURS, Line  # msgspec resolves annotations
 from lab.scheduler import results
 from lab.scheduler.search import spaces
 
@@ -29,8 +29,6 @@ _FIRST = (
     "run_id", "ts", "outcome", "value", "tier", "role", "iteration", "strategy", "arm", "kind", "number", "seed",
     "parents", "note",
 )  # fmt: skip
-_OURS = frozenset({"params", "origin", *_FIRST[:7]})  # what of a line of metrics.jsonl is no metric of the run's own
-
 _LINE_END = "\r\n"
 
 Cell = str | int | float | bool | None
@@ -63,7 +61,7 @@ def flat(chosen: Chosen) -> tuple[list[str], list[dict[str, Cell]]]:
             params[f"params.{name}"] = None
             row[f"params.{name}"] = _cell(value)
         for name, value in msgspec.json.decode(raw, type=dict[str, object]).items():
-            if name not in _OURS:
+            if name not in OURS:
                 metrics[f"metrics.{name}"] = None
                 row[f"metrics.{name}"] = _cell(value)
         rows.append(row)

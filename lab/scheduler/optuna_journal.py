@@ -22,7 +22,7 @@ from optuna.trial import TrialState, create_trial
 
 from lab.core import scale
 from lab.core.parameter import same
-from lab.projections.tables import Line  # msgspec resolves annotations
+from lab.projections.tables import OURS, Line  # msgspec resolves annotations
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from optuna.distributions import BaseDistribution
     from optuna.trial import FrozenTrial
 
+    from lab.core.curve import Point
     from lab.core.parameter import Parameter, Scalar
     from lab.core.space import Space
 
@@ -108,7 +109,6 @@ def _add(storage: JournalStorage, study: Study, space: Space) -> None:
 
 def _trial(line: Line, raw: bytes, params: Mapping[str, Scalar], axes: Mapping[str, Axis]) -> FrozenTrial:
     rest = msgspec.json.decode(raw, type=dict[str, object])
-    curve = _curve(rest.get("report"))
     state = TrialState.COMPLETE if line.scored else TrialState.PRUNED if line.stopped_early else TrialState.FAIL
     made = create_trial(
         state=state,
@@ -116,7 +116,7 @@ def _trial(line: Line, raw: bytes, params: Mapping[str, Scalar], axes: Mapping[s
         params={name: axes[name].spelt(value) for name, value in params.items()},
         distributions={name: axes[name].distribution for name in params},
         user_attrs=_attributes(line, rest),
-        intermediate_values=curve,
+        intermediate_values=_curve(line.report),
     )
     start = _local(line.run_id[4:26].replace("-", ""), "%Y%m%d%H%M%S%f")
     made.datetime_start = start
@@ -142,21 +142,18 @@ def _attributes(line: Line, rest: Mapping[str, object]) -> dict[str, object]:
         told.update(strategy=origin.strategy, arm=origin.arm, number=origin.number, seed=origin.seed)
         told.update(kind=origin.kind, parents=list(origin.parents), note=origin.note)
     ours = {f"{PREFIX}{name}": value for name, value in told.items() if value not in ("", [])}
-    metrics = [name for name, value in rest.items() if name not in told and _is_number(value)]
-    return {**ours, **{name: rest[name] for name in metrics[:_MOST_METRICS] if name not in ("value", "iteration")}}
+    metrics = [name for name, value in rest.items() if name not in OURS and _is_number(value)]
+    return {**ours, **{name: rest[name] for name in metrics[:_MOST_METRICS]}}
 
 
 def _is_number(value: object) -> bool:
     return isinstance(value, (int, float)) and not isinstance(value, bool)
 
 
-def _curve(report: object) -> dict[int, float]:
-    """What a run reported on the way; nothing where a program wrote something else there."""
-    try:
-        points = msgspec.convert(report, type=list[tuple[float, float]])
-    except msgspec.ValidationError:
-        return {}
-    return {int(step): value for step, value in points}
+def _curve(report: Sequence[Point]) -> dict[int, float]:
+    """What a run reported on the way. Optuna counts steps in whole numbers: others are numbered 0, 1, 2, in order."""
+    whole = all(step.is_integer() for step, _ in report)
+    return {int(step) if whole else place: value for place, (step, value) in enumerate(report)}
 
 
 def _single(value: object) -> Scalar:

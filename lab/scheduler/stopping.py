@@ -126,5 +126,5 @@ class _Earlier:
             try:
                 found.append(decoder.decode(line))
             except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-                continue  # its `report` is a number of its own, or the line is not whole yet
+                continue  # the line is not whole yet
         return found

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from lab.core.origin import Origin
-from lab.scheduler import refresh
+from lab.scheduler import create, refresh
 from tests.cli.labs import SHIM, process
 from tests.cli.searches import a_run, a_searched_lab, made, some_runs
 from tests.scheduler.labs import a_lab, one_run
@@ -52,6 +52,41 @@ def test_csv_survives_what_a_program_may_have_called_its_parameters(labctl: Labc
     assert row["params.a,b"] == 'x"y\nz'
     assert json.loads(row["params.list"]) == [1, {"a": None}]
     assert (row["params.flag"], row["params.none"], row["params.value"], row["value"]) == ("true", "", "3", "1.0")
+
+
+HOSTILE = """\
+id: odd
+metric: loss
+metric_direction: minimize
+durability: fast
+cadence: 1s
+executor_command: python3 {program}
+"""
+HOSTILE_PROGRAM = """\
+import json
+names = ["params", "origin", "report", "stopped_early", "cut_off", "left_out", "archived", "ts", "role", "tier"]
+json.dump({"loss": 0.5} | dict.fromkeys(names, 12) | {"cut_off": True}, open("metrics.json", "w"))
+"""
+
+
+def test_a_run_may_measure_what_it_likes_by_any_name(labctl: Labctl, place: Path, tmp_path: Path) -> None:
+    root = a_lab(place)
+    (tmp_path / "odd.py").write_text(HOSTILE_PROGRAM)
+    (tmp_path / "odd.yaml").write_text(HOSTILE.format(program=tmp_path / "odd.py"))
+    create.experiment(root, str(tmp_path / "odd.yaml"), actor="ann")
+    labctl.done("run-once", "--experiment", "odd", "--now")
+    table = place / "experiments/odd/metrics.jsonl"
+    written = table.read_bytes()
+    for words in (["best"], ["top"], ["list"], ["export", "--format", "jsonl"]):
+        labctl.done(words[0], "odd", *words[1:])
+    [row] = rows_of(labctl.done("export", "odd").out)
+    assert (row["metrics.run.params"], row["metrics.run.stopped_early"], row["value"]) == ("12", "12", "0.5")
+    assert [name for name in row if name.startswith("metrics.") and not name.startswith("metrics.run.")] == [
+        "metrics.loss"
+    ]
+    table.unlink()
+    labctl.done("refresh")
+    assert table.read_bytes() == written
 
 
 def test_jsonl_is_the_table_as_it_lies_there(labctl: Labctl, place: Path) -> None:

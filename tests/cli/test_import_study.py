@@ -127,6 +127,24 @@ def test_every_finished_trial_becomes_a_sealed_run(labctl: Labctl, place: Path, 
     assert curve == [[1.0, 0.9], [2.0, 0.8]]
 
 
+def test_attributes_of_any_name_leave_the_table_readable(labctl: Labctl, place: Path, tmp_path: Path) -> None:
+    import optuna
+
+    a_searched_lab(place)
+    study = optuna.create_study(study_name="odd", storage=f"sqlite:///{tmp_path}/odd.db")
+    hostile = {"stopped_early": 12, "params": 5, "cut_off": True, "report": 1, "ts": 3, "left_out": 1}
+    study.add_trial(optuna.create_trial(value=0.5, user_attrs=hostile))
+    labctl.done("import", "sweep", "odd.db")
+    table = place / "experiments/sweep/metrics.jsonl"
+    written = table.read_bytes()
+    assert json.loads(written)["run.stopped_early"] == 12
+    assert labctl.done("best", "sweep", "--json").data["value"] == 0.5
+    labctl.done("export", "sweep", "--format", "optuna", "--output", "again.log")
+    table.unlink()
+    labctl.done("refresh")
+    assert table.read_bytes() == written
+
+
 def test_a_second_import_adds_nothing_wherever_the_file_lies_by_then(
     labctl: Labctl, place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import given
+from hypothesis import strategies as st
 
 from lab.projections import tables
 from tests.projections import markdown
@@ -37,6 +38,31 @@ def test_our_names_win_over_the_executors() -> None:
     assert told["outcome"] == "success"
     assert told["memory_gb"] == 3.5
     assert told["params"] == {"lr": 0.1}
+
+
+@given(
+    st.dictionaries(
+        st.one_of(st.sampled_from(sorted(tables.OURS)), st.text(max_size=4)),
+        st.one_of(st.none(), st.booleans(), st.integers(-5, 5), st.text(max_size=3), st.just([1]), st.just({})),
+        max_size=8,
+    ),
+    st.booleans(),
+)
+def test_no_name_of_a_runs_own_is_read_back_as_the_labs(metrics: dict[str, object], with_params: bool) -> None:
+    run = make.run(1, value=0.5)
+    params = {"lr": 0.1} if with_params else None
+    read = tables.parse_line(tables.metrics_line(run, metrics, params), "here")
+    assert read == tables.parse_line(tables.metrics_line(run, {}, params), "here")
+
+
+def test_a_metric_with_one_of_our_names_is_kept_under_another() -> None:
+    told = line(make.run(1, value=0.5), {"params": 1_200_000, "run.params": 3, "archived": 1, "stopped_early": 12})
+    kept = {name: told[name] for name in told if name.startswith("run.")}
+    assert kept == {"run.run.params": 1_200_000, "run.params": 3, "run.archived": 1, "run.stopped_early": 12}
+
+
+def test_every_field_of_a_line_is_one_of_our_names() -> None:
+    assert set(tables.Line.__struct_fields__) <= tables.OURS
 
 
 @pytest.mark.parametrize("outcome", ["failed", "timeout", "crash", "cancelled"])
