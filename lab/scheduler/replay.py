@@ -13,6 +13,7 @@ from lab.core.run import Run
 from lab.core.view import ARCHIVED
 from lab.scheduler import checkout, cycle, located, places, reclaim, work
 from lab.scheduler.cycle import Errand
+from lab.scheduler.elsewhere import Elsewhere
 from lab.scheduler.search.book import Book
 from lab.store import revision
 
@@ -70,8 +71,12 @@ def replay(root: Root, run_id: str, *, owner: Owner, interrupted: Callable[[], s
         warnings.append("the SPEC was edited since: this run follows the SPEC as it is now")
     where = places.workspace(root, here, view)
     with _workspace(root, where, manifest, warnings, as_is=as_is) as there:
-        running, view = _begun(root, found, made, manifest, owner, _moved(spec, here, where, there))
-        more = {"LAB_ORIGINAL_WORKSPACE_ROOT": where} if there != where else {}
+        more: dict[str, str] = {}
+        if there != where:
+            moved = Elsewhere(where, there, here.workspace_root)
+            spec = moved.spec(spec, here)
+            more = {**moved.variables(here, root.world.environ), "LAB_ORIGINAL_WORKSPACE_ROOT": where}
+        running, view = _begun(root, found, made, manifest, owner, spec)
         ended = work.carry_out(root, running, view, interrupted=interrupted, more=more)
         sealed = cycle.finish(root, running, ended)
     return Replayed(before=made.run, after=sealed.run, commit=running.manifest.revision, warnings=tuple(warnings))
@@ -118,20 +123,6 @@ def _workspace(
         raise BadInput(what, fix="--as-is runs it without one")
     top = checkout.require(root, where, wanted)
     return checkout.opened(root, where, top, wanted)
-
-
-def _moved(spec: Spec, here: Spec, where: str, there: str) -> Spec:
-    """The SPEC with its workspace in another place, also where a command names the old one by its whole path."""
-    if there == where:
-        return spec
-    names = ("executor_command", "validation_command")
-    kept = tuple(each for each in spec.overrides if each.field not in ("workspace_root", *names))
-    moved = {name: _renamed(getattr(here, name), where, there) for name in names}
-    return msgspec.structs.replace(spec, overrides=kept, workspace_root=there, **moved)
-
-
-def _renamed(command: str, where: str, there: str) -> str:
-    return command.replace(f"{where}/", f"{there}/")
 
 
 def _begun(  # what is run again, by whom, and by what SPEC

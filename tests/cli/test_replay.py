@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -31,9 +32,10 @@ metric_direction: minimize
 durability: fast
 cadence: 1s
 workspace_root: {workspace}
-executor_command: python3 {program}
+executor_command: {command}
 fidelity_tiers: [proxy, final]
 seed: 5
+{more}
 """
 PROGRAM = """\
 import os
@@ -74,10 +76,10 @@ def commit(folder: Path, message: str) -> str:
     return git(folder, "rev-parse", "HEAD")
 
 
-def a_code_lab(place: Path, code: Path, program: str = "train.py") -> Root:
+def a_code_lab(place: Path, code: Path, command: str = "python3 train.py", more: str = "") -> Root:
     root = a_lab(place)
     spec = place.parent / "again.yaml"
-    spec.write_text(SPEC.format(workspace=code, program=program))
+    spec.write_text(SPEC.format(workspace=code, command=json.dumps(command), more=more))
     create.experiment(root, str(spec), actor="ann")
     return root
 
@@ -114,7 +116,7 @@ def test_the_same_parameters_and_seed_give_the_same_value(labctl: Labctl, place:
     assert labctl.done("verify").code == 0
 
 
-@pytest.mark.parametrize("named", ["train.py", "{code}/train.py"])
+@pytest.mark.parametrize("named", ["python3 train.py", "python3 {code}/train.py"])
 def test_an_earlier_commit_is_checked_out_beside_and_the_users_checkout_is_not_touched(
     named: str, labctl: Labctl, place: Path, code: Path
 ) -> None:
@@ -134,6 +136,45 @@ def test_an_earlier_commit_is_checked_out_beside_and_the_users_checkout_is_not_t
     after = data["after"]
     assert isinstance(after, dict)
     assert manifest_of(root, after["run"]).revision == before
+
+
+@pytest.mark.parametrize(
+    ("command", "more"),
+    [
+        ("sh -c 'cd {code} && python3 train.py'", ""),
+        ("sh -c 'cd {real} && python3 train.py'", ""),
+        ("cd {code}; exec python3 train.py", "shell: true"),
+        ("python3 -m train", "env: [PYTHONPATH]"),
+    ],
+)
+def test_a_command_that_names_the_workspace_runs_the_commits_code(
+    command: str, more: str, labctl: Labctl, place: Path, code: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    link = code.parent.parent / "link"
+    link.symlink_to(code)
+    monkeypatch.setenv("PYTHONPATH", f"{link}:/nowhere")
+    root = a_code_lab(place, link, command.format(code=link, real=code), more)
+    run_id = first_run(labctl, root)
+    (code / "train.py").write_text("print('METRIC loss=-1')\n")
+    commit(code, "second")
+    data = labctl.done("replay", run_id, "--json").data
+    assert data["equal"] is True, data
+
+
+def test_a_command_that_cannot_follow_is_refused_before_anything_is_claimed(
+    labctl: Labctl, place: Path, code: Path
+) -> None:
+    (code.parent.parent / "other").symlink_to(code)
+    root = a_code_lab(place, code, f"python3 {code.parent.parent}/other/train.py")
+    run_id = first_run(labctl, root)
+    (code / "base.txt").write_text("2.0")
+    commit(code, "second")
+    said = labctl("replay", run_id)
+    assert said.code == 2
+    assert "it names the workspace in a way that cannot follow an old commit" in said.err
+    assert "--as-is" in said.err
+    assert runs_of(root, "again") == [run_id]
+    assert os.listdir(place / "scratch/sandbox") == []
 
 
 def test_as_is_takes_the_workspace_as_it_lies_there_and_says_so(labctl: Labctl, place: Path, code: Path) -> None:
