@@ -25,6 +25,11 @@ def changed(root: Root, workspace: str) -> bool:
     return bool(_git(root, workspace, "status", "--porcelain", "--untracked-files=no", "--", ".").strip())
 
 
+def followed(root: Root, workspace: str, path: str) -> bool:
+    """Whether git follows anything at a path, as seen from the workspace."""
+    return bool(_git(root, os.path.realpath(workspace), "ls-files", "--", f":(literal){path}").strip())
+
+
 def require(root: Root, workspace: str, commit: str) -> str:
     """The top of the repository that has this commit, or `BadInput`."""
     top = _git(root, workspace, "rev-parse", "--show-toplevel").strip()

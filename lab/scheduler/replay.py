@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import nullcontext
+from functools import partial
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -73,9 +74,10 @@ def replay(root: Root, run_id: str, *, owner: Owner, interrupted: Callable[[], s
     with _workspace(root, where, manifest, warnings, as_is=as_is) as there:
         more: dict[str, str] = {}
         if there != where:
-            moved = Elsewhere(where, there, here.workspace_root)
+            moved = Elsewhere(where, there, here.workspace_root, partial(checkout.followed, root, where))
             spec = moved.spec(spec, here)
             more = {**moved.variables(here, root.world.environ), "LAB_ORIGINAL_WORKSPACE_ROOT": where}
+            warnings += [f"git does not follow {path}: it is taken as it is now" for path in sorted(moved.kept)]
         running, view = _begun(root, found, made, manifest, owner, spec)
         ended = work.carry_out(root, running, view, interrupted=interrupted, more=more)
         sealed = cycle.finish(root, running, ended)

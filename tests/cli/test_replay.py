@@ -161,6 +161,18 @@ def test_a_command_that_names_the_workspace_runs_the_commits_code(
     assert data["equal"] is True, data
 
 
+def test_data_that_git_does_not_follow_is_taken_as_it_is_now_and_told(labctl: Labctl, place: Path, code: Path) -> None:
+    root = a_code_lab(place, code, f"sh -c 'cat {code}/data.txt && python3 {code}/train.py'")
+    (code / "data.txt").write_text("7\n")
+    run_id = first_run(labctl, root)
+    (code / ".gitignore").write_text("data.txt\n")
+    (code / "train.py").write_text("print('METRIC loss=-1')\n")
+    commit(code, "second")
+    said = labctl.done("replay", run_id)
+    assert said.out.splitlines()[-1] == "the same came out"
+    assert f"git does not follow {code}/data.txt: it is taken as it is now" in said.err
+
+
 def test_a_command_that_cannot_follow_is_refused_before_anything_is_claimed(
     labctl: Labctl, place: Path, code: Path
 ) -> None:

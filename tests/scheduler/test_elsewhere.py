@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 
 def moved(command: str, where: str, there: str, written: str = "") -> str:
     spec = Spec(id="one", executor_command=command)
-    return Elsewhere(where, there, written or where).spec(spec, spec).executor_command
+    made = Elsewhere(where, there, written or where, lambda path: path.partition("/")[0] != "data")
+    return made.spec(spec, spec).executor_command
 
 
 @pytest.mark.parametrize(
@@ -64,6 +65,8 @@ def test_what_names_the_workspace_otherwise_is_refused(
     (tmp_path / "ws").mkdir()
     (tmp_path / "link").symlink_to(tmp_path / "ws")
     (tmp_path / "above").mkdir()
+    for folder in ("a", "x"):
+        (tmp_path / "ws" / folder).mkdir()
     with pytest.raises(BadInput, match="cannot follow an old commit"):
         moved(command.replace("{up}", f"{tmp_path}/above/.."), f"{tmp_path}/ws", "/copy")
 
@@ -72,3 +75,14 @@ def test_a_copy_whose_name_would_fall_apart_is_refused(tmp_path: Path) -> None:
     assert moved("python3 train.py", str(tmp_path), "/my lab/copy") == "python3 train.py"
     with pytest.raises(BadInput, match="reads otherwise"):
         moved(f"python3 {tmp_path}/train.py", str(tmp_path), "/my lab/copy")
+
+
+def test_what_git_does_not_follow_stays_where_it_is(tmp_path: Path) -> None:
+    ws, copy = f"{tmp_path}/ws", f"{tmp_path}/lab/copy"
+    (tmp_path / "ws/data").mkdir(parents=True)
+    (tmp_path / "ws/new.py").touch()  # newer than the commit: not there, and to be missed
+    (tmp_path / "link").symlink_to(ws)
+    command = f"{ws}/new.py {ws}/data {tmp_path}/link/data {ws}/out"
+    assert moved(command, ws, copy) == f"{copy}/new.py {ws}/data {tmp_path}/link/data {copy}/out"
+    (tmp_path / "lab/copy/data").mkdir(parents=True)
+    assert moved(f"{ws}/data", ws, copy) == f"{copy}/data"
