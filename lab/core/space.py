@@ -16,7 +16,8 @@ from lab.core.errors import BadInput, Corrupt, nearest
 from lab.core.parameter import Condition, Kind, Parameter, Scalar, is_plain_number, same, shown, variable
 
 __all__ = [
-    "Condition", "Kind", "Parameter", "Scalar", "Space", "collect", "decode", "encode", "holds", "parse", "same",
+    "Condition", "Kind", "Parameter", "Scalar", "Space", "alike", "collect", "decode", "encode", "holds", "parse",
+    "same",
 ]  # fmt: skip
 
 Path = tuple[str | int, ...]
@@ -99,6 +100,11 @@ class Space(msgspec.Struct, frozen=True, kw_only=True):
 def encode(space: Space) -> bytes:
     """Return the canonical JSON of a space."""
     return msgspec.json.encode(space, order="sorted")
+
+
+def alike(one: Space, other: Space) -> bool:
+    """Whether two spaces are the same. Python calls the choices [0, 1] and [false, true] equal."""
+    return one is other or encode(one) == encode(other)
 
 
 def decode(data: bytes) -> Space:

@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from lab.core.errors import Unavailable
+from lab.core.space import alike
 from lab.core.trial import Proposal
 from lab.strategies.fresh import fresh
-from lab.strategies.random_ import STRIDE, sobol_point
+from lab.strategies.random_ import spread
 from lab.strategies.tpe import Parzen
 
 if TYPE_CHECKING:
@@ -45,7 +46,7 @@ class Bayesian:
         told = sum(trial.value is not None or trial.reported is not None for trial in history.trials)
         scored = any(trial.value is not None for trial in history.trials)
         if len(history.trials) < SPREAD_FIRST or not scored or not encoding.count:
-            return Proposal(params=fresh(space, history, lambda k: _spread(space, history, k)), note="evenly spread")
+            return Proposal(params=spread(space, history), note="evenly spread")
         wide = encoding.count > PARAMETERS or encoding.width > WIDTH
         if wide or told > LIMIT:
             try:
@@ -62,7 +63,7 @@ class Bayesian:
         except ImportError as error:
             raise Unavailable("the strategy bayesian needs numpy", fix="pip install 'labctl[search]'") from error
         for known, memory in self._memories:
-            if known == space:
+            if alike(known, space):
                 return memory
         self._memories = [*self._memories[1 - _KEPT :], (space, Memory(space))]
         return self._memories[-1][1]
@@ -86,7 +87,3 @@ def _essence(history: History) -> History:
     kept = {scored[k][0].run_id for k in best} | {trial.run_id for trial in history.ended[-LATEST:]}
     trials = tuple(trial for trial in history.trials if trial.pending or trial.run_id in kept)
     return msgspec.structs.replace(history, trials=trials)
-
-
-def _spread(space: Space, history: History, attempt: int) -> Params:
-    return sobol_point(space, history.seed, history.number + attempt * 64 * STRIDE)

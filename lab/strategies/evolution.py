@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from lab.core import assignment, scale
 from lab.core.errors import Unavailable
+from lab.core.space import alike
 from lab.core.trial import Proposal
 from lab.strategies import door
 from lab.strategies.fresh import ATTEMPTS, fresh
@@ -77,7 +78,7 @@ class Replay:
     """A cloud, and what was done to it."""
 
     def __init__(self, space: Space, history: History) -> None:
-        self._of = (space, history.seed, history.workers, history.minimize)
+        self._of = (history.seed, history.workers, history.minimize)
         self._axes = _axes(space)
         self._space = space
         self._done: list[Event] = []
@@ -91,7 +92,7 @@ class Replay:
 
     def brought_up(self, space: Space, history: History) -> bool:
         """Do what is new. False when this cloud went another way: then it is of no more use."""
-        if self._of != (space, history.seed, history.workers, history.minimize):
+        if not alike(self._space, space) or self._of != (history.seed, history.workers, history.minimize):
             return False
         events = _events(history)
         if events[: len(self._done)] != self._done:

@@ -27,6 +27,7 @@ _OFFERED = 16  # changes of which one is chosen
 _CLOSE = 32  # trials that the choice looks at
 _REACH = 2.0  # how far a forecast looks, in mean distances of the trials it is made from
 
+Scored = list[tuple["Trial", float]]  # trials with their losses
 # Where each parameter of the space lies: None where it does not count, a choice as it is.
 Places = tuple["Scalar", ...]
 
@@ -174,6 +175,24 @@ class Forecast:
             row.append(math.sqrt(max(1e-9, 1 + _NOISE - sum(each * each for each in row))))
             rows.append(row)
         return rows
+
+
+def changes(
+    near: Neighbourhood, parent: Trial, ranked: Scored, step: float, rng: Random, *, along: float
+) -> Callable[[int], Params]:
+    """Changes of a trial: by chance, or for a share of `along` by a part of the way from one good trial to another.
+
+    `ranked` has the best first.
+    """
+    good = ranked[: max(6, len(ranked) // 4)]
+
+    def change(_attempt: int) -> Params:
+        if rng.random() < along:
+            (one, _), (other, _) = rng.sample(good, 2)
+            return near.along(parent.params, near.places(one.params), near.places(other.params), step, rng)
+        return near.changed(parent.params, step, rng)
+
+    return change
 
 
 def promising(

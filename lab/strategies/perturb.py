@@ -7,18 +7,14 @@ from typing import TYPE_CHECKING
 
 from lab.core.trial import Proposal
 from lab.strategies.fresh import fresh
-from lab.strategies.nearby import Neighbourhood, promising
-from lab.strategies.random_ import FAR, sobol_point
+from lab.strategies.nearby import Neighbourhood, Scored, changes, promising
+from lab.strategies.random_ import spread
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from random import Random
 
-    from lab.core.assignment import Params
     from lab.core.space import Space
-    from lab.core.trial import History, Trial
-
-Scored = list[tuple["Trial", float]]  # the best first
+    from lab.core.trial import History
 
 _FIRST = 8  # trials with a value before anything is changed: spread evenly
 _LEAST, _MOST, _START = 0.003, 0.4, 0.2  # the step, in parts of a parameter's range
@@ -34,18 +30,15 @@ class Perturb:
     """Changes one of the best trials, whoever found it. The first ones are spread evenly."""
 
     def propose(self, space: Space, history: History, rng: Random) -> Proposal:
-        def spread(attempt: int) -> Params:
-            return sobol_point(space, history.seed, history.number + attempt * FAR)
-
         scored = history.scored()
         if len(scored) < _FIRST or rng.random() < _ELSEWHERE:
-            return Proposal(params=fresh(space, history, spread), note="evenly spread")
+            return Proposal(params=spread(space, history), note="evenly spread")
         ranked = sorted(scored, key=lambda each: each[1])
         elite = ranked[: max(_ELITE[0], min(_ELITE[1], len(ranked) // 8))]
         parent, _ = rng.choices(elite, [0.5**k for k in range(len(elite))])[0]
         step = step_size(scored)
         near = Neighbourhood(space)
-        make = _changes(near, parent, ranked, step, rng)
+        make = changes(near, parent, ranked, step, rng, along=_ALONG)
         if rng.random() < _CHOSEN:
             make = promising(near, parent, history, make)
         params = fresh(space, history, make)
@@ -61,16 +54,3 @@ def step_size(scored: Scored) -> float:
             step = min(_MOST, max(_LEAST, step))
         best = min(best, loss)
     return step
-
-
-def _changes(near: Neighbourhood, parent: Trial, ranked: Scored, step: float, rng: Random) -> Callable[[int], Params]:
-    """Changes of a trial: by chance, or along the way from one good trial to another."""
-    good = ranked[: max(6, len(ranked) // 4)]
-
-    def change(_attempt: int) -> Params:
-        if rng.random() < _ALONG:
-            (one, _), (other, _) = rng.sample(good, 2)
-            return near.along(parent.params, near.places(one.params), near.places(other.params), step, rng)
-        return near.changed(parent.params, step, rng)
-
-    return change

@@ -17,19 +17,21 @@ if TYPE_CHECKING:
     from lab.core.trial import History
 
 # A far stretch of the sequence: what replaces a point is not what a later trial of the same search would have got.
-STRIDE = 2**20
+_STRIDE = 2**20
 _TRIES = 64
-FAR = STRIDE * _TRIES
+_FAR = _STRIDE * _TRIES
 
 
 class Random:
     """The trial at place k of a search gets point k of its sequence, whatever the others found."""
 
     def propose(self, space: Space, history: History, rng: Luck) -> Proposal:  # noqa: ARG002  # the seed is the search's
-        def point(attempt: int) -> Params:
-            return sobol_point(space, history.seed, history.number + attempt * FAR)
+        return Proposal(params=spread(space, history), note="evenly spread")
 
-        return Proposal(params=fresh(space, history, point), note="evenly spread")
+
+def spread(space: Space, history: History) -> Params:
+    """The point of the search's sequence for the next trial, or the next one of it that was not tried."""
+    return fresh(space, history, lambda attempt: sobol_point(space, history.seed, history.number + attempt * _FAR))
 
 
 def sobol_point(space: Space, seed: int, index: int) -> Params:
@@ -38,7 +40,7 @@ def sobol_point(space: Space, seed: int, index: int) -> Params:
     A point that breaks a constraint is replaced by one from further on, in the end by a drawn one.
     """
     for attempt in range(_TRIES if space.constraints else 1):
-        found = _at(space, seed, index + attempt * STRIDE)
+        found = _at(space, seed, index + attempt * _STRIDE)
         if assignment.meets(space, found):
             return found
     return assignment.draw(space, luck(seed, index, "sobol"))

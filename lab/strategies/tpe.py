@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from lab.core import assignment, scale
 from lab.core.errors import Unavailable
 from lab.core.parameter import same
+from lab.core.space import alike
 
 if TYPE_CHECKING:
     from random import Random as Luck
@@ -36,6 +37,9 @@ class _Told(NamedTuple):
     minimize: bool
     trials: tuple[Trial, ...]
     study: Study
+
+    def goes_on(self, space: Space, history: History, ended: tuple[Trial, ...]) -> bool:
+        return alike(self.space, space) and self.minimize == history.minimize and self.trials == ended
 
 
 class Parzen:
@@ -66,7 +70,7 @@ class Parzen:
 
         ended, told = history.ended, self._told
         known = len(told.trials) if told else 0
-        if told is None or told.space != space or told.minimize != history.minimize or told.trials != ended[:known]:
+        if told is None or not told.goes_on(space, history, ended[:known]):
             verbosity = optuna.logging.get_verbosity()
             optuna.logging.set_verbosity(optuna.logging.WARNING)
             study, known = optuna.create_study(direction="minimize"), 0

@@ -14,8 +14,8 @@ import msgspec
 from lab.core.run import CANCELLED
 from lab.core.trial import Proposal, Trial
 from lab.strategies.fresh import fresh
-from lab.strategies.nearby import Neighbourhood, distance, promising
-from lab.strategies.random_ import FAR, sobol_point
+from lab.strategies.nearby import Neighbourhood, changes, distance, promising
+from lab.strategies.random_ import spread
 
 if TYPE_CHECKING:
     from random import Random
@@ -57,7 +57,7 @@ class Tree:
             return _repair(Neighbourhood(space), history, broken, scored, rng)
         node = _chosen([node for node in nodes if node.parent is None]) if len(scored) >= _DRAFTS else None
         if node is None:
-            return _draft(space, history)
+            return Proposal(params=spread(space, history), note="draft")
         return _improve(Neighbourhood(space), history, node, rng)
 
 
@@ -131,25 +131,12 @@ def _broken(nodes: list[Node]) -> Node | None:
     return None
 
 
-def _draft(space: Space, history: History) -> Proposal:
-    def spread(attempt: int) -> Params:
-        return sobol_point(space, history.seed, history.number + attempt * FAR)
-
-    return Proposal(params=fresh(space, history, spread), note="draft")
-
-
 def _improve(near: Neighbourhood, history: History, node: Node, rng: Random) -> Proposal:
     parent = node.trial
     ranked = sorted(history.scored(), key=lambda each: each[1])
-    good = [trial for trial, _ in ranked[: max(6, len(ranked) // 4)]]
-
-    def change(_attempt: int) -> Params:
-        if rng.random() < _ALONG:
-            one, other = rng.sample(good, 2)
-            return near.along(parent.params, near.places(one.params), near.places(other.params), node.step, rng)
-        return near.changed(parent.params, node.step, rng)
-
-    make = promising(near, parent, history, change) if rng.random() < _CHOSEN else change
+    make = changes(near, parent, ranked, node.step, rng, along=_ALONG)
+    if rng.random() < _CHOSEN:
+        make = promising(near, parent, history, make)
     return Proposal(params=fresh(near.space, history, make), parents=(parent.run_id,), note=f"improve {parent.run_id}")
 
 

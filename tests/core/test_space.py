@@ -330,3 +330,10 @@ def test_two_names_that_would_be_one_variable_are_refused() -> None:
 
 def test_a_step_that_no_float_could_count_is_refused() -> None:
     assert "too small for the range" in problems(x={"low": 0, "high": 1, "step": 1e-300})
+
+
+def test_choices_that_python_calls_equal_make_two_spaces() -> None:
+    spaces = [space.parse({"a": {"choices": choices}}) for choices in ([0, 1], [False, True], [0, 1])]
+    assert spaces[0] == spaces[1]
+    assert not space.alike(spaces[0], spaces[1])
+    assert space.alike(spaces[0], spaces[2])

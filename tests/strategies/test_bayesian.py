@@ -170,3 +170,10 @@ def test_the_number_of_threads_does_not_change_the_answer() -> None:
         for threads in ("1", "2")
     }
     assert len(said) == 1
+
+
+def test_what_is_kept_of_a_space_does_not_answer_for_one_that_python_calls_equal() -> None:
+    strategy = Bayesian()
+    for choices in ([0, 1], [False, True], [0, 1]):
+        over = space.parse({"x": {"low": 0, "high": 1}, "a": {"choices": choices}})
+        inside(over, simulated(strategy, over, bowl(over), 16)[0])
