@@ -60,8 +60,9 @@ def _show(options: argparse.Namespace, conditions: Conditions) -> None:
     stops = sorted(set(stops))
     print(ranking.table(kept, whole, options.tasks, stops))
     print(ranking.by_task(kept, whole, options.tasks, stops[-1]))
-    if noisy := [task for task in options.tasks if tasks.BY_NAME[task].sigma]:
-        print(ranking.both_ways(kept, names, noisy, stops[-1]))
+    asked = [stop for stop in race.STOPS if stop <= options.trials]  # when a recommendation is asked for
+    if asked and (noisy := [task for task in options.tasks if tasks.BY_NAME[task].sigma]):
+        print(ranking.both_ways(kept, names, noisy, asked[-1]))
     if options.maximize:
         print(ranking.mirrored({key[1:]: result for key, result in found.items() if not key[0]}, kept))
     if len(whole) < len(names):
