@@ -68,6 +68,7 @@ def _data(line: Line) -> dict[str, object]:
 
 def _lines(found: Table, chosen: Chosen) -> Iterator[str]:
     from lab.core import canonical
+    from lab.projections.text import UNSEEN
 
     metric, direction = found.metric(chosen.tier) or "value", found.direction(chosen.tier)
     yield f"{found.experiment}, tier {chosen.tier}: {metric}, {direction}, {chosen.scored} runs with a value"
@@ -80,7 +81,7 @@ def _lines(found: Table, chosen: Chosen) -> Iterator[str]:
         yield "parameters: it was given none"
         return
     yield "parameters:"
-    yield from canonical.page(chosen.line.params).decode().splitlines()
+    yield from UNSEEN.sub("", canonical.page(chosen.line.params).decode()).split("\n")[:-1]
 
 
 def _made_by(line: Line) -> str:

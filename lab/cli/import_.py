@@ -57,10 +57,10 @@ def answer(args: argparse.Namespace, session: Session) -> Answer:
 
 
 def _lines(done: Imported, verb: str) -> Iterator[str]:
-    from lab.projections.text import count
+    from lab.projections.text import count, line
 
     runs = count(done.runs, "run")
-    yield f"{verb}: {runs} ({done.successes} with a value) of the study {done.study} into tier {done.tier}"
+    yield f"{verb}: {runs} ({done.successes} with a value) of the study {line(done.study)} into tier {done.tier}"
     if done.known:
         yield f"here already: {done.known}"
     if done.unfinished:

@@ -67,9 +67,11 @@ def _data(run: Run) -> dict[str, object]:
 
 
 def _lines(done: Replayed) -> Iterator[str]:
+    from lab.projections.text import line
+
     for word, run in (("before", done.before), ("now", done.after)):
         value = "" if run.value is None else f" {run.value!r}"
-        why = f": {run.reason}" if run.reason else ""
+        why = f": {line(run.reason)}" if run.reason else ""
         yield f"{word}: {run.run_id} ({run.outcome}{value}) in {run.wall_s:.1f}s{why}"
     if done.equal:
         yield "the same came out" if done.after.value is not None else "it ended in the same way"

@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 IMPORTER, ROLE, STRATEGY = "import", "optuna", "optuna"
 _AT_ONCE = 25  # runs in one section: whoever wants to seal meanwhile waits no longer than for these
 _SHOWN_ATTRIBUTES = 50
+_SOURCE_CHARS = 1000
 
 
 class Imported(msgspec.Struct, frozen=True, kw_only=True):
@@ -76,13 +77,15 @@ def import_study(  # what, from where, into what
         raise BadInput(f"{experiment} is archived", fix=f"labctl archive {experiment} --restore")
     if study.minimize != (here.metric_direction == MINIMIZE):
         theirs = "minimizes" if study.minimize else "maximizes"
-        what = f"the study {study.name} {theirs}; tier {tier} of {experiment} wants to {here.metric_direction}"
+        what = (
+            f"the study {text.line(study.name)} {theirs}; tier {tier} of {experiment} wants to {here.metric_direction}"
+        )
         raise BadInput(what, where=study.source, fix="import it into an experiment with the same metric_direction")
     intake = _Intake(root, here, tier, study)
     finished = [trial for trial in study.trials if trial.state != "open"]
     with root.section(experiment):
         fresh = intake.fresh(finished)
-    warnings = _warnings(spec, view, fresh)
+    warnings = _warnings(spec, view, study, fresh)
     if not dry_run:
         fresh = intake.take(finished, len(fresh), progress)
         refresh.lab_pages(root)
@@ -118,7 +121,9 @@ def _tier(spec: Spec, view: View, study: Study, wanted: str) -> str:
     return exported if isinstance(exported, str) and exported in spec.fidelity_tiers else view.tier
 
 
-def _warnings(spec: Spec, view: View, fresh: Sequence[Trial]) -> tuple[str, ...]:
+def _warnings(spec: Spec, view: View, study: Study, fresh: Sequence[Trial]) -> tuple[str, ...]:
+    if not study.trials:
+        return (f"the study {text.line(study.name)} in {text.line(study.source)} has no trials: nothing to import",)
     total = view.runs + len(fresh)
     if total < spec.max_iterations_total:
         return ()
@@ -153,7 +158,7 @@ class _Intake:
         self._taken = {run_id for name in experiments.names(root) for run_id in bundles.names(root, name)}
         self._here: set[str] = set()
         self._highest = -1  # the last number of the search, under way or ended
-        self._source = canonical.plain(f"study {study.name} in {study.source}")
+        self._source = text.line(canonical.plain(f"study {study.name} in {study.source}"), _SOURCE_CHARS)
 
     def fresh(self, trials: Sequence[Trial]) -> list[Trial]:
         """The trials that are not here yet. Inside the section."""

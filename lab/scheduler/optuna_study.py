@@ -21,6 +21,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from lab.core import canonical
 from lab.core.errors import BadInput, NotFound, Unavailable, nearest
 from lab.core.world import stamp
+from lab.projections import text
 from lab.scheduler.optuna_journal import Pages, quiet
 from lab.store import reading
 
@@ -73,7 +74,7 @@ def read(given: str, wanted: str = "") -> Study:
             study = optuna.load_study(study_name=name, storage=storage)
             directions = [direction.name for direction in study.directions]
             if len(directions) != 1:
-                what = f"the study {name} has {len(directions)} objectives; an experiment has one metric"
+                what = f"the study {text.line(name)} has {len(directions)} objectives; an experiment has one metric"
                 raise BadInput(what, where=source, fix="name a study with one objective: --study NAME")
             return Study(
                 name=name,
@@ -91,10 +92,10 @@ def _chosen(names: tuple[str, ...], wanted: str, source: str) -> str:
         raise BadInput("there is no study in it", where=source)
     if wanted in names:
         return wanted
-    listed = ", ".join(names[:20])
+    listed = ", ".join(text.line(name) for name in names[:20])
     if wanted:
         near = nearest(wanted, names)
-        fix = f"did you mean {near}?" if near else f"it has {listed}"
+        fix = f"did you mean {text.line(near)}?" if near else f"it has {listed}"
         raise NotFound(f"there is no study {wanted} in it", where=source, fix=fix)
     if len(names) > 1:
         raise BadInput(f"there are {len(names)} studies in it", where=source, fix=f"--study NAME, one of {listed}")
@@ -125,7 +126,7 @@ def _database(url: str, source: str) -> tuple[BaseStorage, str]:
 
 
 def _no_storage(source: str, why: str) -> BadInput:
-    first = why.strip().partition("\n")[0][:200]
+    first = text.line(why.strip().partition("\n")[0])
     return BadInput(f"this cannot be read as an Optuna storage: {first}", where=source)
 
 
@@ -144,7 +145,8 @@ def _journal(path: str, source: str) -> BaseStorage:
     try:
         return JournalStorage(Pages(logs))
     except (KeyError, TypeError, ValueError, AttributeError, IndexError, AssertionError) as error:
-        raise BadInput(f"this journal is damaged: {type(error).__name__}: {error}", where=source) from error
+        why = text.line(f"{type(error).__name__}: {error}")
+        raise BadInput(f"this journal is damaged: {why}", where=source) from error
 
 
 def _trial(found: FrozenTrial) -> Trial:

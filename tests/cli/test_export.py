@@ -276,10 +276,12 @@ def test_a_run_that_was_stopped_early_is_pruned_with_its_curve(labctl: Labctl, p
     stopped = Curve(points=((1.0, 0.9), (2.0, 0.8)))
     a_run(root, {"lr": 0.1}, None, outcome="cancelled", curve=stopped, reason="it was stopped early: step 2")
     a_run(root, {"lr": 0.2}, None, outcome="cancelled", reason="it was cancelled")
+    a_run(root, {"lr": 0.3}, 0.7, curve=Curve(points=((0.25, 0.9), (0.5, 0.8), (0.75, 0.7))))
     labctl.done("export", "sweep", "--format", "optuna", "--output", str(tmp_path / "j.log"))
     trials = study_in(tmp_path / "j.log", "sweep.proxy").trials
-    assert [trial.state.name for trial in trials] == ["PRUNED", "FAIL"]
+    assert [trial.state.name for trial in trials] == ["PRUNED", "FAIL", "COMPLETE"]
     assert trials[0].intermediate_values == {1: 0.9, 2: 0.8}
+    assert trials[2].intermediate_values == {0: 0.9, 1: 0.8, 2: 0.7}  # Optuna has no half steps
 
 
 def test_an_experiment_without_runs_exports_none(labctl: Labctl, place: Path) -> None:

@@ -238,6 +238,28 @@ def test_a_sqlite_study_is_read_by_path_and_by_url_and_not_written_to(
     assert {made.imported_from for made in seals(root)} == {f"study db in {path}"}
 
 
+def test_a_name_from_outside_cannot_speak_to_the_terminal(labctl: Labctl, place: Path, tmp_path: Path) -> None:
+    a_searched_lab(place)
+    evil = "a\nb\x1b[31mc\u202ed"
+    journal = str(a_study(tmp_path / "j.log", evil))
+    for words in ((), ("--dry-run",), ("--study", "other"), ("--study", "a b")):
+        said = labctl("import", "sweep", journal, *words).all
+        assert "\x1b" not in said
+        assert "\u202e" not in said
+        assert "a\nb" not in said
+    assert labctl.done("import", "sweep", journal, "--study", evil, "--json").data["study"] == evil
+    assert {made.imported_from for made in seals(a_root(place))} == {f"study a bcd in {journal}"}
+
+
+def test_a_study_without_trials_is_said_to_have_none(labctl: Labctl, place: Path, tmp_path: Path) -> None:
+    a_searched_lab(place)
+    journal = a_study(tmp_path / "j.log")
+    journal.write_bytes(journal.read_bytes().splitlines(keepends=True)[0])
+    said = labctl.done("import", "sweep", str(journal))
+    assert "warning: the study tuned in" in said.err
+    assert "has no trials: nothing to import" in said.err
+
+
 def test_trials_outside_the_space_are_imported_and_told(labctl: Labctl, place: Path, tmp_path: Path) -> None:
     root = a_lab(place, "sweep", more="search_space:\n  lr: {type: float, low: 0.5, high: 0.6}\n")
     said = labctl.done("import", "sweep", str(a_study(tmp_path / "j.log")))
