@@ -45,9 +45,18 @@ def lines(board: Board) -> Iterator[str]:
     if not board.arms:
         yield "No trials"
     else:
-        head = ("arm", "trials", "failed", "new bests", "best", "last new best")
+        tiers = list(dict.fromkeys(tier for each in board.arms for tier in each.bests)) or [""]
+        bests = [f"best in {tier}" if len(tiers) > 1 else "best" for tier in tiers]
+        head = ("arm", "trials", "failed", "new bests", *bests, "last new best")
         rows = [
-            (each.arm, str(each.trials), str(each.failed), str(each.new_bests), _value(each.best), each.last_new_best)
+            (
+                each.arm,
+                str(each.trials),
+                str(each.failed),
+                str(each.new_bests),
+                *(_value(each.bests.get(tier)) for tier in tiers),
+                each.last_new_best,
+            )
             for each in board.arms
         ]
         yield from table([head, *rows])

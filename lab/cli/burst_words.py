@@ -130,7 +130,7 @@ def ended(burst: Burst, teller: Teller, signals: Signals, session: Session, **mo
         text.append(f"stopped: {burst.stopped}")
     name = burst.order.experiment
     then = [f"labctl best {name}", f"labctl top {name}"] if teller.good and not session.terminal.as_json else []
-    return Answer(data, text, warnings=warnings, then=then, exit_code=1 if burst.all_failed else 0)
+    return Answer(data, text, warnings=warnings, then=then, exit_code=1 if burst.failed else 0)
 
 
 class Teller:
@@ -141,24 +141,28 @@ class Teller:
         self.ran = 0
         self.good = 0
         self.failed = 0
-        self.best: Step | None = None
         self.trouble: Exception | None = None
         self._terminal = terminal
         self._name = name
         self._total = 0
-        self._minimize = False
-        self._value: float | None = None
+        self._tiers: tuple[str, ...] = ()
+        self._minimized: dict[str, bool] = {}
+        self._values: dict[str, float] = {}  # the best of each tier, those of earlier runs too
+        self._bests: dict[str, Step] = {}  # the runs of ours that reached them
         self._begun_s = time.monotonic()
         self._draws = draws and sys.stderr.isatty() and not (terminal.quiet or terminal.as_json)
         self._drawn = False
 
     def begin(self, burst: Burst, total: int) -> None:
         """What is to come, and what was the best before."""
+        from lab.core import race
+
         self._total = total
         self._begun_s = time.monotonic()
         if burst.spec is not None and burst.view is not None:
-            self._minimize = burst.spec.for_tier(burst.view.tier).metric_direction == "minimize"
-            self._value = burst.view.best.value if burst.view.best else None
+            self._tiers = burst.spec.fidelity_tiers
+            self._minimized = race.minimized(burst.spec)
+            self._values = {tier: run.value for tier, run in burst.view.bests.items() if run.value is not None}
         self._draw()
 
     def tell(self, step: Step) -> None:
@@ -194,12 +198,21 @@ class Teller:
         self.good += 1
         if step.value is None:
             return
-        better = self._value is None or (step.value < self._value if self._minimize else step.value > self._value)
-        if better:
-            self._value, self.best = step.value, step
+        best, less = self._values.get(step.tier), self._minimized.get(step.tier, False)
+        if best is None or (step.value < best if less else step.value > best):
+            self._values[step.tier], self._bests[step.tier] = step.value, step
+
+    @property
+    def best(self) -> Step | None:
+        """The best run of ours in the highest tier that it was the best of."""
+        return next((self._bests[tier] for tier in reversed(self._tiers) if tier in self._bests), None)
+
+    def _front(self) -> float | None:
+        """The best value of the highest tier that has one: those of two tiers are not compared."""
+        return next((self._values[tier] for tier in reversed(self._tiers) if tier in self._values), None)
 
     def _line(self, step: Step) -> str:
-        mark = "*" if step is self.best else " "
+        mark = "*" if step is self._bests.get(step.tier) else " "
         value = step.outcome if step.value is None else f"{step.value:.6g}"
         tier = f" [{step.tier}]" if step.tier not in ("", "default") else ""
         why = f": {step.what}" if step.what else ""
@@ -209,7 +222,8 @@ class Teller:
         if not self._draws:
             return
         filled = _BAR * self.ran // max(self._total, 1)
-        best = "-" if self._value is None else f"{self._value:.6g}"
+        front = self._front()
+        best = "-" if front is None else f"{front:.6g}"
         left = ""
         if self.ran:
             spent_s = time.monotonic() - self._begun_s
@@ -238,9 +252,11 @@ class Teller:
         """One line about all of it."""
         spent = length(time.monotonic() - self._begun_s)
         told = f"{self.ran} runs in {spent}: {self.tally()}"
-        if self.best is not None:
-            return f"{told}; new best {self.best.value!r} ({self.best.run_id}, {by(self.best).strip() or 'no search'})"
-        return f"{told}; best {'none yet' if self._value is None else f'still {self._value!r}'}"
+        best, front = self.best, self._front()
+        if best is not None:
+            tier = f" in {best.tier}" if len(self._tiers) > 1 else ""
+            return f"{told}; new best{tier} {best.value!r} ({best.run_id}, {by(best).strip() or 'no search'})"
+        return f"{told}; best {'none yet' if front is None else f'still {front!r}'}"
 
 
 def by(step: Step) -> str:

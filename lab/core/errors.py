@@ -69,6 +69,13 @@ class Exhausted(LabError):
     kind = "exhausted"
 
 
+class Taken(LabError):
+    """What was to be run was run by somebody else meanwhile. Choose anew."""
+
+    exit_code = BUSY
+    kind = "taken"
+
+
 class Corrupt(LabError):
     """A file does not say what it must. Nothing was touched; `where` names the file.
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import msgspec
 
-BASELINE, PROMOTED, REPLAY, PERSON = "baseline", "promoted", "replay", "person"
-KINDS = ("", BASELINE, PROMOTED, REPLAY, PERSON)
+BASELINE, PROMOTED, REPLAY, PERSON, IMPORTED = "baseline", "promoted", "replay", "person", "imported"
+KINDS = ("", BASELINE, PROMOTED, REPLAY, PERSON, IMPORTED)
+# What a search did itself: its seed and its count are those of these.
+SEARCHED = frozenset({"", BASELINE, PROMOTED, PERSON})
 
 
 class Origin(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
@@ -24,6 +26,11 @@ class Origin(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=F
     parents: tuple[str, ...] = ()  # the runs it was made from
     tries: int = 0  # how many runs with this number ended with the lab before
     note: str = ""
+
+    @property
+    def searched(self) -> bool:
+        """Whether a search chose it, or a person within one."""
+        return bool(self.strategy) and self.kind in SEARCHED
 
     @property
     def maker(self) -> str:

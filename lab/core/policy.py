@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from lab.core.race import ASHA
 from lab.core.run import MINIMIZE
 from lab.core.view import OPEN_PHASES, Tier
 
@@ -98,6 +99,15 @@ def decide(  # what a decision rests on
     )
 
 
+def exhausted(view: View, spec: Spec) -> Finish | Escalate:
+    """What follows when a search has tried every point. There may be a next tier, which only a person can tell."""
+    facts: Facts = {"runs": view.runs, "tier": view.tier}
+    racing = spec.fidelity_promotion_rule == ASHA
+    if racing or view.tier == spec.fidelity_tiers[-1]:
+        return Finish(reason="every point of the search space was tried", facts=facts)
+    return Escalate(reason=f"every point of the search space was tried in the tier {view.tier}", facts=facts)
+
+
 def _tier(view: View) -> Tier:
     return view.tiers.get(view.tier, Tier())
 
@@ -134,7 +144,7 @@ def _best_in_last(view: View, spec: Spec) -> float | None:
     """The best of the last tier, where the experiment is in it or races to it: a cheaper tier's word ends nothing."""
     last = spec.fidelity_tiers[-1]
     tier = view.tiers.get(last)
-    there = view.tier == last or spec.fidelity_promotion_rule == "asha"
+    there = view.tier == last or spec.fidelity_promotion_rule == ASHA
     return tier.best.value if there and tier is not None and tier.best is not None else None
 
 

@@ -20,7 +20,7 @@ from lab.core.run import MINIMIZE
 from lab.core.trial import Trial
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Collection, Mapping
 
     from lab.core.spec_fields import Spec
 
@@ -51,8 +51,9 @@ def promotable(
     eta: float,
     share: float,
     seed: int,
+    passed_over: Collection[str] = (),
 ) -> Promotion | None:
-    """The trial that should go on to its next tier now, if any; the highest tier first.
+    """The trial that should go on to its next tier now, if any; the highest tier first. Not one of `passed_over`.
 
     Of the n trials of a tier that ended with a value, or were stopped early as hopeless, the best n/eta may go on; and
     each that is spared, whatever its rank. Values are compared within one tier only. A trial went on once there is any
@@ -64,7 +65,7 @@ def promotable(
             for trial in trials
             if trial.tier == upper and trial.origin.kind == PROMOTED
             for parent in trial.origin.parents
-        }
+        }.union(passed_over)
         here = [trial for trial in trials if trial.tier == lower and trial.origin.kind != REPLAY]
         sign = 1.0 if minimize[lower] else -1.0
         ranked = sorted((sign * trial.value, at) for at, trial in enumerate(here) if trial.value is not None)

@@ -65,6 +65,7 @@ class History(msgspec.Struct, frozen=True, kw_only=True):
     workers: int = 1  # how many trials may be under way at once
     noisy: bool | None = None  # what the SPEC says of the metric; None when it does not say
     known: AbstractSet[object] | None = None  # the keys of what the ended trials tried, where somebody keeps them
+    skipped: AbstractSet[object] = frozenset()  # the keys of what a person does not want
 
     @property
     def ended(self) -> tuple[Trial, ...]:
@@ -83,13 +84,13 @@ class History(msgspec.Struct, frozen=True, kw_only=True):
         return place
 
     def tried(self) -> Callable[[assignment.Params], bool]:
-        """Whether a point was tried, or is being tried. Costs the pending trials only where `known` is given."""
+        """Whether a point was tried, is being tried, or was skipped. With `known` it costs the pending trials only."""
         own = {assignment.key(trial.params) for trial in (self.trials if self.known is None else self.pending)}
         known = self.known or frozenset()
 
         def is_tried(params: assignment.Params) -> bool:
             key = assignment.key(params)
-            return key in own or key in known
+            return key in own or key in known or key in self.skipped
 
         return is_tried
 

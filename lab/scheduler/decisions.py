@@ -9,17 +9,20 @@ import msgspec
 from lab.core import event, policy
 from lab.core.errors import BadInput, Unavailable
 from lab.core.policy import Escalate, Finish, Pause, Promote
+from lab.core.race import ASHA
 from lab.core.view import ARCHIVED, AWAITING, COMPLETED, OPEN_PHASES, PAUSED, QUEUED
 from lab.scheduler import refresh
 from lab.store import experiments, ledger
 
 if TYPE_CHECKING:
+    from lab.core.spec import Spec
     from lab.core.subject import Subject
     from lab.core.view import View
     from lab.store.experiments import Loaded
     from lab.store.root import Root
 
 
+POLICY = "policy"
 _PHASES: dict[type, str] = {Pause: PAUSED, Escalate: AWAITING, Finish: COMPLETED}
 
 
@@ -135,6 +138,18 @@ def carry_out(root: Root, view: View, move: Pause | Escalate | Promote | Finish,
             facts=facts,
         )  # fmt: skip
     return _write_down(root, told)
+
+
+def follow(root: Root, view: View, spec: Spec, tier: str) -> Subject | None:
+    """Move a race's front to a tier above it, before the first run there. None where it is there already.
+
+    Inside the section, before the claim. For every way in which a run begins that the race chose.
+    """
+    tiers = spec.fidelity_tiers
+    if spec.fidelity_promotion_rule != ASHA or tiers.index(tier) <= tiers.index(view.tier):
+        return None
+    move = Promote(tier=tier, reason="the race's first candidate reached it")
+    return carry_out(root, view, move, actor=POLICY)
 
 
 def _current(root: Root, experiment: str) -> View:

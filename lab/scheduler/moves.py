@@ -23,8 +23,6 @@ if TYPE_CHECKING:
     Tell = Callable[[View, Pause | Escalate | Promote | Finish], None]
     Change = tuple[View | None, Subject]  # an experiment as it was, if that is known, and as it is
 
-POLICY = "policy"
-
 
 def settled(root: Root, view: View, spec: Spec, judge: Judge, tell: Tell) -> tuple[View, Move, Subject | None]:
     """Carry out what is decided until the answer is run, or not now. Inside the section. None when nothing changed."""
@@ -33,7 +31,7 @@ def settled(root: Root, view: View, spec: Spec, judge: Judge, tell: Tell) -> tup
         move = judge(view, spec)
         if isinstance(move, Proceed | Wait):
             return view, move, subject
-        subject = decisions.carry_out(root, view, move, actor=POLICY)
+        subject = decisions.carry_out(root, view, move, actor=decisions.POLICY)
         view = subject.view
         tell(view, move)
         if not isinstance(move, Promote):
@@ -58,7 +56,7 @@ def asked(root: Root, subject: Subject) -> Subject:
     from lab.scheduler.control import approvals  # noqa: PLC0415  # only for who is handed to a person
 
     wanted = proposal.Proposal(
-        kind=proposal.RESUME, experiment=view.experiment, reason=view.phase_reason, asked_by=POLICY
+        kind=proposal.RESUME, experiment=view.experiment, reason=view.phase_reason, asked_by=decisions.POLICY
     )
     approvals.ask(root, wanted)
     with root.section(view.experiment):

@@ -53,6 +53,12 @@ def moved(view: View, move: Pause | Escalate | Promote | Finish) -> Step:
     return Step(kind=MOVED, experiment=view.experiment, tier=view.tier, what=f"{what} ({move.reason})")
 
 
+def to_tier(view: View) -> Step:
+    """A race's front that moved."""
+    what = f"to tier {view.tier} (the race's first candidate reached it)"
+    return Step(kind=MOVED, experiment=view.experiment, tier=view.tier, what=what)
+
+
 def waiting(name: str, move: Wait) -> Step:
     """Why an experiment that was asked for by name does not run now."""
     until = f" (due {stamp(move.until)})" if move.until else ""

@@ -72,12 +72,18 @@ class Turn:
         self.publish()
 
     def visit(
-        self, name: str, *, search: Search | None = None, errand: Errand | None = None, owner: str = OWNER
+        self,
+        name: str,
+        *,
+        search: Search | None = None,
+        errand: Errand | None = None,
+        proposal: str = "",
+        owner: str = OWNER,
     ) -> Visit:
         """One experiment: judge it, and run it once if it is due."""
         visit = Visit(
             self.root, name, self.request, owner=machine.this_process(owner), tell=self._done,
-            interrupted=self.interrupted, search=search, errand=errand,
+            interrupted=self.interrupted, search=search, errand=errand, proposal=proposal,
         )  # fmt: skip
         try:
             visit.pay()

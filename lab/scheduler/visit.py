@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from lab.core import policy
-from lab.core.errors import Exhausted
-from lab.core.policy import Finish, Proceed, Promote, Wait
+from lab.core.errors import Exhausted, Taken
+from lab.core.policy import Proceed, Wait
 from lab.scheduler import cycle, decisions, moves, reclaim, refresh, step, work
 from lab.scheduler.control import approved
 from lab.scheduler.cycle import Errand
@@ -22,7 +22,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from lab.core.claim import Owner
-    from lab.core.policy import Escalate, Move, Pause
+    from lab.core.policy import Escalate, Finish, Move, Pause, Promote
+    from lab.core.proposal import Ruling
     from lab.core.seal import Seal
     from lab.core.spec import Spec
     from lab.core.subject import Subject
@@ -51,7 +52,8 @@ class Visit:
 
     Afterwards `before` and `subject` tell what it was and what it is, `made` which run came of it, and `move` what was
     decided where none did. `search` chooses its parameters; without one an experiment whose SPEC names a strategy gets
-    its own. `errand` is what to run, where a person has chosen that already.
+    its own. `errand` is what to run, where a person has chosen that already, and `proposal` the approved proposal that
+    is to run and no other: `Taken` when somebody else has run it.
     """
 
     def __init__(  # noqa: PLR0913  # what is visited, by whom, and who chooses
@@ -65,6 +67,7 @@ class Visit:
         interrupted: Callable[[], str],
         search: Search | None = None,
         errand: Errand | None = None,
+        proposal: str = "",
     ) -> None:
         self.before: View | None = None
         self.subject: Subject | None = None  # None when nothing changed
@@ -72,6 +75,7 @@ class Visit:
         self.move: Move | None = None
         self._search = search
         self._errand = errand
+        self._proposal = proposal
         self._root = root
         self._name = name
         self._request = request
@@ -112,22 +116,21 @@ class Visit:
 
     def _opened(self, view: View, spec: Spec, loaded: Loaded) -> tuple[Running, View] | None:
         """Choose what to run, claim it and open its bundle: all of it in the section in which it was judged."""
-        ruling = approved.next_run(self._root, self._name)
-        if ruling is not None:
-            errand = approved.errand(self._root, ruling, self._searched(spec), spec)
-        else:
-            try:
-                errand = self._errand or self._chosen(view, spec)
-            except Exhausted as done:
-                self._move(view, Finish(reason="every point of the search space was tried", facts={"runs": view.runs}))
-                self.move = Wait(reason=done.what)
-                return None
+        ruling = approved.next_run(self._root, self._name, self._proposal) if self._errand is None else None
+        try:
+            errand = self._chosen(view, spec) if ruling is None else self._approved(ruling, spec)
+        except Exhausted as done:
+            self._move(view, policy.exhausted(view, spec))
+            self.move = Wait(reason=done.what)
+            return None
         tier = errand.tier or view.tier
         if self._request.classes and spec.for_tier(tier).executor_class not in self._request.classes:
             return None  # its SPEC was edited since the index told of it, or its race goes on in another class
         work.require_work(self._root, spec.for_tier(tier), with_params=errand.params is not None)
-        if spec.fidelity_tiers.index(tier) > spec.fidelity_tiers.index(view.tier):
-            view = self._move(view, Promote(tier=tier, reason="the race's first candidate reached it")).view
+        followed = decisions.follow(self._root, view, spec, tier)
+        if followed is not None:
+            self.subject, view = followed, followed.view
+            self._tell(step.to_tier(view))
         lease = cycle.claim(self._root, view, spec, owner=self._owner, tier=tier, slots=self._request.slots)
         if ruling is not None:
             approved.spend(self._root, ruling, lease.claim.run_id)
@@ -143,8 +146,21 @@ class Visit:
             search.think(view, loaded.spec)
 
     def _chosen(self, view: View, spec: Spec) -> Errand:
+        """What a person has chosen, if it is still to be had, else what the search chooses."""
         search = self._searched(spec)
-        return search.errand(view, spec) if search is not None else Errand()
+        if self._proposal:
+            raise Taken(f"the approved proposal {self._proposal} was run by somebody else", fix="see: labctl board")
+        if search is None or (self._errand is not None and self._errand.params is None):
+            return self._errand or Errand()
+        if self._errand is None:
+            return search.errand(view, spec)
+        confirmed = search.confirmed(self._errand)
+        if confirmed is None:
+            raise Taken(f"somebody else has tried these parameters of {self._name} meanwhile", fix="choose others")
+        return confirmed
+
+    def _approved(self, ruling: Ruling, spec: Spec) -> Errand:
+        return approved.errand(self._root, ruling, self._searched(spec), spec)
 
     def _searched(self, spec: Spec) -> Search | None:
         if self._search is None and spec.strategy:
@@ -153,11 +169,10 @@ class Visit:
             self._search = Search(self._root, self._name)
         return self._search
 
-    def _move(self, view: View, move: Promote | Finish) -> Subject:
-        """Carry out what the search decided. Inside the section."""
-        self.subject = decisions.carry_out(self._root, view, move, actor=moves.POLICY)
+    def _move(self, view: View, move: Escalate | Finish) -> None:
+        """Carry out what follows from the search. Inside the section."""
+        self.subject = decisions.carry_out(self._root, view, move, actor=decisions.POLICY)
         self._moved(self.subject.view, move)
-        return self.subject
 
     def _moved(self, view: View, move: Pause | Escalate | Promote | Finish) -> None:
         self._tell(step.moved(view, move))

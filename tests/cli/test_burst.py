@@ -245,11 +245,54 @@ def test_cron_goes_on_with_a_search_one_run_at_a_time(tmp_path: Path) -> None:
     assert told == [("random", 0), ("random", 1), ("random", 2), ("random", 3)]
 
 
+def test_what_was_replayed_is_no_trial_that_resume_counts(tmp_path: Path) -> None:
+    root = a_sweep(tmp_path / "lab", "strategy: random\n")
+    assert process("burst", "sweep", "-n", "2", root=root.layout.root).code == 0
+    assert process("replay", runs_of(root, "sweep")[0], root=root.layout.root).code == 0
+    said = process("burst", "sweep", "-n", "4", "--resume", root=root.layout.root)
+    assert "2 runs" in said.out
+    assert len(lines(root)) == 5
+
+
+def test_a_fault_in_the_middle_of_a_burst_is_no_success(tmp_path: Path) -> None:
+    space = tmp_path / "space.json"
+    space.write_text('{"x": {"low": -2.0, "high": 2.0}, "n": {"low": 1, "high": 9, "type": "int"}}')
+    program = f"""shell: true
+executor_command: test {{params.n}} = 0 || rm -f {space}; echo METRIC loss={{params.x}}
+"""
+    root = a_sweep(tmp_path / "lab", space="", program=program)
+    said = process("burst", "sweep", "-n", "4", "--search-space", str(space), root=root.layout.root)
+    assert said.code == 1
+    assert "problem" in said.out
+    assert len(lines(root)) == 1
+
+
+def test_bests_of_two_tiers_are_told_apart(tmp_path: Path) -> None:
+    more = "fidelity_promotion_rule: asha\nreduction_factor: 2\nunstopped_share: 0\nstrategy: random\n"
+    program = """shell: true
+executor_command: test $LAB_FIDELITY_TIER = proxy && echo METRIC loss={params.n} || echo METRIC loss=10{params.n}
+"""
+    root = a_sweep(tmp_path / "lab", more, program=program)
+    data = process("burst", "sweep", "-n", "8", "--json", root=root.layout.root).data
+    best = data["best"]
+    assert isinstance(best, dict)
+    assert best["tier"] == "final"
+    board = process("board", "sweep", "--json", root=root.layout.root).data["arms"]
+    assert isinstance(board, list)
+    for tier in ("proxy", "final"):
+        values = [line["value"] for line in lines(root) if line["tier"] == tier]
+        assert board[0]["bests"][tier] == min(float(str(value)) for value in values)
+
+
 def test_a_space_that_is_used_up_completes_the_experiment(tmp_path: Path) -> None:
     root = a_sweep(tmp_path / "lab", space="search_space: {x: {choices: [0, 1]}, n: {choices: [3, 4]}}\n")
     said = process("burst", "sweep", "-n", "9", root=root.layout.root)
+    assert "awaiting-human (every point of the search space was tried in the tier proxy)" in said.out
+    assert process("set-fidelity", "sweep", "final", root=root.layout.root).code == 0
+    assert process("resume", "sweep", root=root.layout.root).code == 0
+    said = process("burst", "sweep", "-n", "9", root=root.layout.root)
     assert said.code == 0, said
-    assert len(lines(root)) == 4
+    assert len(lines(root)) == 8
     assert "every point of the search space was tried" in said.out
     assert process("show", "sweep", "--json", root=root.layout.root).data["phase"] == "completed"
 

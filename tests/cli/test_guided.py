@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import pty
 import select
@@ -174,8 +175,104 @@ def test_when_nobody_says_a_word_nothing_runs(root: Root) -> None:
     assert [line["origin"]["strategy"] for line in lines(root)] == ["random"]  # type: ignore[index]
 
 
+def _stop_outside_the_section(root: Root, guided: subprocess.Popen[str]) -> None:
+    while True:
+        guided.send_signal(signal.SIGSTOP)
+        with open(root.layout.section("sweep"), "rb") as section:
+            try:
+                fcntl.flock(section, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                guided.send_signal(signal.SIGCONT)
+            else:
+                return
+
+
 def _wait_for_proposal(root: Root, name: str) -> None:
     until_s = time.monotonic() + 20
     while not os.path.exists(root.layout.proposal(name)):
         assert time.monotonic() < until_s, f"{name} was never proposed"
         time.sleep(0.02)
+
+
+def test_what_somebody_else_has_run_meanwhile_is_not_run_again(root: Root, person: Person) -> None:
+    shown = person.reads(ASKS)
+    assert process("burst", "sweep", "-n", "2", root=root.layout.root).code == 0
+    person.types("a\n")
+    person.reads("somebody else has tried")
+    assert person.reads(ASKS).split("x = ")[1].split()[0] != shown.split("x = ")[1].split()[0]
+    person.types("a\n")
+    person.reads(ASKS)
+    person.types("q\n")
+    person.ends()
+    params = [str(line["params"]) for line in lines(root)]
+    assert len(params) == len(set(params)) == 3
+
+
+def test_an_edit_at_the_terminal_is_not_lost_to_an_approved_run_that_waits(root: Root, person: Person) -> None:
+    person.reads(ASKS)
+    given = os.path.join(root.layout.root, "..", "params.json")
+    with open(given, "w", encoding="utf-8") as file:
+        file.write('{"x": 1.0, "n": 1}')
+    assert process("propose", "sweep", "--params", given, root=root.layout.root).code == 0
+    assert process("approve", "sweep-1", root=root.layout.root).code == 0
+    person.types("e x=1.5 n=2\n")
+    person.reads(ASKS)
+    person.types("q\n")
+    person.ends()
+    assert [line["params"] for line in lines(root)] == [{"x": 1.5, "n": 2}]
+
+
+def test_when_everything_was_skipped_nothing_runs(tmp_path: Path) -> None:
+    root = a_sweep(
+        tmp_path / "lab", "strategy: random\n", space="search_space: {x: {choices: [1, 2]}, n: {value: 1}}\n"
+    )
+    person = Person(root, "-n", "3")
+    try:
+        for _ in range(2):
+            person.reads(ASKS)
+            person.types("s\n")
+        assert person.ends() == 0
+        assert "or was skipped" in person.seen
+        assert runs_of(root, "sweep") == []
+    finally:
+        person.close()
+
+
+def test_an_approved_run_that_another_process_took_is_not_replaced_by_an_unasked_one(root: Root) -> None:
+    environ = {**os.environ, "LAB_DATA_ROOT": root.layout.root}
+    command = [sys.executable, SHIM, "guided", "sweep", "-n", "1"]
+    silent = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    with subprocess.Popen(command, env=environ, text=True, **silent) as guided:  # type: ignore[call-overload]
+        _wait_for_proposal(root, "sweep-1")
+        _stop_outside_the_section(root, guided)
+        assert process("approve", "sweep-1", root=root.layout.root).code == 0
+        assert process("run-once", "--experiment", "sweep", "--now", root=root.layout.root).code == 0
+        guided.send_signal(signal.SIGCONT)
+        _, err = guided.communicate(timeout=20)
+    assert guided.returncode == 0
+    assert "was run by somebody else" in err
+    assert len(lines(root)) == 1
+
+
+def test_an_approved_candidate_runs_in_the_tier_that_it_was_proposed_for(tmp_path: Path) -> None:
+    more = "strategy: random\nfidelity_promotion_rule: asha\nreduction_factor: 2\nunstopped_share: 0\n"
+    root = a_sweep(tmp_path / "lab", more)
+    assert process("burst", "sweep", "-n", "2", root=root.layout.root).code == 0
+    for number in (1, 2):
+        said = process("guided", "sweep", "-n", "1", "--wait", "0", root=root.layout.root)
+        assert said.code == 3
+        assert process("approve", f"sweep-{number}", root=root.layout.root).code == 0
+        assert process("run-once", "--experiment", "sweep", "--now", root=root.layout.root).code == 0
+    assert [line["tier"] for line in lines(root)] == ["proxy", "proxy", "final", "proxy"]
+
+
+def test_it_waits_between_two_runs_when_asked_to(root: Root) -> None:
+    person = Person(root, "-n", "2", "--pause", "1.5")
+    try:
+        person.reads(ASKS)
+        person.types("r\n")
+        begun_s = time.monotonic()
+        assert person.ends() == 0
+        assert time.monotonic() - begun_s > 1.4
+    finally:
+        person.close()

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from lab.store.root import Root
 
 pytestmark = [pytest.mark.heavy, pytest.mark.timeout(120)]
-STRATEGY = "strategy: random\n"
+STRATEGY = "strategy: perturb\n"
 
 
 def started(root: Root, *words: str) -> subprocess.Popen[str]:
@@ -39,8 +39,8 @@ def counted(root: Root) -> list[tuple[int, str]]:
     """The trials that a search learns from: number and parameters."""
     book = Search(root, "sweep").book
     book.catch_up()
-    entries = [entry for entry in book.ended if book.counts(entry)]
-    return [(entry.origin.number, json.dumps(entry.params, sort_keys=True)) for entry in entries]
+    lines_ = [line for line in book.ended if book.counts(line)]
+    return [(line.source.number, json.dumps(line.params, sort_keys=True)) for line in lines_]
 
 
 def test_two_bursts_share_one_history_and_never_run_the_same(tmp_path: Path) -> None:
@@ -102,3 +102,31 @@ def test_a_worker_that_is_killed_is_told_and_its_trial_made_by_another(tmp_path:
     numbers = [number for number, _ in counted(root)]
     assert len(numbers) == len(set(numbers)) >= 7
     assert held(root) == []
+
+
+def test_workers_of_a_burst_that_was_killed_finish_their_runs_and_no_more(tmp_path: Path) -> None:
+    root = a_sweep(tmp_path / "lab", STRATEGY, program="executor_command: sh -c 'sleep 0.4; echo METRIC loss=1'\n")
+    burst = started(root, "-n", "30", "-j", "2")
+    while len(held(root)) < 2:
+        assert burst.poll() is None
+        time.sleep(0.01)
+    burst.kill()
+    burst.communicate(timeout=20)
+    until_s = time.monotonic() + 20
+    while held(root):
+        assert time.monotonic() < until_s
+        time.sleep(0.02)
+    assert len(lines(root)) <= 4
+    assert all(line["outcome"] == "success" for line in lines(root))
+
+
+def test_several_jobs_use_up_a_small_space_and_then_it_is_complete(tmp_path: Path) -> None:
+    more = "strategy: random\nfidelity_promotion_rule: asha\nreduction_factor: 2\nunstopped_share: 0\n"
+    space = "search_space: {x: {choices: [1, 2, 3, 4]}, n: {value: 4}}\n"
+    root = a_sweep(tmp_path / "lab", more, space=space)
+    burst = started(root, "-n", "20", "-j", "3")
+    out, err = burst.communicate(timeout=60)
+    assert burst.returncode == 0, (out, err)
+    tiers = [line["tier"] for line in lines(root)]
+    assert (tiers.count("proxy"), tiers.count("final")) == (4, 2)
+    assert "every point of the search space was tried" in out

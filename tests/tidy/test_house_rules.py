@@ -44,7 +44,7 @@ BENDS: dict[str, dict[str, str]] = {
     "broad_except": {
         "lab.scheduler.work": "where the code of a stranger's executor runs: it is recorded as a failed run",
         "lab.executors.door": "a plug-in is a stranger's code: whatever reading raises is told by its name",
-        "lab.scheduler.search.plan": "where the code of a stranger's strategy runs: it ends this search, and says so",
+        "lab.scheduler.search.offers": "where the code of a stranger's strategy runs: it ends this search, and says so",
         "lab.store.plug_ins": "a plug-in is a stranger's code: whatever loading it raises is told by its name",
         "lab.cli.main": "the one handler: whatever is left becomes words and an exit code; --debug shows the trace",
     },

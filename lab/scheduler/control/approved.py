@@ -32,8 +32,10 @@ if TYPE_CHECKING:
 ORIGIN = "origin"  # the fact of a proposal that says so, as JSON
 
 
-def next_run(root: Root, experiment: str) -> Ruling | None:
+def next_run(root: Root, experiment: str, only: str = "") -> Ruling | None:
     """The oldest approved run that waits; None, for one look at a folder, when there is none. Not yet its to use.
+
+    With `only`, the one of that proposal and no other.
 
     One that was changed after the word on it is never used: it is put away, and the ledger says so.
     """
@@ -41,6 +43,8 @@ def next_run(root: Root, experiment: str) -> Ruling | None:
     for file in proposals.approved(root, experiment):
         name, taken, run_id = file.removesuffix(proposals.SUFFIX).partition(proposals.TAKEN)
         path = f"{root.layout.approved(experiment)}/{file}"
+        if only and name != only:
+            continue
         if taken and not _taken_back(root, experiment, path, name, run_id):
             continue
         heard = proposals.told(root, experiment) if heard is None else heard
@@ -55,13 +59,16 @@ def next_run(root: Root, experiment: str) -> Ruling | None:
 
 def errand(root: Root, ruling: Ruling, search: Search | None, spec: Spec) -> Errand:
     """The run that was approved. As a search proposed it, it is that search's; edited or asked for, a person's."""
-    origin = None
-    if not ruling.edited:
-        origin = _proposed_by(root, ruling)
-    if origin is None and search is not None:
+    origin = None if ruling.edited else _proposed_by(root, ruling)
+    if origin is None and search is not None and search.is_one:
         origin = search.of_person(spec)
-    seed = None if origin is None else origin.seed
-    return Errand(params=ruling.params, proposal=ruling.proposal_id, origin=origin, seed=seed)
+    return Errand(
+        params=ruling.params,
+        proposal=ruling.proposal_id,
+        origin=origin,
+        tier=ruling.tier if ruling.tier in spec.fidelity_tiers else "",  # the SPEC may have been edited since
+        seed=None if origin is None else origin.seed,
+    )
 
 
 def _proposed_by(root: Root, ruling: Ruling) -> Origin | None:

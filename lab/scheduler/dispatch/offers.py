@@ -18,10 +18,11 @@ from lab.core.claim import Owner
 from lab.core.errors import BadInput, Busy, Exhausted, LabError, Superseded
 from lab.core.package import COMPLETE, READY, REFUSED, RUN, RUNNING, Place, Taken
 from lab.core.policy import Proceed, Wait
+from lab.core.race import ASHA
 from lab.core.record import page
 from lab.core.spec_fields import PRIORITIES
 from lab.core.view import ARCHIVED, COMPLETED, View
-from lab.scheduler import cycle, due, moves, reclaim, refresh
+from lab.scheduler import cycle, decisions, due, moves, reclaim, refresh
 from lab.scheduler.control import approved
 from lab.scheduler.dispatch.inputs import chosen, inputs
 from lab.scheduler.places import workspace
@@ -254,7 +255,14 @@ def _claimed(
             reason = move.reason if isinstance(move, Wait) else ""
             yield Said(kind=PASSED, dispatch_id=each.dispatch_id, experiment=name, what=f"left in ready/: {reason}")
             return
-        taken = _taken(root, each, offer, worker, view, loaded, process)
+        try:
+            taken = _taken(root, each, offer, worker, view, loaded, process)
+        except Exhausted as done:
+            changes.append(
+                (view, decisions.carry_out(root, view, policy.exhausted(view, spec), actor=decisions.POLICY))
+            )
+            yield Said(kind=PASSED, dispatch_id=each.dispatch_id, experiment=name, what=f"left in ready/: {done.what}")
+            return
         held.append(taken)
     yield of(CLAIMED, taken)
 
@@ -263,7 +271,7 @@ def _stale(offer: Offer, view: View, loaded: Loaded) -> str:
     """Why an offer is not the run that would begin now; empty when it is."""
     if view.phase in (COMPLETED, ARCHIVED):
         return f"{view.experiment} is {view.phase}"
-    if offer.tier != view.tier:
+    if offer.tier != view.tier and not (loaded.spec and loaded.spec.fidelity_promotion_rule == ASHA):
         return f"it was queued in the tier {offer.tier}, and the experiment is in {view.tier}"
     if offer.spec_sha256 != loaded.sha256:
         return "SPEC.yaml was edited after it was queued"
@@ -280,6 +288,8 @@ def _taken(
     ruling = approved.next_run(root, view.experiment) if offer.params is None else None
     errand = chosen(root, offer, ruling, view, spec)
     params = errand.params
+    followed = decisions.follow(root, view, spec, errand.tier or view.tier)
+    view = view if followed is None else followed.view
     here = spec.for_tier(errand.tier or view.tier)
     ttl_s = here.time_budget_s + here.kill_grace_s + cycle.SEAL_GRACE_S + HANDOVER_S
     lease = cycle.claim(root, view, spec, owner=owner, ttl_s=ttl_s, tier=errand.tier)
@@ -371,7 +381,7 @@ def safely(experiment: str, act: Callable[[], Iterator[Said]]) -> list[Said]:
     said: list[Said] = []
     try:
         said.extend(act())
-    except (Busy, Exhausted) as busy:
+    except Busy as busy:
         said.append(Said(kind=PASSED, experiment=experiment, what=busy.what, fix=busy.fix))
     except LabError as error:
         said.append(Said(kind=PROBLEM, experiment=experiment, what=error.what, fix=error.fix))

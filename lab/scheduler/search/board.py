@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from lab.core.origin import PROMOTED
-from lab.core.run import MAXIMIZE, SUCCESS, better
+from lab.core.run import FAILURES, MAXIMIZE, better
 from lab.scheduler.search.book import Book
 from lab.store import experiments
 
@@ -21,10 +21,9 @@ class Arm(msgspec.Struct, kw_only=True):
 
     arm: str
     trials: int = 0
-    failed: int = 0
+    failed: int = 0  # not those that were stopped early, or by a person
     new_bests: int = 0
-    best: float | None = None  # of the last tier that it has a value in
-    tier: str = ""
+    bests: dict[str, float] = {}  # by tier
     last_new_best: str = ""
 
 
@@ -74,15 +73,12 @@ def of(root: Root, experiment: str, *, feed: int) -> Board:
 def _count(arms: dict[str, Arm], line: Line, direction: str, *, new_best: bool) -> None:
     arm = arms.setdefault(name_of(line), Arm(arm=name_of(line)))
     arm.trials += 1
-    arm.failed += line.outcome != SUCCESS
+    arm.failed += line.outcome in FAILURES
     if new_best:
         arm.new_bests += 1
         arm.last_new_best = line.run_id
-    if line.value is not None:
-        if arm.tier != line.tier:
-            arm.tier, arm.best = line.tier, None
-        if better(line.value, arm.best, direction):
-            arm.best = line.value
+    if line.value is not None and better(line.value, arm.bests.get(line.tier), direction):
+        arm.bests[line.tier] = line.value
 
 
 def name_of(line: Line) -> str:

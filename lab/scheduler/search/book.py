@@ -40,6 +40,7 @@ class Book:
         self._numbers: set[tuple[str, int]] = set()
         self._ids: set[str] = set()
         self.highest = -1
+        self.searched = 0  # trials that the search did itself, each counted when it came to its end
         self.seed: int | None = None
 
     def catch_up(self) -> None:
@@ -70,11 +71,13 @@ class Book:
         if line.origin is None:
             return
         self.highest = max(self.highest, line.origin.number)
-        self.seed = line.origin.seed
+        if line.origin.searched:
+            self.seed = line.origin.seed
+            self.searched += not line.cut_off
         if line.cut_off:
-            self._cut_off.setdefault(_place(line), []).append(line)
+            self._cut_off.setdefault(place_of(line), []).append(line)
         else:
-            self._numbers.add(_place(line))
+            self._numbers.add(place_of(line))
 
     def under_way(self) -> list[Line]:
         """The runs with parameters that have not ended, in the order of their claims. Inside the section.
@@ -91,19 +94,20 @@ class Book:
                 found.append(line)
         return found
 
-    def to_try_again(self, under_way: list[Line]) -> Line | None:
-        """The oldest run that ended with the lab and whose place in the search nobody took since."""
-        going = {_place(line) for line in under_way}
-        for place, tries in self._cut_off.items():
-            if place not in self._numbers and place not in going and len(tries) < TRIES:
-                return tries[-1]
-        return None
+    def to_try_again(self, under_way: list[Line]) -> list[Line]:
+        """Runs that ended with the lab and whose place in the search nobody took since, the oldest first."""
+        going = {place_of(line) for line in under_way}
+        return [
+            tries[-1]
+            for place, tries in self._cut_off.items()
+            if place not in self._numbers and place not in going and len(tries) < TRIES
+        ]
 
     def counts(self, line: Line) -> bool:
         """Whether a search learns from it: not from one that ended with the lab, until that has happened too often."""
         if not line.cut_off:
             return True
-        tries = self._cut_off.get(_place(line), [])
+        tries = self._cut_off.get(place_of(line), [])
         return len(tries) >= TRIES and line.run_id == tries[-1].run_id
 
 
@@ -151,7 +155,7 @@ class Fitted:
         )  # fmt: skip
 
 
-def _place(line: Line) -> tuple[str, int]:
+def place_of(line: Line) -> tuple[str, int]:
     """A run's place in the search: a candidate has the same number in every tier that it was run in."""
     return line.tier, line.source.number
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from lab.core import ids
-from lab.core.errors import BadInput, Busy, LabError
+from lab.core.errors import BadInput, Busy, LabError, Taken
 from lab.core.policy import Wait
 from lab.core.run import FAILURES
 from lab.core.view import OPEN_PHASES
@@ -40,6 +40,7 @@ RUNS = 10
 MOST_RUNS = 60_000
 _LOOK_EVERY_S = 0.1
 _TOKEN = b"."
+MADE, AGAIN, OVER, ANOTHERS = "made", "again", "over", "another's"
 
 
 class Order(msgspec.Struct, frozen=True, kw_only=True):
@@ -74,6 +75,7 @@ class Burst:
         self._root = root
         self._worker_name = ids.worker(worker)
         self._wait_told = False
+        self._parent: int | None = None
         request = Request(only=(order.experiment,), max_runs=order.runs, now=True, jobs=order.jobs)
         self.turn = Turn(root, request, tell=tell, interrupted=interrupted)
         self._interrupted = interrupted
@@ -101,10 +103,10 @@ class Burst:
         return self.left
 
     def _done(self) -> int:
-        """How many trials the search has behind it; one that ended with the lab is still to be done."""
+        """How many trials the search has behind it; what was imported or replayed is no work of its own."""
         with self._root.section(self.order.experiment):
             self.search.book.catch_up()
-            return sum(self.search.book.counts(entry) for entry in self.search.book.ended)
+            return self.search.book.searched
 
     def run(self) -> None:
         """All of it. What was sealed is sealed, whatever ends it."""
@@ -118,35 +120,49 @@ class Burst:
 
     def _back_to_back(self) -> None:
         while self.left and not self.ends():
-            if self.one():
+            if self.one() == MADE:
                 self.left -= 1
                 self.turn.publish_now_and_then()
                 if self.left:
-                    self._wait(self.order.pause_s)
+                    self.wait(self.order.pause_s)
 
-    def one(self, errand: Errand | None = None) -> bool:
-        """One run; False when none was made, and `stopped` says why unless it is only to be tried again."""
+    def one(self, errand: Errand | None = None, proposal: str = "") -> str:
+        """One run, and what came of it: one of the words above. After OVER `stopped` says why.
+
+        `errand` is what a person has chosen, `proposal` what a person has approved; without them the search chooses.
+        """
+        name = self.order.experiment
         try:
-            visit = self.turn.visit(self.order.experiment, search=self.search, errand=errand, owner=self._worker_name)
+            visit = self.turn.visit(name, search=self.search, errand=errand, proposal=proposal, owner=self._worker_name)
+        except Taken:
+            return ANOTHERS
         except Busy as busy:
-            if not self._wait_told:
-                self._wait_told = True
-                self._say(HELD, f"{busy.what}; waiting for it")
-            self._wait(_LOOK_EVERY_S)
-            return False
+            self.held(busy)
+            return AGAIN
         except LabError as error:
             self._say(PROBLEM, error.what, error.fix)
             self.stopped = error.what
-            return False
+            return OVER
         self._wait_told = False
         if visit.made is None:
             self.stopped = _why(visit.move) or "nothing is to be run"
-            return False
-        return True
+            return OVER
+        return MADE
 
     def ends(self) -> bool:
         """Whether something speaks against another run."""
-        return bool(self.stopped or self._interrupted())
+        return bool(self.stopped or self._interrupted() or self._is_orphan())
+
+    def _is_orphan(self) -> bool:
+        """In a worker: whether the burst that it works for was killed. Nobody would hear of its runs."""
+        return self._parent is not None and os.getppid() != self._parent
+
+    def held(self, busy: Busy) -> None:
+        """Wait a little for whoever is at it, and say so once."""
+        if not self._wait_told:
+            self._wait_told = True
+            self._say(HELD, f"{busy.what}; waiting for it")
+        self.wait(_LOOK_EVERY_S)
 
     def note(self, what: str) -> None:
         """Tell a person something that is no event."""
@@ -157,7 +173,7 @@ class Burst:
         self.turn.steps.append(step)
         self._tell(step)
 
-    def _wait(self, for_s: float) -> None:
+    def wait(self, for_s: float) -> None:
         """Stay, unless a person interrupts."""
         until_s = time.monotonic() + for_s
         while (left_s := until_s - time.monotonic()) > 0 and not self._interrupted():
@@ -186,11 +202,12 @@ class Burst:
 
     def _worker(self, tokens: int, send: Callable[[bytes], None]) -> None:
         """In a process of its own: runs, as long as there are tokens and nothing speaks against another one."""
+        self._parent = os.getppid()
         self._tell = self.turn.tell_to(lambda step: send(msgspec.json.encode(step)))
-        while not (self.ends() or not os.read(tokens, 1)):
-            while not (self.one() or self.ends()):
+        while not self.ends() and os.read(tokens, 1):
+            while not self.ends() and self.one() != MADE:
                 pass
-            self._wait(self.order.pause_s)
+            self.wait(self.order.pause_s)
         if self.stopped:
             send(msgspec.json.encode(Step(kind=NOTED, experiment=self.order.experiment, what=self.stopped)))
         self.turn.tell_what_follows()
@@ -214,12 +231,11 @@ class Burst:
     # -- how it went -----------------------------------------------------------------------------------------------
 
     @property
-    def all_failed(self) -> bool:
-        """Whether runs were made and none of them succeeded, or none could be made at all for a fault."""
+    def failed(self) -> bool:
+        """Whether no run succeeded, or a fault ended it before its time."""
         ran = [step for step in self.turn.steps if step.kind == RAN]
-        if not ran:
-            return any(step.kind == PROBLEM for step in self.turn.steps)
-        return all(step.outcome in FAILURES for step in ran)
+        fault = any(step.kind == PROBLEM and step.what == self.stopped for step in self.turn.steps)
+        return fault or (bool(ran) and all(step.outcome in FAILURES for step in ran))
 
 
 def _why(move: Move | None) -> str:

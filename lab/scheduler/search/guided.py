@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from lab.core import assignment, proposal
-from lab.core.errors import BadInput, Exhausted
+from lab.core.errors import BadInput, Busy, Exhausted
 from lab.core.origin import Origin
 from lab.core.proposal import APPROVED, RUN
 from lab.core.run import Run
@@ -20,12 +20,12 @@ from lab.core.space import Space  # msgspec resolves annotations
 from lab.scheduler import cycle
 from lab.scheduler.control import approvals, proposals
 from lab.scheduler.control.approved import ORIGIN
-from lab.scheduler.cycle import Errand
+from lab.scheduler.search.burst import AGAIN, ANOTHERS, MADE
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from lab.core.assignment import Params
+    from lab.scheduler.cycle import Errand
     from lab.scheduler.search.burst import Burst
     from lab.store.root import Root
 
@@ -63,82 +63,92 @@ class Guided:
         self._ask = ask
         self._actor = actor
         self._name = burst.order.experiment
-        self._passed_over: list[Params] = []
+        self._of = 0
         self._rest = False
 
     def run(self, *, wait_s: float | None) -> None:
         """Ask and run until all is done or somebody stops. `wait_s` is how long to wait for a word in a file."""
         burst = self.burst
-        place, of = 0, burst.left
+        self._of = burst.left
         try:
             while burst.left and not burst.ends():
-                place += 1
-                if not self._step(place, of, wait_s):
+                before = burst.left
+                self._step(wait_s)
+                if self.waiting:
                     return
+                if burst.left < before and burst.left:
+                    burst.wait(burst.order.pause_s)
         finally:
             burst.turn.publish()
 
-    def _step(self, place: int, of: int, wait_s: float | None) -> bool:
-        """One question and its run; False when it is over."""
+    def _step(self, wait_s: float | None) -> None:
+        """One question, and its run if the answer is yes."""
         burst = self.burst
         if self._rest:
-            return self._made(None)
-        asking = self._asking(place, of)
-        if asking is None:
-            return self._made(None)  # the policy or the search has something to say first
+            self._make()
+            return
+        chosen = self._chosen()
+        if chosen is None:
+            return
+        asking, errand = chosen
         if self._ask is None:
-            return self._by_file(asking, wait_s)
+            self._by_file(asking, errand, wait_s)
+            return
         word = self._ask(asking)
         if word.how == QUIT:
             burst.stopped = word.why or "a person stopped it"
-            return False
-        if word.how == SKIP:
-            self._skip(asking)
-            return True
-        self._rest = word.how == REST
-        return self._made(self._errand(asking, word))
+        elif word.how == SKIP:
+            self._skip(errand)
+        else:
+            self._rest = word.how == REST
+            if self._make(self._edited(errand, word)) == ANOTHERS:
+                burst.note("somebody else has tried these parameters meanwhile; here are others")
 
-    def _made(self, errand: Errand | None) -> bool:
+    def _make(self, errand: Errand | None = None, proposal: str = "") -> str:
         """Run it, waiting while somebody else is at it."""
-        while not self.burst.one(errand):
-            if self.burst.ends():
-                return False
-        self._passed_over.clear()
-        self.burst.left -= 1
-        return True
+        how = AGAIN
+        while how == AGAIN and not self.burst.ends():
+            how = self.burst.one(errand, proposal)
+        if how == MADE:
+            self.burst.left -= 1
+        return how
 
-    def _asking(self, place: int, of: int) -> Asking | None:
+    def _chosen(self) -> tuple[Asking, Errand] | None:
+        """What a person is asked about; None when there is nothing, or not now."""
+        burst = self.burst
         with self._root.section(self._name):
             view, loaded = cycle.observe(self._root, self._name)
             spec = cycle.usable(loaded)
             try:
-                errand = self.burst.search.errand(view, spec, tuple(self._passed_over))
-            except Exhausted:
+                errand = burst.search.errand(view, spec)
+            except Busy as busy:
+                burst.held(busy)
                 return None
-            found = self.burst.search.space(view, spec)
-            self._spec, self._tier = spec, errand.tier or view.tier
-        return Asking(
-            place=place, of=of, params=dict(errand.params or {}), origin=errand.origin,
-            space=None if found is None else found.space, best=view.bests.get(self._tier),
+            except Exhausted as done:
+                burst.stopped = f"{done.what}, or was skipped" if self.skipped else done.what
+                return None
+            found = burst.search.space(view, spec)
+            self._spec = spec
+        asking = Asking(
+            place=self._of - burst.left + 1, of=self._of, params=dict(errand.params or {}), origin=errand.origin,
+            space=None if found is None else found.space, best=view.bests.get(errand.tier or view.tier),
         )  # fmt: skip
+        return asking, errand
 
-    def _skip(self, asking: Asking) -> None:
+    def _skip(self, errand: Errand) -> None:
         self.skipped += 1
-        self._passed_over.append(asking.params)  # type: ignore[arg-type]  # as the search made it
+        self.burst.search.skip(errand)
 
-    def _errand(self, asking: Asking, word: Word) -> Errand:
-        origin = asking.origin
-        params = asking.params
-        if word.params is not None and not assignment.alike(word.params, params):
-            params, origin = word.params, None if origin is None else self.burst.search.of_person(self._spec)
-        if asking.space is None:
-            return Errand()
-        seed = None if origin is None else origin.seed
-        return Errand(params=params, tier=self._tier, origin=origin, seed=seed)
+    def _edited(self, errand: Errand, word: Word) -> Errand:
+        """The errand with a person's parameters, if they are others."""
+        if word.params is None or errand.params is None or assignment.alike(word.params, errand.params):
+            return errand
+        origin = None if errand.origin is None else self.burst.search.of_person(self._spec)
+        return msgspec.structs.replace(errand, params=word.params, origin=origin)
 
     # -- no terminal: through files ----------------------------------------------------------------------------------
 
-    def _by_file(self, asking: Asking, wait_s: float | None) -> bool:
+    def _by_file(self, asking: Asking, errand: Errand, wait_s: float | None) -> None:
         if asking.space is None:
             raise BadInput(
                 f"{self._name} has no search space, so there is nothing to approve",
@@ -148,21 +158,21 @@ class Guided:
         if asking.origin is not None:
             facts[ORIGIN] = msgspec.json.encode(asking.origin).decode()
         wanted = proposal.Proposal(
-            kind=RUN, experiment=self._name, params=asking.params, reason=reason(asking), asked_by=self._actor,
-            facts=facts,
+            kind=RUN, experiment=self._name, params=asking.params, tier=errand.tier, reason=reason(asking),
+            asked_by=self._actor, facts=facts,
         )  # fmt: skip
         asked = approvals.ask(self._root, wanted)
         verdict = self._word_on(asked.proposal_id, wait_s)
         if not verdict:
             self.waiting = asked.proposal_id
-            return False
-        if verdict == APPROVED:
-            return self._made(None)  # the crank finds it among the approved runs
-        if verdict == proposal.REJECTED:
-            self._skip(asking)
-            return True
-        self.burst.stopped = f"the proposal {asked.proposal_id} is {verdict}"
-        return False
+        elif verdict == APPROVED:
+            if self._make(proposal=asked.proposal_id) == ANOTHERS:
+                self.burst.left -= 1  # it was run, by whoever came first
+                self.burst.note(f"{asked.proposal_id} was run by somebody else")
+        elif verdict == proposal.REJECTED:
+            self._skip(errand)
+        else:
+            self.burst.stopped = f"the proposal {asked.proposal_id} is {verdict}"
 
     def _word_on(self, proposal_id: str, wait_s: float | None) -> str:
         """What was said to a proposal; empty when nobody said anything in time."""

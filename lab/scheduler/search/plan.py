@@ -12,17 +12,16 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from lab.core import assignment, race
-from lab.core.errors import BadInput, Exhausted, LabError
+from lab.core.errors import BadInput, Busy, Exhausted, LabError
 from lab.core.origin import BASELINE, PERSON, PROMOTED, Origin
 from lab.core.run import MINIMIZE
-from lab.core.trial import History, Proposal, Trial, luck
+from lab.core.trial import History, Trial
 from lab.scheduler.cycle import Errand
-from lab.scheduler.search import spaces
-from lab.scheduler.search.book import Book, Fitted
+from lab.scheduler.search import offers, spaces
+from lab.scheduler.search.book import Book, Fitted, place_of
 from lab.strategies import door
 
 if TYPE_CHECKING:
-    from lab.core.assignment import Params
     from lab.core.spec import Spec
     from lab.core.view import View
     from lab.projections.tables import Line
@@ -30,9 +29,7 @@ if TYPE_CHECKING:
     from lab.store.root import Root
     from lab.strategies.door import Strategy
 
-ASHA = "asha"
 _SEED_BITS = 31
-_ATTEMPTS = 20  # how often a strategy that offers what was tried is asked again
 
 
 class Wanted(msgspec.Struct, frozen=True, kw_only=True):
@@ -56,6 +53,9 @@ class Search:
         self._strategies: dict[str, Strategy] = {}
         self._fitted: dict[str, tuple[str, Fitted]] = {}  # by tier: the digest of the space, and the trials in it
         self._seed: int | None = None
+        self._skipped_points: set[object] = set()
+        self._skipped_places: set[tuple[str, int]] = set()
+        self._skipped_parents: set[str] = set()
         self.has_thought = False
         self.is_one = True  # False where there is no space: then its runs are given no parameters
         self.book = Book(root, experiment)
@@ -103,26 +103,20 @@ class Search:
         name = self.name(spec)
         if name not in self._strategies:
             arms = self._wanted.strategies or spec.strategies
-            for arm in arms:
-                door.find(arm)
-            if name == door.DEFAULT and (arms or self._wanted.rotate):
-                from lab.strategies.portfolio import Portfolio  # noqa: PLC0415  # only where a search is asked
-
-                self._strategies[name] = Portfolio(arms=arms, rotate=self._wanted.rotate)
-            else:
-                self._strategies[name] = door.find(name)
+            found = offers.strategy(name, arms, rotate=self._wanted.rotate)
+            self._strategies[name] = found
         return self._strategies[name]
 
     # -- what is next ----------------------------------------------------------------------------------------------
 
-    def errand(self, view: View, spec: Spec, skipped: tuple[Params, ...] = ()) -> Errand:
-        """The next run. `Exhausted` when every point was tried. `skipped` are points that a person passed over."""
+    def errand(self, view: View, spec: Spec) -> Errand:
+        """The next run. `Exhausted` when every point was tried, `Busy` when that waits for the last ones to end."""
         found = self.space(view, spec)
         if found is None:
             return Errand()
         self.book.catch_up()
         under_way = self.book.under_way()
-        again = self.book.to_try_again(under_way)
+        again = next((line for line in self.book.to_try_again(under_way) if self._can_run(line, spec, found)), None)
         if again is not None:
             origin = msgspec.structs.replace(again.source, tries=again.source.tries + 1)
             return _given(again.params or {}, again.tier, origin)
@@ -130,16 +124,53 @@ class Search:
         promoted = self._promoted(spec, under_way, seed)
         if promoted is not None:
             return promoted
-        tier = spec.initial_fidelity_tier if spec.fidelity_promotion_rule == ASHA else view.tier
+        tier = spec.initial_fidelity_tier if spec.fidelity_promotion_rule == race.ASHA else view.tier
         history = self._history(spec, tier, found, under_way, seed)
         origin = Origin(strategy=self.name(spec), seed=seed, number=history.number, seen=len(history.ended))
-        first = assignment.baseline(found.space) if not history.trials and not skipped else None
-        if first is not None:
-            chosen = Proposal(params=first, note="the defaults")
-            return _given(first, tier, msgspec.structs.replace(origin, kind=BASELINE, note=chosen.note))
-        chosen = self._proposal(found, spec, history, skipped)
+        first = assignment.baseline(found.space) if not history.trials else None
+        if first is not None and not history.tried()(first):
+            return _given(first, tier, msgspec.structs.replace(origin, kind=BASELINE, note="the defaults"))
+        try:
+            chosen = offers.proposal(self.name(spec), self._strategy(spec), found, history)
+        except Exhausted as done:
+            if under_way:  # one of them may be cut off, or go on in the race
+                raise Busy(f"{done.what}; {len(under_way)} of them are under way", fix="wait for them") from done
+            raise
         made = msgspec.structs.replace(origin, arm=chosen.arm, parents=chosen.parents, note=chosen.note)
         return _given(chosen.params, tier, made)
+
+    def skip(self, errand: Errand) -> None:
+        """Never offer this again, as long as this process lives. A person does not want it."""
+        origin = errand.origin or Origin()
+        if origin.tries:
+            self._skipped_places.add((errand.tier, origin.number))
+        if origin.kind == PROMOTED:
+            self._skipped_parents.update(origin.parents)
+        elif errand.params is not None:
+            self._skipped_points.add(assignment.key(errand.params))
+
+    def confirmed(self, errand: Errand) -> Errand | None:
+        """An errand that was chosen a while ago, as it is to run now; None when somebody else has taken it since.
+
+        A person's own parameters are run whatever was tried. Inside the section, like `errand`.
+        """
+        origin = errand.origin
+        if origin is None or errand.params is None:
+            return errand
+        self.book.catch_up()
+        under_way = self.book.under_way()
+        others = [line for line in (*self.book.ended, *under_way) if line.tier == errand.tier]
+        if origin.kind == PROMOTED:
+            gone = any(line.source.kind == PROMOTED and line.source.parents == origin.parents for line in others)
+            return None if gone else errand
+        if origin.tries:
+            open_ = {place_of(line) for line in self.book.to_try_again(under_way)}
+            return errand if (errand.tier, origin.number) in open_ else None
+        wanted = assignment.key(errand.params)
+        if origin.kind != PERSON and any(assignment.key(line.params or {}) == wanted for line in others):
+            return None
+        renumbered = msgspec.structs.replace(origin, number=max(origin.number, self._number(under_way)))
+        return msgspec.structs.replace(errand, origin=renumbered)
 
     def of_person(self, spec: Spec) -> Origin:
         """The origin of parameters that a person gave, at the next place of the search."""
@@ -148,12 +179,19 @@ class Search:
         seed = self._its_seed(spec, under_way)
         return Origin(strategy=PERSON, kind=PERSON, seed=seed, number=self._number(under_way))
 
+    def _can_run(self, line: Line, spec: Spec, found: Found) -> bool:
+        """Whether a run that was cut off can be made again: the SPEC may have been edited since, for its sake even."""
+        if line.tier not in spec.fidelity_tiers or place_of(line) in self._skipped_places:
+            return False
+        again = assignment.brought_over(found.space, line.params or {})
+        return again is not None and assignment.alike(again, line.params or {})
+
     def _its_seed(self, spec: Spec, under_way: list[Line]) -> int:
         """The search's seed: a person's, the SPEC's, that of the trials so far, or one that is drawn now."""
         for given in (self._wanted.seed, spec.seed):
             if given is not None:
                 return given
-        of_others = next((line.source.seed for line in under_way if line.source.strategy), None)
+        of_others = next((line.source.seed for line in under_way if line.source.searched), None)
         found = self.book.seed if self.book.seed is not None else of_others
         if found is None:
             found = self._seed = self._root.world.rng.getrandbits(_SEED_BITS) if self._seed is None else self._seed
@@ -181,61 +219,32 @@ class Search:
             workers=max(self._wanted.workers, here.max_parallel),
             noisy=spec.noise,
             known=fitted.known,
+            skipped=self._skipped_points,
         )
 
     def _promoted(self, spec: Spec, under_way: list[Line], seed: int) -> Errand | None:
         """The run of a candidate that the race lets go on, with its own parameters, in the next tier."""
-        if spec.fidelity_promotion_rule != ASHA or len(spec.fidelity_tiers) == 1:
+        if spec.fidelity_promotion_rule != race.ASHA or len(spec.fidelity_tiers) == 1:
             return None
         trials = [_trial(line) for line in (*self.book.ended, *under_way) if self.book.counts(line)]
         chosen = race.promotable(
             trials,
             spec.fidelity_tiers,
-            minimize={tier: spec.for_tier(tier).metric_direction == MINIMIZE for tier in spec.fidelity_tiers},
+            minimize=race.minimized(spec),
             eta=spec.reduction_factor,
             share=spec.unstopped_share,
             seed=seed,
+            passed_over=self._skipped_parents,
         )
         if chosen is None:
             return None
-        origin = msgspec.structs.replace(chosen.trial.origin, kind=PROMOTED, parents=(chosen.trial.run_id,))
+        origin = msgspec.structs.replace(
+            chosen.trial.origin, kind=PROMOTED, parents=(chosen.trial.run_id,), tries=0, note=chosen.note
+        )
         return _given(chosen.trial.params, chosen.tier, origin)
 
-    def _proposal(self, found: Found, spec: Spec, history: History, skipped: tuple[Params, ...]) -> Proposal:
-        """What the strategy offers, held to its promise: a point of the space that was not tried."""
-        name, strategy = self.name(spec), self._strategy(spec)
-        is_tried = history.tried()
-        passed_over = {assignment.key(params) for params in skipped}
-        offered = None
-        for attempt in range(len(skipped), len(skipped) + _ATTEMPTS):
-            salt = f"{name}/{attempt}" if attempt else name
-            offered = _offer(name, strategy, found, history, salt)
-            if not is_tried(offered.params) and assignment.key(offered.params) not in passed_over:
-                return offered
-        rng = luck(history.seed, history.number, f"{name}/drawn")
-        for _ in range(assignment.TRIES):
-            drawn = assignment.draw(found.space, rng)
-            if not is_tried(drawn) and assignment.key(drawn) not in passed_over:
-                return Proposal(params=drawn, note=f"drawn: {name} offered what was tried")
-        raise Exhausted(f"no point was found that {self._experiment} has not tried", fix="widen the search space")
 
-
-def _offer(name: str, strategy: Strategy, found: Found, history: History, salt: str) -> Proposal:
-    try:
-        offered = strategy.propose(found.space, history, luck(history.seed, history.number, salt))
-    except LabError:
-        raise
-    except Exception as error:
-        what = f"the strategy {name} failed: {type(error).__name__}: {error}"
-        raise BadInput(what, fix="name another strategy, or report it to whoever wrote this one") from error
-    wrong = assignment.problems(found.space, offered.params)
-    if wrong:
-        what = f"the strategy {name} proposed what lies outside the search space: {'; '.join(wrong[:3])}"
-        raise BadInput(what, where=found.where, fix="name another strategy, or report it to whoever wrote this one")
-    return offered
-
-
-def _given(params: Params | dict[str, object], tier: str, origin: Origin) -> Errand:
+def _given(params: assignment.Params | dict[str, object], tier: str, origin: Origin) -> Errand:
     return Errand(params=params, tier=tier, origin=origin, seed=origin.seed)
 
 

@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from pathlib import Path
 
-    from lab.core.assignment import Params
     from lab.core.seal import Seal
     from lab.scheduler.cycle import Errand, Running
     from lab.store.root import Root
@@ -40,11 +39,11 @@ def bowl(params: Mapping[str, object]) -> float:
     return (x - LEAST["x"]) ** 2 + (math.log10(rate) + 3) ** 2 + (n - LEAST["n"]) ** 2 / 9
 
 
-def next_errand(root: Root, search: Search, skipped: tuple[Params, ...] = (), name: str = "hunt") -> Errand:
+def next_errand(root: Root, search: Search, name: str = "hunt") -> Errand:
     """What would run next."""
     with root.section(name):
         view, loaded = cycle.observe(root, name)
-        return search.errand(view, cycle.usable(loaded), skipped)
+        return search.errand(view, cycle.usable(loaded))
 
 
 def begun(root: Root, search: Search, name: str = "hunt") -> Running:
@@ -55,6 +54,16 @@ def begun(root: Root, search: Search, name: str = "hunt") -> Running:
         errand = search.errand(view, spec)
         lease = cycle.claim(root, view, spec, owner=me(), tier=errand.tier)
         return cycle.opened(root, lease, view, spec, loaded.sha256, errand)
+
+
+def edit(root: Root, old: str, new: str, name: str = "hunt") -> None:
+    """Change the SPEC by hand."""
+    path = root.layout.spec(name)
+    with open(path, encoding="utf-8") as file:
+        text = file.read()
+    assert old in text
+    with open(path, "w", encoding="utf-8") as file:
+        file.write(text.replace(old, new))
 
 
 def over(root: Root, running: Running, value: float | None, *, outcome: str = "", reason: str = "") -> Seal:
@@ -78,5 +87,5 @@ def proposed(root: Root, name: str = "hunt") -> list[tuple[int, dict[str, object
     """The trials that count, by number."""
     search = Search(root, name)
     search.book.catch_up()
-    counted = [entry for entry in search.book.ended if search.book.counts(entry)]
-    return [(entry.origin.number, entry.params) for entry in counted]
+    counted = [line for line in search.book.ended if search.book.counts(line)]
+    return [(line.source.number, line.params or {}) for line in counted]

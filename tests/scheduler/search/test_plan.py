@@ -5,17 +5,21 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
+import msgspec
 import pytest
 
 from lab.core import assignment
-from lab.core.errors import BadInput, Exhausted
-from lab.core.origin import BASELINE, PERSON, PROMOTED
+from lab.core.errors import BadInput, Busy, Exhausted
+from lab.core.origin import BASELINE, IMPORTED, PERSON, PROMOTED, REPLAY, Origin
 from lab.core.run import CANCELLED, INTERRUPTED
 from lab.core.trial import Proposal
+from lab.scheduler import cycle
+from lab.scheduler.cycle import Errand
 from lab.scheduler.search import book
 from lab.scheduler.search.plan import Search, Wanted
 from lab.strategies import door
-from tests.scheduler.search.searches import a_search, begun, bowl, lost, next_errand, over, proposed, trial
+from tests.scheduler.labs import me
+from tests.scheduler.search.searches import a_search, begun, bowl, edit, lost, next_errand, over, proposed, trial
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -217,17 +221,109 @@ def test_a_strangers_strategy_is_held_to_its_promise(tmp_path: Path, monkeypatch
         next_errand(root, Search(root, "hunt"))
 
 
-def test_a_point_that_a_person_passed_over_is_not_offered_again(tmp_path: Path) -> None:
+def test_a_point_that_a_person_passed_over_is_never_offered_again(tmp_path: Path) -> None:
     root = a_search(tmp_path / "lab", "strategy: bayesian\nseed: 4\n")
     search = Search(root, "hunt")
     for _ in range(11):
         trial(root, search)
     first = next_errand(root, search)
-    skipped = (first.params,)
-    second = next_errand(root, search, skipped)  # type: ignore[arg-type]
+    search.skip(first)
+    second = next_errand(root, search)
     assert second.params != first.params
     assert second.origin is not None
     assert second.origin.number == 11
+    trial(root, search)
+    assert next_errand(root, search).params != first.params
+
+
+def test_what_is_tried_again_and_what_is_promoted_can_be_passed_over_too(tmp_path: Path) -> None:
+    more = "strategy: random\nseed: 4\nfidelity_promotion_rule: asha\nreduction_factor: 3\nunstopped_share: 0\n"
+    root = a_search(tmp_path / "lab", more)
+    search = Search(root, "hunt")
+    lost(root, search)
+    again = next_errand(root, search)
+    assert again.origin is not None
+    assert again.origin.tries == 1
+    search.skip(again)
+    made = [trial(root, search) for _ in range(3)]
+    assert [each.run.tier for each in made] == ["proxy"] * 3
+    promoted = next_errand(root, search)
+    assert promoted.tier == "final"
+    search.skip(promoted)
+    assert next_errand(root, search).tier == "proxy"
+
+
+def test_a_space_of_which_all_was_skipped_is_exhausted(tmp_path: Path) -> None:
+    root = a_search(tmp_path / "lab", "strategy: random\n", "search_space: {a: {choices: [1, 2, 3]}}\n")
+    search = Search(root, "hunt")
+    for _ in range(3):
+        search.skip(next_errand(root, search))
+    with pytest.raises(Exhausted):
+        next_errand(root, search)
+
+
+def test_an_errand_that_somebody_else_has_run_meanwhile_is_not_confirmed(tmp_path: Path) -> None:
+    root = a_search(tmp_path / "lab", "strategy: random\nseed: 4\n")
+    search = Search(root, "hunt")
+    mine = next_errand(root, search)
+    assert search.confirmed(mine) == mine
+    trial(root, Search(root, "hunt"))
+    assert search.confirmed(mine) is None
+    edited = msgspec.structs.replace(mine, params={"x": 0.5, "lr": 0.1, "n": 2})
+    confirmed = search.confirmed(edited)
+    assert confirmed is not None
+    assert confirmed.origin is not None
+    assert confirmed.origin.number == 1
+
+
+def test_a_space_is_not_used_up_while_its_last_runs_are_under_way(tmp_path: Path) -> None:
+    root = a_search(tmp_path / "lab", "strategy: random\n", "search_space: {a: {choices: [1, 2]}}\n")
+    search = Search(root, "hunt")
+    trial(root, search, lambda _: 1.0)
+    last = begun(root, search)
+    with pytest.raises(Busy):
+        next_errand(root, search)
+    over(root, last, None, outcome="crash", reason="nobody saw how it ended")
+    assert next_errand(root, search).params == last.params
+
+
+@pytest.mark.parametrize("change", ["x: {low: 5.0, high: 6.0}", "x: {choices: [0.0]}"])
+def test_a_run_that_was_cut_off_is_not_tried_again_outside_the_space_as_it_is_now(tmp_path: Path, change: str) -> None:
+    root = a_search(tmp_path / "lab", "strategy: random\nseed: 4\n")
+    lost(root, Search(root, "hunt"))
+    edit(root, "x: {low: -2.0, high: 2.0}", change)
+    after = next_errand(root, Search(root, "hunt"))
+    assert after.origin is not None
+    assert (after.origin.number, after.origin.tries) == (1, 0)
+
+
+def test_a_run_that_was_cut_off_in_a_tier_that_is_gone_is_let_go(tmp_path: Path) -> None:
+    root = a_search(tmp_path / "lab", "strategy: random\nseed: 4\n")
+    lost(root, Search(root, "hunt"))
+    from lab.scheduler import decisions
+
+    decisions.set_tier(root, "hunt", "final", reason="", actor="ann")
+    edit(root, "[proxy, final]", "[cheap, final]")
+    after = next_errand(root, Search(root, "hunt"))
+    assert after.tier == "final"
+
+
+def test_the_seed_is_the_searchs_own_and_not_that_of_a_replay_or_an_import(tmp_path: Path) -> None:
+    root = a_search(tmp_path / "lab", "strategy: random\n")
+    first = trial(root, Search(root, "hunt", Wanted(seed=2))).run.origin
+    assert first is not None
+    for kind in (REPLAY, IMPORTED):
+        with root.section("hunt"):
+            view, loaded = cycle.observe(root, "hunt")
+            spec = cycle.usable(loaded)
+            origin = Origin(strategy="other", kind=kind, seed=77, number=5)
+            errand = Errand(params={"x": 0.0, "lr": 0.1, "n": 1}, origin=origin)
+            lease = cycle.claim(root, view, spec, owner=me())
+            running = cycle.opened(root, lease, view, spec, loaded.sha256, errand)
+        over(root, running, 1.0)
+    search = Search(root, "hunt")
+    assert next_errand(root, search).seed == 2
+    assert search.book.searched == 1
 
 
 def test_parameters_of_a_person_take_a_place_in_the_search(tmp_path: Path) -> None:
