@@ -11,7 +11,7 @@ import msgspec
 
 from lab.core import constraint, scale
 from lab.core.errors import BadInput
-from lab.core.parameter import same
+from lab.core.parameter import mark, same
 from lab.core.space import holds
 
 if TYPE_CHECKING:
@@ -139,6 +139,6 @@ def alike(one: Mapping[str, object], other: Mapping[str, object]) -> bool:
     return one.keys() == other.keys() and all(same(value, other[name]) for name, value in one.items())
 
 
-def key(params: Mapping[str, object]) -> tuple[tuple[str, bool, object], ...]:
-    """A point as something to look up: two that are alike have the same."""
-    return tuple((name, isinstance(params[name], bool), params[name]) for name in sorted(params))
+def key(params: Mapping[str, object]) -> tuple[tuple[str, object], ...]:
+    """Parameters as something to look up, whatever is in them: those that are alike have the same."""
+    return tuple((name, mark(params[name])) for name in sorted(params))

@@ -125,7 +125,7 @@ def _averaged(plain: Chosen, ranked: list[Line], direction: str) -> Chosen:
     repeats: dict[object, list[Line]] = {}
     for line in ranked:
         if line.params is not None:
-            repeats.setdefault(results.key(line.params), []).append(line)
+            repeats.setdefault(assignment.key(line.params), []).append(line)
     several = [lines for lines in repeats.values() if len(lines) > 1]
     differ = any(line.value != lines[0].value for lines in several for line in lines)
     if several and not differ and plain.noisy is None:

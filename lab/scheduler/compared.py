@@ -37,7 +37,7 @@ def compare(root: Root, first: str, second: str) -> Compared:
     one, other = located.sealed(root, first), located.sealed(root, second)
     mine, theirs = one[0].params() or {}, other[0].params() or {}
     common = [name for name in mine if name in theirs]
-    differing = {name: (mine[name], theirs[name]) for name in common if not _alike(mine[name], theirs[name])}
+    differing = {name: (mine[name], theirs[name]) for name in common if not same(mine[name], theirs[name])}
     told, told_too = _facts(*one), _facts(*other)
     values = (one[1].run.value, other[1].run.value)
     difference = values[1] - values[0] if values[0] is not None and values[1] is not None else None
@@ -58,12 +58,6 @@ def compare(root: Root, first: str, second: str) -> Compared:
         better=winner,
         remarks=remarks,
     )
-
-
-def _alike(one: object, other: object) -> bool:
-    if isinstance(one, (list, dict)) or isinstance(other, (list, dict)):
-        return one == other
-    return same(one, other)
 
 
 def _facts(found: Located, made: Seal) -> dict[str, object]:

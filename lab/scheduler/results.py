@@ -11,6 +11,7 @@ import msgspec
 
 from lab.core import layout
 from lab.core.errors import BadInput, LabError, Unavailable, nearest
+from lab.core.parameter import mark
 from lab.core.run import MINIMIZE
 from lab.core.spec import Spec
 from lab.core.view import View
@@ -20,7 +21,7 @@ from lab.scheduler import subjects
 from lab.store import experiments, reading
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
     from lab.store.root import Root
 
@@ -112,16 +113,4 @@ def varying(lines: Sequence[Line]) -> list[str]:
     names = list(dict.fromkeys(name for params in given for name in params))
     if len(lines) <= 1:
         return names
-    return [name for name in names if len({_mark(params[name]) if name in params else () for params in given}) > 1]
-
-
-def key(params: Mapping[str, object]) -> tuple[object, ...]:
-    """Parameters as something to look up, lists among them too: those that are alike have the same."""
-    return tuple((name, _mark(params[name])) for name in sorted(params))
-
-
-def _mark(value: object) -> tuple[object, ...]:
-    """Something by which equal values are equal: 1 and 1.0 are, 1 and true are not."""
-    if isinstance(value, (list, dict)):
-        return ("json", msgspec.json.encode(value, order="sorted"))
-    return (isinstance(value, bool), value)
+    return [name for name in names if len({(mark(params[name]),) if name in params else () for params in given}) > 1]

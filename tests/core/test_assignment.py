@@ -127,3 +127,36 @@ def test_one_and_true_are_two_points_and_one_and_one_point_nought_are_one() -> N
     assert assignment.alike({"x": 1}, {"x": 1.0})
     assert not assignment.alike({"x": 1}, {"x": True})
     assert not assignment.alike({"x": 1}, {"x": 1, "y": None})
+
+
+SCALARS = st.one_of(
+    st.none(), st.booleans(), st.integers(-1, 1), st.sampled_from([0.0, 1.0, 0.5]), st.sampled_from("01")
+)
+VALUES = st.recursive(
+    SCALARS,
+    lambda inner: st.one_of(st.lists(inner, max_size=2), st.dictionaries(st.sampled_from("ab"), inner, max_size=2)),
+    max_leaves=4,
+)
+ANY = st.dictionaries(st.sampled_from("xy"), VALUES, max_size=2)
+
+
+@given(ANY, ANY)
+def test_parameters_have_the_same_key_exactly_when_they_are_alike(
+    one: dict[str, object], other: dict[str, object]
+) -> None:
+    assert (assignment.key(one) == assignment.key(other)) == assignment.alike(one, other)
+    assert assignment.key(one) == assignment.key(dict(reversed(list(one.items()))))
+    hash(assignment.key(one))
+
+
+@given(VALUES, VALUES)
+def test_lists_and_maps_are_the_same_where_all_in_them_is(one: object, other: object) -> None:
+    assert same(one, one)
+    assert same([one], [other]) == same({"a": one}, {"a": other}) == same(one, other)
+    assert not same([one], one)
+
+
+def test_one_and_true_in_a_list_differ() -> None:
+    assert same([1], [1.0])
+    assert not same([1], [True])
+    assert not same(["list"], ("bool", True))

@@ -14,8 +14,9 @@ from hypothesis import strategies as st
 
 from lab.core import assignment, space
 from lab.core.trial import luck
+from lab.projections.tables import Line
 from lab.scheduler import export
-from lab.scheduler.results import Line, key, varying
+from lab.scheduler.results import varying
 
 NAMES = st.text(min_size=1, max_size=8).filter(str.isprintable)
 SCALARS = st.one_of(
@@ -78,14 +79,6 @@ def test_any_number_of_a_space_is_within_its_distribution(
     study = optuna_journal.Study(name="s", experiment="s", tier="t", minimize=True, metric="", runs=runs)
     told = [json.loads(line) for line in optuna_journal.journal([study], found).splitlines()]
     assert [entry["params"]["x"] for entry in told if "params" in entry] == [point["x"] for point in points]
-
-
-@given(PARAMS, PARAMS)
-def test_two_points_have_the_same_key_exactly_when_they_are_alike(
-    one: dict[str, object], other: dict[str, object]
-) -> None:
-    assert (key(one) == key(other)) == assignment.alike(one, other)
-    assert key(one) == key(dict(reversed(list(one.items()))))
 
 
 def test_one_and_true_differ_and_one_and_one_point_zero_do_not() -> None:
