@@ -149,7 +149,7 @@ def _values(parameter: Parameter) -> str:
 def _check(found: Found, experiment: str, session: Session) -> Answer:
     from lab.scheduler.search import spaces
 
-    share = spaces.share_met(found.space)
+    share = spaces.share_met(found.space, found.where)
     history = spaces.outside(session.root(), experiment, found.space) if experiment else None
     data = _data(found) | {"share_met": share}
     lines = [f"valid: {len(found.space.parameters)} parameters ({found.where})"]

@@ -45,6 +45,8 @@ class Found(msgspec.Struct, frozen=True, kw_only=True):
 def find(root: Root, spec: Spec, view: View, given: str = "") -> Found | None:
     """The space of an experiment, or None where nobody wrote one. `given` is a file that a person named.
 
+    An experiment has one space: `spec` is the SPEC that was read, not that of a tier, and the file is looked for in its
+    workspace, whatever workspace a tier has of its own. A promoted run would else be no point of the next tier's space.
     `NotFound` when a file that was named is not there, `BadInput` when it cannot be used. Constraints that no point
     meets are not found out here: `require_possible` draws.
     """
@@ -72,7 +74,7 @@ def of(root: Root, experiment: str, given: str = "") -> Found | None:
     experiments.require(root, experiment)
     with root.section(experiment):
         view, loaded = cycle.observe(root, experiment)
-    return find(root, cycle.usable(loaded).for_tier(view.tier), view, given)
+    return find(root, cycle.usable(loaded), view, given)
 
 
 def in_file(root: Root, path: str) -> Found | None:
@@ -91,15 +93,15 @@ def in_file(root: Root, path: str) -> Found | None:
     return find(root, spec, view)
 
 
-def share_met(space: Space) -> float:
-    """Which share of drawn points meets the constraints. `BadInput` when none does."""
+def share_met(space: Space, where: str = "") -> float:
+    """Which share of drawn points meets the constraints. `BadInput` when none does, with `where` it was written."""
     if not space.constraints:
         return 1.0
     free = msgspec.structs.replace(space, constraints=())
     rng = luck(0, 0, "share")
     met = sum(assignment.meets(space, assignment.draw(free, rng)) for _ in range(_DRAWN))
     if not met:
-        require_possible(space)
+        require_possible(space, where)
     return max(met, 1) / _DRAWN
 
 
@@ -151,10 +153,14 @@ def _why(space: Space, params: dict[str, object]) -> str:
     return "; ".join(wrong[:3]) or "it is no point of this space"
 
 
-def require_possible(space: Space) -> None:
+def require_possible(space: Space, where: str = "") -> None:
     """`BadInput` when none of many drawn points meets the constraints: a search in it would loop or stand still."""
-    if space.constraints:
+    if not space.constraints:
+        return
+    try:
         _drawn(spaces.encode(space))
+    except BadInput as refused:
+        raise BadInput(refused.what, where=where, fix=refused.fix) from None
 
 
 def _of_spec(written: str, folders: list[str]) -> Found:

@@ -186,5 +186,16 @@ def test_a_constraint_that_no_point_meets_is_found_and_not_looped_on() -> None:
     spaces.require_possible(space())
     spaces.require_possible(space("x + y <= 0.05"))
     for impossible in ("x + y > 2", "x == y", "x / 0 > 1", "x == 'a'"):
-        with pytest.raises(BadInput, match="none of 20,000 points"):
-            spaces.require_possible(space(impossible))
+        with pytest.raises(BadInput, match="none of 20,000 points") as refused:
+            spaces.require_possible(space(impossible), "here.json")
+        assert refused.value.where == "here.json"
+
+
+def test_the_space_is_that_of_the_experiment_whatever_workspace_a_tier_has(tmp_path: Path) -> None:
+    for name in ("code", "large"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "search_space.json").write_text(json.dumps({name: {"low": 0, "high": 1}}))
+    more = f"workspace_root: {tmp_path}/code\nproxy_workspace_root: {tmp_path}/large\n"
+    found = spaces.of(a_lab(tmp_path / "lab", "one", more=more), "one")
+    assert found is not None
+    assert found.space.names == ("code",)
