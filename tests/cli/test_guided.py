@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 import pty
 import select
@@ -175,18 +174,6 @@ def test_when_nobody_says_a_word_nothing_runs(root: Root) -> None:
     assert [line["origin"]["strategy"] for line in lines(root)] == ["random"]  # type: ignore[index]
 
 
-def _stop_outside_the_section(root: Root, guided: subprocess.Popen[str]) -> None:
-    while True:
-        guided.send_signal(signal.SIGSTOP)
-        with open(root.layout.section("sweep"), "rb") as section:
-            try:
-                fcntl.flock(section, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                guided.send_signal(signal.SIGCONT)
-            else:
-                return
-
-
 def _wait_for_proposal(root: Root, name: str) -> None:
     until_s = time.monotonic() + 20
     while not os.path.exists(root.layout.proposal(name)):
@@ -236,22 +223,6 @@ def test_when_everything_was_skipped_nothing_runs(tmp_path: Path) -> None:
         assert runs_of(root, "sweep") == []
     finally:
         person.close()
-
-
-def test_an_approved_run_that_another_process_took_is_not_replaced_by_an_unasked_one(root: Root) -> None:
-    environ = {**os.environ, "LAB_DATA_ROOT": root.layout.root}
-    command = [sys.executable, SHIM, "guided", "sweep", "-n", "1"]
-    silent = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
-    with subprocess.Popen(command, env=environ, text=True, **silent) as guided:  # type: ignore[call-overload]
-        _wait_for_proposal(root, "sweep-1")
-        _stop_outside_the_section(root, guided)
-        assert process("approve", "sweep-1", root=root.layout.root).code == 0
-        assert process("run-once", "--experiment", "sweep", "--now", root=root.layout.root).code == 0
-        guided.send_signal(signal.SIGCONT)
-        _, err = guided.communicate(timeout=20)
-    assert guided.returncode == 0
-    assert "was run by somebody else" in err
-    assert len(lines(root)) == 1
 
 
 def test_an_approved_candidate_runs_in_the_tier_that_it_was_proposed_for(tmp_path: Path) -> None:

@@ -18,6 +18,7 @@ from lab.projections.tables import Line, parse_line
 from lab.store import bundles, leases, reading
 
 if TYPE_CHECKING:
+    from lab.core.origin import Origin
     from lab.core.space import Space
     from lab.store.root import Root
 
@@ -36,6 +37,7 @@ class Book:
     def _start(self) -> None:
         self._inode, self._end = 0, 0
         self.ended: list[Line] = []
+        self.raced: list[Trial] = []  # of these, what a race compares
         self._cut_off: dict[tuple[str, int], list[Line]] = {}
         self._numbers: set[tuple[str, int]] = set()
         self._ids: set[str] = set()
@@ -68,11 +70,16 @@ class Book:
             return
         self.ended.append(line)
         self._ids.add(line.run_id)
-        if line.origin is None:
-            return
-        self.highest = max(self.highest, line.origin.number)
-        if line.origin.searched:
-            self.seed = line.origin.seed
+        if line.origin is not None:
+            self._place(line, line.origin)
+        if self.counts(line):
+            self.raced.append(as_trial(line))
+
+    def _place(self, line: Line, origin: Origin) -> None:
+        """Where it stands in the search."""
+        self.highest = max(self.highest, origin.number)
+        if origin.searched:
+            self.seed = origin.seed
             self.searched += not line.cut_off
         if line.cut_off:
             self._cut_off.setdefault(place_of(line), []).append(line)
@@ -153,6 +160,19 @@ class Fitted:
             run_id=line.run_id, params=params, value=line.value, outcome=line.outcome, tier=line.tier,
             origin=line.source, reported=line.reported,
         )  # fmt: skip
+
+
+def as_trial(line: Line) -> Trial:
+    """A run as a race sees it: it compares values, and hands the parameters on as they are."""
+    return Trial(
+        run_id=line.run_id,
+        params=line.params or {},  # type: ignore[arg-type]  # handed on, never computed with
+        value=line.value,
+        outcome=line.outcome,
+        tier=line.tier,
+        origin=line.source,
+        reported=line.reported,
+    )
 
 
 def place_of(line: Line) -> tuple[str, int]:

@@ -15,10 +15,10 @@ from lab.core import assignment, race
 from lab.core.errors import BadInput, Busy, Exhausted, LabError
 from lab.core.origin import BASELINE, PERSON, PROMOTED, Origin
 from lab.core.run import MINIMIZE
-from lab.core.trial import History, Trial
+from lab.core.trial import History
 from lab.scheduler.cycle import Errand
 from lab.scheduler.search import offers, spaces
-from lab.scheduler.search.book import Book, Fitted, place_of
+from lab.scheduler.search.book import Book, Fitted, as_trial, place_of
 from lab.strategies import door
 
 if TYPE_CHECKING:
@@ -226,9 +226,8 @@ class Search:
         """The run of a candidate that the race lets go on, with its own parameters, in the next tier."""
         if spec.fidelity_promotion_rule != race.ASHA or len(spec.fidelity_tiers) == 1:
             return None
-        trials = [_trial(line) for line in (*self.book.ended, *under_way) if self.book.counts(line)]
         chosen = race.promotable(
-            trials,
+            [*self.book.raced, *map(as_trial, under_way)],
             spec.fidelity_tiers,
             minimize=race.minimized(spec),
             eta=spec.reduction_factor,
@@ -246,16 +245,3 @@ class Search:
 
 def _given(params: assignment.Params | dict[str, object], tier: str, origin: Origin) -> Errand:
     return Errand(params=params, tier=tier, origin=origin, seed=origin.seed)
-
-
-def _trial(line: Line) -> Trial:
-    """A run as the race sees it: it compares values, and hands the parameters on as they are."""
-    return Trial(
-        run_id=line.run_id,
-        params=line.params or {},  # type: ignore[arg-type]  # handed on, never computed with
-        value=line.value,
-        outcome=line.outcome,
-        tier=line.tier,
-        origin=line.source,
-        reported=line.reported,
-    )

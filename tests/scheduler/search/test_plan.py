@@ -62,6 +62,21 @@ def test_a_search_that_was_cut_off_tries_what_an_unbroken_one_would(tmp_path: Pa
     assert proposed(broken) == proposed(unbroken)
 
 
+@pytest.mark.heavy
+@pytest.mark.timeout(120)
+def test_a_portfolio_whose_arms_have_begun_to_compete_goes_on_as_if_unbroken(tmp_path: Path) -> None:
+    more = "strategy: portfolio\nseed: 3\n"
+    unbroken, broken = a_search(tmp_path / "one", more), a_search(tmp_path / "two", more)
+    whole = Search(unbroken, "hunt")
+    for _ in range(38):
+        trial(unbroken, whole)
+    for number in range(38):
+        if number in (31, 36):
+            lost(broken, Search(broken, "hunt"))
+        trial(broken, Search(broken, "hunt"))
+    assert proposed(broken) == proposed(unbroken)
+
+
 def test_parameters_that_end_the_lab_each_time_are_given_up(tmp_path: Path) -> None:
     root = a_search(tmp_path / "lab", "strategy: random\n")
     first = lost(root, Search(root, "hunt"))
