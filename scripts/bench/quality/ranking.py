@@ -139,9 +139,11 @@ def both_ways(results: Mapping[Key, Result], samplers: Sequence[str], tasks: Seq
         row = [sampler]
         for task in tasks:
             found = [each for key, each in results.items() if key[:2] == (sampler, task) and trials in each.recommended]
-            lowest = statistics.fmean(each.lowest[trials - 1] for each in found) if found else math.nan
-            chosen = statistics.fmean(each.recommended[trials] for each in found) if found else math.nan
-            row += [f"{lowest:.3f}", f"{chosen:.3f}"]
+            if found:
+                row.append(f"{statistics.fmean(each.lowest[trials - 1] for each in found):.3f}")
+                row.append(f"{statistics.fmean(each.recommended[trials] for each in found):.3f}")
+            else:
+                row += ["", ""]  # kept from before a recommendation was asked for
         rows.append(row)
     return f"after {trials} trials:\n\n{markdown(rows)}"
 
