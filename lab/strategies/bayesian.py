@@ -8,11 +8,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import msgspec
-
 from lab.core.errors import Unavailable
 from lab.core.space import alike
 from lab.core.trial import Proposal
+from lab.strategies.essence import essence
 from lab.strategies.fresh import fresh
 from lab.strategies.random_ import spread
 from lab.strategies.tpe import Parzen
@@ -30,6 +29,7 @@ LIMIT = 200  # trials with a value that a Gaussian process is asked about
 PARAMETERS = 40
 WIDTH = 300  # numbers that stand for one point
 BEST, LATEST = 60, 90  # what it is asked about beyond the limit, where there is no optuna
+ENDED = 500  # trials that it is asked about, most of which then have failed
 _KEPT = 4  # searches that take turns in one process
 
 
@@ -73,17 +73,14 @@ def _improving(memory: Memory, space: Space, history: History, rng: Luck) -> Par
     from lab.strategies.acquire import proposals  # noqa: PLC0415  # numpy, as above
     from lab.strategies.belief import Belief  # noqa: PLC0415
 
-    belief = Belief(memory, _essence(history))
+    belief = Belief(memory, _affordable(history))
     rows = proposals(belief, space, rng.getrandbits(64))
     return fresh(space, history, lambda k: memory.encoding.point(rows[min(k, len(rows) - 1)]))
 
 
-def _essence(history: History) -> History:
-    """The history with the best and the latest of what has ended, where all of it would be too much."""
-    scored = history.scored()
-    if len(scored) <= LIMIT:
-        return history
-    best = sorted(range(len(scored)), key=lambda k: (scored[k][1], k))[:BEST]
-    kept = {scored[k][0].run_id for k in best} | {trial.run_id for trial in history.ended[-LATEST:]}
-    trials = tuple(trial for trial in history.trials if trial.pending or trial.run_id in kept)
-    return msgspec.structs.replace(history, trials=trials)
+def _affordable(history: History) -> History:
+    """The best and the latest of a history, where a model of all of it would be too much."""
+    if len(history.scored()) > LIMIT:
+        return essence(history, BEST, LATEST)
+    # Failures have a model of their own, whose cost grows just as fast.
+    return essence(history, LIMIT, LATEST) if len(history.trials) > ENDED else history

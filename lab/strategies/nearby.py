@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from lab.core.assignment import Params
     from lab.core.parameter import Parameter, Scalar
     from lab.core.space import Space
-    from lab.core.trial import History, Trial
+    from lab.core.trial import Trial
 
 _LEAPS = 0.2  # the share of changes that leave the basin
 _MOST = 0.7
@@ -196,15 +196,18 @@ def changes(
 
 
 def promising(
-    near: Neighbourhood, parent: Trial, history: History, change: Callable[[int], Params]
+    near: Neighbourhood,
+    parent: Trial,
+    scored: Scored,
+    is_tried: Callable[[Params], bool],
+    change: Callable[[int], Params],
 ) -> Callable[[int], Params]:
-    """Of several changes of a trial the one that looks best by what was found close to it."""
+    """Of several changes of a trial the one that looks best by what was found close to it, of these trials."""
     around = near.places(parent.params)
-    placed = [(near.places(trial.params), loss) for trial, loss in history.scored()]
+    placed = [(near.places(trial.params), loss) for trial, loss in scored]
     close = sorted(placed, key=lambda each: distance(around, each[0]))[:_CLOSE]
     close.sort(key=lambda each: each[1])
     forecast = Forecast([places for places, _ in close], heights([loss for _, loss in close]), around)
-    is_tried = history.tried()
 
     def best(attempt: int) -> Params:
         offered = [change(attempt) for _ in range(_OFFERED)]

@@ -6,6 +6,7 @@ import math
 from typing import TYPE_CHECKING
 
 from lab.core.trial import Proposal
+from lab.strategies.essence import LATEST, essence
 from lab.strategies.fresh import fresh
 from lab.strategies.nearby import Neighbourhood, Scored, changes, promising
 from lab.strategies.random_ import spread
@@ -30,7 +31,7 @@ class Perturb:
     """Changes one of the best trials, whoever found it. The first ones are spread evenly."""
 
     def propose(self, space: Space, history: History, rng: Random) -> Proposal:
-        scored = history.scored()
+        scored = essence(history).scored()
         if len(scored) < _FIRST or rng.random() < _ELSEWHERE:
             return Proposal(params=spread(space, history), note="evenly spread")
         ranked = sorted(scored, key=lambda each: each[1])
@@ -40,15 +41,18 @@ class Perturb:
         near = Neighbourhood(space)
         make = changes(near, parent, ranked, step, rng, along=_ALONG)
         if rng.random() < _CHOSEN:
-            make = promising(near, parent, history, make)
+            make = promising(near, parent, scored, history.tried(), make)
         params = fresh(space, history, make)
         return Proposal(params=params, parents=(parent.run_id,), note=f"a change of {parent.run_id} by {step:.3g}")
 
 
 def step_size(scored: Scored) -> float:
-    """The step after these trials: longer after a change that was the best so far, shorter after any other."""
-    step, best = _START, math.inf
-    for trial, loss in scored:
+    """The step after these trials: longer after a change that was the best so far, shorter after any other.
+
+    Only the latest move it: what it was before them is forgotten anyway.
+    """
+    step, best = _START, min((loss for _, loss in scored[:-LATEST]), default=math.inf)
+    for trial, loss in scored[-LATEST:]:
         if trial.origin.parents and not trial.origin.kind and trial.origin.maker not in _OTHER_STEPS:
             step *= _GROWS if loss < best else _SHRINKS
             step = min(_MOST, max(_LEAST, step))

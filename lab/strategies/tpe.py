@@ -9,10 +9,13 @@ from __future__ import annotations
 import warnings
 from typing import TYPE_CHECKING, NamedTuple
 
+import msgspec
+
 from lab.core import assignment, scale
 from lab.core.errors import Unavailable
 from lab.core.parameter import same
 from lab.core.space import alike
+from lab.strategies.essence import essence
 
 if TYPE_CHECKING:
     from random import Random as Luck
@@ -27,6 +30,8 @@ if TYPE_CHECKING:
     from lab.core.space import Space
     from lab.core.trial import History, Trial
 
+BEST, LATEST = 250, 250  # what a study is told
+TOGETHER = 250
 _SEEDS = 2**32
 
 
@@ -68,7 +73,7 @@ class Parzen:
     def _study(self, space: Space, history: History) -> Study:
         import optuna  # noqa: PLC0415
 
-        ended, told = history.ended, self._told
+        ended, told = told_of(history), self._told
         known = len(told.trials) if told else 0
         if told is None or not told.goes_on(space, history, ended[:known]):
             verbosity = optuna.logging.get_verbosity()
@@ -80,6 +85,19 @@ class Parzen:
         study.add_trials([_frozen(space, history, trial) for trial in ended[known:]])
         self._told = _Told(space, history.minimize, ended, study)
         return study
+
+
+def told_of(history: History) -> tuple[Trial, ...]:
+    """The trials that a study is told: the best and the latest of many.
+
+    What is left out changes only with every `TOGETHER` trials: a study that was told something else is begun anew.
+    """
+    ended = history.ended
+    beyond = len(ended) - BEST - LATEST
+    if beyond <= 0:
+        return ended
+    start = len(ended) - beyond % TOGETHER
+    return (*essence(msgspec.structs.replace(history, trials=ended[:start]), BEST, LATEST).trials, *ended[start:])
 
 
 def _frozen(space: Space, history: History, trial: Trial) -> FrozenTrial:

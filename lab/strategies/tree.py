@@ -13,8 +13,9 @@ import msgspec
 
 from lab.core.run import CANCELLED
 from lab.core.trial import Proposal, Trial
+from lab.strategies.essence import essence
 from lab.strategies.fresh import fresh
-from lab.strategies.nearby import Neighbourhood, changes, distance, promising
+from lab.strategies.nearby import Neighbourhood, Scored, changes, distance, promising
 from lab.strategies.random_ import spread
 
 if TYPE_CHECKING:
@@ -31,6 +32,7 @@ _START, _LEAST, _MOST = 0.2, 0.002, 0.4  # steps, in parts of a parameter's rang
 _GROWS, _SHRINKS = 1.3, 0.92
 _REPAIRS = 0.3  # the chance that a failed run is repaired next, while there is one
 _ALONG = 0.2
+_GENERATIONS = 50  # how far up its line a node looks for one that is left
 _CHOSEN = 0.4  # the share that is the most promising of several changes; the rest is left to chance
 
 
@@ -50,7 +52,8 @@ class Tree:
     """Each proposal is a draft, an improvement of a run, or the repair of one, and its note says which."""
 
     def propose(self, space: Space, history: History, rng: Random) -> Proposal:
-        nodes = grown(history)
+        seen = essence(history)
+        nodes = grown(seen, history)
         scored = [node for node in nodes if node.trial.value is not None]
         broken = _broken(nodes)
         if broken is not None and scored and rng.random() < _REPAIRS:
@@ -58,15 +61,19 @@ class Tree:
         node = _chosen([node for node in nodes if node.parent is None]) if len(scored) >= _DRAFTS else None
         if node is None:
             return Proposal(params=spread(space, history), note="draft")
-        return _improve(Neighbourhood(space), history, node, rng)
+        return _improve(Neighbourhood(space), history, seen.scored(), node, rng)
 
 
-def grown(history: History) -> list[Node]:
-    """The trials as nodes, parents before children. One that was made from no trial of the history is a root."""
+def grown(history: History, whole: History | None = None) -> list[Node]:
+    """The trials as nodes, parents before children. One that was made from no trial of the history is a root.
+
+    Where the history is only the essence of a `whole` one, a node hangs from the nearest of its line that is left.
+    """
     nodes: dict[str, Node] = {}
+    is_part = whole is not None and len(whole.trials) > len(history.trials)
+    line = {trial.run_id: trial.origin.parents for trial in whole.trials} if whole and is_part else {}
     for trial in history.trials:
-        # Only what stands before it: no record, however wrong, makes a tree that goes in circles.
-        parent = next((nodes[run] for run in trial.origin.parents[:1] if run in nodes), None)
+        parent = _parent(nodes, trial, line)
         node = nodes[trial.run_id] = Node(trial=trial, parent=parent)
         if parent is not None:
             parent.children.append(node)
@@ -79,6 +86,19 @@ def grown(history: History) -> list[Node]:
             node.parent.best = max(node.parent.best, node.best)
             node.parent.size += node.size
     return list(nodes.values())
+
+
+def _parent(nodes: dict[str, Node], trial: Trial, line: dict[str, tuple[str, ...]]) -> Node | None:
+    """The nearest of a trial's line among the nodes.
+
+    Only what stands before it is there: no record, however wrong, makes a tree that goes in circles.
+    """
+    parents = trial.origin.parents
+    for _ in range(_GENERATIONS):
+        if not parents or parents[0] in nodes:
+            break
+        parents = line.get(parents[0], ())
+    return nodes.get(parents[0]) if parents else None
 
 
 def _adapt(history: History, node: Node, parent: Node) -> None:
@@ -131,12 +151,12 @@ def _broken(nodes: list[Node]) -> Node | None:
     return None
 
 
-def _improve(near: Neighbourhood, history: History, node: Node, rng: Random) -> Proposal:
+def _improve(near: Neighbourhood, history: History, scored: Scored, node: Node, rng: Random) -> Proposal:
     parent = node.trial
-    ranked = sorted(history.scored(), key=lambda each: each[1])
+    ranked = sorted(scored, key=lambda each: each[1])
     make = changes(near, parent, ranked, node.step, rng, along=_ALONG)
     if rng.random() < _CHOSEN:
-        make = promising(near, parent, history, make)
+        make = promising(near, parent, scored, history.tried(), make)
     return Proposal(params=fresh(near.space, history, make), parents=(parent.run_id,), note=f"improve {parent.run_id}")
 
 
