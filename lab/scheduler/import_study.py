@@ -16,7 +16,7 @@ from lab.core import assignment, canonical, ids, layout
 from lab.core.curve import Curve, Thinned
 from lab.core.errors import BadInput, Corrupt, Unavailable
 from lab.core.manifest import Manifest
-from lab.core.origin import Origin
+from lab.core.origin import IMPORTED, Origin
 from lab.core.run import CANCELLED, FAILED, MINIMIZE, STOPPED_EARLY, SUCCESS
 from lab.core.view import ARCHIVED
 from lab.projections import text
@@ -164,7 +164,7 @@ class _Intake:
         """The trials that are not here yet. Inside the section."""
         lines = results.table(self._root, self._spec.id).lines
         self._here = {line.run_id for line in lines}
-        notes = {line.origin.note for line in lines if line.origin and line.origin.strategy == STRATEGY}
+        notes = {line.origin.note for line in lines if line.origin and line.origin.kind == IMPORTED}
         return [
             trial
             for trial in trials
@@ -232,7 +232,6 @@ class _Intake:
         """The bundle, whole."""
         outcome, value, reason = _ended(trial)
         run_id = self._new_id(trial)
-        seed = self._book.seed if self._book.seed is not None else self._spec.seed
         manifest = Manifest(
             run_id=run_id,
             experiment=self._spec.id,
@@ -252,7 +251,7 @@ class _Intake:
             reason=reason,
             durability=self._spec.durability,
             origin=Origin(
-                strategy=STRATEGY, seed=seed or 0, number=self._highest + offset, note=self._note(trial)
+                kind=IMPORTED, strategy=STRATEGY, number=self._highest + offset, note=self._note(trial)
             ),
         )  # fmt: skip
         bundles.open_bundle(self._root, manifest, _files(trial, manifest))

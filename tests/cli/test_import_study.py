@@ -435,7 +435,21 @@ def test_a_search_goes_on_from_what_was_imported(labctl: Labctl, place: Path, tm
     book = Book(root, "sweep")
     book.catch_up()
     assert len(book.ended) == 4
-    assert book.highest == 3
+    assert (book.highest, book.seed) == (3, None)
+
+
+def test_the_seed_of_a_search_stays_what_it_was(labctl: Labctl, place: Path, tmp_path: Path) -> None:
+    from lab.scheduler.search.book import Book
+
+    root = a_searched_lab(place)
+    some_runs(root)
+    labctl.done("import", "sweep", str(a_study(tmp_path / "j.log")))
+    book = Book(root, "sweep")
+    book.catch_up()
+    assert (book.seed, book.searched) == (7, 4)
+    assert {made.run.origin.kind for made in seals(root) if made.run.origin} == {"", "imported"}
+    last = next(run_id for run_id in runs_of(root, "sweep") if run_id.endswith("optuna"))
+    assert "parameters by: optuna, imported, trial 4\n" in labctl.done("show", last).out
 
 
 def test_the_files_of_the_study_and_of_the_dead_are_not_touched(labctl: Labctl, place: Path, tmp_path: Path) -> None:
