@@ -8,6 +8,8 @@ import msgspec
 
 from lab.core import layout
 from lab.core.errors import Unavailable
+from lab.core.origin import IMPORTED
+from lab.projections import text
 from lab.scheduler import located
 from lab.store import bundles, experiments, leases, reading, verify
 
@@ -44,8 +46,8 @@ def experiment(root: Root, name: str) -> Shown:
     data["under_way"] = [held.seen.claim.run_id for held in seen.held]
     loaded = experiments.load(root, name)
     warnings = [str(loaded.problem)] if loaded.problem else []
-    text = (reading.read(root.layout.page(name, layout.SUMMARY)) or b"").decode(errors="replace")
-    lines = text.splitlines()
+    page_text = (reading.read(root.layout.page(name, layout.SUMMARY)) or b"").decode(errors="replace")
+    lines = page_text.splitlines()
     if data.get("best_params"):
         lines += ["", "best parameters:", msgspec.json.format(msgspec.json.encode(data["best_params"])).decode()]
     if seen.held:
@@ -121,23 +123,25 @@ def _lines(path: str, made: Seal, data: dict[str, object], result: bytes | None)
         lines.append(f"{told.metric or 'value'}: {told.value!r} ({told.direction})")
     for label, value in (("why", told.reason), ("note", told.note), ("verdict", told.verdict)):
         if value:
-            lines.append(f"{label}: {value}")
+            lines.append(f"{label}: {text.line(value, _TEXT_BYTES)}")
     if told.origin is not None:
         lines.append(f"parameters by: {_chosen(told.origin)}")
     lines.append(f"tier: {told.tier}  role: {told.role}  iteration: {told.iteration}  wall: {told.wall_s:g}s")
     lines.append(f"started: {told.started_at}  sealed: {made.sealed_at} by {made.sealed_by}")
     if data["params"] is not None:
-        lines += ["params:", msgspec.json.format(msgspec.json.encode(data["params"])).decode()]
+        lines += ["params:", text.UNSEEN.sub("", msgspec.json.format(msgspec.json.encode(data["params"])).decode())]
     lines.append(f"files ({len(made.files)}), in {path}:")
     lines += [f"  {kept.size:>10}  {name}" for name, kept in sorted(made.files.items())]
     if result:
-        lines += ["", *result[:_TEXT_BYTES].decode(errors="replace").splitlines()]
+        told_by = result[:_TEXT_BYTES].decode(errors="replace")
+        lines += ["", *text.block(told_by, _TEXT_BYTES, _TEXT_BYTES).split("\n")]
     return lines
 
 
 def _chosen(origin: Origin) -> str:
     """Who chose the parameters, and from what."""
     who = "/".join(word for word in (origin.strategy, origin.arm) if word)
-    words = [who, origin.kind if origin.kind != who else "", f"trial {origin.number} of seed {origin.seed}"]
+    luck = f" of seed {origin.seed}" if origin.kind != IMPORTED else ""
+    words = [who, origin.kind if origin.kind != who else "", f"trial {origin.number}{luck}"]
     made_from = f", made from {' '.join(origin.parents)}" if origin.parents else ""
     return ", ".join(word for word in words if word) + made_from

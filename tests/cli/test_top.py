@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.cli.labs import as_stranger, give_away, whole_tree
+from tests.cli.labs import as_stranger, give_away, runs_of, whole_tree
 from tests.cli.searches import a_run, a_searched_lab, made, some_runs
 from tests.scheduler.labs import a_lab, one_run
 
@@ -75,6 +75,17 @@ def test_a_value_that_only_looks_like_a_table_stays_on_its_line(labctl: Labctl, 
     out = labctl.done("top", "sweep").out
     assert len(out.splitlines()) == 4
     assert "\x1b" not in out
+
+
+def test_what_a_run_says_of_itself_cannot_speak_to_the_terminal(labctl: Labctl, place: Path) -> None:
+    root = a_searched_lab(place)
+    told = "a\nb\x1b[31mc\u202ed"
+    made = a_run(root, {"text": told}, None, outcome="failed", reason=told, note=told, result=told)
+    a_run(root, {"text": told}, 1.0)
+    for words in (["show", made.run.run_id], ["best", "sweep"], ["diff", *runs_of(root, "sweep")]):
+        said = labctl.done(*words).all
+        assert "\x1b" not in said, words
+        assert "\u202e" not in said, words
 
 
 def test_the_pages_being_away_is_told_with_the_way_out(labctl: Labctl, place: Path) -> None:
