@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 
     from lab.cli.session import Session
     from lab.projections.tables import Line
-    from lab.scheduler.choosing import Chosen
-    from lab.scheduler.results import Table
+    from lab.scheduler.results.choosing import Chosen
+    from lab.scheduler.results.table import Table
 
 EXAMPLE = "labctl best lr-sweep\nlabctl best lr-sweep --tier final --json"
 
@@ -31,10 +31,10 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def answer(args: argparse.Namespace, session: Session) -> Answer:
     """The run to take, and what to type to run it again."""
-    from lab.scheduler import choosing, results
+    from lab.scheduler.results import choosing, table
 
     root = session.root()
-    found = results.table(root, args.experiment)
+    found = table.read(root, args.experiment)
     chosen = choosing.choose(root, found, args.tier)
     again = f"labctl replay {chosen.line.run_id}"
     data = {

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from lab.cli.session import Session
-    from lab.scheduler.compared import Compared
+    from lab.scheduler.results.compared import Compared
 
 EXAMPLE = "labctl diff RUN-20261121-093000-000000-scout RUN-20261121-094500-000000-critic"
 _ALWAYS = ("outcome", "value")
@@ -32,7 +32,7 @@ def answer(args: argparse.Namespace, session: Session) -> Answer:
     """The two beside each other."""
     from msgspec import to_builtins
 
-    from lab.scheduler import compared
+    from lab.scheduler.results import compared
 
     found = compared.compare(session.root(), args.first, args.second)
     return Answer(to_builtins(found), _lines(found), warnings=found.remarks)

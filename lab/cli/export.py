@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from lab.cli.session import Session
-    from lab.scheduler.export import Chosen
+    from lab.scheduler.results.export import Chosen
 
 FORMATS = ("csv", "jsonl", "parquet", "optuna")
 EXAMPLE = """labctl export lr-sweep > runs.csv
@@ -36,14 +36,14 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def answer(args: argparse.Namespace, session: Session) -> Answer:
     """Read the table and write it."""
-    from lab.scheduler import export, results
+    from lab.scheduler.results import export, table
 
     if args.format in export.BINARY and not args.output:
         fix = f"labctl export {args.experiment} --format {args.format} --output FILE"
         raise BadInput(f"{args.format} is nothing for a terminal: it needs --output", fix=fix)
     place = export.require_room(args.output, yes=args.yes) if args.output else ""
     root = session.root()
-    found = results.table(root, args.experiment)
+    found = table.read(root, args.experiment)
     chosen = export.choose(found, args.tier)
     data: dict[str, object] = {"experiment": args.experiment, "format": args.format, "runs": len(chosen.lines)}
     if not place:
@@ -65,6 +65,6 @@ def answer(args: argparse.Namespace, session: Session) -> Answer:
 
 
 def _lines(chosen: Chosen, form: str) -> Iterable[str]:
-    from lab.scheduler import export
+    from lab.scheduler.results import export
 
     return export.csv_lines(chosen) if form == "csv" else export.jsonl_lines(chosen)

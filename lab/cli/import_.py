@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from lab.cli.session import Session
-    from lab.scheduler.import_study import Imported
+    from lab.scheduler.results.import_study import Imported
 
 EXAMPLE = """labctl import lr-sweep journal.log
 labctl import lr-sweep sqlite:///study.db --study lr --dry-run"""
@@ -35,7 +35,7 @@ def answer(args: argparse.Namespace, session: Session) -> Answer:
     """Do it."""
     from msgspec import to_builtins
 
-    from lab.scheduler import import_study
+    from lab.scheduler.results import import_study
 
     done = import_study.import_study(
         session.root(),

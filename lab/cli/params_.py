@@ -32,7 +32,7 @@ def answer(args: argparse.Namespace, session: Session) -> Answer:
     """The sealed parameters."""
     from lab.core import canonical
     from lab.core.errors import LabError
-    from lab.scheduler import located
+    from lab.scheduler.results import located
 
     found, _ = located.sealed(session.root(), args.run)
     params = found.params()

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from lab.cli.session import Session
     from lab.core.run import Run
-    from lab.scheduler.replay import Replayed
+    from lab.scheduler.results.replay import Replayed
 
 EXAMPLE = (
     "labctl replay RUN-20261121-093000-000000-scout\nlabctl replay RUN-20261121-093000-000000-scout --as-is --json"
@@ -36,7 +36,7 @@ def answer(args: argparse.Namespace, session: Session) -> Answer:
     """Run it, and compare."""
     from lab.core.errors import Interrupted
     from lab.core.run import SUCCESS
-    from lab.scheduler import replay
+    from lab.scheduler.results import replay
     from lab.store import machine
 
     root = session.root()

@@ -34,15 +34,15 @@ def answer(args: argparse.Namespace, session: Session) -> Answer:
     """The first N."""
     from msgspec import to_builtins
 
-    from lab.scheduler import results
+    from lab.scheduler.results import table
 
     if args.count < 1:
         raise BadInput(f"-n {args.count} is below 1", fix="-n 10")
-    found = results.table(session.root(), args.experiment)
-    tier = results.tier_of(found, args.tier)
-    ranked = results.require_some(found, tier)
+    found = table.read(session.root(), args.experiment)
+    tier = table.tier_of(found, args.tier)
+    ranked = table.require_some(found, tier)
     rows = ranked[: args.count]
-    names = results.varying(rows)
+    names = table.varying(rows)
     data = {
         "experiment": args.experiment,
         "tier": tier,

@@ -10,13 +10,13 @@ from lab.core import layout
 from lab.core.errors import Unavailable
 from lab.core.origin import IMPORTED
 from lab.projections import text
-from lab.scheduler import located
+from lab.scheduler.results import located
 from lab.store import bundles, experiments, leases, reading, verify
 
 if TYPE_CHECKING:
     from lab.core.origin import Origin
     from lab.core.seal import Seal
-    from lab.scheduler.located import Located
+    from lab.scheduler.results.located import Located
     from lab.store.archives import Kept
     from lab.store.root import Root
 

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from lab.core.run import STOPPED_EARLY
-from lab.scheduler import cycle, import_study
+from lab.scheduler import cycle
+from lab.scheduler.results import import_study
 from lab.store import bundles
 from lab.testing.files import Crash, CrashingFiles, a_root
 from tests.cli.labs import CHECKOUT, dead, me, process, runs_of, whole_tree
@@ -35,7 +36,7 @@ pytestmark = pytest.mark.skipif(find_spec("optuna") is None, reason="optuna is n
 KILLED = """
 import os, signal, sys
 sys.path.insert(0, sys.argv[1])
-from lab.scheduler import import_study
+from lab.scheduler.results import import_study
 from lab.store.files import Files
 from lab.testing.files import a_root
 

@@ -8,12 +8,12 @@ import msgspec
 
 from lab.core.parameter import same
 from lab.core.run import better
-from lab.scheduler import located
+from lab.scheduler.results import located
 
 if TYPE_CHECKING:
     from lab.core.manifest import Manifest
     from lab.core.seal import Seal
-    from lab.scheduler.located import Located
+    from lab.scheduler.results.located import Located
     from lab.store.root import Root
 
 Pair = tuple[object, object]

@@ -15,13 +15,13 @@ import msgspec
 from lab.core.errors import BadInput, Unavailable
 from lab.core.space import Space
 from lab.projections.tables import OURS, Line  # msgspec resolves annotations
-from lab.scheduler import results
+from lab.scheduler.results import table
 from lab.scheduler.search import spaces
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from lab.scheduler.results import Table
+    from lab.scheduler.results.table import Table
     from lab.store.root import Root
 
 BINARY = frozenset({"parquet", "optuna"})  # written into a file, never to a terminal
@@ -45,7 +45,7 @@ def choose(found: Table, tier: str) -> Chosen:
     """The runs of a tier, or all of them."""
     if not tier:
         return Chosen(lines=found.lines, raw=found.raw)
-    results.tier_of(found, tier)
+    table.tier_of(found, tier)
     kept = [pair for pair in zip(found.lines, found.raw, strict=True) if pair[0].tier == tier]
     return Chosen(lines=tuple(line for line, _ in kept), raw=tuple(raw for _, raw in kept))
 
@@ -144,7 +144,7 @@ def _column(values: Sequence[Cell]) -> list[Cell]:
 def journal(root: Root, found: Table, chosen: Chosen) -> tuple[bytes, tuple[str, ...]]:
     """An Optuna journal file, and the names of the studies in it: one a tier, for their values are not compared."""
     try:
-        from lab.scheduler import optuna_journal  # noqa: PLC0415  # optuna: 0.4 s, and an extra
+        from lab.scheduler.results import optuna_journal  # noqa: PLC0415  # optuna: 0.4 s, and an extra
     except ImportError as missing:
         raise Unavailable("an Optuna journal needs optuna", fix="pip install 'labctl[search]'") from missing
     there = spaces.find(root, found.spec, found.view) if found.spec else None

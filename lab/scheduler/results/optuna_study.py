@@ -22,7 +22,7 @@ from lab.core import canonical
 from lab.core.errors import BadInput, NotFound, Unavailable, nearest
 from lab.core.world import stamp
 from lab.projections import text
-from lab.scheduler.optuna_journal import Pages, quiet
+from lab.scheduler.results.optuna_journal import Pages, quiet
 from lab.store import reading
 
 if TYPE_CHECKING:

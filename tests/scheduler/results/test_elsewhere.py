@@ -8,7 +8,7 @@ import pytest
 
 from lab.core.errors import BadInput
 from lab.core.spec import Spec
-from lab.scheduler.elsewhere import Elsewhere
+from lab.scheduler.results.elsewhere import Elsewhere
 
 if TYPE_CHECKING:
     from pathlib import Path

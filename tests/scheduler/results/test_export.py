@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 from lab.core import assignment, space
 from lab.core.trial import luck
 from lab.projections.tables import Line
-from lab.scheduler import export
-from lab.scheduler.results import varying
+from lab.scheduler.results import export
+from lab.scheduler.results.table import varying
 
 NAMES = st.text(min_size=1, max_size=8).filter(str.isprintable)
 SCALARS = st.one_of(
@@ -49,7 +49,7 @@ def test_every_value_comes_back_from_csv_as_it_is_written(points: list[dict[str,
 @given(st.lists(st.dictionaries(st.sampled_from("abc"), SCALARS, max_size=3), min_size=1, max_size=6))
 def test_any_history_of_parameters_is_an_optuna_study(points: list[dict[str, object]]) -> None:
     pytest.importorskip("optuna")
-    from lab.scheduler import optuna_journal
+    from lab.scheduler.results import optuna_journal
 
     runs = [(line, msgspec.json.encode(line)) for line in chosen(*points).lines]
     study = optuna_journal.Study(name="s", experiment="s", tier="t", minimize=True, metric="loss", runs=runs)
@@ -64,7 +64,7 @@ def test_any_number_of_a_space_is_within_its_distribution(
     low: float, wide: float, log: bool, step: float | None, whole: bool
 ) -> None:
     pytest.importorskip("optuna")
-    from lab.scheduler import optuna_journal
+    from lab.scheduler.results import optuna_journal
 
     high = low * (1 + wide)
     written: dict[str, object] = {"low": low, "high": high, "type": "float", "log": log}

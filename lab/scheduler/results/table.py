@@ -51,7 +51,7 @@ class Table(msgspec.Struct, frozen=True, kw_only=True):
         return tuple(dict.fromkeys((*named, *(line.tier for line in self.lines))))
 
 
-def table(root: Root, name: str) -> Table:
+def read(root: Root, name: str) -> Table:
     """The runs of an experiment. `Unavailable` when its pages have to be written again first."""
     experiments.require(root, name)
     loaded = experiments.load(root, name)

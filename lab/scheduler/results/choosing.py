@@ -16,12 +16,12 @@ from lab.core.origin import Origin
 from lab.core.run import MINIMIZE
 from lab.core.trial import History, Trial
 from lab.projections.tables import Line  # msgspec resolves annotations
-from lab.scheduler import results
+from lab.scheduler.results import table
 from lab.scheduler.search import spaces
 
 if TYPE_CHECKING:
     from lab.core.space import Space
-    from lab.scheduler.results import Table
+    from lab.scheduler.results.table import Table
     from lab.store.root import Root
 
 EXPECTED, AVERAGE, SEEN = "expected value", "mean of repeats", "best number seen"
@@ -48,8 +48,8 @@ class Chosen(msgspec.Struct, frozen=True, kw_only=True):
 
 def choose(root: Root, found: Table, wanted: str = "") -> Chosen:
     """The run to take of a tier. `LabError` when no run of it has a value."""
-    tier = results.tier_of(found, wanted)
-    ranked = results.require_some(found, tier)
+    tier = table.tier_of(found, wanted)
+    ranked = table.require_some(found, tier)
     plain = Chosen(tier=tier, line=ranked[0], seen=ranked[0], scored=len(ranked), noisy=_said(found))
     if plain.noisy is False or len(ranked) == 1:
         return plain

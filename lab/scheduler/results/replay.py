@@ -12,9 +12,10 @@ from lab.core.errors import BadInput, LabError
 from lab.core.origin import REPLAY, Origin
 from lab.core.run import Run
 from lab.core.view import ARCHIVED
-from lab.scheduler import checkout, cycle, located, places, reclaim, work
+from lab.scheduler import cycle, places, reclaim, work
 from lab.scheduler.cycle import Errand
-from lab.scheduler.elsewhere import Elsewhere
+from lab.scheduler.results import checkout, located
+from lab.scheduler.results.elsewhere import Elsewhere
 from lab.scheduler.search.book import Book
 from lab.store import revision
 
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     from lab.core.spec import Spec
     from lab.core.view import View
     from lab.scheduler.cycle import Running
-    from lab.scheduler.located import Located
+    from lab.scheduler.results.located import Located
     from lab.store.root import Root
 
 

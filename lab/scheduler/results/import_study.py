@@ -20,7 +20,8 @@ from lab.core.origin import IMPORTED, Origin
 from lab.core.run import CANCELLED, FAILED, MINIMIZE, STOPPED_EARLY, SUCCESS
 from lab.core.view import ARCHIVED
 from lab.projections import text
-from lab.scheduler import closing, cycle, reclaim, refresh, results
+from lab.scheduler import closing, cycle, reclaim, refresh
+from lab.scheduler.results import table
 from lab.scheduler.search import spaces
 from lab.scheduler.search.book import Book
 from lab.store import bundles, contents, experiments, machine
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
     from lab.core.space import Space
     from lab.core.spec import Spec
     from lab.core.view import View
-    from lab.scheduler.optuna_study import Study, Trial
+    from lab.scheduler.results.optuna_study import Study, Trial
     from lab.store.root import Root
 
 IMPORTER, ROLE, STRATEGY = "import", "optuna", "optuna"
@@ -106,7 +107,7 @@ def import_study(  # what, from where, into what
 
 def _read(given: str, wanted: str) -> Study:
     try:
-        from lab.scheduler import optuna_study  # noqa: PLC0415  # optuna: 0.4 s, and an extra
+        from lab.scheduler.results import optuna_study  # noqa: PLC0415  # optuna: 0.4 s, and an extra
     except ImportError as missing:
         raise Unavailable("reading an Optuna study needs optuna", fix="pip install 'labctl[search]'") from missing
     return optuna_study.read(given, wanted)
@@ -162,7 +163,7 @@ class _Intake:
 
     def fresh(self, trials: Sequence[Trial]) -> list[Trial]:
         """The trials that are not here yet. Inside the section."""
-        lines = results.table(self._root, self._spec.id).lines
+        lines = table.read(self._root, self._spec.id).lines
         self._here = {line.run_id for line in lines}
         notes = {line.origin.note for line in lines if line.origin and line.origin.kind == IMPORTED}
         return [
