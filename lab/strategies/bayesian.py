@@ -6,6 +6,7 @@ asked for spaces of more than 40 parameters that vary, or with hundreds of choic
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import TYPE_CHECKING
 
 from lab.core.errors import Unavailable
@@ -57,11 +58,19 @@ class Bayesian:
                     raise
         return Proposal(params=_improving(memory, space, history, rng), note="expected improvement")
 
-    def _memory(self, space: Space) -> Memory:
+    def load(self) -> None:
+        """Import the model. Optuna is not asked for: few searches are so long."""
         try:
-            from lab.strategies.belief import Memory  # noqa: PLC0415  # numpy: 0.1 s, and not always installed
+            for lazy in ("ma", "random"):  # numpy itself loads them when they are first used
+                import_module(f"numpy.{lazy}")
+            from lab.strategies import acquire, belief  # noqa: F401, PLC0415  # numpy: 0.1 s, and not always installed
         except ImportError as error:
             raise Unavailable("the strategy bayesian needs numpy", fix="pip install 'labctl[search]'") from error
+
+    def _memory(self, space: Space) -> Memory:
+        self.load()
+        from lab.strategies.belief import Memory  # noqa: PLC0415  # as above
+
         for known, memory in self._memories:
             if alike(known, space):
                 return memory

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Protocol
 from lab.store.plug_ins import Door
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
     from random import Random
 
     from lab.core.space import Space
@@ -30,6 +30,9 @@ class Strategy(Protocol):
 
     Its state is the history and its luck is `rng`: the same three arguments give the same proposal in any process, on
     any machine of the same kind. What it keeps between two calls may only save it work, never change its answer.
+
+    It may also have `load() -> None`: import now what proposals will need, for others wait while one is made.
+    `Unavailable` when it is missing. Called through `load` below, which asks nothing of one that has none.
     """
 
     def propose(self, space: Space, history: History, rng: Random) -> Proposal:
@@ -39,3 +42,10 @@ class Strategy(Protocol):
 
 _DOOR: Door[Strategy] = Door(GROUP, "strategy", BUILT_IN, ("propose",))
 find, names, problems = _DOOR.find, _DOOR.names, _DOOR.problems
+
+
+def load(strategy: Strategy) -> None:
+    """Let a strategy import what its proposals will need, where it can say so. `Unavailable` when that is missing."""
+    own: Callable[[], None] | None = getattr(strategy, "load", None)
+    if own is not None:
+        own()

@@ -20,6 +20,7 @@ from lab.strategies.fresh import ATTEMPTS, fresh
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from random import Random as Luck
+    from types import ModuleType
 
     from lab.core.assignment import Params
     from lab.core.parameter import Parameter
@@ -59,6 +60,12 @@ class Evolution:
 
     def __init__(self) -> None:
         self._replay: Replay | None = None
+
+    def load(self) -> None:
+        """Import nevergrad."""
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # as below
+            _library()
 
     def propose(self, space: Space, history: History, rng: Luck) -> Proposal:  # noqa: ARG002  # the seed is the search's
         with warnings.catch_warnings():
@@ -192,17 +199,24 @@ def _is_own(trial: Trial) -> bool:
     return not trial.origin.kind and trial.origin.maker not in _OTHERS
 
 
-def _cloud(dimensions: int, seed: int, workers: int) -> tuple[Parametrization, Optimizer]:
+def _library() -> tuple[ModuleType, ModuleType, ModuleType]:
+    """Numpy, and the optimisers and parameters of nevergrad. They take seconds to load, which no other should pay."""
     try:
-        numpy = import_module("numpy")
-        # It takes seconds to load, which no other strategy should pay.
-        optimizers = import_module("nevergrad.optimization.optimizerlib")
-        parameter = import_module("nevergrad.parametrization.parameter")
+        import_module("cma")  # which nevergrad loads with its first point
+        return (
+            import_module("numpy"),
+            import_module("nevergrad.optimization.optimizerlib"),
+            import_module("nevergrad.parametrization.parameter"),
+        )
     except ImportError as error:
         raise Unavailable(
             f"the strategy evolution needs nevergrad: {error}",
             fix="pip install 'labctl[search]', or name the strategy perturb, which needs nothing",
         ) from error
+
+
+def _cloud(dimensions: int, seed: int, workers: int) -> tuple[Parametrization, Optimizer]:
+    numpy, optimizers, parameter = _library()
     cube = parameter.Array(init=numpy.full(dimensions, 0.5)).set_mutation(sigma=1 / 6).set_bounds(0.0, 1.0)
     cube.random_state.seed(seed % 2**32)
     return cube, optimizers.CMA(parametrization=cube, budget=_BUDGET, num_workers=workers)

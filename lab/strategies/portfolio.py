@@ -43,6 +43,18 @@ class Portfolio:
         if "portfolio" in self.arms:
             raise BadInput("a portfolio cannot be an arm of a portfolio", fix="name other strategies")
 
+    def load(self) -> None:
+        """What its arms need. One that cannot have it is passed over, as in `propose`, unless none can."""
+        refusals: list[LabError] = []
+        for arm in self.arms:
+            try:
+                door.load(door.find(arm))
+            except LabError as error:
+                refusals.append(error)
+        door.find(SPREAD)  # it proposes first, whatever the arms
+        if len(refusals) == len(self.arms):
+            raise refusals[-1]
+
     def propose(self, space: Space, history: History, rng: Luck) -> Proposal:
         chance = rng.getrandbits(64)
         passed: list[str] = []

@@ -33,6 +33,7 @@ def plug_ins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
             corner = clever_corner:Corner
             broken = clever_broken:Broken
             mute = clever_corner:Mute
+            heavy = clever_corner:Heavy
             random = clever_corner:Corner
         """)
     )
@@ -45,6 +46,10 @@ def plug_ins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
             class Corner:
                 def propose(self, space, history, rng):
                     return Proposal(params=fresh(space, history, lambda _: assignment.draw(space, rng)), note="mine")
+            class Heavy(Corner):
+                loaded = 0
+                def load(self):
+                    self.loaded += 1
             class Mute:
                 pass
         """)
@@ -122,4 +127,30 @@ def test_finding_strategies_loads_no_library() -> None:
         "print(*({'numpy', 'nevergrad', 'optuna', 'scipy', 'importlib.metadata', 'pathlib'} & set(sys.modules)))"
     )
     done = subprocess.run([sys.executable, "-c", program], cwd=CHECKOUT, capture_output=True, text=True, check=True)
+    assert done.stdout.split() == []
+
+
+def test_a_strategy_may_load_what_it_needs_and_need_not(plug_ins: Path) -> None:
+    heavy = door.find("heavy")
+    door.load(heavy)
+    assert vars(heavy) == {"loaded": 1}
+    door.load(door.find("corner"))
+
+
+@pytest.mark.parametrize("name", [pytest.param("evolution", marks=pytest.mark.heavy), "bayesian", "portfolio", "tree"])
+def test_once_it_has_loaded_a_proposal_loads_nothing_more(name: str) -> None:
+    pytest.importorskip("nevergrad" if name == "evolution" else "numpy")
+    program = dedent("""
+        import sys
+        from lab.strategies import door
+        from lab.testing.strategies import SPACES, bowl, simulated
+        own = door.find(sys.argv[1])
+        door.load(own)
+        before = set(sys.modules)
+        simulated(own, SPACES["floats"], bowl(SPACES["floats"]), 13)
+        print(*(set(sys.modules) - before))
+    """)
+    done = subprocess.run(
+        [sys.executable, "-c", program, name], cwd=CHECKOUT, capture_output=True, text=True, check=True
+    )
     assert done.stdout.split() == []

@@ -12,10 +12,11 @@ import msgspec
 import pytest
 
 from lab.core import space
-from lab.core.errors import BadInput
+from lab.core.errors import BadInput, Unavailable
 from lab.core.origin import Origin
 from lab.core.run import CRASH, SUCCESS
 from lab.core.trial import History, Trial, luck
+from lab.strategies import door
 from lab.strategies.portfolio import ARMS, MODELLED, SPREAD_FIRST, WINDOW, Portfolio, area, by_merit
 from lab.testing.strategies import StrategyContract, simulated
 
@@ -136,6 +137,13 @@ def test_arms_whose_library_is_missing_are_passed_over_and_said_to_be() -> None:
         check=False,
     )
     assert told_by.returncode == 0, told_by.stderr.decode()
+
+
+def test_an_arm_that_cannot_load_stops_nothing_while_another_can(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "nevergrad.optimization.optimizerlib", None)
+    door.load(Portfolio(("evolution", "perturb")))
+    with pytest.raises(Unavailable, match="nevergrad"):
+        door.load(Portfolio(("evolution",)))
 
 
 def test_a_name_that_is_no_strategy_stops_nothing_while_another_is_one() -> None:
