@@ -16,10 +16,9 @@ if TYPE_CHECKING:
     from lab.core.space import Space
     from lab.core.trial import History
 
-# A far stretch of the sequence: what replaces a point is not what a later trial of the same search would have got.
-_STRIDE = 2**20
 _TRIES = 64
-_FAR = _STRIDE * _TRIES
+_GOLDEN = 0x9E3779B97F4A7C15  # its multiples are spread evenly over the words
+_WORD = 2**63 - 1
 
 
 class Random:
@@ -31,19 +30,24 @@ class Random:
 
 def spread(space: Space, history: History) -> Params:
     """The point of the search's sequence for the next trial, or the next one of it that was not tried."""
-    return fresh(space, history, lambda attempt: sobol_point(space, history.seed, history.number + attempt * _FAR))
+    return fresh(space, history, lambda k: sobol_point(space, _scrambled(history.seed, k * _TRIES), history.number))
 
 
 def sobol_point(space: Space, seed: int, index: int) -> Params:
     """Point `index` of the search's sequence that meets the constraints; `BadInput` when none can be found.
 
-    A point that breaks a constraint is replaced by one from further on, in the end by a drawn one.
+    A point that breaks a constraint is replaced by one of another sequence, in the end by a drawn one.
     """
     for attempt in range(_TRIES if space.constraints else 1):
-        found = _at(space, seed, index + attempt * _STRIDE)
+        found = _at(space, _scrambled(seed, attempt), index)
         if assignment.meets(space, found):
             return found
     return assignment.draw(space, luck(seed, index, "sobol"))
+
+
+def _scrambled(seed: int, attempt: int) -> int:
+    """The seed of another sequence. A point from further on in the same one differs in its last digits only."""
+    return seed ^ (attempt * _GOLDEN & _WORD)
 
 
 def _at(space: Space, seed: int, index: int) -> Params:

@@ -21,7 +21,7 @@ from lab.core.package import COMPLETE, RUN
 from lab.core.record import page
 from lab.core.run import CRASH, VERDICTS
 from lab.scheduler import cycle, moves, reclaim, refresh
-from lab.scheduler.dispatch import completing, mend, offers
+from lab.scheduler.dispatch import completing, mend
 from lab.scheduler.dispatch.offers import INGESTED, SET_ASIDE, Said, safely
 from lab.store import bundles, experiments, leases, ledger, packages, reading
 
@@ -148,7 +148,7 @@ def _taken_in(root: Root, each: Place) -> tuple[Run, Subject | None]:
     before = bundles.load_seal(bundle) if reading.is_file(f"{bundle}/{layout.SEAL}") else None
     if before is not None and before[0].generation == taken.generation:
         return before[0].run, None  # a crash came after the seal
-    spec = offers.spec_of(root, COMPLETE, each, experiments.load(root, each.experiment))
+    spec = inputs.spec_of(root, COMPLETE, each, experiments.load(root, each.experiment))
     running = cycle.reattached(root, each.experiment, taken.run_id, spec)
     ended = _poured(root, each, offer, taken, running)
     made, subject = cycle.sealed(root, running, ended)

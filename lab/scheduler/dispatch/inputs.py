@@ -9,16 +9,18 @@ import msgspec
 from lab.core import canonical, layout
 from lab.core.package import INPUT, RUN
 from lab.projections import index
+from lab.scheduler import cycle
 from lab.scheduler.control import approved
 from lab.scheduler.cycle import Errand
-from lab.store import reading
+from lab.store import experiments, packages, reading
 
 if TYPE_CHECKING:
-    from lab.core.package import Offer
+    from lab.core.package import Offer, Place
     from lab.core.proposal import Ruling
     from lab.core.spec import Spec
     from lab.core.subject import Subject
     from lab.core.view import View
+    from lab.store.experiments import Loaded
     from lab.store.root import Root
 
 PROGRAM = "PROGRAM.md"
@@ -70,3 +72,13 @@ def chosen(root: Root, offer: Offer, ruling: Ruling | None, view: View, spec: Sp
 
     search = Search(root, view.experiment)
     return search.errand(view, spec) if ruling is None else approved.errand(root, ruling, search, spec)
+
+
+def spec_of(root: Root, stage: str, each: Place, now: Loaded) -> Spec:
+    """The SPEC under which a package was queued, as it lies in it; it may have been edited since."""
+    offer = packages.offer_of(root, stage, each)
+    where = f"{root.layout.package(stage, each.name)}/{INPUT}/{layout.SPEC}"
+    data = reading.read_head(where, packages.RECORD_BYTES) if reading.is_file(where) else None
+    if data is not None and canonical.digest(data) == offer.spec_sha256 != now.sha256:
+        return experiments.parse_spec(data, where)
+    return cycle.usable(now)

@@ -24,9 +24,9 @@ from lab.core.spec_fields import PRIORITIES
 from lab.core.view import ARCHIVED, COMPLETED, View
 from lab.scheduler import cycle, decisions, due, moves, reclaim, refresh
 from lab.scheduler.control import approved
-from lab.scheduler.dispatch.inputs import chosen, inputs
+from lab.scheduler.dispatch.inputs import chosen, inputs, spec_of
 from lab.scheduler.places import workspace
-from lab.store import experiments, files, leases, ledger, packages, reading
+from lab.store import files, leases, ledger, packages, reading
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator
@@ -364,16 +364,6 @@ def resumed(root: Root, each: Place) -> Held:
     path = root.layout.package(RUNNING, each.name)
     root.files.folder(f"{path}/{RUN}")
     return Held(place=each, taken=taken, path=path, running=running, view=view)
-
-
-def spec_of(root: Root, stage: str, each: Place, now: Loaded) -> Spec:
-    """The SPEC under which a package was queued, as it lies in it; it may have been edited since."""
-    offer = packages.offer_of(root, stage, each)
-    where = f"{root.layout.package(stage, each.name)}/{package.INPUT}/{layout.SPEC}"
-    data = reading.read_head(where, packages.RECORD_BYTES) if reading.is_file(where) else None
-    if data is not None and canonical.digest(data) == offer.spec_sha256 != now.sha256:
-        return experiments.parse_spec(data, where)
-    return cycle.usable(now)
 
 
 def safely(experiment: str, act: Callable[[], Iterator[Said]]) -> list[Said]:

@@ -81,7 +81,7 @@ class Search:
         """Refuse now what would be refused at each proposal; load what a proposal needs. Outside any section."""
         found = self.space(view, spec)
         if found is not None:
-            spaces.require_possible(found.space)
+            spaces.require_possible(found.space, found.where)
             self._strategy(spec)
             self.book.catch_up()
             for tier in spec.fidelity_tiers:
