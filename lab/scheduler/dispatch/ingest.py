@@ -21,7 +21,7 @@ from lab.core.package import COMPLETE, RUN
 from lab.core.record import page
 from lab.core.run import CRASH, VERDICTS
 from lab.scheduler import cycle, moves, reclaim, refresh
-from lab.scheduler.dispatch import completing, mend
+from lab.scheduler.dispatch import completing, inputs, mend
 from lab.scheduler.dispatch.offers import INGESTED, SET_ASIDE, Said, safely
 from lab.store import bundles, experiments, leases, ledger, packages, reading
 
