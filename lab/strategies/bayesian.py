@@ -15,6 +15,7 @@ from lab.core.trial import Proposal
 from lab.strategies.essence import essence
 from lab.strategies.fresh import fresh
 from lab.strategies.random_ import spread
+from lab.strategies.threads import in_one_thread
 from lab.strategies.tpe import Parzen
 
 if TYPE_CHECKING:
@@ -61,9 +62,10 @@ class Bayesian:
     def load(self) -> None:
         """Import the model. Optuna is not asked for: few searches are so long."""
         try:
-            for lazy in ("ma", "random"):  # numpy itself loads them when they are first used
-                import_module(f"numpy.{lazy}")
-            from lab.strategies import acquire, belief  # noqa: F401, PLC0415  # numpy: 0.1 s, and not always installed
+            with in_one_thread():
+                for lazy in ("ma", "random"):  # numpy itself loads them when they are first used
+                    import_module(f"numpy.{lazy}")
+                from lab.strategies import acquire, belief  # noqa: F401, PLC0415  # numpy: 0.1 s, not always installed
         except ImportError as error:
             raise Unavailable("the strategy bayesian needs numpy", fix="pip install 'labctl[search]'") from error
 

@@ -16,6 +16,7 @@ from lab.core.space import alike
 from lab.core.trial import Proposal
 from lab.strategies import door
 from lab.strategies.fresh import ATTEMPTS, fresh
+from lab.strategies.threads import in_one_thread
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -202,12 +203,13 @@ def _is_own(trial: Trial) -> bool:
 def _library() -> tuple[ModuleType, ModuleType, ModuleType]:
     """Numpy, and the optimisers and parameters of nevergrad. They take seconds to load, which no other should pay."""
     try:
-        import_module("cma")  # which nevergrad loads with its first point
-        return (
-            import_module("numpy"),
-            import_module("nevergrad.optimization.optimizerlib"),
-            import_module("nevergrad.parametrization.parameter"),
-        )
+        with in_one_thread():
+            import_module("cma")  # which nevergrad loads with its first point
+            return (
+                import_module("numpy"),
+                import_module("nevergrad.optimization.optimizerlib"),
+                import_module("nevergrad.parametrization.parameter"),
+            )
     except ImportError as error:
         raise Unavailable(
             f"the strategy evolution needs nevergrad: {error}",

@@ -8,6 +8,7 @@ import msgspec
 
 from lab.core.errors import Unavailable
 from lab.core.trial import Trial  # msgspec resolves annotations
+from lab.strategies.threads import in_one_thread
 
 if TYPE_CHECKING:
     from lab.core.space import Space
@@ -45,7 +46,8 @@ def recommend(space: Space, history: History) -> Recommendation | None:
     if history.noisy is False or len(scored) < ENOUGH:
         return _as_seen(scored[lowest][0], noisy=bool(history.noisy))
     try:
-        from lab.strategies import belief as model  # noqa: PLC0415  # numpy: 0.1 s, and not always installed
+        with in_one_thread():
+            from lab.strategies import belief as model  # noqa: PLC0415  # numpy: 0.1 s, and not always installed
     except ImportError as error:
         raise Unavailable("a recommendation needs numpy", fix="pip install 'labctl[search]'") from error
     if len(scored) > LIMIT:

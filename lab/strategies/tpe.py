@@ -16,6 +16,7 @@ from lab.core.errors import Unavailable
 from lab.core.parameter import same
 from lab.core.space import alike
 from lab.strategies.essence import essence
+from lab.strategies.threads import in_one_thread
 
 if TYPE_CHECKING:
     from random import Random as Luck
@@ -56,7 +57,8 @@ class Parzen:
     def point(self, space: Space, history: History, rng: Luck) -> Params:
         """What TPE would try next; whether it meets the constraints is not asked. `Unavailable` without optuna."""
         try:
-            import optuna  # noqa: PLC0415  # 0.4 s, and not always installed
+            with in_one_thread():
+                import optuna  # noqa: PLC0415  # 0.4 s, and not always installed
         except ImportError as error:
             raise Unavailable("proposing with TPE needs optuna", fix="pip install 'labctl[search]'") from error
         with warnings.catch_warnings():

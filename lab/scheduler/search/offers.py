@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from lab.core import assignment
@@ -11,7 +12,7 @@ from lab.strategies import door
 from lab.strategies.fresh import fresh
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from lab.core.assignment import Params
     from lab.core.trial import History
@@ -29,9 +30,8 @@ def strategy(name: str, arms: Sequence[str], *, rotate: bool) -> Strategy:
         found: Strategy = Portfolio(arms=arms, rotate=rotate)
     else:
         found = door.find(name)
-    load = getattr(found, "load", None)
-    if load is not None:
-        load()
+    with _held_to_account(name):
+        door.load(found)
     return found
 
 
@@ -53,14 +53,21 @@ def proposal(name: str, asked: Strategy, found: Found, history: History) -> Prop
     return Proposal(params=params, note=f"drawn: {name} offered what was tried")
 
 
-def _offer(name: str, asked: Strategy, found: Found, history: History, salt: str) -> Proposal:
+@contextmanager
+def _held_to_account(name: str) -> Iterator[None]:
+    """A strategy may be a stranger's code: whatever it raises ends this search, and is told by its name."""
     try:
-        offered = asked.propose(found.space, history, luck(history.seed, history.number, salt))
+        yield
     except LabError:
         raise
     except Exception as error:
         what = f"the strategy {name} failed: {type(error).__name__}: {error}"
         raise BadInput(what, fix="name another strategy, or report it to whoever wrote this one") from error
+
+
+def _offer(name: str, asked: Strategy, found: Found, history: History, salt: str) -> Proposal:
+    with _held_to_account(name):
+        offered = asked.propose(found.space, history, luck(history.seed, history.number, salt))
     wrong = assignment.problems(found.space, offered.params)
     if wrong:
         what = f"the strategy {name} proposed what lies outside the search space: {'; '.join(wrong[:3])}"
