@@ -109,7 +109,7 @@ def ended(burst: Burst, teller: Teller, signals: Signals, session: Session, **mo
         raise teller.trouble
     if signals.came():
         fix = f"labctl {teller.verb} {burst.order.experiment} goes on where it stopped"
-        what = f"stopped by {signals.came()} after {teller.ran} runs; the runs under way were sealed as cancelled"
+        what = f"stopped by {signals.came()} with {teller.ran} behind it; the runs under way were sealed as cancelled"
         raise Interrupted(what, fix=fix)
     steps = [to_builtins(step) for step in burst.turn.steps]
     best = teller.best
@@ -251,7 +251,8 @@ class Teller:
     def summary(self) -> str:
         """One line about all of it."""
         spent = length(time.monotonic() - self._begun_s)
-        told = f"{self.ran} runs in {spent}: {self.tally()}"
+        runs = "1 run" if self.ran == 1 else f"{self.ran} runs"
+        told = f"{runs} in {spent}: {self.tally()}"
         best, front = self.best, self._front()
         if best is not None:
             tier = f" in {best.tier}" if len(self._tiers) > 1 else ""

@@ -254,6 +254,14 @@ def test_what_was_replayed_is_no_trial_that_resume_counts(tmp_path: Path) -> Non
     assert len(lines(root)) == 5
 
 
+def test_an_experiment_without_a_space_is_simply_run_as_often_as_asked(tmp_path: Path) -> None:
+    root = a_sweep(tmp_path / "lab", space="", program="executor_command: echo METRIC loss=1\n")
+    assert process("burst", "sweep", "-n", "2", root=root.layout.root).code == 0
+    said = process("burst", "sweep", "-n", "3", "--resume", root=root.layout.root)
+    assert "1 run in" in said.out
+    assert ["params" in line for line in lines(root)] == [False] * 3
+
+
 def test_a_fault_in_the_middle_of_a_burst_is_no_success(tmp_path: Path) -> None:
     space = tmp_path / "space.json"
     space.write_text('{"x": {"low": -2.0, "high": 2.0}, "n": {"low": 1, "high": 9, "type": "int"}}')

@@ -99,7 +99,7 @@ class Burst:
         slots = max(spec.max_parallel, self.order.jobs)
         self.turn.request = msgspec.structs.replace(self.turn.request, slots=slots)
         if self.order.resume:
-            self.left = max(0, self.order.runs - self._done())
+            self.left = max(0, self.order.runs - (self.view.runs if found is None else self._done()))
         return self.left
 
     def _done(self) -> int:
