@@ -59,10 +59,13 @@ import json, sys
 from lab.core import space
 from lab.core.trial import History, Origin, Trial, luck
 from lab.strategies import door
+from lab.strategies.tpe import Parzen
 found = space.parse(json.loads(sys.argv[1]))
 trials, told = [], {}
 for name in sys.argv[2:]:
-    strategy = door.find(name)
+    if name == "TPE":
+        Parzen().point(found, History(trials=tuple(trials), seed=1, number=len(trials)), luck(1, len(trials), name))
+    strategy = door.find("bayesian" if name == "TPE" else name)
     for number in range(len(trials), len(trials) + 24):
         history = History(trials=tuple(trials), seed=1, number=number)
         offered = strategy.propose(found, history, luck(1, number, name))
@@ -163,7 +166,7 @@ def jobs(scratch: str, _: str, size: Size) -> list[Row]:
 
 def memory(_: str, __: str, ___: Size) -> list[Row]:
     """The peak of one process that has asked every strategy."""
-    names = ["random", "perturb", "tree", "bayesian", "portfolio", "evolution"]
+    names = ["random", "perturb", "tree", "bayesian", "portfolio", "TPE", "evolution"]
     space = json.dumps({"x": {"low": -2.0, "high": 2.0}, "n": {"low": 1, "high": 900, "type": "int"}})
     done = subprocess.run(
         [sys.executable, "-c", _ALL, space, *names],
