@@ -127,7 +127,7 @@ def runs(scratch: str, disk: str, size: Size) -> list[Row]:
         while len(burst.search.book.ended) < late - STEP:
             burst.one()
         last, last_crank = _both(root, burst)
-        what = f"own CPU of a burst's run, {executor}, {place}"
+        what = f"CPU of a burst's run, its program included, {executor}, {place}"
         rows += [
             Row(what=f"{what}, at run {STEP}", ours=f"{first * 1e3:.2f} ms", ratio=first / first_crank,
                 floor=f"{first_crank * 1e3:.2f} ms (a visit of the crank's)", goal="as the crank's"),
