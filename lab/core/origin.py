@@ -5,7 +5,6 @@ from __future__ import annotations
 import msgspec
 
 BASELINE, PROMOTED, REPLAY, PERSON, IMPORTED = "baseline", "promoted", "replay", "person", "imported"
-KINDS = ("", BASELINE, PROMOTED, REPLAY, PERSON, IMPORTED)
 # What a search did itself: its seed and its count are those of these.
 SEARCHED = frozenset({"", BASELINE, PROMOTED, PERSON})
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from lab.core import ids
-from lab.core.errors import BadInput, Busy, LabError, Taken
+from lab.core.errors import BadInput, Busy, LabError, Superseded, Taken
 from lab.core.policy import Wait
 from lab.core.run import FAILURES
 from lab.core.view import OPEN_PHASES
@@ -136,6 +136,9 @@ class Burst:
             visit = self.turn.visit(name, search=self.search, errand=errand, proposal=proposal, owner=self._worker_name)
         except Taken:
             return ANOTHERS
+        except Superseded as lost:  # a run of ours was lost; that is no "somebody else is at it"
+            self._say(PROBLEM, lost.what, lost.fix)
+            return AGAIN
         except Busy as busy:
             self.held(busy)
             return AGAIN
@@ -221,12 +224,8 @@ class Burst:
         self._tell(step)
         self.turn.publish_now_and_then()
 
-    def _lost(self, name: str, what: str) -> None:
-        step = Step(
-            kind=PROBLEM, experiment=name, what=f"a worker failed: {what}", fix="what it left is settled next time"
-        )
-        self.turn.steps.append(step)
-        self._tell(step)
+    def _lost(self, _name: str, what: str) -> None:
+        self._say(PROBLEM, f"a worker failed: {what}", "what it left is settled next time")
 
     # -- how it went -----------------------------------------------------------------------------------------------
 

@@ -5,15 +5,23 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from lab.core.proposal import RUN, Proposal
+from lab.scheduler import work
 from lab.scheduler.control import approvals
 from lab.scheduler.search import burst
 from lab.scheduler.search.burst import Burst, Order
 from lab.scheduler.search.plan import Search, Wanted
+from lab.store import leases
 from tests.scheduler.search.searches import a_search, next_errand
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
+    import pytest
+
+    from lab.core.ended import Ended
+    from lab.core.view import View
+    from lab.scheduler.cycle import Running
     from lab.store.root import Root
 
 MORE = "strategy: random\nseed: 1\nexecutor: stub\n"
@@ -62,3 +70,21 @@ def test_what_a_person_has_chosen_goes_before_an_approved_run_that_waits(tmp_pat
     assert made.one(chosen) == burst.MADE
     assert ran(made) == [chosen.params]
     assert made.one(chosen) == burst.ANOTHERS
+
+
+def test_a_run_whose_lease_was_taken_is_told_as_lost_and_not_waited_for_in_silence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = a_search(tmp_path / "lab", MORE)
+    made = a_burst(root)
+    carry_out = work.carry_out
+
+    def robbed(root: Root, running: Running, view: View, *, interrupted: Callable[[], str]) -> Ended:
+        for held in leases.survey(root, "hunt").held:
+            leases.supersede(root, "hunt", held.seen.claim.generation)
+        return carry_out(root, running, view, interrupted=interrupted)
+
+    monkeypatch.setattr(work, "carry_out", robbed)
+    assert made.one() == burst.AGAIN
+    assert [step.kind for step in made.turn.steps] == ["problem"]
+    assert not made.stopped
