@@ -70,6 +70,15 @@ def test_a_log_that_cannot_be_written_is_refused_before_anything_runs(root: Root
     assert outcomes(root) == {"a": [], "b": []}
 
 
+def test_the_most_memory_that_a_run_held_is_in_its_manifest(root: Root) -> None:
+    # By a process of its own: of a program that ends before it is looked at, the kernel tells no peak below that of
+    # whoever started it, and that would be the whole test run.
+    edit(root, "a", executor_command=f'{sys.executable} -I -S -c "held=bytearray(200<<20);print(0.25)"')
+    assert started(root, "--experiment", "a", stdout=subprocess.DEVNULL).wait(15) == 0
+    (manifest,) = Path(root.layout.runs("a")).glob("RUN-*/manifest.json")
+    assert json.loads(manifest.read_text())["usage"]["peak_memory_mb"] > 200
+
+
 def test_the_log_has_the_lines_and_stdout_has_none(root: Root, tmp_path: Path) -> None:
     log = tmp_path / "logs/once.log"
     with started(root, "--quiet", "--log", str(log), stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as turn:

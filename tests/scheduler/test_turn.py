@@ -92,8 +92,7 @@ def test_roles_take_turns(root: Root) -> None:
 
 
 def test_a_command_is_run_and_its_number_is_the_value(root: Root) -> None:
-    heavy = f'{sys.executable} -I -S -c "held=bytearray(200<<20);print(0.25)"'
-    add(root, "a", executor="command", executor_command=heavy)
+    add(root, "a", executor="command", executor_command=prints(0.25))
     (step,) = take(root)
     assert (step.outcome, step.value) == ("success", 0.25)
     seal = bundles.load_seal(root.layout.run("a", step.run_id))
@@ -103,7 +102,6 @@ def test_a_command_is_run_and_its_number_is_the_value(root: Root) -> None:
     manifest = bundles.load_manifest(root.layout.run("a", step.run_id))
     assert manifest is not None
     assert manifest.usage.exit_code == 0
-    assert (manifest.usage.peak_memory_mb or 0) > 200
     assert manifest.usage.cpu_s is not None
 
 
