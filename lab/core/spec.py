@@ -15,6 +15,7 @@ from msgspec import inspect as shapes
 from lab.core import spec_rules
 from lab.core.cadence import duration_s
 from lab.core.errors import BadInput, Corrupt, nearest
+from lab.core.model import Model
 from lab.core.space import Problems, collect
 from lab.core.spec_fields import (
     MAX_BUDGET_S,
@@ -113,6 +114,8 @@ class _Reading:
             match shape:
                 case shapes.VarTupleType():
                     values[name] = self._list(key, name, given)
+                case shapes.StructType() if name == "llm":
+                    values[name] = self._record(name, Model, given)
                 case shapes.StructType():
                     values[name] = self._stop_conditions(given)
                 case shapes.BoolType():
@@ -156,6 +159,39 @@ class _Reading:
             dotted = ".".join(str(part) for part in ("search_space", *path))
             self._complain(("search_space", *path), f"{dotted}: {problem}")
         return space
+
+    def _record(self, name: str, record: type[msgspec.Struct], given: object) -> msgspec.Struct:
+        """A map of fields of their own. What is wrong in it is told with its line, like everything else."""
+        if not isinstance(given, Mapping):
+            raise BadInput(f"must be a map, not {shown(given)}", fix=f"write lines such as `{name}:` / `  key: value`")
+        found: dict[str, object] = {}
+        known = shapes_of(record)
+        for key, value in given.items():
+            path: Path = (name, str(key)[:_MAX_KEY_CHARS])
+            if not isinstance(key, str) or key not in known:
+                near = nearest(key[:_MAX_KEY_CHARS], tuple(known)) if isinstance(key, str) else ""
+                hint = f"did you mean {near}?" if near else f"known are {', '.join(known)}"
+                self._complain(path, f"{name}: unknown key {shown(key)}; {hint}")
+            elif not is_blank(value):
+                try:
+                    found[key] = self._plain(path, name, without_none(known[key]), value)
+                except BadInput as refusal:
+                    self._refused(path, refusal)
+        return record(**found)
+
+    def _plain(self, path: Path, name: str, shape: shapes.Type, value: object) -> object:
+        """One value of such a map."""
+        match shape:
+            case shapes.BoolType():
+                return boolean(value)
+            case shapes.IntType() | shapes.FloatType():
+                return number(value, shape)
+            case shapes.LiteralType():
+                return word(value, tuple(str(each) for each in shape.values), {}, None)
+            case _:
+                found = text(value, self.lines.spelling(path) if self.lines else None)
+                rule = spec_rules.TEXTS.get(f"{name}.{path[-1]}")
+                return rule(found) if rule else found
 
     def _stop_conditions(self, given: object) -> StopConditions:
         pairs: list[tuple[Path, object, object]] = []

@@ -16,6 +16,7 @@ from msgspec import inspect as shapes
 from lab.core.cadence import DEFAULT_TEXT, Cadence
 from lab.core.cadence import parse as parse_cadence
 from lab.core.errors import BadInput, nearest
+from lab.core.model import Model
 from lab.core.space import Space
 
 if TYPE_CHECKING:
@@ -258,6 +259,10 @@ class Spec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
         Annotated[float, Meta(ge=0, le=1)],
         about("search", "Share of the candidates that no race stops: a slow starter is found only among them."),
     ] = 0.1
+
+    llm: Annotated[
+        Model | None, about("search", "The model that the strategies llm and hybrid ask: see Models below.")
+    ] = None
 
     fidelity_tiers: Annotated[
         tuple[str, ...], about("policy, executor", "Levels from cheap to costly; <tier>_<field> overrides a field.")

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from lab.core.model import Model
 from lab.core.spec_fields import TIER_OVERRIDABLE_FIELDS, Spec, StopConditions
 
 if TYPE_CHECKING:
@@ -72,7 +73,7 @@ def json_schema() -> dict[str, object]:
     """The JSON Schema of the file SPEC.yaml, for editors. It is more lenient than the reader in names and paths."""
     properties: dict[str, object] = {}
     for name, told in _properties(Spec).items():
-        if name not in ("overrides", "time_budget_s", "search_space", "stop_conditions"):
+        if name not in ("overrides", "time_budget_s", "search_space", "stop_conditions", "llm"):
             properties[name] = _written(name, told)
     for field in fields():
         if field.name not in properties:
@@ -100,8 +101,13 @@ def reference_page() -> str:
         for field in fields()
     ]
     conditions = [f"- `{name}`: {told['description']}" for name, told in _properties(StopConditions).items()]
+    models = [
+        f"- `{name}` ({_model_words(name, told)}): {told['description']}" for name, told in _properties(Model).items()
+    ]
     overridable = ", ".join(f"`{name}`" for name in TIER_OVERRIDABLE_FIELDS)
-    return _PAGE.format(rows="\n".join(rows), conditions="\n".join(conditions), overridable=overridable)
+    return _PAGE.format(
+        rows="\n".join(rows), conditions="\n".join(conditions), models="\n".join(models), overridable=overridable
+    )
 
 
 def _properties(record: type[msgspec.Struct]) -> _Properties:
@@ -140,6 +146,8 @@ def _special(name: str) -> list[object]:
     if name == "stop_conditions":
         one = {"type": "object", "propertyNames": {"enum": list(StopConditions.__struct_fields__)}}
         return [one, {"type": "array", "items": one}]
+    if name == "llm":
+        return [{"type": "object", "propertyNames": {"enum": list(Model.__struct_fields__)}}]
     if name == "search_space":
         return [{"type": "object"}, {"type": "string"}]
     return [{"type": "number", "exclusiveMinimum": 0}, {"type": "string", "pattern": "[0-9]"}]
@@ -154,7 +162,7 @@ def _type_words(name: str, told: dict[str, object]) -> str:
         return "minutes, interval or cron"
     if name == "search_space":
         return "map or path"
-    if name == "stop_conditions":
+    if name in ("stop_conditions", "llm"):
         return "map"
     one_of = told.get("anyOf")
     shape: Mapping[str, object] = one_of[0] if isinstance(one_of, list) else told
@@ -169,6 +177,11 @@ def _type_words(name: str, told: dict[str, object]) -> str:
         if key in shape
     ]
     return " ".join((words, *bounds))
+
+
+def _model_words(name: str, told: dict[str, object]) -> str:
+    """The type of a field, and its default where it has one."""
+    return "; ".join(filter(None, (_type_words(name, told).replace("\\|", "|"), _default_words(told.get("default")))))
 
 
 def _default_words(default: object) -> str:
@@ -208,6 +221,13 @@ the code loop, which this version does not have yet, take effect when it comes.
 `stop_conditions` is a map, or a list of maps with one key each:
 
 {conditions}
+
+## Models
+
+`llm` is a map of what is known of the model that the strategies `llm` and `hybrid` ask. A key stands in the variable
+that `api_key_env` names, and nowhere in a file.
+
+{models}
 
 ## Events for `escalate_when`
 

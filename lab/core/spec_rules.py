@@ -59,6 +59,15 @@ def splits(command: str) -> None:
         raise BadInput("has a quote that is never closed", fix=fix) from None
 
 
+def address(text: str) -> str:
+    """The address of a service. With a key in it, it would be sealed into every bundle."""
+    if not text.startswith(("http://", "https://")):
+        raise BadInput(f"{text[:_SHOWN_CHARS]!r} is no address of a service", fix="begin it with http:// or https://")
+    if "@" in text.split("//", 1)[1].split("/", 1)[0] or "?" in text or "#" in text:
+        raise BadInput("holds more than an address", fix="leave out user, password, ? and #; name the key's variable")
+    return text.rstrip("/")
+
+
 def workspace_mode(text: str) -> str:
     """The mode that is meant; all that begins with git, and is none of ours, was always a clone."""
     mode = text.lower()
@@ -74,6 +83,10 @@ TEXTS: Mapping[str, Callable[[str], str]] = {
     "executor_class": lambda text: ids.name(text, "class"),
     "strategy": lambda text: ids.name(text, "strategy"),
     "agent_provider": lambda text: ids.name(text, "provider"),
+    "llm.base_url": address,
+    "llm.api_key_env": ids.variable,
+    "llm.provider": lambda text: ids.name(text, "provider"),
+    "llm.fallback": lambda text: ids.name(text, "strategy"),
     "worker_roles": ids.role,
     "fidelity_tiers": ids.tier,
     "initial_fidelity_tier": ids.tier,

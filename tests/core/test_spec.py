@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from lab.core import spec
 from lab.core.errors import BadInput, Corrupt
+from lab.core.model import Model
 from lab.core.space import Space
 from lab.core.spec import Spec, parse
 from lab.core.spec_fields import TIER_OVERRIDABLE_FIELDS, StopConditions
@@ -414,7 +415,35 @@ def test_the_reference_page_has_a_row_for_each_field_and_no_broken_table() -> No
     assert all(row.replace("\\|", "").count("|") == 6 for row in rows)
     for name in StopConditions.__struct_fields__:
         assert f"- `{name}`: " in page
+    for name in Model.__struct_fields__:
+        assert f"- `{name}` (" in page
     assert "{" not in page
+
+
+@pytest.mark.parametrize(
+    ("written", "told"),
+    [
+        (3, "must be a map"),
+        ({"timout_s": 3}, "did you mean timeout_s?"),
+        ({"candidates": 99}, "must be 20 or less"),
+        ({"max_usd": 0}, "must be above 0"),
+        ({"base_url": "localhost:8080"}, "begin it with http://"),
+        ({"base_url": "https://me:secret@host/v1"}, "leave out user, password"),
+        ({"api_key_env": "sk-1234"}, "llm.api_key_env"),
+        ({"transport": "opnai"}, "did you mean openai?"),
+        ({"timeout_s": math.nan}, "finite"),
+    ],
+)
+def test_what_cannot_be_a_model_is_refused_by_its_name(written: object, told: str) -> None:
+    with pytest.raises(BadInput) as refused:
+        of(llm=written)
+    assert told in str(refused.value)
+
+
+def test_a_model_is_read_as_it_is_written() -> None:
+    found = of(llm={"base_url": "http://127.0.0.1:8080/v1/", "model": "tiny", "max_calls": "7", "clip": "yes"}).llm
+    assert found == Model(base_url="http://127.0.0.1:8080/v1", model="tiny", max_calls=7, clip=True)
+    assert of(llm={}).llm is None
 
 
 def schema_problems(mapping: object) -> list[str]:
