@@ -33,6 +33,7 @@ COMMANDS = (
     Command("status", "status", LOOK, "what wants you, and how the lab is"),
     Command("list", "list_", LOOK, "list experiments, or the runs of one"),
     Command("show", "show", LOOK, "show one experiment or one run"),
+    Command("context", "context", LOOK, "print what one needs to go on with an experiment, in one read"),
     Command("best", "best", LOOK, "show the run to take, and its parameters"),
     Command("top", "top", LOOK, "show the best runs of an experiment"),
     Command("params", "params_", LOOK, "show the parameters that a run was given"),

@@ -38,6 +38,7 @@ VERBS: dict[str, tuple[tuple[str, ...], str, set[str]]] = {
     "status": ((), "experiments: 2\n", {"data_root", "experiments", "phases", "runs", "free_gb", "wants_you"}),
     "list": ((), "alpha\tactive\ttier=proxy\tclass=default\truns=3\tbest=0.25\t", {"experiments"}),
     "show": (("alpha",), "alpha", {"id", "phase", "under_way"}),
+    "context": (("alpha",), "# alpha: briefing\n", {"experiment", "goal", "left", "best", "last", "next"}),
     "best": (("alpha",), "alpha, tier proxy: loss, minimize, 2 runs with a value\n", {"run", "params", "again"}),
     "top": (("alpha",), "alpha, tier proxy: loss, minimize\n", {"experiment", "tier", "runs", "varying"}),
     "params": (("FIRST",), '{\n  "lr": 0.25\n}\n', {"run", "experiment", "params"}),

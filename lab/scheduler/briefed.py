@@ -1,0 +1,59 @@
+"""What a briefing is made from, read from the disk. Writes nothing: a read-only copy will do."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from lab.core import layout
+from lab.core.errors import LabError
+from lab.core.subject import Finding
+from lab.projections import status
+from lab.projections.standing import REPEATS_AMONG, Briefing
+from lab.scheduler.results import table
+from lab.scheduler.search import spaces
+from lab.store import leases, reading
+
+if TYPE_CHECKING:
+    from lab.core.space import Space
+    from lab.core.spec import Spec
+    from lab.core.view import View
+    from lab.store.root import Root
+
+_ROW_BYTES = 400  # a row is shorter, but for one whose words are in letters of several bytes
+_COLUMNS = 7
+
+
+def read(root: Root, name: str) -> tuple[Briefing, tuple[str, ...]]:
+    """The parts, and what is not in order. `Unavailable` when the pages have to be written again first."""
+    found = table.read(root, name)
+    space, trouble = _space(root, found.spec, found.view)
+    state = status.fold_state(reading.read(root.layout.status(name)) or b"")
+    made = Briefing(
+        view=found.view,
+        spec=found.spec,
+        space=space,
+        lines=found.lines,
+        told=told(root, name),
+        findings=(*(state.findings if state else ()), *trouble),
+        under_way=tuple(sorted(held.seen.claim.run_id for held in leases.survey(root, name).held)),
+    )
+    return made, found.warnings
+
+
+def told(root: Root, name: str, last: int = REPEATS_AMONG) -> dict[str, str]:
+    """What the last runs said of themselves, by run: the last column of results.tsv. Its cost does not grow."""
+    path = root.layout.page(name, layout.RESULTS)
+    data = reading.read_from(path, max(reading.size_of(path) - last * _ROW_BYTES, 0))
+    rows = [row.split("\t") for row in data.decode(errors="replace").split("\n")[1:]]
+    return {row[0]: row[-1] for row in rows[-last - 1 :] if len(row) == _COLUMNS and row[-1] not in ("", "-")}
+
+
+def _space(root: Root, spec: Spec | None, view: View) -> tuple[Space | None, tuple[Finding, ...]]:
+    """The space; one that cannot be used is something that wants a person, and keeps nobody from the rest."""
+    if spec is None:
+        return None, ()
+    try:
+        found = spaces.find(root, spec, view)
+    except LabError as refused:
+        return None, (Finding(what=refused.what, where=refused.where, fix=refused.fix),)
+    return (found.space if found else None), ()
