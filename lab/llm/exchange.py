@@ -64,13 +64,18 @@ class Attempt(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     problem: str = ""
     what: str = ""  # the problem in words
     retry_after_s: float | None = None
+    again: bool = False  # asked once more, it may answer: it was too busy, it broke, or it is asked in another way
     text: str = ""  # the answer
 
 
 class Consultation(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """A question from its first attempt to its last. `value` is the answer that the check let through, or None."""
+    """A question from its first attempt to its last. `value` is the answer that the check let through, or None.
+
+    `complaints` are what the check said to the last answer, also to the parts of it that were left out of `value`.
+    """
 
     value: object = None
+    complaints: tuple[str, ...] = ()
     attempts: tuple[Attempt, ...] = ()
     repairs: int = 0
     problem: str = ""
