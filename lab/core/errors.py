@@ -76,6 +76,13 @@ class Taken(LabError):
     kind = "taken"
 
 
+class Unadvised(LabError):
+    """A strategy has no word of its model yet. Ask the model, outside any section, and then the strategy again."""
+
+    exit_code = BUSY
+    kind = "unadvised"
+
+
 class Corrupt(LabError):
     """A file does not say what it must. Nothing was touched; `where` names the file.
 

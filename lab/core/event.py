@@ -32,6 +32,8 @@ PACKAGE_READY = "dispatch_enqueued"
 PACKAGE_CLAIMED = "dispatch_claimed"
 PACKAGE_COMPLETED = "dispatch_completed"
 PACKAGE_INGESTED = "dispatch_ingested"
+MODEL_ASKED = "model_asked"
+MODEL_ANSWERED = "model_answered"
 TYPES = (
     LAB_CREATED,
     EXPERIMENT_CREATED,
@@ -55,6 +57,8 @@ TYPES = (
     PACKAGE_CLAIMED,
     PACKAGE_COMPLETED,
     PACKAGE_INGESTED,
+    MODEL_ASKED,
+    MODEL_ANSWERED,
 )
 
 MEANING = {
@@ -80,6 +84,8 @@ MEANING = {
     PACKAGE_CLAIMED: "a worker took a package",
     PACKAGE_COMPLETED: "a worker said that a package is done",
     PACKAGE_INGESTED: "the run of a package became a sealed bundle, or was refused",
+    MODEL_ASKED: "calls to a model, and money at worst, were set aside before they were made",
+    MODEL_ANSWERED: "a model answered or failed; carries the calls and the money that it took",
 }
 
 

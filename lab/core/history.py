@@ -22,6 +22,8 @@ from lab.core.view import (
     RECENT_DECISIONS,
     RECENT_RUNS,
     Decision,
+    Reserved,
+    Spent,
     Tier,
     View,
     Waiting,
@@ -36,6 +38,7 @@ if TYPE_CHECKING:
 Key = tuple[int, int, str]
 _DECISION, _RUN = 0, 1
 _DIGITS = 10
+_RESERVED = 64  # questions under way whose answer can still give something back
 # A `run_sealed` line confirms a bundle; the bundle itself is what is folded.
 # What is no decision about the experiment would only push its decisions off the pages.
 DECISIONS = frozenset(events.TYPES) - {
@@ -47,7 +50,10 @@ DECISIONS = frozenset(events.TYPES) - {
     events.PACKAGE_CLAIMED,
     events.PACKAGE_COMPLETED,
     events.PACKAGE_INGESTED,
+    events.MODEL_ASKED,
+    events.MODEL_ANSWERED,
 }
+_FOLDED = DECISIONS | {events.MODEL_ASKED, events.MODEL_ANSWERED}  # what those took is counted
 
 
 class Item(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -67,8 +73,8 @@ def of_seal(seal: Seal) -> Item:
 
 
 def of_line(line: Line) -> Item | None:
-    """A decision at its own place; None for a line that decides nothing."""
-    if line.event.type not in DECISIONS:
+    """A line at its own place; None for one that says nothing about the experiment itself."""
+    if line.event.type not in _FOLDED:
         return None
     return Item(key=(line.seq, _DECISION, ""), ts=line.event.ts, event=line.event)
 
@@ -151,6 +157,9 @@ def _value(view: View, tier: Tier, run: Run, value: float) -> None:
 
 
 def _decision(view: View, item: Item, event: events.Event) -> None:
+    if event.type in (events.MODEL_ASKED, events.MODEL_ANSWERED):  # counted; quoted, they would push decisions off
+        view.model = _spent(view.model, event)
+        return
     what = event.type
     match event.type:
         case events.EXPERIMENT_CREATED:
@@ -183,6 +192,35 @@ def _decision(view: View, item: Item, event: events.Event) -> None:
             pass
     quoted = Decision(seq=item.key[0], ts=event.ts, type=event.type, what=what, actor=event.actor, reason=event.reason)
     view.decisions = [*view.decisions, quoted][-RECENT_DECISIONS:]
+
+
+def _spent(before: Spent, event: events.Event) -> Spent:
+    """What the models have taken after this. What was set aside counts as spent until the answer says what it took."""
+    number = event.name.rpartition("-")[2]
+    asks = max(before.asks, int(number) if number.isdecimal() and len(number) < _DIGITS else 0)
+    calls, usd, tokens = int(_number(event, "calls")), _number(event, "usd"), int(_number(event, "tokens"))
+    mine = [each for each in before.reserved if each.ask == event.name]
+    others = [each for each in before.reserved if each.ask != event.name]
+    had_calls, had_usd = sum(each.calls for each in mine), sum(each.usd for each in mine)
+    if event.type == events.MODEL_ASKED:
+        more = Reserved(ask=event.name, calls=had_calls + calls, usd=round(had_usd + usd, 9))
+        others = [*others, more][-_RESERVED:]
+    elif not mine:
+        calls, usd, tokens = 0, 0.0, 0  # nothing was asked; or so long ago that what was set aside stays spent
+    else:
+        calls, usd = calls - had_calls, usd - had_usd
+    return Spent(
+        asks=asks,
+        calls=before.calls + calls,
+        usd=round(before.usd + usd, 9),
+        tokens=before.tokens + tokens,
+        reserved=tuple(others),
+    )
+
+
+def _number(event: events.Event, name: str) -> float:
+    given = event.facts.get(name)
+    return given if isinstance(given, int | float) else 0
 
 
 def _proposal(view: View, event: events.Event) -> None:

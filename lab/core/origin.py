@@ -25,6 +25,9 @@ class Origin(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=F
     parents: tuple[str, ...] = ()  # the runs it was made from
     tries: int = 0  # how many runs with this number ended with the lab before
     note: str = ""
+    ask: str = ""  # the question to a model that it came of, or that failed before it was made
+    base: float | None = None  # what a change was expected from, and what to, by whoever proposed it
+    expected: float | None = None
 
     @property
     def searched(self) -> bool:

@@ -12,18 +12,26 @@ from random import Random
 import msgspec
 
 from lab.core import assignment
+from lab.core.advice import Advice  # msgspec resolves annotations
 from lab.core.origin import Origin  # msgspec resolves annotations
 from lab.core.parameter import Scalar
 from lab.core.run import SUCCESS
 
 
 class Proposal(msgspec.Struct, frozen=True, kw_only=True):
-    """What a strategy offers. `parents` are run ids; `arm` is a portfolio's."""
+    """What a strategy offers. `parents` are run ids; `arm` is a portfolio's.
+
+    `ask` is the question to a model that it came of, or that failed before; `expected` is the value that the model
+    expects, and `base` the one that it expects to change.
+    """
 
     params: dict[str, Scalar]
     note: str = ""
     parents: tuple[str, ...] = ()
     arm: str = ""
+    ask: str = ""
+    base: float | None = None
+    expected: float | None = None
 
 
 class Trial(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -66,6 +74,7 @@ class History(msgspec.Struct, frozen=True, kw_only=True):
     noisy: bool | None = None  # what the SPEC says of the metric; None when it does not say
     known: AbstractSet[object] | None = None  # the keys of what the ended trials tried, where somebody keeps them
     skipped: AbstractSet[object] = frozenset()  # the keys of what a person does not want
+    advice: Advice | None = None  # what models have said to this search; None where the SPEC names none
 
     @property
     def ended(self) -> tuple[Trial, ...]:

@@ -56,6 +56,24 @@ class Waiting(msgspec.Struct, frozen=True, kw_only=True):
     reason: str = ""
 
 
+class Reserved(msgspec.Struct, frozen=True, kw_only=True):
+    """What was set aside for a question to a model that has not come back. If its asker died, it stays spent."""
+
+    ask: str
+    calls: int
+    usd: float
+
+
+class Spent(msgspec.Struct, frozen=True, kw_only=True):
+    """What the models of an experiment have taken in its life, what is set aside included."""
+
+    asks: int = 0  # the highest number that a question had
+    calls: int = 0
+    usd: float = 0.0
+    tokens: int = 0  # as far as the services told
+    reserved: tuple[Reserved, ...] = ()  # the newest ones
+
+
 class View(msgspec.Struct, kw_only=True):
     """The state of one experiment."""
 
@@ -88,6 +106,7 @@ class View(msgspec.Struct, kw_only=True):
     decisions: list[Decision] = []
     waiting: list[Waiting] = []  # at most one of a kind
     proposals: int = 0  # the highest number that a proposal had
+    model: Spent = Spent()
     last_key: tuple[int, int, str] = (0, 0, "")
 
     @property

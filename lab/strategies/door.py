@@ -15,9 +15,12 @@ if TYPE_CHECKING:
 
 GROUP = "lab.strategies"
 DEFAULT = "portfolio"
+ADVISED = frozenset({"llm", "hybrid"})  # those that propose what a model has said
 BUILT_IN: Mapping[str, str] = {
     "bayesian": "lab.strategies.bayesian:Bayesian",
     "evolution": "lab.strategies.evolution:Evolution",
+    "hybrid": "lab.strategies.hybrid:Hybrid",
+    "llm": "lab.strategies.llm:Llm",
     "perturb": "lab.strategies.perturb:Perturb",
     "portfolio": "lab.strategies.portfolio:Portfolio",
     "random": "lab.strategies.random_:Random",

@@ -24,7 +24,7 @@ _ELITE = (3, 8)
 _ELSEWHERE = 0.04  # the share of proposals that look at another part of the space
 _ALONG = 0.25  # the share that goes along the difference of two good points
 _CHOSEN = 0.4  # the share that is the most promising of several changes; the rest is left to chance
-_OTHER_STEPS = ("tree", "bayesian", "evolution")  # theirs say nothing about the step of this one
+_OTHER_STEPS = ("tree", "bayesian", "evolution", "llm", "hybrid")  # theirs say nothing about the step of this one
 
 
 class Perturb:

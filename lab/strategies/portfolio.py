@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from lab.core.errors import BadInput, Exhausted, LabError
+from lab.core.errors import BadInput, Exhausted, LabError, Unadvised
 from lab.core.trial import luck
 from lab.strategies import door
 
@@ -62,7 +62,7 @@ class Portfolio:
         for arm in self._order(history):
             try:
                 offer = door.find(arm).propose(space, history, luck(chance, history.number, arm))
-            except Exhausted:
+            except (Exhausted, Unadvised):  # a model that was not asked yet is no arm that cannot propose
                 raise
             except LabError as error:
                 passed.append(f"{arm} was passed over: {error}")

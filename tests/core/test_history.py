@@ -50,7 +50,7 @@ def sealed(seq: int, run: Run, *, anchor: int | None = None) -> Item:
     return history.of_seal(made)
 
 
-def decided(seq: int, kind: str, **more: str) -> Item:
+def decided(seq: int, kind: str, **more: object) -> Item:
     told = msgspec.structs.replace(Event(type=kind, ts=f"2026-01-02T05:{seq:06d}", experiment="a", actor="ann"), **more)
     item = history.of_line(Line(seq=seq, prev="", event=told))
     assert item is not None
@@ -68,7 +68,7 @@ def histories(draw: st.DrawFn) -> list[Item]:
     seq = 1
     for number in range(draw(st.integers(0, 14))):
         seq += draw(st.integers(0, 3))
-        match draw(st.integers(0, 5)):
+        match draw(st.integers(0, 6)):
             case 0:
                 seq += 1
                 items.append(decided(seq, event.PHASE_CHANGED, phase=draw(st.sampled_from(PHASES)), reason="why"))
@@ -79,6 +79,11 @@ def histories(draw: st.DrawFn) -> list[Item]:
                 seq += 1
                 kinds = [event.RUN_SUPERSEDED, event.LEASE_TAKEN_OVER, event.SPEC_EDITED]
                 items.append(decided(seq, draw(st.sampled_from(kinds))))
+            case 3:
+                seq += 1
+                kind = draw(st.sampled_from([event.MODEL_ASKED, event.MODEL_ANSWERED]))
+                took = {"calls": draw(st.integers(0, 3)), "usd": draw(st.floats(0, 1)), "tokens": 7}
+                items.append(decided(seq, kind, name=f"ASK-{draw(st.integers(1, 3)):06}", facts=took))
             case _:
                 run = a_run(
                     number + 1, draw(st.sampled_from(OUTCOMES)), draw(st.none() | values), draw(st.sampled_from(TIERS))
@@ -256,3 +261,48 @@ def test_a_tier_with_a_direction_of_its_own_has_its_best_by_that() -> None:
     best = history.fold(begun, upwards).tiers["final"].best
     assert best is not None
     assert best.value == 0.9
+
+
+def asked(*told: tuple[str, str, int, float]) -> View:
+    """The view after questions to a model and answers: the event, the question, its calls, its money."""
+    return history.fold(
+        start(),
+        [
+            decided(seq, kind, name=ask, facts={"calls": calls, "usd": usd})
+            for seq, (kind, ask, calls, usd) in enumerate(told, 1)
+        ],
+    )
+
+
+def test_what_is_set_aside_for_a_model_is_spent_until_the_answer_says_what_it_took() -> None:
+    before = asked((event.MODEL_ASKED, "ASK-000001", 2, 0.5))
+    assert (before.model.calls, before.model.usd, before.model.asks) == (2, 0.5, 1)
+    after = asked((event.MODEL_ASKED, "ASK-000001", 2, 0.5), (event.MODEL_ANSWERED, "ASK-000001", 1, 0.125))
+    assert (after.model.calls, after.model.usd, after.model.reserved) == (1, 0.125, ())
+
+
+def test_an_asker_that_never_came_back_has_spent_what_it_set_aside() -> None:
+    view = asked(
+        (event.MODEL_ASKED, "ASK-000001", 2, 0.5),
+        (event.MODEL_ASKED, "ASK-000002", 2, 0.5),
+        (event.MODEL_ASKED, "ASK-000002", 1, 0.25),  # a try more
+        (event.MODEL_ANSWERED, "ASK-000002", 3, 0.25),
+    )
+    assert (view.model.calls, view.model.usd, view.model.asks) == (5, 0.75, 2)
+    assert [each.ask for each in view.model.reserved] == ["ASK-000001"]
+
+
+def test_an_answer_to_what_was_never_asked_takes_nothing_and_gives_nothing_back() -> None:
+    view = asked((event.MODEL_ANSWERED, "ASK-000004", 3, 1.0))
+    assert (view.model.calls, view.model.usd, view.model.asks) == (0, 0.0, 4)
+
+
+def test_dead_askers_do_not_make_the_view_grow_for_ever() -> None:
+    view = asked(*((event.MODEL_ASKED, f"ASK-{number:06}", 1, 0.0) for number in range(1, 501)))
+    assert view.model.calls == 500
+    assert len(told(view)) < 8_000
+
+
+def test_what_a_model_was_asked_pushes_no_decision_off_the_pages() -> None:
+    view = asked(*((event.MODEL_ASKED, f"ASK-{number:06}", 1, 0.0) for number in range(1, 50)))
+    assert view.decisions == []
