@@ -8,11 +8,10 @@ takes out what was installed for this lab and nothing else.
 from __future__ import annotations
 
 import os
-import sys
 from typing import TYPE_CHECKING
 
 from lab.cli.terminal import Answer
-from lab.core.errors import DONE, FAILED, BadInput, Unavailable
+from lab.core.errors import DONE, FAILED, BadInput
 
 if TYPE_CHECKING:
     import argparse
@@ -77,8 +76,10 @@ def _install(args: argparse.Namespace, root: Root) -> Answer:
 
 def _command(args: argparse.Namespace, root: Root) -> list[str]:
     """The command that takes a turn, and survives: a script of the same environment before a bare interpreter."""
+    from lab.cli import program
+
     lab = os.path.abspath(root.layout.root)
-    words = [*_program(), "run-once", "--data-root", lab, "--quiet", "--log", os.path.abspath(root.layout.log)]
+    words = [*program.words(), "run-once", "--data-root", lab, "--quiet", "--log", os.path.abspath(root.layout.log)]
     for name, value in (("--max-runs", args.max_runs), ("--jobs", args.jobs)):
         words += [name, str(value)] if value is not None else []
     for experiment in args.experiment:
@@ -86,25 +87,6 @@ def _command(args: argparse.Namespace, root: Root) -> list[str]:
 
         words += ["--experiment", experiments.require(root, experiment)]
     return words
-
-
-def _program() -> list[str]:
-    """`labctl` as it can be started with no environment at all.
-
-    The script beside the interpreter stays when the interpreter of that environment is replaced; a checkout without an
-    installation has a shim of its own.
-    """
-    if not os.path.isabs(sys.executable or ""):
-        raise Unavailable("this Python does not know where it lies", fix="install labctl into a virtual environment")
-    beside = os.path.join(os.path.dirname(sys.executable), "labctl")
-    shim = os.path.join(
-        os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))), "scripts/labctl.py"
-    )
-    if os.access(beside, os.X_OK):
-        return [beside]
-    if os.path.isfile(shim):
-        return [sys.executable, shim]
-    return [sys.executable, "-c", "from lab.cli.main import entry; entry()"]
 
 
 def _printed(texts: dict[str, str]) -> Iterator[str]:

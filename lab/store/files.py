@@ -115,7 +115,7 @@ class Files:
 
     # -- replace, append, move, touch, discard ------------------------------------------------------------------
 
-    def replace(self, path: str, data: bytes, *, durable: bool = False) -> bool:
+    def replace(self, path: str, data: bytes, *, durable: bool = False, mode: int = 0o644) -> bool:
         """Put a new text in the place of an old one. False, and nothing written, when the bytes are the same.
 
         Not durable by default: what is replaced is derived, and `refresh` brings it back.
@@ -124,7 +124,7 @@ class Files:
             return False
         draft = self._draft_beside(path)
         try:
-            self._write_new(draft, data, durable=durable, mode=0o644)
+            self._write_new(draft, data, durable=durable, mode=mode)
             self.step("rename", path)
             os.rename(draft, path)
         except OSError:

@@ -27,7 +27,8 @@ RINGS = (
     {"strategies", "executors", "engines"},
     {"scheduler"},
     {"research"},
-    {"web", "mcp", "cli"},
+    {"web", "mcp"},
+    {"cli"},  # its verbs start the servers: docs/decisions/0025-mcp.md
     {"testing"},  # the contracts and the doubles: they may see everything, nothing sees them
 )
 

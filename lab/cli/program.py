@@ -1,0 +1,27 @@
+"""`labctl` as another program can start it, with no environment at all."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from lab.core.errors import Unavailable
+
+
+def words() -> list[str]:
+    """The command before its verb.
+
+    The script beside the interpreter stays when the interpreter of that environment is replaced; a checkout without an
+    installation has a shim of its own.
+    """
+    if not os.path.isabs(sys.executable or ""):
+        raise Unavailable("this Python does not know where it lies", fix="install labctl into a virtual environment")
+    beside = os.path.join(os.path.dirname(sys.executable), "labctl")
+    shim = os.path.join(
+        os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))), "scripts/labctl.py"
+    )
+    if os.access(beside, os.X_OK):
+        return [beside]
+    if os.path.isfile(shim):
+        return [sys.executable, shim]
+    return [sys.executable, "-c", "from lab.cli.main import entry; entry()"]

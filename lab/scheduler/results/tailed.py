@@ -1,0 +1,90 @@
+"""The end of what a run wrote, also while it is under way. Writes nothing: a read-only copy will do."""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from lab.core import layout
+from lab.core.errors import NotFound, Unavailable
+from lab.scheduler.results import located
+from lab.store import experiments, leases
+
+if TYPE_CHECKING:
+    from lab.store.root import Root
+
+STREAMS = {"stdout": layout.STDOUT, "stderr": layout.STDERR}
+MOST_BYTES = 256 << 10
+
+
+class Tail(msgspec.Struct, frozen=True, kw_only=True):
+    """The last lines. `bytes` is the size of the whole log; `is_cut` when the first of these lines lacks its start."""
+
+    run_id: str
+    experiment: str
+    stream: str
+    bytes: int
+    lines: tuple[str, ...]
+    is_cut: bool = False
+
+
+def tail(root: Root, name: str, stream: str, count: int) -> Tail:
+    """Of a run; or of an experiment's latest one, first those under way."""
+    run_id = name if name.startswith("RUN-") else _latest(root, experiments.require(root, name))
+    found = located.find(root, run_id)
+    if found.kept is not None:
+        fix = f"labctl prune --restore {found.archive}"
+        raise Unavailable(f"the logs of {run_id} are in an archive", where=found.path, fix=fix)
+    size, data = _end(f"{found.path}/{STREAMS[stream]}")
+    lines = data.decode(errors="replace").split("\n")
+    if lines[-1] == "":
+        lines.pop()
+    shown = lines[-count:]
+    return Tail(
+        run_id=run_id,
+        experiment=found.experiment,
+        stream=stream,
+        bytes=size,
+        lines=tuple(line.rstrip("\r") for line in shown),
+        is_cut=len(shown) == len(lines) and size > len(data),
+    )
+
+
+def _latest(root: Root, experiment: str) -> str:
+    live = [held.seen.claim.run_id for held in leases.survey(root, experiment).held]
+    try:
+        made = [name for name in os.listdir(root.layout.runs(experiment)) if name.startswith("RUN-")]
+    except FileNotFoundError:
+        made = []
+    runs = sorted(name for name in live if name in made) or sorted(made)
+    if not runs:
+        raise NotFound(f"{experiment} has no runs", fix=f"labctl run-once --experiment {experiment}")
+    return runs[-1]
+
+
+def _end(path: str) -> tuple[int, bytes]:
+    """A log's size and its last bytes; nothing for a run that wrote none. A run may have put anything in its place."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
+    except FileNotFoundError:
+        return 0, b""
+    except OSError as error:
+        if error.errno not in (errno.ELOOP, errno.ENXIO, errno.EISDIR):
+            raise
+        raise _no_log(path) from None
+    try:
+        seen = os.fstat(descriptor)
+        if not stat.S_ISREG(seen.st_mode):
+            raise _no_log(path)
+        start = max(0, seen.st_size - MOST_BYTES)
+        return seen.st_size, os.pread(descriptor, MOST_BYTES, start)
+    finally:
+        os.close(descriptor)
+
+
+def _no_log(path: str) -> Unavailable:
+    return Unavailable("this is no plain file, and so no log of ours", where=path, fix="look at the bundle's folder")
