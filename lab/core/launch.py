@@ -34,6 +34,7 @@ class Program(msgspec.Struct, frozen=True, kw_only=True):
     cwd: str
     environ: Mapping[str, str] = {}
     secrets: tuple[str, ...] = ()
+    stdin: str = "/dev/null"  # the file that it reads
 
 
 class Limits(msgspec.Struct, frozen=True, kw_only=True):

@@ -180,12 +180,12 @@ class Warden:
 
     def _spawned(self, out: int, err: int) -> tuple[int, str]:
         """The cheap way: the pages of this process are lent to the child, and not copied."""
-        program = self._job.program
-        doing = f"started in {program.cwd}"
+        program, doing = self._job.program, f"started in {self._job.program.cwd}"
         try:
             os.chdir(program.cwd)
             doing = f"started: {program.argv[0]}"
-            files = ((os.POSIX_SPAWN_DUP2, out, 1), (os.POSIX_SPAWN_DUP2, err, 2))
+            outputs = ((os.POSIX_SPAWN_DUP2, out, 1), (os.POSIX_SPAWN_DUP2, err, 2))
+            files = ((os.POSIX_SPAWN_OPEN, 0, program.stdin, os.O_RDONLY, 0), *outputs)
             main = os.posix_spawn(
                 program.argv[0], program.argv, program.environ, file_actions=files,
                 setsid=True, setsigmask=(), setsigdef=SIGNALS,
@@ -224,6 +224,7 @@ class Warden:
             for number in self._ignored:
                 signal.signal(number, signal.SIG_DFL)
             signal.pthread_sigmask(signal.SIG_SETMASK, ())
+            os.dup2(os.open(program.stdin, os.O_RDONLY | os.O_CLOEXEC), 0)
             doing = f"started in {program.cwd}"
             os.chdir(program.cwd)
             doing = f"started: {program.argv[0]}"

@@ -6,6 +6,7 @@ import resource
 import signal
 from typing import TYPE_CHECKING
 
+import msgspec
 import pytest
 
 from lab.core.errors import Superseded
@@ -147,3 +148,15 @@ def test_too_much_memory_ends_the_run_where_there_are_no_cgroups(
     found = supervised(tmp_path, what, limits=Limits(budget_s=20, memory_mb=100), how=how)
     assert (found.stopped, found.usage.confined) == ("memory", f"{how}, memory watched")
     assert found.wall_s < 10
+
+
+@pytest.mark.parametrize("how", MODES)
+@pytest.mark.parametrize("limits", [None, Limits(budget_s=10, cpu=1.0)], ids=["spawned", "forked"])
+def test_a_program_reads_the_file_it_was_given_and_else_nothing(
+    tmp_path: Path, how: str, limits: Limits | None
+) -> None:
+    (tmp_path / "given").write_text("a question\n")
+    for stdin, said in ((str(tmp_path / "given"), b"a question\n"), ("/dev/null", b"")):
+        supervised(tmp_path, msgspec.structs.replace(bash(tmp_path, "cat"), stdin=stdin), how=how, limits=limits)
+        assert (tmp_path / "stdout.log").read_bytes() == said if said else not (tmp_path / "stdout.log").exists()
+        (tmp_path / "stdout.log").unlink(missing_ok=True)
