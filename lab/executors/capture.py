@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
+from lab.core import secret
 from lab.core.launch import Output
 
 if TYPE_CHECKING:
@@ -15,15 +16,14 @@ if TYPE_CHECKING:
 
     from lab.store.log import RunLog
 
-BLOT = b"[redacted]"
-SHORTEST_SECRET = 4  # bytes; a shorter value would blot out half of every log and give nothing away
+BLOT = secret.BLOT.encode()
 
 
 class Blotter:
     """Takes secrets out of a stream by their value, also where a value comes in two pieces."""
 
     def __init__(self, secrets: Sequence[str]) -> None:
-        forms = {form for secret in secrets for form in _forms(secret)}
+        forms = {form for each in secrets for form in secret.forms(each)}
         self._forms = sorted(forms, key=lambda form: (-len(form), form))
         self._pattern = re.compile(b"|".join(map(re.escape, self._forms))) if self._forms else None
         self._rest = b""
@@ -59,18 +59,6 @@ class Blotter:
         pieces.append(data[at:until])
         self._rest = data[max(at, until) :]
         return b"".join(pieces)
-
-
-def _forms(secret: str) -> set[bytes]:
-    """The value as it is, as a URL carries it, and as base64 writes it when it stands alone."""
-    import base64  # noqa: PLC0415  # with the next one 3 ms, and most runs have no secrets
-    from urllib.parse import quote_from_bytes  # noqa: PLC0415  # as above
-
-    value = secret.strip().encode(errors="surrogateescape")
-    if len(value) < SHORTEST_SECRET:
-        return set()
-    encoded = {base64.b64encode(value).rstrip(b"="), base64.urlsafe_b64encode(value).rstrip(b"=")}
-    return {value, quote_from_bytes(value).encode(), quote_from_bytes(value, safe="").encode(), *encoded}
 
 
 class Capture:
