@@ -76,7 +76,7 @@ def build(
     `more` comes last and wins. `BadInput` as `require` says it, and for params that no variable can hold.
     """
     require(spec, environ)
-    child = {name: value for name, value in environ.items() if _passes(name)}
+    child = allowed(environ)
     child["PYTHONUNBUFFERED"] = "1"  # or a run that is killed at its budget takes its last lines with it
     named = {name: environ[name] for name in (*spec.env, *spec.secrets) if name in environ}
     child.update(named)
@@ -113,6 +113,16 @@ def looks_secret(name: str) -> bool:
     return not _SECRET_WORDS.isdisjoint(name.upper().split("_"))
 
 
+def allowed(environ: Mapping[str, str]) -> dict[str, str]:
+    """Of the surroundings what every program of the lab may see."""
+    return {name: value for name, value in environ.items() if _passes(name)}
+
+
+def is_secret(name: str, value: str) -> bool:
+    """Whether a value is most likely a secret, by its name. What is short, or a number, is none."""
+    return looks_secret(name) and len(value) >= _SHORTEST_GUESS and not value.isdecimal()
+
+
 def _passes(name: str) -> bool:
     return name in PASSED or (name.startswith(PASSED_PREFIXES) and not looks_secret(name))
 
@@ -122,7 +132,7 @@ def _secret_values(spec: Spec, named: Mapping[str, str]) -> tuple[str, ...]:
     values = {named[name] for name in spec.secrets}
     for name in spec.env:
         value = named.get(name, "")
-        if looks_secret(name) and len(value) >= _SHORTEST_GUESS and not value.isdecimal():
+        if is_secret(name, value):
             values.add(value)
     return tuple(sorted(values, key=lambda value: (-len(value), value)))
 
