@@ -1,4 +1,4 @@
-"""What comes with the program: the templates that `labctl create` copies, and the units of `labctl schedule`.
+"""What comes with the program: the templates that `labctl create` copies, the units of `labctl schedule`, the skills.
 
 An installation carries them inside the package, a checkout beside it. Nothing here writes.
 """
@@ -16,6 +16,12 @@ PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 
 def template_folder() -> str:
     return _folder("templates")
+
+
+def skill_folder() -> str:
+    """The folder of the skills: where tools look that search installed packages for some, or in the checkout."""
+    inside = os.path.join(PACKAGE, ".agents", "skills")
+    return inside if os.path.isdir(inside) else os.path.join(template_folder(), "skills")
 
 
 def _folder(name: str) -> str:
