@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from lab.core.model import Model
-    from lab.llm.command import Run  # type: ignore[import-untyped]
+    from lab.llm.command import Run
     from lab.llm.service import Dialect
     from lab.llm.transport import Transport
 

@@ -25,7 +25,7 @@ QUESTION, ANSWER = "labctl.question/1", "labctl.answer/1"
 
 
 class Command:
-    passed = ()
+    passed: tuple[str, ...] = ()
 
     def __init__(self, command: str = "") -> None:
         try:

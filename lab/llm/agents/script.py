@@ -24,7 +24,7 @@ def place(provider: str) -> str:
 
 
 class Script:
-    passed = ()
+    passed: tuple[str, ...] = ()
 
     def __init__(self, python: str, path: str) -> None:
         self.program = python

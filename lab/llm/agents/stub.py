@@ -15,7 +15,7 @@ WHAT = "the stub starts nothing, so there is no answer"
 
 class Stub:
     program = ""
-    passed = ()
+    passed: tuple[str, ...] = ()
 
     def start(self, task: Task) -> Start | None:  # noqa: ARG002  # the door's signature
         """Nothing to start, whatever the task."""
