@@ -33,6 +33,10 @@ SUPERSEDED = "SUPERSEDED.json"
 LEFT_OUT = "LEFT-OUT.md"
 EXIT = "exit.json"
 DAMAGED_SEAL = "SEAL.damaged"
+MODEL = "llm"
+MODEL_REQUEST = f"{MODEL}/request.json"
+MODEL_RESPONSE = f"{MODEL}/response.json"
+MODEL_USAGE = f"{MODEL}/usage.json"
 
 DRAFT_SUFFIX = ".draft"
 PRUNED_SUFFIX = ".pruned.draft"  # a bundle that an archive has, on its way out
@@ -46,7 +50,8 @@ CANCEL_SUFFIX = ".cancel"
 # Derived files of one experiment: the law of DESIGN.md section 4 is tested by deleting exactly these.
 EXPERIMENT_PAGES = (STATUS, RUNBOOK, SUMMARY, NEXT, CONTEXT, BEST, METRICS_LOG, RESULTS, LATEST_RUN, BEST_RUN)
 # Derived files of the whole lab. PROGRAM.md and CHANGELOG.md are written by people and never rewritten.
-LAB_PAGES = ("README-FIRST.md", "LAB-STATUS.md", "LAB-INDEX.json")
+AGENTS = "AGENTS.md"  # derived as long as it begins with our mark; a person's own is left alone
+LAB_PAGES = ("README-FIRST.md", AGENTS, "LAB-STATUS.md", "LAB-INDEX.json")
 DOCUMENTS = ("PROGRAM.md", "CHANGELOG.md")
 FOLDERS = (
     "registry/locks",
@@ -162,6 +167,13 @@ class Layout:
 
     def run(self, experiment: str, run_id: str) -> str:
         return f"{self.root}/experiments/{experiment}/runs/{run_id}"
+
+    def asks(self, experiment: str) -> str:
+        """What was asked of models and what they answered, a file a question. Canonical: it cannot be had again."""
+        return f"{self.root}/experiments/{experiment}/asks"
+
+    def ask(self, experiment: str, name: str) -> str:
+        return f"{self.root}/experiments/{experiment}/asks/{name}.json"
 
     def claims(self, experiment: str) -> str:
         return f"{self.root}/registry/locks/{experiment}"

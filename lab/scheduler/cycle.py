@@ -119,6 +119,8 @@ def opened(root: Root, lease: Lease, view: View, spec: Spec, spec_sha256: str, e
     texts = {layout.PLAN: _plan(manifest, here, errand.plan)}
     if errand.params is not None:
         texts[layout.PARAMS] = canonical.page(dict(errand.params))
+    if errand.origin is not None and errand.origin.ask:
+        texts |= _asked(root, view.experiment, errand.origin.ask)
     try:
         path = bundles.open_bundle(root, manifest, texts)
     except FileExistsError:
@@ -204,6 +206,17 @@ def _put_right(root: Root, running: Running) -> None:
         root.files.move(f"{running.path}/{layout.SEAL}", f"{running.path}/{layout.DAMAGED_SEAL}")
     if running.params is not None:
         root.files.replace(f"{running.path}/{layout.PARAMS}", canonical.page(dict(running.params)))
+    origin = running.manifest.origin
+    if origin is not None and origin.ask and not os.path.islink(f"{running.path}/{layout.MODEL}"):
+        for name, data in _asked(root, running.manifest.experiment, origin.ask).items():
+            root.files.replace(f"{running.path}/{name}", data)
+
+
+def _asked(root: Root, experiment: str, ask: str) -> dict[str, bytes]:
+    """What was asked of a model before a run, and what it said, for the bundle of the run."""
+    from lab.scheduler.search import asks  # noqa: PLC0415  # most runs come of no question to a model
+
+    return asks.bundled(root, experiment, ask)
 
 
 def _manifest(  # what is known of a run before it begins
@@ -258,4 +271,8 @@ def _choice(origin: Origin) -> str:
         lines.append(f"- made from: {', '.join(origin.parents)}")
     if origin.note:
         lines.append(f"- note: {origin.note}")
+    if origin.ask:
+        lines.append(f"- asked: {origin.ask}, which lies in llm/")
+    if origin.expected is not None:
+        lines.append(f"- expected: {origin.expected!r}, from {origin.base!r}")
     return "".join(f"{line}\n" for line in lines)

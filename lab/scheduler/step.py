@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from lab.core.run import Run
     from lab.core.view import View
 
-RAN, MOVED, SETTLED, ANSWERED, HELD, PROBLEM, WAITING, NOTED = (
-    "ran", "moved", "settled", "answered", "busy", "problem", "waiting", "noted",
+RAN, MOVED, SETTLED, ANSWERED, HELD, PROBLEM, WAITING, NOTED, ASKING, ASKED = (
+    "ran", "moved", "settled", "answered", "busy", "problem", "waiting", "noted", "asking", "asked",
 )  # fmt: skip
 
 

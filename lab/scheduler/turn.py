@@ -14,7 +14,7 @@ from lab.core.run import FAILURES
 from lab.scheduler import due, moves, reclaim, refresh
 from lab.scheduler.control import inbox, proposals
 from lab.scheduler.crew import Crew, slots
-from lab.scheduler.step import ANSWERED, HELD, MOVED, PROBLEM, RAN, SETTLED, Step
+from lab.scheduler.step import ANSWERED, ASKING, HELD, MOVED, PROBLEM, RAN, SETTLED, Step
 from lab.scheduler.visit import Request, Visit
 from lab.store import files, leases, machine, packages, reading
 
@@ -172,7 +172,8 @@ class Turn:
             self._done(told(kind=PROBLEM, what=refusal.what, fix=refusal.fix))
 
     def _done(self, step: Step) -> None:
-        self.steps.append(step)
+        if step.kind != ASKING:  # for whoever watches; what came of it is a step
+            self.steps.append(step)
         self._tell(step)
 
     def publish(self) -> None:

@@ -5,12 +5,12 @@ A pause comes before the claim or after it, and is never lost between.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import msgspec
 
 from lab.core import policy
-from lab.core.errors import Exhausted, Taken
+from lab.core.errors import Exhausted, Interrupted, Taken, Unadvised
 from lab.core.policy import Proceed, Wait
 from lab.scheduler import cycle, decisions, moves, reclaim, refresh, step, work
 from lab.scheduler.control import approved
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from lab.store.experiments import Loaded
     from lab.store.root import Root
 
+T = TypeVar("T")
 MAX_RUNS = 3
 
 
@@ -100,6 +101,9 @@ class Visit:
         for item in reclaim.make_way(self._root, self._name):
             self._tell(Step(kind=SETTLED, experiment=item.experiment, run_id=item.run_id, what=item.what))
         self._think()
+        return self._advised(self._chosen_and_claimed)
+
+    def _chosen_and_claimed(self) -> tuple[Running, View] | None:
         with self._root.section(self._name):
             view, loaded = cycle.observe(self._root, self._name)
             self.before = view
@@ -135,6 +139,19 @@ class Visit:
         if ruling is not None:
             approved.spend(self._root, ruling, lease.claim.run_id)
         return cycle.opened(self._root, lease, view, spec, loaded.sha256, errand), view
+
+    def _advised(self, act: Callable[[], T]) -> T | None:
+        """Do it. Where the search waits for a model's word, the model is asked, with nothing held meanwhile."""
+        try:
+            return act()
+        except Unadvised:
+            from lab.scheduler.search import asking  # noqa: PLC0415  # most searches ask nobody
+
+            try:
+                return asking.advised(self._root, act, interrupted=self._interrupted, tell=self._tell)
+            except Interrupted as stopped:
+                self.move = Wait(reason=stopped.what)
+                return None
 
     def _think(self) -> None:
         """A search that is asked for the first time may load a library for seconds: not while others wait."""

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import msgspec
 
 from lab.core import canonical, layout
+from lab.core.errors import Unadvised
 from lab.core.package import INPUT, RUN
 from lab.projections import index
 from lab.scheduler import cycle
@@ -15,6 +16,8 @@ from lab.scheduler.cycle import Errand
 from lab.store import experiments, packages, reading
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
     from lab.core.package import Offer, Place
     from lab.core.proposal import Ruling
     from lab.core.spec import Spec
@@ -23,6 +26,7 @@ if TYPE_CHECKING:
     from lab.store.experiments import Loaded
     from lab.store.root import Root
 
+T = TypeVar("T")
 PROGRAM = "PROGRAM.md"
 ROW = "experiment.json"
 MOST_BYTES = 1 << 20  # PROGRAM.md and SPEC.yaml are written by people; the pages are bounded by themselves
@@ -72,6 +76,16 @@ def chosen(root: Root, offer: Offer, ruling: Ruling | None, view: View, spec: Sp
 
     search = Search(root, view.experiment)
     return search.errand(view, spec) if ruling is None else approved.errand(root, ruling, search, spec)
+
+
+def advised(root: Root, act: Callable[[], Iterator[T]]) -> Iterator[T]:
+    """What `act` says. Where its search waits for a model's word, the model is asked, with nothing held meanwhile."""
+    try:
+        yield from act()
+    except Unadvised:
+        from lab.scheduler.search import asking  # noqa: PLC0415  # most searches ask nobody
+
+        yield from asking.advised(root, lambda: list(act()), interrupted=str, tell=lambda _: None)
 
 
 def spec_of(root: Root, stage: str, each: Place, now: Loaded) -> Spec:

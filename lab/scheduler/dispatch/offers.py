@@ -24,7 +24,7 @@ from lab.core.spec_fields import PRIORITIES
 from lab.core.view import ARCHIVED, COMPLETED, View
 from lab.scheduler import cycle, decisions, due, moves, reclaim, refresh
 from lab.scheduler.control import approved
-from lab.scheduler.dispatch.inputs import chosen, inputs, spec_of
+from lab.scheduler.dispatch.inputs import advised, chosen, inputs, spec_of
 from lab.scheduler.places import workspace
 from lab.store import files, leases, ledger, packages, reading
 
@@ -194,7 +194,9 @@ def claim(
             break
         if not reading.is_folder(root.layout.package(READY, each.name)):
             continue  # somebody has it: no need to queue for the section
-        said += safely(each.experiment, partial(_claimed, root, each, worker, process, held, changes))
+        said += safely(
+            each.experiment, partial(advised, root, partial(_claimed, root, each, worker, process, held, changes))
+        )
     told(root, said, changes)
     return held, said
 

@@ -41,6 +41,7 @@ class Book:
         self._cut_off: dict[tuple[str, int], list[Line]] = {}
         self._numbers: set[tuple[str, int]] = set()
         self._ids: set[str] = set()
+        self.asks: set[str] = set()  # questions to models that a run has in its bundle
         self.highest = -1
         self.searched = 0  # trials that the search did itself, each counted when it came to its end
         self.seed: int | None = None
@@ -78,6 +79,8 @@ class Book:
     def _place(self, line: Line, origin: Origin) -> None:
         """Where it stands in the search."""
         self.highest = max(self.highest, origin.number)
+        if origin.ask:
+            self.asks.add(origin.ask)
         if origin.searched:
             self.seed = origin.seed
             self.searched += not line.cut_off

@@ -20,7 +20,7 @@ from lab.core.view import OPEN_PHASES
 from lab.scheduler import cycle, work
 from lab.scheduler.crew import Crew
 from lab.scheduler.search.plan import Search
-from lab.scheduler.step import HELD, NOTED, PROBLEM, RAN, Step
+from lab.scheduler.step import ASKING, HELD, NOTED, PROBLEM, RAN, Step
 from lab.scheduler.turn import Turn
 from lab.scheduler.visit import Request
 from lab.store import experiments
@@ -172,8 +172,12 @@ class Burst:
         self._tell(Step(kind=NOTED, experiment=self.order.experiment, what=what))
 
     def _say(self, kind: str, what: str, fix: str = "") -> None:
-        step = Step(kind=kind, experiment=self.order.experiment, what=what, fix=fix)
-        self.turn.steps.append(step)
+        self.tell(Step(kind=kind, experiment=self.order.experiment, what=what, fix=fix))
+
+    def tell(self, step: Step) -> None:
+        """Something happened."""
+        if step.kind != ASKING:  # for whoever watches; what came of it is a step
+            self.turn.steps.append(step)
         self._tell(step)
 
     def wait(self, for_s: float) -> None:
@@ -220,8 +224,7 @@ class Burst:
         if step.kind == NOTED:
             self.stopped = self.stopped or step.what
             return
-        self.turn.steps.append(step)
-        self._tell(step)
+        self.tell(step)
         self.turn.publish_now_and_then()
 
     def _lost(self, _name: str, what: str) -> None:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from lab.core import assignment, proposal
-from lab.core.errors import BadInput, Busy, Exhausted
+from lab.core.errors import BadInput, Busy, Exhausted, Interrupted, Unavailable
 from lab.core.origin import Origin
 from lab.core.proposal import APPROVED, RUN
 from lab.core.run import Run
@@ -20,6 +20,7 @@ from lab.core.space import Space  # msgspec resolves annotations
 from lab.scheduler import cycle
 from lab.scheduler.control import approvals, proposals
 from lab.scheduler.control.approved import ORIGIN
+from lab.scheduler.search.asking import advised
 from lab.scheduler.search.burst import AGAIN, ANOTHERS, MADE
 
 if TYPE_CHECKING:
@@ -116,24 +117,32 @@ class Guided:
     def _chosen(self) -> tuple[Asking, Errand] | None:
         """What a person is asked about; None when there is nothing, or not now."""
         burst = self.burst
+        try:
+            return advised(self._root, self._asked_of_search, interrupted=burst.turn.interrupted, tell=burst.tell)
+        except Busy as busy:
+            burst.held(busy)
+        except Exhausted as done:
+            burst.stopped = f"{done.what}, or was skipped" if self.skipped else done.what
+        except Unavailable as failed:  # a model that no run is made without
+            burst.stopped = failed.what
+        except Interrupted:
+            pass  # `ends` knows of it
+        return None
+
+    def _asked_of_search(self) -> tuple[Asking, Errand]:
+        """The same, where a model need not be asked first."""
+        burst = self.burst
         with self._root.section(self._name):
             view, loaded = cycle.observe(self._root, self._name)
             spec = cycle.usable(loaded)
-            try:
-                errand = burst.search.errand(view, spec)
-            except Busy as busy:
-                burst.held(busy)
-                return None
-            except Exhausted as done:
-                burst.stopped = f"{done.what}, or was skipped" if self.skipped else done.what
-                return None
+            errand = burst.search.errand(view, spec)
             found = burst.search.space(view, spec)
             self._spec = spec
-        asking = Asking(
+        wanted = Asking(
             place=self._of - burst.left + 1, of=self._of, params=dict(errand.params or {}), origin=errand.origin,
             space=None if found is None else found.space, best=view.bests.get(errand.tier or view.tier),
         )  # fmt: skip
-        return asking, errand
+        return wanted, errand
 
     def _skip(self, errand: Errand) -> None:
         self.skipped += 1

@@ -12,16 +12,18 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from lab.core import assignment, race
-from lab.core.errors import BadInput, Busy, Exhausted, LabError
+from lab.core.errors import BadInput, Busy, Exhausted, LabError, Unadvised, Unavailable
 from lab.core.origin import BASELINE, PERSON, PROMOTED, Origin
 from lab.core.run import MINIMIZE
 from lab.core.trial import History
 from lab.scheduler.cycle import Errand
-from lab.scheduler.search import offers, spaces
+from lab.scheduler.search import advice, offers, spaces
+from lab.scheduler.search.asks import Asks
 from lab.scheduler.search.book import Book, Fitted, as_trial, place_of
 from lab.strategies import door
 
 if TYPE_CHECKING:
+    from lab.core.advice import Advice
     from lab.core.spec import Spec
     from lab.core.view import View
     from lab.projections.tables import Line
@@ -59,6 +61,7 @@ class Search:
         self.has_thought = False
         self.is_one = True  # False where there is no space: then its runs are given no parameters
         self.book = Book(root, experiment)
+        self._asks = Asks(root, experiment)
 
     # -- what is searched ------------------------------------------------------------------------------------------
 
@@ -83,6 +86,7 @@ class Search:
         if found is not None:
             spaces.require_possible(found.space, found.where)
             self._strategy(spec)
+            self._require_model(spec)
             self.book.catch_up()
             for tier in spec.fidelity_tiers:
                 self._points(tier, found).catch_up()
@@ -107,6 +111,15 @@ class Search:
             self._strategies[name] = found
         return self._strategies[name]
 
+    def _require_model(self, spec: Spec) -> None:
+        """Refuse a model that cannot be asked, and a fallback that cannot propose: before the first run, not at it."""
+        names = (self.name(spec), *(self._wanted.strategies or spec.strategies))
+        wrong = advice.problems(names, spec.llm, self._root.world.environ)
+        if wrong:
+            fix = "labctl validate says the same; docs/how-to/ask-a-model.md has examples"
+            what = f"the model cannot be asked: {'; '.join(wrong)}"
+            raise Unavailable(what, where=f"llm in experiments/{spec.id}/SPEC.yaml", fix=fix)
+
     # -- what is next ----------------------------------------------------------------------------------------------
 
     def errand(self, view: View, spec: Spec) -> Errand:
@@ -125,18 +138,31 @@ class Search:
         if promoted is not None:
             return promoted
         tier = spec.initial_fidelity_tier if spec.fidelity_promotion_rule == race.ASHA else view.tier
-        history = self._history(spec, tier, found, under_way, seed)
+        history = self._history(view, spec, tier, found, under_way, seed)
         origin = Origin(strategy=self.name(spec), seed=seed, number=history.number, seen=len(history.ended))
         first = assignment.baseline(found.space) if not history.trials else None
         if first is not None and not history.tried()(first):
             return _given(first, tier, msgspec.structs.replace(origin, kind=BASELINE, note="the defaults"))
         try:
             chosen = offers.proposal(self.name(spec), self._strategy(spec), found, history)
+        except Unadvised as wanting:
+            if spec.llm is None:
+                raise
+            raise advice.Open(
+                advice.Question(
+                    view=view, spec=spec, model=spec.llm, tier=tier, space=found.space, history=history,
+                    lines=self.book.ended,
+                ),
+                wanting,
+            ) from wanting  # fmt: skip
         except Exhausted as done:
             if under_way:  # one of them may be cut off, or go on in the race
                 raise Busy(f"{done.what}; {len(under_way)} of them are under way", fix="wait for them") from done
             raise
-        made = msgspec.structs.replace(origin, arm=chosen.arm, parents=chosen.parents, note=chosen.note)
+        made = msgspec.structs.replace(
+            origin, arm=chosen.arm, parents=chosen.parents, note=chosen.note, ask=chosen.ask, base=chosen.base,
+            expected=chosen.expected,
+        )  # fmt: skip
         return _given(chosen.params, tier, made)
 
     def skip(self, errand: Errand) -> None:
@@ -206,7 +232,9 @@ class Search:
             known = self._fitted[tier] = (found.digest, Fitted(self.book, found.space, tier))
         return known[1]
 
-    def _history(self, spec: Spec, tier: str, found: Found, under_way: list[Line], seed: int) -> History:
+    def _history(  # what a strategy may know
+        self, view: View, spec: Spec, tier: str, found: Found, under_way: list[Line], seed: int
+    ) -> History:
         fitted = self._points(tier, found)
         fitted.catch_up()
         here = spec.for_tier(tier)
@@ -220,7 +248,16 @@ class Search:
             noisy=spec.noise,
             known=fitted.known,
             skipped=self._skipped_points,
+            advice=self._advice(view, spec, tier, found, under_way),
         )
+
+    def _advice(self, view: View, spec: Spec, tier: str, found: Found, under_way: list[Line]) -> Advice | None:
+        """What models have said so far."""
+        if spec.llm is None:
+            return None
+        used = self.book.asks.union(line.source.ask for line in under_way)
+        newest = self._asks.newest(view.model.asks)
+        return advice.of(newest, spec.llm, found.space, tier, self._number(under_way), used)
 
     def _promoted(self, spec: Spec, under_way: list[Line], seed: int) -> Errand | None:
         """The run of a candidate that the race lets go on, with its own parameters, in the next tier."""

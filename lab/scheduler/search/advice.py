@@ -1,0 +1,112 @@
+"""What the models of an experiment have said to its search so far: read from its asks, for the history of a proposal.
+
+No clock and no memory: how long a model that fails is left alone is counted in runs, from the asks and their numbers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence  # msgspec resolves annotations
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from lab.core import assignment, canonical
+from lab.core.advice import Advice, Candidate
+from lab.core.errors import LabError, Unadvised
+from lab.core.model import STOP, Model
+from lab.core.space import Space
+from lab.core.spec import Spec
+from lab.core.trial import History
+from lab.core.view import View
+from lab.llm.exchange import STOPPED
+from lab.projections.tables import Line
+from lab.strategies import door
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping
+
+    from lab.scheduler.search.asks import Asked
+
+LONGEST = 32  # runs that a model which fails is left alone at most, before it is asked again
+
+
+class Question(msgspec.Struct, frozen=True, kw_only=True):
+    """All that is needed to ask a model, as it was inside the section in which the strategy wanted its word."""
+
+    view: View
+    spec: Spec
+    model: Model
+    tier: str
+    space: Space
+    history: History
+    lines: Sequence[Line]
+
+
+class Open(Unadvised):
+    """A strategy waits for a model's word, and this is what the model is to be asked."""
+
+    def __init__(self, question: Question, why: Unadvised) -> None:
+        super().__init__(why.what, where=why.where, fix=why.fix)
+        self.question = question
+
+
+def of(asks: Sequence[Asked], model: Model, space: Space, tier: str, number: int, used: Collection[str]) -> Advice:
+    """What the newest asks say to trial `number` of a tier. `used` are asks that a run has in its bundle."""
+    mine = [each for each in asks if each.tier == tier and each.problem != STOPPED]
+    found = [point for each in mine for one in each.candidates if (point := _in_space(one, space)) is not None]
+    advice = Advice(candidates=tuple(found), fallback=model.fallback, share=model.share)
+    failed = _failed(mine, digest(model))
+    if not failed or model.fallback == STOP:  # who stops without its model asks it whenever it is to run
+        return advice
+    last = failed[0]
+    if last.ask not in used:
+        return msgspec.structs.replace(advice, problem=last.problem, what=f"{last.what} ({last.ask})", ask=last.ask)
+    again = last.number + min(2 ** (len(failed) - 1), LONGEST)
+    if number < again:
+        what = f"{last.what} ({last.ask}, the failure number {len(failed)} in a row); asked again from trial {again}"
+        return msgspec.structs.replace(advice, problem=last.problem, what=what)
+    return advice
+
+
+def problems(strategies: Collection[str], model: Model | None, environ: Mapping[str, str]) -> list[str]:
+    """Why strategies of these names would get no word from their model; none where they ask none. Sends nothing."""
+    asking = sorted(door.ADVISED.intersection(strategies))
+    if not asking:
+        return []
+    if model is None:
+        return [f"the strategy {asking[0]} asks a model, and the SPEC names none under `llm`"]
+    from lab.llm import door as models  # noqa: PLC0415  # sockets and all: not for a search that reads its answers
+
+    found = models.problems(model, environ)
+    if model.fallback == STOP:
+        return found
+    if model.fallback in door.ADVISED:
+        return [*found, f"llm.fallback cannot be {model.fallback}: it would wait for the model that failed"]
+    try:
+        door.load(door.find(model.fallback))
+    except LabError as unfit:
+        found.append(f"llm.fallback: {unfit.what}")
+    return found
+
+
+def digest(model: Model) -> str:
+    """Which model it is, how it is asked and what it may cost: once that is changed, it is asked at once."""
+    return canonical.digest(msgspec.json.encode(model, order="sorted"))
+
+
+def _failed(asks: Sequence[Asked], of: str) -> list[Asked]:
+    """The failures of a model since it last answered, the newest first."""
+    found: list[Asked] = []
+    for each in asks:
+        if each.of != of or not each.problem:
+            break
+        found.append(each)
+    return found
+
+
+def _in_space(candidate: Candidate, space: Space) -> Candidate | None:
+    """A candidate as a point of the space as it is now, or None."""
+    if assignment.problems(space, candidate.params):
+        return None
+    given = candidate.params
+    return msgspec.structs.replace(candidate, params={name: given[name] for name in space.names if name in given})

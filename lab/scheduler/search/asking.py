@@ -1,0 +1,263 @@
+"""Asking a model on behalf of a search: set aside what it may take, ask, keep what it said. Never inside a section.
+
+An answer takes up to minutes, and a section is for a few writes. So who meets `Open` inside a section leaves it, asks,
+and comes again (`advised`). The calls and the money are set aside in the ledger before each call, inside the section:
+several processes together never pass what the SPEC allows, and a crash in between counts as spent.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, TypeVar
+
+from lab.core import assignment, event
+from lab.core.advice import Candidate
+from lab.core.errors import Busy, Interrupted, Unavailable
+from lab.core.model import STOP
+from lab.llm import contract, door, price, proposals
+from lab.llm.exchange import BUDGET, STOPPED, UNCONFIGURED, Consultation
+from lab.projections.standing import Briefing
+from lab.scheduler import briefed, refresh
+from lab.scheduler.search import asks, question
+from lab.scheduler.search.advice import Open, digest
+from lab.scheduler.search.asks import Asked
+from lab.scheduler.step import ASKED, ASKING, Step
+from lab.store import leases, ledger
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from lab.core.trial import History
+    from lab.llm.exchange import Ask
+    from lab.llm.transport import Transport
+    from lab.scheduler.search.advice import Question
+    from lab.store.root import Root
+
+    Tell = Callable[[Step], None]
+
+T = TypeVar("T")
+ROUNDS = 5  # others may use up what was answered before we come again
+_AHEAD = 2  # calls that are set aside at once: the question, and its repair
+
+
+def advised(root: Root, act: Callable[[], T], *, interrupted: Callable[[], str], tell: Tell) -> T:
+    """Do it; where a strategy waits for a model's word, ask the model, and do it again.
+
+    `Interrupted` when a person stopped that, `Unavailable` when it failed and the SPEC wants no run without it.
+    """
+    for _ in range(ROUNDS):
+        try:
+            return act()
+        except Open as wanting:
+            ask(root, wanting.question, interrupted=interrupted, tell=tell)
+    raise Busy("others have used what the model answered, each time before it could be used here", fix="try again")
+
+
+def ask(root: Root, given: Question, *, interrupted: Callable[[], str], tell: Tell) -> None:
+    """One question and its answer, kept. Whatever the model does, there is an answer or a problem to go on with."""
+    name, model = given.view.experiment, given.model
+    asked_at = root.now()
+    wanted = question.ask(_briefing(root, given), given.space, given.history, model)
+    purse = Purse(root, given)
+    wrong = door.problems(model, root.world.environ)
+    if wrong:
+        purse.open(0)
+        said = Consultation(problem=UNCONFIGURED, what="; ".join(wrong))
+    elif not purse.set_aside(wanted, _AHEAD) and not purse.set_aside(wanted, 1):
+        said = Consultation(problem=BUDGET, what=f"the model's {purse.limit} are used up")
+    else:
+        tell(Step(kind=ASKING, experiment=name, what=f"{_who(given)} for {model.candidates} candidates"))
+        said = _consulted(_way(root, given), wanted, given, purse, lambda: bool(interrupted()))
+    kept = _kept(given, said, purse, ask_id=purse.ask, at=(asked_at, root.now()))
+    with root.section(name):
+        asks.keep(root, kept, durable=given.spec.durability == "full")
+        _answered(root, kept)
+    tell(Step(kind=ASKED, experiment=name, what=_outcome(given, kept)))
+    if said.problem == STOPPED:
+        raise Interrupted(f"stopped by {interrupted() or 'a person'} while {_who(given)} was asked")
+    if kept.problem and model.fallback == STOP:
+        what = f"{name} makes no run without its model: {kept.problem}: {kept.what}"
+        raise Unavailable(what, where=f"experiments/{name}/asks/{kept.ask}.json", fix="see what was asked there")
+
+
+class Purse:
+    """The calls and the money of one question, set aside before they are spent."""
+
+    def __init__(self, root: Root, given: Question) -> None:
+        self.ask = ""
+        self.limit = ""  # what was used up, when it was
+        self.worst_usd: list[float] = []  # of each call that was let through
+        self._root = root
+        self._given = given
+        self._calls, self._usd = 0, 0.0
+
+    def set_aside(self, wanted: Ask, calls: int) -> bool:
+        """Whether so many calls of this question may be made. Then they count as spent, whatever becomes of us."""
+        model, name = self._given.model, self._given.view.experiment
+        usd = (price.worst(wanted, model) or 0.0) * calls
+        with self._root.section(name):
+            view, _ = refresh.current(self._root, name)
+            spent = view.model
+            if not self.ask:
+                self._named(spent.asks)
+            if spent.calls + calls > model.max_calls:
+                self.limit = f"{model.max_calls} calls"
+                return False
+            if model.max_usd is not None and (spent.usd + usd > model.max_usd or spent.usd >= model.max_usd):
+                self.limit = f"{model.max_usd:g} USD"
+                return False
+            self._note(calls, usd)
+        self._calls += calls
+        self._usd += usd
+        return True
+
+    def open(self, calls: int) -> None:
+        """Give the question its number where nothing is set aside."""
+        with self._root.section(self._given.view.experiment):
+            view, _ = refresh.current(self._root, self._given.view.experiment)
+            self._named(view.model.asks)
+            self._note(calls, 0.0)
+
+    def spend(self, wanted: Ask) -> bool:
+        """One call more. Out of what was set aside, as long as that is enough."""
+        worst = price.worst(wanted, self._given.model) or 0.0
+        made = len(self.worst_usd)
+        if (made >= self._calls or sum(self.worst_usd) + worst > self._usd) and not self.set_aside(wanted, 1):
+            return False
+        self.worst_usd.append(worst)
+        return True
+
+    def _named(self, highest: int) -> None:
+        number = highest + 1
+        while asks.is_taken(self._root, self._given.view.experiment, number):  # the ledger was cut behind it
+            number += 1
+        self.ask = asks.name(number)
+
+    def _note(self, calls: int, usd: float) -> None:
+        told = event.Event(
+            type=event.MODEL_ASKED, ts=self._root.now(), experiment=self._given.view.experiment, name=self.ask,
+            tier=self._given.tier, facts={"calls": calls, "usd": round(usd, 9), "trial": self._given.history.number},
+        )  # fmt: skip
+        ledger.append(self._root, told)
+
+
+def _consulted(way: Transport, wanted: Ask, given: Question, purse: Purse, stop: Callable[[], bool]) -> Consultation:
+    history = given.history
+    runs = {trial.run_id for trial in history.ended}
+    tried = {assignment.key(trial.params) for trial in history.trials}
+
+    def check(value: object) -> tuple[object | None, list[str]]:
+        found, problems = proposals.check(
+            value, given.space, limit=given.model.candidates, tried=tried, runs=runs, clip=given.model.clip
+        )  # fmt: skip
+        return found or None, problems
+
+    return contract.consult(wanted, way, check, timeout_s=given.model.timeout_s, stop=stop, spend=purse.spend)
+
+
+def _way(root: Root, given: Question) -> Transport:
+    return door.transport(given.model, root.world.environ)
+
+
+def _briefing(root: Root, given: Question) -> Briefing:
+    name = given.view.experiment
+    return Briefing(
+        view=given.view,
+        spec=given.spec,
+        space=given.space,
+        lines=given.lines,
+        told=briefed.told(root, name),
+        under_way=tuple(sorted(held.seen.claim.run_id for held in leases.survey(root, name).held)),
+    )
+
+
+def _kept(given: Question, said: Consultation, purse: Purse, *, ask_id: str, at: tuple[str, str]) -> Asked:
+    """Everything about the exchange, for the disk. What an attempt took that nobody told is what was set aside."""
+    history, model, used = given.history, given.model, said.used
+    costs = [
+        worst if attempt.used.usd is None else attempt.used.usd
+        for attempt, worst in zip(said.attempts, purse.worst_usd, strict=False)
+    ]
+    return Asked(
+        ask=ask_id,
+        experiment=given.view.experiment,
+        tier=given.tier,
+        number=history.number,
+        seen=len(history.ended),
+        seed=history.seed,
+        of=digest(model),
+        transport=model.transport,
+        model=model.model or model.provider or model.command,
+        answered_by=next((each.model for each in reversed(said.attempts) if each.model), ""),
+        template=question.TEMPLATE,
+        asked_at=at[0],
+        answered_at=at[1],
+        problem=said.problem,
+        what=said.what,
+        repairs=said.repairs,
+        calls=len(said.attempts),
+        usd=round(sum(costs), 9) if costs else 0.0,
+        sent=used.sent,
+        answered=used.answered,
+        candidates=_candidates(said.value, history, ask_id),
+        refused=said.complaints,
+        attempts=said.attempts,
+    )
+
+
+def _candidates(value: object, history: History, ask_id: str) -> tuple[Candidate, ...]:
+    """What was proposed, with the value that each change is expected from and the one that it is expected to reach."""
+    if not isinstance(value, tuple | list):
+        return ()
+    values = {trial.run_id: trial.value for trial in history.ended}
+    best = min(history.scored(), key=lambda each: each[1], default=None)
+    found = []
+    for each in value:
+        if not isinstance(each, proposals.Candidate):
+            continue
+        parent = each.parent if each.parent in values else ""
+        base = values[parent] if parent else best[0].value if best else None
+        expected = None if base is None or each.delta is None else base + each.delta
+        found.append(
+            Candidate(
+                ask=ask_id,
+                params=each.params,
+                note=_note(each),
+                parents=(parent,) if parent else (),
+                base=base,
+                expected=expected,
+            )
+        )
+    return tuple(found)
+
+
+def _note(each: proposals.Candidate) -> str:
+    words = [each.hypothesis, f"change: {each.change}" if each.change else ""]
+    words += [f"moved onto the edge: {', '.join(each.repaired)}" if each.repaired else ""]
+    return "; ".join(filter(None, words))
+
+
+def _answered(root: Root, kept: Asked) -> None:
+    tokens = (kept.sent or 0) + (kept.answered or 0)
+    facts: dict[str, str | int | float | bool | None] = {
+        "calls": kept.calls, "usd": kept.usd, "tokens": tokens, "problem": kept.problem,
+    }  # fmt: skip
+    told = event.Event(
+        type=event.MODEL_ANSWERED, ts=kept.answered_at, experiment=kept.experiment, name=kept.ask, tier=kept.tier,
+        facts=facts,
+    )  # fmt: skip
+    ledger.append(root, told)
+
+
+def _who(given: Question) -> str:
+    model = given.model
+    return model.model or model.provider or model.transport
+
+
+def _outcome(given: Question, kept: Asked) -> str:
+    calls = "1 call" if kept.calls == 1 else f"{kept.calls} calls"
+    cost = f", {kept.usd:.4g} USD" if kept.usd else ""
+    if kept.problem:
+        return f"{_who(given)}: {kept.problem}: {kept.what} ({kept.ask}, {calls}{cost})"
+    made = "1 candidate" if len(kept.candidates) == 1 else f"{len(kept.candidates)} candidates"
+    repaired = ", repaired" if kept.repairs else ""
+    return f"{kept.answered_by or _who(given)} proposed {made} ({kept.ask}, {calls}{cost}{repaired})"
