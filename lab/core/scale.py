@@ -85,7 +85,12 @@ def _number(parameter: Parameter, place: float, count: int | None) -> int | floa
     if count is None:
         return min(parameter.high, max(parameter.low, found))
     step = parameter.step or 1
-    index = min(count - 1, max(0, round((found - parameter.low) / step)))
+    return at_step(parameter, min(count - 1, max(0, round((found - parameter.low) / step))))
+
+
+def at_step(parameter: Parameter, index: int) -> int | float:
+    """The value so many steps above low, spelt as everybody spells it. A whole number without a step has one of 1."""
+    step = parameter.step or 1
     if parameter.kind == "int":
         return int(parameter.low + index * step)
     if index == 0:

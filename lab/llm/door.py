@@ -61,8 +61,7 @@ def transport(model: Model, environ: Mapping[str, str], run: Run | None = None) 
 
         if run is None:
             raise Unavailable("nothing here starts programs, so that no agent can be asked")
-        found_command: Transport = Command(model, environ, run)
-        return found_command
+        return Command(model, environ, run)
     dialect = _DIALECTS[model.transport]
     where = http.address(model.base_url or dialect.BASE_URL)
     if isinstance(where, str):

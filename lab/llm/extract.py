@@ -22,13 +22,14 @@ _MAX_DIGITS = 400
 _SEARCHED_CHARS = 1 << 18  # of the end, where a model that thinks aloud comes to its answer
 _MAX_STARTS = 200
 _FENCE = re.compile(r"```[ \t]*[A-Za-z0-9_-]*[ \t]*\r?\n(.*?)```", re.DOTALL)
-_START = re.compile(r"[{\[]")
+_START = re.compile(r"\{")  # a list in prose is a footnote, [1]
 
 
 def value(text: str, wanted: Sequence[str] = ()) -> object:
     """The JSON value that a text holds; `BadInput` says why there is none, in words for the model.
 
-    Of several the last object that has all the keys `wanted`, else the last object: drafts come before the answer.
+    Of several the last object that has all the keys `wanted`, else the last one: drafts come before the answer. A list
+    counts where it is all that was said, or stands in a fence.
     """
     if len(text) > MAX_CHARS:
         raise BadInput(f"the answer has {len(text):,} characters; at most {MAX_CHARS:,} are read")
@@ -68,7 +69,7 @@ def _within(text: str, refusals: list[str]) -> Iterator[object]:
 
 
 def _scanned(text: str, refusals: list[str]) -> list[object]:
-    """The objects and lists that stand in prose. A start inside of one that was read is none of its own."""
+    """The objects that stand in prose. A start inside of one that was read is none of its own."""
     found: list[object] = []
     at = 0
     for _ in range(_MAX_STARTS):

@@ -18,6 +18,7 @@ KEY_ENV = "OPENAI_API_KEY"
 MODES: tuple[str, ...] = ("json_schema", "json_object", "prompt", "tool", "llguidance")
 LADDER: tuple[str, ...] = ("json_schema", "json_object", "prompt")  # what `auto` tries, the strictest first
 NAME = "answer"
+_TEXT_CHARS = 160
 
 
 def headers(key: str) -> dict[str, str]:
@@ -64,11 +65,24 @@ def _shape(schema: dict[str, object], how: str) -> dict[str, object]:
             choice = {"type": "function", "function": {"name": NAME}}
             return {"tools": [{"type": "function", "function": tool}], "tool_choice": choice}
         case "llguidance":
-            # Without spaces to choose from, a small model cannot spend its tokens on them.
+            # Without spaces to choose from, and with an end to every text, a small model cannot lose itself in them.
             bound = {**schema, "x-guidance": {"whitespace_flexible": False}}
-            return {"grammar": f"%llguidance {{}}\nstart: %json {json.dumps(bound, ensure_ascii=False)}"}
+            return {"grammar": f"%llguidance {{}}\nstart: %json {json.dumps(_ended(bound), ensure_ascii=False)}"}
         case _:
             return {}
+
+
+def _ended(schema: object) -> object:
+    """A schema in which every text has a length. Strict services refuse the word, so that it stands here only."""
+    if isinstance(schema, list):
+        return [_ended(each) for each in schema]
+    if not isinstance(schema, dict):
+        return schema
+    ended = {name: _ended(value) if name != "enum" else value for name, value in schema.items()}
+    kinds = schema.get("type")
+    if "enum" not in schema and (kinds == "string" or (isinstance(kinds, list) and "string" in kinds)):
+        ended.setdefault("maxLength", _TEXT_CHARS)
+    return ended
 
 
 def read(status: int, data: bytes) -> Reading:

@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING, Protocol
 
 import msgspec
 
-from lab.core.errors import BadInput
-from lab.llm import extract, http, price
+from lab.llm import http, price
 from lab.llm.exchange import FAILING, LIMITED, REFUSED, Attempt, Tokens
 from lab.llm.redact import Redact
 from lab.llm.wire import Broken
@@ -123,13 +122,8 @@ class Service:
             if not any(word in words for word in _FORM_WORDS) and ":" in words:
                 return None  # it says what is wrong, and it is something else
             return self._lower(manner)
-        if ask.schema is None or reading.problem:
-            return None
-        try:
-            extract.value(reading.text)
-        except BadInput:
-            return self._lower(manner)  # it took the schema, and answered in prose
-        return None
+        ignored = ask.schema is not None and not reading.problem and "{" not in reading.text
+        return self._lower(manner) if ignored else None  # it took the schema, and answered in prose
 
     def _lower(self, manner: Manner) -> Manner | None:
         ladder = self._dialect.LADDER
