@@ -6,12 +6,14 @@ import itertools
 import os
 import shutil
 import signal
+from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import settings
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
 settings.register_profile("ci", deadline=None, derandomize=False, print_blob=True, max_examples=100)
@@ -84,3 +86,16 @@ def isolated_environment(homes: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     home.mkdir()
     monkeypatch.setenv("HOME", str(home))
     monkeypatch.setenv("LANG", "C.UTF-8")
+
+
+@pytest.fixture(scope="session")
+def local_model(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of a real model server on this machine, whose model is made of chance. One for each test process."""
+    from tests.llm import serving, tiny_model
+
+    if find_spec("xllamacpp") is None:
+        pytest.skip("xllamacpp is not installed")
+    folder = tmp_path_factory.mktemp("model")
+    tiny_model.write(folder / "tiny.gguf")
+    with serving.served(folder / "tiny.gguf", folder / "server.log") as url:
+        yield url
