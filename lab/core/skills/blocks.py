@@ -10,7 +10,8 @@ SHELL = frozenset({"bash", "sh", "shell", "zsh"})
 CONSOLE = frozenset({"console", "shell-session", "sh-session", "shellsession", "terminal"})
 PYTHON = frozenset({"python", "python3", "py"})
 _OPEN = re.compile(r"(?P<indent>\s*)(?:[-*+]\s+|\d+[.)]\s+)?(?P<mark>`{3,}|~{3,})(?P<info>[^`]*)$")
-_HEADING = re.compile(r"#{1,6}\s+(.*?)\s*#*\s*$")
+_FENCE_CHARS = 1_000
+_HEADING = re.compile(r"#{1,6}[ \t]+(.*)")
 
 
 class Block(msgspec.Struct, frozen=True, kw_only=True):
@@ -42,10 +43,10 @@ def parts(playbook: str, first_line: int) -> Parts:
     heading = lead = ""
     rows = iter(enumerate(playbook.replace("\r\n", "\n").split("\n"), first_line))
     for number, row in rows:
-        opened = _OPEN.fullmatch(row)
+        opened = _OPEN.fullmatch(row) if len(row) < _FENCE_CHARS else None
         if opened is None:
             found = _HEADING.fullmatch(row)
-            heading = found[1] if found else heading
+            heading = found[1].strip().rstrip("#").rstrip() if found else heading
             lead = row.strip() or lead
             prose.append((number, row, heading))
             continue

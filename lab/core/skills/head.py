@@ -17,7 +17,7 @@ STANDARD = ("name", "description", "license", "compatibility", "metadata", "allo
 _HERMES = ("platforms", "required_environment_variables")  # top-level keys that Hermes reads beside them
 _NAME = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)*")
 _FLOW = re.compile(r"^[^#'\"]*(?::|-)\s+[\[{]")
-_TAG = re.compile(r"</?[A-Za-z][^>]*>")
+_TAG = re.compile(r"</?[A-Za-z][^<>]{0,200}>")
 _WHEN = re.compile(r"\b(?:when|whenever|if|before|after)\b", re.IGNORECASE)
 _RESERVED = ("anthropic", "claude")
 NAME_CHARS, DESCRIPTION_CHARS, COMPATIBILITY_CHARS = 64, 1024, 500
@@ -32,7 +32,7 @@ def judge(page: Page, folder: str) -> Iterator[Issue]:
     yield from _description(page)
     yield from _fields(page)
     for number, row in enumerate(page.head.split("\n"), 2):
-        if _FLOW.match(row):
+        if _FLOW.match(row[:2_000]):
             yield issue("FLOW_STYLE", f"a list or map in brackets: {row.strip()[:60]}", line=number)
 
 

@@ -116,9 +116,18 @@ def _injections(tree: ast.Module) -> Iterator[tuple[int, str]]:
 
 
 def _runs_a_shell(call: ast.Call) -> bool:
-    name = ast.unparse(call.func)
+    name = _dotted(call.func)
     asks = any(each.arg == "shell" and not _is_false(each.value) for each in call.keywords)
     return name in _ALWAYS_A_SHELL or (name in _STARTERS and asks)
+
+
+def _dotted(value: ast.expr) -> str:
+    """`os.system` for the expression that says so. No recursion: a stranger's chain may have thousands of links."""
+    names: list[str] = []
+    while isinstance(value, ast.Attribute):
+        names.append(value.attr)
+        value = value.value
+    return ".".join((value.id, *reversed(names))) if isinstance(value, ast.Name) else ""
 
 
 def _is_false(value: ast.expr) -> bool:
@@ -129,7 +138,7 @@ def _is_raw(part: ast.expr) -> bool:
     """A variable as it is, not one that a quoting function went over."""
     if not isinstance(part, ast.FormattedValue):
         return False
-    return not (isinstance(part.value, ast.Call) and ast.unparse(part.value.func) in _QUOTERS)
+    return not (isinstance(part.value, ast.Call) and _dotted(part.value.func) in _QUOTERS)
 
 
 def _quotes_a_variable(text: ast.JoinedStr) -> bool:

@@ -27,6 +27,8 @@ _BEFORE = frozenset(
 )
 _PROMPT = re.compile(r"\s*[$%>]\s+")
 
+MOST_ROWS, MOST_CHARS = 60, 10_000  # of one command: what is longer was never meant to be typed
+
 Command = tuple[int, tuple[str, ...]]
 
 
@@ -37,7 +39,7 @@ def commands(text: str, first_line: int) -> Iterator[Command]:
     while at < len(rows):
         start, whole = at, rows[at]
         at += 1
-        while at < len(rows) and _goes_on(whole):
+        while at < min(len(rows), start + MOST_ROWS) and _goes_on(whole):
             whole = f"{whole[:-1]} {rows[at]}" if whole.endswith("\\") else f"{whole}\n{rows[at]}"
             at += 1
         if _goes_on(whole):
@@ -57,6 +59,8 @@ def of_session(block: Block) -> str:
 
 
 def _goes_on(row: str) -> bool:
+    if len(row) > MOST_CHARS:
+        return False
     if row.endswith("\\") and not row.endswith("\\\\"):
         return True
     try:
@@ -73,6 +77,8 @@ def _tokens(row: str) -> list[str]:
 
 
 def _split(row: str) -> Iterator[tuple[str, ...]]:
+    if len(row) > MOST_CHARS:
+        return
     words: list[str] = []
     skip = False
     for token in [*_tokens(row.replace("\n", " ")), ";"]:

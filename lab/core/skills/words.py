@@ -23,16 +23,17 @@ if TYPE_CHECKING:
 _END_MARK = re.compile(r"(?:[A-Z][A-Z0-9_]*_)?(?:EOF|EOT|HEREDOC)")
 _INLINE = re.compile(r"`labctl ([^`]+)`")
 _VERB = re.compile(r"[a-z][a-z0-9-]*")
-_LINK = re.compile(r"\[[^\]]*\]\(\s*<?([^)\s>]+)>?[^)]*\)")
+_LINK = re.compile(r"\[[^\[\]]{0,200}\]\( {0,9}<?([^)\s>]{1,300})")
 _NAMED = re.compile(r"`(?:\$\{HERMES_SKILL_DIR\}/|\./)?((?:scripts|references|assets)/[\w./-]+)`")
 _ELSEWHERE = re.compile(r"[a-z][a-z0-9+.-]*:|#|//", re.IGNORECASE)
 _SWEEP = re.compile(r"\bgit\s+(?:add\s+(?:\.|-A|--all|\*|-u)(?=\s|$|[&;|\"'])|commit\s+(?:-\w*a\w*|--all)\b|push\b)")
 _REVIEW = re.compile(r"\bgit\s+(?:diff|status|show)\b")
 _ENDLESS = re.compile(r"\bnever\s+stop\b|\b(?:loop|run|repeat|continue)\s+(?:forever|indefinitely)\b", re.IGNORECASE)
 _DENIED = re.compile(r"\b(?:not|no|never|n't|instead of|without|refuses?)\b[^.]{0,40}$", re.IGNORECASE)
-_ENDLESS_CODE = re.compile(r"^\s*while\s+(?:true\b|:|1\b|True\b)", re.MULTILINE)
+_ENDLESS_CODE = re.compile(r"^[ \t]*while\s+(?:true\b|:|1\b|True\b)", re.MULTILINE)
 _WAY_OUT = re.compile(r"\b(?:break|return|exit|raise)\b")
 _LISTED_MODE = re.compile(r"\s*(?:[-*+]|\d+[.)]|\|)\s*\**`?mode\s+(\w+)\b", re.IGNORECASE)
+_ROW_CHARS = 2_000  # of a longer line only the beginning is looked at: a line of 1 MB must not take a day
 _UNDER_MODES = re.compile(r"\s*(?:[-*+]|\|)\s*(?:\*\*|`)+([\w-]+)(?:\*\*|`)+")
 
 
@@ -79,7 +80,7 @@ def judge_commands(parts: Parts, attempt: Try) -> Iterator[Issue]:
     reviewed: set[str] = set()
     for block in parts.blocks:
         if block.language in fences.PYTHON:
-            found = ((line, text) for line, text in python.texts(block) if _SWEEP.search(text))
+            found = ((line, text) for line, text in python.texts(block) if _SWEEP.search(text[:_ROW_CHARS]))
             yield from (_unreviewed(line, text) for line, text in found if not _REVIEW.search(block.text))
         if block.language not in fences.SHELL | fences.CONSOLE:
             continue
@@ -90,18 +91,22 @@ def judge_commands(parts: Parts, attempt: Try) -> Iterator[Issue]:
             yield issue("SHELL_SYNTAX", "a quote is opened here and never closed", line=int(str(trouble)))
             continue
         for line, words in found_commands:
-            spelt = " ".join(words)
+            spelt = " ".join(words)[:_ROW_CHARS]
             if words[:1] == ("labctl",) and (wrong := attempt(words[1:], whole=True)):
                 yield issue(wrong.code, wrong.message, line=line, fix=wrong.fix)
             if _REVIEW.match(spelt):
                 reviewed.add(block.heading)
             elif _SWEEP.match(spelt) and block.heading not in reviewed:
                 yield _unreviewed(line, spelt)
-    for line, row, _ in parts.prose:
+    for line, row in _rows(parts):
         for named in _INLINE.findall(row):
             words = tuple(named.split())
             if _VERB.fullmatch(words[0]) and (wrong := attempt(words, whole=False)):
                 yield issue(wrong.code, wrong.message, line=line, fix=wrong.fix)
+
+
+def _rows(parts: Parts) -> Iterator[tuple[int, str]]:
+    return ((line, row[:_ROW_CHARS]) for line, row, _ in parts.prose)
 
 
 def _unreviewed(line: int, command: str) -> Issue:
@@ -110,7 +115,7 @@ def _unreviewed(line: int, command: str) -> Issue:
 
 def judge_names(parts: Parts, files: frozenset[str]) -> Iterator[Issue]:
     """Links and paths. `files` are those that lie in the skill's folder."""
-    for line, row, _ in parts.prose:
+    for line, row in _rows(parts):
         for target in (*_LINK.findall(row), *_NAMED.findall(row)):
             path = target.partition("#")[0]
             if not path or _ELSEWHERE.match(target):
@@ -124,10 +129,10 @@ def judge_names(parts: Parts, files: frozenset[str]) -> Iterator[Issue]:
 
 def judge_manners(parts: Parts) -> Iterator[Issue]:
     """What a careless writer leaves: end marks, endless loops, modes that no example shows."""
-    written = [(line, row.strip()) for line, row, _ in parts.prose if row.strip()]
+    written = [(line, row.strip()) for line, row in _rows(parts) if row.strip()]
     if written and _END_MARK.fullmatch(written[-1][1]):
         yield issue("FENCE_TRAILING", f"the last line is {written[-1][1]}", line=written[-1][0])
-    for line, row, _ in parts.prose:
+    for line, row in _rows(parts):
         said = _ENDLESS.search(row)
         if said and not _DENIED.search(row[: said.start()]):
             yield issue("UNBOUNDED", f"it says: {said[0]}", line=line)
@@ -139,7 +144,8 @@ def judge_manners(parts: Parts) -> Iterator[Issue]:
 def _modes(parts: Parts) -> dict[str, tuple[int, bool]]:
     """Each mode that a list or a table names, with its line, and whether `mode` is a part of its name."""
     found: dict[str, tuple[int, bool]] = {}
-    for line, row, heading in parts.prose:
+    for line, whole, heading in parts.prose:
+        row = whole[:_ROW_CHARS]
         lettered = _LISTED_MODE.match(row)
         if lettered:
             found.setdefault(lettered[1], (line, True))
