@@ -184,7 +184,9 @@ class Teller:
         else:
             self._clear()
             fix = f" - {step.fix}" if step.fix else ""
-            if step.kind in ("busy", "waiting", "noted"):
+            if step.kind == "asking":
+                self._terminal.narrate(f"asking {step.what} ...")
+            elif step.kind in ("busy", "waiting", "noted"):
                 self._terminal.say(f"{step.kind} {step.experiment}: {step.what}{fix}")
             elif step.kind == "problem" or not self._terminal.quiet:
                 self._terminal.line(f"{step.kind} {step.experiment}: {step.what}{fix}")

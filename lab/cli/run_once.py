@@ -125,7 +125,9 @@ class _Teller:
 
     def _say(self, step: Step) -> None:
         terminal = self._session.terminal
-        if step.kind in ("busy", "waiting"):  # nothing happened: for who asked for this one, and for nobody's mail
+        if step.kind == "asking":
+            terminal.narrate(f"asking {step.what} for {step.experiment} ...")
+        elif step.kind in ("busy", "waiting"):  # nothing happened: for who asked for this one, and for nobody's mail
             if step.experiment in self._named:
                 terminal.say(_line(step))
         elif self._log:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from lab.core.space import Space
     from lab.core.trial import History, Proposal
 
-_CLOUD = "evolution"  # by this name evolution knows its own draws again
+_CLOUD, _MODEL = "evolution", "llm"  # by its name evolution knows its own draws again
 
 
 class Hybrid:
@@ -37,7 +37,7 @@ class Hybrid:
     def propose(self, space: Space, history: History, rng: Luck) -> Proposal:
         advice = advised(history, "hybrid")
         models = rng.random() < advice.share  # the same however often it is asked for this trial
-        found = candidate(history, advice) if models else None
+        found = candidate(history, advice, _MODEL) if models else None
         if found is not None:
             return found
         if models and not advice.problem:

@@ -48,13 +48,13 @@ def advised(history: History, name: str) -> Advice:
     return history.advice
 
 
-def candidate(history: History, advice: Advice) -> Proposal | None:
+def candidate(history: History, advice: Advice, arm: str = "") -> Proposal | None:
     """The first candidate that was not tried."""
     is_tried = history.tried()
     for each in advice.candidates:
         if not is_tried(each.params):
             return Proposal(
-                params=each.params, note=each.note, parents=each.parents, arm="llm", ask=each.ask, base=each.base,
+                params=each.params, note=each.note, parents=each.parents, arm=arm, ask=each.ask, base=each.base,
                 expected=each.expected,
             )  # fmt: skip
     return None

@@ -9,14 +9,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, TypeVar
 
+import msgspec
+
 from lab.core import assignment, event
 from lab.core.advice import Candidate
 from lab.core.errors import Busy, Interrupted, Unavailable
 from lab.core.model import STOP
 from lab.llm import contract, door, price, proposals
-from lab.llm.exchange import BUDGET, STOPPED, UNCONFIGURED, Consultation
+from lab.llm.exchange import BUDGET, STOPPED, UNCONFIGURED, Attempt, Consultation
 from lab.projections.standing import Briefing
-from lab.scheduler import briefed, refresh
+from lab.scheduler import briefed, places, refresh
 from lab.scheduler.search import asks, question
 from lab.scheduler.search.advice import Open, digest
 from lab.scheduler.search.asks import Asked
@@ -26,6 +28,7 @@ from lab.store import leases, ledger
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from lab.core.model import Model
     from lab.core.trial import History
     from lab.llm.exchange import Ask
     from lab.llm.transport import Transport
@@ -36,7 +39,8 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 ROUNDS = 5  # others may use up what was answered before we come again
-_AHEAD = 2  # calls that are set aside at once: the question, and its repair
+_UNPRICED = 10  # calls without a price that the money is enough for
+_LONG = "x" * 10_000  # an answer that is to be repaired, longer than it is quoted
 
 
 def advised(root: Root, act: Callable[[], T], *, interrupted: Callable[[], str], tell: Tell) -> T:
@@ -60,15 +64,14 @@ def ask(root: Root, given: Question, *, interrupted: Callable[[], str], tell: Te
     purse = Purse(root, given)
     wrong = door.problems(model, root.world.environ)
     if wrong:
-        purse.open(0)
         said = Consultation(problem=UNCONFIGURED, what="; ".join(wrong))
-    elif not purse.set_aside(wanted, _AHEAD) and not purse.set_aside(wanted, 1):
+    elif not purse.set_aside(wanted, _repair(wanted)) and not purse.set_aside(wanted):
         said = Consultation(problem=BUDGET, what=f"the model's {purse.limit} are used up")
     else:
         tell(Step(kind=ASKING, experiment=name, what=f"{_who(given)} for {model.candidates} candidates"))
         said = _consulted(_way(root, given), wanted, given, purse, lambda: bool(interrupted()))
-    kept = _kept(given, said, purse, ask_id=purse.ask, at=(asked_at, root.now()))
     with root.section(name):
+        kept = _kept(given, said, purse, asked_at=asked_at, answered_at=root.now())
         asks.keep(root, kept, durable=given.spec.durability == "full")
         _answered(root, kept)
     tell(Step(kind=ASKED, experiment=name, what=_outcome(given, kept)))
@@ -83,54 +86,52 @@ class Purse:
     """The calls and the money of one question, set aside before they are spent."""
 
     def __init__(self, root: Root, given: Question) -> None:
-        self.ask = ""
+        self.ask = ""  # its name, once something was set aside for it
         self.limit = ""  # what was used up, when it was
         self.worst_usd: list[float] = []  # of each call that was let through
         self._root = root
         self._given = given
         self._calls, self._usd = 0, 0.0
 
-    def set_aside(self, wanted: Ask, calls: int) -> bool:
-        """Whether so many calls of this question may be made. Then they count as spent, whatever becomes of us."""
+    def set_aside(self, *wanted: Ask) -> bool:
+        """Whether a call for each of these may be made. Then they count as spent, whatever becomes of us."""
         model, name = self._given.model, self._given.view.experiment
-        usd = (price.worst(wanted, model) or 0.0) * calls
+        calls, usd = len(wanted), sum(_worst(each, model) for each in wanted)
         with self._root.section(name):
             view, _ = refresh.current(self._root, name)
             spent = view.model
-            if not self.ask:
-                self._named(spent.asks)
             if spent.calls + calls > model.max_calls:
                 self.limit = f"{model.max_calls} calls"
                 return False
             if model.max_usd is not None and (spent.usd + usd > model.max_usd or spent.usd >= model.max_usd):
                 self.limit = f"{model.max_usd:g} USD"
                 return False
+            self.ask = self.ask or self.named(spent.asks)
             self._note(calls, usd)
         self._calls += calls
         self._usd += usd
         return True
 
-    def open(self, calls: int) -> None:
-        """Give the question its number where nothing is set aside."""
-        with self._root.section(self._given.view.experiment):
-            view, _ = refresh.current(self._root, self._given.view.experiment)
-            self._named(view.model.asks)
-            self._note(calls, 0.0)
+    def highest(self) -> int:
+        """The highest number that a question has had. Inside the section."""
+        view, _ = refresh.current(self._root, self._given.view.experiment)
+        return view.model.asks
 
     def spend(self, wanted: Ask) -> bool:
         """One call more. Out of what was set aside, as long as that is enough."""
-        worst = price.worst(wanted, self._given.model) or 0.0
+        worst = _worst(wanted, self._given.model)
         made = len(self.worst_usd)
-        if (made >= self._calls or sum(self.worst_usd) + worst > self._usd) and not self.set_aside(wanted, 1):
+        if (made >= self._calls or sum(self.worst_usd) + worst > self._usd) and not self.set_aside(wanted):
             return False
         self.worst_usd.append(worst)
         return True
 
-    def _named(self, highest: int) -> None:
+    def named(self, highest: int) -> str:
+        """The name of the next question of the experiment. Inside the section in which it is used."""
         number = highest + 1
         while asks.is_taken(self._root, self._given.view.experiment, number):  # the ledger was cut behind it
             number += 1
-        self.ask = asks.name(number)
+        return asks.name(number)
 
     def _note(self, calls: int, usd: float) -> None:
         told = event.Event(
@@ -155,7 +156,32 @@ def _consulted(way: Transport, wanted: Ask, given: Question, purse: Purse, stop:
 
 
 def _way(root: Root, given: Question) -> Transport:
-    return door.transport(given.model, root.world.environ)
+    model = given.model
+    if model.transport != "command":
+        return door.transport(model, root.world.environ)
+    from lab.scheduler.agent_process import AgentProcess  # noqa: PLC0415  # most models are no program
+
+    there = places.workspace(root, given.spec, given.view)
+    folders = (*([there] if there else []), *places.folders(root, given.view))
+    if model.max_usd is not None:  # an agent that can hold itself to a budget is given that of one call
+        model = msgspec.structs.replace(model, max_usd=_unpriced(model))
+    more = (model.api_key_env,) if model.api_key_env else ()
+    return door.transport(model, root.world.environ, AgentProcess(root, given.spec, more=more, folders=folders))
+
+
+def _repair(wanted: Ask) -> Ask:
+    """The longest that a repair of this question can be: set aside together with it, it costs the ledger no line."""
+    return contract.repair(wanted, Attempt(text=_LONG), [_LONG[:300]] * 21)
+
+
+def _worst(wanted: Ask, model: Model) -> float:
+    """What one call may cost. Where no prices are known, a share of what there is: it is what an agent is held to."""
+    known = price.worst(wanted, model)
+    return _unpriced(model) if known is None else known
+
+
+def _unpriced(model: Model) -> float:
+    return 0.0 if model.max_usd is None else model.max_usd / _UNPRICED
 
 
 def _briefing(root: Root, given: Question) -> Briefing:
@@ -170,8 +196,9 @@ def _briefing(root: Root, given: Question) -> Briefing:
     )
 
 
-def _kept(given: Question, said: Consultation, purse: Purse, *, ask_id: str, at: tuple[str, str]) -> Asked:
+def _kept(given: Question, said: Consultation, purse: Purse, *, asked_at: str, answered_at: str) -> Asked:
     """Everything about the exchange, for the disk. What an attempt took that nobody told is what was set aside."""
+    ask_id = purse.ask or purse.named(purse.highest())
     history, model, used = given.history, given.model, said.used
     costs = [
         worst if attempt.used.usd is None else attempt.used.usd
@@ -189,8 +216,8 @@ def _kept(given: Question, said: Consultation, purse: Purse, *, ask_id: str, at:
         model=model.model or model.provider or model.command,
         answered_by=next((each.model for each in reversed(said.attempts) if each.model), ""),
         template=question.TEMPLATE,
-        asked_at=at[0],
-        answered_at=at[1],
+        asked_at=asked_at,
+        answered_at=answered_at,
         problem=said.problem,
         what=said.what,
         repairs=said.repairs,
