@@ -34,6 +34,7 @@ COMMANDS = (
     Command("list", "list_", LOOK, "list experiments, or the runs of one"),
     Command("show", "show", LOOK, "show one experiment or one run"),
     Command("context", "context", LOOK, "print what one needs to go on with an experiment, in one read"),
+    Command("tail", "tail", LOOK, "show the end of what a run wrote"),
     Command("best", "best", LOOK, "show the run to take, and its parameters"),
     Command("top", "top", LOOK, "show the best runs of an experiment"),
     Command("params", "params_", LOOK, "show the parameters that a run was given"),
@@ -70,6 +71,10 @@ COMMANDS = (
     Command("lease", "lease", KEEP, "show or break the claims on an experiment"),
     Command("schedule", "schedule", KEEP, "let cron, systemd or launchd turn the crank"),
     Command("prune", "prune", KEEP, "move old bundles into an archive, or bring them back"),
+    Command("mcp", "mcp", MORE, "let agents use the lab by the Model Context Protocol"),
+    Command("schema", "schema", MORE, "print the JSON Schema of what labctl prints or keeps"),
+    Command("explain", "explain", MORE, "say what an exit code, an error or another word means"),
+    Command("skills", "skills", MORE, "list, show, check or install the skills for agents"),
     Command("completion", "completion", MORE, "print a shell's completion script"),
 )
 

@@ -6,34 +6,30 @@
 from __future__ import annotations
 
 import argparse
+import json
+from typing import TYPE_CHECKING
 
 import msgspec
 
 from lab import __version__
+from lab.cli import exits, flags, schemas
 from lab.cli import parser as parsers
 from lab.cli.commands import COMMANDS, Command
-from lab.core import canonical, event, layout, spec
-from lab.core.claim import Claim
-from lab.core.manifest import Manifest
-from lab.core.run import OUTCOMES
-from lab.core.seal import Seal
-from lab.core.view import PHASES
+from lab.cli.contract import FORMAT, Envelope, Environment, ErrorKind, LabManifest, Verb
+from lab.cli.shapes.table import ANYTHING, SHAPES
+from lab.cli.terminal import ENVELOPE
+from lab.core import errors, event, glossary, inventory, record, spec, variables
+from lab.core.errors import LabError
+from lab.executors import environment
+from lab.projections import index, status
 
-MANIFEST_FORMAT = 1
-_CANONICAL = {
-    "experiments/<id>/SPEC.yaml": "what the experiment is; yours to edit",
-    "experiments/<id>/runs/<run>/": "a sealed bundle; SEAL.json is its last file",
-    "registry/events.jsonl": "the chained ledger of decisions",
-    "control/": "commands and approvals",
-    "PROGRAM.md": "yours: what the lab is for",
-    "CHANGELOG.md": "yours: one line a human decision",
-}
-_ENVIRONMENT = {
-    "LAB_DATA_ROOT": "the data root",
-    "HERMES_LAB_DATA_ROOT": "the data root, if LAB_DATA_ROOT is not set",
-    "LABCTL_OUTPUT": "`json` for --json on every command",
-    "LABCTL_ACTOR": "the name that decisions are written down for; else $USER",
-}
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from lab.cli.schemas import Schema
+
+READ_FIRST = ["README-FIRST.md", "LAB-STATUS.md", "experiments/<id>/RUNBOOK.md", "labctl context <id>"]
+_INDENT_FROM = 100  # a value whose JSON is shorter stands on one line, or the file could not be read any more
 
 
 def whole_parser() -> argparse.ArgumentParser:
@@ -55,43 +51,82 @@ def whole_parser() -> argparse.ArgumentParser:
 
 def manifest() -> bytes:
     """LAB_MANIFEST.json: what an agent needs to drive the lab."""
-    pages = {f"experiments/<id>/{name}": "derived" for name in layout.EXPERIMENT_PAGES}
-    lab = dict.fromkeys((*layout.LAB_PAGES, "digests/daily/<date>.md", "digests/weekly/<week>.md"), "derived")
-    value = {
-        "manifest_format": MANIFEST_FORMAT,
-        "name": "labctl",
-        "version": __version__,
-        "envelope": {
-            "schema": "labctl.<verb>/1",
-            "success": ["schema", "ok", "data", "warnings", "next"],
-            "failure": ["schema", "ok", "error"],
-            "error": ["kind", "exit_code", "message", "where", "fix"],
+    records = {name: kinds for name, (kinds, _) in schemas.RECORDS.items()}
+    kinds = list(dict.fromkeys(each for group in (*records.values(), *SHAPES.values(), ANYTHING) for each in group))
+    # All at once: two records of one name are told apart by the names of their modules, in this document alone.
+    found, defs = schemas.components(kinds)
+    told_of = dict(zip(kinds, found, strict=True))
+    told = LabManifest(
+        manifest_format=FORMAT,
+        name="labctl",
+        version=__version__,
+        read_first=READ_FIRST,
+        envelope=Envelope(
+            schema=f"labctl.<verb>/{ENVELOPE}",
+            success=["schema", "ok", "data", "warnings", "next"],
+            failure=["schema", "ok", "error"],
+            error=["kind", "exit_code", "message", "where", "fix"],
+        ),
+        exit_codes={str(code): meaning for code, meaning in parsers.EXIT_CODES},
+        error_kinds=_error_kinds(),
+        flags_everywhere=flags.everywhere(COMMANDS[0]),
+        commands=[_verb(command, told_of) for command in COMMANDS],
+        files=list(inventory.FILES),
+        formats={
+            "records on disk": record.FORMAT,
+            "STATUS.json": status.SCHEMA_VERSION,
+            "STATUS.json fold": status.FOLD_FORMAT,
+            "LAB-INDEX.json": index.SCHEMA_VERSION,
+            "LAB_SCHEMA_VERSION of runs": int(environment.SCHEMA_VERSION),
+            "--json envelope": ENVELOPE,
+            "LAB_MANIFEST.json": FORMAT,
         },
-        "exit_codes": {str(code): meaning for code, meaning in parsers.EXIT_CODES},
-        "commands": [_command(command) for command in COMMANDS],
-        "files": {**_CANONICAL, **lab, **pages},
-        "bundle": [
-            layout.MANIFEST, layout.PLAN, layout.PARAMS, layout.RESULT, layout.METRICS, layout.REPORT, layout.CURVE,
-            layout.STDOUT, layout.STDERR, f"{layout.ARTIFACTS}/", layout.SEAL,
-        ],
-        "environment": _ENVIRONMENT,
-        "phases": list(PHASES),
-        "outcomes": list(OUTCOMES),
-        "events": event.MEANING,
-        "schemas": {
-            "spec": spec.json_schema(),
-            **{name: _schema(kind) for name, kind in _RECORDS.items()},
+        environment=Environment(
+            read=variables.READ,
+            given_to_runs=variables.GIVEN,
+            passed_to_runs=[*sorted(environment.PASSED), *(f"{each}*" for each in environment.PASSED_PREFIXES)],
+        ),
+        phases=_meanings(glossary.PHASE),
+        outcomes=_meanings(glossary.OUTCOME),
+        verdicts=_meanings(glossary.VERDICT),
+        events=event.MEANING,
+        schemas={
+            **{name: schemas.named(name) for name in ("spec", "space", "order")},
+            **{name: schemas.one_of([told_of[each] for each in group]) for name, group in records.items()},
         },
-    }  # fmt: skip
-    return canonical.page(value)
+        defs={name: defs[name] for name in sorted(defs)},
+    )
+    return _laid_out(msgspec.to_builtins(told))
 
 
-_RECORDS: dict[str, type[msgspec.Struct]] = {
-    "seal": Seal,
-    "manifest": Manifest,
-    "claim": Claim,
-    "ledger_line": event.Line,
-}
+def _laid_out(value: object) -> bytes:
+    """JSON that a person can review: what is short stands on one line."""
+    return f"{_lines(value, '')}\n".encode()
+
+
+def _lines(value: object, indent: str) -> str:
+    short = json.dumps(value, ensure_ascii=False, allow_nan=False)
+    if len(short) + len(indent) <= _INDENT_FROM or not isinstance(value, dict | list) or not value:
+        return short
+    inner = f"{indent}  "
+    if isinstance(value, dict):
+        items = (f"{json.dumps(key, ensure_ascii=False)}: {_lines(each, inner)}" for key, each in value.items())
+        return f"{{\n{inner}" + f",\n{inner}".join(items) + f"\n{indent}}}"
+    return f"[\n{inner}" + f",\n{inner}".join(_lines(each, inner) for each in value) + f"\n{indent}]"
+
+
+def _error_kinds() -> dict[str, ErrorKind]:
+    means = _meanings(glossary.ERROR)
+    return {each.kind: ErrorKind(exit_code=each.exit_code, means=means.get(each.kind, "")) for each in every_error()}
+
+
+def every_error() -> Iterable[type[LabError]]:
+    """Every kind of error that the lab raises on purpose."""
+    return (each for each in vars(errors).values() if isinstance(each, type) and issubclass(each, LabError))
+
+
+def _meanings(family: str) -> dict[str, str]:
+    return {word.code: word.means for word in glossary.words() if word.family == family}
 
 
 def page() -> str:
@@ -120,35 +155,24 @@ class _Fixed(argparse.RawDescriptionHelpFormatter):
         super().__init__(prog, width=100)
 
 
-def _command(command: Command) -> dict[str, object]:
-    built = parsers.build(command)
-    arguments, flags = [], []
-    for action in built._actions:  # noqa: SLF001  # argparse offers no other way to list what it knows
-        if isinstance(action, argparse._HelpAction):  # noqa: SLF001
-            continue
-        told: dict[str, object] = {"help": action.help or ""}
-        if action.choices:
-            told["choices"] = list(action.choices)
-        if action.option_strings:
-            takes = None if action.nargs == 0 else str(action.metavar or action.dest).upper()
-            flags.append({"flags": list(action.option_strings), "takes": takes, **told})
-        else:
-            required = action.nargs not in ("?", "*")
-            arguments.append({"name": action.metavar or action.dest, "required": required, **told})
+def _verb(command: Command, told_of: Mapping[object, Schema]) -> Verb:
     module = parsers.load(command)
-    return {
-        "name": command.name,
-        "aliases": list(command.aliases),
-        "summary": command.summary,
-        "schema": f"labctl.{command.name}/1",
-        "example": getattr(module, "EXAMPLE", "").splitlines(),
-        "arguments": arguments,
-        "flags": flags,
-    }
-
-
-def _schema(kind: type[msgspec.Struct]) -> dict[str, object]:
-    return msgspec.json.schema(kind)
+    summary, _, details = (module.__doc__ or "").strip().partition("\n\n")
+    return Verb(
+        name=command.name,
+        aliases=list(command.aliases),
+        group=command.group,
+        summary=command.summary,
+        help=" ".join((details or summary).split()),
+        sub_verbs=flags.sub_verbs(command),
+        example=getattr(module, "EXAMPLE", "").splitlines(),
+        arguments=flags.arguments(command),
+        flags=flags.flags(command),
+        exclusive=flags.exclusive(command),
+        exit_codes={str(code): means for code, means in exits.OWN.get(command.name, {}).items()},
+        schema=f"labctl.{command.name}/{ENVELOPE}",
+        data=schemas.one_of([told_of[each] for each in SHAPES.get(command.name, ANYTHING)]),
+    )
 
 
 def spec_page() -> str:

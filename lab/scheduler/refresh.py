@@ -263,9 +263,17 @@ def _just(data: bytes, _tail: bytes, _size: int) -> bytes:
 
 def _write_lab(root: Root, rows: Sequence[Row], mark: Mark | Place, alerts: Sequence[Finding]) -> int:
     told = index.of(rows, ledger=Place(seq=mark.seq, sha256=mark.sha256, end=mark.end), alerts=alerts)
-    written = int(root.files.replace(root.layout.readme, readme.render()))
+    written = int(root.files.replace(root.layout.readme, readme.render())) + _agents(root)
     written += root.files.replace(root.layout.lab_status, lab_status.render(told))
     return written + root.files.replace(root.layout.index, index.render(told))
+
+
+def _agents(root: Root) -> int:
+    """AGENTS.md, unless somebody else wrote it: their rules for agents are not ours to lose."""
+    path = root.layout.place(layout.AGENTS)
+    there = reading.read_head(path, len(readme.AGENTS_MARK))
+    is_ours = not there or there == readme.AGENTS_MARK.encode()
+    return int(root.files.replace(path, readme.agents())) if is_ours else 0
 
 
 class _Log:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from lab.cli.main import main
+from tests.cli import agreed
 from tests.scheduler.labs import a_lab, dead, ended, foreign, me, one_run, tree
 
 if TYPE_CHECKING:
@@ -39,9 +40,10 @@ class Said(NamedTuple):
 
     @property
     def envelope(self) -> dict[str, object]:
-        """The one JSON document on stdout. Constants that are no JSON (NaN) are refused."""
+        """The one JSON document on stdout, as its schema describes it. Constants that are no JSON (NaN) are refused."""
         found = json.loads(self.out, parse_constant=_no_constant)
         assert isinstance(found, dict)
+        agreed.check(found)
         return found
 
     @property

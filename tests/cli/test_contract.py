@@ -14,7 +14,7 @@ import jsonschema  # type: ignore[import-untyped]  # its types come in a package
 import pytest
 import yaml
 
-from lab.cli import reference
+from lab.cli import agents_page, reference
 from lab.cli.commands import COMMANDS, words
 from lab.cli.parser import EXIT_CODES
 from lab.core import errors, spec
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 GENERATED: dict[str, Callable[[], bytes]] = {
     "LAB_MANIFEST.json": reference.manifest,
+    "AGENTS.md": lambda: agents_page.page().encode(),
     "docs/reference/cli.md": lambda: reference.page().encode(),
     "docs/reference/spec.md": lambda: reference.spec_page().encode(),
 }

@@ -79,7 +79,7 @@ def test_no_verb_but_init_makes_a_lab_where_none_is(
     command: object, labctl: Labctl, place: Path, tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
     verb = request.node.callspec.id
-    if verb in ("init", "completion", "validate", "space"):
+    if verb in ("init", "completion", "validate", "space", "mcp", "skills", "schema", "explain"):
         return
     package = "DISPATCH-20261121-093000-000000-alpha"
     ruling = {"approve": ("alpha-1",), "reject": ("alpha-1", "--why", "no"), "cancel": ("alpha",)}
@@ -88,7 +88,7 @@ def test_no_verb_but_init_makes_a_lab_where_none_is(
     ruling |= {"prune": ("--keep", "100"), "schedule": ("status",), "import": ("alpha", "journal.log")}
     run = "RUN-20260102-030405-000000-scout"
     ruling |= {"replay": (run,), "params": (run,), "diff": (run, run)}
-    ruling |= dict.fromkeys(("best", "top", "board", "export", "burst", "guided", "swarm", "context"), ("alpha",))
+    ruling |= dict.fromkeys(("best", "top", "board", "export", "burst", "guided", "swarm", "context", "tail"), ("alpha",))
     more = {"create": ("autoresearch-generic",), "import-root": (".",), **ruling}.get(
         verb, words(verb, "alpha") if verb in ON_ONE else ()
     )

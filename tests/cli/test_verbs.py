@@ -39,6 +39,7 @@ VERBS: dict[str, tuple[tuple[str, ...], str, set[str]]] = {
     "list": ((), "alpha\tactive\ttier=proxy\tclass=default\truns=3\tbest=0.25\t", {"experiments"}),
     "show": (("alpha",), "alpha", {"id", "phase", "under_way"}),
     "context": (("alpha",), "# alpha: briefing\n", {"experiment", "goal", "left", "best", "last", "next"}),
+    "tail": (("alpha",), " wrote nothing to its stdout\n", {"run_id", "experiment", "stream", "bytes", "lines", "is_cut"}),
     "best": (("alpha",), "alpha, tier proxy: loss, minimize, 2 runs with a value\n", {"run", "params", "again"}),
     "top": (("alpha",), "alpha, tier proxy: loss, minimize\n", {"experiment", "tier", "runs", "varying"}),
     "params": (("FIRST",), '{\n  "lr": 0.25\n}\n', {"run", "experiment", "params"}),
@@ -65,6 +66,10 @@ VERBS: dict[str, tuple[tuple[str, ...], str, set[str]]] = {
     "lease": (("show",), "No claims\n", {"claims"}),
     "schedule": (("status",), "nothing is scheduled\n", {"scheduled", "in_place", "backend", "heartbeat"}),
     "prune": (("--keep", "100"), "nothing is old enough to go\n", {"dry_run", "experiments"}),
+    "mcp": (("install", "cursor", "--print"), '"mcpServers": {', {"client", "path", "server", "text"}),
+    "schema": (("SEAL.json",), '"title": "the seal of a bundle"', {"$schema", "title", "$defs"}),
+    "explain": (("busy",), "busy (error): somebody alive holds it\n", {"codes"}),
+    "skills": (("list",), "labctl-operate\tbundled\t", {"skills"}),
     "completion": (("bash",), "complete ", {"shell", "script"}),
 }
 

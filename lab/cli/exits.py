@@ -1,0 +1,28 @@
+"""Exit codes of verbs, where they say more than the general meaning."""
+
+from __future__ import annotations
+
+_RUNS = {1: "every run failed, or something else went wrong on the way", 3: "somebody else is at work on it"}
+_NO_VALUE = {1: "no run has a value"}
+OWN: dict[str, dict[int, str]] = {
+    "run-once": {0: "also when nothing was due", 1: "a run failed, or something else went wrong on the way"},
+    "burst": _RUNS,
+    "swarm": _RUNS,
+    "guided": {**_RUNS, 3: "a proposal waits, and nobody said anything"},
+    "replay": {1: "the run did not succeed; what came out before is beside it"},
+    "best": _NO_VALUE,
+    "top": _NO_VALUE,
+    "params": {1: "the run was given no parameters"},
+    "notify": {1: "test: a channel took nothing"},
+    "cancel": {3: "--wait: it has not ended yet; it was asked all the same"},
+    "dispatch-ready": {1: "something was refused or went wrong; others are queued all the same"},
+    "dispatch-claim": {1: "something was refused or went wrong; others are claimed all the same"},
+    "dispatch-ingest": {1: "a package was refused, and set aside with the reason; others are taken in all the same"},
+    "dispatch-work": {1: "a run did not succeed, or something else went wrong"},
+    "dispatch-agent-next": {3: "there is nothing to do; data is empty"},
+    "dispatch-agent-submit": {1: "the change was tried, and did not succeed"},
+    "watchdog": {1: "something wants attention: data.alerts"},
+    "recover": {1: "something is left that it cannot mend: data.left, data.findings"},
+    "verify": {4: "something is not as it was sealed: data.damage"},
+    "schedule": {1: "status: it is not in place as it was installed"},
+}

@@ -1,0 +1,51 @@
+"""Explain a word of labctl's: what it means, why it happens, and what to do.
+
+An exit code (3), a kind of error (`error.kind` under --json), an outcome, a verdict, a phase, an event of the ledger,
+what went wrong with a model, or a code of a skill's check. `--list` names all, a line each.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from lab.cli.terminal import Answer
+from lab.core.errors import BadInput
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Iterator
+
+    from lab.cli.session import Session
+    from lab.core.glossary import Word
+
+EXAMPLE = "labctl explain 3\nlabctl explain superseded\nlabctl explain --list"
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    """Which word."""
+    parser.add_argument("code", nargs="?", default="", metavar="CODE", help="the word, or the number")
+    parser.add_argument("--list", action="store_true", dest="list_them", help="print all of them, a line each")
+
+
+def answer(args: argparse.Namespace, session: Session) -> Answer:
+    """What it means. It needs no lab."""
+    del session
+    from msgspec import to_builtins
+
+    from lab.cli import explained
+
+    if args.list_them:
+        every = list(explained.words())
+        return Answer({"codes": to_builtins(every)}, (f"{each.code}\t{each.family}\t{each.means}" for each in every))
+    if not args.code:
+        raise BadInput("explain wants a word", fix="labctl explain --list")
+    found = explained.find(args.code)
+    return Answer({"codes": to_builtins(found)}, _text(found))
+
+
+def _text(found: list[Word]) -> Iterator[str]:
+    for word in found:
+        yield f"{word.code} ({word.family}): {word.means}"
+        for label, text in (("why", word.why), ("do", word.do)):
+            if text:
+                yield f"  {label}: {text}"

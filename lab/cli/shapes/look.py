@@ -1,0 +1,201 @@
+"""The answers of the verbs that look."""
+
+from __future__ import annotations
+
+import msgspec
+from msgspec import UNSET, UnsetType
+
+from lab.cli.shapes.words import Direction, Params
+from lab.core.origin import Origin
+from lab.core.run import Run
+from lab.projections import index, status, tables
+
+
+class Wish(msgspec.Struct):
+    """Something that wants a person."""
+
+    experiment: str
+    what: str
+    fix: str
+
+
+class Active(msgspec.Struct):
+    """An active experiment in short. `behind` is how many events its page does not know yet."""
+
+    id: str
+    tier: str
+    run_count: int | None
+    best_value: float | None
+    metric: str | None
+    last_outcome: str | None
+    goal: str | None
+    as_of: str | None
+    behind: int
+
+
+class Heartbeat(msgspec.Struct):
+    """When the schedule last ran; `ago_s` is null while it never did."""
+
+    by: str
+    at: str
+    ago_s: float | None
+    ran: int
+    exit: int
+    every_s: float
+    late: bool
+
+
+class Lab(msgspec.Struct):
+    """`status`."""
+
+    data_root: str
+    experiments: int
+    phases: dict[str, int]
+    runs: int
+    free_gb: float
+    as_of: str
+    wants_you: list[Wish]
+    active: list[Active]
+    claims: dict[str, int]
+    packages: dict[str, int]
+    behind: int
+    behind_experiments: list[str]
+    heartbeat: Heartbeat | None
+
+
+class ExperimentRow(index.Row, frozen=True, kw_only=True):
+    """An experiment in a list: its row of LAB-INDEX.json. What is empty is left out."""
+
+    behind: int = 0
+
+
+class Experiments(msgspec.Struct):
+    """`list`."""
+
+    experiments: list[ExperimentRow]
+
+
+class RunRow(tables.Line, frozen=True, kw_only=True):
+    """A line of metrics.jsonl. The run's own metrics stand beside these, by name."""
+
+    archived: bool = False
+
+
+class Runs(msgspec.Struct):
+    """`list ID`."""
+
+    experiment: str
+    runs: list[RunRow]
+
+
+class Experiment(status.Status, frozen=True, kw_only=True):
+    """`show ID`: STATUS.json, less what it was folded from."""
+
+    under_way: tuple[str, ...]
+
+
+class SealedRun(Run, frozen=True, kw_only=True):
+    """`show RUN`, of a sealed run: `intact` when its files are as they were sealed. Of an archived one: where it is."""
+
+    state: str
+    generation: int
+    sealed_at: str
+    sealed_by: str
+    params: Params | None
+    files: dict[str, int]
+    path: str
+    imported_from: str | UnsetType = UNSET
+    intact: bool | UnsetType = UNSET
+    archive: str | UnsetType = UNSET
+    archive_here: bool | UnsetType = UNSET
+
+
+class OpenRun(msgspec.Struct):
+    """`show RUN`, of a run that is not sealed."""
+
+    run_id: str
+    experiment: str
+    state: str
+    path: str
+    started_at: str | UnsetType = UNSET
+    tier: str | UnsetType = UNSET
+    role: str | UnsetType = UNSET
+
+
+class Chosen(msgspec.Struct):
+    """A run, and what it was given."""
+
+    run: str
+    value: float | None
+    params: Params | None
+    origin: Origin | None
+
+
+class Recommended(Chosen):
+    """`best`. `run` is the one to take, `best_number` the one with the best value; they differ where there is noise."""
+
+    experiment: str
+    tier: str
+    metric: str
+    direction: Direction
+    scored: int
+    chosen_by: str
+    expected: float | None
+    expected_sd: float | None
+    noise: float | None
+    noisy: bool | None
+    best_number: Chosen
+    again: str
+
+
+class Ranked(msgspec.Struct):
+    """One of the best runs."""
+
+    rank: int
+    value: float
+    run: str
+    arm: str
+    params: Params | None
+    origin: Origin | UnsetType = UNSET
+
+
+class Top(msgspec.Struct):
+    """`top`. `varying` are the parameters in which these runs differ."""
+
+    experiment: str
+    tier: str
+    metric: str
+    direction: Direction
+    scored: int
+    varying: list[str]
+    runs: list[Ranked]
+
+
+class Given(msgspec.Struct):
+    """`params`."""
+
+    run: str
+    experiment: str
+    params: Params
+
+
+class Exported(msgspec.Struct):
+    """`export`: the rows, or with `--output` where they were written."""
+
+    experiment: str
+    format: str
+    runs: int
+    columns: list[str] | UnsetType = UNSET
+    rows: list[dict[str, str | int | float | bool | None]] | UnsetType = UNSET
+    studies: list[str] | UnsetType = UNSET
+    path: str | UnsetType = UNSET
+    bytes: int | UnsetType = UNSET
+
+
+class Digest(msgspec.Struct):
+    """`digest` and `weekly-digest`."""
+
+    kind: str
+    name: str
+    path: str
+    text: str

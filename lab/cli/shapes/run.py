@@ -1,0 +1,63 @@
+"""The answers of the verbs that make runs."""
+
+from __future__ import annotations
+
+import msgspec
+
+from lab.cli.shapes.words import Outcome
+from lab.scheduler.search.board import Arm
+from lab.scheduler.step import Step
+
+
+class Turn(msgspec.Struct):
+    """`run-once`: how many runs were made, and everything that was done."""
+
+    ran: int
+    steps: list[Step]
+
+
+class Burst(msgspec.Struct):
+    """`burst`. `best` is the best of these runs; `stopped` says why it ended before `asked` runs were made."""
+
+    experiment: str
+    asked: int
+    ran: int
+    succeeded: int
+    failed: int
+    best: Step | None
+    stopped: str
+    steps: list[Step]
+
+
+class Guided(Burst):
+    """`guided`."""
+
+    skipped: int
+
+
+class Swarm(Burst):
+    """`swarm`."""
+
+    arms: list[Arm]
+
+
+class Replayed(msgspec.Struct):
+    """One of the two runs of a replay."""
+
+    run: str
+    outcome: Outcome
+    value: float | None
+    wall_s: float
+    reason: str
+
+
+class Replay(msgspec.Struct):
+    """`replay`. `difference` is of the values, the new one less the old one."""
+
+    experiment: str
+    tier: str
+    before: Replayed
+    after: Replayed
+    equal: bool
+    difference: float | None
+    commit: str

@@ -1,0 +1,73 @@
+"""verb -> what its `data` can be. Several where a verb does several things."""
+
+from __future__ import annotations
+
+from lab.cli.shapes import keep, look, run, start, steer, talk, work
+from lab.projections.standing import Standing
+from lab.scheduler.results.compared import Compared
+from lab.scheduler.results.tailed import Tail
+from lab.scheduler.search.board import Board
+
+JsonSchema = dict[str, object]
+ANYTHING = (JsonSchema,)  # what is said of a verb that has no line here yet; a test asks for the line
+
+SHAPES: dict[str, tuple[object, ...]] = {
+    "labctl": (talk.Overview, talk.Version),
+    "init": (start.Initialized,),
+    "create": (start.Created, start.Templates),
+    "validate": (start.Valid, JsonSchema),
+    "space": (start.SpaceShown, start.SpaceSample),
+    "import-root": (start.RootImported,),
+    "import": (start.StudyImported,),
+    "run-once": (run.Turn,),
+    "burst": (run.Burst,),
+    "guided": (run.Guided,),
+    "swarm": (run.Swarm,),
+    "replay": (run.Replay,),
+    "status": (look.Lab,),
+    "list": (look.Experiments, look.Runs),
+    "show": (look.Experiment, look.SealedRun, look.OpenRun),
+    "context": (Standing,),
+    "tail": (Tail,),
+    "best": (look.Recommended,),
+    "top": (look.Top,),
+    "params": (look.Given,),
+    "diff": (Compared,),
+    "board": (Board,),
+    "export": (look.Exported,),
+    "digest": (look.Digest,),
+    "weekly-digest": (look.Digest,),
+    "pause": (steer.Moved,),
+    "resume": (steer.Moved,),
+    "complete": (steer.Moved,),
+    "set-fidelity": (steer.Tiered,),
+    "propose": (steer.Proposed,),
+    "approvals": (steer.Approvals,),
+    "approve": (steer.Approved,),
+    "reject": (steer.Rejected,),
+    "cancel": (steer.Cancelled,),
+    "notify": (steer.Notices, steer.Rehearsed),
+    "archive": (steer.Moved,),
+    "dispatch-ready": (work.Queued,),
+    "dispatch-claim": (work.Claimed,),
+    "dispatch-work": (work.Completed, work.DoneApart),
+    "dispatch-renew": (work.Renewed,),
+    "dispatch-complete": (work.Complete,),
+    "dispatch-ingest": (work.Ingested,),
+    "dispatch-agent-next": (work.Task, work.Nothing),
+    "dispatch-agent-submit": (work.Submitted,),
+    "dispatch-pack": (work.Packed,),
+    "dispatch-unpack": (work.Unpacked,),
+    "watchdog": (keep.Watch,),
+    "recover": (keep.Recovered,),
+    "verify": (keep.Verified,),
+    "refresh": (keep.Refreshed,),
+    "lease": (keep.Claims, keep.Broken),
+    "schedule": (keep.Planned, keep.InPlace, keep.Unscheduled),
+    "prune": (keep.Pruned, keep.Restored),
+    "mcp": (talk.McpInstalled, talk.McpServed),
+    "schema": (JsonSchema, keep.Schemas),
+    "explain": (keep.Codes,),
+    "skills": (talk.Skills, talk.SkillShown, talk.SkillsJudged, talk.SkillsInstalled),
+    "completion": (keep.Script,),
+}

@@ -1,0 +1,154 @@
+"""The words by which the lab tells how something went: what each means, why it happens, and what to do. Pure.
+
+`labctl explain` prints them, the manifest lists them, and a test holds them to the code that says them.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from lab.core import event, view
+from lab.core.run import CANCELLED, CRASH, FAILED, SUCCESS, TIMEOUT
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+EXIT, ERROR, OUTCOME, VERDICT, PHASE, EVENT, STOPPED, MODEL = (
+    "exit code", "error", "outcome", "verdict", "phase", "event", "stopped", "model",
+)  # fmt: skip
+
+
+class Word(msgspec.Struct, frozen=True, kw_only=True):
+    """One word of one family. A word may be in several: `failed` is an error and an outcome."""
+
+    code: str
+    family: str
+    means: str
+    why: str = ""
+    do: str = ""
+
+
+_EXITS = {
+    "0": ("done", "what was asked for is done, or was so already", "nothing; `data` has what came of it"),
+    "1": ("the run or the check failed", "labctl worked, and what it ran or looked at is not well",
+          "read `data`, or `error` where nothing was done; labctl show RUN says why a run failed"),
+    "2": ("usage or bad input; nothing was written", "a flag, a file, an id or a SPEC cannot be used as it is",
+          "do what `fix` says and type it again; the same words will be refused again"),
+    "3": ("busy: somebody alive holds it; try again later", ("an experiment is being worked on, nothing is due, nobody "
+          "said yes yet, or there is nothing left to try"), "wait; or labctl lease show ID, labctl approvals"),
+    "4": ("corrupt data; the file is named and was not touched", "a sealed file, a ledger line or a record was changed",
+          "labctl verify names all damage; labctl recover sets aside what cannot be read"),
+    "5": ("the surroundings lack something: no lab here, a full disk, a missing program",
+          "the machine or the place is not as labctl needs it", "do what `fix` says; no file of the lab is at fault"),
+    "130": ("interrupted", "a person or a signal stopped it; runs under way were sealed as cancelled",
+            "type it again: it goes on where it stopped"),
+}  # fmt: skip
+_ERRORS = {
+    "failed": ("the run or the check failed, or labctl itself did", "see `message`; a fault of labctl says so",
+               "do what `fix` says; for a fault of labctl, run it with --debug and report what it prints"),
+    "bad-input": ("what was given cannot be used; nothing was written", "it breaks a rule; all of it is named at once",
+                  "mend what is named, then type it again"),
+    "not-found": ("what was named is not there", "an id is misspelt, or belongs to another data root",
+                  "labctl list shows the experiments, labctl list ID the runs of one; mind --data-root"),
+    "busy": ("somebody alive holds it", "a run of this experiment is under way, or another command is at work on it",
+             "wait, or labctl lease show ID; never delete a file in registry/locks"),
+    "superseded": ("this process lost its lease: it was taken for dead, and another was let in",
+                   "it was silent for longer than its lease, as after a suspended laptop or a full disk",
+                   "nothing: its bundle is kept, marked, and never counted"),
+    "exhausted": ("the strategy has nothing left to propose", "every point of the space was tried, or is being tried",
+                  "widen the space, or labctl complete ID; labctl best ID says what was found"),
+    "unadvised": ("a model has to be asked first", "the search has no advice to propose from",
+                  "nothing: the model is asked, then the search goes on"),
+    "taken": ("somebody else ran it meanwhile", "two processes chose the same, and the other one was first",
+              "type it again: it chooses anew"),
+    "corrupt": ("a file does not say what it must, or a later labctl wrote it; nothing was touched",
+                "a disk, a copy or a hand changed what was sealed", ("labctl verify, then labctl recover; or upgrade "
+                "labctl, where it says so")),
+    "unavailable": ("the surroundings lack something", ("there is no lab here, the disk is full, a program, a right or "
+                    "an optional package is missing"), "do what `fix` says, then type it again"),
+    "interrupted": ("a person or a signal stopped it", "Ctrl-C, or a TERM from a scheduler",
+                    "type it again; labctl watchdog --repair settles what is left"),
+}  # fmt: skip
+_OUTCOMES = {
+    SUCCESS: ("the program ended with 0 and left a finite value, or none was asked for", "it did what it should",
+              "labctl show RUN"),
+    FAILED: ("the program ended with an error, or left no value that can be read", ("an exit code that is not 0, a "
+             "metric that is missing, NaN or no number"), "labctl show RUN; stderr.log in its bundle"),
+    TIMEOUT: ("its wall-clock budget was used up, so it was ended", "the run is slower than time_budget allows",
+              "raise time_budget in SPEC.yaml, or make the run cheaper"),
+    CRASH: ("it ended with the lab: nobody brought it to an end", "a power cut, a kill -9, a machine that went away",
+            "nothing: it is counted as a failure without a value, and a search tries its parameters again"),
+    CANCELLED: ("a person, or a rule that stops hopeless runs, ended it", "labctl cancel, Ctrl-C, early_stop",
+                "labctl show RUN says who and why; it is no failure"),
+}  # fmt: skip
+_VERDICTS = {
+    "keep": ("the change was better and is kept", "it beat the best by the acceptance rule", "labctl best ID"),
+    "discard": ("the change was not better", "its value is within noise, or worse", "nothing; try another change"),
+    "crash": ("the changed code did not run to its end", "the change broke it", "labctl show RUN; stderr.log"),
+    "checks_failed": ("the change ran, and broke a rule", "a check failed, or it touched what may not be changed",
+                      "read RESULT.md of the run; keep to mutable_paths"),
+}  # fmt: skip
+_PHASES = {
+    view.QUEUED: ("it was made, and has no run yet", "nobody has run it", "labctl run-once, or labctl burst ID"),
+    view.ACTIVE: ("it has runs, and goes on by its cadence", "that is how it should be", "labctl context ID"),
+    view.AWAITING: ("no run starts until a person decides", "a rule of its SPEC, or failures in a row, handed it over",
+                    "a person: labctl approvals, then labctl approve or labctl reject; an agent leaves it alone"),
+    view.PAUSED: ("no run starts", "a person paused it, or too many runs in a row failed",
+                  "mend the cause, then a person types labctl resume ID"),
+    view.COMPLETED: ("it is at its end", "a budget is used up, its target is reached, or a person ended it",
+                     "labctl best ID; labctl resume ID opens it again"),
+    view.ARCHIVED: ("it is out of the lists; nothing of it is gone", "a person archived it",
+                    "labctl archive ID --restore"),
+}  # fmt: skip
+_STOPPED = {
+    "memory": ("the run used more memory than memory_limit_mb", "it grew too large", "raise the limit, or use less"),
+    "orphaned": ("the process that supervised the run died", "a kill -9, or no memory left", "nothing; it is settled"),
+    "hopeless": ("the run was worse than others at the same step", "early_stop ended it", "nothing; its curve is kept"),
+}
+_MODELS = {
+    "model-unreachable": ("no connection to the model's service, or it broke", "a wrong address, no network, no server",
+                          "check llm.base_url and that the server runs"),
+    "model-timeout": ("the deadline, which is labctl's, was reached", "the model is slow, or hangs",
+                      "raise llm.timeout_s, or ask a faster model"),
+    "model-refused": ("the service refused the request", "a wrong key, model name or option",
+                      "read `what`; check api_key_env and model in the SPEC's llm"),
+    "model-limited": ("too many requests for now", "the service's rate limit", "wait, or ask for more at a time"),
+    "model-failing": ("the service itself failed", "a fault on its side", "wait; the declared fallback goes on"),
+    "model-malformed": ("the answer is none of this service", "a proxy's page, or another protocol",
+                        "check llm.transport and llm.base_url"),
+    "model-truncated": ("the answer was cut off at the limit of tokens", "the model wrote too much",
+                        "raise llm.max_tokens, or ask for fewer candidates"),
+    "model-too-large": ("the answer has more bytes than are read", "a fault, or an attack", "ask another model"),
+    "model-empty": ("a well-formed answer with nothing in it", "an agent ended with 0 and said nothing",
+                    "look at the exchange that is sealed with the run"),
+    "model-invalid": ("the check refused the answer, and its repair too", "values out of bounds, or the wrong shape",
+                      "look at the exchange; a larger model keeps to bounds better"),
+    "model-budget": ("calls or money are used up, so nothing was asked", "max_calls or max_usd of the SPEC's llm",
+                     "raise it in SPEC.yaml, or go on with the fallback"),
+    "model-stopped": ("a person interrupted the question", "Ctrl-C, or a cancel", "type it again"),
+    "model-unconfigured": ("there is no model to ask", "no address, no model, no key, no program is named or found",
+                           "labctl validate ID says what is missing"),
+}  # fmt: skip
+_OF_EVENTS = "it is a line of registry/events.jsonl, written when it was decided"
+
+
+def words() -> Iterator[Word]:
+    """All of them, a family at a time."""
+    yield from _family(EXIT, _EXITS)
+    yield from _family(ERROR, _ERRORS)
+    yield from _family(OUTCOME, _OUTCOMES)
+    yield from _family(VERDICT, _VERDICTS)
+    yield from _family(PHASE, _PHASES)
+    for kind, means in event.MEANING.items():
+        yield Word(
+            code=kind, family=EVENT, means=means, why=_OF_EVENTS, do="nothing; labctl show ID tells the last ones"
+        )
+    yield from _family(STOPPED, _STOPPED)
+    yield from _family(MODEL, _MODELS)
+
+
+def _family(family: str, table: dict[str, tuple[str, str, str]]) -> Iterator[Word]:
+    for code, (means, why, do) in table.items():
+        yield Word(code=code, family=family, means=means, why=why, do=do)
