@@ -34,7 +34,7 @@ def _is_copy(place: Place, own: dict[str, Skill]) -> bool:
     if skill is None:
         return False
     for client in ("agents", "hermes"):
-        spot = skill_copies.Spot(client=client, scope="given", path=place.folder)
+        spot = skill_copies.Spot(client=client, scope="given", path=os.path.realpath(place.folder))
         if skill_copies.state(skill, spot) in ("current", "stale"):
             return True
     return False
@@ -69,9 +69,11 @@ def _named(name: str) -> list[Place]:
 
 
 def installed(skill: Skill) -> list[dict[str, str]]:
-    """Where a skill of labctl's own would be installed, and what lies there."""
-    if skill.place.scope != "bundled":
+    """Where the skill of this name that comes with labctl would be installed, and what lies there."""
+    own = [place for place in skills.bundled() if place.name == skill.place.name]
+    if not own:
         return []
+    skill = skill if skill.place == own[0] else skills.read(own[0])
     found = list(skill_copies.spots(skill, os.getcwd(), os.environ, at_home=False))
     if os.environ.get("HOME", "").startswith("/"):
         found += skill_copies.spots(skill, os.getcwd(), os.environ, at_home=True)

@@ -238,4 +238,4 @@ def _leaves(path: str, folder: str) -> bool:
     if not os.path.islink(path):
         return False
     home = os.path.realpath(folder)
-    return not os.path.realpath(path).startswith(f"{home}/")
+    return not f"{os.path.realpath(path)}/".startswith(f"{home}/")
