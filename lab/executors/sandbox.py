@@ -42,7 +42,7 @@ def judge(
     found: dict[str, bytes] = {}
     seen: dict[str, str] = {}
     for path, text in changes.items():
-        wrong = _shape(path) or _rules(workspace, path, mutable, read_only) or _on_disk(workspace, path)
+        wrong = refusal(workspace, path, mutable=mutable, read_only=read_only)
         key = folded(path)
         if not wrong and key in seen:
             wrong = f"it is the same file as {_shown(seen[key])}"
@@ -61,6 +61,11 @@ def judge(
         fix = "paths are relative to the workspace and stay in it; nothing was written, so mend it and submit again"
         raise BadInput("\n".join(("the change touches what it may not:", *shown)), fix=fix)
     return found
+
+
+def refusal(workspace: str, path: str, *, mutable: Sequence[str] = (), read_only: Sequence[str] = ()) -> str:
+    """Why one path may not be changed, in a word or two; empty when it may."""
+    return _shape(path) or _rules(workspace, path, mutable, read_only) or _on_disk(workspace, path)
 
 
 def _shape(path: str) -> str:

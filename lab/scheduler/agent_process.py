@@ -62,6 +62,10 @@ class AgentProcess:
         """The adapter of a name, plug-ins and the project's scripts included."""
         return agents.find(provider, command, self._folders)
 
+    def fresh(self) -> str:
+        """The name of a folder that is swept away when this process dies. Whoever makes it removes it."""
+        return f"{self._scratch}/{machine.here()}-{os.getpid()}-{os.urandom(4).hex()}"
+
     def __call__(self, agent: Adapter, task: Task, *, until: float, stop: Callable[[], bool]) -> Ran:
         """Run it to its end, and say how it ended and what it printed."""
         given = self.given(agent)
@@ -116,6 +120,8 @@ class AgentProcess:
         files.create(f"{place}/{_STDIN}", _bytes(start.stdin), durable=False, mode=0o600)
         # The mark by which a run's processes are found again whose supervisor was killed.
         more = {"NO_COLOR": "1", "LAB_RUN_DIR": place}
+        # A lab may lie in somebody's repository, and `git reset` in a folder of the lab would be a reset of that.
+        more["GIT_CEILING_DIRECTORIES"] = f"{place}{os.pathsep}{os.path.dirname(folder)}"
         return Program(
             argv=(found, *start.argv[1:]),
             cwd=folder,
@@ -164,7 +170,7 @@ class AgentProcess:
     def _place(self) -> Iterator[str]:
         files = self._root.files
         _sweep(self._root, self._scratch)
-        place = f"{self._scratch}/{machine.here()}-{os.getpid()}-{os.urandom(4).hex()}"
+        place = self.fresh()
         files.folder(place)
         try:
             yield place
