@@ -46,10 +46,14 @@ def answer(args: argparse.Namespace, session: Session) -> Answer:
 
 def _doubts(spec: Spec) -> list[str]:
     """What is allowed, and hardly meant."""
+    import os
+
     from lab.scheduler.doubts import doubts
+    from lab.scheduler.search import advice
     from lab.store import shipped
 
     found = []
     if spec.goal in shipped.goals():
         found.append("the goal is still the template's: say what should become better")
-    return found + doubts(spec)
+    asked = advice.problems((spec.strategy, *spec.strategies), spec.llm, os.environ)
+    return found + doubts(spec) + [f"the model cannot be asked: {each}" for each in asked]

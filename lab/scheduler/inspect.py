@@ -9,13 +9,14 @@ import msgspec
 from lab.core import layout
 from lab.core.errors import Unavailable
 from lab.core.origin import IMPORTED
-from lab.projections import text
+from lab.projections import calibration, tables, text
 from lab.scheduler.results import located
 from lab.store import bundles, experiments, leases, reading, verify
 
 if TYPE_CHECKING:
     from lab.core.origin import Origin
     from lab.core.seal import Seal
+    from lab.projections.calibration import Calibration
     from lab.scheduler.results.located import Located
     from lab.store.archives import Kept
     from lab.store.root import Root
@@ -50,9 +51,22 @@ def experiment(root: Root, name: str) -> Shown:
     lines = page_text.splitlines()
     if data.get("best_params"):
         lines += ["", "best parameters:", msgspec.json.format(msgspec.json.encode(data["best_params"])).decode()]
+    judged = _calibration(root, name)
+    if judged:
+        data["calibration"] = [msgspec.to_builtins(each) for each in judged]
+        lines += ["", "what was expected of runs, and what came:", *(f"- {calibration.told(each)}" for each in judged)]
     if seen.held:
         lines += ["", *(f"under way: {held.seen.claim.run_id}" for held in seen.held)]
     return Shown(data=data, lines=tuple(lines), warnings=tuple(warnings))
+
+
+def _calibration(root: Root, name: str) -> tuple[Calibration, ...]:
+    """How well those who propose foresaw what came; the table of runs is read only where somebody expected anything."""
+    path = root.layout.page(name, layout.METRICS_LOG)
+    written = reading.read(path) or b""
+    if calibration.MARK not in written:
+        return ()
+    return calibration.of([tables.parse_line(line, path) for line in written.splitlines()])
 
 
 def run(root: Root, run_id: str) -> Shown:
@@ -143,5 +157,7 @@ def _chosen(origin: Origin) -> str:
     who = "/".join(word for word in (origin.strategy, origin.arm) if word)
     luck = f" of seed {origin.seed}" if origin.kind != IMPORTED else ""
     words = [who, origin.kind if origin.kind != who else "", f"trial {origin.number}{luck}"]
+    asked = f", asked as {origin.ask}" if origin.ask else ""
+    hoped = f", expected {origin.expected!r} from {origin.base!r}" if origin.expected is not None else ""
     made_from = f", made from {' '.join(origin.parents)}" if origin.parents else ""
-    return ", ".join(word for word in words if word) + made_from
+    return ", ".join(word for word in words if word) + made_from + asked + hoped
