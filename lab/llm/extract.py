@@ -22,7 +22,7 @@ _MAX_DIGITS = 400
 _SEARCHED_CHARS = 1 << 18  # of the end, where a model that thinks aloud comes to its answer
 _MAX_STARTS = 200
 _FENCE = re.compile(r"```[ \t]*[A-Za-z0-9_-]*[ \t]*\r?\n(.*?)```", re.DOTALL)
-_START = re.compile(r"\{")  # a list in prose is a footnote, [1]
+_START = re.compile(r"\{(?=\s*[\"}])")  # {x} is a set, and a list in prose a footnote, [1]
 
 
 def value(text: str, wanted: Sequence[str] = ()) -> object:
@@ -42,13 +42,12 @@ def value(text: str, wanted: Sequence[str] = ()) -> object:
     except (ValueError, RecursionError) as error:
         refusals += _words(error)
     last: object = None
-    for found in _within(bare, refusals):
-        if isinstance(found, dict) and all(name in found for name in wanted):
+    for found, is_whole in _within(bare, refusals):
+        if wanted and isinstance(found, dict) and all(name in found for name in wanted):
             return found
-        if last is None or (isinstance(found, dict) and not isinstance(last, dict)):
+        if is_whole and (last is None or (isinstance(found, dict) and not isinstance(last, dict))):
             last = found
-    # What is whole within a broken object is a part of the answer, and would be taken for all of it.
-    if last is not None and not bare.startswith("{"):
+    if last is not None:
         return last
     if refusals:
         raise BadInput(f"the JSON in the answer cannot be read: {refusals[0]}")
@@ -56,22 +55,25 @@ def value(text: str, wanted: Sequence[str] = ()) -> object:
     raise BadInput("the JSON in the answer is broken or cut off" if cut else "the answer holds no JSON")
 
 
-def _within(text: str, refusals: list[str]) -> Iterator[object]:
-    """Every whole value in a text, the last first: what stands in fences, then what stands anywhere."""
+def _within(text: str, refusals: list[str]) -> Iterator[tuple[object, bool]]:
+    """Every value in a text, the last first, and whether it is whole: what stands in fences, then what stands anywhere.
+
+    What comes after the beginning of a broken object may be a part of it, and would be taken for all of it.
+    """
     end = text[-_SEARCHED_CHARS:]
-    blocks = _FENCE.findall(end)
-    for block in reversed(blocks):
+    for block in reversed(_FENCE.findall(end)):
         try:
-            yield _sound(_DECODER.decode(block.strip()))
+            yield _sound(_DECODER.decode(block.strip())), True
         except (ValueError, RecursionError) as error:
             refusals += _words(error)
     yield from reversed(_scanned(end, refusals))
 
 
-def _scanned(text: str, refusals: list[str]) -> list[object]:
+def _scanned(text: str, refusals: list[str]) -> list[tuple[object, bool]]:
     """The objects that stand in prose. A start inside of one that was read is none of its own."""
-    found: list[object] = []
+    found: list[tuple[object, bool]] = []
     at = 0
+    is_whole = True
     for _ in range(_MAX_STARTS):
         start = _START.search(text, at)
         if start is None:
@@ -79,9 +81,10 @@ def _scanned(text: str, refusals: list[str]) -> list[object]:
         at = start.end()
         try:
             one, at = _DECODER.raw_decode(text, start.start())
-            found.append(_sound(one))
+            found.append((_sound(one), is_whole))
         except (ValueError, RecursionError) as error:
             refusals += _words(error)
+            is_whole = False
     return found
 
 
