@@ -39,13 +39,14 @@ def answer(args: argparse.Namespace, session: Session) -> Answer:
     if not 1 <= args.lines <= MOST:
         raise BadInput(f"--lines {args.lines} is not between 1 and {MOST:,}", fix="--lines 50")
     found = tailed.tail(session.root(), args.name, args.stream, args.lines)
-    warnings = [] if found.lines else [f"{found.run_id} wrote nothing to its {found.stream}"]
-    if found.is_cut:
-        warnings.append(f"the log has {found.bytes:,} bytes, of which only the last are looked at")
+    cut = f"the log has {found.bytes:,} bytes, of which only the last are looked at"
+    warnings = [cut] if found.is_cut else []
     return Answer(to_builtins(found), _lines(found), warnings=warnings)
 
 
 def _lines(found: Tail) -> Iterator[str]:
     from lab.projections import text
 
-    return (text.block(line, _LINE_CHARS, 1).replace("\n", "") for line in found.lines)
+    if not found.lines:
+        yield f"{found.run_id} wrote nothing to its {found.stream}"
+    yield from (text.block(line, _LINE_CHARS, 1).replace("\n", "") for line in found.lines)

@@ -148,7 +148,12 @@ def _into_json(client: Client, server: Mapping[str, object], before: str, where:
         return before
     inside[NAME] = server
     indent = _INDENT.search(before)
-    return json.dumps(found, indent=indent[1] if indent else 2, ensure_ascii=False) + "\n"
+    try:
+        after = json.dumps(found, indent=indent[1] if indent else 2, ensure_ascii=False, allow_nan=False) + "\n"
+        after.encode()
+    except ValueError as error:  # 1e400, or half a character
+        raise _refusal(client, server, where, f"it holds what cannot be written back: {error}") from None
+    return after
 
 
 def _keys(client: Client, found: Mapping[str, object]) -> tuple[str, ...]:

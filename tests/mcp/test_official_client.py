@@ -108,14 +108,14 @@ def test_it_is_told_of_progress_and_can_cancel(mode: str, tmp_path: Path) -> Non
     told: list[float] = []
 
     async def work(client: Client) -> None:
-        async def progress(done: float, total: float | None, message: str | None) -> None:
-            told.append(done)
+        async def heard(progress: float, total: float | None, message: str | None) -> None:
+            told.append(progress)
 
         async with anyio.create_task_group() as group:
 
             async def call() -> None:
                 given = {"experiment": "alpha", "now": True}
-                await client.call_tool("lab_run_once", given, progress_callback=progress)
+                await client.call_tool("lab_run_once", given, progress_callback=heard)
 
             group.start_soon(call)
             await anyio.to_thread.run_sync(until, lambda: waiting.begun.exists() and told)
