@@ -54,6 +54,17 @@ def test_the_wheel_carries_every_template_and_nothing_of_the_checkout(wheel: Pat
     assert {name.split("/")[0].split("-")[0] for name in names} == {"lab", "labctl"}
 
 
+def test_the_wheel_carries_the_skills_where_tools_look_that_search_packages_for_some(wheel: Path) -> None:
+    with zipfile.ZipFile(wheel) as archive:
+        carried = {name: archive.read(name) for name in archive.namelist() if name.startswith("lab/.agents/")}
+    skills = CHECKOUT / "templates" / "skills"
+    assert carried == {
+        f"lab/.agents/skills/{path.relative_to(skills)}": path.read_bytes()
+        for path in skills.rglob("*")
+        if path.is_file() and "__pycache__" not in path.parts
+    }
+
+
 def test_an_installed_labctl_makes_a_lab_in_an_empty_folder(installed: Path, tmp_path: Path) -> None:
     run(installed, "init", cwd=tmp_path)
     assert isinstance(json.loads(run(installed, "status", "--json", cwd=tmp_path)), dict)
@@ -67,3 +78,12 @@ def test_an_installed_labctl_finds_its_own_templates(installed: Path, tmp_path: 
     file, count = run(installed.parent / "python", "-I", "-c", program, cwd=tmp_path).split()
     assert not Path(file).is_relative_to(CHECKOUT)
     assert int(count) == len(list((CHECKOUT / "templates").glob("*.yaml")))
+
+
+def test_an_installed_labctl_installs_its_skills_from_the_wheel(installed: Path, tmp_path: Path) -> None:
+    told = json.loads(run(installed, "skills", "show", "labctl-operate", "--json", cwd=tmp_path))["data"]
+    assert told["summary"]["path"] == "lab/.agents/skills/labctl-operate/SKILL.md"
+    assert not Path(told["source"]["root"]).is_relative_to(CHECKOUT)
+    run(installed, "skills", "install", "--claude", cwd=tmp_path)
+    copied = (tmp_path / ".claude" / "skills" / "labctl-operate" / "SKILL.md").read_bytes()
+    assert copied == (CHECKOUT / "templates" / "skills" / "labctl-operate" / "SKILL.md").read_bytes()
