@@ -48,6 +48,7 @@ class _Chain(msgspec.Struct, kw_only=True):
     created: dict[str, str] = {}  # experiment -> digest of its SPEC when it was made
     superseded: set[tuple[str, str]] = set()
     archives: dict[tuple[str, str], tuple[str, str]] = {}  # (experiment, archive) -> digests of it and its companion
+    asks: dict[tuple[str, str], str] = {}  # (experiment, question to a model) -> digest of what came of it
     torn: int = 0
 
 
@@ -81,6 +82,7 @@ def verify(root: Root, only: tuple[str, ...] = (), *, progress: Callable[[int, i
         damage.extend(problems)
         archived += len(covered.difference(present))
         damage.extend(_gone(experiment, covered.union(present), chain))
+        damage.extend(_asks(root, experiment, chain))
         if progress is not None:
             progress(number + 1, len(chosen))
     if not only:
@@ -112,6 +114,8 @@ def _ledger(root: Root, chain: _Chain) -> Iterator[Damage]:
             chain.superseded.add((told.experiment, told.run_id))
         elif told.type == event.RUNS_ARCHIVED:
             chain.archives[told.experiment, told.name] = (told.seal, str(told.facts.get("companion", "")))
+        elif told.type == event.MODEL_ANSWERED:
+            chain.asks[told.experiment, told.name] = str(told.facts.get("sha256", ""))
         elif told.type == event.EXPERIMENT_CREATED:
             chain.created[told.experiment] = told.spec
         elif told.type == event.LEDGER_CUT:
@@ -219,6 +223,21 @@ def _gone(experiment: str, present: set[str], chain: _Chain) -> Iterator[Damage]
         if owner == experiment and run_id not in present:
             where = f"experiments/{experiment}/runs/{run_id}"
             yield Damage(kind="bundle-missing", where=where, what="the ledger tells of this bundle; it is gone")
+
+
+def _asks(root: Root, experiment: str, chain: _Chain) -> Iterator[Damage]:
+    """What models were asked and answered: a search goes by it, and a bundle tells only of its own."""
+    for (owner, ask), recorded in chain.asks.items():
+        if owner != experiment or not recorded:
+            continue
+        where = f"experiments/{experiment}/asks/{ask}.json"
+        data = reading.read(root.layout.ask(experiment, ask))
+        if data is None:
+            yield Damage(
+                kind="ask-missing", where=where, what="the ledger tells of this question to a model; it is gone"
+            )
+        elif canonical.digest(data) != recorded:
+            yield Damage(kind="ask-edited", where=where, what="it is not what the ledger recorded")
 
 
 def _gone_experiments(present: set[str], chain: _Chain) -> Iterator[Damage]:

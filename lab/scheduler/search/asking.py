@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 import msgspec
 
-from lab.core import assignment, event
+from lab.core import assignment, canonical, event
 from lab.core.advice import Candidate
 from lab.core.errors import Busy, Interrupted, Unavailable
 from lab.core.model import STOP
@@ -72,8 +72,8 @@ def ask(root: Root, given: Question, *, interrupted: Callable[[], str], tell: Te
         said = _consulted(_way(root, given), wanted, given, purse, lambda: bool(interrupted()))
     with root.section(name):
         kept = _kept(given, said, purse, asked_at=asked_at, answered_at=root.now())
-        asks.keep(root, kept, durable=given.spec.durability == "full")
-        _answered(root, kept)
+        data = asks.keep(root, kept, durable=given.spec.durability == "full")
+        _answered(root, kept, canonical.digest(data))
     tell(Step(kind=ASKED, experiment=name, what=_outcome(given, kept)))
     if said.problem == STOPPED:
         raise Interrupted(f"stopped by {interrupted() or 'a person'} while {_who(given)} was asked")
@@ -263,10 +263,11 @@ def _note(each: proposals.Candidate) -> str:
     return "; ".join(filter(None, words))
 
 
-def _answered(root: Root, kept: Asked) -> None:
+def _answered(root: Root, kept: Asked, sha256: str) -> None:
     tokens = (kept.sent or 0) + (kept.answered or 0)
     facts: dict[str, str | int | float | bool | None] = {
         "calls": kept.calls, "usd": kept.usd, "tokens": tokens, "problem": kept.problem,
+        "sha256": sha256,
     }  # fmt: skip
     told = event.Event(
         type=event.MODEL_ANSWERED, ts=kept.answered_at, experiment=kept.experiment, name=kept.ask, tier=kept.tier,
