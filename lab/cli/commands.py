@@ -29,6 +29,7 @@ COMMANDS = (
     Command("burst", "burst", RUN, "make runs of one experiment back to back, searching"),
     Command("guided", "guided", RUN, "make runs of one experiment, each after a person's word"),
     Command("swarm", "swarm", RUN, "search with several strategies that share one history"),
+    Command("mutate", "mutate", RUN, "let an agent change a workspace, and judge what it changed"),
     Command("replay", "replay", RUN, "run a run again: same parameters, seed and commit"),
     Command("status", "status", LOOK, "what wants you, and how the lab is"),
     Command("list", "list_", LOOK, "list experiments, or the runs of one"),

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 _DOOR: Door[Adapter] = Door(table.GROUP, "agent", table.BUILT_IN, ("start", "read"))
 names, problems = _DOOR.names, _DOOR.problems
+# As hermes-lab's SPECs name them; a script of that very name goes before.
+_ALIASES = {"anthropic": "claude", "gpt": "codex", "openai": "codex"}
 
 
 def find(name: str, command: str = "", folders: Iterable[str] = ()) -> Adapter:
@@ -25,6 +27,7 @@ def find(name: str, command: str = "", folders: Iterable[str] = ()) -> Adapter:
         from lab.llm.agents.script import Script  # noqa: PLC0415  # for projects that have one
 
         return Script(sys.executable, path)
+    name = _ALIASES.get(name, name)
     return table.built_in(name, command) if name == table.WITH_COMMAND else _DOOR.find(name)
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import msgspec
 
 from lab.cli.shapes.words import Outcome
@@ -61,3 +63,34 @@ class Replay(msgspec.Struct):
     equal: bool
     difference: float | None
     commit: str
+
+
+class Touched(msgspec.Struct):
+    """A file that an agent changed, and how."""
+
+    path: str
+    kind: Literal["new", "modified", "removed", "mode"]
+
+
+class Kept(Touched):
+    """One that stayed as it was, and why."""
+
+    why: str
+
+
+class Mutated(msgspec.Struct):
+    """`mutate`. `problem` is blank where the change came over; `behind` is what was changed past the agent's copy."""
+
+    provider: str
+    model: str
+    changed: list[Touched]
+    refused: list[Kept]
+    behind: list[str]
+    text: str
+    tokens_sent: int | None
+    tokens_answered: int | None
+    usd: float | None
+    wall_s: float
+    problem: str
+    what: str
+    record: str

@@ -23,6 +23,7 @@ SHAPES: dict[str, tuple[object, ...]] = {
     "burst": (run.Burst,),
     "guided": (run.Guided,),
     "swarm": (run.Swarm,),
+    "mutate": (run.Mutated,),
     "replay": (run.Replay,),
     "status": (look.Lab,),
     "list": (look.Experiments, look.Runs),

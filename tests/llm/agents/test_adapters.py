@@ -249,3 +249,10 @@ def test_every_agent_says_which_variables_it_needs() -> None:
     for name in BUILT_IN:
         assert all(re.fullmatch(r"[A-Z][A-Z0-9_]*", each) for each in of(name).passed)
         assert "PATH" not in of(name).passed
+
+
+@pytest.mark.parametrize("recorded", ["codex-answer.jsonl", "opencode-answer.jsonl"])
+def test_a_turn_whose_end_breaks_off_has_not_ended(recorded: str) -> None:
+    whole = (RECORDED / recorded).read_bytes()
+    found = of(recorded.partition("-")[0]).read(whole[:-20], b"", 0, {})
+    assert (found.text, found.problem) == ("", exchange.MALFORMED)
