@@ -36,7 +36,7 @@ class Argument(msgspec.Struct, kw_only=True, omit_defaults=True):
 
 
 class Exclusive(msgspec.Struct, kw_only=True):
-    """Flags of which at most one may be given; exactly one, where `required`."""
+    """Flags, or an argument by its name, of which at most one may be given; exactly one, where `required`."""
 
     flags: list[str]
     required: bool

@@ -23,8 +23,9 @@ EXAMPLE = "labctl explain 3\nlabctl explain superseded\nlabctl explain --list"
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     """Which word."""
-    parser.add_argument("code", nargs="?", default="", metavar="CODE", help="the word, or the number")
-    parser.add_argument("--list", action="store_true", dest="list_them", help="print all of them, a line each")
+    what = parser.add_mutually_exclusive_group()
+    what.add_argument("code", nargs="?", default="", metavar="CODE", help="the word, or the number")
+    what.add_argument("--list", action="store_true", dest="list_them", help="print all of them, a line each")
 
 
 def answer(args: argparse.Namespace, session: Session) -> Answer:

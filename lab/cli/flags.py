@@ -39,8 +39,14 @@ def sub_verbs(command: Command) -> list[str]:
 def exclusive(command: Command) -> list[Exclusive]:
     """The groups of flags of which one may be given."""
     groups = parsers.build(command)._mutually_exclusive_groups  # noqa: SLF001  # argparse tells it in no other way
-    found = [([each.option_strings[-1] for each in group._group_actions], group.required) for group in groups]  # noqa: SLF001  # the same
-    return [Exclusive(flags=names, required=required) for names, required in found]
+    return [
+        Exclusive(flags=[_spelt(each) for each in group._group_actions], required=group.required)  # noqa: SLF001  # the same
+        for group in groups
+    ]
+
+
+def _spelt(action: argparse.Action) -> str:
+    return action.option_strings[-1] if action.option_strings else str(action.metavar)
 
 
 def _actions(command: Command) -> list[argparse.Action]:

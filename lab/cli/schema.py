@@ -2,6 +2,7 @@
 
 NAME is `spec`, `space`, `manifest` (of LAB_MANIFEST.json), a verb (its `--json`; `labctl.space/1` where a file has that
 name too), `envelope` (any of them), or a record by its file: SEAL.json, events.jsonl, ... `--list` names all.
+`--manifest` prints the whole contract, as LAB_MANIFEST.json has it in a checkout.
 """
 
 from __future__ import annotations
@@ -16,13 +17,18 @@ if TYPE_CHECKING:
 
     from lab.cli.session import Session
 
-EXAMPLE = "labctl schema status\nlabctl schema SEAL.json > seal.schema.json\nlabctl schema --list"
+EXAMPLE = """labctl schema status
+labctl schema SEAL.json > seal.schema.json
+labctl schema --list
+labctl schema --manifest > LAB_MANIFEST.json"""
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     """Of what."""
-    parser.add_argument("name", nargs="?", default="", metavar="NAME", help="of what")
-    parser.add_argument("--list", action="store_true", dest="list_them", help="print the names")
+    what = parser.add_mutually_exclusive_group()
+    what.add_argument("name", nargs="?", default="", metavar="NAME", help="of what")
+    what.add_argument("--list", action="store_true", dest="list_them", help="print the names")
+    what.add_argument("--manifest", action="store_true", help="print LAB_MANIFEST.json of this labctl")
 
 
 def answer(args: argparse.Namespace, session: Session) -> Answer:
@@ -35,6 +41,13 @@ def answer(args: argparse.Namespace, session: Session) -> Answer:
         known = schemas.known()
         width = max(map(len, known))
         return Answer({"schemas": known}, [f"{name:<{width}}  {about}" for name, about in known.items()])
+    if args.manifest:
+        from json import loads
+
+        from lab.cli import reference
+
+        told = reference.manifest().decode()
+        return Answer(loads(told), told.splitlines())
     if not args.name:
         raise BadInput("schema wants a name", fix="labctl schema --list")
     found = schemas.named(args.name)

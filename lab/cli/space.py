@@ -119,12 +119,14 @@ def _at_most(space: Space) -> str:
 
 
 def _row(parameter: Parameter) -> list[str]:
+    from lab.projections import points
+
     is_number = parameter.kind in ("float", "int")
     step = "" if parameter.step is None else repr(parameter.step)
     default = _json(parameter.default) if _has_default(parameter) else "-"
-    when = [f"{each.name} is {' or '.join(map(_json, each.values))}" for each in parameter.when]
     scale = ("log" if parameter.log else "linear") if is_number else "-"
-    cells = [parameter.name, parameter.kind, _values(parameter), scale, step or "-", default, " and ".join(when) or "-"]
+    counts = points.when(parameter) or "-"
+    cells = [parameter.name, parameter.kind, points.values(parameter), scale, step or "-", default, counts]
     return [_text(cell) for cell in cells]
 
 
@@ -132,18 +134,6 @@ def _has_default(parameter: Parameter) -> bool:
     from msgspec import UNSET
 
     return parameter.default is not UNSET
-
-
-def _values(parameter: Parameter) -> str:
-    match parameter.kind:
-        case "float" | "int":
-            return f"{parameter.low!r} to {parameter.high!r}"
-        case "choice":
-            return " ".join(map(_json, parameter.choices))
-        case "bool":
-            return "false true"
-        case _:
-            return _json(parameter.value)
 
 
 def _check(found: Found, experiment: str, session: Session) -> Answer:

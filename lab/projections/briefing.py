@@ -102,6 +102,8 @@ def _budget(stands: Standing) -> list[str]:
         (left.cost, f"of the cost that runs report ({stands.used_cost!r} used)"),
         (left.failures_in_a_row, "more failures in a row"),
         (left.runs_without_a_new_best, "more runs without a new best"),
+        (left.model_calls, "calls to the model"),
+        (left.model_usd, "USD for the model"),
     )
     lines = [f"{number!r} {what}" for number, what in told_of if number is not None]
     return lines + ([f"{text.duration(stands.time_budget_s)} for each run"] if stands.time_budget_s else [])

@@ -70,6 +70,8 @@ class Left(msgspec.Struct, frozen=True, kw_only=True):
     cost: float | None = None
     failures_in_a_row: int | None = None
     runs_without_a_new_best: int | None = None
+    model_calls: int | None = None
+    model_usd: float | None = None
 
 
 class Noise(msgspec.Struct, frozen=True, kw_only=True):
@@ -252,7 +254,7 @@ def _direction(view: View, tier: str) -> str:
 def _left(given: Briefing, here: Spec | None) -> Left:
     if here is None:
         return Left()
-    view, stop = given.view, here.stop_conditions
+    view, stop, model = given.view, here.stop_conditions, here.llm
     quiet = view.tiers.get(view.tier, Tier()).quiet_streak
     failures, plateau = stop.max_consecutive_failures, stop.plateau_after_consecutive_low_signal_runs
     return Left(
@@ -261,6 +263,10 @@ def _left(given: Briefing, here: Spec | None) -> Left:
         cost=None if stop.budget_cost is None else round(max(stop.budget_cost - view.cost, 0.0), 9),
         failures_in_a_row=None if failures is None else max(failures - view.failure_streak, 0),
         runs_without_a_new_best=None if plateau is None else max(plateau - quiet, 0),
+        model_calls=None if model is None else max(model.max_calls - view.model.calls, 0),
+        model_usd=None
+        if model is None or model.max_usd is None
+        else round(max(model.max_usd - view.model.usd, 0.0), 6),
     )
 
 

@@ -117,6 +117,10 @@ def test_a_verb_ends_with_the_code_that_is_told_of_it(
     assert labctl(*words).code == code
 
 
+# Told to what measures a change on a copy of its workspace.
+ON_A_COPY = {"LAB_EFFECTIVE_WORKSPACE_ROOT", "LAB_ORIGINAL_WORKSPACE_ROOT", "LAB_RUN_ARTIFACTS_DIR"}
+
+
 def test_every_variable_of_a_run_is_told_of_and_no_other() -> None:
     spec = spec_fields.Spec(id="sweep", seed=1, fidelity_tiers=("default", "final"))
     best = Run(run_id="RUN-1", experiment="sweep", outcome="success", value=1.0)
@@ -125,7 +129,7 @@ def test_every_variable_of_a_run_is_told_of_and_no_other() -> None:
         places=environment.Places(data_root="/lab", path="/lab/run", workspace="/code"),
     )  # fmt: skip
     given = {name for name in child if name.startswith(("LAB_", "HERMES_"))} - {"LAB_PARAM_LR"} | {"LAB_PARAM_<NAME>"}
-    assert given == set(variables.GIVEN)
+    assert given | ON_A_COPY == set(variables.GIVEN)
 
 
 def test_every_variable_that_the_lab_reads_is_told_of() -> None:
@@ -133,9 +137,8 @@ def test_every_variable_that_the_lab_reads_is_told_of() -> None:
     for path in (CHECKOUT / "lab").rglob("*.py"):
         text = path.read_text(encoding="utf-8")
         found |= set(re.findall(r"""environ(?:\.get\(|\[)["']([A-Z_]+)["']""", text))
-    assert {
-        name for name in found - FOR_OTHERS if name not in " ".join([*variables.READ, *variables.READ.values()])
-    } == set()
+    told = " ".join([*variables.READ, *variables.READ.values(), *variables.GIVEN])
+    assert {name for name in found - FOR_OTHERS if name not in told} == set()
 
 
 # Set for the agents that labctl starts.

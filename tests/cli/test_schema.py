@@ -51,12 +51,18 @@ def test_every_schema_is_one_and_stands_alone(name: str) -> None:
 def test_the_same_is_printed_as_text_and_as_data(labctl: Labctl) -> None:
     for name in ("spec", "status", "SEAL.json", "manifest"):
         assert json.loads(labctl.done("schema", name).out) == labctl.done("schema", name, "--json").data
-    assert (
-        labctl.done("schema", "spec").out
-        == labctl.done("validate", "--schema").out.replace("SPEC.yaml of a labctl experiment", "SPEC.yaml")
-        or json.loads(labctl.done("schema", "spec").out)["properties"]
-        == json.loads(labctl.done("validate", "--schema").out)["properties"]
-    )
+    whole = json.loads(labctl.done("validate", "--schema").out)
+    assert json.loads(labctl.done("schema", "spec").out)["properties"] == whole["properties"]
+
+
+def test_the_contract_is_printed_as_it_is_committed(labctl: Labctl) -> None:
+    assert labctl.done("schema", "--manifest").out == (CHECKOUT / "LAB_MANIFEST.json").read_text(encoding="utf-8")
+    validator("manifest").validate(labctl.done("schema", "--manifest", "--json").data)
+
+
+@pytest.mark.parametrize("line", ["schema spec --list", "schema --list --manifest", "explain 3 --list"])
+def test_one_thing_is_asked_at_a_time(line: str, labctl: Labctl) -> None:
+    assert labctl(*line.split()).code == 2
 
 
 def test_all_names_are_listed(labctl: Labctl) -> None:

@@ -9,9 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from lab.core.model import Model
 from lab.core.space import parse
 from lab.core.spec_fields import StopConditions
 from lab.core.subject import Finding, Subject
+from lab.core.view import Spent
 from lab.projections import briefing, standing
 from lab.projections.standing import Briefing
 from lab.projections.tables import Line
@@ -71,6 +73,15 @@ def test_it_says_what_is_left_of_every_budget_that_was_set() -> None:
         "- 3 more failures in a row",
         "- 10 min for each run",
     ]
+
+
+def test_what_models_have_taken_is_not_left() -> None:
+    view = make.view([make.run(1, value=0.5)])
+    spent = msgspec.structs.replace(view, model=Spent(asks=3, calls=5, usd=0.75))
+    given_spec = make.spec(llm=Model(model="m", max_calls=40, max_usd=2.0))
+    left = part(briefing.page(told(view=spent, spec=given_spec)), "Budget left")
+    assert "- 35 calls to the model\n- 1.25 USD for the model" in left
+    assert "the model" not in briefing.page(told(view=spent))
 
 
 def test_no_budget_is_ever_less_than_nothing() -> None:

@@ -98,7 +98,7 @@ def test_pages_kept_up_run_by_run_are_the_pages_written_anew(tmp_path: Path) -> 
 def test_every_derived_file_comes_back_byte_for_byte(two: Root) -> None:
     before = tree(two.layout.root)
     gone = derived(two)
-    assert len(gone) == 3 + 2 * len(layout.EXPERIMENT_PAGES)
+    assert len(gone) == len(layout.LAB_PAGES) + 2 * len(layout.EXPERIMENT_PAGES)
     for name in gone:
         os.unlink(two.layout.place(name))
     shutil.rmtree(two.layout.place("registry/cache"))
