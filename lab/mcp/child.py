@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 MOST_OUTPUT_BYTES = 4 << 20
 _MOST_WORDS_BYTES = 8192  # of what it says on stderr, the end
-_PIECE = 1 << 16
+_PIECE, _PIECES = 1 << 16, 16
 
 
 class Child:
@@ -30,13 +30,14 @@ class Child:
             stderr=subprocess.PIPE,
             cwd=cwd,
             env=environ,
+            bufsize=0,
             start_new_session=True,
             preexec_fn=_until_we_die() if is_long else None,  # noqa: PLW1509  # this process has one thread
         )
         if self._process.stdin is not None:
             with suppress(BrokenPipeError):  # it ended before it read; its words say why
                 self._process.stdin.write(stdin)
-                self._process.stdin.close()
+            self._process.stdin.close()
         self.out, self.err = bytearray(), bytearray()
         self.too_much = False
         self._ends = {}
@@ -57,7 +58,7 @@ class Child:
     def read(self, end: int) -> bool:
         """Take in what it said. False when it has closed this end."""
         into = self._ends[end]
-        while True:
+        for _ in range(_PIECES):  # one that never stops speaking must not keep the others waiting
             try:
                 piece = os.read(end, _PIECE)
             except BlockingIOError:
@@ -71,6 +72,7 @@ class Child:
             elif len(into) > MOST_OUTPUT_BYTES:
                 self.too_much = True
                 del into[:]
+        return True
 
     def is_over(self) -> bool:
         """Whether it has ended. It is not reaped yet, so that its number, which is that of its group, stays its own."""
@@ -88,9 +90,9 @@ class Child:
 
     def close(self) -> int:
         """After its end: read the rest, end what it left behind in its group, reap it. Returns its exit code."""
-        for end in self.open_ends():
-            self.read(end)
         self.kill()
+        for end in self.open_ends():
+            self.read(end)  # once: that is more than a pipe holds
         for stream in (self._process.stdout, self._process.stderr):
             if stream is not None:
                 stream.close()

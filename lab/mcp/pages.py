@@ -25,6 +25,7 @@ _MARKDOWN, _YAML, _JSON = "text/markdown", "application/yaml", "application/json
 LAB = {
     f"{_SCHEME}status": ("LAB-STATUS.md", "How the lab is"),
     f"{_SCHEME}readme": ("README-FIRST.md", "What this data root is"),
+    f"{_SCHEME}agents": ("AGENTS.md", "How an agent works with this lab"),
     f"{_SCHEME}program": ("PROGRAM.md", "What the lab is for, by its people"),
     f"{_SCHEME}index": ("LAB-INDEX.json", "Every experiment in numbers"),
 }

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 AT_ONCE = 4  # verbs that only look, or write a line
 MOST_WAITING = 64
 MOST_UNSENT_BYTES = 16 << 20  # with so much unsent a client is not listened to
+PARTING_S = 2.0  # after a signal, for a client that takes its last answers slowly, or not at all
 _PIECE = 1 << 16
 _NEVER = float("inf")
 
@@ -68,6 +69,7 @@ class Server:
         self._unsent = bytearray()
         self._leaving = self._gone = False
         self._signal = ""
+        self._parting_s = _NEVER
         self._ends: dict[int, Call] = {}
         self._poll = select.poll()
 
@@ -80,7 +82,8 @@ class Server:
         os.set_blocking(wakes, False)
         signal.set_wakeup_fd(wakes, warn_on_full_buffer=False)
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-            signal.signal(number, self._note)
+            if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN:  # nohup
+                signal.signal(number, self._note)
         signal.signal(signal.SIGCHLD, _wake)
         self._poll.register(woken, select.POLLIN)
         while not self._is_over():
@@ -99,12 +102,15 @@ class Server:
             self._settle()
 
     def _is_over(self) -> bool:
-        if self._leaving and not self._calls and not self._waiting:
-            for request in self._subscriptions:
-                meta = {messages.SUBSCRIPTION_KEY: request.id}
-                self._answer(request, answers.complete({"_meta": meta}, request))
-            self._subscriptions.clear()
-        return self._leaving and not self._calls and not self._waiting and not self._unsent
+        if not self._leaving or self._calls or self._waiting:
+            return False
+        for request in self._subscriptions:
+            meta = {messages.SUBSCRIPTION_KEY: request.id}
+            self._answer(request, answers.complete({"_meta": meta}, request))
+        self._subscriptions.clear()
+        if self._signal and self._parting_s == _NEVER:
+            self._parting_s = time.monotonic() + PARTING_S
+        return not self._unsent or time.monotonic() >= self._parting_s
 
     def _watch(self) -> None:
         """Listen only while there is somebody to answer, and be told when more can be sent."""
@@ -121,7 +127,7 @@ class Server:
     def _patience_ms(self) -> int | None:
         """How long nothing has to be done but listen."""
         times = (min(call.until_s, call.kill_at_s, self._next_word_s(call)) for call in self._calls)
-        soonest = min(times, default=_NEVER)
+        soonest = min(*times, self._parting_s, _NEVER)
         return None if soonest == _NEVER else max(0, int(1000 * (soonest - time.monotonic())) + 1)
 
     def _next_word_s(self, call: Call) -> float:
@@ -147,7 +153,7 @@ class Server:
             data = os.read(self._listen, _PIECE)
         except OSError:  # a terminal that was closed
             data = b""
-        for line in self._lines.feed(data):
+        for line in self._lines.feed(data or b"\n"):  # the last line may lack its end
             if line is None:
                 what = f"a message has at most {messages.MOST_LINE_BYTES:,} bytes; this one was passed over"
                 self._put(messages.failure(None, Refusal(PARSE_ERROR, what)))

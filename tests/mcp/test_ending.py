@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import select
 import signal
 import subprocess
 import sys
@@ -179,6 +180,18 @@ def test_a_client_that_does_not_read_is_still_heard(waiting: Waiting) -> None:
         until(lambda: not waiting.is_alive(), "the end of the run")
         last = server.begin("ping")
         assert server.answer(last)["result"] == {}
+
+
+def test_a_client_that_never_reads_cannot_keep_the_server_from_ending(tmp_path: Path) -> None:
+    with Server(tmp_path / "none") as server:
+        server.shake_hands()
+        for _ in range(40):  # more than a pipe holds
+            server.begin("tools/list")
+        heard = server.process.stdout
+        assert heard is not None
+        until(lambda: select.select([heard], [], [], 0)[0], "an answer")
+        server.process.terminate()
+        assert server.ended() == 0
 
 
 def test_a_client_that_stops_reading_for_good_ends_the_server(waiting: Waiting) -> None:

@@ -151,6 +151,13 @@ def test_what_is_no_request_is_answered_with_an_error_and_served_on(line: bytes,
     assert server.result("ping") == {}
 
 
+def test_a_last_line_without_its_end_is_answered_too(server: Server) -> None:
+    server.raw(b'{"jsonrpc": "2.0", "id": "last", "method": "ping"}')
+    server.close()
+    assert server.next() == {"jsonrpc": "2.0", "id": "last", "result": {}}
+    assert server.ended() == 0
+
+
 def test_ten_megabytes_in_a_line_are_passed_over(server: Server) -> None:
     server.raw(b'{"jsonrpc": "2.0", "id": 9, "method": "ping", "params": {"x": "' + b"x" * 10_000_000 + b'"}}\n')
     error = server.next()["error"]
