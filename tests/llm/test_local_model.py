@@ -49,12 +49,14 @@ def test_a_model_without_a_grammar_babbles_and_is_told(local_model: str) -> None
 
 
 @pytest.mark.heavy
-def test_an_answer_that_its_server_cannot_read_is_a_failure(local_model: str) -> None:
-    """Cut off in the middle of a JSON text, the server refuses what its own model said, with a 500."""
-    plain = question(k=1, max_tokens=64)
-    told = asked(local_model, timeout_s=60, structured="json_schema", question=plain)
-    assert (told.value, told.problem) == (None, exchange.FAILING), told.what
-    assert [each.status for each in told.attempts] == [500, 500, 500]
+def test_a_schema_without_a_strict_grammar_ends_in_a_problem(local_model: str) -> None:
+    """Numbers such as -1e782026, an answer cut off, or a 500 with which the server refuses its own model's words."""
+    told = asked(
+        local_model, timeout_s=60, structured="json_schema", question=question(k=1, max_tokens=200, temperature=1.0)
+    )
+    assert told.value is None
+    assert told.problem in (exchange.FAILING, exchange.TRUNCATED, exchange.INVALID)
+    assert {each.status for each in told.attempts} <= {200, 500}
 
 
 @pytest.mark.heavy
