@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 
     from tests.cli.labs import Labctl
 
+# doctor runs a program in this process, whose other threads (the test runner's) are idle in the child.
+pytestmark = pytest.mark.filterwarnings("ignore:.*multi-threaded.*:DeprecationWarning")
+
 # verb -> (words on a lab with runs in it, what its text has, what its data has)
 VERBS: dict[str, tuple[tuple[str, ...], str, set[str]]] = {
     "init": ((), "already a lab: ", {"data_root", "made"}),
@@ -68,6 +71,7 @@ VERBS: dict[str, tuple[tuple[str, ...], str, set[str]]] = {
     "cancel": (("alpha",), "asked to end: RUN-", {"runs"}),
     "notify": ((), "Nothing is configured in ", {"configured", "path", "channels", "held_back"}),
     "archive": (("beta",), "archived: beta\n", {"experiment", "phase", "changed"}),
+    "doctor": ((), "ok       python", {"checks", "agents", "failed"}),
     "watchdog": ((), "free_gb: ", {"free_gb", "live", "settled", "alerts"}),
     "recover": ((), "Nothing to mend. The lab is in order.\n", {"done", "left", "pages_written", "findings"}),
     "verify": ((), "all as it was sealed: 6 runs, ", {"records", "runs", "files", "bytes", "damage"}),

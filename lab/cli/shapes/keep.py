@@ -6,6 +6,8 @@ import msgspec
 from msgspec import UNSET, UnsetType
 
 from lab.cli.shapes.look import Heartbeat
+from lab.scheduler.agents_found import Agent
+from lab.scheduler.checkup import Check
 
 
 class Trouble(msgspec.Struct):
@@ -158,6 +160,14 @@ class Restored(msgspec.Struct):
     experiment: str
     archive: str
     restored: list[str]
+
+
+class CheckedUp(msgspec.Struct):
+    """`doctor`. `failed` counts what the lab needs and has not, and agents that were asked for in vain."""
+
+    checks: list[Check]
+    agents: list[Agent]
+    failed: int
 
 
 class Script(msgspec.Struct):

@@ -59,6 +59,7 @@ SHAPES: dict[str, tuple[object, ...]] = {
     "dispatch-agent-submit": (work.Submitted,),
     "dispatch-pack": (work.Packed,),
     "dispatch-unpack": (work.Unpacked,),
+    "doctor": (keep.CheckedUp,),
     "watchdog": (keep.Watch,),
     "recover": (keep.Recovered,),
     "verify": (keep.Verified,),
