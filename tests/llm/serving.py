@@ -55,7 +55,8 @@ def main() -> None:
     params.n_parallel = 1
     params.n_gpu_layers = 0
     params.warmup = False
-    params.cpuparams.n_threads = 2
+    params.cpuparams.n_threads = 1  # two would wait for each other, spinning, on a machine that others use
+    params.cpuparams_batch.n_threads = 1
     params.n_threads_http = 4
     params.hostnames = ["127.0.0.1"]
     params.port = 0
