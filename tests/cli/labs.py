@@ -88,13 +88,17 @@ class Labctl:
 
 
 def process(
-    *words: str, root: Path | str = "", env: Mapping[str, str] | None = None, cwd: Path | str | None = None
+    *words: str,
+    root: Path | str = "",
+    env: Mapping[str, str] | None = None,
+    cwd: Path | str | None = None,
+    limit_s: float = 15,
 ) -> Said:
     """`labctl` in a process of its own, with pipes for a terminal."""
     settings = {**os.environ, **({"LAB_DATA_ROOT": str(root)} if root else {}), **(env or {})}
     command = [sys.executable, SHIM, *words]
     done = subprocess.run(
-        command, capture_output=True, env=settings, cwd=cwd, stdin=subprocess.DEVNULL, timeout=15, check=False
+        command, capture_output=True, env=settings, cwd=cwd, stdin=subprocess.DEVNULL, timeout=limit_s, check=False
     )
     return Said(done.returncode, done.stdout.decode(), done.stderr.decode())
 

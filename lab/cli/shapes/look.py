@@ -9,6 +9,7 @@ from lab.cli.shapes.words import Direction, Params
 from lab.core.origin import Origin
 from lab.core.run import Run
 from lab.projections import index, status, tables
+from lab.projections.calibration import Calibration  # noqa: TC001  # msgspec resolves annotations
 
 
 class Wish(msgspec.Struct):
@@ -89,9 +90,10 @@ class Runs(msgspec.Struct):
 
 
 class Experiment(status.Status, frozen=True, kw_only=True):
-    """`show ID`: STATUS.json, less what it was folded from."""
+    """`show ID`: STATUS.json, less what it was folded from. With `calibration` where values were expected of runs."""
 
     under_way: tuple[str, ...]
+    calibration: tuple[Calibration, ...] | UnsetType = UNSET
 
 
 class SealedRun(Run, frozen=True, kw_only=True):
