@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import select
 import socket
 import threading
 from typing import TYPE_CHECKING, Self
@@ -14,6 +15,7 @@ from typing import TYPE_CHECKING, Self
 import msgspec
 
 if TYPE_CHECKING:
+    import ssl
     from collections.abc import Callable, Mapping
 
     Say = Callable[["Line"], None]
@@ -51,7 +53,7 @@ class Line:
             return True
         try:
             self.sock.settimeout(0.001)
-            return not self.sock.recv(1, socket.MSG_PEEK)
+            return not self.sock.recv(1)
         except TimeoutError:
             return False
         except OSError:
@@ -59,17 +61,18 @@ class Line:
 
 
 class Faulty:
-    """Give it what it is to say: one answer a request, the last one again and again."""
+    """Give it what it is to say: one answer a request, the last one again and again. With `tls`, encrypted."""
 
-    def __init__(self, *says: Say) -> None:
+    def __init__(self, *says: Say, tls: ssl.SSLContext | None = None) -> None:
         self.says = list(says)
+        self._tls = tls
         self.heard: list[Heard] = []
         self._ended = threading.Event()
         self._lock = threading.Lock()
         self._door = socket.create_server(("127.0.0.1", 0))
         self._threads: list[threading.Thread] = []
         self.port: int = self._door.getsockname()[1]
-        self.url = f"http://127.0.0.1:{self.port}/v1"
+        self.url = f"http://127.0.0.1:{self.port}/v1" if tls is None else f"https://localhost:{self.port}/v1"
 
     def __enter__(self) -> Self:
         self._start(self._accept)
@@ -97,8 +100,12 @@ class Faulty:
             self._start(lambda sock=sock: self._serve(sock))  # type: ignore[misc]
 
     def _serve(self, sock: socket.socket) -> None:
-        with sock, contextlib.suppress(OSError):
+        with contextlib.ExitStack() as open_ones:
+            open_ones.enter_context(contextlib.suppress(OSError))
+            open_ones.enter_context(sock)
             sock.settimeout(10)
+            if self._tls is not None:
+                sock = open_ones.enter_context(self._tls.wrap_socket(sock, server_side=True))
             heard = _request(sock)
             if heard is None:
                 return
@@ -211,6 +218,22 @@ def short(line: Line) -> None:
 def bad_chunks(line: Line) -> None:
     """A chunked body whose second length is no number."""
     line.send(b'HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\n{"cho\r\nzz\r\noices\r\n0\r\n\r\n')
+
+
+def tunnel(port: int) -> Say:
+    """Let the other side through to a port of this machine, as a proxy does."""
+
+    def say(line: Line) -> None:
+        line.send(b"HTTP/1.1 200 Connection established\r\n\r\n")
+        with socket.create_connection(("127.0.0.1", port)) as far:
+            ways = {line.sock: far, far: line.sock}
+            while ready := select.select(list(ways), [], [], 10)[0]:
+                for one in ready:
+                    if not (data := one.recv(65536)):
+                        return
+                    ways[one].sendall(data)
+
+    return say
 
 
 def free_port() -> int:
