@@ -35,6 +35,7 @@ _KEPT_OF_FILE = 4 * _MB
 GROWTH_MB = 1024.0  # what an agent may write to the disk
 _FREE_MB = 256.0
 _LOOK_EVERY_S, _LOOKING_SHARE = 0.5, 20
+_FORGOTTEN_S = 2 * 86_400.0
 
 
 class AgentProcess:
@@ -253,9 +254,17 @@ def _sweep(root: Root, scratch: str) -> None:
     for name in names:
         where, _, rest = name.partition("-")
         pid = rest.partition("-")[0]
-        if pid.isdecimal() and machine.is_gone(where, int(pid)):
+        if pid.isdecimal() and (machine.is_gone(where, int(pid)) or _is_forgotten(f"{scratch}/{name}")):
             from lab.executors import leftovers  # noqa: PLC0415  # for what a killed lab left
 
             leftovers.end(f"{scratch}/{name}")
             with suppress(OSError, RecursionError):
                 root.files.discard_folder(f"{scratch}/{name}")
+
+
+def _is_forgotten(place: str) -> bool:
+    """Whether a folder of another host or pid namespace, where nothing can be proven, is older than any agent gets."""
+    try:
+        return time.time() - os.lstat(place).st_mtime > _FORGOTTEN_S
+    except OSError:
+        return False

@@ -180,11 +180,13 @@ def test_what_a_killed_lab_left_is_removed_with_its_processes(root: Root, tmp_pa
     os.waitpid(gone, 0)
     old = Path(root.layout.place("scratch/agents"), f"{machine.here()}-{gone}-0000")
     ours = old.with_name(f"{machine.here()}-{os.getpid()}-0000")
-    for each in (old, ours):
+    elsewhere, forgotten = (old.with_name(f"{name}-1-0000") for name in ("abcdef01", "abcdef02"))
+    for each in (old, ours, elsewhere, forgotten):
         (each / "own").mkdir(parents=True)
+    os.utime(forgotten, (1, 1))
     a_double(tmp_path, "codex", f"cat {RECORDED}/codex-answer.jsonl")
     assert asked(root).problem == ""
-    assert left(root) == [ours.name]
+    assert sorted(left(root)) == sorted([ours.name, elsewhere.name])
 
 
 def test_any_program_can_be_the_model(root: Root, tmp_path: Path) -> None:
