@@ -64,10 +64,15 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Adapter(Protocol):
-    """One agent. `passed` are the variables of the surroundings that it needs besides those that every run sees."""
+    """One agent, its program by the name that is looked up on PATH."""
 
-    program: str
-    passed: tuple[str, ...]
+    @property
+    def program(self) -> str: ...
+
+    @property
+    def passed(self) -> tuple[str, ...]:
+        """The variables of the surroundings that it needs besides those that every run sees."""
+        ...
 
     def start(self, task: Task) -> Start | None:
         """How it is started; None for one that starts nothing. `BadInput` when it cannot do such a task."""
