@@ -83,12 +83,12 @@ def test_a_cancelled_turn_seals_its_run_and_is_never_answered(waiting: Waiting) 
 def test_a_turn_that_passes_its_deadline_is_ended_and_says_so(waiting: Waiting) -> None:
     root = waiting.root
     with Server(root.layout.root) as server:
-        number = begin(server.shake_hands(), waiting, deadline_s=3)
+        number = begin(server.shake_hands(), waiting, deadline_s=5)
         result = server.answer(number)["result"]
         assert isinstance(result, dict)
         error = refusal(result)
         assert error["kind"] == "timeout"
-        assert "longer than 3 s" in str(error["message"])
+        assert "longer than 5 s" in str(error["message"])
         assert "sealed as cancelled" in str(error["message"])
         assert not waiting.is_alive()
         assert is_free(root)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,7 +12,8 @@ import pytest
 from jsonschema import Draft202012Validator  # type: ignore[import-untyped]
 
 from lab.cli import commands
-from lab.mcp import arguments, tools
+from lab.mcp import arguments, pages, tools
+from lab.scheduler import decisions
 from tests.cli.labs import process, runs_of
 from tests.mcp.wire import Server, a_lab_that_runs, envelope, refusal
 from tests.scheduler.labs import one_run, tree
@@ -61,6 +63,19 @@ def test_every_tool_is_a_verb_and_none_approves() -> None:
         assert tool.verb not in ("approve", "resume", "complete", "cancel", "recover", "prune")
     writers = {tool.name for tool in tools.TOOLS if tool.writes}
     assert writers == {"lab_propose", "lab_run_once", "lab_pause"}
+
+
+def test_the_page_about_the_tools_names_each_with_its_verb_and_what_it_takes() -> None:
+    page = (Path(__file__).resolve().parents[2] / "docs/how-to/mcp.md").read_text(encoding="utf-8")
+    rows = [line.split("|")[1:-1] for line in page.splitlines() if line.startswith("| `lab_")]
+    told = [
+        (name.strip(" `"), verb.strip(" `").split()[0], re.findall(r"`(\w+)`", takes)) for name, verb, takes in rows
+    ]
+    assert told == [(tool.name, tool.verb, list(tool.inputs)) for tool in tools.TOOLS]
+    for uri in pages.LAB:
+        assert f"`{uri}`" in page
+    for name in pages.OF_ONE:
+        assert f"`{name}`" in page
 
 
 def test_the_list_says_what_each_tool_takes_gives_and_does(server: Server) -> None:
@@ -224,7 +239,7 @@ def test_words_of_a_client_reach_the_verb_as_they_are(server: Server, root: Root
         server.done("lab_pause", experiment=experiment, reason=reason)
         lines = Path(root.layout.events).read_text(encoding="utf-8").split("\n")
         assert json.loads(lines[-2])["event"]["reason"] == reason
-        assert process("resume", experiment, root=root.layout.root).code == 0
+        decisions.resume(root, experiment, reason="", actor="ann")
 
 
 def test_a_file_in_the_folder_of_the_server_is_no_search_space(root: Root, tmp_path: Path) -> None:
