@@ -43,7 +43,8 @@ Read in this order, and stop as soon as you know enough:
 4. Only then `experiments/ID/RUNBOOK.md` (its rules), `SUMMARY.md`, `NEXT.md`, and `labctl show RUN` for one run.
 
 `LAB_MANIFEST.json` in this repository is the whole contract: commands with flags, exit codes and the JSON Schema of
-what each prints; files; variables; events. `labctl schema NAME` prints one schema, `labctl explain CODE` one word.
+what each prints; files; variables; events. `labctl schema --manifest` prints it anywhere, `labctl schema NAME` one
+schema, `labctl explain CODE` what one word means.
 """
 _RULES = """\
 ### Rules

@@ -7,7 +7,7 @@ with nothing unseen in it; how much of it there is does not grow with history.
 from __future__ import annotations
 
 import heapq
-from collections.abc import Mapping, Sequence  # msgspec resolves annotations
+from collections.abc import Iterable, Mapping, Sequence  # msgspec resolves annotations
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -163,6 +163,27 @@ def of(given: Briefing, *, top: int = 10, last: int = 10) -> Standing:
     )
 
 
+def trimmed(stands: Standing, *, top: int, last: int) -> Standing:
+    """The same with fewer runs. A failure that leaves the last ones is an older one then."""
+    kept, dropped = stands.last[:last], stands.last[last:]
+    failures = _distinct((*dropped, *stands.failures), kept, (last + 1) // 2)
+    return msgspec.structs.replace(stands, top=stands.top[:top], last=kept, failures=failures)
+
+
+def _distinct(runs: Iterable[Ran], but: tuple[Ran, ...], count: int) -> tuple[Ran, ...]:
+    """The first failures of these, one a reason, less those whose reason is among the others."""
+    seen = {each.said[:_DISTINCT_CHARS] for each in but if each.outcome in FAILURES}
+    found: list[Ran] = []
+    for ran in runs:
+        if len(found) >= count:
+            break
+        reason = ran.said[:_DISTINCT_CHARS]
+        if ran.outcome in FAILURES and reason and reason not in seen:
+            found.append(ran)
+            seen.add(reason)
+    return tuple(found)
+
+
 class _Shown:
     """Runs, as they are shown."""
 
@@ -187,16 +208,9 @@ class _Shown:
 
     def failures(self, but: tuple[Ran, ...], count: int) -> tuple[Ran, ...]:
         """The newest failures before those, one a reason. Looked for among those whose reason is at hand."""
-        seen = {each.said[:_DISTINCT_CHARS] for each in but if each.outcome in FAILURES}
-        found: list[Ran] = []
-        for line in list(self._lines[-REPEATS_AMONG : len(self._lines) - len(but)])[::-1]:
-            if len(found) >= count:
-                break
-            said = self._told.get(line.run_id, "")[: 8 * SAID_CHARS]
-            if line.outcome in FAILURES and said and text.line(said, SAID_CHARS)[:_DISTINCT_CHARS] not in seen:
-                found.append(self._ran(line))
-                seen.add(found[-1].said[:_DISTINCT_CHARS])
-        return tuple(found)
+        older = list(self._lines[-REPEATS_AMONG : len(self._lines) - len(but)])[::-1]
+        candidates = (line for line in older if line.outcome in FAILURES and line.run_id in self._told)
+        return _distinct(map(self._ran, candidates), but, count)
 
     def best(self) -> Ran | None:
         """The best of the tier it is in."""
@@ -229,10 +243,13 @@ class _Shown:
 
 def noise(lines: Sequence[Line], tier: str, *, declared: bool | None) -> Noise:
     """What repeats among the last runs of a tier tell of the noise of one measurement."""
-    groups: dict[object, list[float]] = {}
+    alike: dict[object, list[Line]] = {}
     for line in lines[-REPEATS_AMONG:]:
         if line.tier == tier and line.params and line.value is not None:
-            groups.setdefault(assignment.key(line.params), []).append(line.value)
+            alike.setdefault(_coarse(line.params), []).append(line)
+    groups: dict[object, list[float]] = {}
+    for line in (line for group in alike.values() if len(group) > 1 for line in group):
+        groups.setdefault(assignment.key(line.params or {}), []).append(line.value or 0.0)
     several = [group for group in groups.values() if len(group) > 1]
     if not several:
         return Noise(declared=declared)
@@ -240,6 +257,16 @@ def noise(lines: Sequence[Line], tier: str, *, declared: bool | None) -> Noise:
     squares = sum((value - mean) ** 2 for group, mean in zip(several, means, strict=True) for value in group)
     sd = float(f"{(squares / sum(len(group) - 1 for group in several)) ** 0.5:.4g}")
     return Noise(declared=declared, repeated_points=len(several), sd=sd)
+
+
+def _coarse(params: Mapping[str, object]) -> object:
+    """A key that points which are the same share; a few others may, for 1 and true are equal here. It costs a third."""
+    items = tuple(sorted(params.items()))
+    try:
+        hash(items)
+    except TypeError:  # a list among them
+        return assignment.key(params)
+    return items
 
 
 def _said(run: Run) -> str:

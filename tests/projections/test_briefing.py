@@ -157,6 +157,22 @@ def test_noise_is_what_repeats_tell(declared: bool | None, values: tuple[float, 
     assert said in briefing.page(told(*runs, lines=lines, spec=make.spec(noise=declared)))
 
 
+def test_points_that_only_look_alike_are_no_repeats() -> None:
+    runs = [make.run(k, value=float(k)) for k in range(6)]
+    given_params: tuple[dict[str, object], ...] = (
+        {"x": 1},
+        {"x": True},
+        {"x": [1, 2]},
+        {"x": [1, 3]},
+        {"y": 2, "x": 1.0},
+        {"x": 1.0},
+    )
+    lines = tuple(line(run, **params) for run, params in zip(runs, given_params, strict=True))
+    known = standing.noise(lines, "default", declared=None)
+    assert known.repeated_points == 1  # 1 and 1.0, as JSON has them
+    assert known.sd == pytest.approx(5 / 2**0.5, rel=1e-3)
+
+
 @pytest.mark.parametrize(
     ("happened", "said"),
     [
@@ -222,6 +238,13 @@ def test_it_stays_small_whatever_history_and_space_are() -> None:
         assert len(page.encode()) <= limit
         assert "\n## Next\n" in page
         assert page.endswith("/RESULT.md\n")
+
+
+@pytest.mark.parametrize("limit", [0, 1, 100, 300, 700, 1_500])
+def test_in_very_little_room_the_beginning_is_what_is_kept(limit: int) -> None:
+    page = briefing.page(told(*(make.run(k, value=float(k)) for k in range(50))), limit=limit)
+    assert len(page.encode()) <= limit
+    assert limit < 300 or (page.startswith("# lr-sweep: briefing\n") and "- Goal: " in page)
 
 
 def test_fewer_runs_are_shown_before_anything_is_cut() -> None:
