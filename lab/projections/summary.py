@@ -12,8 +12,10 @@ from lab.projections.tier import next_tier, spec_here
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from lab.core.model import Model
     from lab.core.run import Run
     from lab.core.subject import Subject
+    from lab.core.view import Spent
 
 GOAL_CHARS = 600
 REASON_CHARS = 300
@@ -84,8 +86,18 @@ def _facts(subject: Subject) -> list[str]:
     lines.append(f"- Time used: {text.duration(view.wall_s)}{budget}")
     if view.cost:
         lines.append(f"- Cost, as the runs reported it: {view.cost!r}")
+    if view.model.calls:
+        lines.append(f"- Models: {_models(view.model, told.llm if told else None)}")
     lines.append(f"- Next due: {next_due(subject)}")
     return lines
+
+
+def _models(spent: Spent, model: Model | None) -> str:
+    """What the models have taken, of how much they may."""
+    of_calls = f" of at most {model.max_calls}" if model else ""
+    of_money = f" of at most {model.max_usd:g}" if model and model.max_usd is not None else ""
+    money = f", {spent.usd!r} USD{of_money}" if spent.usd or of_money else ""
+    return f"{text.count(spent.calls, 'call')}{of_calls}{money}, {spent.tokens:,} tokens as they told"
 
 
 def next_due(subject: Subject) -> str:

@@ -144,11 +144,13 @@ class Visit:
         """Do it. Where the search waits for a model's word, the model is asked, with nothing held meanwhile."""
         try:
             return act()
-        except Unadvised:
+        except Unadvised as wanting:
             from lab.scheduler.search import asking  # noqa: PLC0415  # most searches ask nobody
 
             try:
-                return asking.advised(self._root, act, interrupted=self._interrupted, tell=self._tell)
+                return asking.advised(
+                    self._root, act, interrupted=self._interrupted, tell=self._tell, wanting=wanting
+                )  # fmt: skip
             except Interrupted as stopped:
                 self.move = Wait(reason=stopped.what)
                 return None

@@ -27,7 +27,7 @@ max_parallel: 4
 def a_sweep(place: Path, server: Faulty | str, **llm: object) -> Root:
     """A lab with the experiment `sweep`, which asks this server, and is told all that may be known of it."""
     url = server if isinstance(server, str) else server.url
-    told = {"base_url": url, "model": "m", "timeout_s": 10, "candidates": 4, **llm}
+    told = {**({"base_url": url} if url else {}), "model": "m", "timeout_s": 10, "candidates": 4, **llm}
     return a_lab(place, "sweep", more=f"{SPACE}{PROGRAM}llm: {json.dumps(told)}\n")
 
 

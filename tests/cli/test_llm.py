@@ -13,6 +13,7 @@ import pytest
 
 from tests.cli.labs import SHIM, TRACE, process, runs_of
 from tests.cli.models import a_sweep, asks, bundle, events, held, lines, origins, point, steadily
+from tests.cli.test_guided import ASKS, Person
 from tests.llm import faulty
 from tests.llm.faulty import Faulty
 
@@ -305,6 +306,56 @@ def test_a_share_of_an_evolution_is_made_by_the_model(tmp_path: Path) -> None:
     arms = [each["arm"] for each in origins(root)]
     assert sorted(map(str, set(arms))) == ["evolution", "llm"]
     assert len(bundle(root, "llm/request.json")) == arms.count("llm")
+
+
+def test_a_person_at_a_terminal_is_told_that_a_model_is_asked_and_may_skip_what_it_says(tmp_path: Path) -> None:
+    with Faulty(steadily(2)) as server:
+        root = a_sweep(tmp_path / "lab", server, candidates=2)
+        person = Person(root, "-n", "2")
+        person.reads("asking m for 2 candidates ...")
+        person.reads("idea 0")
+        person.reads(ASKS)
+        person.types("s\n")
+        person.reads("idea 1")
+        person.reads(ASKS)
+        person.types("\n")
+        person.reads("asking m for 2 candidates ...")
+        person.reads(ASKS)
+        person.types("\n")
+        assert person.ends() == 0
+    assert [line["params"] for line in lines(root)] == [point(k)["params"] for k in (1, 2)]
+    assert len(bundle(root, "llm/request.json")) == 2
+
+
+def test_any_program_can_be_the_model(tmp_path: Path) -> None:
+    program = tmp_path / "answer.py"
+    program.write_text(
+        "import json, sys\nasked = sys.stdin.read()\nassert 'briefing' in asked, asked\n"
+        "print(json.dumps({'proposals': [{'params': {'x': 0.5, 'n': 3}, 'hypothesis': 'it is written here'}]}))\n"
+    )
+    root = a_sweep(tmp_path / "lab", "", transport="command", command=f"{sys.executable} {program}")
+    said = process("burst", "sweep", "-n", "1", root=root.layout.root)
+    assert said.code == 0, said
+    assert [line["params"] for line in lines(root)] == [{"x": 0.5, "n": 3}]
+    assert str(program) in str(bundle(root, "llm/request.json")[0]["requests"])
+
+
+def test_show_says_how_well_the_model_foresaw_and_what_it_took(tmp_path: Path) -> None:
+    with Faulty(steadily(1)) as server:
+        root = a_sweep(tmp_path / "lab", server, candidates=1, max_calls=9)
+        process("burst", "sweep", "-n", "3", root=root.layout.root)
+    told = process("show", "sweep", "--json", root=root.layout.root).data["calibration"]
+    assert isinstance(told, list)
+    assert [(each["tier"], each["by"], each["foreseen"], each["failed"]) for each in told] == [("proxy", "llm", 2, 0)]
+    values = [float(str(line["value"])) for line in lines(root)]
+    expected = [float(str(each["expected"])) for each in origins(root)[1:]]
+    assert expected == [min(values[:1]) - 0.1, min(values[:2]) - 0.1]
+    shown = process("show", "sweep", root=root.layout.root).out
+    assert "what was expected of runs, and what came:" in shown
+    assert "- Models: 3 calls of at most 9, 360 tokens as they told" in shown
+    run = process("show", str(lines(root)[2]["run_id"]), root=root.layout.root).out
+    assert f"expected {expected[1]!r} from" in run
+    assert "asked as ASK-000003" in run
 
 
 # -- said before anything runs -----------------------------------------------------------------------------------------

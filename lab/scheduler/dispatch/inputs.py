@@ -82,10 +82,10 @@ def advised(root: Root, act: Callable[[], Iterator[T]]) -> Iterator[T]:
     """What `act` says. Where its search waits for a model's word, the model is asked, with nothing held meanwhile."""
     try:
         yield from act()
-    except Unadvised:
+    except Unadvised as wanting:
         from lab.scheduler.search import asking  # noqa: PLC0415  # most searches ask nobody
 
-        yield from asking.advised(root, lambda: list(act()), interrupted=str, tell=lambda _: None)
+        yield from asking.advised(root, lambda: list(act()), interrupted=str, tell=lambda _: None, wanting=wanting)
 
 
 def spec_of(root: Root, stage: str, each: Place, now: Loaded) -> Spec:

@@ -13,7 +13,7 @@ import msgspec
 
 from lab.core import assignment, canonical, event
 from lab.core.advice import Candidate
-from lab.core.errors import Busy, Interrupted, Unavailable
+from lab.core.errors import Busy, Interrupted, Unadvised, Unavailable
 from lab.core.model import STOP
 from lab.llm import contract, door, price, proposals
 from lab.llm.exchange import BUDGET, STOPPED, UNCONFIGURED, Attempt, Consultation
@@ -43,16 +43,28 @@ _UNPRICED = 10  # calls without a price that the money is enough for
 _LONG = "x" * 10_000  # an answer that is to be repaired, longer than it is quoted
 
 
-def advised(root: Root, act: Callable[[], T], *, interrupted: Callable[[], str], tell: Tell) -> T:
+def advised(  # what is done, what it waits for already, and whom it is told to
+    root: Root,
+    act: Callable[[], T],
+    *,
+    interrupted: Callable[[], str],
+    tell: Tell,
+    wanting: Unadvised | None = None,
+) -> T:
     """Do it; where a strategy waits for a model's word, ask the model, and do it again.
 
+    `wanting` is what it said already, where that was tried: then the model is asked first.
     `Interrupted` when a person stopped that, `Unavailable` when it failed and the SPEC wants no run without it.
     """
-    for _ in range(ROUNDS):
+    for _ in range(ROUNDS + 1):
+        if isinstance(wanting, Open):
+            ask(root, wanting.question, interrupted=interrupted, tell=tell)
+        elif wanting is not None:  # a strategy that wants a word where nobody could give it one
+            raise wanting
         try:
             return act()
-        except Open as wanting:
-            ask(root, wanting.question, interrupted=interrupted, tell=tell)
+        except Unadvised as open_:
+            wanting = open_
     raise Busy("others have used what the model answered, each time before it could be used here", fix="try again")
 
 
