@@ -6,7 +6,7 @@ import os
 from typing import TYPE_CHECKING
 
 from lab.cli.terminal import Answer
-from lab.core.errors import DONE, FAILED, BadInput, NotFound, nearest
+from lab.core.errors import DONE, FAILED, BadInput, NotFound, Unavailable, nearest
 from lab.core.skills.clients import CLIENTS
 from lab.store import skill_copies, skills
 
@@ -24,7 +24,7 @@ def install(args: argparse.Namespace, root: Root, chosen: Sequence[str]) -> Answ
     _refuse(args, chosen)
     wanted = [skills.read(place) for place in _own(args.names)]
     plan = [(skill, spot) for skill in wanted for spot in _spots(skill, root, args, chosen)]
-    done = [skill_copies.install(root, skill, spot, force=args.force, dry_run=args.dry_run) for skill, spot in plan]
+    done = [_placed(root, skill, spot, args) for skill, spot in plan]
     kept = [each for each in done if each.deed == "kept"]
     then = [f"labctl skills install {os.path.basename(each.spot.path)} --force  (moves it aside)" for each in kept[:1]]
     if "gemini" in chosen:
@@ -33,6 +33,15 @@ def install(args: argparse.Namespace, root: Root, chosen: Sequence[str]) -> Answ
     data = {"dry_run": args.dry_run, "skills": [_row(each) for each in done]}
     text = list(_lines(done, dry_run=args.dry_run))
     return Answer(data, text, warnings=warnings, then=then, exit_code=FAILED if kept else DONE)
+
+
+def _placed(root: Root, skill: Skill, spot: Spot, args: argparse.Namespace) -> Placed:
+    try:
+        return skill_copies.install(root, skill, spot, force=args.force, dry_run=args.dry_run)
+    except OSError as error:
+        what = f"{skill.place.name} could not be put here: {error.strerror}"
+        fix = "mend that, or choose another place: --global, or --dest DIR"
+        raise Unavailable(what, where=os.path.dirname(spot.path), fix=fix) from error
 
 
 def _refuse(args: argparse.Namespace, chosen: Sequence[str]) -> None:

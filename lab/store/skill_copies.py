@@ -144,8 +144,9 @@ def _aside(root: Root, spot: Spot) -> str:
 def _copy(root: Root, skill: Skill, spot: Spot, aside: str) -> None:
     """Publish a copy whole. A crash leaves the old one, or none, and the next install goes on from there."""
     folder, name = os.path.split(spot.path)
-    token = f"{root.world.rng.getrandbits(32):08x}"
-    draft, old = (f"{folder}/.{name}.{token}{end}" for end in (layout.DRAFT_SUFFIX, f".old{layout.DRAFT_SUFFIX}"))
+    draft, old = f"{folder}/.{name}{layout.DRAFT_SUFFIX}", f"{folder}/.{name}.old{layout.DRAFT_SUFFIX}"
+    for left in (draft, old):  # by an install that was killed; both are ours, and hold nothing of anybody's
+        root.files.discard_folder(left)
     made = Marker(name=name, digest=_expected(skill, spot), version=__version__)
     try:
         root.files.replace(f"{draft}/{page.NAME}", _page_for(skill, spot))

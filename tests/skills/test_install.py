@@ -218,6 +218,14 @@ def test_only_what_comes_with_labctl_is_installed(labctl: Labctl, project: Path)
     assert os.listdir(project) == []
 
 
+def test_a_place_that_cannot_be_written_is_named(labctl: Labctl, project: Path) -> None:
+    (project / ".agents").write_text("a file\n")
+    said = labctl("skills", "install")
+    assert said.code == 5
+    assert f"in {project}/.agents/skills\n" in said.err
+    assert "--dest DIR" in said.err
+
+
 class NoLinks(Files):
     """A file system that knows no symbolic links."""
 
@@ -276,6 +284,7 @@ def test_a_machine_that_stops_anywhere_leaves_a_place_that_install_can_go_on_fro
         assert placed(tmp_path, Files(), spot, force=True).state in ("missing", "modified", "current")
         assert Path(spot.path, "SKILL.md").read_bytes() == body()
         assert len(list(Path(tmp_path, str(steps)).rglob("NOTES.md"))) == 1
+        assert os.listdir(Path(spot.path).parent) == [ONE]  # no draft is left
     else:
         pytest.fail("it never came to its end")
     assert steps > 8
