@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from contextlib import suppress
 
-from lab.mcp import arguments
+from lab.mcp import arguments, messages
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -107,7 +107,7 @@ def faults(tool: Tool, given: object) -> str:
 def told(envelope: Mapping[str, object]) -> dict[str, object]:
     """The result that a client gets: the envelope, and the same as text. A run that failed is an answer, no error."""
     return {
-        "content": [{"type": "text", "text": json.dumps(envelope, ensure_ascii=False)}],
+        "content": [{"type": "text", "text": messages.write(envelope)}],
         "structuredContent": envelope,
         "isError": "error" in envelope,
     }

@@ -106,4 +106,9 @@ def _until_we_die() -> Callable[[], None] | None:
     if not kernel.LINUX:
         return None
     kernel.load()
-    return lambda: kernel.die_with_parent(signal.SIGTERM)
+
+    def ask() -> None:
+        with suppress(OSError):  # it is started all the same
+            kernel.die_with_parent(signal.SIGTERM)
+
+    return ask

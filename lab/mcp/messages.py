@@ -16,7 +16,7 @@ LEGACY = ("2024-11-05", "2025-03-26", "2025-06-18", "2025-11-25")
 MODERN = ("2026-07-28",)
 BATCHES = "2025-03-26"  # the one revision in which several messages may share a line
 
-PARSE_ERROR, INVALID_REQUEST, NO_METHOD, INVALID_PARAMS = -32700, -32600, -32601, -32602
+PARSE_ERROR, INVALID_REQUEST, NO_METHOD, INVALID_PARAMS, INTERNAL = -32700, -32600, -32601, -32602, -32603
 NOT_FOUND = -32002  # a resource, up to 2025-11-25; since then it is INVALID_PARAMS
 UNSUPPORTED_VERSION = -32022
 
@@ -140,7 +140,15 @@ def notice(method: str, params: Mapping[str, object]) -> dict[str, object]:
 
 def encode(message: object) -> bytes:
     """A message as the one line that it must be. In ASCII: half a character from a log could not be written at all."""
-    return json.dumps(message, allow_nan=False, separators=(",", ":")).encode() + b"\n"
+    return write(message, ascii_only=True).encode() + b"\n"
+
+
+def write(value: object, *, ascii_only: bool = False) -> str:
+    """A value as JSON. `Refusal` where that fails: 1e400 is read as infinite, and what was read may nest too deeply."""
+    try:
+        return json.dumps(value, allow_nan=False, ensure_ascii=ascii_only, separators=(",", ":"))
+    except (ValueError, RecursionError) as error:
+        raise Refusal(INTERNAL, f"this cannot be written as JSON: {_short(error)}") from None
 
 
 def _no_constant(name: str) -> object:

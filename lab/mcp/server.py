@@ -229,7 +229,10 @@ class Server:
         if any(call.request.id == request.id for call in [*self._calls, *self._waiting]):
             raise Refusal(INVALID_REQUEST, "a call with this id is under way")
         fault = faults(tool, given)
-        stdin = messages.encode(given[tool.stdin]) if not fault and tool.stdin else b""
+        try:
+            stdin = messages.encode(given[tool.stdin]) if tool.stdin and not fault else b""
+        except Refusal as refusal:
+            stdin, fault = b"", refusal.what
         if len(stdin) > tools.MOST_PARAMS_BYTES:
             fault = f"{tool.stdin} is longer than {tools.MOST_PARAMS_BYTES:,} bytes"
         if fault:
@@ -313,8 +316,11 @@ class Server:
         self._calls.remove(call)
         if call.why == CANCELLED:
             self._out(call.request, None)
-        else:
+            return
+        try:
             self._answer(call.request, answers.complete(call.outcome(child, code), call.request))
+        except Refusal as refusal:
+            self._out(call.request, messages.failure(call.request.id, refusal))
 
     def _leave(self, why: str) -> None:
         """Take nothing more. What was asked is answered, but for a turn, which is asked to end.
@@ -352,8 +358,12 @@ class Server:
             self._put(batch.answers)
 
     def _put(self, message: object) -> None:
-        if not self._gone:
+        if self._gone:
+            return
+        try:
             self._unsent += messages.encode(message)
+        except Refusal as refusal:
+            self._unsent += messages.encode(messages.failure(messages.id_of(message), refusal))
 
     def _send(self) -> None:
         """Send as much as is taken without waiting: a client that does not read must not keep us from hearing it."""

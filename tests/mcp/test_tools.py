@@ -233,6 +233,19 @@ def test_a_tool_that_does_not_exist_and_arguments_that_are_none_are_errors_of_th
         assert server.error("tools/call", params)["code"] == -32602
 
 
+@pytest.mark.parametrize(
+    "params", ['{"lr": 1e400}', '{"lr": ' + "[" * 900 + "1" + "]" * 900 + "}"], ids=["inf", "deep"]
+)
+def test_parameters_that_json_cannot_hold_end_no_server(params: str, server: Server) -> None:
+    given = '{"experiment": "alpha", "rationale": "x", "params": ' + params + "}"
+    asked = '{"jsonrpc": "2.0", "id": "x", "method": "tools/call", "params": {"name": "lab_propose", "arguments": '
+    server.raw(f"{asked}{given}}}}}\n".encode())
+    result = server.answer("x")["result"]
+    assert isinstance(result, dict)
+    assert result["isError"] is True
+    assert server.result("ping") == {}
+
+
 def test_words_of_a_client_reach_the_verb_as_they_are(server: Server, root: Root) -> None:
     for number, reason in enumerate(("--json", "--data-root=/nowhere", "-- --yes", "a\nb\tc", "ünï ✓ \u2028", " ")):
         experiment = ("alpha", "spare")[number % 2]

@@ -1,0 +1,78 @@
+"""`labctl tail`: the end of a log, whoever wrote it and whatever it says."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from lab.scheduler import cycle
+from lab.scheduler.results import tailed
+from tests.cli.labs import a_lab, me, one_run
+
+if TYPE_CHECKING:
+    from lab.store.root import Root
+    from tests.cli.labs import Labctl
+
+
+@pytest.fixture
+def root(place: Path) -> Root:
+    return a_lab(place, "alpha")
+
+
+def begun(root: Root, log: bytes) -> str:
+    """A run that is under way, and wrote this."""
+    running = cycle.begin(root, "alpha", owner=me())
+    run = running.manifest.run_id
+    Path(root.layout.run("alpha", run), "stdout.log").write_bytes(log)
+    return run
+
+
+def test_it_shows_the_last_lines_of_a_run_and_of_an_experiment_the_run_under_way(labctl: Labctl, root: Root) -> None:
+    sealed = one_run(root, "alpha", 0.5).run.run_id
+    run = begun(root, b"one\r\n  two\n\nfour\nhalf")
+    assert labctl.done("tail", "alpha").out == "one\n  two\n\nfour\nhalf\n"
+    assert labctl.done("tail", "alpha", "-n", "2").out == "four\nhalf\n"
+    told = labctl.done("tail", run, "--lines", "1", "--json").data
+    assert told == {
+        "run_id": run, "experiment": "alpha", "stream": "stdout", "bytes": 21, "lines": ["half"], "is_cut": False,
+    }  # fmt: skip
+    assert labctl.done("tail", run, "--stream", "stderr").out == f"{run} wrote nothing to its stderr\n"
+    assert labctl.done("tail", sealed).out == f"{sealed} wrote nothing to its stdout\n"
+
+
+def test_what_a_run_wrote_cannot_speak_to_the_terminal(labctl: Labctl, root: Root) -> None:
+    begun(root, "\x1b[2Jred \x1b[31mand\x07 \u202eback\udc80\n".encode(errors="surrogateescape") + b"x" * 5000 + b"\n")
+    first, second = labctl.done("tail", "alpha").out.splitlines()
+    assert first == "red and back\ufffd"
+    assert len(second) < 2100
+    lines = labctl.done("tail", "alpha", "--json").data["lines"]
+    assert isinstance(lines, list)
+    assert lines[0].startswith("\x1b[2J")
+
+
+def test_of_a_log_of_any_size_only_the_end_is_read(labctl: Labctl, root: Root) -> None:
+    run = begun(root, b"".join(b"line %07d\n" % number for number in range(100_000)))
+    said = labctl.done("tail", "alpha", "-n", "3")
+    assert said.out == "line 0099997\nline 0099998\nline 0099999\n"
+    assert said.err == ""
+    said = labctl.done("tail", "alpha", "-n", "10000", "--json")
+    assert len(said.data["lines"]) == 10_000  # type: ignore[arg-type]
+    Path(root.layout.run("alpha", run), "stdout.log").write_bytes(b"x" * (2 * tailed.MOST_BYTES))
+    said = labctl.done("tail", "alpha")
+    assert "only the last are looked at" in said.err
+
+
+def test_what_is_not_there_is_said(labctl: Labctl, root: Root) -> None:
+    assert "alpha has no runs" in labctl("tail", "alpha").err
+    assert "did you mean alpha?" in labctl("tail", "alhpa").err
+    assert labctl("tail", "RUN-20260102-030405-000000-scout").code == 2
+    assert "--lines 0 is not between" in labctl("tail", "alpha", "-n", "0").err
+
+
+def test_the_logs_of_an_archived_run_are_told_where_they_are(labctl: Labctl, root: Root) -> None:
+    runs = [one_run(root, "alpha", 1.0 / number).run.run_id for number in range(1, 14)]
+    labctl.done("prune", "--keep", "10", "--yes")
+    said = [labctl("tail", run) for run in runs]
+    assert any(each.code == 5 and "fix: labctl prune --restore" in each.err for each in said)
