@@ -27,17 +27,18 @@ def check(document: dict[str, object]) -> None:
 @cache
 def _strict(name: str) -> jsonschema.Draft202012Validator:
     """Published schemas are open, for a later labctl may say more; this labctl may not say what they do not tell of."""
-    schema = _closed(schemas.named(name))
+    schema = closed(schemas.named(name))
     jsonschema.Draft202012Validator.check_schema(schema)
     return jsonschema.Draft202012Validator(schema)
 
 
-def _closed(schema: object) -> object:
+def closed(schema: object) -> object:
+    """The same schema, in which a record may have no key that is not told of."""
     if isinstance(schema, list):
-        return [_closed(each) for each in schema]
+        return [closed(each) for each in schema]
     if not isinstance(schema, dict):
         return schema
-    found = {key: _closed(value) for key, value in schema.items()}
+    found = {key: closed(value) for key, value in schema.items()}
     is_record = isinstance(found.get("properties"), dict) and found.get("type") == "object"
     if is_record and found.get("title") not in OPEN:
         found.setdefault("additionalProperties", False)
