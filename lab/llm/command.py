@@ -51,7 +51,10 @@ def problems(model: Model, environ: Mapping[str, str]) -> Iterator[str]:
     except BadInput as problem:
         yield problem.what
         return
-    if program and not shutil.which(os.path.expanduser(program), path=environ.get("PATH", os.defpath)):
+    program = os.path.expanduser(program)
+    if "/" in program and not os.path.isabs(program):
+        return  # it lies in the project, whose folders are known when it is started
+    if program and not shutil.which(program, path=environ.get("PATH", os.defpath)):
         yield f"there is no program {program} on PATH: install it, or write its whole path as llm.command"
 
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from lab.core import layout
-from lab.core.launch import INTERRUPTED, Limits, Program, Stop
+from lab.core.launch import GRACE_S, INTERRUPTED, Limits, Program, Stop
 from lab.executors import environment
 from lab.executors.capture import Blotter
 from lab.llm.agents.running import BY_DISK, Ran
@@ -35,6 +35,7 @@ _KEPT_OF_FILE = 4 * _MB
 GROWTH_MB = 1024.0  # what an agent may write to the disk
 _FREE_MB = 256.0
 _LOOK_EVERY_S, _LOOKING_SHARE = 0.5, 20
+_GRACE_SHARE = 0.1
 _FORGOTTEN_S = 2 * 86_400.0
 
 
@@ -51,10 +52,11 @@ class AgentProcess:
         scratch: str = "",
         growth_mb: float = GROWTH_MB,
     ) -> None:
-        """`more` are names of variables that the agent is given besides; `folders` may hold adapters of the project."""
+        """`more` are names of keys that the agent is given besides; `folders` may hold adapters of the project."""
         self._root = root
         self._spec = spec
         self._names = (*(spec.env if spec else ()), *(spec.secrets if spec else ()), *more)
+        self._more = tuple(more)
         self._folders = tuple(folders)
         self._scratch = scratch or root.layout.place("scratch/agents")
         self._growth_mb = growth_mb
@@ -96,7 +98,7 @@ class AgentProcess:
         return self._hidden(self.given(agent))
 
     def _hidden(self, given: Mapping[str, str]) -> tuple[str, ...]:
-        declared = self._spec.secrets if self._spec else ()
+        declared = (*(self._spec.secrets if self._spec else ()), *self._more)
         values = {value for name, value in given.items() if name in declared or environment.is_secret(name, value)}
         return tuple(sorted(values, key=lambda value: (-len(value), value)))
 
@@ -132,12 +134,15 @@ class AgentProcess:
         )
 
     def _limits(self, left_s: float) -> Limits:
+        """It is told to end a little before, so that the end, with whatever does not listen, is at the deadline."""
         spec = self._spec
+        grace_s = min(spec.kill_grace_s if spec else GRACE_S, max(left_s, 0.0) * _GRACE_SHARE)
+        budget_s = max(left_s - grace_s, 0.0)
         if spec is None:
-            return Limits(budget_s=max(left_s, 0.0))
+            return Limits(budget_s=budget_s, grace_s=grace_s)
         return Limits(
-            budget_s=max(left_s, 0.0),
-            grace_s=spec.kill_grace_s,
+            budget_s=budget_s,
+            grace_s=grace_s,
             memory_mb=spec.memory_limit_mb,
             cpu=spec.cpu_limit,
             output_bytes=int(spec.output_limit_mb * _MB),
