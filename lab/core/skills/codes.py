@@ -66,7 +66,7 @@ _TABLE = (
     _row("COMPATIBILITY_LENGTH", "warning", "agentskills", "compatibility has at most 500 characters", "shorten it"),
     _row("FLOW_STYLE", "warning", "agentskills", "strict readers refuse [a, b] and {a: b} in the frontmatter",
          "write one value to a line"),
-    _row("HERMES_DESCRIPTION", "warning", "hermes", "Hermes wants at most 60 characters, one sentence, a full stop",
+    _row("HERMES_DESCRIPTION", "info", "hermes", "Hermes wants at most 60 characters, one sentence, a full stop",
          "add metadata.short; the copy for Hermes takes it"),
     _row("HERMES_SECTIONS", "info", "hermes", "the sections do not come in the order that Hermes asks for",
          "When to Use, Prerequisites, How to Run, Quick Reference, Procedure, Pitfalls, Verification"),
