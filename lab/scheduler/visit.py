@@ -106,11 +106,12 @@ class Visit:
     def _chosen_and_claimed(self) -> tuple[Running, View] | None:
         with self._root.section(self._name):
             view, loaded = cycle.observe(self._root, self._name)
-            self.before = view
+            self.before = self.before or view  # what was decided before a model was asked is news of this visit too
             if loaded.spec is None:
                 self.subject = refresh.catch_up(self._root, self._name)  # for who is told of it
             spec = cycle.usable(loaded)
-            view, move, self.subject = moves.settled(self._root, view, spec, self._judged, self._moved)
+            view, move, subject = moves.settled(self._root, view, spec, self._judged, self._moved)
+            self.subject = subject or self.subject
             if not isinstance(move, Proceed):
                 self.move = move
                 if self._name in self._request.only and isinstance(move, Wait) and self.subject is None:

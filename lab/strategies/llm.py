@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from lab.core.space import Space
     from lab.core.trial import History
 
+_WHAT_CHARS = 500  # of a problem, in a note that is sealed with the run
+
 
 class Llm:
     """The newest candidate of a model that was not tried yet. Where the model failed, the declared fallback proposes.
@@ -63,7 +65,7 @@ def candidate(history: History, advice: Advice, arm: str = "") -> Proposal | Non
 def instead(offer: Proposal, advice: Advice, arm: str) -> Proposal:
     """Another strategy's proposal in the place of the model's. It carries the exchange that failed into its bundle."""
     note = f"{offer.note}; " if offer.note else ""
-    note += f"{arm} in the model's place: {advice.problem}: {advice.what}"
+    note += f"{arm} in the model's place: {advice.problem}: {advice.what[:_WHAT_CHARS]}"
     return msgspec.structs.replace(offer, arm=arm, note=note, ask=advice.ask)
 
 

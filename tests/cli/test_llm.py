@@ -277,7 +277,7 @@ def test_a_swarm_has_a_model_among_its_arms(tmp_path: Path) -> None:
 def test_several_workers_ask_and_try_nothing_twice(tmp_path: Path) -> None:
     with Faulty(steadily(2)) as server:
         root = a_sweep(tmp_path / "lab", server, candidates=2)
-        said = process("burst", "sweep", "-n", "12", "--jobs", "4", root=root.layout.root)
+        said = process("burst", "sweep", "-n", "12", "--jobs", "4", root=root.layout.root, limit_s=60)
         assert said.code == 0, said
     points = [str(line["params"]) for line in lines(root)]
     assert len(points) == len(set(points)) == 12
@@ -301,7 +301,7 @@ def test_a_share_of_an_evolution_is_made_by_the_model(tmp_path: Path) -> None:
     pytest.importorskip("nevergrad")
     with Faulty(steadily(2)) as server:
         root = a_sweep(tmp_path / "lab", server, candidates=2, share=0.5)
-        said = process("burst", "sweep", "--strategy", "hybrid", "-n", "12", root=root.layout.root)
+        said = process("burst", "sweep", "--strategy", "hybrid", "-n", "8", root=root.layout.root, limit_s=60)
         assert said.code == 0, said
     arms = [each["arm"] for each in origins(root)]
     assert sorted(map(str, set(arms))) == ["evolution", "llm"]
@@ -389,13 +389,15 @@ def test_a_search_without_a_model_says_where_to_name_one(tmp_path: Path) -> None
     assert "`llm`" in said.err
 
 
-def test_the_key_is_in_nothing_that_is_kept(tmp_path: Path) -> None:
+@pytest.mark.parametrize("echo", [False, True], ids=["obeys", "echoes"])
+def test_the_key_is_in_nothing_that_is_kept_or_said(tmp_path: Path, *, echo: bool) -> None:
     key = "sk-0123456789-abcdefghijkl"
-    with Faulty(steadily()) as server:
+    with Faulty(faulty.error(401, f"the key {key} is not valid") if echo else steadily()) as server:
         root = a_sweep(tmp_path / "lab", server, api_key_env="MY_KEY")
         said = process("burst", "sweep", "-n", "1", root=root.layout.root, env={"MY_KEY": key})
         assert said.code == 0, said
         assert key in str(server.heard[0].headers)
+    assert key not in said.all
     for place, _, names in os.walk(root.layout.root):
         for name in names:
             with open(f"{place}/{name}", "rb") as file:

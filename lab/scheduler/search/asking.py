@@ -7,6 +7,7 @@ several processes together never pass what the SPEC allows, and a crash in betwe
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, TypeVar
 
 import msgspec
@@ -216,6 +217,7 @@ def _kept(given: Question, said: Consultation, purse: Purse, *, asked_at: str, a
         worst if attempt.used.usd is None else attempt.used.usd
         for attempt, worst in zip(said.attempts, purse.worst_usd, strict=False)
     ]
+    is_known = model.max_usd is not None or all(attempt.used.usd is not None for attempt in said.attempts)
     return Asked(
         ask=ask_id,
         experiment=given.view.experiment,
@@ -234,7 +236,7 @@ def _kept(given: Question, said: Consultation, purse: Purse, *, asked_at: str, a
         what=said.what,
         repairs=said.repairs,
         calls=len(said.attempts),
-        usd=round(sum(costs), 9) if costs else 0.0,
+        usd=round(sum(costs), 9) if is_known else None,
         sent=used.sent,
         answered=used.answered,
         candidates=_candidates(said.value, history, ask_id),
@@ -256,6 +258,8 @@ def _candidates(value: object, history: History, ask_id: str) -> tuple[Candidate
         parent = each.parent if each.parent in values else ""
         base = values[parent] if parent else best[0].value if best else None
         expected = None if base is None or each.delta is None else base + each.delta
+        if expected is not None and not math.isfinite(expected):
+            expected = None
         found.append(
             Candidate(
                 ask=ask_id,
