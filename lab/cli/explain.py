@@ -1,7 +1,8 @@
 """Explain a word of labctl's: what it means, why it happens, and what to do.
 
-An exit code (3), a kind of error (`error.kind` under --json), an outcome, a verdict, a phase, an event of the ledger,
-what went wrong with a model, or a code of a skill's check. `--list` names all, a line each.
+An exit code (3), a kind of error (`error.kind` under --json), an outcome, a verdict, a phase, an event of the ledger, a
+damage that `verify` found, a notice, what went wrong with a model, or a code of a skill's check. `--list` names all, a
+line each.
 """
 
 from __future__ import annotations

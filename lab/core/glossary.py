@@ -15,8 +15,8 @@ from lab.core.run import CANCELLED, CRASH, FAILED, SUCCESS, TIMEOUT
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-EXIT, ERROR, OUTCOME, VERDICT, PHASE, EVENT, STOPPED, MODEL = (
-    "exit code", "error", "outcome", "verdict", "phase", "event", "stopped", "model",
+EXIT, ERROR, OUTCOME, VERDICT, PHASE, EVENT, STOPPED, DAMAGE, NOTICE, MODEL = (
+    "exit code", "error", "outcome", "verdict", "phase", "event", "stopped", "damage", "notice", "model",
 )  # fmt: skip
 
 
@@ -107,6 +107,48 @@ _STOPPED = {
     "orphaned": ("the process that supervised the run died", "a kill -9, or no memory left", "nothing; it is settled"),
     "hopeless": ("the run was worse than others at the same step", "early_stop ended it", "nothing; its curve is kept"),
 }
+_GONE = "somebody, a copy or a disk lost it"
+_CHANGED = "somebody, a copy or a disk changed it"
+_BACK = "bring it back from a copy of this lab; nothing in the lab itself can"
+_ASIDE = "bring it back from a copy of this lab; else labctl recover goes on without it"
+_DAMAGES = {
+    "ledger-missing": ("registry/events.jsonl is gone", _GONE, _BACK),
+    "ledger-chain": ("a line of the ledger does not follow from the one before", _CHANGED, _BACK),
+    "ledger-cut": ("the ledger ends before what a seal or a page saw of it", _GONE, _BACK),
+    "ledger-torn": ("the last line of the ledger was cut off", "a crash in the middle of writing it", "labctl recover"),
+    "unrecorded": ("a sealed run has no line in the ledger", "a crash between the seal and its line", "labctl recover"),
+    "seal-missing": ("the ledger says that a bundle was sealed, and it has no seal", _GONE, _BACK),
+    "seal-edited": ("a seal is not the one that the ledger recorded", _CHANGED, _BACK),
+    "seal-unreadable": ("a seal cannot be read", _CHANGED, _ASIDE),
+    "file-missing": ("a sealed file is gone", _GONE, _BACK),
+    "file-edited": ("a sealed file was changed", _CHANGED, _BACK),
+    "file-added": ("a file came into a sealed bundle", "somebody put it there", "move it out of the bundle"),
+    "file-unreadable": ("a sealed file cannot be read", "a right was taken away, or a disk fails", "chmod, or fsck"),
+    "bundle-missing": ("the ledger tells of a bundle that is gone", _GONE, _BACK),
+    "experiment-missing": ("the ledger tells of an experiment whose folder is gone", _GONE, _BACK),
+    "spec-missing": ("an experiment has no SPEC.yaml", _GONE, "write it again, then labctl validate ID"),
+    "unreadable": ("a folder cannot be read", "a right was taken away, or a disk fails", "chmod, or fsck"),
+    "companion-missing": ("what history needs of archived runs is gone", _GONE, _BACK),
+    "companion-edited": ("what history needs of archived runs was changed", _CHANGED, _BACK),
+    "companion-unreadable": ("what history needs of archived runs cannot be read", _CHANGED, _ASIDE),
+    "archive-edited": ("an archive is not the one that the ledger recorded", _CHANGED, _BACK),
+    "ask-missing": ("the ledger tells of a question to a model whose file is gone", _GONE, _BACK),
+    "ask-edited": ("a question to a model is not what the ledger recorded", _CHANGED, _BACK),
+}
+_NOTICES = {
+    "needs-approval": ("something waits for a person's word", "a proposal, or a phase", "a person: labctl approvals"),
+    "new-best": ("a run is better than every earlier one of its tier", "it was found", "labctl best ID"),
+    "repeated-failure": ("several runs failed alike", "a fault that does not go away by itself", "labctl show RUN"),
+    "budget": (
+        "a budget is nearly used up, or is",
+        "what the SPEC allows",
+        "labctl context ID; raise it, or let it end",
+    ),
+    "integrity": ("something is not as it was sealed", "labctl verify or a turn found damage", "labctl verify"),
+    "digest": ("a digest was written", "labctl digest", "read it in digests/"),
+    "held-back": ("more notices than most_an_hour", "much happened at once", "labctl notify show"),
+    "test": ("somebody typed labctl notify test", "to see whether it comes", "nothing"),
+}
 _MODELS = {
     "model-unreachable": ("no connection to the model's service, or it broke", "a wrong address, no network, no server",
                           "check llm.base_url and that the server runs"),
@@ -146,6 +188,8 @@ def words() -> Iterator[Word]:
             code=kind, family=EVENT, means=means, why=_OF_EVENTS, do="nothing; labctl show ID tells the last ones"
         )
     yield from _family(STOPPED, _STOPPED)
+    yield from _family(DAMAGE, _DAMAGES)
+    yield from _family(NOTICE, _NOTICES)
     yield from _family(MODEL, _MODELS)
 
 

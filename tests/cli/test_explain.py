@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 import pytest
 
 from lab.cli import explained, reference
 from lab.cli.parser import EXIT_CODES
-from lab.core import event, glossary, launch
+from lab.core import event, glossary, launch, notice
 from lab.core.run import OUTCOMES, VERDICTS
 from lab.core.skills import codes
 from lab.core.view import PHASES
 from lab.llm import exchange
+from tests.cli.labs import CHECKOUT
 
 if TYPE_CHECKING:
     from tests.cli.labs import Labctl
@@ -22,6 +24,7 @@ STOPPED = {
     launch.HOPELESS,
 }  # fmt: skip
 MODEL = {value for value in vars(exchange).values() if isinstance(value, str) and value.startswith("model-")}
+DAMAGE = set(re.findall(r'kind="([a-z-]+)"', (CHECKOUT / "lab/store/verify.py").read_text(encoding="utf-8")))
 SAID = {
     glossary.EXIT: {str(code) for code, _ in EXIT_CODES},
     glossary.ERROR: {each.kind for each in reference.every_error()},
@@ -29,6 +32,8 @@ SAID = {
     glossary.VERDICT: set(VERDICTS) - {""},
     glossary.PHASE: set(PHASES),
     glossary.EVENT: set(event.TYPES),
+    glossary.DAMAGE: DAMAGE,
+    glossary.NOTICE: {*notice.KINDS, notice.TEST, notice.MORE},
     glossary.MODEL: MODEL,
     explained.SKILL: set(codes.MEANING),
 }
