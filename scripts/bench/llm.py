@@ -22,11 +22,20 @@ if __name__ == "__main__":
     sys.path[0] = os.path.dirname(os.path.dirname(os.path.dirname(os.path.realpath(__file__))))
 
 from lab.core import assignment
+from lab.core.advice import Advice, Candidate
 from lab.core.model import Model
+from lab.core.origin import Origin
+from lab.core.run import SUCCESS
 from lab.core.space import parse
-from lab.core.trial import luck
+from lab.core.spec import Spec
+from lab.core.trial import History, Trial, luck
+from lab.core.view import View
 from lab.llm import contract, door, extract, openai, proposals
 from lab.llm.exchange import USER, Ask, Turn
+from lab.projections.standing import Briefing
+from lab.projections.tables import Line
+from lab.scheduler.search import question
+from lab.strategies.llm import Llm
 from scripts.bench import gauge, table
 from scripts.bench.table import Row
 
@@ -64,10 +73,38 @@ def main() -> None:
     )  # fmt: skip
     try:
         port = (server.stdout or sys.stdin).readline().strip()
-        rows = _measured(space, answer, f"http://127.0.0.1:{port}/v1", options.repeats)
+        rows = _searched(space, options.repeats)
+        rows += _measured(space, answer, f"http://127.0.0.1:{port}/v1", options.repeats)
     finally:
         server.communicate()
     print(json.dumps(table.as_data(rows)) if options.json else table.as_text(rows))
+
+
+def _searched(space: Space, repeats: int) -> list[Row]:
+    """What a search adds: the question from a long history, and the strategy's choice among what was answered."""
+    points = [assignment.draw(space, luck(1, number)) for number in range(TRIED)]
+    lines = [
+        Line(run_id=f"RUN-20260101-{k // 100:06}-{k % 100:06}-scout", outcome=SUCCESS, value=1 / (k + 1),
+             params=dict(point), origin=Origin(strategy="llm", number=k, note="what a model said of it " * 5))
+        for k, point in enumerate(points)
+    ]  # fmt: skip
+    trials = tuple(
+        Trial(run_id=line.run_id, params=point, value=line.value, outcome=SUCCESS, origin=line.source)
+        for line, point in zip(lines, points, strict=True)
+    )
+    view = View(experiment="hunt", direction="minimize", runs=TRIED)
+    given = Briefing(view=view, spec=Spec(id="hunt", goal="find it"), space=space, lines=lines)
+    model, known = Model(model="m"), {assignment.key(point) for point in points}
+    said = tuple(Candidate(ask="ASK-000001", params=assignment.draw(space, luck(3, k))) for k in range(CANDIDATES))
+    history = History(trials=trials, number=TRIED, known=known, advice=Advice(candidates=said))
+    asked = _cpu_ms(lambda: question.ask(given, space, history, model), repeats)
+    chosen = _cpu_ms(lambda: Llm().propose(space, history, luck(1, TRIED)), repeats)
+    length = len(question.ask(given, space, history, model).turns[0].text)
+    what = f"the question of a search with {TRIED:,} runs, of {length:,} characters"
+    rows = [Row(what=what, ours=f"{asked:.2f} ms", goal=f"< {GOAL_MS} ms", met=asked < GOAL_MS, number=asked)]
+    what = f"a proposal of the strategy llm among {TRIED:,} trials, the model asked already"
+    rows.append(Row(what=what, ours=f"{chosen:.2f} ms", goal=f"< {GOAL_MS} ms", met=chosen < GOAL_MS, number=chosen))
+    return rows
 
 
 def _measured(space: Space, answer: str, url: str, repeats: int) -> list[Row]:
