@@ -64,11 +64,12 @@ def odd(data: bytes) -> Reading:
 
 def refused(error: object) -> Reading:
     """The reading of an error that came with a good status, as gateways send it."""
-    code = number(field(error, "code"))
+    code = number(field(error, "code")) or 0
+    kind = field(error, "type")
     problem = REFUSED
-    if code is not None and code >= _SERVER:
+    if code >= _SERVER or kind in ("overloaded_error", "api_error", "server_error"):
         problem = FAILING
-    elif code == _TOO_MANY:
+    elif code == _TOO_MANY or kind == "rate_limit_error":
         problem = LIMITED
     return Reading(problem=problem, what=f"it answered with an error: {words_of(error) or 'without words'}")
 

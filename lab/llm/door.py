@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from lab.llm.transport import Transport
 
 _DIALECTS: dict[str, Dialect] = {"openai": openai, "anthropic": anthropic}
-_TELLS_COSTS = ("openrouter.ai",)  # in the answer, so that no prices need be written
+_TELLS_COSTS = ("openrouter.ai",)  # in each answer, so that no prices need be written
 
 
 def problems(model: Model, environ: Mapping[str, str]) -> list[str]:
@@ -47,7 +47,7 @@ def problems(model: Model, environ: Mapping[str, str]) -> list[str]:
     if problem := _key_problem(model, dialect, environ):
         found.append(problem)
     priced = model.usd_per_mtok_in is not None and model.usd_per_mtok_out is not None
-    if model.max_usd is not None and not priced and not where.host.endswith(_TELLS_COSTS):
+    if model.max_usd is not None and not priced and where.host not in _TELLS_COSTS:
         found.append("llm.max_usd needs usd_per_mtok_in and usd_per_mtok_out: this service does not tell its prices")
     return found
 

@@ -165,7 +165,7 @@ def test_how_a_chat_completion_is_read(data: bytes, reading: Reading) -> None:
         ({"content": []}, Reading(problem=exchange.EMPTY, what="it answered with nothing")),
         (
             {"type": "error", "error": {"type": "overloaded_error", "message": "Overloaded"}},
-            Reading(problem=exchange.REFUSED, what="it answered with an error: Overloaded"),
+            Reading(problem=exchange.FAILING, what="it answered with an error: Overloaded"),
         ),
     ],
 )  # fmt: skip
