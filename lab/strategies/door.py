@@ -34,6 +34,9 @@ class Strategy(Protocol):
     Its state is the history and its luck is `rng`: the same three arguments give the same proposal in any process, on
     any machine of the same kind. What it keeps between two calls may only save it work, never change its answer.
 
+    What models have said is in `history.advice`. A strategy that goes by it raises `Unadvised` where a model is to be
+    asked first: whoever runs the search does so, with nothing held, and asks the strategy again.
+
     It may also have `load() -> None`: import now what proposals will need, for others wait while one is made.
     `Unavailable` when it is missing. Called through `load` below, which asks nothing of one that has none.
     """

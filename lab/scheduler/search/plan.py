@@ -275,8 +275,9 @@ class Search:
         if chosen is None:
             return None
         origin = msgspec.structs.replace(
-            chosen.trial.origin, kind=PROMOTED, parents=(chosen.trial.run_id,), tries=0, note=chosen.note
-        )
+            chosen.trial.origin, kind=PROMOTED, parents=(chosen.trial.run_id,), tries=0, note=chosen.note,
+            base=None, expected=None,  # which were of the tier below
+        )  # fmt: skip
         return _given(chosen.trial.params, chosen.tier, origin)
 
 

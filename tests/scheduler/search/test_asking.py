@@ -263,6 +263,20 @@ def test_a_candidate_expects_its_value_from_its_parent_or_from_the_best(tmp_path
     assert (origin.base, origin.expected) == (2.0, 1.9)
 
 
+def test_what_was_expected_in_one_tier_is_not_expected_in_the_next(tmp_path: Path) -> None:
+    more = "strategy: llm\nseed: 3\nfidelity_promotion_rule: asha\nreduction_factor: 2\n"
+    with Faulty(proposing(2)) as server:
+        told = {"base_url": server.url, "model": "m", "candidates": 2}
+        root = a_search(tmp_path / "lab", more=f"{more}llm: {json.dumps(told)}\n")
+        made = [a_run(root, value=value).run for value in (3.0, 2.0, 1.0, 0.5, 0.4, 0.3)]
+    promoted = [run.origin for run in made if run.tier == "final"]
+    assert promoted
+    for origin in promoted:
+        assert origin is not None
+        assert (origin.kind, origin.base, origin.expected) == ("promoted", None, None)
+        assert origin.ask
+
+
 def test_cycle_tells_of_it_in_the_plan(tmp_path: Path) -> None:
     with Faulty(proposing()) as server:
         root = a_lab(tmp_path / "lab", server)
