@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import time
 import warnings
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -52,6 +53,19 @@ def root(tmp_path: Path) -> Root:
     return made
 
 
+@pytest.fixture(scope="module")
+def short_model(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A server that ends an answer by itself: codex asks without a limit, and chance knows no end."""
+    from tests.llm import serving, tiny_model
+
+    if find_spec("xllamacpp") is None:
+        pytest.skip("xllamacpp is not installed")
+    folder = tmp_path_factory.mktemp("model")
+    tiny_model.write(folder / "tiny.gguf")
+    with serving.served(folder / "tiny.gguf", folder / "server.log", longest=64) as url:
+        yield url
+
+
 def asked(root: Root, name: str, url: str, within_s: float) -> Attempt:
     model = Model(transport="command", provider=name, model="tiny", base_url=url)
     ask = Ask(system="Answer in one word.", turns=(Turn(role="user", text="Ready?"),), max_tokens=64)
@@ -72,8 +86,8 @@ def left(root: Root) -> list[int]:
 
 
 @pytest.mark.parametrize("name", PROGRAMS)
-def test_a_real_program_asks_the_model_and_its_output_is_understood(root: Root, local_model: str, name: str) -> None:
-    found = asked(root, name, local_model, 240)
+def test_a_real_program_asks_the_model_and_its_output_is_understood(root: Root, short_model: str, name: str) -> None:
+    found = asked(root, name, short_model, 240)
     assert found.problem in BABBLE, found
     assert bool(found.text) == (not found.problem)
     assert found.used.sent is not None, found
@@ -95,12 +109,12 @@ def test_a_real_program_whose_model_is_not_there_ends_at_our_deadline(root: Root
 
 
 @pytest.mark.parametrize("name", PROGRAMS)
-def test_a_real_program_that_edits_works_on_a_copy(root: Root, local_model: str, tmp_path: Path, name: str) -> None:
+def test_a_real_program_that_edits_works_on_a_copy(root: Root, short_model: str, tmp_path: Path, name: str) -> None:
     project = tmp_path / "project"
     project.mkdir()
     (project / "train.py").write_text("LR = 0.1\n")
     order = Order(
-        workspace=str(project), prompt="Double LR in train.py.", provider=name, model="tiny", base_url=local_model,
+        workspace=str(project), prompt="Double LR in train.py.", provider=name, model="tiny", base_url=short_model,
         mutable=("train.py",), timeout_s=240, max_usd=1.0,
     )  # fmt: skip
     found = mutation.mutate(root, AgentProcess(root), order, stop=lambda: False)

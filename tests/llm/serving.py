@@ -1,6 +1,6 @@
 """A real model server: llama.cpp from the wheel of xllamacpp, in a process of its own.
 
-    python tests/llm/serving.py MODEL.gguf
+    python tests/llm/serving.py MODEL.gguf [LONGEST]
 
 It says where it listens, and ends when its standard input does: a test run that is killed leaves nothing behind.
 """
@@ -21,11 +21,11 @@ CONTEXT = 32_768  # a token of the tiny model is a character
 
 
 @contextlib.contextmanager
-def served(model: Path, log: Path) -> Iterator[str]:
-    """The address of a server with `model`, up to and with /v1."""
+def served(model: Path, log: Path, *, longest: int | None = None) -> Iterator[str]:
+    """The address of a server with `model`, up to and with /v1. `longest`: tokens, for who asks without a limit."""
     with log.open("wb") as out:
         server = subprocess.Popen(
-            [sys.executable, __file__, str(model)],
+            [sys.executable, __file__, str(model), *([] if longest is None else [str(longest)])],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=out, start_new_session=True,
         )  # fmt: skip
     assert server.stdin is not None
@@ -55,6 +55,8 @@ def main() -> None:
     params.n_parallel = 1
     params.n_gpu_layers = 0
     params.warmup = False
+    if len(sys.argv) > 2:
+        params.n_predict = int(sys.argv[2])
     params.cpuparams.n_threads = 1  # two would wait for each other, spinning, on a machine that others use
     params.cpuparams_batch.n_threads = 1
     params.n_threads_http = 4

@@ -8,15 +8,16 @@ import msgspec
 
 from lab.llm.agents import adapter, events
 from lab.llm.agents.adapter import ASK, Answer, Start, Task
-from lab.llm.exchange import BUDGET, FAILING, MALFORMED, Tokens
+from lab.llm.exchange import BUDGET, FAILING, MALFORMED, TRUNCATED, Tokens
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from lab.llm.agents.events import Event
 
 _KEY = "ANTHROPIC_API_KEY"
 _SYSTEM = "You answer one question of a program. Your reply is read by a parser: give what is asked for, nothing else."
+_CUT = "its answer was cut off at the limit of tokens"
 _TOOLS = "Read Glob Grep Edit Write"  # no Bash: what it starts would be held by nothing but our clock
 
 
@@ -65,6 +66,8 @@ class Claude:
         said = events.word(result, "result")
         if result.get("is_error") is not False or code != 0:
             return _failed(result, said or adapter.last_line(stderr), code, used, model)
+        if result.get("stop_reason") == "max_tokens":
+            return Answer(problem=TRUNCATED, what=_CUT, used=used, model=model)
         structured = result.get("structured_output")
         text = msgspec.json.encode(structured).decode() if structured is not None else said.strip()
         return Answer(text=text, used=used, model=model) if text else adapter.empty(stderr, used, model)
@@ -73,13 +76,29 @@ class Claude:
 def _failed(result: Event, said: str, code: int | None, used: Tokens, model: str) -> Answer:
     kind = events.word(result, "subtype")
     problem = BUDGET if "budget" in kind else adapter.by_status(events.count(result, "api_error_status"), FAILING)
+    if "output token maximum" in said:
+        problem = TRUNCATED
     words = "; ".join(filter(None, (kind if kind != "success" else "", adapter.last_line(said.encode()))))
     what = f"claude reports an error ({code}): {words or 'without words'}"
     return Answer(problem=problem, what=what, used=used, model=model)
 
 
 def _used(result: Event) -> Tokens:
-    usage = events.inner(result, "usage")
-    sent = events.count(usage, "input_tokens", "cache_creation_input_tokens", "cache_read_input_tokens")
-    usd = events.money(result, "total_cost_usd")
-    return Tokens(sent=sent, answered=events.count(usage, "output_tokens"), usd=usd)
+    """The larger of its two counts: of an answer that was cut off, `usage` tells nothing but zeros."""
+    usage, models = events.inner(result, "usage"), events.inner(result, "modelUsage")
+    told = [events.inner(models, name) for name in models]
+    sent = [events.count(usage, "input_tokens", "cache_creation_input_tokens", "cache_read_input_tokens")]
+    sent.append(
+        _sum(events.count(each, "inputTokens", "cacheReadInputTokens", "cacheCreationInputTokens") for each in told)
+    )
+    answered = [events.count(usage, "output_tokens"), _sum(events.count(each, "outputTokens") for each in told)]
+    return Tokens(sent=_most(sent), answered=_most(answered), usd=events.money(result, "total_cost_usd"))
+
+
+def _sum(counts: Iterable[int | None]) -> int | None:
+    known = [each for each in counts if each is not None]
+    return sum(known) if known else None
+
+
+def _most(counts: list[int | None]) -> int | None:
+    return max((each for each in counts if each is not None), default=None)

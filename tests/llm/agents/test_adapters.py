@@ -76,6 +76,8 @@ def test_a_structured_answer_of_claude_goes_before_its_words() -> None:
         ("claude", "claude-error.json", 1, exchange.LIMITED, "429 Too many requests"),
         ("claude", "claude-error.json", 0, exchange.LIMITED, "429 Too many requests"),
         ("claude", "claude-budget.json", 1, exchange.BUDGET, "error_max_budget_usd"),
+        ("claude", "claude-length.json", 0, exchange.TRUNCATED, "cut off"),
+        ("claude", "claude-exceeded.json", 1, exchange.TRUNCATED, "output token maximum"),
         ("claude", "claude-empty.json", 0, exchange.EMPTY, "no answer"),
         ("claude", "claude-answer.json", None, exchange.FAILING, "claude reports"),
         ("codex", "codex-silent.jsonl", 0, exchange.EMPTY, "no answer"),
@@ -256,3 +258,7 @@ def test_a_turn_whose_end_breaks_off_has_not_ended(recorded: str) -> None:
     whole = (RECORDED / recorded).read_bytes()
     found = of(recorded.partition("-")[0]).read(whole[:-20], b"", 0, {})
     assert (found.text, found.problem) == ("", exchange.MALFORMED)
+
+
+def test_of_a_cut_off_answer_claude_still_tells_what_was_used() -> None:
+    assert read("claude", "claude-length.json").used == Tokens(sent=605, answered=64, usd=0.001907)
