@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from lab.mcp import tools
 from tests.cli.labs import process
 from tests.mcp.wire import a_lab_that_runs
 
@@ -68,6 +69,12 @@ def test_gemini_connects_to_the_server_in_a_folder_that_it_trusts(root: Root) ->
     told = said(project, "gemini", "mcp", "list")  # 0.61.0
     assert "labctl" in told
     assert "Connected" in told
+
+
+@pytest.mark.needs("hermes")
+def test_hermes_finds_every_tool(root: Root) -> None:
+    told = said(install(root, "hermes", "--global"), "hermes", "mcp", "test", "labctl")  # 0.19.0, with mcp 1.30
+    assert f"Tools discovered: {len(tools.TOOLS)}" in told
 
 
 @pytest.mark.needs("claude")
