@@ -10,6 +10,7 @@ from tests.llm import faulty
 from tests.scheduler.labs import a_lab
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from lab.store.root import Root
@@ -29,6 +30,14 @@ def a_sweep(place: Path, server: Faulty | str, **llm: object) -> Root:
     url = server if isinstance(server, str) else server.url
     told = {**({"base_url": url} if url else {}), "model": "m", "timeout_s": 10, "candidates": 4, **llm}
     return a_lab(place, "sweep", more=f"{SPACE}{PROGRAM}llm: {json.dumps(told)}\n")
+
+
+def edit(root: Root, which: Callable[[str], bool], instead: str) -> None:
+    """Put a line into the SPEC in the place of those that are meant."""
+    path = root.layout.spec("sweep")
+    kept = [line for line in read(path).splitlines(keepends=True) if not which(line)]
+    with open(path, "w", encoding="utf-8") as file:
+        file.writelines([*kept, instead])
 
 
 def point(number: int) -> dict[str, object]:

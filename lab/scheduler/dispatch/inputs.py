@@ -78,14 +78,16 @@ def chosen(root: Root, offer: Offer, ruling: Ruling | None, view: View, spec: Sp
     return search.errand(view, spec) if ruling is None else approved.errand(root, ruling, search, spec)
 
 
-def advised(root: Root, act: Callable[[], Iterator[T]]) -> Iterator[T]:
+def advised(root: Root, act: Callable[[], Iterator[T]], interrupted: Callable[[], str]) -> Iterator[T]:
     """What `act` says. Where its search waits for a model's word, the model is asked, with nothing held meanwhile."""
     try:
         yield from act()
     except Unadvised as wanting:
         from lab.scheduler.search import asking  # noqa: PLC0415  # most searches ask nobody
 
-        yield from asking.advised(root, lambda: list(act()), interrupted=str, tell=lambda _: None, wanting=wanting)
+        yield from asking.advised(
+            root, lambda: list(act()), interrupted=interrupted, tell=lambda _: None, wanting=wanting
+        )
 
 
 def spec_of(root: Root, stage: str, each: Place, now: Loaded) -> Spec:

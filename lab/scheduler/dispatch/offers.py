@@ -184,6 +184,7 @@ def claim(
     classes: Collection[str] = (),
     only: Collection[str] = (),
     process: Owner | None = None,
+    interrupted: Callable[[], str] = str,
 ) -> tuple[list[Held], list[Said]]:
     """Take offers, the most urgent and then the oldest first. An offer that somebody else was quicker at is theirs."""
     held: list[Held] = []
@@ -194,9 +195,8 @@ def claim(
             break
         if not reading.is_folder(root.layout.package(READY, each.name)):
             continue  # somebody has it: no need to queue for the section
-        said += safely(
-            each.experiment, partial(advised, root, partial(_claimed, root, each, worker, process, held, changes))
-        )
+        act = partial(_claimed, root, each, worker, process, held, changes)
+        said += safely(each.experiment, partial(advised, root, act, interrupted))
     told(root, said, changes)
     return held, said
 

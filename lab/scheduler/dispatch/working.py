@@ -46,7 +46,7 @@ def work_on(
         if interrupted():
             break
         me = machine.this_process("dispatch-work")
-        held, also = offers.claim(root, worker, classes=classes, only=only, process=me)
+        held, also = offers.claim(root, worker, classes=classes, only=only, process=me, interrupted=interrupted)
         for one in also:
             if one.kind != offers.CLAIMED and one.dispatch_id + one.experiment not in passed:
                 passed.add(one.dispatch_id + one.experiment)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from lab.core import assignment, proposal
-from lab.core.errors import BadInput, Busy, Exhausted, Interrupted, Unavailable
+from lab.core.errors import BadInput, Busy, Exhausted, Interrupted
 from lab.core.origin import Origin
 from lab.core.proposal import APPROVED, RUN
 from lab.core.run import Run
@@ -123,8 +123,6 @@ class Guided:
             burst.held(busy)
         except Exhausted as done:
             burst.stopped = f"{done.what}, or was skipped" if self.skipped else done.what
-        except Unavailable as failed:  # a model that no run is made without
-            burst.stopped = failed.what
         except Interrupted:
             pass  # `ends` knows of it
         return None

@@ -38,7 +38,7 @@ below zero where it falls.
 parent: the id of the run that you change; null where there is none.
 change: what you change, in a few words.
 Do not chase differences that the noise makes, and do not repeat what failed for its parameters."""
-_FRAME = "DATA {mark} begins\n{page}DATA {mark} ends\nMake {count}, each for another reason."
+_FRAME = "DATA {mark} begins\n{page}DATA {mark} ends\nMake {count}."
 TEMPLATE = hashlib.sha256(f"{SYSTEM}\n{_FRAME}".encode()).hexdigest()
 
 
@@ -59,5 +59,5 @@ def ask(given: Briefing, space: Space, history: History, model: Model) -> Ask:
 def framed(page: str, count: int) -> str:
     """The facts between two lines that nothing in them can say."""
     mark = hashlib.sha256(page.encode(errors="replace")).hexdigest()[:_MARK_CHARS]
-    wanted = "1 proposal" if count == 1 else f"{count} proposals"
+    wanted = "1 proposal" if count == 1 else f"{count} proposals, each for another reason"
     return _FRAME.format(mark=mark, page=page if page.endswith("\n") else f"{page}\n", count=wanted)
