@@ -44,6 +44,7 @@ A run that failed, crashed or ran out of time has no value. A dash or `null` nev
 | to | type |
 | --- | --- |
 | see where the lab stands | `labctl status`, `labctl list` |
+| know one experiment in one read | `labctl context ID` |
 | run what is due | `labctl run-once` (and by itself: `labctl schedule install`) |
 | end a run that is under way | `labctl cancel RUN` |
 | decide what waits for a person | `labctl approvals`, `labctl approve ID`, `labctl reject ID --why TEXT` |
@@ -54,8 +55,8 @@ A run that failed, crashed or ran out of time has no value. A dash or `null` nev
 | check every file against its seal | `labctl verify` |
 | clean up after a crash | `labctl watchdog --repair` |
 
-Every command takes `--help` and `--json`. Exit codes: 0 done, 1 failed, 2 bad input, 3 busy or nothing due, 4 corrupt
-data, 5 something is missing here.
+Agents begin with `AGENTS.md`. Every command takes `--help` and `--json`; `labctl explain CODE` says what a word or a
+number means. Exit codes: 0 done, 1 failed, 2 bad input, 3 busy or nothing due, 4 corrupt data, 5 something is missing.
 """
 
 # An AGENTS.md that does not begin so was written by somebody else, and is left alone.
