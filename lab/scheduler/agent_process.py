@@ -58,7 +58,7 @@ class AgentProcess:
         self._names = (*(spec.env if spec else ()), *(spec.secrets if spec else ()), *more)
         self._more = tuple(more)
         self._folders = tuple(folders)
-        self._scratch = scratch or root.layout.place("scratch/agents")
+        self.scratch = scratch or root.layout.place("scratch/agents")
         self._growth_mb = growth_mb
 
     def find(self, provider: str, command: str = "") -> Adapter:
@@ -67,7 +67,7 @@ class AgentProcess:
 
     def fresh(self) -> str:
         """The name of a folder that is swept away when this process dies. Whoever makes it removes it."""
-        return f"{self._scratch}/{machine.here()}-{os.getpid()}-{os.urandom(4).hex()}"
+        return f"{self.scratch}/{machine.here()}-{os.getpid()}-{os.urandom(4).hex()}"
 
     def __call__(self, agent: Adapter, task: Task, *, until: float, stop: Callable[[], bool]) -> Ran:
         """Run it to its end, and say how it ended and what it printed."""
@@ -175,7 +175,7 @@ class AgentProcess:
     @contextmanager
     def _place(self) -> Iterator[str]:
         files = self._root.files
-        _sweep(self._root, self._scratch)
+        _sweep(self._root, self.scratch)
         place = self.fresh()
         files.folder(place)
         try:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from lab.core import canonical, secret
 from lab.core.errors import BadInput
 from lab.executors import sandbox
 
@@ -145,7 +146,8 @@ def judged(
             why = _form(new, before.get(each.path)) or ("" if same == each.path else f"it is the same file as {same!r}")
             why = why or (f"all together are larger than {_MOST_OF_ALL >> 20} MB" if total > _MOST_OF_ALL else "")
             why = why or _holds_secret(f"{box}/{each.path}", rules.secrets)
-        found.append(msgspec.structs.replace(each, why=why))
+        # What is no UTF-8 can be shown by its numbers alone, and is never taken over.
+        found.append(msgspec.structs.replace(each, path=canonical.plain(each.path), why=why))
     return found
 
 
@@ -177,7 +179,7 @@ def _holds_secret(path: str, secrets: Sequence[str]) -> str:
         return ""
     with open(path, "rb") as file:
         data = file.read(_MOST_BYTES)
-    held = any(secret.encode(errors="surrogateescape") in data for secret in secrets)
+    held = any(form in data for each in secrets for form in secret.forms(each))
     return "it holds the value of a secret" if held else ""
 
 

@@ -74,11 +74,11 @@ def carry_out(root: Root, given: Given, cwd: str, *, interrupted: Callable[[], s
     if run_dir:
         record = f"{environ.get('LAB_RUN_ARTIFACTS_DIR') or f'{run_dir}/{layout.ARTIFACTS}'}/{_RECORD}"
     in_lab = os.path.isdir(root.layout.place("registry"))
-    scratch = "" if in_lab else f"{record or order.workspace}/.scratch"
-    run = AgentProcess(root, _spec(root, environ), folders=(order.workspace, cwd), scratch=scratch)
-    if scratch and not record:
+    if not in_lab and not record:
         what = "there is neither a lab nor a run, and so no place for the agent to work in"
         raise Unavailable(what, fix="labctl init makes a lab; --data-root names one; --run-dir names a folder instead")
+    scratch = "" if in_lab else f"{record}/.scratch"
+    run = AgentProcess(root, _spec(root, environ), folders=(order.workspace, cwd), scratch=scratch)
     try:
         found = mutation.mutate(root, run, order, stop=lambda: bool(interrupted()))
     finally:
@@ -113,7 +113,8 @@ def _order(root: Root, given: Given, cwd: str) -> Order:
         read_only=given.read_only or _lines(environ.get("LAB_READ_ONLY_PATHS", "")),
         timeout_s=_timeout_s(root, given),
         max_usd=given.max_usd,
-        guarded=(*guarded, *([spec] if spec else [])),
+        guarded=tuple(guarded),
+        watched=(spec,) if spec else (),
         exclusive=bool(environ.get("LAB_EFFECTIVE_WORKSPACE_ROOT")) and not given.workspace,
     )
 

@@ -55,7 +55,8 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
     read_only: tuple[str, ...] = ()
     timeout_s: float = 600.0
     max_usd: float | None = None
-    guarded: tuple[str, ...] = ()  # small files elsewhere that it may not touch: the run's own
+    guarded: tuple[str, ...] = ()  # small files elsewhere that nobody may touch: the run's own
+    watched: tuple[str, ...] = ()  # such as a person may touch meanwhile: told, and never put back
     exclusive: bool = False  # nobody else writes into the workspace meanwhile, so what is not as before is put back
 
 
@@ -80,9 +81,10 @@ def mutate(root: Root, run: AgentProcess, order: Order, *, stop: Callable[[], bo
     if not os.path.isdir(order.workspace):
         raise BadInput("there is no such workspace", where=order.workspace, fix="name a folder that is there")
     agent = run.find(order.provider, order.command)
-    apart = (root.layout.root, root.layout.place("scratch"))
+    apart = (root.layout.root, run.scratch)
     before = change.look(order.workspace, apart)
-    guards = _Guards(root, order.guarded)
+    guards = _Guards(root, order)
+    root.files.folder(run.scratch)  # or it could not be told apart, and a copy would hold itself
     box = run.fresh()
     try:
         sandbox.copy(root.files, order.workspace, box, apart_from=apart)
@@ -194,14 +196,18 @@ def _take_over(root: Root, workspace: str, box: str, changes: tuple[Change, ...]
 class _Guards:
     """Files that no agent has any business with, held in memory while one works."""
 
-    def __init__(self, root: Root, paths: tuple[str, ...]) -> None:
+    def __init__(self, root: Root, order: Order) -> None:
         self._files = root.files
-        self._held = {path: reading.read_head(path, _GUARDED_BYTES) for path in paths}
+        self._held = {path: reading.read_head(path, _GUARDED_BYTES) for path in (*order.guarded, *order.watched)}
+        self._watched = order.watched
 
     def put_back(self) -> Iterator[str]:
         """Restore what is different, and say so."""
         for path, data in self._held.items():
             if data is None or (reading.is_file(path) and reading.read_head(path, _GUARDED_BYTES) == data):
+                continue
+            if path in self._watched:
+                yield f"{path} was changed meanwhile, by whoever it was, and stays so"
                 continue
             self._files.discard(path)
             self._files.replace(path, data)
@@ -217,13 +223,13 @@ def _put_back(root: Root, order: Order, before: Mapping[str, Seen], box: str, pa
         place, old = f"{order.workspace}/{each.path}", before.get(each.path)
         if order.exclusive and old is None:
             root.files.discard(place)
-            yield f"{each.path} was made past the copy, and is removed"
+            yield f"{canonical.plain(each.path)} was made past the copy, and is removed"
         elif order.exclusive and old is not None and _is_true(f"{box}/{each.path}", old):
             root.files.discard(place)
             root.files.copy(f"{box}/{each.path}", place, mode=old.mode)
-            yield f"{each.path} was changed past the copy, and is put back"
+            yield f"{canonical.plain(each.path)} was changed past the copy, and is put back"
         else:
-            yield f"{each.path} was changed in the workspace meanwhile, by whoever it was, and stays so"
+            yield f"{canonical.plain(each.path)} was changed meanwhile, by whoever it was, and stays so"
 
 
 def _is_true(path: str, old: Seen) -> bool:

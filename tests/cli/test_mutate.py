@@ -169,6 +169,13 @@ def test_without_a_lab_the_record_of_the_run_is_where_it_works(labctl: Labctl, p
     assert (project / "train.py").read_text() == "LR = 0.2\n"
 
 
+def test_without_a_lab_the_record_may_lie_in_the_workspace(labctl: Labctl, project: Path, tmp_path: Path) -> None:
+    words = ("--provider", "codex", "--workspace", str(project), "--mutable", "train.py", "--run-dir", str(project))
+    said = labctl("mutate", *words, "--data-root", str(tmp_path / "no-lab"), "--json")
+    assert said.data["changed"] == [{"path": "train.py", "kind": "modified"}]
+    assert sorted(path.name for path in project.iterdir()) == ["artifacts", "evaluate.py", "train.py"]
+
+
 def test_the_script_of_hermes_lab_is_the_same_command(project: Path, place: Path, tmp_path: Path) -> None:
     script = str(CHECKOUT / "scripts" / "local_agent_mutation.py")
     words = [sys.executable, script, "--provider", "stub", "--effort", "low", "--extra-path", "docs"]

@@ -120,7 +120,7 @@ def test_a_mode_is_a_change_too(root: Root, workspace: Path) -> None:
         ("head -c 17000000 /dev/zero >train.py", "train.py", "larger than 16 MB"),
         ("echo \"KEY = '$OPENAI_API_KEY'\" >train.py", "train.py", "secret"),
         ("mkdir .git; echo x >.git/config", ".git", "no part of the sandbox"),
-        ("echo x >$'bad\\xff.py'", "bad\udcff.py", "no UTF-8"),
+        ("echo x >$'bad\\xff.py'", "bad\\udcff.py", "no UTF-8"),
     ],
 )
 def test_a_trick_is_refused_by_name(root: Root, workspace: Path, does: str, path: str, why: str) -> None:
@@ -128,6 +128,7 @@ def test_a_trick_is_refused_by_name(root: Root, workspace: Path, does: str, path
     found = mutated(root, workspace, f"{does}; {DONE}", mutable=())
     assert why in whys(found)[path]
     assert path not in kinds(found.changed)
+    assert path in {each["path"] for each in msgspec.json.decode(mutation.told(found))["refused"]}
     if "src" not in path:
         assert contents(workspace) == before
 
@@ -239,6 +240,14 @@ def test_a_file_of_the_run_that_it_touched_is_put_back(root: Root, workspace: Pa
     assert found.behind == (f"{manifest} was changed and is put back",)
     assert manifest.read_text() == "{}\n"
     assert not manifest.is_symlink()
+
+
+def test_a_spec_that_was_changed_meanwhile_is_told_and_left(root: Root, workspace: Path, tmp_path: Path) -> None:
+    spec = tmp_path / "SPEC.yaml"
+    spec.write_text("id: a\n")
+    found = mutated(root, workspace, f"echo 'id: b' >{spec}; {DONE}", watched=(str(spec),))
+    assert found.behind == (f"{spec} was changed meanwhile, by whoever it was, and stays so",)
+    assert spec.read_text() == "id: b\n"
 
 
 def test_a_change_that_cost_more_than_its_money_is_not_taken_over(root: Root, workspace: Path, tmp_path: Path) -> None:
