@@ -19,6 +19,7 @@ MODES: tuple[str, ...] = ("json_schema", "json_object", "prompt", "tool", "llgui
 LADDER: tuple[str, ...] = ("json_schema", "json_object", "prompt")  # what `auto` tries, the strictest first
 NAME = "answer"
 _TEXT_CHARS = 160
+_MOST = 1_000_000_000
 
 
 def headers(key: str) -> dict[str, str]:
@@ -73,15 +74,20 @@ def _shape(schema: dict[str, object], how: str) -> dict[str, object]:
 
 
 def _ended(schema: object) -> object:
-    """A schema in which every text has a length. Strict services refuse the word, so that it stands here only."""
+    """A schema in which every text and number ends. Strict services refuse such words, so that they stand here."""
     if isinstance(schema, list):
         return [_ended(each) for each in schema]
     if not isinstance(schema, dict):
         return schema
     ended = {name: _ended(value) if name != "enum" else value for name, value in schema.items()}
     kinds = schema.get("type")
-    if "enum" not in schema and (kinds == "string" or (isinstance(kinds, list) and "string" in kinds)):
+    named = kinds if isinstance(kinds, list) else [kinds]
+    if "enum" in schema:
+        return ended
+    if "string" in named:
         ended.setdefault("maxLength", _TEXT_CHARS)
+    if "number" in named:  # 5E57974 is a number to a grammar, and overflows
+        ended = {"minimum": -_MOST, "maximum": _MOST} | ended
     return ended
 
 

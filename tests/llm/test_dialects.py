@@ -58,6 +58,17 @@ def test_what_a_chat_service_is_sent(how: str, body: dict[str, object]) -> None:
     assert openai.request(ASK, LOCAL, how) == ("/chat/completions", body)
 
 
+def test_a_grammar_gets_an_end_for_every_text_and_number() -> None:
+    delta: dict[str, object] = {"type": ["number", "null"]}
+    bounded = {"type": "number", "minimum": 0, "maximum": 1}
+    properties = {"delta": delta, "bounded": bounded, "listed": {"enum": ["a"]}, "count": {"type": "integer"}}
+    ask = Ask(system="", turns=(), schema={"type": "object", "properties": properties})
+    grammar = str(openai.request(ask, LOCAL, "llguidance")[1]["grammar"])
+    sent = json.loads(grammar.partition("%json ")[2])["properties"]
+    assert sent == properties | {"delta": {"minimum": -1_000_000_000, "maximum": 1_000_000_000, **delta}}
+    assert delta == {"type": ["number", "null"]}
+
+
 def test_openai_itself_is_told_the_limit_by_its_new_name() -> None:
     _, body = openai.request(ASK, Model(model="gpt-5"), "json_schema")
     assert body["max_completion_tokens"] == 300
