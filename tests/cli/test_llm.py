@@ -87,8 +87,10 @@ def test_an_answer_out_of_bounds_is_repaired_once_with_the_error_quoted(tmp_path
         (faulty.hang, "model-timeout"),
         (faulty.drip, "model-timeout"),
         (faulty.proposes({"params": {"x": float("nan"), "n": 3}}), "model-invalid"),
+        (faulty.flood, "model-too-large"),
+        (faulty.error(429, "slow down", {"Retry-After": "3600"}), "model-limited"),
     ],
-    ids=["bounds", "prose", "500", "401", "slam", "hang", "drip", "nan"],
+    ids=["bounds", "prose", "500", "401", "slam", "hang", "drip", "nan", "flood", "429"],
 )
 def test_where_the_model_fails_the_fallback_proposes_and_says_so(tmp_path: Path, say: faulty.Say, word: str) -> None:
     with Faulty(say) as server:

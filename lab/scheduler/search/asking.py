@@ -18,6 +18,7 @@ from lab.core.errors import Busy, Interrupted, Unadvised, Unavailable
 from lab.core.model import STOP
 from lab.llm import contract, door, price, proposals
 from lab.llm.exchange import BUDGET, STOPPED, UNCONFIGURED, Attempt, Consultation
+from lab.projections import text
 from lab.projections.standing import Briefing
 from lab.scheduler import briefed, places, refresh
 from lab.scheduler.search import asks, question
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 ROUNDS = 5  # others may use up what was answered before we come again
 _UNPRICED = 10  # calls without a price that the money is enough for
+_NAME_CHARS = 80
 _LONG = "x" * 10_000  # an answer that is to be repaired, longer than it is quoted
 
 
@@ -228,7 +230,7 @@ def _kept(given: Question, said: Consultation, purse: Purse, *, asked_at: str, a
         of=digest(model),
         transport=model.transport,
         model=model.model or model.provider or model.command,
-        answered_by=next((each.model for each in reversed(said.attempts) if each.model), ""),
+        answered_by=text.line(next((each.model for each in reversed(said.attempts) if each.model), ""), _NAME_CHARS),
         template=question.TEMPLATE,
         asked_at=asked_at,
         answered_at=answered_at,
