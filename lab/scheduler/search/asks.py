@@ -88,10 +88,13 @@ class Asks:
         self._experiment = experiment
         self._read: dict[int, Asked] = {}
 
-    def newest(self, highest: int) -> list[Asked]:
-        """Those with an answer among the last few, the newest first. One that is damaged counts as none."""
+    def newest(self, highest: int, workers: int = 1) -> list[Asked]:
+        """Those with an answer among the last few, the newest first. One that is damaged counts as none.
+
+        So many workers may each have asked at the same time, and none of their answers is old.
+        """
         found: dict[int, Asked] = {}
-        for number in range(highest, max(0, highest - NEWEST), -1):
+        for number in range(highest, max(0, highest - NEWEST - workers + 1), -1):
             known = self._read.get(number) or self._one(number)
             if known is not None:
                 found[number] = known

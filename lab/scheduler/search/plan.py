@@ -256,7 +256,7 @@ class Search:
         if spec.llm is None:
             return None
         used = self.book.asks.union(line.source.ask for line in under_way)
-        newest = self._asks.newest(view.model.asks)
+        newest = self._asks.newest(view.model.asks, max(self._wanted.workers, spec.for_tier(tier).max_parallel))
         return advice.of(newest, spec.llm, found.space, tier, self._number(under_way), used)
 
     def _promoted(self, spec: Spec, under_way: list[Line], seed: int) -> Errand | None:

@@ -111,6 +111,16 @@ def test_what_was_answered_is_verified_like_a_bundle(tmp_path: Path) -> None:
     assert [each.kind for each in verify.verify(root).damage] == ["ask-missing"]
 
 
+def test_old_answers_are_passed_over_and_those_of_many_workers_are_not_old(tmp_path: Path) -> None:
+    with Faulty(proposing(1)) as server:
+        root = a_lab(tmp_path / "lab", server, candidates=1)
+        for _ in range(12):
+            a_run(root)
+    newest = [each.ask for each in asks.Asks(root, "hunt").newest(12)]
+    assert newest == [asks.name(number) for number in range(12, 4, -1)]
+    assert len(asks.Asks(root, "hunt").newest(12, workers=4)) == 11
+
+
 def test_a_damaged_answer_stops_no_search(tmp_path: Path) -> None:
     with Faulty(proposing()) as server:
         root = a_lab(tmp_path / "lab", server)
