@@ -21,7 +21,7 @@ from lab.projections import calibration
 from lab.projections.standing import Briefing
 from lab.projections.tables import Line
 from lab.scheduler import reclaim, refresh
-from lab.scheduler.search import asking, question
+from lab.scheduler.search import asking, asks, question
 from lab.scheduler.search.advice import Open
 from lab.scheduler.search.plan import Search
 from lab.store import verify
