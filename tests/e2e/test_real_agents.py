@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from lab.store.root import Root
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
-PROGRAMS = [pytest.param(name, marks=pytest.mark.needs(name)) for name in ("claude", "codex", "opencode")]
+PROGRAMS = [pytest.param(name, marks=pytest.mark.needs(name)) for name in ("claude", "codex", "hermes", "opencode")]
 NOWHERE = "http://127.0.0.1:9/v1"  # nothing listens there
 BABBLE = ("", exchange.TRUNCATED, exchange.EMPTY)  # what a model of chance may come to
 
@@ -90,9 +90,10 @@ def test_a_real_program_asks_the_model_and_its_output_is_understood(root: Root, 
     found = asked(root, name, short_model, 240)
     assert found.problem in BABBLE, found
     assert bool(found.text) == (not found.problem)
-    assert found.used.sent is not None, found
-    assert found.used.sent > 10
-    assert found.used.answered
+    if name != "hermes":  # which tells of it only where it edits
+        assert found.used.sent is not None, found
+        assert found.used.sent > 10
+        assert found.used.answered
     assert "Ready?" in found.request
     assert left(root) == []
 
@@ -115,10 +116,10 @@ def test_a_real_program_that_edits_works_on_a_copy(root: Root, short_model: str,
     (project / "train.py").write_text("LR = 0.1\n")
     order = Order(
         workspace=str(project), prompt="Double LR in train.py.", provider=name, model="tiny", base_url=short_model,
-        mutable=("train.py",), timeout_s=240, max_usd=1.0,
+        mutable=("train.py",), timeout_s=45, max_usd=1.0,
     )  # fmt: skip
     found = mutation.mutate(root, AgentProcess(root), order, stop=lambda: False)
-    assert found.problem in (*BABBLE, exchange.FAILING), found
+    assert found.problem in (*BABBLE, exchange.FAILING, exchange.TIMEOUT), found  # chance may call tools for ever
     assert found.ran.argv[0].endswith(name)
     assert found.behind == ()
     assert [path.name for path in project.iterdir()] == ["train.py"]

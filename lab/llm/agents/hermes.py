@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from lab.core.errors import BadInput
 from lab.llm.agents import adapter, events
 from lab.llm.agents.adapter import ASK, Answer, Start, Task
@@ -17,7 +19,9 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 _USAGE, _PROMPT = "usage.json", "prompt.md"
+_CONFIG = "config.yaml"
 _TURNS = "3"
+_WARNS = "\N{WARNING SIGN}"
 
 
 class Hermes:
@@ -38,8 +42,11 @@ class Hermes:
                 prompt = f"Read {task.own}/{_PROMPT} and do what it says."
             argv = [self.program, "-z", prompt, "--usage-file", f"{task.own}/{_USAGE}", "-t", "file"]
         argv += ["-m", task.model] if task.model else []
-        argv += ["--provider", "custom"] if task.base_url else []
-        environ = {"OPENAI_BASE_URL": task.base_url} if task.base_url else {}
+        environ = {}
+        if task.base_url:  # it takes an address from its settings alone; those of the person stay out of it then
+            argv += ["--provider", "custom"]
+            files[_CONFIG] = _config(task)
+            environ["HERMES_HOME"] = task.own
         return Start(argv=tuple(argv), files=files, reads=(_USAGE,), environ=environ)
 
     def read(self, stdout: bytes, stderr: bytes, code: int | None, files: Mapping[str, bytes]) -> Answer:
@@ -52,10 +59,28 @@ class Hermes:
             usd=events.money(usage, "estimated_cost_usd") if known else None,
         )
         model = events.word(usage, "model")
-        text = stdout.decode(errors="replace").strip()
+        text = _said(stdout)
         if code != 0:
-            return adapter.failed(stderr or stdout, code, used, model)
+            complaint = adapter.last_line(stderr)  # where it also names its session, whatever happened
+            is_one = complaint and not complaint.startswith("session_id:")
+            return adapter.failed(complaint if is_one else text, code, used, model)
         if usage.get("failed") is True or usage.get("completed") is False:
             what = f"hermes did not complete its turn: {adapter.last_line(stderr or stdout) or 'without words'}"
             return Answer(problem=FAILING, what=what, used=used, model=model)
         return Answer(text=text, used=used, model=model) if text else adapter.empty(stderr, used, model)
+
+
+def _config(task: Task) -> str:
+    """YAML, as JSON is."""
+    model: dict[str, object] = {"provider": "custom", "base_url": task.base_url, "default": task.model}
+    if task.max_tokens:
+        model["max_tokens"] = task.max_tokens
+    return msgspec.json.encode({"model": model, "security": {"tirith_enabled": False}}).decode() + "\n"
+
+
+def _said(stdout: bytes) -> str:
+    """Its output without the warnings that it puts above it."""
+    lines = stdout.decode(errors="replace").splitlines()
+    while lines and (not lines[0].strip() or lines[0].lstrip().startswith(_WARNS)):
+        del lines[0]
+    return "\n".join(lines).strip()

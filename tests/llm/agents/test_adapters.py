@@ -262,3 +262,17 @@ def test_a_turn_whose_end_breaks_off_has_not_ended(recorded: str) -> None:
 
 def test_of_a_cut_off_answer_claude_still_tells_what_was_used() -> None:
     assert read("claude", "claude-length.json").used == Tokens(sent=605, answered=64, usd=0.001907)
+
+
+def test_an_address_of_ones_own_reaches_hermes_by_settings_of_its_own() -> None:
+    start = of("hermes").start(task(model="m", base_url="http://127.0.0.1:9/v1"))
+    assert start is not None
+    assert start.environ == {"HERMES_HOME": "/o"}
+    assert json.loads(start.files["config.yaml"])["model"]["base_url"] == "http://127.0.0.1:9/v1"
+
+
+def test_warnings_that_hermes_puts_above_its_answer_are_no_part_of_it() -> None:
+    said = "  \N{WARNING SIGN} tirith security scanner enabled but not available\n\nHello.\n\N{WARNING SIGN} stays\n"
+    assert of("hermes").read(said.encode(), b"", 0, {}).text == "Hello.\n\N{WARNING SIGN} stays"
+    found = of("hermes").read(b"API call failed after 3 retries: Connection error.\n", b"session_id: 1\n", 1, {})
+    assert found.what.endswith("Connection error.")
