@@ -57,6 +57,7 @@ def main() -> None:
     params.warmup = False
     if len(sys.argv) > 2:
         params.n_predict = int(sys.argv[2])
+        params.n_ctx = 2 * CONTEXT  # the least that hermes will work with
     params.cpuparams.n_threads = 1  # two would wait for each other, spinning, on a machine that others use
     params.cpuparams_batch.n_threads = 1
     params.n_threads_http = 4

@@ -42,11 +42,10 @@ class Hermes:
                 prompt = f"Read {task.own}/{_PROMPT} and do what it says."
             argv = [self.program, "-z", prompt, "--usage-file", f"{task.own}/{_USAGE}", "-t", "file"]
         argv += ["-m", task.model] if task.model else []
-        environ = {}
+        environ = {"HERMES_HOME": task.own} if task.base_url else {}
         if task.base_url:  # it takes an address from its settings alone; those of the person stay out of it then
             argv += ["--provider", "custom"]
             files[_CONFIG] = _config(task)
-            environ["HERMES_HOME"] = task.own
         return Start(argv=tuple(argv), files=files, reads=(_USAGE,), environ=environ)
 
     def read(self, stdout: bytes, stderr: bytes, code: int | None, files: Mapping[str, bytes]) -> Answer:
@@ -63,7 +62,7 @@ class Hermes:
         if code != 0:
             complaint = adapter.last_line(stderr)  # where it also names its session, whatever happened
             is_one = complaint and not complaint.startswith("session_id:")
-            return adapter.failed(complaint if is_one else text, code, used, model)
+            return adapter.failed(complaint if is_one else " ".join(text.split()), code, used, model)
         if usage.get("failed") is True or usage.get("completed") is False:
             what = f"hermes did not complete its turn: {adapter.last_line(stderr or stdout) or 'without words'}"
             return Answer(problem=FAILING, what=what, used=used, model=model)
