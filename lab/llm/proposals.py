@@ -167,7 +167,7 @@ def _candidate(value: object, space: Space, runs: Collection[str], *, clip: bool
     parent = value.get("parent")
     expect = value.get("expect")
     return Candidate(
-        params={each.name: _spelt(each, params[each.name]) for each in space.parameters if each.name in params},
+        params={name: params[name] for name in space.names if name in params},  # type: ignore[misc]  # checked above
         hypothesis=line(value.get("hypothesis"), HYPOTHESIS_CHARS),
         change=line(value.get("change"), CHANGE_CHARS),
         parent=parent if isinstance(parent, str) and parent in runs else "",
@@ -189,9 +189,11 @@ def _params(given: Mapping[str, object], space: Space, *, clip: bool) -> tuple[d
                 meant |= {name: parameter.value} if parameter.kind == "fixed" else {}
                 continue
             value = _whole(parameter, given[name])
-            meant[name] = _moved(parameter, value) if clip else value
-            if not same(meant[name], value):
-                repaired.append(f"{name} {shown(value)} became {shown(meant[name])}")
+            moved = _moved(parameter, value) if clip else value
+            if not same(moved, value):
+                repaired.append(f"{name} {shown(value)} became {shown(moved)}")
+            # Spelt before the next is looked at: whether that one counts may hang on it.
+            meant[name] = moved if parameter.problem(moved) else _spelt(parameter, moved)
         elif given.get(name) is not None:
             if clip:
                 repaired.append(f"{name} was left out: it does not count here")

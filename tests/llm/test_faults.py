@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import gzip
 import json
+import socket
 import threading
 import time
 from email.utils import formatdate
@@ -64,6 +65,35 @@ def test_a_name_that_nobody_knows_is_told() -> None:
     told = asked("http://nobody.invalid/v1")
     assert told.problem == exchange.UNREACHABLE
     assert "nobody.invalid" in told.what
+
+
+def test_a_resolver_that_hangs_is_left_at_the_deadline(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked_for, ended, resolve = [], threading.Event(), socket.getaddrinfo
+
+    def hang(host: str, *given: object, flags: int = 0, **more: object) -> object:
+        if flags & socket.AI_NUMERICHOST:
+            return resolve(host, *given, flags=flags, **more)  # type: ignore[arg-type, misc]
+        asked_for.append(host)
+        ended.wait(10)
+        return []
+
+    monkeypatch.setattr(socket, "getaddrinfo", hang)
+    told = asked("http://slow.invalid/v1", timeout_s=0.3)
+    ended.set()
+    assert (told.problem, asked_for) == (exchange.TIMEOUT, ["slow.invalid"])
+
+
+def test_a_name_with_a_dead_address_before_the_living_one_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    with Faulty(proposes(GOOD)) as server:
+        resolve, port = socket.getaddrinfo, faulty.free_port()
+
+        def two(host: str, *given: object, flags: int = 0, **more: object) -> object:
+            if flags & socket.AI_NUMERICHOST:
+                return resolve(host, *given, flags=flags, **more)  # type: ignore[arg-type, misc]
+            return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", each)) for each in (port, server.port)]
+
+        monkeypatch.setattr(socket, "getaddrinfo", two)
+        assert asked("http://two.invalid/v1").value is not None
 
 
 @pytest.mark.parametrize("say", [faulty.slam, faulty.short, faulty.bad_chunks, raw(b"\x16\x03\x01 what\r\n\r\n")])

@@ -83,6 +83,15 @@ def test_clipping_never_leaves_the_space(space: Space, values: list[object]) -> 
         assert assignment.problems(space, each.params) == ()
 
 
+def test_whether_a_parameter_counts_is_decided_on_values_as_they_are_spelt() -> None:
+    wide = {"low": 0.5, "high": 1e10, "step": 9999999999.5}
+    space = parse({"scale": wide, "more": {"low": 0.0, "high": 1.0, "when": {"scale": [0.5]}}})
+    found, problems = proposals.check({"params": {"scale": 1.0}}, space, limit=1)
+    assert (found, problems) == ((), ["proposal 1: more is missing"])
+    found, _ = proposals.check({"params": {"scale": 1.0, "more": 0.25}}, space, limit=1)
+    assert [each.params for each in found] == [{"scale": 0.5, "more": 0.25}]
+
+
 def test_a_good_proposal_is_taken_with_what_is_said_of_it() -> None:
     value = {
         "params": GOOD, "hypothesis": "Wider\nsteps\x1b[31m help.", "expect": {"metric": "loss", "delta": -0.02},
