@@ -173,7 +173,42 @@ _MODELS = {
     "model-unconfigured": ("there is no model to ask", "no address, no model, no key, no program is named or found",
                            "labctl validate ID says what is missing"),
 }  # fmt: skip
-_OF_EVENTS = "it is a line of registry/events.jsonl, written when it was decided"
+_OF_EVENTS = ("it is a line of registry/events.jsonl, written when it was decided", "nothing")
+_EVENTS = {
+    event.LAB_CREATED: ("labctl init", "nothing"),
+    event.EXPERIMENT_CREATED: ("labctl create, or an import", "labctl context ID"),
+    event.PHASE_CHANGED: (
+        "pause, resume, complete, archive, or a rule of the SPEC",
+        "labctl show ID: `reason` says why",
+    ),
+    event.TIER_CHANGED: (
+        "set-fidelity, an approval, or the SPEC's promotion rule",
+        "nothing; bests of two tiers stay apart",
+    ),
+    event.SPEC_EDITED: ("somebody edited SPEC.yaml; the next run goes by it", "labctl validate ID"),
+    event.RUN_SEALED: ("a run ended", "labctl show RUN"),
+    event.RUN_SUPERSEDED: (
+        "its holder was silent for too long, and another was let in",
+        "nothing; labctl explain superseded",
+    ),
+    event.LEASE_TAKEN_OVER: ("a holder died, or was silent for longer than its lease", "nothing; its run was settled"),
+    event.DIGEST_WRITTEN: ("labctl digest, or a schedule", "read it in digests/"),
+    event.ROOT_IMPORTED: ("labctl import-root", "nothing"),
+    event.LEDGER_MENDED: ("a crash in the middle of writing a line", "nothing; what was cut off is in `torn`"),
+    event.LEDGER_CUT: ("the ledger was cut, or an old copy was put back", "labctl verify names what it can prove"),
+    event.CANCEL_ASKED: ("labctl cancel, or an order", "labctl show RUN says how it ended"),
+    event.COMMAND_DONE: ("a file in control/inbox", "read the answer in control/outbox"),
+    event.PROPOSAL_MADE: ("propose, guided, a search, or a rule of the SPEC", "a person: labctl approvals"),
+    event.PROPOSAL_APPROVED: ("labctl approve, or an order", "nothing; it is carried out"),
+    event.PROPOSAL_REJECTED: ("labctl reject, an order, or time that ran out", "nothing; `reason` says why"),
+    event.RUNS_ARCHIVED: ("labctl prune", "labctl prune --restore ARCHIVE brings them back"),
+    event.PACKAGE_READY: ("labctl dispatch-ready", "labctl dispatch-work, or a worker's dispatch-claim"),
+    event.PACKAGE_CLAIMED: ("labctl dispatch-claim or dispatch-work", "nothing; its worker renews it"),
+    event.PACKAGE_COMPLETED: ("labctl dispatch-complete or dispatch-work", "labctl dispatch-ingest"),
+    event.PACKAGE_INGESTED: ("labctl dispatch-ingest", "labctl show RUN"),
+    event.MODEL_ASKED: ("a search with the strategy llm or hybrid", "nothing; labctl context ID says what is left"),
+    event.MODEL_ANSWERED: ("the answer came, or the question failed", "labctl show ID; the exchange is in asks/"),
+}
 
 
 def words() -> Iterator[Word]:
@@ -184,9 +219,8 @@ def words() -> Iterator[Word]:
     yield from _family(VERDICT, _VERDICTS)
     yield from _family(PHASE, _PHASES)
     for kind, means in event.MEANING.items():
-        yield Word(
-            code=kind, family=EVENT, means=means, why=_OF_EVENTS, do="nothing; labctl show ID tells the last ones"
-        )
+        why, do = _EVENTS.get(kind, _OF_EVENTS)
+        yield Word(code=kind, family=EVENT, means=means, why=why, do=do)
     yield from _family(STOPPED, _STOPPED)
     yield from _family(DAMAGE, _DAMAGES)
     yield from _family(NOTICE, _NOTICES)
