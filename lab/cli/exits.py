@@ -14,6 +14,7 @@ OWN: dict[str, dict[int, str]] = {
     "top": _NO_VALUE,
     "params": {1: "the run was given no parameters"},
     "notify": {1: "test: a channel took nothing"},
+    "propose": {3: "another of its kind waits for a word; this one was not kept"},
     "cancel": {3: "--wait: it has not ended yet; it was asked all the same"},
     "dispatch-ready": {1: "something was refused or went wrong; others are queued all the same"},
     "dispatch-claim": {1: "something was refused or went wrong; others are claimed all the same"},

@@ -1,7 +1,8 @@
 """Ask for a run with these parameters, or for another tier; a person says yes or no.
 
-What is proposed waits in control/approvals for `labctl approve` or `labctl reject`, and expires after seven days. While
-one of its kind waits for the experiment, that one is the answer. Approved parameters are used by the next run, once.
+What is proposed waits in control/approvals for `labctl approve` or `labctl reject`, and expires after seven days. One
+of each kind waits for an experiment: the same again is answered with it, with its first reason; anything else is
+refused (exit code 3), and not kept. Approved parameters are used by the next run, once.
 """
 
 from __future__ import annotations
@@ -43,7 +44,11 @@ def answer(args: argparse.Namespace, session: Session) -> Answer:
         reason=args.reason,
         asked_by=session.actor,
     )
-    asked = approvals.ask(session.root(), wanted)
+    asked = approvals.propose(session.root(), wanted)
     data = {"proposal": asked.proposal_id, "experiment": args.experiment, "kind": wanted.kind, "made": asked.made}
-    said = f"proposed: {asked.proposal_id}" if asked.made else f"{asked.proposal_id} waits already; it is as it was"
+    said = (
+        f"proposed: {asked.proposal_id}"
+        if asked.made
+        else f"{asked.proposal_id} asks for the same already; it is as it was"
+    )
     return Answer(data, [said], then=["labctl approvals", f"labctl approve {asked.proposal_id}"])

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from lab.core import canonical, ids
+from lab.core import assignment, canonical, ids
 from lab.core.errors import BadInput, Corrupt
 from lab.core.record import Record
 
@@ -131,6 +131,13 @@ def sound(proposal: Proposal) -> Proposal:
     if proposal.params is not None:
         params(proposal.params, proposal.experiment)
     return proposal
+
+
+def alike(one: Proposal, other: Proposal) -> bool:
+    """Whether two proposals of one kind ask for the same, whatever the reasons."""
+    if one.params is not None and other.params is not None:
+        return assignment.alike(one.params, other.params)
+    return one.tier == other.tier
 
 
 def said(proposal: Proposal, verdict: str, sha256: str, *, by: str, at: str, reason: str = "") -> Ruling:

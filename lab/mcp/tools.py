@@ -226,7 +226,8 @@ TOOLS = (
         "Propose",
         "propose",
         "Ask for one run with these parameters. It waits until a person approves it at a terminal; nothing runs until "
-        "then.",
+        "then. One waits for each experiment: while another does, yours is refused as busy and not kept; `made` is "
+        "false when the same waits already.",
         line=lambda given: (["--params=-", f"--reason={given['rationale']}"], [str(given["experiment"])]),
         inputs={
             "experiment": _ID,

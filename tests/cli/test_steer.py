@@ -225,6 +225,10 @@ def test_proposed_parameters_are_run_once_after_a_yes(labctl: Labctl, place: Pat
     said = labctl.done("propose", "alpha", "--params", str(tmp_path / "p.yaml"), "--reason", "try", "--json")
     assert (said.data["proposal"], said.data["kind"], said.data["made"]) == ("alpha-1", "run", True)
     assert labctl.done("propose", "alpha", "--params", str(tmp_path / "p.yaml"), "--json").data["made"] is False
+    (tmp_path / "other.yaml").write_text("lr: 0.75\n")
+    other = labctl("propose", "alpha", "--params", str(tmp_path / "other.yaml"), "--json")
+    assert (other.code, other.error["kind"]) == (3, "busy")
+    assert "alpha-1" in str(other.error["fix"])
     labctl.done("run-once", "--experiment", "alpha", "--now")  # goes on without it: nobody has said yes
     (tmp_path / "mine.json").write_text('{"lr": 0.5}')
     labctl.done("approve", "alpha-1", "--edit", str(tmp_path / "mine.json"))

@@ -182,6 +182,19 @@ def test_what_is_proposed_runs_after_a_person_has_approved_it_and_not_before(tmp
         assert '"lr"' in json.dumps(server.done("lab_tail", name="alpha")["lines"]).replace('\\"', '"')
 
 
+def test_a_second_proposal_is_not_answered_by_the_first(server: Server) -> None:
+    def ask(rate: float) -> dict[str, object]:
+        return {"experiment": "alpha", "params": {"lr": rate}, "rationale": "a guess"}
+
+    first = server.done("lab_propose", **ask(0.1))
+    assert server.done("lab_propose", **ask(0.1)) == {**first, "made": False}
+    error = server.refusal("lab_propose", **ask(0.2))
+    assert (error["kind"], error["message"]) == ("busy", "alpha-1 waits with other parameters; yours were not kept")
+    tool = tools.find("lab_propose")
+    assert tool is not None
+    assert "refused as busy and not kept" in tool.about
+
+
 @pytest.mark.parametrize(
     ("tool", "given", "said"),
     [

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from lab.core import canonical, event
-from lab.core.errors import BadInput, Corrupt, NotFound
+from lab.core.errors import BadInput, Corrupt, LabError, NotFound
 from lab.core.proposal import PROMOTE, RESUME, RUN, Proposal
 from lab.core.view import AWAITING
 from lab.scheduler import cycle, decisions, reclaim, refresh
@@ -71,6 +71,35 @@ def test_asking_the_same_again_is_answered_by_what_waits(root: Root) -> None:
     assert tree(root.layout.root) == before
     assert proposed_run(root) == "a-2"
     assert proposed_run(root, "b") == "b-1"
+
+
+def test_what_waits_is_not_taken_for_something_else_that_was_asked(root: Root) -> None:
+    """A person would approve what nobody asked for last, and whoever asked would take it for their own."""
+    first = approvals.propose(root, Proposal(kind=RUN, experiment="a", params={"lr": 1, "seed": 3}, reason="first"))
+    before = tree(root.layout.root)
+    alike: list[dict[str, object]] = [{"seed": 3.0, "lr": 1.0}, {"lr": 1, "seed": 3}]
+    for params in alike:
+        same = approvals.propose(root, Proposal(kind=RUN, experiment="a", params=params, reason="second"))
+        assert (same.proposal_id, same.made) == (first.proposal_id, False)
+    others: list[dict[str, object]] = [{"lr": 2, "seed": 3}, {"lr": 1}, {"lr": 1, "seed": 3, "more": 1}]
+    for params in others:
+        with pytest.raises(LabError, match="a-1 waits with other parameters; yours were not kept") as refused:
+            approvals.propose(root, Proposal(kind=RUN, experiment="a", params=params))
+        assert (refused.value.exit_code, refused.value.kind) == (3, "busy")
+    assert tree(root.layout.root) == before
+    approvals.propose(root, Proposal(kind=PROMOTE, experiment="a", tier="final"))
+    with pytest.raises(LabError, match="a-2 waits with another tier; yours was not kept"):
+        approvals.propose(root, Proposal(kind=PROMOTE, experiment="a", tier="proxy"))
+    approvals.reject(root, "a-1", why="no", actor="ann")
+    assert approvals.propose(root, Proposal(kind=RUN, experiment="a", params={"lr": 2})).made
+
+
+def test_what_waits_and_cannot_be_read_is_not_what_was_asked(root: Root) -> None:
+    name = proposed_run(root)
+    with open(root.layout.proposal(name), "wb") as file:
+        file.write(b"{")
+    with pytest.raises(LabError, match="yours were not kept"):
+        approvals.propose(root, Proposal(kind=RUN, experiment="a", params=PARAMS))
 
 
 def test_a_proposal_is_in_the_ledger_with_the_digest_of_its_file(root: Root) -> None:

@@ -111,6 +111,18 @@ def test_orders_are_done_in_the_order_of_their_names(root: Root) -> None:
     assert view(root).phase == "queued"
 
 
+def test_another_proposal_is_refused_at_once_while_one_waits(root: Root) -> None:
+    """Left in the inbox it would be told at each turn, and asked for days later."""
+    for key, rate in (("1", 0.1), ("2", 0.1), ("3", 0.2)):
+        drop(
+            root, f"{key}.json", intent="propose", target="a", parameters={"params": {"lr": rate}}, idempotency_key=key
+        )
+    told = inbox.answer(root)
+    assert [each.state for each in told] == ["done", "done", "refused"]
+    assert "a-1 waits with other parameters" in told[2].what
+    assert inbox.answer(root) == []
+
+
 def test_every_intent_reaches_the_lab(root: Root) -> None:
     approvals.ask(root, Proposal(kind=RUN, experiment="a", params={"lr": 1}))
     approvals.ask(root, Proposal(kind=RESUME, experiment="b"))

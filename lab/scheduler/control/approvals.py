@@ -39,13 +39,22 @@ if TYPE_CHECKING:
 
 
 class Asked(msgspec.Struct, frozen=True, kw_only=True):
-    """What waits now. `made` is False when the same was asked before, and still waits."""
+    """What waits now. `made` is False when one of its kind waited already: the same, or another, where it `differs`."""
 
     proposal_id: str
     made: bool
+    differs: bool = False
 
 
 # -- asking ------------------------------------------------------------------------------------------------------------
+
+
+def propose(root: Root, wanted: Proposal) -> Asked:
+    """Leave a proposal for a person. Where another waits, that is said: else what is approved is not what was asked."""
+    asked = ask(root, wanted)
+    if asked.differs:
+        raise proposals.AnotherWaits(asked.proposal_id, wanted)
+    return asked
 
 
 def ask(root: Root, wanted: Proposal) -> Asked:
@@ -59,7 +68,9 @@ def ask(root: Root, wanted: Proposal) -> Asked:
             raise BadInput(f"{name} has no tier {wanted.tier}", fix=f"one of: {', '.join(loaded.spec.fidelity_tiers)}")
         waiting = next((each for each in view.waiting if each.kind == wanted.kind), None)
         if waiting is not None and reading.is_file(root.layout.proposal(waiting.proposal)):
-            return Asked(proposal_id=waiting.proposal, made=False)
+            there = proposals.load(root, waiting.proposal)
+            differs = isinstance(there, LabError) or not proposal.alike(there[0], wanted)
+            return Asked(proposal_id=waiting.proposal, made=False, differs=differs)
         if waiting is not None:
             _tell(root, event.PROPOSAL_REJECTED, waiting, name, reason="its file is gone")
         made, sha256 = _placed(root, view, wanted)

@@ -186,7 +186,7 @@ def _propose(root: Root, given: Order) -> dict[str, object]:
         reason=given.text("reason"),
         asked_by=given.actor,
     )
-    asked = approvals.ask(root, wanted)
+    asked = approvals.propose(root, wanted)
     return {"proposal": asked.proposal_id, "kind": wanted.kind, "changed": asked.made}
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, TypeVar
 import msgspec
 
 from lab.core import canonical, event, proposal
-from lab.core.errors import BadInput, Corrupt, LabError, NotFound
+from lab.core.errors import BUSY, BadInput, Corrupt, LabError, NotFound
 from lab.core.proposal import EXPIRED, MOOT, PROMOTE, RESUME, Proposal, Ruling
 from lab.core.record import Record, parse
 from lab.core.view import AWAITING
@@ -55,6 +55,18 @@ class AlreadyRuled(BadInput):
         what = f"{ruling.proposal_id} is {ruling.verdict} already{who}, at {ruling.ruled_at}"
         super().__init__(what, fix="labctl approvals lists what waits")
         self.ruling = ruling
+
+
+class AnotherWaits(LabError):
+    """One of its kind waits already, for something else. Not `Busy`: who left an order is answered now, not in days."""
+
+    exit_code = BUSY
+    kind = "busy"
+
+    def __init__(self, proposal_id: str, wanted: Proposal) -> None:
+        other, yours = ("another tier", "yours was") if wanted.tier else ("other parameters", "yours were")
+        what = f"{proposal_id} waits with {other}; {yours} not kept"
+        super().__init__(what, fix=f"ask again once a person has approved or rejected {proposal_id}: labctl approvals")
 
 
 def names(root: Root) -> list[str]:
