@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 ENDING_S = 60.0  # between asking a turn to end and killing it: its run has a grace of its own, and must be sealed
 PROGRESS_S = 5.0
+NEVER = float("inf")
 CANCELLED, DEADLINE, LEAVING, TOO_MUCH = "cancelled", "deadline", "leaving", "too-much"
 _WHY = {
     DEADLINE: ("timeout", "{name} took longer than {s:g} s, and was told to end"),
@@ -43,7 +44,7 @@ class Call:
         self.given = given
         self.stdin = stdin
         self.child: Child | None = None
-        self.began_s = self.until_s = self.told_s = self.kill_at_s = float("inf")
+        self.began_s = self.until_s = self.told_s = self.kill_at_s = NEVER
         self.why = ""
         self.was_killed = False
 
@@ -58,6 +59,7 @@ class Call:
         if self.child is not None and not self.why:
             self.why = why
             self.child.terminate()
+            self.until_s = NEVER  # a moment that has passed would be waited for again and again, without end
             self.kill_at_s = now_s + ENDING_S
 
     def kill(self) -> None:
@@ -65,7 +67,17 @@ class Call:
         if self.child is not None:
             self.child.kill()
             self.was_killed = True
-        self.kill_at_s = float("inf")
+        self.kill_at_s = NEVER
+
+    def due_s(self) -> float:
+        """When something has to be done about it, if it does nothing."""
+        return min(self.until_s, self.kill_at_s, self.next_word_s())
+
+    def next_word_s(self) -> float:
+        """When its progress is to be told again."""
+        if self.token is None or self.why:
+            return NEVER
+        return self.began_s if self.told_s == NEVER else self.told_s + PROGRESS_S
 
     @property
     def token(self) -> int | str | None:

@@ -13,7 +13,8 @@ import time
 from contextlib import suppress
 
 from lab.mcp import answers, messages, tools
-from lab.mcp.call import CANCELLED, DEADLINE, LEAVING, PROGRESS_S, TOO_MUCH, Call, faults, refused
+from lab.mcp.call import NEVER, Call, faults, refused
+from lab.mcp.calls import Calls
 from lab.mcp.messages import INVALID_PARAMS, INVALID_REQUEST, PARSE_ERROR, Refusal
 
 TYPE_CHECKING = False
@@ -21,15 +22,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from types import FrameType
 
-    from lab.mcp.child import Child
     from lab.mcp.messages import Request
 
-AT_ONCE = 4  # verbs that only look, or write a line
-MOST_WAITING = 64
 MOST_UNSENT_BYTES = 16 << 20  # with so much unsent a client is not listened to
 PARTING_S = 2.0  # after a signal, for a client that takes its last answers slowly, or not at all
 _PIECE = 1 << 16
-_NEVER = float("inf")
 
 
 class Batch:
@@ -56,22 +53,20 @@ class Server:
         say: Callable[[str], None],
     ) -> None:
         self._lab = lab
-        self._program = list(program)
-        self._environ = dict(environ)
         self._listen, self._speak = listen, speak
         self._say = say
         self._version = ""  # agreed on by `initialize`
-        self._calls: list[Call] = []
-        self._waiting: list[Call] = []
         self._subscriptions: list[Request] = []
         self._batches: dict[int, Batch] = {}  # by the identity of a request
         self._lines = messages.Lines()
         self._unsent = bytearray()
         self._leaving = self._gone = False
         self._signal = ""
-        self._parting_s = _NEVER
-        self._ends: dict[int, Call] = {}
+        self._parting_s = NEVER
         self._poll = select.poll()
+        self._calls = Calls(
+            lab, program=program, environ=environ, poll=self._poll, over=self._over, tell=self._put, say=say
+        )
 
     # -- the loop ------------------------------------------------------------------------------------------------
 
@@ -96,19 +91,20 @@ class Server:
                     self._hear()
                 elif end == self._speak:
                     self._send()
-                elif not (call := self._ends[end]).child or not call.child.read(end):
-                    self._poll.unregister(end)
-                    del self._ends[end]
-            self._settle()
+                else:
+                    self._calls.hear(end)
+            if self._signal:
+                self._leave(self._signal)
+            self._calls.settle()
 
     def _is_over(self) -> bool:
-        if not self._leaving or self._calls or self._waiting:
+        if not self._leaving or not self._calls.is_empty():
             return False
         for request in self._subscriptions:
             meta = {messages.SUBSCRIPTION_KEY: request.id}
             self._answer(request, answers.complete({"_meta": meta}, request))
         self._subscriptions.clear()
-        if self._signal and self._parting_s == _NEVER:
+        if self._signal and self._parting_s == NEVER:
             self._parting_s = time.monotonic() + PARTING_S
         return not self._unsent or time.monotonic() >= self._parting_s
 
@@ -126,22 +122,14 @@ class Server:
 
     def _patience_ms(self) -> int | None:
         """How long nothing has to be done but listen."""
-        times = (min(call.until_s, call.kill_at_s, self._next_word_s(call)) for call in self._calls)
-        soonest = min(*times, self._parting_s, _NEVER)
-        return None if soonest == _NEVER else max(0, int(1000 * (soonest - time.monotonic())) + 1)
-
-    def _next_word_s(self, call: Call) -> float:
-        if call.token is None or call.why:
-            return _NEVER
-        return call.began_s if call.told_s == _NEVER else call.told_s + PROGRESS_S
+        soonest = min(self._calls.due_s(), self._parting_s)
+        return None if soonest == NEVER else max(0, int(1000 * (soonest - time.monotonic())) + 1)
 
     def _note(self, number: int, frame: FrameType | None) -> None:
         """A signal: everything is asked to end. The second one is not waited for."""
         del frame
         if self._signal:
-            for call in self._calls:
-                if call.child is not None:
-                    call.child.kill()
+            self._calls.kill()
             signal.signal(number, signal.SIG_DFL)
             signal.raise_signal(number)
         self._signal = signal.Signals(number).name
@@ -226,7 +214,7 @@ class Server:
             raise Refusal(INVALID_PARAMS, f"there is no tool {ascii(request.params.get('name'))[:80]}; known: {known}")
         if not isinstance(given, dict):
             raise Refusal(INVALID_PARAMS, "arguments is an object")
-        if any(call.request.id == request.id for call in [*self._calls, *self._waiting]):
+        if self._calls.has(request.id):
             raise Refusal(INVALID_REQUEST, "a call with this id is under way")
         fault = faults(tool, given)
         try:
@@ -237,107 +225,39 @@ class Server:
             fault = f"{tool.stdin} is longer than {tools.MOST_PARAMS_BYTES:,} bytes"
         if fault:
             return answers.complete(refused("bad-input", fault, "tools/list says what each tool takes"), request)
-        if tool.is_long and any(call.tool.is_long for call in self._calls):
-            what, fix = f"a {tool.name} is under way", "wait for its answer, or cancel it"
-            return answers.complete(refused("busy", what, fix), request)
-        if len(self._waiting) >= MOST_WAITING:
-            return answers.complete(refused("busy", "too many calls wait already", "wait for their answers"), request)
-        self._waiting.append(Call(request, tool, given, stdin))
-        self._start()
+        call = Call(request, tool, given, stdin)
+        hindrance = self._calls.hindrance(call)
+        if hindrance:
+            fix = "wait for what is under way, or cancel it"
+            return answers.complete(refused("busy", hindrance, fix), request)
+        self._calls.add(call)
         return None
 
     def _cancel(self, number: object) -> None:
-        """Stop what was asked for; what is over, or cannot be stopped half-way, is let be."""
         self._subscriptions = [each for each in self._subscriptions if each.id != number]
-        for call in [each for each in self._waiting if each.request.id == number]:
-            self._waiting.remove(call)
-            self._out(call.request, None)
-        for call in self._calls:
-            if call.request.id == number and (call.tool.is_long or not call.tool.writes):
-                call.stop(CANCELLED, time.monotonic())
-
-    # -- the calls -----------------------------------------------------------------------------------------------
-
-    def _start(self) -> None:
-        """Start what waits, in order, as far as there is room: a turn has a place of its own."""
-        for call in list(self._waiting):
-            quick = sum(not each.tool.is_long for each in self._calls)
-            if not call.tool.is_long and quick >= AT_ONCE:
-                continue
-            self._waiting.remove(call)
-            self._launch(call)
-
-    def _launch(self, call: Call) -> None:
-        from lab.mcp import child as process  # noqa: PLC0415  # at the first call, not at the start
-
-        command = [*self._program, *call.tool.words(call.given, self._lab)]
-        # A verb that takes files too must find none: a name that is no experiment's could be a file of our folder.
-        cwd = None if call.tool.is_long else self._lab if os.path.isdir(self._lab) else "/"
-        try:
-            child = process.Child(command, stdin=call.stdin, cwd=cwd, environ=self._environ, is_long=call.tool.is_long)
-        except OSError as error:
-            body = refused("unavailable", f"labctl cannot be started: {error.strerror}", "look at the server's machine")
-            self._answer(call.request, answers.complete(body, call.request))
-            return
-        call.start(child, time.monotonic())
-        self._calls.append(call)
-        for end in child.open_ends():
-            self._ends[end] = call
-            self._poll.register(end, select.POLLIN)
-
-    def _settle(self) -> None:
-        """What the time, or the end of a process, asks for."""
-        if self._signal:
-            self._leave(self._signal)
-        for call in list(self._calls):
-            now_s = time.monotonic()
-            if call.child is None:
-                continue
-            if call.child.is_over():
-                self._finish(call, call.child)
-            elif now_s >= call.kill_at_s:
-                self._say(f"{call.tool.name} did not end; its group is killed")
-                call.kill()
-            elif call.child.too_much:
-                call.stop(TOO_MUCH, now_s)
-            elif now_s >= call.until_s:
-                call.until_s = _NEVER
-                call.stop(DEADLINE, now_s)
-            elif now_s >= self._next_word_s(call):
-                call.told_s = now_s
-                self._put(messages.notice("notifications/progress", call.progress(now_s)))
-        self._start()
-
-    def _finish(self, call: Call, child: Child) -> None:
-        for end in child.open_ends():
-            self._poll.unregister(end)
-            del self._ends[end]
-        code = child.close()
-        self._calls.remove(call)
-        if call.why == CANCELLED:
-            self._out(call.request, None)
-            return
-        try:
-            self._answer(call.request, answers.complete(call.outcome(child, code), call.request))
-        except Refusal as refusal:
-            self._out(call.request, messages.failure(call.request.id, refusal))
+        self._calls.cancel(number)
 
     def _leave(self, why: str) -> None:
         """Take nothing more. What was asked is answered, but for a turn, which is asked to end.
 
         On a signal, and when nobody reads the answers, also what only looks is ended; what writes a line finishes it.
         """
-        in_haste = bool(self._signal) or self._gone
-        if not self._leaving and self._calls:
-            self._say(f"{why}; waiting for {', '.join(call.tool.name for call in self._calls)}")
+        names = self._calls.names()
+        if not self._leaving and names:
+            self._say(f"{why}; waiting for {', '.join(names)}")
         self._leaving = True
-        if in_haste:
-            self._waiting.clear()
-        for call in self._calls:
-            if call.tool.is_long or (in_haste and not call.tool.writes):
-                call.stop(LEAVING, time.monotonic())
+        self._calls.leave(in_haste=bool(self._signal) or self._gone)
 
     # -- what goes out -------------------------------------------------------------------------------------------
+
+    def _over(self, request: Request, found: Mapping[str, object] | Refusal | None) -> None:
+        """What came of a call."""
+        if isinstance(found, Refusal):
+            self._out(request, messages.failure(request.id, found))
+        elif found is None:
+            self._out(request, None)
+        else:
+            self._answer(request, answers.complete(dict(found), request))
 
     def _answer(self, request: Request, body: Mapping[str, object]) -> None:
         self._out(request, messages.result(request.id, body))

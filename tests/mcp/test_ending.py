@@ -204,3 +204,31 @@ def test_a_client_that_stops_reading_for_good_ends_the_server(waiting: Waiting) 
         assert server.ended() == 0
         assert not waiting.is_alive()
         assert is_free(root)
+
+
+STUBBORN = """
+import os, sys
+from lab.mcp import call, calls, server, tools
+call.ENDING_S, tools.QUICK_S = 1.0, 0.5
+turns, settle = [], calls.Calls.settle
+calls.Calls.settle = lambda self: (turns.append(1), settle(self))[1]
+flood = "trap '' TERM; head -c 5000000 /dev/zero; while :; do sleep 600; done"
+server.Server(
+    sys.argv[1], program=["/bin/sh", "-c", flood], environ=os.environ, listen=0, speak=1, say=lambda said: None
+).serve()
+print(len(turns), file=sys.stderr)
+"""
+
+
+def test_an_answer_without_end_from_a_verb_that_ignores_the_signal_costs_no_processor(tmp_path: Path) -> None:
+    asked = [
+        {"id": 1, "method": "initialize", "params": {"protocolVersion": "2025-11-25"}},
+        {"id": 2, "method": "tools/call", "params": {"name": "lab_status"}},
+    ]
+    command = [sys.executable, "-c", STUBBORN, str(tmp_path)]
+    lines = "".join(json.dumps({"jsonrpc": "2.0", **each}) + "\n" for each in asked)
+    done = subprocess.run(command, input=lines, capture_output=True, text=True, timeout=15, check=True)
+    error = refusal(json.loads(done.stdout.splitlines()[-1])["result"])
+    assert error["kind"] == "too-large"
+    assert "had to be killed" in str(error["message"])
+    assert int(done.stderr) < 1000, "it asked again and again while it waited"
