@@ -35,6 +35,26 @@ def hold(path: str, *, wait_s: float = WAIT_S) -> Iterator[None]:
         os.close(descriptor)  # which drops the lock
 
 
+@contextmanager
+def hold_folder(folder: str, *, wait_s: float = WAIT_S) -> Iterator[None]:
+    """The same on a folder of somebody's that exists: the lock is on the folder itself, and no file is left in it."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        try:
+            is_taken = _taken(descriptor)
+        except (
+            OSError
+        ):  # NFS locks nothing that is not open for writing, and no folder is: then a file there it must be
+            with hold(f"{folder}/.section.lock", wait_s=wait_s):
+                yield
+            return
+        if not is_taken:
+            _wait(descriptor, folder, wait_s)
+        yield
+    finally:
+        os.close(descriptor)
+
+
 def _open(path: str) -> int:
     flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC
     try:

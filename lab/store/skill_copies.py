@@ -1,7 +1,8 @@
 """Putting skills where the programs that read them look, and telling what lies there.
 
 A copy carries a marker with the digest of what was copied. So a copy that a person edited is told from one that is only
-old: the first is never written over unasked, and even then it is moved aside and kept.
+old: the first is never written over unasked, and even then it is moved aside and kept. Looking and writing are one
+section of the folder of skills: two installs at once take turns.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from lab import __version__
 from lab.core import layout, record
 from lab.core.errors import Corrupt, Unavailable
 from lab.core.skills import clients, page
-from lab.store import reading, skills
+from lab.store import reading, sections, skills
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -94,14 +95,33 @@ def state(skill: Skill, spot: Spot) -> State:
             return state(skill, Spot(client=SHARED, scope=spot.scope, path=spot.link))
         return "modified"  # somebody's link to something else
     there = skills.folder_digest(spot.path)
+    if not there:
+        return "stale" if _is_bare(spot.path) else "modified"
     if there == _expected(skill, spot):
         return "current"
     made = _marker(spot.path)
     return "stale" if made is not None and made.digest == there else "modified"
 
 
+def _is_bare(path: str) -> bool:
+    """A folder with nothing in it but perhaps our marker: the rest of a copy, and nobody's work."""
+    try:
+        return set(os.listdir(path)) <= {clients.MARKER}
+    except OSError:  # a file, or not ours to read
+        return False
+
+
 def install(root: Root, skill: Skill, spot: Spot, *, force: bool, dry_run: bool) -> Placed:
     """Put a skill there. What a person changed is kept as it is, unless `force`: then it is moved aside first."""
+    if dry_run:
+        return _install(root, skill, spot, force=force, dry_run=True)
+    folder = os.path.dirname(spot.path)
+    root.files.folder(folder)
+    with sections.hold_folder(folder):  # else a second install clears away the draft of the first
+        return _install(root, skill, spot, force=force, dry_run=False)
+
+
+def _install(root: Root, skill: Skill, spot: Spot, *, force: bool, dry_run: bool) -> Placed:
     found = state(skill, spot)
     is_link = os.path.islink(spot.path)
     if found == "modified" and not force:

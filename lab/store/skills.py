@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import stat
 from typing import TYPE_CHECKING, Literal
 
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 MAX_FILES, MAX_DEPTH, MAX_FILE_BYTES, MAX_SKILLS = 200, 6, 16 << 20, 2_000
 Scope = Literal["bundled", "project", "user", "external"]
 _KINDS = {"references": "reference", "scripts": "script", "assets": "asset"}
-_SKIPPED = frozenset({clients.MARKER, ".DS_Store", "__pycache__"})
+_COMPILED = re.compile(r"__pycache__/[^/]+\.pyc$")
 
 
 class Place(msgspec.Struct, frozen=True, kw_only=True):
@@ -148,10 +149,10 @@ def read(place: Place) -> Skill:
 
 
 def folder_digest(folder: str) -> str:
-    """The digest of what lies in a folder; empty where no skill does."""
+    """The digest of what lies in a folder; empty where no skill does, or where something lies that was not read."""
     name = os.path.basename(folder)
     skill = read(Place(name=name, folder=folder, root=os.path.dirname(folder), scope="external"))
-    return skill.digest if skill.data else ""
+    return skill.digest if skill.data and not skill.issues else ""
 
 
 def _page_bytes(place: Place, problems: list[Issue]) -> bytes:
@@ -192,9 +193,9 @@ def _walk(folder: str, path: str, depth: int, problems: list[Issue]) -> Iterator
         problems.append(issue("RESOURCE", f"{path or 'the folder'} cannot be read: {error.strerror}"))
         return
     for entry in inside:
-        if entry.name in _SKIPPED:
-            continue
         name = f"{path}/{entry.name}".lstrip("/")
+        if name == clients.MARKER or entry.name == ".DS_Store" or _COMPILED.search(name):
+            continue  # made by a program, and made again when it is gone
         if not entry.is_dir(follow_symlinks=False):
             yield name
         elif depth:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import json
 import os
 from pathlib import Path
@@ -11,14 +10,13 @@ from typing import TYPE_CHECKING
 import pytest
 
 from lab.core.skills import clients, page
-from lab.store import skill_copies, skills
-from lab.store.files import Files
-from lab.store.root import Root
-from lab.testing.files import a_root
+from lab.store import skills
 from tests.cli.labs import whole_tree
 from tests.skills.followed import NAMES, SKILLS
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from tests.cli.labs import Labctl
 
 ONE = "labctl-operate"
@@ -104,20 +102,28 @@ def test_force_moves_it_aside_and_keeps_it(labctl: Labctl, project: Path) -> Non
     assert states(labctl)[("agents", "project")] == "current"
 
 
-def test_an_old_copy_is_renewed_unasked(labctl: Labctl, project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+OLD = b"---\nname: labctl-operate\ndescription: Older.\n---\nold\n"
+
+
+@pytest.fixture
+def old_copy(labctl: Labctl, project: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A copy and a link that an earlier labctl made, of a skill that said something else."""
     read = skills.read
-    old = b"---\nname: labctl-operate\ndescription: Older.\n---\nold\n"
 
     def as_before(place: skills.Place) -> skills.Skill:
         skill = read(place)
         if place.scope != "bundled":
             return skill
-        return skills.Skill(place=place, page=page.parse(old), data=old, resources=())
+        return skills.Skill(place=place, page=page.parse(OLD), data=OLD, resources=())
 
     with monkeypatch.context() as earlier:
         earlier.setattr(skills, "read", as_before)
         labctl.done("skills", "install", ONE, "--claude")
-    assert (project / CENTRAL / "SKILL.md").read_bytes() == old
+    return project / CENTRAL
+
+
+def test_an_old_copy_is_renewed_unasked(labctl: Labctl, project: Path, old_copy: Path) -> None:
+    assert (old_copy / "SKILL.md").read_bytes() == OLD
     assert states(labctl) == dict.fromkeys(
         (("agents", "project"), ("claude", "project"), ("codex", "project"), ("opencode", "project")), "stale"
     )
@@ -126,6 +132,54 @@ def test_an_old_copy_is_renewed_unasked(labctl: Labctl, project: Path, monkeypat
     assert (project / ".claude/skills" / ONE / "SKILL.md").read_bytes() == body()
     assert os.listdir(project / ".agents/skills") == [ONE]  # no draft, and nothing was kept aside of what was ours
     assert set(states(labctl).values()) == {"current"}
+
+
+def _deep(folder: Path) -> Path:
+    kept = folder / "a/b/c/d/e/f/g/h/notes.md"
+    kept.parent.mkdir(parents=True)
+    kept.write_text("mine\n")
+    return kept
+
+
+def _link_out(folder: Path) -> Path:
+    (folder / "host").symlink_to("/etc/hostname")
+    return folder / "host"
+
+
+def _beside_compiled(folder: Path) -> Path:
+    (folder / "__pycache__").mkdir()
+    (folder / "__pycache__/notes.md").write_text("mine\n")
+    return folder / "__pycache__/notes.md"
+
+
+@pytest.mark.parametrize("put_there", [_deep, _link_out, _beside_compiled])
+def test_an_old_copy_with_something_of_a_person_in_it_is_kept(
+    put_there: Callable[[Path], Path], labctl: Labctl, old_copy: Path
+) -> None:
+    mine = put_there(old_copy)
+    said = labctl("skills", "install", ONE)
+    assert said.code == 1
+    assert said.out.startswith(f"kept: {old_copy}\n")
+    assert os.path.lexists(mine)
+    labctl.done("skills", "install", ONE, "--force")
+    (aside,) = (old_copy.parents[1] / "skills.replaced").iterdir()
+    assert os.path.lexists(aside / mine.relative_to(old_copy))
+
+
+def test_what_python_compiled_beside_a_script_is_no_change_of_a_person(labctl: Labctl, old_copy: Path) -> None:
+    (old_copy / "__pycache__").mkdir()
+    (old_copy / "__pycache__/x.cpython-311.pyc").write_bytes(b"\0")
+    assert f"updated: {old_copy}\n" in labctl.done("skills", "install", ONE).out
+
+
+@pytest.mark.parametrize("left", [(), (clients.MARKER,)], ids=["nothing", "the marker"])
+def test_what_is_left_of_a_copy_of_ours_is_nobodys_change(left: tuple[str, ...], labctl: Labctl, project: Path) -> None:
+    labctl.done("skills", "install", ONE)
+    for path in (project / CENTRAL).iterdir():
+        if path.name not in left:
+            path.unlink()
+    labctl.done("skills", "install", ONE)
+    assert (project / CENTRAL / "SKILL.md").read_bytes() == body()
 
 
 def test_somebody_elses_link_or_file_is_not_followed(labctl: Labctl, project: Path, tmp_path: Path) -> None:
@@ -224,67 +278,3 @@ def test_a_place_that_cannot_be_written_is_named(labctl: Labctl, project: Path) 
     assert said.code == 5
     assert f"in {project}/.agents/skills\n" in said.err
     assert "--dest DIR" in said.err
-
-
-class NoLinks(Files):
-    """A file system that knows no symbolic links."""
-
-    def point(self, path: str, target: str) -> None:
-        raise OSError(errno.EPERM, os.strerror(errno.EPERM), path)
-
-
-class Stopped(Exception):
-    """The machine stops here."""
-
-
-class Stopping(Files):
-    """A machine that stops before the n-th change of the disk."""
-
-    def __init__(self, steps: int) -> None:
-        super().__init__()
-        self.left = steps
-
-    def step(self, name: str, path: str) -> None:
-        self.left -= 1
-        if self.left < 0:
-            raise Stopped(name)
-
-
-def placed(folder: Path, files: Files, spot: skill_copies.Spot, *, force: bool = False) -> skill_copies.Placed:
-    made = a_root(folder / "lab")
-    root = Root(made.layout.root, made.world, files=files)
-    (skill,) = [skills.read(place) for place in skills.bundled() if place.name == ONE]
-    return skill_copies.install(root, skill, spot, force=force, dry_run=False)
-
-
-def test_where_links_fail_a_copy_is_made_and_renewed(tmp_path: Path) -> None:
-    central = skill_copies.Spot(client="agents", scope="project", path=str(tmp_path / CENTRAL))
-    link = skill_copies.Spot(
-        client="claude", scope="project", path=str(tmp_path / ".claude/skills" / ONE), link=central.path
-    )
-    placed(tmp_path, NoLinks(), central)
-    assert placed(tmp_path, NoLinks(), link).deed == "created"
-    assert (Path(link.path) / "SKILL.md").read_bytes() == body()
-    assert placed(tmp_path, NoLinks(), link).deed == "unchanged"
-
-
-def test_a_machine_that_stops_anywhere_leaves_a_place_that_install_can_go_on_from(tmp_path: Path) -> None:
-    """Nothing, or a whole copy, or a person's own: never a half that nobody can tell from a change of theirs."""
-    for steps in range(100):
-        spot = skill_copies.Spot(client="agents", scope="project", path=str(tmp_path / str(steps) / "skills" / ONE))
-        placed(tmp_path, Files(), spot)
-        Path(spot.path, "NOTES.md").write_text("mine\n")
-        try:
-            placed(tmp_path, Stopping(steps), spot, force=True)
-            break
-        except Stopped:
-            pass
-        kept = list(Path(tmp_path, str(steps)).rglob("NOTES.md"))
-        assert len(kept) == 1, steps
-        assert placed(tmp_path, Files(), spot, force=True).state in ("missing", "modified", "current")
-        assert Path(spot.path, "SKILL.md").read_bytes() == body()
-        assert len(list(Path(tmp_path, str(steps)).rglob("NOTES.md"))) == 1
-        assert os.listdir(Path(spot.path).parent) == [ONE]  # no draft is left
-    else:
-        pytest.fail("it never came to its end")
-    assert steps > 8
