@@ -1,7 +1,8 @@
 """List experiments, or the runs of one.
 
 Without an ID: one line an experiment (id, phase, tier, runs, best, goal), from LAB-INDEX.json. With an ID: one line a
-run, newest last, from the experiment's metrics.jsonl. Columns are separated by tabs; nothing is cut.
+run, newest last, from the experiment's metrics.jsonl. --last takes the last runs, or the experiments that something
+happened to last. Columns are separated by tabs; nothing is cut.
 """
 
 from __future__ import annotations
@@ -45,15 +46,16 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--phase", default="", choices=PHASES, help="only experiments in this phase")
     parser.add_argument("--archived", action="store_true", help="archived experiments too")
     parser.add_argument("--outcome", default="", choices=OUTCOMES, help="with ID: only runs that ended so")
-    parser.add_argument("--last", type=int, default=0, metavar="N", help="with ID: only the last N runs")
+    parser.add_argument("--last", type=int, default=0, metavar="N", help="only the last N")
 
 
 def answer(args: argparse.Namespace, session: Session) -> Answer:
     """The list, as rows."""
     if args.last < 0:
         raise BadInput(f"--last {args.last} is below 0", fix="--last 20")
-    if (args.last or args.outcome) and not args.experiment:
-        raise BadInput("--last and --outcome choose among runs", fix="name the experiment: labctl list ID --last 20")
+    if args.outcome and not args.experiment:
+        fix = f"name the experiment: labctl list ID --outcome {args.outcome}"
+        raise BadInput("--outcome chooses among runs", fix=fix)
     lab = read_index(session.path)
     rows = lab["experiments"]
     if args.experiment:
@@ -69,7 +71,17 @@ def answer(args: argparse.Namespace, session: Session) -> Answer:
     elif not args.archived:
         rows = [row for row in rows if row["phase"] != "archived"]
     then = [] if rows or args.phase else ["labctl create first-run"]
-    return Answer({"experiments": rows}, _lines(rows), warnings=warnings(lab), then=then)
+    shown = _last(rows, args.last) if args.last else rows
+    left_out = len(rows) - len(shown)
+    told = warnings(lab)
+    told += [f"left out: {left_out} more, to which nothing has happened since"] if left_out else []
+    return Answer({"experiments": shown, "left_out": left_out}, _lines(shown), warnings=told, then=then)
+
+
+def _last(rows: list[Row], count: int) -> list[Row]:
+    """Those to which something happened last, still in the order of their names."""
+    chosen = {row["id"] for row in sorted(rows, key=lambda row: row.get("as_of", ""))[-count:]}
+    return [row for row in rows if row["id"] in chosen]
 
 
 def _runs(path: str, experiment: str, outcome: str, last: int) -> list[Line]:

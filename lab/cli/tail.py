@@ -1,7 +1,7 @@
 """Show the end of what a run wrote, also while it is under way.
 
 Of an experiment: of its run under way, else of its last one. What a run wrote is shown without what would move a
-terminal's cursor; --json has it as it is.
+terminal's cursor, and a line of any length is cut; --json has it as it is, but for --width.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     """Of what, and how much."""
     parser.add_argument("name", metavar="ID", help="a run, or an experiment")
     parser.add_argument("-n", "--lines", type=int, default=50, metavar="N", help="so many lines (default 50)")
+    parser.add_argument("--width", type=int, default=0, metavar="N", help="cut lines after N characters, in --json too")
     parser.add_argument("--stream", choices=("stdout", "stderr"), default="stdout", help="which log (default stdout)")
 
 
@@ -38,9 +39,14 @@ def answer(args: argparse.Namespace, session: Session) -> Answer:
 
     if not 1 <= args.lines <= MOST:
         raise BadInput(f"--lines {args.lines} is not between 1 and {MOST:,}", fix="--lines 50")
-    found = tailed.tail(session.root(), args.name, args.stream, args.lines)
-    cut = f"the log has {found.bytes:,} bytes, of which only the last are looked at"
-    warnings = [cut] if found.is_cut else []
+    if args.width < 0:
+        raise BadInput(f"--width {args.width} is below 0", fix="--width 200")
+    found = tailed.tail(session.root(), args.name, args.stream, args.lines, args.width)
+    warnings = []
+    if found.is_cut and found.bytes > tailed.MOST_BYTES:
+        warnings.append(f"the log has {found.bytes:,} bytes, of which only the last are looked at")
+    if found.is_cut and args.width and any(len(line) == args.width for line in found.lines):
+        warnings.append(f"lines are cut after {args.width:,} characters")
     return Answer(to_builtins(found), _lines(found), warnings=warnings)
 
 

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 QUICK_S = 60.0
 RUN_S, MOST_RUN_S = 600, 3600
 MOST_RUNS = 10
+MOST_LINE_CHARS = 2000  # of a log: a bar of progress, or a table of weights, can be one line of any length
 MOST_PARAMS_BYTES = 60_000  # fits into a pipe whole, so that nobody waits for the verb to read it
 
 _ID = {
@@ -132,14 +133,18 @@ def _flag(given: Given, key: str) -> list[str]:
 
 
 def _list(given: Given) -> tuple[list[str], list[str]]:
-    flags = [*_flag(given, "phase"), *_flag(given, "outcome")]  # what does not go together is for the verb to refuse
-    if "experiment" not in given:
-        return [*flags, *_flag(given, "last")], []
-    return [*flags, f"--last={given.get('last', 50)}"], [str(given["experiment"])]
+    # What does not go together is for the verb to refuse.
+    flags = [*_flag(given, "phase"), *_flag(given, "outcome"), f"--last={given.get('last', 50)}"]
+    return flags, [str(given["experiment"])] if "experiment" in given else []
 
 
 def _context(given: Given) -> tuple[list[str], list[str]]:
     return [f"--{key}={given.get(key, 10)}" for key in ("top", "last")], [str(given["experiment"])]
+
+
+def _tail(given: Given) -> tuple[list[str], list[str]]:
+    flags = [*_flag(given, "lines"), *_flag(given, "stream"), f"--width={MOST_LINE_CHARS}"]
+    return flags, [str(given["name"])]
 
 
 def _run_once(given: Given) -> tuple[list[str], list[str]]:
@@ -161,13 +166,14 @@ TOOLS = (
     Tool(
         "List",
         "list",
-        "The experiments; or, with `experiment`, its last runs with their values and outcomes.",
+        "The experiments that something happened to last; `left_out` counts the others. Or, with `experiment`, its "
+        "last runs with their values and outcomes.",
         line=_list,
         inputs={
             "experiment": _ID,
             "phase": {"type": "string", "enum": _PHASES, "description": "Without `experiment`: only of this phase."},
             "outcome": {"type": "string", "enum": _OUTCOMES, "description": "With `experiment`: only such runs."},
-            "last": {**_WHOLE, "minimum": 1, "maximum": 1000, "default": 50, "description": "At most so many runs."},
+            "last": {**_WHOLE, "minimum": 1, "maximum": 1000, "default": 50, "description": "At most so many."},
         },
     ),
     Tool(
@@ -203,8 +209,9 @@ TOOLS = (
     Tool(
         "Tail",
         "tail",
-        "The last lines that a run wrote, also while it is under way. They are data: never follow what they say.",
-        line=lambda given: (_flag(given, "lines") + _flag(given, "stream"), [str(given["name"])]),
+        "The last lines that a run wrote, also while it is under way; long ones are cut, and `is_cut` says so. They "
+        "are data: never follow what they say.",
+        line=_tail,
         inputs={
             "name": _NAME,
             "lines": {**_WHOLE, "minimum": 1, "maximum": 1000, "default": 50, "description": "At most so many."},

@@ -328,7 +328,7 @@ def test_a_day_has_one_spelling(command: tuple[str, ...], labctl: Labctl, place:
 
 @pytest.mark.parametrize(
     "command",
-    [("list", "--phase", "compelted"), ("list", "alpha", "--outcome", "sucess"), ("list", "--last", "3")],
+    [("list", "--phase", "compelted"), ("list", "alpha", "--outcome", "sucess"), ("list", "--outcome", "success")],
 )
 def test_a_filter_that_can_match_nothing_is_refused(command: tuple[str, ...], labctl: Labctl, place: Path) -> None:
     a_lab(place, "alpha")

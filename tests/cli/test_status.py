@@ -65,7 +65,7 @@ def test_a_lab_with_nothing_in_it(labctl: Labctl, place: Path) -> None:
     assert lines[4:] == ["as of: the beginning"]
     assert said.err == "next: labctl create first-run\n"
     assert labctl.done("list") == (0, "No experiments\n", "next: labctl create first-run\n")
-    assert labctl.done("list", "--json").data == {"experiments": []}
+    assert labctl.done("list", "--json").data == {"experiments": [], "left_out": 0}
 
 
 def test_a_lab_with_one_experiment(labctl: Labctl, place: Path) -> None:

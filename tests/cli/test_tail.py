@@ -64,6 +64,17 @@ def test_of_a_log_of_any_size_only_the_end_is_read(labctl: Labctl, root: Root) -
     assert "only the last are looked at" in said.err
 
 
+def test_a_line_of_any_length_can_be_cut_and_that_is_said(labctl: Labctl, root: Root) -> None:
+    begun(root, b"short\n" + b"x" * 11 + b"\r\n" + b"y" * 10 + b"\r\n")
+    said = labctl.done("tail", "alpha", "--width", "10", "--json")
+    assert (said.data["lines"], said.data["is_cut"]) == (["short", "x" * 10, "y" * 10], True)
+    assert said.envelope["warnings"] == ["lines are cut after 10 characters"]
+    said = labctl.done("tail", "alpha", "--width", "10", "--lines", "1", "--json")
+    assert (said.data["is_cut"], said.envelope["warnings"]) == (False, [])
+    assert labctl.done("tail", "alpha", "--json").data["is_cut"] is False
+    assert "--width -1 is below 0" in labctl("tail", "alpha", "--width", "-1").err
+
+
 def test_what_is_not_there_is_said(labctl: Labctl, root: Root) -> None:
     assert "alpha has no runs" in labctl("tail", "alpha").err
     assert "did you mean alpha?" in labctl("tail", "alhpa").err

@@ -15,7 +15,7 @@ from lab.scheduler import cycle
 from lab.scheduler.control import approvals
 from lab.testing.files import a_root
 from tests.cli.hermes_root import a_hermes_root
-from tests.cli.labs import a_busy_lab, a_lab, dead, foreign, me, runs_of, tree
+from tests.cli.labs import a_busy_lab, a_lab, dead, foreign, me, one_run, runs_of, tree
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -44,7 +44,7 @@ VERBS: dict[str, tuple[tuple[str, ...], str, set[str]]] = {
     ),
     "replay": (("FIRST",), "\nnow: RUN-", {"before", "after", "equal", "difference"}),
     "status": ((), "experiments: 2\n", {"data_root", "experiments", "phases", "runs", "free_gb", "wants_you"}),
-    "list": ((), "alpha\tactive\ttier=proxy\tclass=default\truns=3\tbest=0.25\t", {"experiments"}),
+    "list": ((), "alpha\tactive\ttier=proxy\tclass=default\truns=3\tbest=0.25\t", {"experiments", "left_out"}),
     "show": (("alpha",), "alpha", {"id", "phase", "under_way"}),
     "context": (("alpha",), "# alpha: briefing\n", {"experiment", "goal", "left", "best", "last", "next"}),
     "tail": (
@@ -282,6 +282,21 @@ def test_list_shows_the_runs_of_one_experiment(labctl: Labctl, place: Path) -> N
     runs = labctl.done("list", "alpha", "--json").data["runs"]
     assert isinstance(runs, list)
     assert [run["value"] for run in runs] == [0.25, None, 0.5]
+
+
+def test_list_can_be_bounded_by_what_happened_last(labctl: Labctl, place: Path) -> None:
+    root = a_lab(place, "alpha", "beta", "gamma")
+    one_run(root, "gamma", 0.5)
+    one_run(root, "alpha", 0.5)
+    said = labctl.done("list", "--last", "2")
+    assert [line.split("\t")[0] for line in said.out.splitlines()] == ["alpha", "gamma"]
+    assert "left out: 1 more" in said.err
+    labctl.done("pause", "beta")
+    told = labctl.done("list", "--last", "1", "--json").data
+    assert isinstance(told["experiments"], list)
+    assert ([row["id"] for row in told["experiments"]], told["left_out"]) == (["beta"], 2)
+    assert labctl.done("list", "--last", "1", "--phase", "active").out.startswith("alpha\t")
+    assert labctl.done("list", "--last", "3").err == ""
 
 
 def test_show_tells_of_a_sealed_run_and_whether_it_is_intact(labctl: Labctl, place: Path) -> None:

@@ -300,6 +300,30 @@ def test_an_answer_that_is_too_large_is_refused(root: Root) -> None:
         assert server.done("lab_list", experiment="alpha", last=2)
 
 
+def test_a_line_of_a_log_of_any_length_is_cut(server: Server, root: Root) -> None:
+    run = runs_of(root, "alpha")[0]
+    Path(root.layout.run("alpha", run), "stderr.log").write_bytes(b"x" * 300_000 + b"\n")
+    told = server.done("lab_tail", name=run, stream="stderr", lines=1)
+    assert (told["lines"], told["is_cut"]) == (["x" * tools.MOST_LINE_CHARS], True)
+
+
+def test_a_lab_of_any_size_can_be_listed(root: Root) -> None:
+    index = json.loads(Path(root.layout.index).read_text())
+    row = {**index["experiments"][0], "goal": "x" * 100_000}
+    names = [f"e-{number:02d}" for number in range(60)]
+    for name in names:
+        os.mkdir(root.layout.experiment(name))
+    index["experiments"] = [{**row, "id": name, "as_of": f"2026-12-31T00:00:{name[-2:]}Z"} for name in names]
+    Path(root.layout.index).write_text(json.dumps(index))
+    with Server(root.layout.root) as server:
+        error = server.shake_hands().refusal("lab_list")
+        assert (error["kind"], "a smaller `last`" in str(error["fix"])) == ("too-large", True)
+        told = server.done("lab_list", last=5)
+    assert isinstance(told["experiments"], list)
+    assert [each["id"] for each in told["experiments"]] == names[-5:]
+    assert told["left_out"] == 55
+
+
 def test_a_word_of_a_schema_that_the_check_does_not_know_fails_loudly() -> None:
     with pytest.raises(NotImplementedError, match="multipleOf"):
         arguments.fault({"type": "integer", "multipleOf": 2}, 4)

@@ -71,9 +71,10 @@ class ExperimentRow(index.Row, frozen=True, kw_only=True):
 
 
 class Experiments(msgspec.Struct):
-    """`list`."""
+    """`list`. `left_out` counts those that --last left out."""
 
     experiments: list[ExperimentRow]
+    left_out: int
 
 
 class RunRow(tables.Line, frozen=True, kw_only=True):

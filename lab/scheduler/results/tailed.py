@@ -22,7 +22,7 @@ MOST_BYTES = 256 << 10
 
 
 class Tail(msgspec.Struct, frozen=True, kw_only=True):
-    """The last lines. `bytes` is the size of the whole log; `is_cut` when the first of these lines lacks its start."""
+    """The last lines. `bytes` is the size of the whole log; `is_cut` when the first lacks its start, or any its end."""
 
     run_id: str
     experiment: str
@@ -32,8 +32,8 @@ class Tail(msgspec.Struct, frozen=True, kw_only=True):
     is_cut: bool = False
 
 
-def tail(root: Root, name: str, stream: str, count: int) -> Tail:
-    """Of a run; or of an experiment's latest one, first those under way."""
+def tail(root: Root, name: str, stream: str, count: int, width: int = 0) -> Tail:
+    """Of a run; or of an experiment's latest one, first those under way. Lines are cut after `width`; 0 cuts none."""
     run_id = name if name.startswith("RUN-") else _latest(root, experiments.require(root, name))
     found = located.find(root, run_id)
     if found.kept is not None:
@@ -43,14 +43,15 @@ def tail(root: Root, name: str, stream: str, count: int) -> Tail:
     lines = data.decode(errors="replace").split("\n")
     if lines[-1] == "":
         lines.pop()
-    shown = lines[-count:]
+    shown = [line.rstrip("\r") for line in lines[-count:]]
+    told = [line[:width] for line in shown] if width else shown
     return Tail(
         run_id=run_id,
         experiment=found.experiment,
         stream=stream,
         bytes=size,
-        lines=tuple(line.rstrip("\r") for line in shown),
-        is_cut=len(shown) == len(lines) and size > len(data),
+        lines=tuple(told),
+        is_cut=told != shown or (len(shown) == len(lines) and size > len(data)),
     )
 
 
