@@ -1,7 +1,7 @@
 """YAML text to plain values and the line of each, with a bound on everything.
 
 Built over the parser's events with a stack of its own: a file cannot make this recurse, expand without end, or build
-an object. Only this module knows YAML; what the keys mean is for `lab.core.spec`.
+an object. What the keys mean is for `lab.core.spec`.
 """
 
 from __future__ import annotations
@@ -110,6 +110,11 @@ def parse_text(data: bytes, where: str) -> tuple[dict[str, object], Lines]:
     except (ValueError, OverflowError):  # from the loader without libyaml, for "\UFFFFFFFF"
         raise BadInput("this is not YAML: an escape names no character", where=where, fix="use single quotes") from None
     return build.result()
+
+
+def events(text: str) -> Iterator[yaml.Event]:
+    """The parser's own events, for who judges how a text is written. Only of a text that `parse_text` took."""
+    yield from yaml.parse(text, Loader=_Loader)
 
 
 def _decoded(data: bytes, where: str) -> str:

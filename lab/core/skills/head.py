@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
+from lab.core.skills import strict
 from lab.core.skills.codes import issue
 
 if TYPE_CHECKING:
@@ -16,7 +17,6 @@ if TYPE_CHECKING:
 STANDARD = ("name", "description", "license", "compatibility", "metadata", "allowed-tools")
 _HERMES = ("platforms", "required_environment_variables")  # top-level keys that Hermes reads beside them
 _NAME = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)*")
-_FLOW = re.compile(r"^[^#'\"]*(?::|-)\s+[\[{]")
 _TAG = re.compile(r"</?[A-Za-z][^<>]{0,200}>")
 _WHEN = re.compile(r"\b(?:when|whenever|if|before|after)\b", re.IGNORECASE)
 _RESERVED = ("anthropic", "claude")
@@ -31,9 +31,7 @@ def judge(page: Page, folder: str) -> Iterator[Issue]:
     yield from _name(page, folder)
     yield from _description(page)
     yield from _fields(page)
-    for number, row in enumerate(page.head.split("\n"), 2):
-        if _FLOW.match(row[:2_000]):
-            yield issue("FLOW_STYLE", f"a list or map in brackets: {row.strip()[:60]}", line=number)
+    yield from strict.judge(page.head)
 
 
 def short(page: Page) -> str:

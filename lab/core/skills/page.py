@@ -58,6 +58,8 @@ def parse(data: bytes) -> Page:
         return Page(playbook=text, count=len(rows), issues=(issue("NO_FRONTMATTER", missing, line=1),))
     head = "".join(rows[1:end])
     values, lines, issues = _values(head)
+    if data.startswith(_BOM):
+        issues += (issue("YAML_STRICT", "a byte order mark stands before the first ---", line=1),)
     return Page(
         frontmatter=values,
         lines=lines,
