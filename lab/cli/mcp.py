@@ -2,8 +2,9 @@
 
 `serve` speaks the protocol on stdin and stdout until its client goes away; a client starts it, not a person. It offers
 the verbs that look, propose, pause and run once; none that approves. `install` writes the server into the settings of
-CLIENT: those of this folder's project, with --global those of the user. Settings that cannot be read for certain are
-left as they are. --print shows where and what, and writes nothing.
+CLIENT: those of this folder's project, with --global those of the user. Settings that cannot be read for certain, and
+an entry labctl in them that install did not write or that somebody added to, are left as they are, and it says what to
+paste. --print shows where and what, and writes nothing.
 """
 
 from __future__ import annotations
@@ -11,7 +12,8 @@ from __future__ import annotations
 import os
 
 from lab.cli.terminal import Answer
-from lab.core.errors import BadInput
+from lab.core.clients import NAMES
+from lab.core.errors import BadInput, LabError, Unavailable
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -22,13 +24,12 @@ if TYPE_CHECKING:
 EXAMPLE = """labctl mcp install claude
 labctl mcp install codex --global --print
 labctl mcp serve --data-root ~/lab"""
-CLIENTS = ("claude", "codex", "cursor", "gemini", "hermes", "opencode")
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     """What to do, and for whom."""
     parser.add_argument("action", choices=("serve", "install"), help="be the server, or tell a client of it")
-    parser.add_argument("client", nargs="?", default="", metavar="CLIENT", help=f"install: {', '.join(CLIENTS)}")
+    parser.add_argument("client", nargs="?", default="", metavar="CLIENT", help=f"install: {', '.join(NAMES)}")
     parser.add_argument("--global", action="store_true", dest="everywhere", help="install: for all projects")
     parser.add_argument("--print", action="store_true", dest="print_it", help="install: show it, and write nothing")
     parser.add_argument(
@@ -86,10 +87,14 @@ def _install(args: argparse.Namespace, session: Session) -> Answer:
 def _text(path: str) -> str:
     from lab.store import reading
 
+    if os.path.lexists(path) and not os.path.isfile(path):
+        raise _hindered(path, "they are no plain file")
     try:
         return (reading.read(path) or b"").decode()
     except UnicodeDecodeError:
         raise BadInput("these settings are not UTF-8", where=path, fix="labctl mcp install CLIENT --print") from None
+    except OSError as error:
+        raise _hindered(path, error.strerror) from None
 
 
 def _write(path: str, text: str) -> None:
@@ -102,4 +107,14 @@ def _write(path: str, text: str) -> None:
         mode = stat.S_IMODE(os.stat(path).st_mode)
     except FileNotFoundError:
         mode = 0o644  # there is no secret in what we write
-    Files().replace(path, text.encode(), mode=mode)
+    except OSError as error:
+        raise _hindered(path, error.strerror) from None
+    try:
+        Files().replace(path, text.encode(), mode=mode)
+    except OSError as error:
+        raise _hindered(path, error.strerror) from None
+
+
+def _hindered(path: str, why: str | None) -> LabError:
+    fix = "mend that; or paste what --print shows to where the client reads it"
+    return Unavailable(f"these settings cannot be read and written: {why}", where=path, fix=fix)

@@ -12,6 +12,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from lab.cli.terminal import Answer
+from lab.core.clients import NAMES
 from lab.core.errors import BadInput
 
 if TYPE_CHECKING:
@@ -26,7 +27,6 @@ labctl skills show labctl-operate --json
 labctl skills lint ./my-skill --strict
 labctl skills install --claude --dry-run
 labctl skills install --hermes --gemini --global"""
-_CLIENTS = ("claude", "codex", "cursor", "opencode", "hermes", "gemini")
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -37,7 +37,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("names", nargs="*", metavar="NAME", help="skills; show and lint take a path too (else all)")
     parser.add_argument("--all", action="store_true", dest="home_too", help="list, lint: those of your home too")
     parser.add_argument("--strict", action="store_true", help="lint: as for publishing; a warning is an error")
-    for client in _CLIENTS:
+    for client in NAMES:
         parser.add_argument(f"--{client}", action="store_true", help=f"install: for {client} too")
     parser.add_argument(
         "--global", action="store_true", dest="at_home", help="install: into your home, not this folder"
@@ -53,7 +53,7 @@ def answer(args: argparse.Namespace, session: Session) -> Answer:
     if args.action == "install":
         from lab.cli import skills_install
 
-        chosen = [client for client in _CLIENTS if getattr(args, client)]
+        chosen = [client for client in NAMES if getattr(args, client)]
         return skills_install.install(args, session.root(existing=False), chosen)
     if args.action == "lint":
         from lab.cli import skills_lint
@@ -68,7 +68,7 @@ def answer(args: argparse.Namespace, session: Session) -> Answer:
 
 def _refuse_strangers(args: argparse.Namespace) -> None:
     """Flags of another action: what was meant is not what would happen."""
-    given = {f"--{client}": getattr(args, client) for client in _CLIENTS}
+    given = {f"--{client}": getattr(args, client) for client in NAMES}
     given |= {"--global": args.at_home, "--dest": args.dest, "--force": args.force, "--dry-run": args.dry_run}
     wrong = [] if args.action == "install" else [flag for flag, value in given.items() if value]
     wrong += ["--strict"] if args.strict and args.action != "lint" else []

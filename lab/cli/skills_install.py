@@ -6,6 +6,7 @@ import os
 from typing import TYPE_CHECKING
 
 from lab.cli.terminal import Answer
+from lab.core import clients
 from lab.core.errors import DONE, FAILED, BadInput, NotFound, Unavailable, nearest
 from lab.core.skills.clients import CLIENTS
 from lab.store import skill_copies, skills
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
 def install(args: argparse.Namespace, root: Root, chosen: Sequence[str]) -> Answer:
     """Put the skills in place, one after the other: the shared folder first, for the links lead there."""
     _refuse(args, chosen)
+    for client in chosen if args.at_home else ():
+        clients.home(client, root.world.environ)  # refuses where nobody can say which folder that is
     wanted = [skills.read(place) for place in _own(args.names)]
     plan = [(skill, spot) for skill in wanted for spot in _spots(skill, root, args, chosen)]
     done = [_placed(root, skill, spot, args) for skill, spot in plan]

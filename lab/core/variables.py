@@ -17,7 +17,9 @@ READ = {
     "COLUMNS": "how wide --help is",
     "PATH": "where programs are looked for",
     "HOME": "what ~ means; where schedule puts user units",
-    "XDG_CONFIG_HOME": "where schedule puts systemd's user units, if not in ~/.config",
+    "XDG_CONFIG_HOME": "where systemd's user units and what is OpenCode's are put, if not in ~/.config",
+    "CODEX_HOME": "where skills and mcp install put what is Codex's, if not in ~/.codex",
+    "HERMES_HOME": "the same of Hermes, if not in ~/.hermes",
     "HTTPS_PROXY": "with HTTP_PROXY, ALL_PROXY and NO_PROXY, in small letters too: how a model's service is reached",
     "SSL_CERT_FILE": "whom to trust when a model is asked over TLS; or a folder, SSL_CERT_DIR",
 }

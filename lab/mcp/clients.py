@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from lab.core import clients
 from lab.core.errors import BadInput, Unavailable
 
 if TYPE_CHECKING:
@@ -20,16 +21,17 @@ if TYPE_CHECKING:
 NAME = "labctl"
 LONGEST_S = 3_660  # the longest call there is, and a minute
 JSON, TOML, YAML = "json", "toml", "yaml"
+_PROGRAM = ("/", "-c", "from lab.")  # how the words begin that start us
+_END = ("--data-root", "", "mcp", "serve")
 _INDENT = re.compile(r"^([ \t]+)\S", re.MULTILINE)
 
 
 class Client(msgspec.Struct, frozen=True, kw_only=True):
-    """A program that starts servers. `place` is below the project or `home`; empty where it has no such file."""
+    """A program that starts servers. Its file, in a project and in the client's home; empty where it has none."""
 
     name: str
     project: str = ""
     user: str = ""
-    home: str = "~"  # or the variable that names another one
     kind: str = JSON
     keys: tuple[str, ...] = ("mcpServers",)
     elsewhere: str = ""  # how it is done for all projects, where that is not by a file
@@ -47,7 +49,6 @@ CLIENTS = (
         name="codex",
         project=".codex/config.toml",
         user="config.toml",
-        home="CODEX_HOME:~/.codex",
         kind=TOML,
         keys=("mcp_servers",),
         then="codex mcp list (a project's file counts in a trusted project only)",
@@ -55,15 +56,13 @@ CLIENTS = (
     Client(
         name="opencode",
         project="opencode.json",
-        user="opencode/opencode.json",
-        home="XDG_CONFIG_HOME:~/.config",
+        user="opencode.json",
         keys=("mcp",),
         then="opencode mcp list",
     ),
     Client(
         name="hermes",
         user="config.yaml",
-        home="HERMES_HOME:~/.hermes",
         kind=YAML,
         keys=("mcp_servers",),
         then="hermes mcp list",
@@ -71,10 +70,10 @@ CLIENTS = (
     Client(
         name="gemini",
         project=".gemini/settings.json",
-        user=".gemini/settings.json",
+        user="settings.json",
         then="gemini: trust the folder, then /mcp",
     ),
-    Client(name="cursor", project=".cursor/mcp.json", user=".cursor/mcp.json", then="cursor: Settings, MCP: enable it"),
+    Client(name="cursor", project=".cursor/mcp.json", user="mcp.json", then="cursor: Settings, MCP: enable it"),
 )
 
 
@@ -97,9 +96,7 @@ def place(client: Client, command: Sequence[str], *, everywhere: bool, project: 
     if not client.user:
         what = f"{client.name} rewrites its own settings while it runs, so that nobody else should"
         raise BadInput(what, fix=client.elsewhere.format(command=_quoted(command)))
-    variable, _, usual = client.home.rpartition(":")
-    home = (environ.get(variable, "") if variable else "") or usual
-    return f"{home.replace('~', environ.get('HOME', '~'), 1)}/{client.user}"
+    return f"{clients.home(client.name, environ)}/{client.user}"
 
 
 def entry(client: Client, command: Sequence[str]) -> dict[str, object]:
@@ -116,6 +113,30 @@ def entry(client: Client, command: Sequence[str]) -> dict[str, object]:
             return {"command": program, "args": rest, "timeout": 1000 * LONGEST_S}
         case _:
             return {"command": program, "args": rest}
+
+
+def _renewed(client: Client, server: Mapping[str, object], known: object, where: str) -> dict[str, object]:
+    """What is to stand there. Of an entry that we made the command; what a person set beside it stays as they set it.
+
+    One that we did not make, or that somebody added to, is not ours to change: it may be another lab, or hold secrets.
+    """
+    if known is None:
+        return dict(server)
+    if not isinstance(known, dict) or not set(known) <= set(server) or not _is_ours(known):
+        raise _refusal(client, server, where, f"its {NAME} is not as labctl wrote it", there=True)
+    command = {key: server[key] for key in ("command", "args") if key in server}
+    return {**server, **known, **command}
+
+
+def _is_ours(known: Mapping[str, object]) -> bool:
+    """Whether a command is one that `install` once wrote: by whole paths, and ending as ours do."""
+    first, rest = known.get("command"), known.get("args", [])
+    words = [*(first if isinstance(first, list) else [first]), *(rest if isinstance(rest, list) else [None])]
+    told = [word for word in words if isinstance(word, str)]
+    program, end = told[: -len(_END)], told[-len(_END) :]
+    is_end = all(wanted in ("", word) for wanted, word in zip(_END, end, strict=False))
+    is_program = bool(program) and all(word.startswith(_PROGRAM) for word in program)
+    return told == words and is_program and is_end
 
 
 def text(client: Client, server: Mapping[str, object]) -> str:
@@ -144,9 +165,10 @@ def _into_json(client: Client, server: Mapping[str, object], before: str, where:
         inside = inside.setdefault(key, {})
         if not isinstance(inside, dict):
             raise _refusal(client, server, where, f"its {key} is not an object")
-    if inside.get(NAME) == server:
+    renewed = _renewed(client, server, inside.get(NAME), where)
+    if inside.get(NAME) == renewed:
         return before
-    inside[NAME] = server
+    inside[NAME] = renewed
     indent = _INDENT.search(before)
     try:
         after = json.dumps(found, indent=indent[1] if indent else 2, ensure_ascii=False, allow_nan=False) + "\n"
@@ -173,19 +195,21 @@ def _into_toml(client: Client, server: Mapping[str, object], before: str, where:
     try:
         document = tomlkit.parse(before)
         servers = document.setdefault(client.keys[0], tomlkit.table(is_super_table=True))
-        known = servers.get(NAME)
-        if known is not None and known.unwrap() == server:
+        there = servers.get(NAME)
+        known = None if there is None else there.unwrap()
+        renewed = _renewed(client, server, known, where)
+        if known == renewed:
             return before
-        table = tomlkit.table()
-        for key, value in server.items():
-            table.add(key, value)
+        table = tomlkit.table() if there is None else there
+        for key, value in renewed.items():
+            table[key] = value
         servers[NAME] = table
         after = tomlkit.dumps(document)
         kept = tomlkit.parse(after).unwrap()
     except (TOMLKitError, TypeError, AttributeError, ValueError) as error:
         raise _refusal(client, server, where, f"it cannot be read as TOML: {error}") from None
     expected = tomlkit.parse(before).unwrap() if before.strip() else {}
-    expected.setdefault(client.keys[0], {})[NAME] = dict(server)
+    expected.setdefault(client.keys[0], {})[NAME] = renewed
     if kept != expected:
         raise _refusal(client, server, where, "it would not say the same with our table in it")
     return after
@@ -206,31 +230,51 @@ def _into_yaml(client: Client, server: Mapping[str, object], before: str, where:
     if not isinstance(found, dict) or not isinstance(found.get(key, {}) or {}, dict):
         raise _refusal(client, server, where, f"it is no mapping, or its {key} is none")
     servers = dict(found.get(key) or {})
-    if servers.get(NAME) == server:
+    known = servers.get(NAME)
+    renewed = _renewed(client, server, known, where)
+    if known == renewed:
         return before
-    block = [f"{NAME}:", *(f"  {name}: {json.dumps(value)}" for name, value in server.items())]
-    head = re.search(rf"^{key}:[ \t]*(?:#.*)?$", before, re.MULTILINE)
-    if head is None:
-        start = before if not before or before.endswith("\n") else before + "\n"
-        after = f"{start}{key}:\n" + "".join(f"  {line}\n" for line in block)
-    else:
-        first = re.match(r"(?:[ \t]*(?:#.*)?\n)*([ ]+)\S", before[head.end() + 1 :])
-        step = first[1] if first else "  "
-        after = before[: head.end()] + "".join(f"\n{step}{line}" for line in block) + before[head.end() :]
-    expected = {**found, key: {**servers, NAME: server}}
+    there = NAME in servers
+    after = _yaml_renewed(before, known or {}, renewed) if there else _yaml_with(before, key, renewed)
+    expected = {**found, key: {**servers, NAME: renewed}}
     try:
-        same = yaml.safe_load(after) == expected and NAME not in servers
+        same = yaml.safe_load(after) == expected
     except yaml.YAMLError:
         same = False
     if not same:
-        raise _refusal(client, server, where, f"its {key} cannot take a server without being written anew")
+        why = f"its {key} cannot take a server without being written anew"
+        raise _refusal(client, server, where, why, there=there)
     return after
 
 
-def _refusal(client: Client, server: Mapping[str, object], where: str, why: str) -> Unavailable:
+def _yaml_block(server: Mapping[str, object], step: str) -> str:
+    lines = [f"{NAME}:", *(f"  {name}: {json.dumps(value)}" for name, value in server.items())]
+    return "".join(f"{step}{line}\n" for line in lines)
+
+
+def _yaml_with(before: str, key: str, server: Mapping[str, object]) -> str:
+    head = re.search(rf"^{key}:[ \t]*(?:#.*)?$", before, re.MULTILINE)
+    if head is None:
+        start = before if not before or before.endswith("\n") else before + "\n"
+        return f"{start}{key}:\n{_yaml_block(server, '  ')}"
+    first = re.match(r"(?:[ \t]*(?:#.*)?\n)*([ ]+)\S", before[head.end() + 1 :])
+    block = _yaml_block(server, first[1] if first else "  ")
+    return f"{before[: head.end()]}\n{block.rstrip()}{before[head.end() :]}"
+
+
+def _yaml_renewed(before: str, known: Mapping[str, object], server: Mapping[str, object]) -> str:
+    """The same lines that we wrote, written again; nothing new where they are not as we wrote them."""
+    found = re.search(rf"^([ ]+){NAME}:[ \t]*$", before, re.MULTILINE)
+    step = found[1] if found else ""
+    return before.replace(_yaml_block(known, step), _yaml_block(server, step), 1)
+
+
+def _refusal(client: Client, server: Mapping[str, object], where: str, why: str, *, there: bool = False) -> Unavailable:
+    """With what to do by hand: where a server of this name is `there`, a second one would be a key twice."""
     sample = text(client, server).rstrip("\n")
+    do = f"it has a {NAME} already; change it to:" if there else "add this yourself:"
     what = f"the settings of {client.name} were left as they are: {why}"
-    return Unavailable(what, where=where, fix=f"add this yourself:\n{sample}")
+    return Unavailable(what, where=where, fix=f"{do}\n{sample}")
 
 
 def _each_once(pairs: list[tuple[str, object]]) -> dict[str, object]:

@@ -14,7 +14,8 @@ import msgspec
 
 from lab import __version__
 from lab.core import layout, record
-from lab.core.errors import Corrupt, Unavailable
+from lab.core.clients import person
+from lab.core.errors import Corrupt
 from lab.core.skills import clients, page
 from lab.store import reading, sections, skills
 
@@ -58,7 +59,7 @@ class Placed(msgspec.Struct, frozen=True, kw_only=True):
 def spots(skill: Skill, base: str, environ: Mapping[str, str], *, at_home: bool) -> Iterator[Spot]:
     """Every place of one skill: the shared folder first, for the links lead there. `base` is the project's folder."""
     name = skill.place.name
-    top = home(environ) if at_home else base
+    top = person(environ) if at_home else base
     central = f"{top}/{clients.CENTRAL}/{name}"
     scope: Literal["user", "project"] = "user" if at_home else "project"
     yield Spot(client=SHARED, scope=scope, path=central)
@@ -75,15 +76,6 @@ def spots(skill: Skill, base: str, environ: Mapping[str, str], *, at_home: bool)
         else:
             path = f"{folder}/{name}"
             yield Spot(client=client.name, scope=scope, path=path, link="" if path == central else central)
-
-
-def home(environ: Mapping[str, str]) -> str:
-    """The home of whoever asks."""
-    found = environ.get("HOME", "")
-    if not found.startswith("/"):
-        fix = "export HOME, or leave --global out: then skills go into this folder"
-        raise Unavailable("HOME is not set, and the skills of a person lie there", fix=fix)
-    return found.rstrip("/") or "/"
 
 
 def state(skill: Skill, spot: Spot) -> State:

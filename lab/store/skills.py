@@ -84,7 +84,7 @@ def found(folder: str, environ: Mapping[str, str], *, home_too: bool) -> list[Pl
     home = environ.get("HOME", "")
     if home_too and home.startswith("/"):
         users = [clients.user_folder(each, home, environ) for each in clients.CLIENTS.values()]
-        users += [f"{home}/{each}" for each in (clients.CENTRAL, *clients.READ_TOO_AT_HOME)]
+        users += [f"{home}/{clients.CENTRAL}", *clients.read_too(home, environ)]
         roots += [(each, "user") for each in dict.fromkeys(filter(None, users))]
     seen: set[str] = set()
     places = []

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING
 import pytest
 import yaml
 
-from lab.cli import mcp
+from lab.core import clients as homes
+from lab.core.skills import clients as skill_clients
 from lab.mcp import clients
 from tests.cli.labs import Labctl, tree
 
@@ -66,7 +67,8 @@ def command(server: object) -> list[str]:
 
 
 def test_the_command_line_knows_the_clients_there_are() -> None:
-    assert sorted(mcp.CLIENTS) == sorted(client.name for client in clients.CLIENTS) == list(mcp.CLIENTS)
+    """One table says where each is at home; servers and skills are put by it."""
+    assert {client.name for client in clients.CLIENTS} == set(skill_clients.CLIENTS) == set(homes.NAMES)
 
 
 @pytest.mark.parametrize("client", PLACES)
@@ -157,6 +159,108 @@ def test_an_older_entry_of_ours_is_replaced(labctl: Labctl, tmp_path: Path) -> N
         labctl.done("mcp", "install", client)
         words = command(servers(tmp_path / "project" / PLACES[client], client)["labctl"])
         assert words[-3] == str(tmp_path / "lab")
+    path = Path(os.environ["HOME"], USERS["hermes"])
+    path.parent.mkdir()
+    for before in YAML_BEFORE:
+        path.write_text(before)
+        for lab in ("/old", "/new"):
+            labctl.done("mcp", "install", "hermes", "--global", "--data-root", lab)
+            assert command(servers(path, "hermes")["labctl"])[-3] == lab
+        assert path.read_text().count("labctl:") == 1
+
+
+SETTINGS: dict[str, dict[str, object]] = {
+    "opencode": {"enabled": False},
+    "codex": {"tool_timeout_sec": 100},
+    "gemini": {"timeout": 100},
+}
+
+
+@pytest.mark.parametrize("client", SETTINGS)
+def test_what_a_person_set_in_our_entry_stays(client: str, labctl: Labctl, tmp_path: Path) -> None:
+    path = tmp_path / "project" / PLACES[client]
+    labctl.done("mcp", "install", client, "--data-root", "/old")
+    for key, value in SETTINGS[client].items():
+        text = path.read_text()
+        told = servers(path, client)["labctl"]
+        assert isinstance(told, dict)
+        assert text.count(json.dumps(told[key])) == 1
+        path.write_text(text.replace(json.dumps(told[key]), json.dumps(value)))
+    labctl.done("mcp", "install", client)
+    made = servers(path, client)["labctl"]
+    assert isinstance(made, dict)
+    assert {key: made[key] for key in SETTINGS[client]} == SETTINGS[client]
+    assert command(made)[-3] == str(tmp_path / "lab")
+    assert "knows of it already" in labctl.done("mcp", "install", client).out
+
+
+OURS = '"command": "/opt/bin/labctl", "args": ["--data-root", "/lab", "mcp", "serve"]'
+OTHERS = [
+    ("claude", '{"mcpServers": {"labctl": {"command": "ssh", "args": ["gpu", "labctl", "mcp", "serve"]}}}'),
+    ("claude", '{"mcpServers": {"labctl": {"command": "/usr/bin/ssh", "args": ["gpu", "labctl", "mcp", "serve"]}}}'),
+    ("claude", '{"mcpServers": {"labctl": {OURS, "env": {"TOKEN": "abc"}}}}'),
+    ("claude", '{"mcpServers": {"labctl": {OURS, "disabled": true}}}'),
+    ("claude", '{"mcpServers": {"labctl": {"command": "/l", "args": ["--data-root", "/lab", "mcp", "other"]}}}'),
+    ("claude", '{"mcpServers": {"labctl": {"command": 1, "args": {}}}}'),
+    ("claude", '{"mcpServers": {"labctl": "x"}}'),
+    ("opencode", '{"mcp": {"labctl": {"type": "remote", "url": "https://x"}}}'),
+    ("codex", "[mcp_servers.labctl]\ncommand = '/l'\nargs = ['--data-root', '/l', 'mcp', 'serve']\nenabled = false\n"),
+    ("codex", '[mcp_servers.labctl]\ncommand = "labctl"\n[mcp_servers.labctl.env]\nTOKEN = "abc"\n'),
+    ("hermes", "mcp_servers:\n  labctl:\n    command: old\n"),
+    ("hermes", "mcp_servers:\n  labctl: {command: /l, args: [--data-root, /l, mcp, serve]}\n"),
+]
+
+
+@pytest.mark.parametrize(("client", "before"), OTHERS)
+def test_an_entry_of_this_name_that_is_a_persons_own_is_left_alone(
+    client: str, before: str, labctl: Labctl, tmp_path: Path
+) -> None:
+    where = ("--global",) if client == "hermes" else ()
+    path = Path(os.environ["HOME"], USERS[client]) if where else tmp_path / "project" / PLACES[client]
+    path.parent.mkdir(exist_ok=True)
+    before = before.replace("OURS", OURS)
+    path.write_text(before)
+    said = labctl("mcp", "install", client, *where)
+    assert said.code == 5
+    assert "labctl" in said.err.partition("it has a labctl already; change it to:")[2]
+    assert path.read_text() == before
+
+
+def test_without_a_home_no_folder_of_that_name_is_made(
+    labctl: Labctl, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for variable, value in (("HOME", None), ("HOME", "home"), ("CODEX_HOME", "rel"), ("CODEX_HOME", "~/codex")):
+        with monkeypatch.context() as patch:
+            if value is None:
+                patch.delenv(variable)
+            else:
+                patch.setenv(variable, value)
+            for words in (("mcp", "install", "codex"), ("skills", "install", "--codex")):
+                said = labctl(*words, "--global")
+                assert (said.code, variable in said.err) == (5, True), said
+            labctl.done("skills", "list", "--all")
+    monkeypatch.setenv("CODEX_HOME", str(tmp_path / "codex"))
+    monkeypatch.delenv("HOME")
+    labctl.done("mcp", "install", "codex", "--global")
+    assert (tmp_path / "codex/config.toml").is_file()
+    assert tree(str(tmp_path / "project")) == {}
+
+
+@pytest.mark.parametrize("client", ["claude", "codex"])
+def test_what_stands_where_settings_should_is_named_and_nothing_of_ours(
+    client: str, labctl: Labctl, tmp_path: Path
+) -> None:
+    path = tmp_path / "project" / PLACES[client]
+    if client == "claude":
+        path.mkdir()
+    else:
+        path.parent.write_text("a file")
+    said = labctl("mcp", "install", client)
+    assert said.code == 5
+    assert str(path) in said.err
+    assert "--print shows" in said.err
+    assert "draft" not in said.err
+    assert "recover" not in said.err
 
 
 def test_opencode_2_has_its_servers_one_step_further_in(labctl: Labctl, tmp_path: Path) -> None:
@@ -239,7 +343,6 @@ def test_yaml_keeps_every_line(before: str, labctl: Labctl) -> None:
         ("hermes", "a: [\n"),
         ("hermes", "- a\n"),
         ("hermes", "mcp_servers: {other: {command: x}}\n"),
-        ("hermes", "mcp_servers:\n  labctl:\n    command: old\n"),
         ("hermes", "mcp_servers: 1\n"),
     ],
     ids=lambda value: str(value)[:40],

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Literal
 
 import msgspec
 
+from lab.core import clients
 from lab.core.skills import head
 
 if TYPE_CHECKING:
@@ -21,41 +22,45 @@ MARKER = ".labctl-skill.json"  # in a copy: what was copied, so that a later edi
 
 
 class Client(msgspec.Struct, frozen=True, kw_only=True):
-    """One program. `project` and `user` are folders of skills; empty where it reads none, or is told by a command.
+    """One program. `project` is its folder of skills; empty where it reads none, or is told by a command.
 
-    `home` names the variable that moves the user's folder, and `beneath` what it is beneath that.
+    The user's is `beneath` the client's home; but `user` below the person's where that is named, unless a variable
+    moved the client's.
     """
 
     name: str
     how: Literal["link", "copy", "command"] = "link"
     project: str = ""
     user: str = ""
-    home: str = ""
     beneath: str = ""
 
 
 CLIENTS: dict[str, Client] = {
     each.name: each
     for each in (
-        Client(name="claude", project=".claude/skills", user=".claude/skills"),
-        Client(name="codex", project=CENTRAL, user=CENTRAL, home="CODEX_HOME", beneath="skills"),
-        Client(name="cursor", project=".cursor/skills", user=".cursor/skills"),
+        Client(name="claude", project=".claude/skills", beneath="skills"),
+        Client(name="codex", project=CENTRAL, user=CENTRAL, beneath="skills"),
+        Client(name="cursor", project=".cursor/skills", beneath="skills"),
         Client(name="opencode", project=CENTRAL, user=CENTRAL),
-        Client(name="hermes", how="copy", user=".hermes/skills", home="HERMES_HOME", beneath="skills"),
+        Client(name="hermes", how="copy", beneath="skills"),
         Client(name="gemini", how="command"),
     )
 }
 # Other folders that some client reads; nothing is installed there, but what lies there is found.
 READ_TOO = (".opencode/skills", ".gemini/skills")
-READ_TOO_AT_HOME = (".config/opencode/skills", ".gemini/skills")
+_READ_TOO_AT_HOME = ("opencode", "gemini")  # beneath the homes of these
 
 
 def user_folder(client: Client, home: str, environ: Mapping[str, str]) -> str:
     """The user's folder of skills for a client; empty where it has none."""
-    moved = environ.get(client.home, "") if client.home else ""
-    if moved.startswith("/"):
-        return f"{moved}/{client.beneath}"
+    if client.beneath and (not client.user or clients.is_moved(client.name, environ)):
+        return f"{clients.folder(client.name, home, environ)}/{client.beneath}"
     return f"{home}/{client.user}" if client.user else ""
+
+
+def read_too(home: str, environ: Mapping[str, str]) -> list[str]:
+    """Other folders of the user's that some client reads."""
+    return [f"{clients.folder(name, home, environ)}/skills" for name in _READ_TOO_AT_HOME]
 
 
 def category(page: Page) -> str:
