@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 
+from lab.core import json_text
 from lab.core.errors import Unavailable
 from lab.core.layout import ABANDONED_SUFFIX, CLAIM_SUFFIX, SUPERSEDED_SUFFIX, Layout
 
@@ -71,14 +72,12 @@ OPEN_SUFFIXES = (CLAIM_SUFFIX, SUPERSEDED_SUFFIX, ABANDONED_SUFFIX)
 def read_index(path: str) -> Lab:
     """The index with later ledger lines counted in. Raises `Unavailable` where there is no lab."""
     layout = Layout(path)
-    lab: Lab
     try:
         with open(layout.index, encoding="utf-8") as file:
-            lab = json.load(file, parse_constant=_no_constant)
-        usable = _usable(lab)
+            lab = json_text.parse(file.read())
     except (FileNotFoundError, NotADirectoryError, ValueError, RecursionError):
         raise _unreadable(path, layout.index) from None
-    if not usable:
+    if not _usable(lab):
         raise _unreadable(path, layout.index)
     rows = {row["id"]: row for row in lab["experiments"]}
     for row in rows.values():
@@ -135,12 +134,7 @@ def _names(path: str) -> frozenset[str] | None:
         return None
 
 
-def _no_constant(name: str) -> float:
-    message = f"{name} is no JSON"
-    raise ValueError(message)
-
-
-def _usable(lab: object) -> bool:
+def _usable(lab: object) -> TypeGuard[Lab]:
     """Whether this JSON has the shape of an index. It is a page: anybody may have written anything there."""
     if not isinstance(lab, dict) or not isinstance(lab.get("as_of"), str):
         return False

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import json
 from contextlib import suppress
 
+from lab.core import json_text
 from lab.mcp import arguments, messages
 
 TYPE_CHECKING = False
@@ -133,12 +133,7 @@ def refused(kind: str, what: str, fix: str) -> dict[str, object]:
 
 def _envelope(out: bytes) -> dict[str, object] | None:
     with suppress(ValueError, RecursionError):
-        found: object = json.loads(out.decode(), parse_constant=_no_constant)
+        found = json_text.parse(out.decode())
         if isinstance(found, dict) and isinstance(found.get("schema"), str) and isinstance(found.get("ok"), bool):
             return found
     return None
-
-
-def _no_constant(name: str) -> object:
-    message = f"{name} is no JSON"
-    raise ValueError(message)

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import json
 
+from lab.core import json_text
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -79,10 +81,9 @@ class Lines:
 def decode(line: bytes) -> object:
     """The value of a line. Constants that are no JSON, as NaN, are refused like any other garbage."""
     try:
-        found: object = json.loads(line.decode(), parse_constant=_no_constant)
+        return json_text.parse(line.decode())
     except (ValueError, RecursionError) as error:
         raise Refusal(PARSE_ERROR, f"this line is not JSON in UTF-8: {_short(error)}") from None
-    return found
 
 
 def read(value: object) -> Request | None:
@@ -149,11 +150,6 @@ def write(value: object, *, ascii_only: bool = False) -> str:
         return json.dumps(value, allow_nan=False, ensure_ascii=ascii_only, separators=(",", ":"))
     except (ValueError, RecursionError) as error:
         raise Refusal(INTERNAL, f"this cannot be written as JSON: {_short(error)}") from None
-
-
-def _no_constant(name: str) -> object:
-    message = f"{name} is no JSON"
-    raise ValueError(message)
 
 
 def _short(error: Exception) -> str:
