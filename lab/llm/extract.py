@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import math
 import re
+from collections import Counter
 from typing import TYPE_CHECKING
 
 from lab.core.errors import BadInput
@@ -21,7 +22,9 @@ MAX_NODES = 100_000
 _MAX_DIGITS = 400
 _SEARCHED_CHARS = 1 << 18  # of the end, where a model that thinks aloud comes to its answer
 _MAX_STARTS = 200
-_FENCE = re.compile(r"```[ \t]*[A-Za-z0-9_-]*[ \t]*\r?\n(.*?)```", re.DOTALL)
+_MOST_READ = 8 * _SEARCHED_CHARS  # of all the starts together: each of them may be read to the end
+# One way to read each run of spaces: with two, a megabyte of them is tried out for hours, and nothing interrupts that.
+_FENCE = re.compile(r"```[ \t]*(?:[A-Za-z0-9_-]+[ \t]*)?\r?\n(.*?)```", re.DOTALL)
 _START = re.compile(r"\{(?=\s*[\"}])")  # {x} is a set, and a list in prose a footnote, [1]
 
 
@@ -72,11 +75,11 @@ def _within(text: str, refusals: list[str]) -> Iterator[tuple[object, bool]]:
 def _scanned(text: str, refusals: list[str]) -> list[tuple[object, bool]]:
     """The objects that stand in prose. A start inside of one that was read is none of its own."""
     found: list[tuple[object, bool]] = []
-    at = 0
+    at = read = 0
     is_whole = True
     for _ in range(_MAX_STARTS):
         start = _START.search(text, at)
-        if start is None:
+        if start is None or read > _MOST_READ:
             break
         at = start.end()
         try:
@@ -85,6 +88,8 @@ def _scanned(text: str, refusals: list[str]) -> list[tuple[object, bool]]:
         except (ValueError, RecursionError) as error:
             refusals += _words(error)
             is_whole = False
+            end = error.pos if isinstance(error, json.JSONDecodeError) else len(text)
+            read += end - start.start()
     return found
 
 
@@ -118,8 +123,8 @@ def _real(digits: str) -> float:
 def _object(pairs: list[tuple[str, object]]) -> dict[str, object]:
     made = dict(pairs)
     if len(made) < len(pairs):
-        names = [name for name, _ in pairs]
-        twice = next(name for name in names if names.count(name) > 1)
+        counts = Counter(name for name, _ in pairs)
+        twice = next(name for name in made if counts[name] > 1)
         raise _Refused(f"the key {twice[:60]!r} is there twice")
     return made
 

@@ -7,6 +7,7 @@ was measured, a grammar kept the shape and broke the bounds.
 from __future__ import annotations
 
 import math
+from itertools import islice
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -29,6 +30,7 @@ _LISTED = 32  # values of a grid that a schema lists; above it they are describe
 _LISTED_CHOICES = 200
 _NEAR = 0.25  # of a range: how far outside a value may lie that `clip` brings to the edge
 _MAX_PROBLEMS = 4  # told of one proposal
+_NAME_CHARS = 200
 
 
 class Candidate(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -199,7 +201,10 @@ def _params(given: Mapping[str, object], space: Space, *, clip: bool) -> tuple[d
                 repaired.append(f"{name} was left out: it does not count here")
             else:
                 meant[name] = given[name]
-    meant |= {name: value for name, value in given.items() if name not in space.names}
+    known = set(space.names)
+    strange = islice((name for name in given if name not in known), _MAX_PROBLEMS)
+    # A few of them, and their beginnings: each is compared with every name of the space.
+    meant |= {name if len(name) <= _NAME_CHARS else f"{name[:_NAME_CHARS]} ...": given[name] for name in strange}
     return meant, repaired
 
 

@@ -112,6 +112,42 @@ def test_a_text_full_of_beginnings_costs_little() -> None:
     assert 0 < len(starts) <= 201
 
 
+def test_long_values_after_many_beginnings_are_not_read_over_and_over() -> None:
+    """The first beginnings alone: what each of them reads counts, and here each reads to the end."""
+    starts: list[int] = []
+    decode = extract._DECODER
+
+    class Counting(json.JSONDecoder):
+        def raw_decode(self, s: str, idx: int = 0) -> tuple[object, int]:
+            starts.append(idx)
+            return decode.raw_decode(s, idx)
+
+    extract._DECODER = Counting()
+    try:
+        with pytest.raises(BadInput, match="broken or cut off"):
+            extract.value("so " + '{"a":' * 190 + "[" + "1," * 120_000)
+    finally:
+        extract._DECODER = decode
+    assert 0 < len(starts) <= 10
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("x```" + " " * 500_000 + "x", "no JSON"),
+        (("x```json" + " \t" * 250_000) * 3 + "x", "no JSON"),
+        ("{" + ",".join(f'"k{k}": 1' for k in range(90_000)) + ', "k89999": 2}', "'k89999' is there twice"),
+        ("```\n" * 500_000, "no JSON"),
+        ("{ " * 1_000_000, "no JSON"),
+    ],
+    ids=["a fence and spaces", "fences and tabs", "the last key twice", "fences", "braces"],
+)
+def test_long_answers_cost_what_they_are_long(text: str, words: str) -> None:
+    """Where the cost grows with the square these take minutes, and the test runs into its limit."""
+    with pytest.raises(BadInput, match=words):
+        extract.value(text)
+
+
 def test_zero_and_small_numbers_stay_what_they_are() -> None:
     value = extract.value('{"a": -0.0, "b": 5e-324, "c": 3.0}')
     assert value == {"a": 0.0, "b": 5e-324, "c": 3}

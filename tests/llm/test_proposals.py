@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lab.core import assignment
+from lab.core import space as core_space
 from lab.core.space import parse
 from lab.core.trial import luck
 from lab.llm import proposals
@@ -262,3 +263,14 @@ def test_the_schema_is_one_that_strict_services_take() -> None:
 def test_thousands_of_choices_do_not_fill_the_question() -> None:
     space = parse({"word": {"choices": [f"word-{number}" for number in range(10_000)]}})
     assert len(json.dumps(proposals.schema(space, 1))) < 5000
+
+
+def test_thousands_of_strange_names_are_not_all_looked_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each is compared with every name of the space, which for an answer of 4 MiB would take minutes."""
+    looked_up: list[str] = []
+    monkeypatch.setattr(core_space, "nearest", lambda word, _: looked_up.append(word) or "")
+    found, wrong = proposals.check({"params": {f"{'x' * 300}{k}": 1 for k in range(5_000)}}, SPACE, limit=1)
+    assert found == ()
+    assert wrong
+    assert 0 < len(looked_up) <= 10
+    assert max(map(len, looked_up)) < 300

@@ -13,8 +13,9 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 _PROMPT = "prompt.md"
-_TOKENS = re.compile(rb"Tokens: ([\d.]+)(k?) sent,.*?([\d.]+)(k?) received")
-_COST = re.compile(rb"Cost: \$([\d.]+) message")
+# Bounded, or a line of digits without end would be tried out from each of them.
+_TOKENS = re.compile(rb"Tokens: ([\d.]{1,20})(k?) sent,.{0,80}?([\d.]{1,20})(k?) received")
+_COST = re.compile(rb"Cost: \$([\d.]{1,20}) message")
 _REFUSALS = (b"litellm.", b"The API provider", b"Authentication")
 
 

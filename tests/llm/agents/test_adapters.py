@@ -276,3 +276,9 @@ def test_warnings_that_hermes_puts_above_its_answer_are_no_part_of_it() -> None:
     assert of("hermes").read(said.encode(), b"", 0, {}).text == "Hello.\n\N{WARNING SIGN} stays"
     found = of("hermes").read(b"API call failed after 3 retries: Connection error.\n", b"session_id: 1\n", 1, {})
     assert found.what.endswith("Connection error.")
+
+
+def test_a_line_of_digits_without_end_costs_aiders_reader_little() -> None:
+    """Tried out from each digit it would take minutes, and run into the limit of the test."""
+    said = b"Tokens: " + b"1" * 400_000 + b"\n" + b"Tokens: 1 sent," * 20_000 + b"9" * 400_000 + b"\n"
+    assert of("aider").read(said, b"", 0, {}).used == Tokens()
