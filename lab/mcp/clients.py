@@ -242,7 +242,7 @@ def _into_yaml(client: Client, server: Mapping[str, object], before: str, where:
     except yaml.YAMLError:
         same = False
     if not same:
-        why = f"its {key} cannot take a server without being written anew"
+        why = f"its {f'{key}.{NAME}' if there else key} cannot be changed without being written anew"
         raise _refusal(client, server, where, why, there=there)
     return after
 
