@@ -89,15 +89,19 @@ class Service:
             used = NOTHING if broken.unsent else Tokens()
             what = self._redact(broken.what)
             return msgspec.structs.replace(sent, problem=broken.problem, what=what, again=broken.again, used=used)
+        came = self._redact(reply.body.decode(errors="replace"))
         reading = self._dialect.read(reply.status, reply.body)
+        blotted = self._dialect.read(reply.status, came.encode(errors="replace"))
+        if blotted.problem == reading.problem:  # no key that is a word of the protocol, such as "text"
+            reading = blotted  # a key would be cut in two where its words are, and its beginning kept
         otherwise = self._otherwise(ask, manner, reply.status, reading)
         if otherwise is not None:
             _LEARNT[self._name] = otherwise
         return msgspec.structs.replace(
             sent,
-            response=kept(self._redact(reply.body.decode(errors="replace"))),
+            response=kept(came),
             status=reply.status,
-            model=reading.model,
+            model=self._redact(reading.model),
             used=price.paid(reading.used, self._model),
             problem=reading.problem,
             what=self._redact(reading.what),

@@ -267,6 +267,44 @@ def test_a_service_that_quotes_the_key_back_leaves_no_trace_of_it(form: str) -> 
         assert "Bearer" not in text
 
 
+ESCAPED = "".join(f"\\u{ord(each):04X}" for each in KEY)
+
+
+@pytest.mark.parametrize(
+    "form", [KEY, KEY.replace("-", "\\u002d"), KEY.replace("/", "\\/").replace("s", "\\u0073"), ESCAPED]
+)
+def test_a_key_that_comes_back_in_the_escapes_of_json_is_nowhere_once_they_are_read(form: str) -> None:
+    """In the model's name, and in every text of an answer: there the escapes are read twice, and show only then."""
+    told = '{"hypothesis": "%s", "change": "%s", "params": {"lr": 0.01, "layers": 3}, "parent": "%s"}'
+    wrong = '{"hypothesis": "", "params": {"lr": "%s", "layers": 3, "%s": 1}}'
+    said = '{"proposals": [%s, %s]}' % (told % (form, form, form), wrong % (form, form))  # noqa: UP031  # braces
+    body = json.dumps({"model": "MODEL", "choices": [{"message": {"content": said}}], "usage": {"note": "MODEL"}})
+    with Faulty(reply(200, body.replace("MODEL", form).encode())) as server:
+        told_us = asked(server.url)
+    assert told_us.value is not None
+    assert told_us.complaints
+    (attempt,) = told_us.attempts
+    assert attempt.model == "[redacted]"
+    kept = repr(told_us) + repr(json.loads(attempt.response)) + repr(json.loads(attempt.text))
+    kept += repr(json.loads(json.loads(attempt.response)["choices"][0]["message"]["content"]))
+    assert KEY not in kept
+    assert form not in kept
+
+
+def test_a_key_at_the_place_where_its_words_are_cut_leaves_no_beginning() -> None:
+    with Faulty(error(401, "x" * 292 + KEY)) as server:
+        told = asked(server.url)
+    assert KEY[:6] not in told.what
+
+
+def test_a_key_that_is_a_word_of_the_protocol_breaks_no_answer() -> None:
+    with Faulty(proposes(GOOD)) as server:
+        for word in ("content", "choices", "stop", "1234"):
+            assert asked(server.url, environ={"KEY": word}).value is not None
+    with Faulty(chat("Two\none.\n" + json.dumps({"proposals": [GOOD]}))) as server:
+        assert asked(server.url, environ={"KEY": "none"}).value is not None
+
+
 def test_a_proxy_is_gone_through_and_its_password_kept() -> None:
     with Faulty(proposes(GOOD), error(401, "who is pass%2Fword or pass/word?")) as proxy:
         environ = {"http_proxy": f"http://me:pass%2Fword@127.0.0.1:{proxy.port}"}
