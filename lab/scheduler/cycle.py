@@ -116,11 +116,10 @@ def opened(root: Root, lease: Lease, view: View, spec: Spec, spec_sha256: str, e
     where = places.workspace(root, here, view)
     commit = revision.of(where) if where else ""
     manifest = _manifest(root, lease, here, tier, spec_sha256, errand, commit)
-    texts = {layout.PLAN: _plan(manifest, here, errand.plan)}
+    exchange = _asked(root, view.experiment, errand.origin)
+    texts = {layout.PLAN: _plan(manifest, here, errand.plan, with_exchange=bool(exchange)), **exchange}
     if errand.params is not None:
         texts[layout.PARAMS] = canonical.page(dict(errand.params))
-    if errand.origin is not None and errand.origin.ask:
-        texts |= _asked(root, view.experiment, errand.origin.ask)
     try:
         path = bundles.open_bundle(root, manifest, texts)
     except FileExistsError:
@@ -206,17 +205,18 @@ def _put_right(root: Root, running: Running) -> None:
         root.files.move(f"{running.path}/{layout.SEAL}", f"{running.path}/{layout.DAMAGED_SEAL}")
     if running.params is not None:
         root.files.replace(f"{running.path}/{layout.PARAMS}", canonical.page(dict(running.params)))
-    origin = running.manifest.origin
-    if origin is not None and origin.ask and not os.path.islink(f"{running.path}/{layout.MODEL}"):
-        for name, data in _asked(root, running.manifest.experiment, origin.ask).items():
+    if not os.path.islink(f"{running.path}/{layout.MODEL}"):
+        for name, data in _asked(root, running.manifest.experiment, running.manifest.origin).items():
             root.files.replace(f"{running.path}/{name}", data)
 
 
-def _asked(root: Root, experiment: str, ask: str) -> dict[str, bytes]:
+def _asked(root: Root, experiment: str, origin: Origin | None) -> dict[str, bytes]:
     """What was asked of a model before a run, and what it said, for the bundle of the run."""
+    if origin is None or not origin.ask:
+        return {}
     from lab.scheduler.search import asks  # noqa: PLC0415  # most runs come of no question to a model
 
-    return asks.bundled(root, experiment, ask)
+    return asks.bundled(root, experiment, origin.ask)
 
 
 def _manifest(  # what is known of a run before it begins
@@ -250,18 +250,18 @@ def _manifest(  # what is known of a run before it begins
     )
 
 
-def _plan(manifest: Manifest, spec: Spec, plan: str) -> bytes:
+def _plan(manifest: Manifest, spec: Spec, plan: str, *, with_exchange: bool) -> bytes:
     text = plan or (
         f"# Plan of {manifest.run_id}\n\n- goal: {spec.goal or '(none given)'}\n- metric: {spec.metric or 'value'}, "
         f"{spec.metric_direction}\n- role: {manifest.role}\n- tier: {manifest.fidelity_tier}\n"
         f"- budget: {manifest.time_budget_s:g}s\n"
     )
     if manifest.origin is not None:
-        text += _choice(manifest.origin)
+        text += _choice(manifest.origin, with_exchange=with_exchange)
     return text.encode()
 
 
-def _choice(origin: Origin) -> str:
+def _choice(origin: Origin, *, with_exchange: bool) -> str:
     """Who chose the parameters, and on what grounds."""
     who = "/".join(word for word in (origin.strategy, origin.arm) if word) or origin.kind
     lines = [f"- parameters: by {who}, trial {origin.number} of the search with seed {origin.seed}"]
@@ -272,7 +272,8 @@ def _choice(origin: Origin) -> str:
     if origin.note:
         lines.append(f"- note: {origin.note}")
     if origin.ask:
-        lines.append(f"- asked: {origin.ask}, which lies in llm/")
+        where = "which lies in llm/" if with_exchange else "whose file is gone or damaged: labctl verify"
+        lines.append(f"- asked: {origin.ask}, {where}")
     if origin.expected is not None:
         lines.append(f"- expected: {origin.expected!r}, from {origin.base!r}")
     return "".join(f"{line}\n" for line in lines)

@@ -95,22 +95,26 @@ class Asks:
         """
         found: dict[int, Asked] = {}
         for number in range(highest, max(0, highest - NEWEST - workers + 1), -1):
-            known = self._read.get(number) or self._one(number)
+            known = self._read.get(number) or _readable(self._root, self._experiment, name(number))
             if known is not None:
                 found[number] = known
         self._read = found
         return list(found.values())
 
-    def _one(self, number: int) -> Asked | None:
-        try:
-            return read(self._root, self._experiment, name(number))
-        except Corrupt:  # `labctl verify` names it; a search goes on without it
-            return None
+
+def _readable(root: Root, experiment: str, ask: str) -> Asked | None:
+    try:
+        return read(root, experiment, ask)
+    except Corrupt:  # `labctl verify` names it; a search goes on without it
+        return None
 
 
 def bundled(root: Root, experiment: str, ask: str) -> dict[str, bytes]:
-    """The files of a bundle that tell of a question: what was sent, what came back, what it took."""
-    asked = read(root, experiment, ask)
+    """The files of a bundle that tell of a question: what was sent, what came back, what it took.
+
+    None of one that is gone or damaged, which `labctl verify` names: a run of the parameters it gave is made without.
+    """
+    asked = _readable(root, experiment, ask)
     if asked is None:
         return {}
     return {

@@ -13,7 +13,7 @@ from lab.core import space
 from lab.core.errors import Busy
 from lab.core.model import Model
 from lab.core.origin import Origin
-from lab.core.run import FAILED, SUCCESS
+from lab.core.run import CRASH, FAILED, SUCCESS
 from lab.core.spec import Spec
 from lab.core.trial import History
 from lab.core.view import View
@@ -129,6 +129,22 @@ def test_a_damaged_answer_stops_no_search(tmp_path: Path) -> None:
         made = a_run(root)
     assert made.run.origin is not None
     assert made.run.origin.ask == "ASK-000002"
+
+
+def test_a_run_that_was_cut_off_is_tried_again_though_its_question_is_damaged(tmp_path: Path) -> None:
+    with Faulty(proposing()) as server:
+        root = a_lab(tmp_path / "lab", server)
+        search = Search(root, "hunt")
+        running = asked_and_begun(root, search)
+        over(root, running, None, outcome=CRASH, reason="nobody saw how it ended")
+        write(root.layout.ask("hunt", "ASK-000001"), b"garbage")
+        again = asked_and_begun(root, search)
+    assert again.params == running.params
+    assert not os.path.exists(f"{again.path}/llm")
+    with open(f"{again.path}/plan.md", encoding="utf-8") as file:
+        assert "- asked: ASK-000001, whose file is gone or damaged: labctl verify" in file.read()
+    over(root, again, 1.0)
+    assert [each.kind for each in verify.verify(root).damage] == ["ask-edited"]
 
 
 def test_a_lab_that_is_stopped_before_any_step_of_an_ask_goes_on(tmp_path: Path) -> None:
