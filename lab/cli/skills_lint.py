@@ -10,7 +10,7 @@ from lab.cli.terminal import Answer
 from lab.core.errors import DONE, FAILED, BadInput, nearest
 from lab.core.skills import codes, page, shell
 from lab.core.skills import lint as rules
-from lab.core.skills.words import Wrong
+from lab.core.skills.commands import Wrong
 from lab.store import skills
 
 if TYPE_CHECKING:
@@ -101,6 +101,8 @@ def attempt(words: Sequence[str], *, whole: bool) -> Wrong | None:
     if command.name not in _built:
         _built[command.name] = parsers.build(command)
     built = _built[command.name]
+    if any(word.startswith("-") and shell.STANDIN in word.partition("=")[0] for word in rest):
+        return None  # some flag: which one is not known
     if whole:
         return _tried(built, rest)
     flags = [word.strip("[]().,;").partition("=")[0] for word in rest[1:] if word.strip("[(").startswith("-")]

@@ -231,6 +231,9 @@ def test_judging_never_raises_and_never_takes_long_whatever_the_text() -> None:
         "```python\n" + "f" + "()" * 9_000 + "\n```", "```python\nf" + ".a" * 9_000 + "()\n```",
         f"```python\n{'1+' * 9_000}1\n```", "```python\n" + "(" * 9_000 + "\n```", "```json\n" + "[" * 90_000 + "\n```",
         "```python\nx = '" + "git commit -" + "a" * 90_000 + "'\n```", "```toml\na = " + "[" * 9_000 + "\n```",
+        "```python\nimport os\nos.system(f'" + "{a}" * 90_000 + "')\n```", "`git add " * 90_000, "keep " * 90_000,
+        "```python\nimport os\na = " + "a + " * 3_000 + "a\n" + "os.system(a)\n" * 2_000 + "```", "[a](<" * 90_000,
+        "```bash\n" + "bash -c '" * 9_000 + "\n```", "```bash\necho " + "$(labctl 'x) " * 700 + "\n```",
     )  # fmt: skip
     short = ("---\n---\n", "---\n", "---\nname: a\n---", HEAD + "`labctl `\n```python\n\0\n```\n")
     heads = ("---\ndescription: " + "<a" * 60_000 + "\n---\n", "---\na:" + " :" * 60_000 + "\n---\n")

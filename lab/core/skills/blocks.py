@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from typing import Literal
 
 import msgspec
 
@@ -11,6 +12,7 @@ CONSOLE = frozenset({"console", "shell-session", "sh-session", "shellsession", "
 PYTHON = frozenset({"python", "python3", "py"})
 _OPEN = re.compile(r"(?P<indent>\s*)(?:[-*+]\s+|\d+[.)]\s+)?(?P<mark>`{3,}|~{3,})(?P<info>[^`]*)$")
 _FENCE_CHARS = 1_000
+_TYPED = re.compile(r"(?P<prompt>[$%>]\s+)?(?:labctl|git)\s")
 _HEADING = re.compile(r"#{1,6}[ \t]+(.*)")
 
 
@@ -23,6 +25,18 @@ class Block(msgspec.Struct, frozen=True, kw_only=True):
     heading: str = ""
     lead: str = ""
     is_closed: bool = True
+
+    @property
+    def kind(self) -> Literal["shell", "console", "python", ""]:
+        """What would read it. A block that names no language is a shell's where it begins with labctl or git."""
+        if self.language in PYTHON:
+            return "python"
+        if self.language in SHELL | CONSOLE:
+            return "shell" if self.language in SHELL else "console"
+        rows = (row.strip() for row in self.text.split("\n"))
+        first = next((row for row in rows if row and not row.startswith("#")), "")
+        typed = None if self.language else _TYPED.match(first)
+        return "" if typed is None else "console" if typed["prompt"] else "shell"
 
 
 class Parts(msgspec.Struct, frozen=True, kw_only=True):

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from lab.core.skills import blocks, head, overlap, words
+from lab.core.skills import blocks, commands, head, overlap, words
 from lab.core.skills.codes import issue
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from lab.core.skills.codes import Issue
+    from lab.core.skills.commands import Try
     from lab.core.skills.page import Page
-    from lab.core.skills.words import Try
 
 BODY_LINES, BODY_TOKENS = 500, 5_000
 _CHARS_A_TOKEN = 4  # what tokenizers make of English text and code, near enough for a budget
@@ -27,7 +27,7 @@ def judge(page: Page, folder: str, *, files: frozenset[str], known: frozenset[st
         found += head.judge(page, folder)
         found += _size(page)
         found += words.judge_blocks(parts)
-        found += words.judge_commands(parts, attempt)
+        found += commands.judge(parts, attempt)
         found += words.judge_names(parts, files)
         found += words.judge_manners(parts)
         found += _sections(parts.headings)

@@ -11,7 +11,7 @@ import shlex
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from lab.core.skills.blocks import Block
 
@@ -27,12 +27,16 @@ _BEFORE = frozenset(
 )
 _PROMPT = re.compile(r"\s*[$%>]\s+")
 
+_SHELLS = frozenset({"bash", "dash", "ksh", "sh", "zsh"})
+_READS_A_TEXT = re.compile(r"-[a-z]*c")
+
 MOST_ROWS, MOST_CHARS = 60, 10_000  # of one command: what is longer was never meant to be typed
+DEEPEST = 3  # a command in the text of a command in the text of a command
 
 Command = tuple[int, tuple[str, ...]]
 
 
-def commands(text: str, first_line: int) -> Iterator[Command]:
+def commands(text: str, first_line: int, depth: int = 0) -> Iterator[Command]:
     """Each command with its line. `ValueError` names the line of a quote that is never closed."""
     rows = text.split("\n")
     at = 0
@@ -48,8 +52,20 @@ def commands(text: str, first_line: int) -> Iterator[Command]:
             while at < len(rows) and rows[at].strip() != end:
                 at += 1
             at += 1
-        for words in _split(_HEREDOC.sub("", whole)):
+        for words in _split(_HEREDOC.sub("", whole), depth):
             yield first_line + start, words
+
+
+def text_for_a_shell(words: Sequence[str]) -> int:
+    """Which of these words a shell would read as a text of commands (`bash -c TEXT`); 0 where none is."""
+    if not words or words[0].rpartition("/")[2] not in _SHELLS:
+        return 0
+    at = 1
+    while at < len(words) and words[at].startswith(("-", "+")):
+        if _READS_A_TEXT.fullmatch(words[at]):
+            return at + 1 if at + 1 < len(words) else 0
+        at += 1
+    return 0
 
 
 def of_session(block: Block) -> str:
@@ -76,25 +92,37 @@ def _tokens(row: str) -> list[str]:
     return list(reader)
 
 
-def _split(row: str) -> Iterator[tuple[str, ...]]:
+def _split(row: str, depth: int) -> Iterator[tuple[str, ...]]:
     if len(row) > MOST_CHARS:
         return
     words: list[str] = []
     skip = False
-    for token in [*_tokens(row.replace("\n", " ")), ";"]:
+    for token in [*_tokens(row), ";"]:
         if set(token) <= _OPERATORS:
             if set(token) & {"<", ">"}:
                 skip = True
                 continue
             if found := _bare(words):
                 yield found
+                if at := text_for_a_shell(found):
+                    yield from _within(found[at], depth)
             words, skip = [], False
         elif skip:
             skip = False
         else:
             words.append(token)
             for inside in _INSIDE.findall(token):
-                yield from _split(inside)
+                yield from _within(inside, depth)
+
+
+def _within(text: str, depth: int) -> Iterator[tuple[str, ...]]:
+    """The commands in a word of a command. What cannot be read there is no fault: its own quotes were taken off."""
+    if depth >= DEEPEST:
+        return
+    try:
+        yield from [words for _, words in commands(text, 0, depth + 1)]
+    except ValueError:
+        return
 
 
 def _bare(words: list[str]) -> tuple[str, ...]:
