@@ -38,7 +38,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--workspace", default="", metavar="DIR", help="(else the run's, else the current folder)")
     parser.add_argument("--mutable", action="append", default=[], metavar="PATH", help="what it may change")
     parser.add_argument("--read-only", action="append", default=[], metavar="PATH", help="what it may not change")
-    parser.add_argument("--timeout-s", type=float, default=0.0, metavar="S", help="(else what is left of the run)")
+    parser.add_argument("--timeout-s", type=float, default=None, metavar="S", help="(else what is left of the run)")
     parser.add_argument("--max-usd", type=float, default=None, metavar="USD", help="the most that it may cost")
     parser.add_argument("--run-dir", default="", metavar="DIR", help="where the record is left (else $LAB_RUN_DIR)")
 
@@ -80,7 +80,10 @@ def answer(args: argparse.Namespace, session: Session) -> Answer:
     }
     failed = bool(found.problem) and not done.is_stub
     warnings = [f"not taken over: {each.path}: {each.why}" for each in found.refused][:_SHOWN]
-    return Answer(data, _text(found), warnings=[*warnings, *found.behind], exit_code=FAILED if failed else DONE)
+    warnings += [*found.behind, *filter(None, [found.unheld])]
+    if found.kept:
+        warnings.append(f"the agent's copy is kept in {found.kept}")
+    return Answer(data, _text(found), warnings=warnings, exit_code=FAILED if failed else DONE)
 
 
 def _text(found: Mutation) -> Iterator[str]:

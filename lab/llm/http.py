@@ -118,10 +118,8 @@ def _body(response: HTTPResponse) -> bytes:
         size += len(piece)
         if size > MAX_BYTES:
             raise Broken(TOO_LARGE, f"it answered with more than {MAX_BYTES >> 20} MiB; the rest was not read")
-    if response.length:
-        raise http.client.IncompleteRead(
-            b"", response.length
-        )  # read() in pieces tells a cut answer from a whole one so
+    if response.length:  # read() in pieces tells a cut answer from a whole one so
+        raise http.client.IncompleteRead(b"", response.length)
     data = b"".join(pieces)
     if response.getheader("Content-Encoding", "identity").strip().lower() in ("identity", ""):
         return data

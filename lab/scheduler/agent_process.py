@@ -1,7 +1,8 @@
 """How an agent is run: under the supervisor that holds every run, in a folder of its own, with what it may see.
 
-It is told nothing of the lab: not where it lies, nor which run it works for. Its folder goes when it has ended; what a
-lab left that was killed goes when the next agent is started.
+It is not told which run it works for. Where the lab lies it can see by the path of its own folder, which is in there:
+nothing depends on its not knowing. Its folder goes when it has ended; what a lab left that was killed goes when the
+next agent is started.
 """
 
 from __future__ import annotations

@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 
     from lab.core.spec import Spec
     from lab.llm.agents.adapter import Adapter
-    from lab.scheduler.agent_process import AgentProcess as Runner
     from lab.store.root import Root
 
 OK, FAILED, NONE = "ok", "failed", "none"
@@ -76,7 +75,7 @@ def _installed(root: Root, name: str, agent: Adapter) -> Agent:
     return Agent(name=name, state=OK, program=program, path=path, version=version)
 
 
-def _asked(run: Runner, agent: Adapter, found: Agent, stop: Callable[[], bool]) -> Agent:
+def _asked(run: AgentProcess, agent: Adapter, found: Agent, stop: Callable[[], bool]) -> Agent:
     """One short question, as a strategy would ask it. The program may be there, and the key or the login not."""
     task = Task(prompt=_QUESTION, mode=ASK, folder="", own="", max_usd=_LIVE_USD)
     begun_s = time.monotonic()

@@ -1,6 +1,7 @@
 """What lies in a folder before and after somebody worked in it, and which of the differences are allowed.
 
-By the digests of the files, so that nothing depends on git, on times, or on what anybody says was changed.
+By the digests of the files, so that nothing depends on git, on times, or on what anybody says was changed. Only of
+files that are too large to be taken over at all is the time believed: a file of holes would take hours to read.
 """
 
 from __future__ import annotations
@@ -14,33 +15,39 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from lab.core import canonical, secret
-from lab.core.errors import BadInput
+from lab.core.errors import BadInput, Interrupted
 from lab.executors import sandbox
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
 FILE, LINK, FOLDER, OTHER = "file", "link", "folder", "other"
 NEW, MODIFIED, REMOVED, MODE = "new", "modified", "removed", "mode"
 MOST_FILES = 200_000
 _MOST_CHANGES, _MOST_BYTES, _MOST_OF_ALL = 2_000, 16 << 20, 128 << 20
+_MOST_READ = 1 << 30  # of what is new or changed: as much as an agent may write
+_PIECE = 1 << 20
 _SPECIAL = stat.S_ISUID | stat.S_ISGID | stat.S_ISVTX
 _PASSED_OVER = "__pycache__"
-# What agents keep beside their work, and read when they start: a hook in there would run outside of any judgement.
+# What agents, editors and shells take as settings or orders when they start in a folder: it would work outside of any
+# judgement.
 _OF_AGENTS = (
-    ".agents", ".aider*", ".claude", ".codex", ".cursor", ".gemini", ".hermes", ".mcp.json", ".opencode",
-    "opencode.json",
+    ".agents", ".aider*", ".claude", ".claude.json", ".clinerules", ".codex", ".continue", ".cursor", ".cursorrules",
+    ".envrc", ".gemini", ".hermes", ".mcp.json", ".opencode", ".roo*", ".vscode", ".windsurf*", "agents.md",
+    "agents.override.md", "claude.local.md", "claude.md", "copilot-instructions.md", "gemini.md", "opencode.json",
+    "opencode.jsonc",
 )  # fmt: skip
 _ADAPTERS = "scripts/*_mutation_adapter.py"
 
 
 class Seen(msgspec.Struct, frozen=True, gc=False):
-    """One thing in a folder. `digest` is that of a file's bytes, or where a link leads."""
+    """One thing in a folder. `digest` is that of a file's bytes, or where a link leads; empty for what was not read."""
 
     kind: str
     mode: int = 0
     size: int = 0
     digest: str = ""
+    stamp: tuple[int, int, int] = (0, 0, 0)  # which file, and its times: no write leaves them as they were
 
 
 class Change(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -61,13 +68,18 @@ class Rules(msgspec.Struct, frozen=True, kw_only=True):
     secrets: tuple[str, ...] = ()  # values that may be in no file
 
 
-def look(folder: str, apart: Iterable[str] = ()) -> dict[str, Seen]:
+def look(
+    folder: str, apart: Iterable[str] = (), *, known: Mapping[str, Seen] | None = None,
+    stop: Callable[[], bool] = lambda: False,
+) -> dict[str, Seen]:  # fmt: skip
     """Everything in a folder by its relative path, less what Python compiled, and folders `apart`.
 
-    A folder is told only where none is ever looked into: .git. `BadInput` for more files than can be judged.
+    A folder is told only where none is ever looked into: .git. `BadInput` for more files than can be judged. With
+    `known`, what an earlier look found, what is too large to come over is not read again, or at all.
     """
     skipped = {os.path.realpath(each) for each in apart}
     found: dict[str, Seen] = {}
+    eye = _Eye(known, stop)
     waiting = [""]
     while waiting:
         inside = waiting.pop()
@@ -86,7 +98,7 @@ def look(folder: str, apart: Iterable[str] = ()) -> dict[str, Seen]:
                 else:
                     waiting.append(path)
             else:
-                found[path] = look_at(entry.path)
+                found[path] = eye(path, entry.path)
         if len(found) > MOST_FILES:
             fix = "name a smaller folder as workspace_root: each file of it is compared"
             raise BadInput(f"there are more than {MOST_FILES:,} files", where=folder, fix=fix)
@@ -94,18 +106,55 @@ def look(folder: str, apart: Iterable[str] = ()) -> dict[str, Seen]:
 
 
 def look_at(path: str) -> Seen:
-    try:
-        held = os.lstat(path)
-        if stat.S_ISLNK(held.st_mode):
-            return Seen(LINK, digest=os.readlink(path))
-        if not stat.S_ISREG(held.st_mode):
-            return Seen(OTHER, digest="a pipe, a socket or a device")
-        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
-        with open(descriptor, "rb") as file:
-            digest = hashlib.file_digest(file, "sha256").hexdigest()
-        return Seen(FILE, stat.S_IMODE(held.st_mode), held.st_size, digest)
-    except OSError as error:
-        return Seen(OTHER, digest=f"cannot be read: {error.strerror}")
+    """One file, read whatever its size."""
+    return _Eye(None, lambda: False)("", path)
+
+
+class _Eye:
+    """Reads files for their digests, as far as it is worth it, and as long as nobody wants an end."""
+
+    def __init__(self, known: Mapping[str, Seen] | None, stop: Callable[[], bool]) -> None:
+        self._known = known
+        self._stop = stop
+        self._read = 0
+
+    def __call__(self, path: str, place: str) -> Seen:
+        if self._stop():
+            raise Interrupted("a person stopped it")
+        try:
+            held = os.lstat(place)
+            if stat.S_ISLNK(held.st_mode):
+                return Seen(LINK, digest=os.readlink(place))
+            if not stat.S_ISREG(held.st_mode):
+                return Seen(OTHER, digest="a pipe, a socket or a device")
+            stamp = (held.st_ino, held.st_mtime_ns, held.st_ctime_ns)
+            digest = self._spared(path, held.st_size, stamp)
+            if digest is None:
+                digest = self._digest(place)
+            return Seen(FILE, stat.S_IMODE(held.st_mode), held.st_size, digest, stamp)
+        except OSError as error:
+            return Seen(OTHER, digest=f"cannot be read: {error.strerror}")
+
+    def _spared(self, path: str, size: int, stamp: tuple[int, int, int]) -> str | None:
+        """The digest of what need not be read: it is as it was, or so large that it is refused whatever is in it."""
+        if self._known is None:
+            return None
+        old = self._known.get(path)
+        is_same = old is not None and (old.size, old.stamp) == (size, stamp)
+        if old is not None and is_same and size > _MOST_BYTES:
+            return old.digest
+        self._read += 0 if is_same else size
+        return "" if not is_same and (size > _MOST_BYTES or self._read > _MOST_READ) else None
+
+    def _digest(self, place: str) -> str:
+        descriptor = os.open(place, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
+        found = hashlib.sha256()
+        with open(descriptor, "rb", buffering=0) as file:
+            while piece := file.read(_PIECE):
+                found.update(piece)
+                if self._stop():
+                    raise Interrupted("a person stopped it")
+        return found.hexdigest()
 
 
 def differences(before: Mapping[str, Seen], after: Mapping[str, Seen]) -> list[Change]:
@@ -158,10 +207,17 @@ def _rule(workspace: str, path: str, rules: Rules) -> str:
         return "its name is no UTF-8"
     if fnmatch.fnmatchcase(path, _ADAPTERS):
         return "it is an adapter, which starts agents"
-    first = path.partition("/")[0]
-    if any(fnmatch.fnmatchcase(first, each) for each in _OF_AGENTS) and path not in rules.mutable:
-        return "an agent's own settings are no part of a change"
+    if _is_of_agents(path) and not any(
+        _is_of_agents(each) and sandbox.matches(workspace, path, each, exactly=True) for each in rules.mutable
+    ):
+        return "what agents and editors take as settings or orders comes over only where it is named as mutable"
     return sandbox.refusal(workspace, path, mutable=rules.mutable, read_only=rules.read_only)
+
+
+def _is_of_agents(path: str) -> bool:
+    """Whether a path, or a pattern of mutable ones, names such a file or what lies below such a folder."""
+    parts = sandbox.folded(path).split("/")
+    return any(fnmatch.fnmatchcase(part, each) for part in parts for each in _OF_AGENTS)
 
 
 def _form(new: Seen, old: Seen | None) -> str:
@@ -171,7 +227,9 @@ def _form(new: Seen, old: Seen | None) -> str:
         return "it was no plain file before"
     if new.mode & _SPECIAL:
         return "its mode would lend somebody's rights"
-    return f"it is larger than {_MOST_BYTES >> 20} MB" if new.size > _MOST_BYTES else ""
+    if new.size > _MOST_BYTES:
+        return f"it is larger than {_MOST_BYTES >> 20} MB"
+    return "" if new.digest else f"it was not read: more than {_MOST_READ >> 20:,} MB are new or changed"
 
 
 def _holds_secret(path: str, secrets: Sequence[str]) -> str:

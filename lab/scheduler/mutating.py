@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import shlex
+from contextlib import suppress
 from datetime import datetime
 from typing import TYPE_CHECKING
 
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     from lab.core.spec import Spec
     from lab.store.root import Root
 
-_RECORD = "local-agent"
+_RECORD, _SHOWN = "local-agent", 20
 _TIMEOUT_S, _TO_TIDY_S, _LEAST_S = 900.0, 10.0, 1.0
 _MOST_CHARS = 200_000
 _STUB = "stub"
@@ -51,7 +52,7 @@ class Given(msgspec.Struct, frozen=True, kw_only=True):
     workspace: str = ""
     mutable: tuple[str, ...] = ()
     read_only: tuple[str, ...] = ()
-    timeout_s: float = 0.0
+    timeout_s: float | None = None
     max_usd: float | None = None
     run_dir: str = ""
 
@@ -66,10 +67,13 @@ class Done(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def carry_out(root: Root, given: Given, cwd: str, *, interrupted: Callable[[], str]) -> Done:
-    """Resolve, run, record. `BadInput` before anything is started or written."""
+    """Resolve, run, record. `BadInput` before anything is started or written.
+
+    `Unavailable` when the machine let only a part of the change come over, or none.
+    """
     environ = root.world.environ
-    order = _order(root, given, cwd)
     run_dir = _absolute(given.run_dir or environ.get("LAB_RUN_DIR", ""), cwd)
+    order = _order(root, given, cwd, run_dir)
     record = ""
     if run_dir:
         record = f"{environ.get('LAB_RUN_ARTIFACTS_DIR') or f'{run_dir}/{layout.ARTIFACTS}'}/{_RECORD}"
@@ -79,26 +83,47 @@ def carry_out(root: Root, given: Given, cwd: str, *, interrupted: Callable[[], s
         raise Unavailable(what, fix="labctl init makes a lab; --data-root names one; --run-dir names a folder instead")
     scratch = "" if in_lab else f"{record}/.scratch"
     run = AgentProcess(root, _spec(root, environ), folders=(order.workspace, cwd), scratch=scratch)
+    found = Mutation()
     try:
         found = mutation.mutate(root, run, order, stop=lambda: bool(interrupted()))
     finally:
-        if scratch:
+        if scratch and not found.kept.startswith(f"{scratch}/"):
             root.files.discard_folder(scratch)
-    if record:
-        _record(root, record, order, found)
+    if found.broke_off:
+        with suppress(OSError):  # the disk may be full
+            _record(root, record, order, found)
+        raise _broken_off(order, found)
+    _record(root, record, order, found)
     return Done(mutation=found, provider=order.provider, record=record, is_stub=order.provider == _STUB)
 
 
-def _order(root: Root, given: Given, cwd: str) -> Order:
+def _broken_off(order: Order, found: Mutation) -> Unavailable:
+    """Which files are new and which are old, since the workspace alone does not say so."""
+    came = ", ".join(each.path for each in found.changed[:_SHOWN]) or "nothing"
+    rest = [each.path for each in found.refused if found.broke_off in each.why]
+    what = f"the change came over in part: {found.broke_off}. New is {came}; as before is {', '.join(rest[:_SHOWN])}"
+    if max(len(found.changed), len(rest)) > _SHOWN:
+        what += f", and more of {len(found.changed)} and {len(rest)}"
+    fix = f"what the agent made is kept in {found.kept}: mend the disk and copy the rest from there"
+    return Unavailable(what, where=order.workspace, fix=fix)
+
+
+def _require_limits(given: Given) -> None:
+    """A limit that is none would let an agent run or spend without end."""
+    for flag, value in (("--timeout-s", given.timeout_s), ("--max-usd", given.max_usd)):
+        if value is not None and not 0 < value < float("inf"):
+            raise BadInput(f"{flag} {value:g} is no limit", fix=f"give {flag} a number above 0, or leave it out")
+
+
+def _order(root: Root, given: Given, cwd: str, run_dir: str) -> Order:
     environ = root.world.environ
+    _require_limits(given)
     provider = (given.provider or environ.get("LAB_AGENT_PROVIDER", "")).strip().lower()
     if not provider:
         raise BadInput("no agent is named", fix="set agent_provider in SPEC.yaml, or give --provider claude")
     told = next((environ[name] for name in _WORKSPACES if environ.get(name)), "")
     workspace = os.path.realpath(_absolute(given.workspace or told or cwd, cwd))
-    run_dir = _absolute(given.run_dir or environ.get("LAB_RUN_DIR", ""), cwd)
     guarded = [f"{run_dir}/{name}" for name in _GUARDED] if run_dir else []
-    spec = environ.get("LAB_SPEC_PATH", "")
     return Order(
         workspace=workspace,
         prompt=_prompt(given, environ, workspace, cwd),
@@ -114,9 +139,15 @@ def _order(root: Root, given: Given, cwd: str) -> Order:
         timeout_s=_timeout_s(root, given),
         max_usd=given.max_usd,
         guarded=tuple(guarded),
-        watched=(spec,) if spec else (),
+        watched=_watched(root, environ.get("LAB_SPEC_PATH", "")),
         exclusive=bool(environ.get("LAB_EFFECTIVE_WORKSPACE_ROOT")) and not given.workspace,
     )
+
+
+def _watched(root: Root, spec: str) -> tuple[str, ...]:
+    """What people write in a lab, and an agent that knows where it lies could: it is told when it changes."""
+    specs = [root.layout.spec(name) for name in experiments.names(root)]
+    return tuple(dict.fromkeys(filter(None, (spec, root.layout.place("PROGRAM.md"), *specs))))
 
 
 # Where a run has a copy of its workspace, that is what is changed.
@@ -169,8 +200,9 @@ def _timeout_s(root: Root, given: Given) -> float:
         left_s = max((deadline - root.world.now()).total_seconds() - _TO_TIDY_S, _LEAST_S)
     except (KeyError, ValueError, TypeError):
         pass
-    wanted_s = given.timeout_s if given.timeout_s > 0 else (_TIMEOUT_S if left_s == float("inf") else left_s)
-    return min(wanted_s, left_s)
+    if given.timeout_s is not None:
+        return min(given.timeout_s, left_s)
+    return _TIMEOUT_S if left_s == float("inf") else left_s
 
 
 def _spec(root: Root, environ: Mapping[str, str]) -> Spec | None:
@@ -190,6 +222,8 @@ def _absolute(path: str, cwd: str) -> str:
 
 def _record(root: Root, folder: str, order: Order, found: Mutation) -> None:
     """What was asked of whom, and what was printed; secrets were blotted out of it already."""
+    if not folder:  # there is no run
+        return
     selection = {
         "provider": order.provider,
         "model": order.model,

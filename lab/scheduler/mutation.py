@@ -7,7 +7,6 @@ whole paths is found by digests and told; that it cannot do it at all is the pro
 from __future__ import annotations
 
 import os
-import stat
 import time
 from collections.abc import Mapping  # msgspec resolves the annotations below
 from contextlib import suppress
@@ -16,13 +15,13 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from lab.core import canonical
-from lab.core.errors import BadInput
+from lab.core.errors import BadInput, Interrupted
 from lab.executors import sandbox
 from lab.llm.agents import running
 from lab.llm.agents.adapter import EDIT, Task
-from lab.llm.exchange import BUDGET, EMPTY, INVALID, Tokens
-from lab.scheduler import change
-from lab.scheduler.change import FILE, REMOVED, Change, Rules, Seen
+from lab.llm.exchange import BUDGET, EMPTY, INVALID, STOPPED, Tokens
+from lab.scheduler import change, taking_over
+from lab.scheduler.change import FILE, Change, Rules, Seen
 from lab.store import reading
 
 if TYPE_CHECKING:
@@ -71,6 +70,9 @@ class Mutation(msgspec.Struct, frozen=True, kw_only=True):
     model: str = ""
     problem: str = ""
     what: str = ""
+    unheld: str = ""  # a limit that could not be held, in words
+    broke_off: str = ""  # why only `changed` came over, and of `refused` the rest did not
+    kept: str = ""  # where the copy lies that could not be taken over whole, or put back from
     wall_s: float = 0.0
     evaluators: Mapping[str, str] = {}  # the digests of the read-only files, before
     ran: running.Ran = running.Ran()
@@ -82,24 +84,68 @@ def mutate(root: Root, run: AgentProcess, order: Order, *, stop: Callable[[], bo
         raise BadInput("there is no such workspace", where=order.workspace, fix="name a folder that is there")
     agent = run.find(order.provider, order.command)
     apart = (root.layout.root, run.scratch)
-    before = change.look(order.workspace, apart)
+    before = change.look(order.workspace, apart, stop=stop)
+    left = tuple(taking_over.swept(root.files, order.workspace, before))
     guards = _Guards(root, order)
     root.files.folder(run.scratch)  # or it could not be told apart, and a copy would hold itself
-    box = run.fresh()
+    box, is_spent = run.fresh(), True
     try:
         sandbox.copy(root.files, order.workspace, box, apart_from=apart)
-        copied = _without_git(root, box, change.look(box))
+        copied = _without_git(root, box, change.look(box, stop=stop))
         ran = run(agent, _task(order, box, copied), until=time.monotonic() + order.timeout_s, stop=stop)
         said = running.answer_of(agent, ran)
-        past = change.differences(before, change.look(order.workspace, apart))
-        behind = (*guards.put_back(), *_put_back(root, order, before, box, past))
-        found = _found(order, said, box, copied, run.secrets(agent), past)
-        _take_over(root, order.workspace, box, found.changed)
+        behind = (*left, *guards.put_back())
+        try:
+            past = change.differences(before, change.look(order.workspace, apart, known=before, stop=stop))
+            found = _found(order, said, box, copied, run.secrets(agent), past, stop)
+        except Interrupted as stopped:
+            past, found = [], _nothing(said, STOPPED, stopped.what)
+            behind = (*behind, "it was stopped before it was known whether anything was changed past the copy")
+        is_spent = False
+        back = taking_over.put_back(root.files, order.workspace, box, before, past, exclusive=order.exclusive)
+        taken = taking_over.take_over(root.files, order.workspace, box, found.changed)
+        is_spent = not (taken.why or back.failed)
+        found = _broken_off(found, taken)
+        kept = "" if is_spent else _set_aside(root, box, os.path.dirname(run.scratch))
     finally:
-        with suppress(OSError, RecursionError):  # what was taken over is worth more than what is left
-            root.files.discard_folder(box)
-    evaluators = change.watched(before, order.workspace, order.read_only)
-    return msgspec.structs.replace(found, behind=behind, evaluators=evaluators, wall_s=ran.wall_s, ran=ran)
+        if is_spent:
+            with suppress(OSError, RecursionError):  # what was taken over is worth more than what is left
+                root.files.discard_folder(box)
+    return msgspec.structs.replace(
+        found,
+        behind=(*behind, *back.told),
+        evaluators=change.watched(before, order.workspace, order.read_only),
+        wall_s=ran.wall_s,
+        ran=ran,
+        kept=kept,
+        unheld=_unheld(order, found, ran),
+    )
+
+
+def _broken_off(found: Mutation, taken: taking_over.Taken) -> Mutation:
+    """What did not come over is told with the rest that did not."""
+    if not taken.why:
+        return found
+    came = {each.path for each in taken.done}
+    why = f"it did not come over: {taken.why}"
+    rest = [msgspec.structs.replace(each, why=why) for each in found.changed if each.path not in came]
+    return msgspec.structs.replace(found, changed=taken.done, refused=(*found.refused, *rest), broke_off=taken.why)
+
+
+def _set_aside(root: Root, box: str, folder: str) -> str:
+    """Where the copy is kept: under a name that no later agent sweeps away."""
+    kept = f"{folder}/kept-{os.urandom(4).hex()}"
+    try:
+        root.files.move(box, kept)
+    except OSError:
+        return box
+    return kept
+
+
+def _unheld(order: Order, found: Mutation, ran: running.Ran) -> str:
+    if order.max_usd is None or found.used.usd is not None or not ran.argv or ran.problem:
+        return ""
+    return f"{order.provider} told no cost, so the limit of {order.max_usd:g} USD was not held"
 
 
 def _without_git(root: Root, box: str, seen: dict[str, Seen]) -> dict[str, Seen]:
@@ -111,20 +157,24 @@ def _without_git(root: Root, box: str, seen: dict[str, Seen]) -> dict[str, Seen]
 
 
 def _found(
-    order: Order, said: Answer, box: str, copied: Mapping[str, Seen], secrets: tuple[str, ...], past: list[Change]
-) -> Mutation:
+    order: Order, said: Answer, box: str, copied: Mapping[str, Seen], secrets: tuple[str, ...], past: list[Change],
+    stop: Callable[[], bool],
+) -> Mutation:  # fmt: skip
     """The judgement of the copy. One that cannot be judged is refused whole."""
     rules = Rules(mutable=order.mutable, read_only=order.read_only, secrets=secrets)
     try:
-        after = change.look(box)
+        after = change.look(box, known=copied, stop=stop)
     except BadInput as too_many:
-        what = f"the agent left a folder that cannot be judged: {too_many.what}"
-        return Mutation(text=said.text, used=said.used, model=said.model, problem=INVALID, what=what)
+        return _nothing(said, INVALID, f"the agent left a folder that cannot be judged: {too_many.what}")
     changes = change.differences(copied, after)
     judged = change.judged(changes, workspace=order.workspace, box=box, before=copied, after=after, rules=rules)
     meanwhile = {each.path for each in past}
     judged = [msgspec.structs.replace(each, why=each.why or _MEANWHILE * (each.path in meanwhile)) for each in judged]
     return _verdict(order, judged, said, [each.path for each in past if _is_read_only(order, each.path)])
+
+
+def _nothing(said: Answer, problem: str, what: str) -> Mutation:
+    return Mutation(text=said.text, used=said.used, model=said.model, problem=problem, what=what)
 
 
 def _is_read_only(order: Order, path: str) -> bool:
@@ -183,16 +233,6 @@ def _terms(order: Order) -> str:
     ))  # fmt: skip
 
 
-def _take_over(root: Root, workspace: str, box: str, changes: tuple[Change, ...]) -> None:
-    """Removals first: what was a file may be a folder now."""
-    files = root.files
-    for each in sorted(changes, key=lambda each: (each.kind != REMOVED, each.path)):
-        place = f"{workspace}/{each.path}"
-        files.discard(place)
-        if each.kind != REMOVED:
-            files.copy(f"{box}/{each.path}", place, mode=stat.S_IMODE(os.lstat(f"{box}/{each.path}").st_mode) & 0o777)
-
-
 class _Guards:
     """Files that no agent has any business with, held in memory while one works."""
 
@@ -209,31 +249,14 @@ class _Guards:
             if path in self._watched:
                 yield f"{path} was changed meanwhile, by whoever it was, and stays so"
                 continue
-            self._files.discard(path)
+            if not reading.is_file(path):  # a link or a folder in its place; a file is replaced in one rename
+                self._remove(path)
             self._files.replace(path, data)
             yield f"{path} was changed and is put back"
 
-
-def _put_back(root: Root, order: Order, before: Mapping[str, Seen], box: str, past: list[Change]) -> Iterator[str]:
-    """What is different in the workspace itself, where the agent had no business.
-
-    Put back only where nobody else works in it, and while the copy still has the bytes: else it is told.
-    """
-    for each in past:
-        place, old = f"{order.workspace}/{each.path}", before.get(each.path)
-        if order.exclusive and old is None:
-            root.files.discard(place)
-            yield f"{canonical.plain(each.path)} was made past the copy, and is removed"
-        elif order.exclusive and old is not None and _is_true(f"{box}/{each.path}", old):
-            root.files.discard(place)
-            root.files.copy(f"{box}/{each.path}", place, mode=old.mode)
-            yield f"{canonical.plain(each.path)} was changed past the copy, and is put back"
-        else:
-            yield f"{canonical.plain(each.path)} was changed meanwhile, by whoever it was, and stays so"
-
-
-def _is_true(path: str, old: Seen) -> bool:
-    return old.kind == FILE and change.look_at(path).digest == old.digest
+    def _remove(self, path: str) -> None:
+        is_folder = os.path.isdir(path) and not os.path.islink(path)
+        (self._files.discard_folder if is_folder else self._files.discard)(path)
 
 
 def told(mutation: Mutation) -> bytes:

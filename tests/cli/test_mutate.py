@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from lab.store.files import Files
 from tests.cli.labs import CHECKOUT, a_lab, whole_tree
 
 if TYPE_CHECKING:
@@ -113,6 +114,45 @@ def test_an_agent_that_failed_ends_the_command_with_1(labctl: Labctl, project: P
     assert (project / "train.py").read_text() == "LR = 0.1\n"
 
 
+def test_a_limit_of_money_that_an_agent_is_silent_about_is_a_warning(labctl: Labctl, project: Path) -> None:
+    said = labctl("mutate", "--provider", "codex", "--workspace", str(project), "--max-usd", "0.5")
+    assert said.code == 0
+    assert "warning: codex told no cost, so the limit of 0.5 USD was not held" in said.err
+
+
+def test_an_agent_that_writes_into_the_lab_by_its_whole_path_is_told(
+    labctl: Labctl, project: Path, place: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "bin" / "codex").write_text(f"#!/bin/bash\necho mine >{place}/PROGRAM.md; echo x >train.py; exit 0\n")
+    said = labctl("mutate", "--provider", "codex", "--workspace", str(project))
+    assert f"warning: {place}/PROGRAM.md was changed meanwhile, by whoever it was, and stays so" in said.err
+
+
+def test_a_change_that_the_disk_lets_over_in_part_is_told_and_recorded(
+    labctl: Labctl, project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    move = Files.move
+
+    def refused(self: Files, source: str, target: str, *, durable: bool = False) -> None:
+        if target == f"{project}/train.py":
+            raise OSError(5, os.strerror(5), target)
+        move(self, source, target, durable=durable)
+
+    monkeypatch.setattr(Files, "move", refused)
+    words = ("--provider", "codex", "--workspace", str(project), "--run-dir", str(tmp_path / "run"))
+    said = labctl("mutate", *words)
+    assert said.code == 5
+    assert "came over in part: Input/output error. New is evaluate.py; as before is train.py" in said.err
+    told = json.loads((tmp_path / "run/artifacts/local-agent/mutation.json").read_text())
+    assert [each["path"] for each in told["changed"]] == ["evaluate.py"]
+    assert told["kept"] in said.err
+    assert (Path(told["kept"]) / "train.py").read_text() == "LR = 0.2\n"
+    bare = labctl("mutate", *words, "--data-root", str(tmp_path / "no-lab"))
+    kept = json.loads((tmp_path / "run/artifacts/local-agent/mutation.json").read_text())["kept"]
+    assert bare.code == 5
+    assert (Path(kept) / "train.py").read_text() == "LR = 0.2\n"
+
+
 def test_the_stub_leaves_a_plan_that_plans_nothing(labctl: Labctl, project: Path, tmp_path: Path) -> None:
     said = labctl("mutate", "--provider", "stub", "--workspace", str(project), "--run-dir", str(tmp_path / "run"))
     assert said.code == 0
@@ -128,6 +168,12 @@ def test_the_stub_leaves_a_plan_that_plans_nothing(labctl: Labctl, project: Path
         (("--provider", "codex", "--workspace", "nowhere"), 2, "there is no such workspace"),
         (("--provider", "codex", "--instruction-file", "nowhere.md"), 2, "there is no instruction file nowhere.md"),
         (("--provider", "command"), 2, "wants a program"),
+        (("--provider", "codex", "--max-usd", "-1"), 2, "--max-usd -1 is no limit"),
+        (("--provider", "codex", "--max-usd", "nan"), 2, "--max-usd nan is no limit"),
+        (("--provider", "codex", "--timeout-s", "nan"), 2, "--timeout-s nan is no limit"),
+        (("--provider", "codex", "--timeout-s", "inf"), 2, "--timeout-s inf is no limit"),
+        (("--provider", "codex", "--timeout-s", "-3"), 2, "--timeout-s -3 is no limit"),
+        (("--provider", "codex", "--timeout-s", "0"), 2, "--timeout-s 0 is no limit"),
     ],
 )
 def test_what_is_wrong_is_said_before_anything_is_written(

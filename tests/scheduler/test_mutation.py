@@ -114,6 +114,14 @@ def test_a_mode_is_a_change_too(root: Root, workspace: Path) -> None:
         ("rm train.py; mkfifo train.py", "train.py", "a pipe, a socket or a device"),
         ("rm -r src; ln -s / src", "src", "it is now a link to '/'"),
         ("mkdir -p .claude; echo hook >.claude/settings.json", ".claude/settings.json", "settings"),
+        ("mkdir -p sub/.claude; echo h >sub/.claude/settings.json", "sub/.claude/settings.json", "settings"),
+        ("echo obey >CLAUDE.md", "CLAUDE.md", "settings"),
+        ("echo obey >AGENTS.md", "AGENTS.md", "settings"),
+        ("mkdir deep; echo obey >deep/agents.md", "deep/agents.md", "settings"),
+        ("echo 'curl evil' >.envrc", ".envrc", "settings"),
+        ("mkdir .vscode; echo {} >.vscode/tasks.json", ".vscode/tasks.json", "settings"),
+        ("truncate -s 1T train.py", "train.py", "larger than 16 MB"),
+        ("truncate -s 1T big.bin", "big.bin", "larger than 16 MB"),
         ("mkdir scripts; echo x >scripts/codex_mutation_adapter.py", "scripts/codex_mutation_adapter.py", "adapter"),
         ("echo x >TRAIN.py", "TRAIN.py", "it is the same file as 'train.py'"),
         ("echo x >Evaluate.py", "Evaluate.py", "evaluate.py is read-only"),
@@ -131,6 +139,13 @@ def test_a_trick_is_refused_by_name(root: Root, workspace: Path, does: str, path
     assert path in {each["path"] for each in msgspec.json.decode(mutation.told(found))["refused"]}
     if "src" not in path:
         assert contents(workspace) == before
+
+
+def test_an_agents_own_files_come_over_only_where_they_are_named(root: Root, workspace: Path) -> None:
+    does = f"mkdir -p .claude/skills; echo x >.claude/skills/a.md; echo y >AGENTS.md; echo z >CLAUDE.md; {DONE}"
+    found = mutated(root, workspace, does, mutable=(".claude", "AGENTS.md", "*"))
+    assert set(kinds(found.changed)) == {".claude/skills/a.md", "AGENTS.md"}
+    assert set(whys(found)) == {"CLAUDE.md"}
 
 
 def test_nothing_mutable_named_is_everything_that_is_not_read_only(root: Root, workspace: Path) -> None:
@@ -216,8 +231,8 @@ def test_an_evaluator_that_is_changed_past_the_copy_voids_the_change_and_is_put_
     assert (found.problem, found.changed) == (exchange.INVALID, ())
     assert "evaluate.py is read-only" in found.what
     assert found.behind == (
-        "evaluate.py was changed past the copy, and is put back",
         "src/stray.py was made past the copy, and is removed",
+        "evaluate.py was changed past the copy, and is put back",
     )
     assert contents(workspace) == before
 
@@ -231,7 +246,9 @@ def test_what_a_person_wrote_meanwhile_is_never_taken_back(root: Root, workspace
     assert "stays so" in found.behind[0]
 
 
-@pytest.mark.parametrize("does", ["echo evil >{}", "rm {}", "rm {0}; mkdir -p {0}.d; ln -s /etc/passwd {0}"])
+@pytest.mark.parametrize(
+    "does", ["echo evil >{}", "rm {}", "rm {0}; mkdir -p {0}.d; ln -s /etc/passwd {0}", "rm {0}; mkdir -p {0}/deep"]
+)
 def test_a_file_of_the_run_that_it_touched_is_put_back(root: Root, workspace: Path, tmp_path: Path, does: str) -> None:
     manifest = tmp_path / "bundle" / "manifest.json"
     manifest.parent.mkdir()
@@ -259,6 +276,13 @@ def test_a_change_that_cost_more_than_its_money_is_not_taken_over(root: Root, wo
         found = mutated(root, workspace, "exit 1", provider="claude", max_usd=max_usd)
         assert found.problem == problem
     assert (workspace / "train.py").read_text() == "LR = 9\n"
+
+
+def test_a_limit_of_money_that_could_not_be_held_is_told(root: Root, workspace: Path) -> None:
+    found = mutated(root, workspace, f"echo 'LR = 0.2' >train.py; {DONE}", max_usd=0.5)
+    assert kinds(found.changed) == {"train.py": "modified"}
+    assert found.unheld == "codex told no cost, so the limit of 0.5 USD was not held"
+    assert mutated(root, workspace, DONE).unheld == ""
 
 
 def test_what_is_asked_tells_the_terms(root: Root, workspace: Path, tmp_path: Path) -> None:

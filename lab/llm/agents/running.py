@@ -15,8 +15,8 @@ from lab.llm.exchange import FAILING, STOPPED, TIMEOUT, TOO_LARGE, UNCONFIGURED,
 if TYPE_CHECKING:
     from lab.llm.agents.adapter import Adapter, Answer, Task
 
+_LEFT_OUT = "bytes are left out here]"  # what a log that was cut says in its middle
 # How it was ended, if it did not end by itself: the words of lab.core.launch, and the last, which is an agent's alone.
-_LEFT_OUT = "bytes are left out here]"
 BY_DEADLINE, BY_PERSON, BY_DISK = "timeout", "interrupted", "disk"
 
 
@@ -56,7 +56,7 @@ def answer_of(agent: Adapter, ran: Ran) -> Answer:
         return Answer(problem=UNCONFIGURED, what=ran.problem)
     found = agent.read(ran.stdout, ran.stderr, None if ran.stopped else ran.code, ran.files)
     if not ran.stopped:
-        if ran.cut and _LEFT_OUT in found.text:  # the log's own word where the middle was
+        if ran.cut and _LEFT_OUT in found.text:
             what = "it printed more than is kept, so that its answer has a hole"
             return msgspec.structs.replace(found, text="", problem=TOO_LARGE, what=what)
         return found
