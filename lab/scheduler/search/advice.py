@@ -59,11 +59,15 @@ def of(asks: Sequence[Asked], model: Model, space: Space, tier: str, number: int
     if not failed or model.fallback == STOP:  # who stops without its model asks it whenever it is to run
         return advice
     last = failed[0]
-    if last.ask not in used:
-        return msgspec.structs.replace(advice, problem=last.problem, what=f"{last.what} ({last.ask})", ask=last.ask)
-    again = last.number + min(2 ** (len(failed) - 1), LONGEST)
+    # Several workers may have asked for the same trial: each of their exchanges is told by a run of its own.
+    untold = next((each for each in failed if each.number == last.number and each.ask not in used), None)
+    if untold is not None:
+        what = f"{untold.what} ({untold.ask})"
+        return msgspec.structs.replace(advice, problem=untold.problem, what=what, ask=untold.ask)
+    row = _in_a_row(failed)
+    again = last.number + min(2 ** (row - 1), LONGEST)
     if number < again:
-        what = f"{last.what} ({last.ask}, the failure number {len(failed)} in a row); asked again from trial {again}"
+        what = f"{last.what} ({last.ask}, the failure number {row} in a row); asked again from trial {again}"
         return msgspec.structs.replace(advice, problem=last.problem, what=what)
     return advice
 
@@ -102,6 +106,15 @@ def _failed(asks: Sequence[Asked], of: str) -> list[Asked]:
             break
         found.append(each)
     return found
+
+
+def _in_a_row(failed: Sequence[Asked]) -> int:
+    """How many failures followed one another. Those of workers who asked at the same time are one."""
+    row, later = 1, failed[0]
+    for each in failed[1:]:
+        if each.number != later.number and each.answered_at <= later.asked_at:
+            row, later = row + 1, each
+    return row
 
 
 def _in_space(candidate: Candidate, space: Space) -> Candidate | None:

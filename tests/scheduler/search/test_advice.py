@@ -57,7 +57,7 @@ def test_a_failure_is_told_until_a_run_has_it_in_its_bundle() -> None:
 
 def waits(failures: int) -> int:
     """For how many trials a model is left alone after so many failures in a row, the first one's run included."""
-    asks = [asked(k + 1, problem=TIMEOUT, trial=100) for k in range(failures)]
+    asks = [asked(k + 1, problem=TIMEOUT, trial=101 - failures + k) for k in range(failures)]
     used = tuple(each.ask for each in asks)
     return next(k for k in range(99) if not of(*asks, trial=100 + k, used=used).problem)
 
@@ -70,6 +70,35 @@ def test_who_waits_is_told_for_what_and_until_when() -> None:
     told = of(*(asked(k, problem=TIMEOUT, trial=10 + k) for k in (1, 2, 3)), trial=14, used=("ASK-000003",))
     assert told.ask == ""
     assert told.what == "no answer in 90 s (ASK-000003, the failure number 3 in a row); asked again from trial 17"
+
+
+def test_workers_who_asked_at_the_same_time_have_failed_once() -> None:
+    """None of them could know of the others: a burst with six jobs on a dead endpoint would leave it for 32 runs."""
+    asks = [asked(k + 1, problem=TIMEOUT, trial=100) for k in range(6)]
+    used = tuple(each.ask for each in asks)
+    assert of(*asks, trial=100, used=used).what.endswith("the failure number 1 in a row); asked again from trial 101")
+    assert of(*asks, trial=101, used=used).problem == ""
+    overlapping = [
+        asked(
+            k + 1,
+            problem=TIMEOUT,
+            trial=100 + k,
+            asked_at=f"2026-01-01T00:00:0{k}Z",
+            answered_at="2026-01-01T00:01:00Z",
+        )
+        for k in range(6)
+    ]
+    assert "number 1 in a row" in of(*overlapping, trial=105, used=used).what
+
+
+def test_each_of_the_questions_that_failed_at_the_same_time_gets_into_a_bundle() -> None:
+    asks = [asked(k + 1, problem=TIMEOUT, trial=100) for k in range(3)]
+    told, used = [], ["ASK-000009"]
+    for _ in asks:
+        told.append(of(*asks, trial=100, used=tuple(used)).ask)
+        used.append(told[-1])
+    assert sorted(told) == [each.ask for each in asks]
+    assert of(*asks, trial=100, used=tuple(used)).ask == ""
 
 
 def test_an_answer_ends_the_row_of_failures() -> None:
