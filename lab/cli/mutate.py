@@ -3,7 +3,8 @@
 Everything is taken from the environment of a run (LAB_AGENT_PROVIDER and the like, LAB_MUTABLE_PATHS,
 LAB_READ_ONLY_PATHS, LAB_DEADLINE), so that `mutation_command: labctl mutate` needs no more; a flag goes before it. What
 the agent may not touch stays as it was, and is told. Of an agent that failed, took too long or cost too much nothing is
-taken over, and the exit code is 1. A record is left in artifacts/local-agent of the run.
+taken over, and the exit code is 1. Where the disk refuses a part of the change the exit code is 5, and it is said which
+files are new and where the rest is kept. A record is left in artifacts/local-agent of the run.
 """
 
 from __future__ import annotations
@@ -38,7 +39,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--workspace", default="", metavar="DIR", help="(else the run's, else the current folder)")
     parser.add_argument("--mutable", action="append", default=[], metavar="PATH", help="what it may change")
     parser.add_argument("--read-only", action="append", default=[], metavar="PATH", help="what it may not change")
-    parser.add_argument("--timeout-s", type=float, default=None, metavar="S", help="(else what is left of the run)")
+    parser.add_argument("--timeout-s", type=float, default=None, metavar="S", help="(else what is left, or 900)")
     parser.add_argument("--max-usd", type=float, default=None, metavar="USD", help="the most that it may cost")
     parser.add_argument("--run-dir", default="", metavar="DIR", help="where the record is left (else $LAB_RUN_DIR)")
 
