@@ -9,7 +9,7 @@ import math
 
 import msgspec
 
-from lab.llm.exchange import FAILING, LIMITED, MALFORMED, REFUSED, TRUNCATED, Tokens
+from lab.llm.exchange import FAILING, LIMITED, MALFORMED, NOTHING, REFUSED, TRUNCATED, Tokens
 
 _MAX_WORDS = 300
 _GOOD, _TOO_MANY, _SERVER = 200, 429, 500
@@ -53,7 +53,7 @@ def failed(status: int, data: bytes) -> Reading:
     if status >= _SERVER:
         return Reading(problem=FAILING, what=what)
     problem = LIMITED if status == _TOO_MANY else REFUSED
-    return Reading(problem=problem, what=what, used=Tokens(sent=0, answered=0, usd=0.0))
+    return Reading(problem=problem, what=what, used=NOTHING)
 
 
 def odd(data: bytes) -> Reading:

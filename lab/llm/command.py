@@ -18,7 +18,7 @@ from lab.llm import openai
 from lab.llm.agents import running, table
 from lab.llm.agents.adapter import ASK, Task
 from lab.llm.agents.running import Ran, Run
-from lab.llm.exchange import UNCONFIGURED, USER, Attempt
+from lab.llm.exchange import NOTHING, UNCONFIGURED, USER, Attempt
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -74,7 +74,8 @@ class Command:
             ran = self._run(agent, self._task(ask), until=until, stop=stop)
         except BadInput as problem:
             what = problem.what + (f"; {problem.fix}" if problem.fix else "")
-            return Attempt(problem=UNCONFIGURED, what=what, took_s=round(time.monotonic() - begun_s, 6))
+            took_s = round(time.monotonic() - begun_s, 6)
+            return Attempt(problem=UNCONFIGURED, what=what, took_s=took_s, used=NOTHING, unsent=True)
         found = running.answer_of(agent, ran)
         return Attempt(
             request=_kept(_request(ran)),
@@ -82,10 +83,11 @@ class Command:
             status=ran.code,
             structured=self._model.structured if self._model.structured in _BY_SCHEMA else "prompt",
             model=found.model or self._model.model,
-            used=found.used,
+            used=NOTHING if ran.problem else found.used,
             took_s=round(time.monotonic() - begun_s, 6),
             problem=found.problem,
             what=found.what,
+            unsent=bool(ran.problem),
             text=found.text,
         )
 

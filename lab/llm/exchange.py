@@ -51,6 +51,9 @@ class Tokens(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     usd: float | None = None  # as the service told it, or by the prices of the SPEC
 
 
+NOTHING = Tokens(sent=0, answered=0, usd=0.0)  # known to have taken nothing, which not to know is not
+
+
 class Attempt(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One request and its response. `problem` is empty for one that brought an answer; else a word of those above."""
 
@@ -64,6 +67,7 @@ class Attempt(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     problem: str = ""
     what: str = ""  # the problem in words
     retry_after_s: float | None = None
+    unsent: bool = False  # nobody has seen anything of it, so that it is no call
     again: bool = False  # asked once more, it may answer: it was too busy, it broke, or it is asked in another way
     text: str = ""  # the answer
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Protocol
 import msgspec
 
 from lab.llm import http, price
-from lab.llm.exchange import FAILING, LIMITED, REFUSED, Attempt, Tokens
+from lab.llm.exchange import FAILING, LIMITED, NOTHING, REFUSED, Attempt, Tokens
 from lab.llm.redact import Redact
 from lab.llm.wire import Broken
 
@@ -29,7 +29,6 @@ KEPT_CHARS = 1 << 16
 _BAD_REQUEST = (400, 415, 422, 501)
 # What the words of a service have in them when it is the form of the question that it does not know.
 _FORM_WORDS = ("format", "schema", "json", "grammar", "tool", "structured", "function")
-NOTHING = Tokens(sent=0, answered=0, usd=0.0)
 
 
 class Dialect(Protocol):
@@ -88,7 +87,9 @@ class Service:
         except Broken as broken:
             used = NOTHING if broken.unsent else Tokens()
             what = self._redact(broken.what)
-            return msgspec.structs.replace(sent, problem=broken.problem, what=what, again=broken.again, used=used)
+            return msgspec.structs.replace(
+                sent, problem=broken.problem, what=what, again=broken.again, used=used, unsent=broken.unsent
+            )
         came = self._redact(reply.body.decode(errors="replace"))
         reading = self._dialect.read(reply.status, reply.body)
         blotted = self._dialect.read(reply.status, came.encode(errors="replace"))

@@ -182,6 +182,28 @@ def test_calls_are_counted_over_the_life_of_the_experiment(tmp_path: Path) -> No
     assert sum(int(str(each["calls"])) for each in asks(root)) == 3
 
 
+def test_calls_that_nobody_heard_are_no_calls_and_do_not_pile_up(tmp_path: Path) -> None:
+    """Under cron a service that is down for an hour would use up all that the experiment may ever ask."""
+
+    def crank(times: int) -> list[str]:
+        turn = ("run-once", "--experiment", "sweep", "--now")
+        return [process(*turn, root=root.layout.root).all for _ in range(times)]
+
+    told = "candidates: 1, max_calls: 1, fallback: stop, model: m"
+    with Faulty(steadily(1)) as server:
+        root = a_sweep(tmp_path / "lab", f"http://127.0.0.1:{faulty.free_port()}/v1", max_calls=1, fallback="stop")
+        assert all("model-unreachable" in said for said in crank(3))
+        assert [each["calls"] for each in asks(root)] == [0]
+        edit(root, lambda line: line.startswith("llm:"), f"llm: {{base_url: '{server.url}', {told}}}\n")
+        said = crank(4)
+    assert len(server.heard) == len(lines(root)) == 1
+    assert ["1 calls are used up" in each for each in said] == [False, True, True, True]
+    assert [(each["problem"], each["calls"]) for each in asks(root)] == [
+        ("model-unreachable", 0), ("", 1), ("model-budget", 0),
+    ]  # fmt: skip
+    assert process("verify", root=root.layout.root).code == 0
+
+
 def test_money_is_set_aside_before_it_is_spent_and_given_back_after(tmp_path: Path) -> None:
     prices: dict[str, object] = {
         "usd_per_mtok_in": 1000.0,

@@ -57,7 +57,7 @@ def test_nobody_at_the_address_is_told_at_once_and_costs_nothing() -> None:
     told = asked(f"http://127.0.0.1:{faulty.free_port()}/v1")
     assert told.problem == exchange.UNREACHABLE
     assert "Connection refused" in told.what
-    assert len(told.attempts) == 1
+    assert [each.unsent for each in told.attempts] == [True]
     assert told.used == exchange.Tokens(sent=0, answered=0, usd=0.0)
 
 

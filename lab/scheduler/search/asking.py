@@ -87,14 +87,31 @@ def ask(root: Root, given: Question, *, interrupted: Callable[[], str], tell: Te
         said = _consulted(_way(root, given), wanted, given, purse, lambda: bool(interrupted()))
     with root.section(name):
         kept = _kept(given, said, purse, asked_at=asked_at, answered_at=root.now())
-        data = asks.keep(root, kept, durable=given.spec.durability == "full")
-        _answered(root, kept, canonical.digest(data))
+        before = _said_before(root, given, kept, purse.highest())
+        if before is None:
+            data = asks.keep(root, kept, durable=given.spec.durability == "full")
+            _answered(root, kept, canonical.digest(data))
+        elif purse.ask:
+            _answered(root, kept, "")  # what was set aside is given back
+    kept = before or kept
     tell(Step(kind=ASKED, experiment=name, what=_outcome(given, kept)))
     if said.problem == STOPPED:
         raise Interrupted(f"stopped by {interrupted() or 'a person'} while {_who(given)} was asked")
     if kept.problem and model.fallback == STOP:
         what = f"{name} makes no run without its model: {kept.problem}: {kept.what}"
         raise Unavailable(what, where=f"experiments/{name}/asks/{kept.ask}.json", fix="see what was asked there")
+
+
+def _said_before(root: Root, given: Question, kept: Asked, highest: int) -> Asked | None:
+    """The newest question, where this one was not sent for the very reason that it tells.
+
+    Who stops without its model asks at each turn of the crank: a file for each would fill the disk in the end.
+    """
+    if kept.calls or not kept.problem or given.model.fallback != STOP:
+        return None
+    last = next(iter(asks.Asks(root, given.view.experiment).newest(highest)), None)
+    is_same = last is not None and (last.of, last.problem, last.what) == (kept.of, kept.problem, kept.what)
+    return last if is_same else None
 
 
 class Purse:
@@ -237,7 +254,7 @@ def _kept(given: Question, said: Consultation, purse: Purse, *, asked_at: str, a
         problem=said.problem,
         what=said.what,
         repairs=said.repairs,
-        calls=len(said.attempts),
+        calls=sum(not attempt.unsent for attempt in said.attempts),
         usd=round(sum(costs), 9) if is_known else None,
         sent=used.sent,
         answered=used.answered,
