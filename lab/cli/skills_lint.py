@@ -8,7 +8,7 @@ from lab.cli import commands, skills_found
 from lab.cli import parser as parsers
 from lab.cli.terminal import Answer
 from lab.core.errors import DONE, FAILED, BadInput, nearest
-from lab.core.skills import codes, page, shell
+from lab.core.skills import codes, overlap, page, shell
 from lab.core.skills import lint as rules
 from lab.core.skills.commands import Wrong
 from lab.store import skills
@@ -45,7 +45,7 @@ def lint(names: Sequence[str], *, strict: bool, home_too: bool) -> Answer:
         key = skills_found.shown_path(skill.place)
         found[key] = judged(skill, shadows)
         playbooks[key] = skill.page.playbook
-    for key, issue in rules.together(playbooks):
+    for key, issue in overlap.judge(playbooks):
         found[key].append(issue)
     counts = {severity: _count(found, severity) for severity in _ORDER}
     is_bad = counts["error"] or (strict and counts["warning"])

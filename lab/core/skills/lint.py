@@ -1,14 +1,14 @@
-"""All rules on one skill, and those that need several. The judgement is a value; nobody is stopped by it here."""
+"""All rules on one skill; `overlap` has the one on several. The judgement is a value; nobody is stopped by it here."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from lab.core.skills import blocks, commands, head, overlap, words
+from lab.core.skills import blocks, commands, head, words
 from lab.core.skills.codes import issue
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator
 
     from lab.core.skills.codes import Issue
     from lab.core.skills.commands import Try
@@ -33,11 +33,6 @@ def judge(page: Page, folder: str, *, files: frozenset[str], known: frozenset[st
         found += _sections(parts.headings)
         found += _related(page, known)
     return sorted(found, key=lambda each: (each.line, each.code))
-
-
-def together(playbooks: Mapping[str, str]) -> Iterator[tuple[str, Issue]]:
-    """What is wrong among several skills: by the name of the one at which it is told."""
-    return overlap.judge(playbooks)
 
 
 def tokens(text: str) -> int:
