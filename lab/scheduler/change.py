@@ -110,6 +110,21 @@ def look_at(path: str) -> Seen:
     return _Eye(None, lambda: False)("", path)
 
 
+def is_still(path: str, old: Seen | None) -> bool:
+    """Whether what lies there is what was seen: nothing, or the file with these bytes."""
+    try:
+        held = os.lstat(path)
+    except OSError:
+        return old is None
+    if old is None:
+        return False
+    return _stamp(held) == old.stamp or (old.kind == FILE and look_at(path).digest == old.digest)
+
+
+def _stamp(held: os.stat_result) -> tuple[int, int, int]:
+    return held.st_ino, held.st_mtime_ns, held.st_ctime_ns
+
+
 class _Eye:
     """Reads files for their digests, as far as it is worth it, and as long as nobody wants an end."""
 
@@ -127,7 +142,7 @@ class _Eye:
                 return Seen(LINK, digest=os.readlink(place))
             if not stat.S_ISREG(held.st_mode):
                 return Seen(OTHER, digest="a pipe, a socket or a device")
-            stamp = (held.st_ino, held.st_mtime_ns, held.st_ctime_ns)
+            stamp = _stamp(held)
             digest = self._spared(path, held.st_size, stamp)
             if digest is None:
                 digest = self._digest(place)

@@ -103,9 +103,9 @@ def mutate(root: Root, run: AgentProcess, order: Order, *, stop: Callable[[], bo
             behind = (*behind, "it was stopped before it was known whether anything was changed past the copy")
         is_spent = False
         back = taking_over.put_back(root.files, order.workspace, box, before, past, exclusive=order.exclusive)
-        taken = taking_over.take_over(root.files, order.workspace, box, found.changed)
+        taken = taking_over.take_over(root.files, order.workspace, box, before, found.changed)
         is_spent = not (taken.why or back.failed)
-        found = _broken_off(found, taken)
+        found = _as_taken(found, taken)
         kept = "" if is_spent else _set_aside(root, box, os.path.dirname(run.scratch))
     finally:
         if is_spent:
@@ -122,13 +122,14 @@ def mutate(root: Root, run: AgentProcess, order: Order, *, stop: Callable[[], bo
     )
 
 
-def _broken_off(found: Mutation, taken: taking_over.Taken) -> Mutation:
+def _as_taken(found: Mutation, taken: taking_over.Taken) -> Mutation:
     """What did not come over is told with the rest that did not."""
-    if not taken.why:
-        return found
-    came = {each.path for each in taken.done}
-    why = f"it did not come over: {taken.why}"
-    rest = [msgspec.structs.replace(each, why=why) for each in found.changed if each.path not in came]
+    whys = {each.path: _MEANWHILE for each in taken.missed} | {each.path: "" for each in taken.done}
+    rest = [
+        msgspec.structs.replace(each, why=whys.get(each.path, f"it did not come over: {taken.why}"))
+        for each in found.changed
+        if whys.get(each.path) != ""
+    ]
     return msgspec.structs.replace(found, changed=taken.done, refused=(*found.refused, *rest), broke_off=taken.why)
 
 

@@ -28,9 +28,10 @@ _NAME_CHARS = 50
 
 
 class Taken(msgspec.Struct, frozen=True, kw_only=True):
-    """What came over. With a `why` it broke off, and the rest is as it was."""
+    """What came over, and what somebody changed meanwhile. With a `why` it broke off, and the rest is as it was."""
 
     done: tuple[Change, ...] = ()
+    missed: tuple[Change, ...] = ()
     why: str = ""
 
 
@@ -41,21 +42,27 @@ class Back(msgspec.Struct, frozen=True, kw_only=True):
     failed: bool = False
 
 
-def take_over(files: Files, workspace: str, box: str, changes: Sequence[Change]) -> Taken:
+def take_over(
+    files: Files, workspace: str, box: str, before: Mapping[str, Seen], changes: Sequence[Change]
+) -> Taken:  # fmt: skip
     """A full disk is met while drafts are written, when nothing has come over yet. Removals last: they need no room."""
     ordered = sorted(changes, key=lambda each: (each.kind == REMOVED, each.path))
     drafts: dict[str, str] = {}
     done: list[Change] = []
+    missed: list[Change] = []
+    why = ""
     try:
         for each in ordered:
             if each.kind != REMOVED:
                 source = f"{box}/{each.path}"
                 mode = stat.S_IMODE(os.lstat(source).st_mode) & 0o777
-                place = f"{workspace}/{each.path}"
-                drafts[each.path] = _draft_beside(place)
+                drafts[each.path] = _draft_beside(f"{workspace}/{each.path}")
                 _write(files, source, drafts[each.path], mode)
         for each in ordered:
             place = f"{workspace}/{each.path}"
+            if not change.is_still(place, before.get(each.path)):  # judging takes seconds, and a person saves meanwhile
+                missed.append(each)
+                continue
             if each.kind == REMOVED:
                 files.discard(place)
             else:
@@ -63,11 +70,11 @@ def take_over(files: Files, workspace: str, box: str, changes: Sequence[Change])
                 del drafts[each.path]
             done.append(each)
     except OSError as error:
-        for draft in drafts.values():
-            with suppress(OSError):  # the next mutation finds it
-                files.discard(draft)
-        return Taken(done=tuple(done), why=error.strerror or str(error))
-    return Taken(done=tuple(done))
+        why = error.strerror or str(error)
+    for draft in drafts.values():
+        with suppress(OSError):  # the next mutation finds it
+            files.discard(draft)
+    return Taken(done=tuple(done), missed=tuple(missed), why=why)
 
 
 def put_back(

@@ -129,11 +129,12 @@ def test_a_crash_before_any_write_of_putting_back_leaves_every_file_whole(tmp_pa
 def test_on_a_full_disk_all_comes_over_or_nothing_and_the_copy_is_kept(tmp_path: Path) -> None:
     whole = FullDisk()
     box, project = tree(tmp_path / "box", NEW_TREE), tree(tmp_path / "project", OLD)
+    before = change.look(str(project))
     changes = [*(Change(path=path, kind=MODIFIED) for path in WRITTEN), Change(path="gone.py", kind=REMOVED)]
-    assert taking_over.take_over(whole, str(project), str(box), changes).why == ""
+    assert taking_over.take_over(whole, str(project), str(box), before, changes).why == ""
     for at in range(1, whole.steps + 1):
         project = tree(tmp_path / str(at), OLD)
-        taken = taking_over.take_over(FullDisk(at=at), str(project), str(box), changes)
+        taken = taking_over.take_over(FullDisk(at=at), str(project), str(box), before, changes)
         assert (taken.why, taken.done) == (os.strerror(28), ())
         assert seen(project) == OLD
         assert not [path for path in project.rglob("*") if layout.is_draft(path.name)]
@@ -159,6 +160,27 @@ def test_what_came_over_before_the_disk_failed_is_told_and_the_copy_is_kept(tmp_
     assert (again.kept, seen(project), seen(Path(found.kept))) == ("", NEW_TREE, NEW_TREE)
 
 
+class APersonSaves(CrashingFiles):
+    """Somebody saves two files while the change is on its way over, and renews the times of a third."""
+
+    def step(self, name: str, path: str) -> None:
+        project = Path(path).parent
+        if name == "open" and path.endswith(".draft") and project.name == "project" and ".f1.py." in path:
+            tree(project, {"f1.py": "by hand\n", "sub/more.py": "by hand\n"})
+            (project / "f2.py").touch()
+
+
+def test_what_a_person_saves_at_the_last_moment_stays(tmp_path: Path) -> None:
+    project = tree(tmp_path / "project", OLD)
+    found = mutated(tmp_path, APersonSaves(at=NEVER))
+    assert {each.path: each.why for each in found.refused} == dict.fromkeys(
+        ("f1.py", "sub/more.py"), "it was changed in the workspace meanwhile"
+    )
+    assert (found.broke_off, found.kept) == ("", "")
+    assert seen(project) == {**NEW_TREE, "f1.py": "by hand\n", "sub/more.py": "by hand\n"}
+    assert not [path for path in project.rglob("*") if layout.is_draft(path.name)]
+
+
 def test_a_file_that_cannot_be_put_back_is_told_and_its_bytes_are_kept(tmp_path: Path) -> None:
     project = tree(tmp_path / "project", OLD)
 
@@ -176,7 +198,7 @@ def test_a_file_that_cannot_be_put_back_is_told_and_its_bytes_are_kept(tmp_path:
 
 KILLED = """
 import os, signal, sys
-from lab.scheduler import taking_over
+from lab.scheduler import change, taking_over
 from lab.scheduler.change import MODIFIED, Change
 from lab.store.files import Files
 class Killed(Files):
@@ -184,7 +206,7 @@ class Killed(Files):
         if name == "rename" and path.endswith("f2.py"):
             os.kill(os.getpid(), signal.SIGKILL)
 changes = [Change(path=path, kind=MODIFIED) for path in ("f1.py", "f2.py", "f3.py")]
-taking_over.take_over(Killed(), sys.argv[1], sys.argv[2], changes)
+taking_over.take_over(Killed(), sys.argv[1], sys.argv[2], change.look(sys.argv[1]), changes)
 """
 
 
