@@ -1,4 +1,4 @@
-"""A skill followed to the letter in an empty folder, with a real `labctl`: each block, then each command of the text."""
+"""A skill followed in an empty folder with a real `labctl`: its blocks, then the commands of its text."""
 
 from __future__ import annotations
 
