@@ -5,11 +5,10 @@ Services differ from their own documents, and gateways from both: every field ma
 
 from __future__ import annotations
 
-import math
-
 import msgspec
 
 from lab.llm.exchange import FAILING, LIMITED, MALFORMED, NOTHING, REFUSED, TRUNCATED, Tokens
+from lab.llm.foreign import field, number, object_in
 
 _MAX_WORDS = 300
 _GOOD, _TOO_MANY, _SERVER = 200, 429, 500
@@ -25,20 +24,11 @@ class Reading(msgspec.Struct, frozen=True, kw_only=True):
     what: str = ""
 
 
-def parsed(data: bytes) -> dict[str, object] | None:
-    """The object that an answer is, or None."""
-    try:
-        value = msgspec.json.decode(data)
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-        return None
-    return value if isinstance(value, dict) else None
-
-
 def opened(status: int, data: bytes) -> dict[str, object] | Reading:
     """The object that an answer is, or the reading of one that is none."""
     if not _GOOD <= status < _GOOD + 100:
         return failed(status, data)
-    value = parsed(data)
+    value = object_in(data)
     if value is None:
         return odd(data)
     if value.get("error") or value.get("type") == "error":
@@ -83,7 +73,7 @@ def cut(text: str, model: str, used: Tokens) -> Reading:
 
 def complaint(data: bytes) -> str:
     """The words in which a service says what is wrong, or the beginning of whatever it sent."""
-    value = parsed(data)
+    value = object_in(data)
     if value is None:
         return one_line(data[: 4 * _MAX_WORDS].decode(errors="replace"))
     return words_of(value.get("error")) or words_of(value)
@@ -106,40 +96,6 @@ def one_line(text: str) -> str:
     """A text as part of a sentence: in one line, without what a terminal would obey, cut."""
     plain = " ".join("".join(each if each.isprintable() else " " for each in text[: 4 * _MAX_WORDS]).split())
     return plain if len(plain) <= _MAX_WORDS else plain[:_MAX_WORDS] + " ..."
-
-
-def field(value: object, *path: str | int) -> object:
-    """What lies at a path of names and positions; None where anything on the way is missing or of another type."""
-    for step in path:
-        if isinstance(step, str) and isinstance(value, dict):
-            value = value.get(step)
-        elif isinstance(step, int) and isinstance(value, list) and step < len(value):
-            value = value[step]
-        else:
-            return None
-    return value
-
-
-def count(value: object) -> int | None:
-    """A number of tokens, or None for what is none."""
-    found = number(value)
-    return None if found is None or found < 0 or found != int(found) else int(found)
-
-
-def number(value: object) -> float | None:
-    """A plain number, or None. Some gateways write it as text."""
-    if isinstance(value, str):
-        try:
-            value = float(value)
-        except ValueError:
-            return None
-    if isinstance(value, bool) or not isinstance(value, (int, float)):
-        return None
-    try:
-        found = float(value)
-    except OverflowError:
-        return None
-    return found if math.isfinite(found) else None
 
 
 def text(value: object) -> str:

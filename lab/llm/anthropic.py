@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
-from lab.llm import answer
-from lab.llm.answer import Reading, field
+from lab.llm import answer, foreign
+from lab.llm.answer import Reading
 from lab.llm.exchange import EMPTY, REFUSED, Tokens
+from lab.llm.foreign import field
 from lab.llm.openai import NAME, shown
 
 if TYPE_CHECKING:
@@ -70,10 +71,10 @@ def read(status: int, data: bytes) -> Reading:
 
 
 def _used(usage: object) -> Tokens:
-    sent = [answer.count(field(usage, name)) for name in ("input_tokens", *_CACHED)]
+    sent = [foreign.count(field(usage, name)) for name in ("input_tokens", *_CACHED)]
     known = [each for each in sent if each is not None]
     return Tokens(
-        sent=sum(known) if sent[0] is not None else None, answered=answer.count(field(usage, "output_tokens"))
+        sent=sum(known) if sent[0] is not None else None, answered=foreign.count(field(usage, "output_tokens"))
     )
 
 

@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from lab.core.errors import BadInput
-from lab.llm import openai
+from lab.llm import openai, price
 from lab.llm.agents import running, table
 from lab.llm.agents.adapter import ASK, Task
 from lab.llm.agents.running import Ran, Run
-from lab.llm.exchange import NOTHING, UNCONFIGURED, USER, Attempt
+from lab.llm.exchange import NOTHING, UNCONFIGURED, USER, Attempt, kept
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -29,7 +29,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Command", "Run", "problems"]
 
-_KEPT_CHARS = 1 << 16
 _COMMAND = "command"
 _BY_SCHEMA = ("json_schema", "tool")  # asked of the agent itself; else the shape is in the words alone
 
@@ -78,12 +77,12 @@ class Command:
             return Attempt(problem=UNCONFIGURED, what=what, took_s=took_s, used=NOTHING, unsent=True)
         found = running.answer_of(agent, ran)
         return Attempt(
-            request=_kept(_request(ran)),
-            response=_kept(_response(ran)),
+            request=kept(_request(ran)),
+            response=kept(_response(ran)),
             status=ran.code,
             structured=self._model.structured if self._model.structured in _BY_SCHEMA else "prompt",
             model=found.model or self._model.model,
-            used=NOTHING if ran.problem else found.used,
+            used=NOTHING if ran.problem else price.paid(found.used, self._model),
             took_s=round(time.monotonic() - begun_s, 6),
             problem=found.problem,
             what=found.what,
@@ -124,11 +123,3 @@ def _response(ran: Ran) -> str:
     said = ran.stdout.decode(errors="replace")
     complaint = ran.stderr.decode(errors="replace").strip()
     return f"{said}\n[stderr]\n{complaint}" if complaint else said
-
-
-def _kept(text: str) -> str:
-    """As much of it as is sealed: its beginning and its end."""
-    if len(text) <= _KEPT_CHARS:
-        return text
-    half = _KEPT_CHARS // 2
-    return f"{text[:half]}\n[labctl: {len(text) - 2 * half:,} characters are left out here]\n{text[-half:]}"

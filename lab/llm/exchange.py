@@ -25,6 +25,17 @@ STOPPED = "model-stopped"  # a person interrupted it
 UNCONFIGURED = "model-unconfigured"  # no address, no model, no key, no program
 
 
+KEPT_CHARS = 1 << 16  # of a request or a response
+
+
+def kept(text: str) -> str:
+    """As much of a text as is sealed with a run: its beginning and its end."""
+    if len(text) <= KEPT_CHARS:
+        return text
+    half = KEPT_CHARS // 2
+    return f"{text[:half]}\n[labctl: {len(text) - 2 * half:,} characters are left out here]\n{text[-half:]}"
+
+
 class Turn(msgspec.Struct, frozen=True, kw_only=True):
     """One message of a conversation."""
 

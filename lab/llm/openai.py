@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
-from lab.llm import answer
-from lab.llm.answer import Reading, field
+from lab.llm import answer, foreign
+from lab.llm.answer import Reading
 from lab.llm.exchange import EMPTY, FAILING, REFUSED, Tokens
+from lab.llm.foreign import field
 
 if TYPE_CHECKING:
     from lab.core.model import Model
@@ -132,9 +133,8 @@ def _chosen(choice: object, model: str, used: Tokens) -> Reading:
 
 
 def _used(usage: object) -> Tokens:
-    cost = answer.number(field(usage, "cost"))
     return Tokens(
-        sent=answer.count(field(usage, "prompt_tokens")),
-        answered=answer.count(field(usage, "completion_tokens")),
-        usd=cost if cost is not None and cost >= 0 else None,
+        sent=foreign.count(field(usage, "prompt_tokens")),
+        answered=foreign.count(field(usage, "completion_tokens")),
+        usd=foreign.money(field(usage, "cost")),
     )

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Protocol
 import msgspec
 
 from lab.llm import http, price
-from lab.llm.exchange import FAILING, LIMITED, NOTHING, REFUSED, Attempt, Tokens
+from lab.llm.exchange import FAILING, LIMITED, NOTHING, REFUSED, Attempt, Tokens, kept
 from lab.llm.redact import Redact
 from lab.llm.wire import Broken
 
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from lab.llm.http import Address
     from lab.llm.transport import Stop
 
-KEPT_CHARS = 1 << 16
 _BAD_REQUEST = (400, 415, 422, 501)
 # What the words of a service have in them when it is the form of the question that it does not know.
 _FORM_WORDS = ("format", "schema", "json", "grammar", "tool", "structured", "function")
@@ -138,10 +137,3 @@ class Service:
 
 
 _LIMIT_NAMES = {"max_tokens": "max_completion_tokens", "max_completion_tokens": "max_tokens"}
-
-
-def kept(text: str) -> str:
-    """As much of a response as is sealed with a run."""
-    if len(text) <= KEPT_CHARS:
-        return text
-    return f"{text[:KEPT_CHARS]}\n[labctl: {len(text) - KEPT_CHARS:,} characters are left out here]"

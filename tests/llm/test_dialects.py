@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import json
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from lab.core.model import Model
 from lab.llm import anthropic, exchange, openai, price
+from lab.llm.agents import events
 from lab.llm.answer import Reading
-from lab.llm.exchange import Ask, Tokens, Turn
+from lab.llm.exchange import USER, Ask, Tokens, Turn
 
 SCHEMA: dict[str, object] = {"type": "object", "properties": {"note": {"type": "string"}}, "required": ["note"]}
 ASK = Ask(system="Be brief.", turns=(Turn(role="user", text="Why?"),), schema=SCHEMA, max_tokens=300, seed=7)
@@ -233,9 +235,38 @@ def test_the_worst_that_a_call_may_cost_is_more_than_it_costs() -> None:
     worst = price.worst(ASK, priced)
     assert worst is not None
     # 300 tokens of answer, and a question of some 170 characters with its schema sent twice.
-    assert 0.0045 < worst < 0.006
+    assert 0.0045 < worst < 0.01
+    digits = msgspec.structs.replace(ASK, turns=(Turn(role=USER, text="7" * 100_000),))
+    more = price.worst(digits, priced)
+    assert more is not None
+    assert more >= 100_000 * 3.0 / 1e6  # to some models each digit is a token
     assert price.worst(ASK, LOCAL) is None
     paid = price.paid(Tokens(sent=60, answered=300), priced)
     assert paid.usd == 0.00468
     assert price.paid(Tokens(sent=60), priced).usd is None
     assert price.paid(Tokens(sent=60, answered=1, usd=0.5), priced).usd == 0.5
+    assert price.paid(Tokens(sent=60, answered=300, usd=0.0), priced).usd == 0.00468  # a gateway that knows no prices
+    assert price.paid(Tokens(usd=0.0), priced).usd is None  # what was set aside stays spent
+    assert price.paid(Tokens(sent=60, answered=300, usd=0.0), LOCAL).usd == 0.0
+
+
+@pytest.mark.parametrize("cost", [1e300, -1.0, 1e9, True, None, "a lot", [1]])
+def test_a_cost_that_is_none_is_not_believed(cost: object) -> None:
+    body = {"choices": [{"message": {"content": "x"}}], "usage": {"prompt_tokens": 1, "cost": cost}}
+    assert openai.read(200, json.dumps(body).encode()).used.usd is None
+
+
+def test_services_and_agents_are_read_with_the_same_bounds() -> None:
+    for told, meant in (
+        (3, 3),
+        ("3", 3),
+        (3.0, 3),
+        (3.5, None),
+        (-1, None),
+        (1e300, None),
+        (10**30, None),
+        (True, None),
+    ):
+        body = {"choices": [{"message": {"content": "x"}}], "usage": {"prompt_tokens": told}}
+        assert openai.read(200, json.dumps(body).encode()).used.sent == meant
+        assert events.count({"input_tokens": told}, "input_tokens") == meant

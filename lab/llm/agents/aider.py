@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
+from lab.llm import foreign
 from lab.llm.agents import adapter
 from lab.llm.agents.adapter import ASK, Answer, Start, Task
 from lab.llm.exchange import FAILING, Tokens
@@ -60,13 +61,13 @@ def _used(stdout: bytes) -> Tokens:
 
 def _number(number: bytes, unit: bytes) -> int:
     try:
-        return round(float(number) * (1000 if unit else 1))
+        return foreign.count(round(float(number) * (1000 if unit else 1))) or 0
     except ValueError:
         return 0
 
 
 def _dollars(costs: list[bytes]) -> float | None:
     try:
-        return sum(map(float, costs)) if costs else None
+        return foreign.money(sum(map(float, costs))) if costs else None
     except ValueError:
         return None

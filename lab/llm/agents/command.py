@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from lab.core.errors import BadInput
+from lab.llm import foreign
 from lab.llm.agents import adapter, events
 from lab.llm.agents.adapter import Answer, Start, Task
 from lab.llm.exchange import FAILING, Tokens
@@ -55,7 +56,7 @@ class Command:
 
     def read(self, stdout: bytes, stderr: bytes, code: int | None, files: Mapping[str, bytes]) -> Answer:  # noqa: ARG002  # it hands no files back
         """Its output, or what the object says that it printed."""
-        told = events.object_in(stdout.strip())
+        told = foreign.object_in(stdout.strip())
         if told is None or told.get("schema") != ANSWER:
             return adapter.plain(stdout, stderr, code)
         return _told(told, stderr, code)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import msgspec
 
+from lab.llm import foreign
+
 Event = dict[str, object]
 
 
@@ -23,19 +25,11 @@ def read(data: bytes) -> Events:
         if not bare.startswith(b"{"):
             torn = torn and not bare
             continue
-        event = object_in(bare)
+        event = foreign.object_in(bare)
         torn = event is None
         if event is not None:
             found.append(event)
     return Events(found=tuple(found), torn=torn)
-
-
-def object_in(data: bytes) -> Event | None:
-    """The object that these bytes are, or None."""
-    try:
-        return msgspec.json.decode(data, type=Event)
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-        return None
 
 
 def inner(event: Event, key: str) -> Event:
@@ -46,20 +40,16 @@ def inner(event: Event, key: str) -> Event:
 
 def word(event: Event, key: str) -> str:
     """A text, or an empty one for anything else."""
-    found = event.get(key)
-    return found if isinstance(found, str) else ""
+    return foreign.word(event.get(key))
 
 
 def count(event: Event, *keys: str) -> int | None:
     """The sum of some counts; None where not one of them is there, which is not 0."""
-    found = [event[key] for key in keys if key in event]
-    known = [each for each in found if isinstance(each, int) and not isinstance(each, bool) and each >= 0]
+    found = [foreign.count(event.get(key)) for key in keys]
+    known = [each for each in found if each is not None]
     return sum(known) if known else None
 
 
 def money(event: Event, key: str) -> float | None:
     """A sum of money; None where none is told."""
-    found = event.get(key)
-    if isinstance(found, bool) or not isinstance(found, int | float):
-        return None
-    return float(found) if 0 <= found < 1e9 else None  # noqa: PLR2004  # inf and nan are no sums either
+    return foreign.money(event.get(key))

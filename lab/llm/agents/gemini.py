@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from lab.llm import foreign
 from lab.llm.agents import adapter, events
 from lab.llm.agents.adapter import EDIT, Answer, Start, Task
 from lab.llm.exchange import MALFORMED, Tokens
@@ -34,7 +35,7 @@ class Gemini:
     def read(self, stdout: bytes, stderr: bytes, code: int | None, files: Mapping[str, bytes]) -> Answer:  # noqa: ARG002  # it hands no files back
         """Its object goes over many lines, and may have a warning above it."""
         begin = stdout.find(b"{")
-        result = events.object_in(stdout[begin:]) if begin >= 0 else None
+        result = foreign.object_in(stdout[begin:]) if begin >= 0 else None
         if result is None:
             if code != 0:
                 said = adapter.failed(stderr or stdout, code)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from lab.core.errors import BadInput
+from lab.llm import foreign
 from lab.llm.agents import adapter, events
 from lab.llm.agents.adapter import ASK, Answer, Start, Task
 from lab.llm.exchange import FAILING, Tokens
@@ -50,7 +51,7 @@ class Hermes:
 
     def read(self, stdout: bytes, stderr: bytes, code: int | None, files: Mapping[str, bytes]) -> Answer:
         """Its output is its answer; whether it got to the end is told by the file of its usage."""
-        usage = events.object_in(files.get(_USAGE, b"")) or {}
+        usage = foreign.object_in(files.get(_USAGE, b"")) or {}
         known = events.word(usage, "cost_status") not in ("", "unknown")
         used = Tokens(
             sent=events.count(usage, "input_tokens", "cache_read_tokens", "cache_write_tokens"),
