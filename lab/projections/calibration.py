@@ -1,7 +1,7 @@
 """How well those who propose foresaw what came: the value they expected of each run, against the one it had.
 
 Values of two tiers are never compared, so each tier has its own. A run that failed is counted as that, and has no value
-that could be compared with anything.
+that could be compared with anything. One that ended with the lab says nothing of who proposed it, and is not counted.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ def of(lines: Sequence[Line]) -> tuple[Calibration, ...]:
     """One for each tier and each who expected something, by name."""
     groups: dict[tuple[str, str], list[Line]] = {}
     for line in lines:
-        if line.outcome and line.source.expected is not None:
+        if line.outcome and not line.cut_off and line.source.expected is not None:
             groups.setdefault((line.tier, line.maker), []).append(line)
     return tuple(_of(tier, by, group, lines) for (tier, by), group in sorted(groups.items()))
 

@@ -24,7 +24,8 @@ _CLOUD, _MODEL = "evolution", "llm"  # by its name evolution knows its own draws
 class Hybrid:
     """Evolution, but for the share of proposals that `llm.share` gives to the model. `Unavailable` without nevergrad.
 
-    Where the model fails, evolution takes those too, whatever the SPEC's fallback: it is at hand and knows the search.
+    Where the model fails, evolution takes those too, whichever strategy the SPEC names as fallback: it is at hand and
+    knows the search. Only `fallback: stop` holds here as well: whoever asks the model then makes no run without it.
     """
 
     def __init__(self) -> None:

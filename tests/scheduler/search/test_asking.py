@@ -7,6 +7,7 @@ import os
 import random
 from typing import TYPE_CHECKING
 
+import msgspec
 import pytest
 
 from lab.core import space
@@ -273,6 +274,13 @@ def test_what_was_expected_is_held_against_what_came() -> None:
     assert (found.mean_error, found.median_error) == (0.375, 0.375)
     assert found.mean_size_of_error == 0.625
     assert "direction right in 1 of 2" in calibration.told(found)
+
+
+def test_a_run_that_ended_with_the_lab_is_no_failure_of_who_proposed_it() -> None:
+    killed = msgspec.structs.replace(foreseen(None, 0.5), outcome=CRASH, cut_off=True)
+    (found,) = calibration.of([foreseen(0.5, 0.75), killed])
+    assert (found.foreseen, found.failed) == (1, 0)
+    assert calibration.of([killed]) == ()
 
 
 def test_two_tiers_are_two_calibrations() -> None:
