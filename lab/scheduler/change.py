@@ -158,8 +158,12 @@ class _Eye:
         is_same = old is not None and (old.size, old.stamp) == (size, stamp)
         if old is not None and is_same and size > _MOST_BYTES:
             return old.digest
-        self._read += 0 if is_same else size
-        return "" if not is_same and (size > _MOST_BYTES or self._read > _MOST_READ) else None
+        if is_same:
+            return None
+        if size > _MOST_BYTES or self._read + size > _MOST_READ:
+            return ""
+        self._read += size
+        return None
 
     def _digest(self, place: str) -> str:
         descriptor = os.open(place, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
@@ -205,9 +209,9 @@ def judged(
         is_odd = new is not None and new.kind in (LINK, OTHER)  # which tells more than any rule
         why = (_form(new, None) if is_odd and new is not None else "") or _rule(workspace, each.path, rules)
         if not why and new is not None:
-            total += new.size
             same = names.get(sandbox.folded(each.path), each.path)
             why = _form(new, before.get(each.path)) or ("" if same == each.path else f"it is the same file as {same!r}")
+            total += 0 if why else new.size  # what is refused takes no room from the rest
             why = why or (f"all together are larger than {_MOST_OF_ALL >> 20} MB" if total > _MOST_OF_ALL else "")
             why = why or _holds_secret(f"{box}/{each.path}", rules.secrets)
         # What is no UTF-8 can be shown by its numbers alone, and is never taken over.

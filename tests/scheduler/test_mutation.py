@@ -141,6 +141,12 @@ def test_a_trick_is_refused_by_name(root: Root, workspace: Path, does: str, path
         assert contents(workspace) == before
 
 
+def test_a_file_that_is_too_large_takes_no_room_from_the_others(root: Root, workspace: Path) -> None:
+    found = mutated(root, workspace, f"truncate -s 1T big.bin; echo 'LR = 0.2' >train.py; {DONE}", mutable=())
+    assert kinds(found.changed) == {"train.py": "modified"}
+    assert set(whys(found)) == {"big.bin"}
+
+
 def test_an_agents_own_files_come_over_only_where_they_are_named(root: Root, workspace: Path) -> None:
     does = f"mkdir -p .claude/skills; echo x >.claude/skills/a.md; echo y >AGENTS.md; echo z >CLAUDE.md; {DONE}"
     found = mutated(root, workspace, does, mutable=(".claude", "AGENTS.md", "*"))
