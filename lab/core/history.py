@@ -203,7 +203,13 @@ def _spent(before: Spent, event: events.Event) -> Spent:
     others = [each for each in before.reserved if each.ask != event.name]
     had_calls, had_usd = sum(each.calls for each in mine), sum(each.usd for each in mine)
     if event.type == events.MODEL_ASKED:
-        more = Reserved(ask=event.name, calls=had_calls + calls, usd=round(had_usd + usd, 9))
+        more = Reserved(
+            ask=event.name,
+            calls=had_calls + calls,
+            usd=round(had_usd + usd, 9),
+            at=event.ts,
+            by=str(event.facts.get("by", "")),
+        )
         others = [*others, more][-_RESERVED:]
     elif not mine:
         calls, usd, tokens = 0, 0.0, 0  # nothing was asked; or so long ago that what was set aside stays spent

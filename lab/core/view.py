@@ -62,6 +62,8 @@ class Reserved(msgspec.Struct, frozen=True, kw_only=True):
     ask: str
     calls: int
     usd: float
+    at: str = ""  # when the last of it was set aside
+    by: str = ""  # the process that asks: the machine as it was started, and the pid
 
 
 class Spent(msgspec.Struct, frozen=True, kw_only=True):

@@ -161,7 +161,9 @@ class _Talk:
         if time.monotonic() >= self._until:
             return Attempt(problem=TIMEOUT, what=f"no time is left{before}")
         if not self._spend(ask):
-            return Attempt(problem=BUDGET, what=f"the calls or the money for the model are used up{before}")
+            return Attempt(
+                problem=BUDGET, what=f"the calls or the money for the model are used up, or set aside{before}"
+            )
         return None
 
     def _pause(self, pause_s: float) -> None:

@@ -18,7 +18,8 @@ from lab.projections.attention import bounded, wants
 from lab.projections.tier import next_tier, spec_here
 
 SCHEMA_VERSION = 1
-FOLD_FORMAT = 4  # 2: the folder that its SPEC came from; 3: the proposals that wait; 4: what models took
+# 2: the folder that its SPEC came from; 3: the proposals that wait; 4: what models took; 5: and who set it aside
+FOLD_FORMAT = 5
 PARAMS_BYTES = 65_536
 _GOAL_CHARS = 1_000
 _REASON_CHARS = 500

@@ -197,7 +197,7 @@ def test_calls_that_nobody_heard_are_no_calls_and_do_not_pile_up(tmp_path: Path)
         edit(root, lambda line: line.startswith("llm:"), f"llm: {{base_url: '{server.url}', {told}}}\n")
         said = crank(4)
     assert len(server.heard) == len(lines(root)) == 1
-    assert ["1 calls are used up" in each for each in said] == [False, True, True, True]
+    assert ["1 call are used up" in each for each in said] == [False, True, True, True]
     assert [(each["problem"], each["calls"]) for each in asks(root)] == [
         ("model-unreachable", 0), ("", 1), ("model-budget", 0),
     ]  # fmt: skip
@@ -227,7 +227,7 @@ def test_a_question_that_might_cost_more_than_is_left_is_not_asked(tmp_path: Pat
         root = a_sweep(tmp_path / "lab", server, fallback="random", **prices)
         process("burst", "sweep", "-n", "1", root=root.layout.root)
         assert server.heard == []
-    assert "0.5 USD are used up" in str(origins(root)[0]["note"])
+    assert "of its 0.5 USD are left" in str(origins(root)[0]["note"])
 
 
 def test_two_bursts_at_once_keep_the_budget_together(tmp_path: Path) -> None:

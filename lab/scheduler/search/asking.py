@@ -8,6 +8,8 @@ several processes together never pass what the SPEC allows, and a crash in betwe
 from __future__ import annotations
 
 import math
+import os
+from datetime import timedelta
 from typing import TYPE_CHECKING, TypeVar
 
 import msgspec
@@ -16,6 +18,7 @@ from lab.core import assignment, canonical, event
 from lab.core.advice import Candidate
 from lab.core.errors import Busy, Interrupted, Unadvised, Unavailable
 from lab.core.model import STOP
+from lab.core.world import stamp
 from lab.llm import contract, door, price, proposals
 from lab.llm.exchange import BUDGET, STOPPED, UNCONFIGURED, Attempt, Consultation
 from lab.projections import text
@@ -25,13 +28,14 @@ from lab.scheduler.search import asks, question
 from lab.scheduler.search.advice import Open, digest
 from lab.scheduler.search.asks import Asked
 from lab.scheduler.step import ASKED, ASKING, Step
-from lab.store import leases, ledger
+from lab.store import leases, ledger, machine
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from lab.core.model import Model
     from lab.core.trial import History
+    from lab.core.view import Reserved
     from lab.llm.exchange import Ask
     from lab.llm.transport import Transport
     from lab.scheduler.search.advice import Question
@@ -43,6 +47,7 @@ T = TypeVar("T")
 ROUNDS = 5  # others may use up what was answered before we come again
 _UNPRICED = 10  # calls without a price that the money is enough for
 _NAME_CHARS = 80
+_GRACE = timedelta(seconds=30)  # for an answer to be written down, and for clocks that disagree
 _LONG = "x" * 10_000  # an answer that is to be repaired, longer than it is quoted
 
 
@@ -81,7 +86,11 @@ def ask(root: Root, given: Question, *, interrupted: Callable[[], str], tell: Te
     if wrong:
         said = Consultation(problem=UNCONFIGURED, what="; ".join(wrong))
     elif not purse.set_aside(wanted, _repair(wanted)) and not purse.set_aside(wanted):
-        said = Consultation(problem=BUDGET, what=f"the model's {purse.limit} are used up")
+        if purse.is_held:
+            raise Busy(
+                f"{purse.limit}, some of it set aside by a question that is under way", fix="wait for its answer"
+            )
+        said = Consultation(problem=BUDGET, what=purse.limit)
     else:
         tell(Step(kind=ASKING, experiment=name, what=f"{_who(given)} for {model.candidates} candidates"))
         said = _consulted(_way(root, given), wanted, given, purse, lambda: bool(interrupted()))
@@ -119,7 +128,8 @@ class Purse:
 
     def __init__(self, root: Root, given: Question) -> None:
         self.ask = ""  # its name, once something was set aside for it
-        self.limit = ""  # what was used up, when it was
+        self.limit = ""  # what there is too little of, when there is
+        self.is_held = False  # then there may be enough again once others have their answers
         self.worst_usd: list[float] = []  # of each call that was let through
         self._root = root
         self._given = given
@@ -132,17 +142,28 @@ class Purse:
         with self._root.section(name):
             view, _ = refresh.current(self._root, name)
             spent = view.model
-            if spent.calls + calls > model.max_calls:
-                self.limit = f"{model.max_calls} calls"
-                return False
-            if model.max_usd is not None and (spent.usd + usd > model.max_usd or spent.usd >= model.max_usd):
-                self.limit = f"{model.max_usd:g} USD"
+            self.limit = _limit(model, spent.calls, spent.usd, calls, usd)
+            if self.limit:
+                going = [each for each in spent.reserved if each.ask != self.ask and self._is_under_way(each)]
+                given_back = (
+                    spent.calls - sum(each.calls for each in going),
+                    spent.usd - sum(each.usd for each in going),
+                )
+                self.is_held = bool(going) and not _limit(model, *given_back, calls, usd)
                 return False
             self.ask = self.ask or self.named(spent.asks)
             self._note(calls, usd)
         self._calls += calls
         self._usd += usd
         return True
+
+    def _is_under_way(self, one: Reserved) -> bool:
+        """Whether its asker may still get an answer. If that died, what it set aside is spent."""
+        where, _, pid = one.by.rpartition("-")
+        if pid.isdecimal() and machine.is_gone(where, int(pid)):
+            return False
+        now, longest = self._root.world.now(), timedelta(seconds=self._given.model.timeout_s)
+        return stamp(now - longest - _GRACE) < one.at <= stamp(now + _GRACE)
 
     def highest(self) -> int:
         """The highest number that a question has had. Inside the section."""
@@ -166,9 +187,13 @@ class Purse:
         return asks.name(number)
 
     def _note(self, calls: int, usd: float) -> None:
+        facts: dict[str, str | int | float | bool | None] = {
+            "calls": calls, "usd": round(usd, 9), "trial": self._given.history.number,
+            "by": f"{machine.here()}-{os.getpid()}",
+        }  # fmt: skip
         told = event.Event(
             type=event.MODEL_ASKED, ts=self._root.now(), experiment=self._given.view.experiment, name=self.ask,
-            tier=self._given.tier, facts={"calls": calls, "usd": round(usd, 9), "trial": self._given.history.number},
+            tier=self._given.tier, facts=facts,
         )  # fmt: skip
         ledger.append(self._root, told)
 
@@ -210,6 +235,18 @@ def _worst(wanted: Ask, model: Model) -> float:
     """What one call may cost. Where no prices are known, a share of what there is: it is what an agent is held to."""
     known = price.worst(wanted, model)
     return _unpriced(model) if known is None else known
+
+
+def _limit(model: Model, spent_calls: int, spent_usd: float, calls: int, usd: float) -> str:
+    """What there is too little of for so many calls more at such a price, in words; nothing where there is enough."""
+    if spent_calls + calls > model.max_calls:
+        return f"the model's {text.count(model.max_calls, 'call')} are used up"
+    if model.max_usd is None or (spent_usd + usd <= model.max_usd and spent_usd < model.max_usd):
+        return ""
+    left = model.max_usd - spent_usd
+    if left <= 0:
+        return f"the model's {model.max_usd:g} USD are used up"
+    return f"the model may cost {usd:.3g} USD for this question, and {left:.3g} of its {model.max_usd:g} USD are left"
 
 
 def _unpriced(model: Model) -> float:

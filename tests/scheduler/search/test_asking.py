@@ -12,6 +12,7 @@ import pytest
 
 from lab.core import space
 from lab.core.errors import Busy
+from lab.core.event import MODEL_ASKED, Event
 from lab.core.model import Model
 from lab.core.origin import Origin
 from lab.core.run import CRASH, FAILED, SUCCESS
@@ -25,7 +26,7 @@ from lab.scheduler import reclaim, refresh
 from lab.scheduler.search import asking, asks, question
 from lab.scheduler.search.advice import Open
 from lab.scheduler.search.plan import Search
-from lab.store import verify
+from lab.store import ledger, machine, verify
 from lab.testing.files import Crash, CrashingFiles
 from tests.llm import faulty
 from tests.llm.faulty import Faulty
@@ -194,6 +195,33 @@ def test_others_who_are_always_quicker_do_not_make_us_ask_for_ever(tmp_path: Pat
         with pytest.raises(Busy, match="others have used"):
             asking.advised(root, robbed, interrupted=str, tell=lambda _: None)
         assert len(server.heard) == asking.ROUNDS
+
+
+def test_what_others_have_only_set_aside_is_waited_for_and_what_the_dead_had_is_not(tmp_path: Path) -> None:
+    """Five bursts with five calls: each question sets a repair aside too, and gives it back with its answer."""
+    with Faulty(proposing()) as server:
+        root = a_lab(tmp_path / "lab", server, max_calls=2)
+        set_aside(root, "ASK-000001", ts=root.now())
+        with pytest.raises(Busy, match="set aside by a question that is under way"):
+            asked_and_begun(root, Search(root, "hunt"))
+        assert os.listdir(root.layout.experiment("hunt")).count("asks") == 0
+    with Faulty(proposing()) as server:
+        root = a_lab(tmp_path / "another", server, max_calls=2)
+        set_aside(root, "ASK-000001", ts="2020-01-01T00:00:00.000000Z")
+        late = a_run(root)
+        root = a_lab(tmp_path / "third", server, max_calls=2)
+        set_aside(root, "ASK-000001", ts=root.now(), by=f"{machine.here()}-{2**22 + 1}")
+        killed = a_run(root)
+    for made in (late, killed):
+        assert made.run.origin is not None
+        assert "the model's 2 calls are used up" in made.run.origin.note
+
+
+def set_aside(root: Root, ask: str, ts: str, by: str = "") -> None:
+    """Somebody else's question, without an answer yet."""
+    facts: dict[str, str | int | float | bool | None] = {"calls": 2, "usd": 0.0, "trial": 0, "by": by}
+    with root.section("hunt"):
+        ledger.append(root, Event(type=MODEL_ASKED, ts=ts, experiment="hunt", name=ask, tier="default", facts=facts))
 
 
 # -- what it is asked --------------------------------------------------------------------------------------------------
