@@ -31,7 +31,7 @@ _OWN = frozenset(
     name.casefold()
     for name in (
         layout.MANIFEST, layout.PARAMS, layout.METRICS, layout.SEAL, layout.SUPERSEDED, layout.EXIT, layout.ARTIFACTS,
-        layout.CURVE,
+        layout.CURVE, layout.MODEL,
     )
 )  # fmt: skip
 

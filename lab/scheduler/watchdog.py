@@ -267,8 +267,8 @@ def _drafts(root: Root) -> Iterator[str]:
     for folder, inside, names in os.walk(root.layout.root):
         drafts = [name for name in (*inside, *names) if layout.is_draft(name)]
         skipped = {layout.ARTIFACTS, os.path.basename(os.path.dirname(root.layout.aside)), *drafts}
-        if f"{folder}/".startswith(f"{root.layout.place('dispatch')}/"):
-            skipped.add(package.RUN)  # a worker's own folder, where it keeps what it likes
+        if _is_with_a_worker(root, folder):
+            skipped.add(package.RUN)  # the worker's own folder, where it keeps what it likes
         inside[:] = sorted(name for name in inside if name not in skipped)
         for name in drafts:
             owner = layout.draft_owner(name, machine.HERE_CHARS)
@@ -279,6 +279,13 @@ def _drafts(root: Root) -> Iterator[str]:
             if (old or (owner is not None and machine.is_gone(*owner))) and not _is_sealed(folder, name):
                 with suppress(FileNotFoundError):  # its maker's successor was quicker
                     yield _aside(root, f"{folder}/{name}")
+
+
+def _is_with_a_worker(root: Root, folder: str) -> bool:
+    """Whether this lies in a package that somebody took. What is back in ready/ was taken by one who was killed."""
+    dispatch = f"{root.layout.place('dispatch')}/"
+    within = f"{folder}/"
+    return within.startswith(dispatch) and not within.startswith(f"{dispatch}{package.READY}/")
 
 
 def _is_sealed(folder: str, name: str) -> bool:
