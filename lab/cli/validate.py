@@ -49,7 +49,7 @@ def _doubts(spec: Spec) -> list[str]:
     import os
 
     from lab.scheduler.doubts import doubts
-    from lab.scheduler.search import advice
+    from lab.scheduler.search.asking import advice
     from lab.store import shipped
 
     found = []

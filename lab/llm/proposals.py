@@ -33,7 +33,7 @@ _MAX_PROBLEMS = 4  # told of one proposal
 _NAME_CHARS = 200
 
 
-class Candidate(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class Proposed(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One proposal that can be run as it stands. `repaired` says what was changed in it, and is empty for most."""
 
     params: dict[str, str | int | float | bool | None]
@@ -118,7 +118,7 @@ def check(
     tried: Collection[Key] = (),
     runs: Collection[str] = (),
     clip: bool = False,
-) -> tuple[tuple[Candidate, ...], list[str]]:
+) -> tuple[tuple[Proposed, ...], list[str]]:
     """The candidates in an answer, and what is wrong with the rest of it.
 
     `tried` holds `assignment.key` of the points that need not be run again. A parent that is none of `runs` is left
@@ -129,7 +129,7 @@ def check(
         return (), ['the answer must be an object such as {"proposals": [{"params": {...}, ...}]}']
     if not listed:
         return (), ["the answer has no proposal in it"]
-    found: list[Candidate] = []
+    found: list[Proposed] = []
     problems: list[str] = []
     seen: set[Key] = set()
     for number, each in enumerate(listed[: 4 * limit], 1):
@@ -158,7 +158,7 @@ def _listed(value: object) -> list[object] | None:
     return value if isinstance(value, list) else None
 
 
-def _candidate(value: object, space: Space, runs: Collection[str], *, clip: bool) -> tuple[Candidate | None, list[str]]:
+def _candidate(value: object, space: Space, runs: Collection[str], *, clip: bool) -> tuple[Proposed | None, list[str]]:
     given = value.get("params") if isinstance(value, dict) else None
     if not isinstance(value, dict) or not isinstance(given, dict):
         return None, ["it must be an object with an object `params`"]
@@ -168,7 +168,7 @@ def _candidate(value: object, space: Space, runs: Collection[str], *, clip: bool
         return None, [*wrong[:_MAX_PROBLEMS], *([f"and {more} more problems"] if more > 0 else [])]
     parent = value.get("parent")
     expect = value.get("expect")
-    return Candidate(
+    return Proposed(
         params={name: params[name] for name in space.names if name in params},  # type: ignore[misc]  # checked above
         hypothesis=line(value.get("hypothesis"), HYPOTHESIS_CHARS),
         change=line(value.get("change"), CHANGE_CHARS),

@@ -203,7 +203,7 @@ def _specs(root: Root) -> Iterator[Check]:
 
 def _of_spec(root: Root, spec: Spec) -> Iterator[str]:
     from lab.executors import door as executors  # noqa: PLC0415  # as above
-    from lab.scheduler.search import advice  # noqa: PLC0415  # as above
+    from lab.scheduler.search.asking import advice  # noqa: PLC0415  # as above
     from lab.strategies import door as strategies  # noqa: PLC0415  # as above
 
     asked = advice.problems((spec.strategy, *spec.strategies), spec.llm, root.world.environ)

@@ -214,7 +214,7 @@ def _asked(root: Root, experiment: str, origin: Origin | None) -> dict[str, byte
     """What was asked of a model before a run, and what it said, for the bundle of the run."""
     if origin is None or not origin.ask:
         return {}
-    from lab.scheduler.search import asks  # noqa: PLC0415  # most runs come of no question to a model
+    from lab.scheduler.search.asking import asks  # noqa: PLC0415  # most runs come of no question to a model
 
     return asks.bundled(root, experiment, origin.ask)
 

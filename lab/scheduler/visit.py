@@ -146,10 +146,10 @@ class Visit:
         try:
             return act()
         except Unadvised as wanting:
-            from lab.scheduler.search import asking  # noqa: PLC0415  # most searches ask nobody
+            from lab.scheduler.search.asking import asker  # noqa: PLC0415  # most searches ask nobody
 
             try:
-                return asking.advised(
+                return asker.advised(
                     self._root, act, interrupted=self._interrupted, tell=self._tell, wanting=wanting
                 )  # fmt: skip
             except Interrupted as stopped:

@@ -34,7 +34,7 @@ from lab.llm import contract, door, extract, openai, proposals
 from lab.llm.exchange import USER, Ask, Turn
 from lab.projections.standing import Briefing
 from lab.projections.tables import Line
-from lab.scheduler.search import question
+from lab.scheduler.search.asking import prompt
 from lab.strategies.llm import Llm
 from scripts.bench import gauge, table
 from scripts.bench.table import Row
@@ -98,9 +98,9 @@ def _searched(space: Space, repeats: int) -> list[Row]:
     model, known = Model(model="m"), {assignment.key(point) for point in points}
     said = tuple(Candidate(ask="ASK-000001", params=assignment.draw(space, luck(3, k))) for k in range(CANDIDATES))
     history = History(trials=trials, number=TRIED, known=known, advice=Advice(candidates=said))
-    asked = _cpu_ms(lambda: question.ask(given, space, history, model), repeats)
+    asked = _cpu_ms(lambda: prompt.ask(given, space, history, model), repeats)
     chosen = _cpu_ms(lambda: Llm().propose(space, history, luck(1, TRIED)), repeats)
-    length = len(question.ask(given, space, history, model).turns[0].text)
+    length = len(prompt.ask(given, space, history, model).turns[0].text)
     what = f"the question of a search with {TRIED:,} runs, of {length:,} characters"
     rows = [Row(what=what, ours=f"{asked:.2f} ms", goal=f"< {GOAL_MS} ms", met=asked < GOAL_MS, number=asked)]
     what = f"a proposal of the strategy llm among {TRIED:,} trials, the model asked already"

@@ -19,7 +19,7 @@ from tests.core.spaces import spaces
 
 if TYPE_CHECKING:
     from lab.core.space import Space
-    from lab.llm.proposals import Candidate
+    from lab.llm.proposals import Proposed
 
 SPACE = parse(
     {
@@ -37,7 +37,7 @@ SPACE = parse(
 GOOD: dict[str, object] = {"lr": 0.01, "layers": 3, "opt": "adam", "momentum": None, "amp": True}
 
 
-def one(params: dict[str, object], **more: object) -> tuple[Candidate | None, list[str]]:
+def one(params: dict[str, object], **more: object) -> tuple[Proposed | None, list[str]]:
     clip = bool(more.pop("clip", False))
     found, problems = proposals.check({"proposals": [{"params": params, **more}]}, SPACE, limit=1, clip=clip)
     return (found[0] if found else None), problems
@@ -101,7 +101,7 @@ def test_a_good_proposal_is_taken_with_what_is_said_of_it() -> None:
     found, problems = proposals.check({"proposals": [value]}, SPACE, limit=1, runs={"RUN-1"})
     assert problems == []
     assert found == (
-        proposals.Candidate(
+        proposals.Proposed(
             params={"lr": 0.01, "layers": 3, "opt": "adam", "amp": True, "seed": 7},
             hypothesis="Wider steps [31m help.",
             change="lr 0.02 -> 0.01",

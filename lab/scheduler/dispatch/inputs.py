@@ -83,9 +83,9 @@ def advised(root: Root, act: Callable[[], Iterator[T]], interrupted: Callable[[]
     try:
         yield from act()
     except Unadvised as wanting:
-        from lab.scheduler.search import asking  # noqa: PLC0415  # most searches ask nobody
+        from lab.scheduler.search.asking import asker  # noqa: PLC0415  # most searches ask nobody
 
-        yield from asking.advised(
+        yield from asker.advised(
             root, lambda: list(act()), interrupted=interrupted, tell=lambda _: None, wanting=wanting
         )
 

@@ -20,7 +20,7 @@ from lab.core.space import Space  # msgspec resolves annotations
 from lab.scheduler import cycle
 from lab.scheduler.control import approvals, proposals
 from lab.scheduler.control.approved import ORIGIN
-from lab.scheduler.search.asking import advised
+from lab.scheduler.search.asking.asker import advised
 from lab.scheduler.search.burst import AGAIN, ANOTHERS, MADE
 
 if TYPE_CHECKING:

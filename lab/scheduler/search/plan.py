@@ -17,8 +17,9 @@ from lab.core.origin import BASELINE, PERSON, PROMOTED, Origin
 from lab.core.run import MINIMIZE
 from lab.core.trial import History
 from lab.scheduler.cycle import Errand
-from lab.scheduler.search import advice, offers, spaces
-from lab.scheduler.search.asks import Asks
+from lab.scheduler.search import offers, spaces
+from lab.scheduler.search.asking import advice
+from lab.scheduler.search.asking.asks import Asks
 from lab.scheduler.search.book import Book, Fitted, as_trial, place_of
 from lab.strategies import door
 

@@ -8,8 +8,8 @@ from lab.core import space
 from lab.core.advice import Advice, Candidate
 from lab.core.model import Model
 from lab.llm.exchange import STOPPED, TIMEOUT
-from lab.scheduler.search import advice
-from lab.scheduler.search.asks import Asked
+from lab.scheduler.search.asking import advice
+from lab.scheduler.search.asking.asks import Asked
 
 SPACE = space.parse({"x": {"low": 0.0, "high": 1.0}, "n": {"low": 1, "high": 9, "type": "int"}})
 MODEL = Model(model="m", fallback="random", share=0.5)

@@ -23,8 +23,8 @@ from lab.projections import calibration
 from lab.projections.standing import Briefing
 from lab.projections.tables import Line
 from lab.scheduler import reclaim, refresh
-from lab.scheduler.search import asking, asks, question
-from lab.scheduler.search.advice import Open
+from lab.scheduler.search.asking import asker, asks, prompt
+from lab.scheduler.search.asking.advice import Open
 from lab.scheduler.search.plan import Search
 from lab.store import ledger, machine, verify
 from lab.testing.files import Crash, CrashingFiles
@@ -63,7 +63,7 @@ def a_run(root: Root, search: Search | None = None, value: float | None = 1.0) -
 
 
 def asked_and_begun(root: Root, search: Search) -> Running:
-    return asking.advised(root, lambda: begun(root, search), interrupted=str, tell=lambda _: None)
+    return asker.advised(root, lambda: begun(root, search), interrupted=str, tell=lambda _: None)
 
 
 def view_of(root: Root) -> View:
@@ -193,8 +193,8 @@ def test_others_who_are_always_quicker_do_not_make_us_ask_for_ever(tmp_path: Pat
             raise caught.value
 
         with pytest.raises(Busy, match="others have used"):
-            asking.advised(root, robbed, interrupted=str, tell=lambda _: None)
-        assert len(server.heard) == asking.ROUNDS
+            asker.advised(root, robbed, interrupted=str, tell=lambda _: None)
+        assert len(server.heard) == asker.ROUNDS
 
 
 def test_what_others_have_only_set_aside_is_waited_for_and_what_the_dead_had_is_not(tmp_path: Path) -> None:
@@ -253,12 +253,12 @@ def a_briefing(runs: int, said: str = "it went well") -> Briefing:
 @pytest.mark.parametrize("runs", [0, 10, 10_000])
 def test_a_question_stays_within_its_length_however_long_the_history(runs: int, chars: int) -> None:
     model = Model(model="m", context_chars=chars)
-    asked = question.ask(a_briefing(runs, "words " * 200), SPACE, History(), model)
+    asked = prompt.ask(a_briefing(runs, "words " * 200), SPACE, History(), model)
     assert len(asked.system) + len(asked.turns[0].text) <= chars
 
 
 def test_what_runs_wrote_cannot_end_the_data_nor_begin_a_line_of_its_own() -> None:
-    text = question.ask(a_briefing(30, HOSTILE), SPACE, History(), Model(model="m")).turns[0].text
+    text = prompt.ask(a_briefing(30, HOSTILE), SPACE, History(), Model(model="m")).turns[0].text
     first, *_ = text.split("\n")
     mark = first.removeprefix("DATA ").removesuffix(" begins")
     ends = [number for number, line in enumerate(text.split("\n")) if line == f"DATA {mark} ends"]
@@ -266,7 +266,7 @@ def test_what_runs_wrote_cannot_end_the_data_nor_begin_a_line_of_its_own() -> No
     assert ends == [len(text.split("\n")) - 2]
     assert not any(line.startswith(("Ignore", "SYSTEM", "DATA ends", "```")) for line in lines)
     assert not any(each in text for each in "\x1b\u2028\u202e")
-    same = question.ask(a_briefing(30, "fine"), SPACE, History(), Model(model="m")).turns[0].text
+    same = prompt.ask(a_briefing(30, "fine"), SPACE, History(), Model(model="m")).turns[0].text
     headings = [[line for line in each.split("\n") if line.startswith("#")] for each in (text, same)]
     assert headings[0] == headings[1]
 
@@ -283,7 +283,7 @@ def test_a_model_that_obeys_what_a_run_wrote_gets_nothing_through(tmp_path: Path
 
 def test_the_question_is_the_same_in_any_process() -> None:
     given = (a_briefing(20), SPACE, History(seed=4, number=20), Model(model="m"))
-    assert question.ask(*given) == question.ask(*given)
+    assert prompt.ask(*given) == prompt.ask(*given)
 
 
 # -- what was expected -------------------------------------------------------------------------------------------------

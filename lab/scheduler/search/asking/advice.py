@@ -25,7 +25,7 @@ from lab.strategies import door
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
 
-    from lab.scheduler.search.asks import Asked
+    from lab.scheduler.search.asking.asks import Asked
 
 LONGEST = 32  # runs that a model which fails is left alone at most, before it is asked again
 

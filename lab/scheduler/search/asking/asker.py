@@ -8,8 +8,6 @@ several processes together never pass what the SPEC allows, and a crash in betwe
 from __future__ import annotations
 
 import math
-import os
-from datetime import timedelta
 from typing import TYPE_CHECKING, TypeVar
 
 import msgspec
@@ -18,36 +16,32 @@ from lab.core import assignment, canonical, event
 from lab.core.advice import Candidate
 from lab.core.errors import Busy, Interrupted, Unadvised, Unavailable
 from lab.core.model import STOP
-from lab.core.world import stamp
-from lab.llm import contract, door, price, proposals
+from lab.llm import contract, door, proposals
 from lab.llm.exchange import BUDGET, STOPPED, UNCONFIGURED, Attempt, Consultation
 from lab.projections import text
 from lab.projections.standing import Briefing
-from lab.scheduler import briefed, places, refresh
-from lab.scheduler.search import asks, question
-from lab.scheduler.search.advice import Open, digest
-from lab.scheduler.search.asks import Asked
+from lab.scheduler import briefed, places
+from lab.scheduler.search.asking import asks, prompt
+from lab.scheduler.search.asking.advice import Open, digest
+from lab.scheduler.search.asking.asks import Asked
+from lab.scheduler.search.asking.purse import Purse, unpriced
 from lab.scheduler.step import ASKED, ASKING, Step
-from lab.store import leases, ledger, machine
+from lab.store import leases, ledger
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from lab.core.model import Model
     from lab.core.trial import History
-    from lab.core.view import Reserved
     from lab.llm.exchange import Ask
     from lab.llm.transport import Transport
-    from lab.scheduler.search.advice import Question
+    from lab.scheduler.search.asking.advice import Question
     from lab.store.root import Root
 
     Tell = Callable[[Step], None]
 
 T = TypeVar("T")
 ROUNDS = 5  # others may use up what was answered before we come again
-_UNPRICED = 10  # calls without a price that the money is enough for
 _NAME_CHARS = 80
-_GRACE = timedelta(seconds=30)  # for an answer to be written down, and for clocks that disagree
 _LONG = "x" * 10_000  # an answer that is to be repaired, longer than it is quoted
 
 
@@ -80,7 +74,7 @@ def ask(root: Root, given: Question, *, interrupted: Callable[[], str], tell: Te
     """One question and its answer, kept. Whatever the model does, there is an answer or a problem to go on with."""
     name, model = given.view.experiment, given.model
     asked_at = root.now()
-    wanted = question.ask(_briefing(root, given), given.space, given.history, model)
+    wanted = prompt.ask(_briefing(root, given), given.space, given.history, model)
     purse = Purse(root, given)
     wrong = door.problems(model, root.world.environ)
     if wrong:
@@ -123,81 +117,6 @@ def _said_before(root: Root, given: Question, kept: Asked, highest: int) -> Aske
     return last if is_same else None
 
 
-class Purse:
-    """The calls and the money of one question, set aside before they are spent."""
-
-    def __init__(self, root: Root, given: Question) -> None:
-        self.ask = ""  # its name, once something was set aside for it
-        self.limit = ""  # what there is too little of, when there is
-        self.is_held = False  # then there may be enough again once others have their answers
-        self.worst_usd: list[float] = []  # of each call that was let through
-        self._root = root
-        self._given = given
-        self._calls, self._usd = 0, 0.0
-
-    def set_aside(self, *wanted: Ask) -> bool:
-        """Whether a call for each of these may be made. Then they count as spent, whatever becomes of us."""
-        model, name = self._given.model, self._given.view.experiment
-        calls, usd = len(wanted), sum(_worst(each, model) for each in wanted)
-        with self._root.section(name):
-            view, _ = refresh.current(self._root, name)
-            spent = view.model
-            self.limit = _limit(model, spent.calls, spent.usd, calls, usd)
-            if self.limit:
-                going = [each for each in spent.reserved if each.ask != self.ask and self._is_under_way(each)]
-                given_back = (
-                    spent.calls - sum(each.calls for each in going),
-                    spent.usd - sum(each.usd for each in going),
-                )
-                self.is_held = bool(going) and not _limit(model, *given_back, calls, usd)
-                return False
-            self.ask = self.ask or self.named(spent.asks)
-            self._note(calls, usd)
-        self._calls += calls
-        self._usd += usd
-        return True
-
-    def _is_under_way(self, one: Reserved) -> bool:
-        """Whether its asker may still get an answer. If that died, what it set aside is spent."""
-        where, _, pid = one.by.rpartition("-")
-        if pid.isdecimal() and machine.is_gone(where, int(pid)):
-            return False
-        now, longest = self._root.world.now(), timedelta(seconds=self._given.model.timeout_s)
-        return stamp(now - longest - _GRACE) < one.at <= stamp(now + _GRACE)
-
-    def highest(self) -> int:
-        """The highest number that a question has had. Inside the section."""
-        view, _ = refresh.current(self._root, self._given.view.experiment)
-        return view.model.asks
-
-    def spend(self, wanted: Ask) -> bool:
-        """One call more. Out of what was set aside, as long as that is enough."""
-        worst = _worst(wanted, self._given.model)
-        made = len(self.worst_usd)
-        if (made >= self._calls or sum(self.worst_usd) + worst > self._usd) and not self.set_aside(wanted):
-            return False
-        self.worst_usd.append(worst)
-        return True
-
-    def named(self, highest: int) -> str:
-        """The name of the next question of the experiment. Inside the section in which it is used."""
-        number = highest + 1
-        while asks.is_taken(self._root, self._given.view.experiment, number):  # the ledger was cut behind it
-            number += 1
-        return asks.name(number)
-
-    def _note(self, calls: int, usd: float) -> None:
-        facts: dict[str, str | int | float | bool | None] = {
-            "calls": calls, "usd": round(usd, 9), "trial": self._given.history.number,
-            "by": f"{machine.here()}-{os.getpid()}",
-        }  # fmt: skip
-        told = event.Event(
-            type=event.MODEL_ASKED, ts=self._root.now(), experiment=self._given.view.experiment, name=self.ask,
-            tier=self._given.tier, facts=facts,
-        )  # fmt: skip
-        ledger.append(self._root, told)
-
-
 def _consulted(way: Transport, wanted: Ask, given: Question, purse: Purse, stop: Callable[[], bool]) -> Consultation:
     history = given.history
     runs = {trial.run_id for trial in history.ended}
@@ -221,7 +140,7 @@ def _way(root: Root, given: Question) -> Transport:
     there = places.workspace(root, given.spec, given.view)
     folders = (*([there] if there else []), *places.folders(root, given.view))
     if model.max_usd is not None:  # an agent that can hold itself to a budget is given that of one call
-        model = msgspec.structs.replace(model, max_usd=_unpriced(model))
+        model = msgspec.structs.replace(model, max_usd=unpriced(model))
     more = (model.api_key_env,) if model.api_key_env else ()
     return door.transport(model, root.world.environ, AgentProcess(root, given.spec, more=more, folders=folders))
 
@@ -229,28 +148,6 @@ def _way(root: Root, given: Question) -> Transport:
 def _repair(wanted: Ask) -> Ask:
     """The longest that a repair of this question can be: set aside together with it, it costs the ledger no line."""
     return contract.repair(wanted, Attempt(text=_LONG), [_LONG[:300]] * 21)
-
-
-def _worst(wanted: Ask, model: Model) -> float:
-    """What one call may cost. Where no prices are known, a share of what there is: it is what an agent is held to."""
-    known = price.worst(wanted, model)
-    return _unpriced(model) if known is None else known
-
-
-def _limit(model: Model, spent_calls: int, spent_usd: float, calls: int, usd: float) -> str:
-    """What there is too little of for so many calls more at such a price, in words; nothing where there is enough."""
-    if spent_calls + calls > model.max_calls:
-        return f"the model's {text.count(model.max_calls, 'call')} are used up"
-    if model.max_usd is None or (spent_usd + usd <= model.max_usd and spent_usd < model.max_usd):
-        return ""
-    left = model.max_usd - spent_usd
-    if left <= 0:
-        return f"the model's {model.max_usd:g} USD are used up"
-    return f"the model may cost {usd:.3g} USD for this question, and {left:.3g} of its {model.max_usd:g} USD are left"
-
-
-def _unpriced(model: Model) -> float:
-    return 0.0 if model.max_usd is None else model.max_usd / _UNPRICED
 
 
 def _briefing(root: Root, given: Question) -> Briefing:
@@ -285,7 +182,7 @@ def _kept(given: Question, said: Consultation, purse: Purse, *, asked_at: str, a
         transport=model.transport,
         model=model.model or model.provider or model.command,
         answered_by=text.line(next((each.model for each in reversed(said.attempts) if each.model), ""), _NAME_CHARS),
-        template=question.TEMPLATE,
+        template=prompt.TEMPLATE,
         asked_at=asked_at,
         answered_at=answered_at,
         problem=said.problem,
@@ -309,7 +206,7 @@ def _candidates(value: object, history: History, ask_id: str) -> tuple[Candidate
     best = min(history.scored(), key=lambda each: each[1], default=None)
     found = []
     for each in value:
-        if not isinstance(each, proposals.Candidate):
+        if not isinstance(each, proposals.Proposed):
             continue
         parent = each.parent if each.parent in values else ""
         base = values[parent] if parent else best[0].value if best else None
@@ -329,7 +226,7 @@ def _candidates(value: object, history: History, ask_id: str) -> tuple[Candidate
     return tuple(found)
 
 
-def _note(each: proposals.Candidate) -> str:
+def _note(each: proposals.Proposed) -> str:
     words = [each.hypothesis, f"change: {each.change}" if each.change else ""]
     words += [f"moved onto the edge: {', '.join(each.repaired)}" if each.repaired else ""]
     return "; ".join(filter(None, words))

@@ -1,0 +1,1 @@
+"""Asking a model for a search: what it is asked and may take, what it said, and what a search makes of that."""
