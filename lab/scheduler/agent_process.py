@@ -18,8 +18,8 @@ import msgspec
 from lab.core import layout
 from lab.core.launch import GRACE_S, INTERRUPTED, Limits, Program, Stop
 from lab.executors import environment
-from lab.executors.capture import Blotter
 from lab.llm.agents.running import BY_DISK, Ran
+from lab.llm.redact import Redact
 from lab.scheduler import agents
 from lab.store import machine, reading
 
@@ -163,8 +163,8 @@ class AgentProcess:
             argv=tuple(blot(_bytes(word)).decode(errors="replace") for word in program.argv),
             stdin=blot(_bytes(start.stdin)).decode(errors="replace"),
             code=code,
-            stdout=reading.read(f"{place}/{layout.STDOUT}") or b"",
-            stderr=reading.read(f"{place}/{layout.STDERR}") or b"",
+            stdout=blot(reading.read(f"{place}/{layout.STDOUT}") or b""),
+            stderr=blot(reading.read(f"{place}/{layout.STDERR}") or b""),
             cut=how.stdout.kept < how.stdout.total,
             files={name: blot(data) for name, data in files.items() if data is not None},
             stopped=how.stopped,
@@ -187,16 +187,13 @@ class AgentProcess:
 
 
 class _Blot:
-    """Secrets out of a whole text."""
+    """Secrets out of a whole text, those too that are written in the escapes of JSON: it is read as that next."""
 
     def __init__(self, secrets: Sequence[str]) -> None:
-        self._secrets = secrets
+        self._redact = Redact(secrets)
 
     def __call__(self, data: bytes) -> bytes:
-        if not self._secrets:
-            return data
-        blotter = Blotter(self._secrets)
-        return blotter.pass_on(data) + blotter.finish()
+        return self._redact(data.decode(errors="surrogateescape")).encode(errors="surrogateescape")
 
 
 class _Watch:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import stat
 import time
@@ -121,6 +122,13 @@ def test_an_agent_sees_what_it_needs_and_no_more_and_no_secret_is_kept(root: Roo
     assert not [name for name in seen if name.startswith("LAB_") and name != "LAB_RUN_DIR"]
     assert KEY not in str(found)
     assert "[redacted]" in found.response
+
+
+def test_a_secret_that_an_agent_writes_in_the_escapes_of_json_is_hidden_too(root: Root, tmp_path: Path) -> None:
+    """It is the key again once the answer is read, and would be kept with each candidate."""
+    a_double(tmp_path, "hermes", r'printf "%s" "{\"hypothesis\": \"${OTHER_TOKEN//-/\\u002d}\"}"')
+    found = asked(root, spec=Spec(id="a", secrets=("OTHER_TOKEN",)), provider="hermes")
+    assert json.loads(found.text) == {"hypothesis": "[redacted]"}
 
 
 def test_what_a_spec_names_is_passed_on_and_hidden(root: Root, tmp_path: Path) -> None:
