@@ -14,17 +14,17 @@ _MAX_WORDS = 300
 _GOOD, _TOO_MANY, _SERVER = 200, 429, 500
 
 
-class Reading(msgspec.Struct, frozen=True, kw_only=True):
-    """What an answer says: the text of the model, or why there is none."""
+class Answer(msgspec.Struct, frozen=True, kw_only=True):
+    """What a service or an agent said. `problem` is empty, or a word of lab.llm.exchange; then `what` says it."""
 
     text: str = ""
-    model: str = ""
     used: Tokens = Tokens()
+    model: str = ""
     problem: str = ""
     what: str = ""
 
 
-def opened(status: int, data: bytes) -> dict[str, object] | Reading:
+def opened(status: int, data: bytes) -> dict[str, object] | Answer:
     """The object that an answer is, or the reading of one that is none."""
     if not _GOOD <= status < _GOOD + 100:
         return failed(status, data)
@@ -36,23 +36,23 @@ def opened(status: int, data: bytes) -> dict[str, object] | Reading:
     return value
 
 
-def failed(status: int, data: bytes) -> Reading:
+def failed(status: int, data: bytes) -> Answer:
     """The reading of an answer whose status says that it is none. A request that was turned away costs nothing."""
     words = complaint(data)
     what = f"it answered {status}" + (f": {words}" if words else "")
     if status >= _SERVER:
-        return Reading(problem=FAILING, what=what)
+        return Answer(problem=FAILING, what=what)
     problem = LIMITED if status == _TOO_MANY else REFUSED
-    return Reading(problem=problem, what=what, used=NOTHING)
+    return Answer(problem=problem, what=what, used=NOTHING)
 
 
-def odd(data: bytes) -> Reading:
+def odd(data: bytes) -> Answer:
     """The reading of a good status with something behind it that is no answer of this service."""
     start = one_line(data[:_MAX_WORDS].decode(errors="replace"))
-    return Reading(problem=MALFORMED, what=f"it answered with what is no answer: {start or 'nothing at all'}")
+    return Answer(problem=MALFORMED, what=f"it answered with what is no answer: {start or 'nothing at all'}")
 
 
-def refused(error: object) -> Reading:
+def refused(error: object) -> Answer:
     """The reading of an error that came with a good status, as gateways send it."""
     code = number(field(error, "code")) or 0
     kind = field(error, "type")
@@ -61,14 +61,14 @@ def refused(error: object) -> Reading:
         problem = FAILING
     elif code == _TOO_MANY or kind == "rate_limit_error":
         problem = LIMITED
-    return Reading(problem=problem, what=f"it answered with an error: {words_of(error) or 'without words'}")
+    return Answer(problem=problem, what=f"it answered with an error: {words_of(error) or 'without words'}")
 
 
-def cut(text: str, model: str, used: Tokens) -> Reading:
+def cut(text: str, model: str, used: Tokens) -> Answer:
     """The reading of an answer that reached the limit of tokens. What there is of it is kept."""
     at = f" of {used.answered:,} tokens" if used.answered else ""
     what = f"the answer was cut off at the limit{at}" + ("" if text.strip() else ", before it had begun")
-    return Reading(text=text, model=model, used=used, problem=TRUNCATED, what=what)
+    return Answer(text=text, model=model, used=used, problem=TRUNCATED, what=what)
 
 
 def complaint(data: bytes) -> str:

@@ -6,7 +6,7 @@ import json
 from typing import TYPE_CHECKING
 
 from lab.llm import answer, foreign
-from lab.llm.answer import Reading
+from lab.llm.answer import Answer
 from lab.llm.exchange import EMPTY, REFUSED, Tokens
 from lab.llm.foreign import field
 from lab.llm.openai import NAME, shown
@@ -45,10 +45,10 @@ def request(ask: Ask, model: Model, how: str, *, limit: str = "") -> tuple[str, 
     return "/messages", body
 
 
-def read(status: int, data: bytes) -> Reading:
+def read(status: int, data: bytes) -> Answer:
     """What an answer says. What was given to the tool goes before prose around it."""
     value = answer.opened(status, data)
-    if isinstance(value, Reading):
+    if isinstance(value, Answer):
         return value
     content = value.get("content")
     if not isinstance(content, list):
@@ -63,11 +63,11 @@ def read(status: int, data: bytes) -> Reading:
             return answer.cut(said, named, used)
         case "refusal":
             words = answer.one_line(said) or "without words"
-            return Reading(model=named, used=used, problem=REFUSED, what=f"the model declined: {words}")
+            return Answer(model=named, used=used, problem=REFUSED, what=f"the model declined: {words}")
         case _ if said.strip():
-            return Reading(text=said, model=named, used=used)
+            return Answer(text=said, model=named, used=used)
         case _:
-            return Reading(model=named, used=used, problem=EMPTY, what="it answered with nothing")
+            return Answer(model=named, used=used, problem=EMPTY, what="it answered with nothing")
 
 
 def _used(usage: object) -> Tokens:

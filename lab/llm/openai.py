@@ -6,7 +6,7 @@ import json
 from typing import TYPE_CHECKING
 
 from lab.llm import answer, foreign
-from lab.llm.answer import Reading
+from lab.llm.answer import Answer
 from lab.llm.exchange import EMPTY, FAILING, REFUSED, Tokens
 from lab.llm.foreign import field
 
@@ -92,10 +92,10 @@ def _ended(schema: object) -> object:
     return ended
 
 
-def read(status: int, data: bytes) -> Reading:
+def read(status: int, data: bytes) -> Answer:
     """What an answer says."""
     value = answer.opened(status, data)
-    if isinstance(value, Reading):
+    if isinstance(value, Answer):
         return value
     if not isinstance(value.get("choices"), list):
         return answer.odd(data)
@@ -106,7 +106,7 @@ def read(status: int, data: bytes) -> Reading:
     return _chosen(choice, answer.one_line(model) if isinstance(model, str) else "", _used(value.get("usage")))
 
 
-def _chosen(choice: object, model: str, used: Tokens) -> Reading:
+def _chosen(choice: object, model: str, used: Tokens) -> Answer:
     """What the first of the choices says. What was given to a tool goes before prose around it."""
     message = field(choice, "message")
     said = answer.text(field(message, "content"))
@@ -120,16 +120,16 @@ def _chosen(choice: object, model: str, used: Tokens) -> Reading:
         case "length":
             return answer.cut(said, model, used)
         case "error":
-            return Reading(model=model, used=used, problem=FAILING, what="it broke off while it answered")
+            return Answer(model=model, used=used, problem=FAILING, what="it broke off while it answered")
         case "content_filter":
-            return Reading(model=model, used=used, problem=REFUSED, what="its filter held the answer back")
+            return Answer(model=model, used=used, problem=REFUSED, what="its filter held the answer back")
         case _ if said.strip():
-            return Reading(text=said, model=model, used=used)
+            return Answer(text=said, model=model, used=used)
         case _ if isinstance(refusal, str) and refusal:
             what = f"the model declined: {answer.one_line(refusal)}"
-            return Reading(model=model, used=used, problem=REFUSED, what=what)
+            return Answer(model=model, used=used, problem=REFUSED, what=what)
         case _:
-            return Reading(model=model, used=used, problem=EMPTY, what="it answered with nothing")
+            return Answer(model=model, used=used, problem=EMPTY, what="it answered with nothing")
 
 
 def _used(usage: object) -> Tokens:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from lab.core.model import Model
-    from lab.llm.answer import Reading
+    from lab.llm.answer import Answer
     from lab.llm.exchange import Ask
     from lab.llm.http import Address
     from lab.llm.transport import Stop
@@ -40,7 +40,7 @@ class Dialect(Protocol):
 
     def headers(self, key: str) -> dict[str, str]: ...
     def request(self, ask: Ask, model: Model, how: str, *, limit: str = "") -> tuple[str, dict[str, object]]: ...
-    def read(self, status: int, data: bytes) -> Reading: ...
+    def read(self, status: int, data: bytes) -> Answer: ...
 
 
 class Manner(msgspec.Struct, frozen=True, kw_only=True):
@@ -116,7 +116,7 @@ class Service:
             return learnt
         return msgspec.structs.replace(learnt, how=self._model.structured)
 
-    def _otherwise(self, ask: Ask, manner: Manner, status: int, reading: Reading) -> Manner | None:
+    def _otherwise(self, ask: Ask, manner: Manner, status: int, reading: Answer) -> Manner | None:
         """How it is asked the next time, where this time it was not understood; None where it was."""
         if status in _BAD_REQUEST:
             words = reading.what.lower()

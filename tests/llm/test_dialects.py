@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from lab.core.model import Model
 from lab.llm import anthropic, exchange, openai, price
 from lab.llm.agents import events
-from lab.llm.answer import Reading
+from lab.llm.answer import Answer
 from lab.llm.exchange import USER, Ask, Tokens, Turn
 
 SCHEMA: dict[str, object] = {"type": "object", "properties": {"note": {"type": "string"}}, "required": ["note"]}
@@ -114,42 +114,42 @@ def said(message: object, finish: str | None = "stop", **more: object) -> bytes:
 @pytest.mark.parametrize(
     ("data", "reading"),
     [
-        (said({"content": "a"}), Reading(text="a")),
-        (said({"content": [{"type": "thinking", "thinking": "x"}, {"type": "text", "text": "a"}]}), Reading(text="a")),
-        (said({"content": "a", "reasoning_content": "long thoughts"}), Reading(text="a")),
-        (said({"content": "a"}, finish=None), Reading(text="a")),
-        (said({"content": None, "tool_calls": [{"function": {"arguments": '{"a": 1}'}}]}), Reading(text='{"a": 1}')),
-        (said({"content": "", "tool_calls": [{"function": {"arguments": {"a": 1}}}]}), Reading(text='{"a": 1}')),
+        (said({"content": "a"}), Answer(text="a")),
+        (said({"content": [{"type": "thinking", "thinking": "x"}, {"type": "text", "text": "a"}]}), Answer(text="a")),
+        (said({"content": "a", "reasoning_content": "long thoughts"}), Answer(text="a")),
+        (said({"content": "a"}, finish=None), Answer(text="a")),
+        (said({"content": None, "tool_calls": [{"function": {"arguments": '{"a": 1}'}}]}), Answer(text='{"a": 1}')),
+        (said({"content": "", "tool_calls": [{"function": {"arguments": {"a": 1}}}]}), Answer(text='{"a": 1}')),
         (
             said({"content": "a"}, model="m", usage={"prompt_tokens": 5, "completion_tokens": 2, "cost": 0.25}),
-            Reading(text="a", model="m", used=Tokens(sent=5, answered=2, usd=0.25)),
+            Answer(text="a", model="m", used=Tokens(sent=5, answered=2, usd=0.25)),
         ),
         (
             said({"content": "a"}, usage={"prompt_tokens": -5, "completion_tokens": 2.5, "cost": "free"}),
-            Reading(text="a"),
+            Answer(text="a"),
         ),
-        (said({"content": "a"}, usage={"prompt_tokens": 5, "cost": -1}), Reading(text="a", used=Tokens(sent=5))),
+        (said({"content": "a"}, usage={"prompt_tokens": 5, "cost": -1}), Answer(text="a", used=Tokens(sent=5))),
         (
             said({"content": None, "refusal": "I will not."}),
-            Reading(problem=exchange.REFUSED, what="the model declined: I will not."),
+            Answer(problem=exchange.REFUSED, what="the model declined: I will not."),
         ),
         (
             said({"content": "half"}, finish="content_filter"),
-            Reading(problem=exchange.REFUSED, what="its filter held the answer back"),
+            Answer(problem=exchange.REFUSED, what="its filter held the answer back"),
         ),
         (
             said({"content": ""}, finish="length", usage={"completion_tokens": 1000}),
-            Reading(
+            Answer(
                 problem=exchange.TRUNCATED,
                 what="the answer was cut off at the limit of 1,000 tokens, before it had begun",
                 used=Tokens(answered=1000),
             ),
         ),
-        (said({"content": "  "}), Reading(problem=exchange.EMPTY, what="it answered with nothing")),
-        (b'{"choices": []}', Reading(problem=exchange.EMPTY, what="it answered with nothing")),
+        (said({"content": "  "}), Answer(problem=exchange.EMPTY, what="it answered with nothing")),
+        (b'{"choices": []}', Answer(problem=exchange.EMPTY, what="it answered with nothing")),
     ],
 )
-def test_how_a_chat_completion_is_read(data: bytes, reading: Reading) -> None:
+def test_how_a_chat_completion_is_read(data: bytes, reading: Answer) -> None:
     assert openai.read(200, data) == reading
 
 
@@ -158,31 +158,31 @@ def test_how_a_chat_completion_is_read(data: bytes, reading: Reading) -> None:
     [
         (
             {"content": [{"type": "text", "text": "Here:"}, {"type": "tool_use", "input": {"a": 1}}], "model": "c"},
-            Reading(text='{"a": 1}', model="c"),
+            Answer(text='{"a": 1}', model="c"),
         ),
-        ({"content": [{"type": "text", "text": "a"}], "stop_reason": "end_turn"}, Reading(text="a")),
+        ({"content": [{"type": "text", "text": "a"}], "stop_reason": "end_turn"}, Answer(text="a")),
         (
             {"content": [{"type": "text", "text": "a"}], "usage": {
                 "input_tokens": 5, "cache_read_input_tokens": 100, "output_tokens": 2}},
-            Reading(text="a", used=Tokens(sent=105, answered=2)),
+            Answer(text="a", used=Tokens(sent=105, answered=2)),
         ),
         (
             {"content": [{"type": "tool_use", "input": {}}], "stop_reason": "max_tokens"},
-            Reading(
+            Answer(
                 problem=exchange.TRUNCATED, what="the answer was cut off at the limit, before it had begun"),
         ),
         (
             {"content": [{"type": "text", "text": "No."}], "stop_reason": "refusal"},
-            Reading(problem=exchange.REFUSED, what="the model declined: No."),
+            Answer(problem=exchange.REFUSED, what="the model declined: No."),
         ),
-        ({"content": []}, Reading(problem=exchange.EMPTY, what="it answered with nothing")),
+        ({"content": []}, Answer(problem=exchange.EMPTY, what="it answered with nothing")),
         (
             {"type": "error", "error": {"type": "overloaded_error", "message": "Overloaded"}},
-            Reading(problem=exchange.FAILING, what="it answered with an error: Overloaded"),
+            Answer(problem=exchange.FAILING, what="it answered with an error: Overloaded"),
         ),
     ],
 )  # fmt: skip
-def test_how_a_message_is_read(body: dict[str, object], reading: Reading) -> None:
+def test_how_a_message_is_read(body: dict[str, object], reading: Answer) -> None:
     assert anthropic.read(200, json.dumps(body).encode()) == reading
 
 

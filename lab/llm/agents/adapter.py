@@ -10,7 +10,23 @@ from typing import Protocol
 
 import msgspec
 
+from lab.llm.answer import Answer
 from lab.llm.exchange import EMPTY, FAILING, LIMITED, REFUSED, Tokens
+
+__all__ = [
+    "ARGUMENT_BYTES",
+    "ASK",
+    "EDIT",
+    "Adapter",
+    "Answer",
+    "Start",
+    "Task",
+    "by_status",
+    "empty",
+    "failed",
+    "last_line",
+    "plain",
+]
 
 ASK, EDIT = "ask", "edit"
 ARGUMENT_BYTES = 100_000  # the system refuses an argument of 128 KiB, and starts nothing
@@ -51,16 +67,6 @@ class Start(msgspec.Struct, frozen=True, kw_only=True):
     files: Mapping[str, str] = {}  # by name, to be written into `own` before
     reads: tuple[str, ...] = ()  # names in `own` that are handed to `read` afterwards
     environ: Mapping[str, str] = {}  # set for it
-
-
-class Answer(msgspec.Struct, frozen=True, kw_only=True):
-    """What an agent said. `problem` is empty, or a word of lab.llm.exchange; then `what` says it in a sentence."""
-
-    text: str = ""
-    used: Tokens = Tokens()
-    model: str = ""
-    problem: str = ""
-    what: str = ""
 
 
 class Adapter(Protocol):
