@@ -197,7 +197,7 @@ def test_calls_that_nobody_heard_are_no_calls_and_do_not_pile_up(tmp_path: Path)
         edit(root, lambda line: line.startswith("llm:"), f"llm: {{base_url: '{server.url}', {told}}}\n")
         said = crank(4)
     assert len(server.heard) == len(lines(root)) == 1
-    assert ["1 call are used up" in each for each in said] == [False, True, True, True]
+    assert ["1 call is used up" in each for each in said] == [False, True, True, True]
     assert [(each["problem"], each["calls"]) for each in asks(root)] == [
         ("model-unreachable", 0), ("", 1), ("model-budget", 0),
     ]  # fmt: skip

@@ -112,7 +112,8 @@ def _worst(wanted: Ask, model: Model) -> float:
 def _limit(model: Model, spent_calls: int, spent_usd: float, calls: int, usd: float) -> str:
     """What there is too little of for so many calls more at such a price, in words; nothing where there is enough."""
     if spent_calls + calls > model.max_calls:
-        return f"the model's {text.count(model.max_calls, 'call')} are used up"
+        verb = "is" if model.max_calls == 1 else "are"
+        return f"the model's {text.count(model.max_calls, 'call')} {verb} used up"
     if model.max_usd is None or (spent_usd + usd <= model.max_usd and spent_usd < model.max_usd):
         return ""
     left = model.max_usd - spent_usd
