@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 pytestmark = [pytest.mark.heavy, pytest.mark.timeout(60)]
 RECORDED = CHECKOUT / "tests" / "llm" / "agents" / "recorded"
 KEY = "sk-a-very-secret-key"
+OURS = str(9_000_000 + os.getpid())  # seconds that nobody beside us sleeps
 ANSWERS = """#!{python} -IS
 import json, sys
 question = json.load(sys.stdin)
@@ -71,7 +72,7 @@ def test_an_agent_that_answers_by_its_events_is_a_model_and_its_key_is_nowhere(t
     ("does", "problem"),
     [
         ("exit 0", "model-empty"),
-        ("trap '' TERM; (setsid sleep 987123 &); exec sleep 987123", "model-timeout"),
+        (f"trap '' TERM; (setsid sleep {OURS} &); exec sleep {OURS}", "model-timeout"),
         (f"cat {RECORDED}/codex-failed.jsonl; exit 1", "model-failing"),
     ],
     ids=["says nothing", "waits for ever", "fails"],
@@ -85,7 +86,7 @@ def test_an_agent_that_fails_is_made_up_for_and_leaves_nothing_running(tmp_path:
     assert asks(root)[0]["problem"] == problem
     assert os.listdir(root.layout.place("scratch/agents")) == []
     running = [Path("/proc", name, "cmdline") for name in os.listdir("/proc") if name.isdecimal()]
-    assert not [path for path in running if path.exists() and b"987123" in path.read_bytes()]
+    assert not [path for path in running if path.exists() and OURS.encode() in path.read_bytes()]
 
 
 def test_a_run_in_which_an_agent_edits_is_sealed_with_what_was_asked_and_judged(tmp_path: Path) -> None:
