@@ -7,22 +7,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from lab.cli import commands
 from lab.cli import parser as parsers
 from lab.cli.commands import COMMANDS
 from lab.core import glossary
+from lab.core.skills import head
+from lab.store import skills
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-
-LINES = 150
-_SKILLS = (
-    ("labctl-operate", "run and inspect experiments"),
-    ("labctl-author-spec", "write a SPEC and a search space"),
-    ("labctl-autoresearch", "the loop that edits code and keeps what helps"),
-    ("labctl-train-gpu", "training runs on a GPU"),
-    ("labctl-diagnose", "find out why a run failed"),
-)
 
 _HEAD = """\
 # AGENTS.md
@@ -119,9 +111,7 @@ def _exits() -> Iterator[str]:
 
 
 def _skills() -> Iterator[str]:
-    """Only where the verb is there: a page that tells people to type what is not there costs more than it gives."""
-    if commands.find("skills") is None:
-        return
+    """Each with its own short description: one that is added is on the page."""
     yield from ("### Skills", "", "Playbooks for agents come with labctl; `labctl skills list` shows them:", "")
-    yield from (f"- `{name}`: {about}" for name, about in _SKILLS)
+    yield from (f"- `{place.name}`: {head.short(skills.read(place).page)}" for place in skills.bundled())
     yield ""

@@ -6,6 +6,7 @@ import os
 import sys
 
 from lab.core.errors import Unavailable
+from lab.store import shipped
 
 
 def words() -> list[str]:
@@ -17,9 +18,7 @@ def words() -> list[str]:
     if not os.path.isabs(sys.executable or ""):
         raise Unavailable("this Python does not know where it lies", fix="install labctl into a virtual environment")
     beside = os.path.join(os.path.dirname(sys.executable), "labctl")
-    shim = os.path.join(
-        os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))), "scripts/labctl.py"
-    )
+    shim = os.path.join(os.path.dirname(shipped.PACKAGE), "scripts/labctl.py")
     if os.access(beside, os.X_OK):
         return [beside]
     if os.path.isfile(shim):

@@ -234,7 +234,7 @@ def test_it_is_written_by_the_script_that_says_so(tmp_path: Path) -> None:
 def test_the_page_for_agents_is_short_and_up_to_date() -> None:
     committed = (CHECKOUT / "AGENTS.md").read_text(encoding="utf-8")
     assert committed == agents_page.page(), "AGENTS.md is out of date: run scripts/reference, and commit what it wrote"
-    assert len(committed.splitlines()) < agents_page.LINES
+    assert len(committed.splitlines()) < 150
 
 
 @pytest.mark.parametrize("page", [agents_page.page(), readme.agents().decode()], ids=["repository", "data root"])

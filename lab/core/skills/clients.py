@@ -65,9 +65,7 @@ def read_too(home: str, environ: Mapping[str, str]) -> list[str]:
 
 def category(page: Page) -> str:
     """The folder between Hermes' folder of skills and the skill; empty where the skill names none."""
-    metadata = page.frontmatter.get("metadata")
-    hermes = metadata.get("hermes") if isinstance(metadata, dict) else None
-    found = hermes.get("category") if isinstance(hermes, dict) else None
+    found = page.hermes.get("category")
     is_plain = isinstance(found, str) and found.replace("-", "").replace("_", "").isalnum()
     return str(found) if is_plain else ""
 

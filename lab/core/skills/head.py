@@ -36,8 +36,7 @@ def judge(page: Page, folder: str) -> Iterator[Issue]:
 
 def short(page: Page) -> str:
     """The description for a client that wants at most 60 characters; the whole one where no shorter is given."""
-    metadata = page.frontmatter.get("metadata")
-    found = metadata.get("short") if isinstance(metadata, dict) else None
+    found = page.metadata.get("short")
     return found if isinstance(found, str) and found else page.said("description")
 
 

@@ -52,13 +52,11 @@ def _sections(headings: tuple[str, ...]) -> Iterator[Issue]:
         yield issue("HERMES_SECTIONS", "the sections come in another order")
 
 
-def related(page: Page) -> list[str]:
+def _names_related(page: Page) -> list[str]:
     """The skills that the frontmatter names as related, wherever clients write that."""
-    metadata = page.frontmatter.get("metadata")
-    hermes = metadata.get("hermes") if isinstance(metadata, dict) else None
     found: list[str] = []
-    for place in (page.frontmatter, metadata, hermes):
-        named = place.get("related_skills") if isinstance(place, dict) else None
+    for place in (page.frontmatter, page.metadata, page.hermes):
+        named = place.get("related_skills")
         listed = named.replace(",", " ").split() if isinstance(named, str) else named
         found += [str(each) for each in listed] if isinstance(listed, list) else []
     return found
@@ -66,6 +64,6 @@ def related(page: Page) -> list[str]:
 
 def _related(page: Page, known: frozenset[str]) -> Iterator[Issue]:
     line = next((at for path, at in page.lines.items() if path.endswith("related_skills")), 0)
-    for name in related(page):
+    for name in _names_related(page):
         if name not in known:
             yield issue("NAME_UNRESOLVED", f"there is no skill {name[:80]}", line=line, field="related_skills")

@@ -37,8 +37,23 @@ class Page(msgspec.Struct, frozen=True, kw_only=True):
         found = self.frontmatter.get(field)
         return found if isinstance(found, str) else ""
 
+    @property
+    def metadata(self) -> dict[str, object]:
+        """The map of that name; an empty one where there is none."""
+        return _map(self.frontmatter, "metadata")
+
+    @property
+    def hermes(self) -> dict[str, object]:
+        """What `metadata` says to Hermes; an empty map where it says nothing."""
+        return _map(self.metadata, "hermes")
+
     def line(self, field: str) -> int:
         return self.lines.get(field, 1 if self.head else 0)
+
+
+def _map(within: dict[str, object], name: str) -> dict[str, object]:
+    found = within.get(name)
+    return found if isinstance(found, dict) else {}
 
 
 def parse(data: bytes) -> Page:
