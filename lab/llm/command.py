@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import time
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -29,7 +28,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Command", "Run", "problems"]
 
-_COMMAND = "command"
 _BY_SCHEMA = ("json_schema", "tool")  # asked of the agent itself; else the shape is in the words alone
 
 
@@ -38,7 +36,7 @@ def problems(model: Model, environ: Mapping[str, str]) -> Iterator[str]:
     if bool(model.provider) == bool(model.command):
         yield "with llm.transport command one of llm.provider (an agent) and llm.command (a program) is named"
         return
-    if model.provider == _COMMAND:
+    if model.provider == table.WITH_COMMAND:
         yield "llm.provider command wants its program: write it as llm.command, without a provider"
         return
     if model.provider and model.provider not in table.BUILT_IN:
@@ -46,7 +44,7 @@ def problems(model: Model, environ: Mapping[str, str]) -> Iterator[str]:
             yield f"there is no agent {model.provider}; known are {', '.join(table.names())}"
         return  # what a plug-in starts is not known here
     try:
-        program = table.built_in(model.provider or _COMMAND, model.command).program
+        program = table.built_in(model.provider or table.WITH_COMMAND, model.command).program
     except BadInput as problem:
         yield problem.what
         return
@@ -67,14 +65,12 @@ class Command:
 
     def send(self, ask: Ask, *, until: float, stop: Stop) -> Attempt:
         """Run it once. An agent that cannot be found is told like one that failed."""
-        begun_s = time.monotonic()
         try:
-            agent = self._run.find(self._model.provider or _COMMAND, self._model.command)
+            agent = self._run.find(self._model.provider or table.WITH_COMMAND, self._model.command)
             ran = self._run(agent, self._task(ask), until=until, stop=stop)
         except BadInput as problem:
             what = problem.what + (f"; {problem.fix}" if problem.fix else "")
-            took_s = round(time.monotonic() - begun_s, 6)
-            return Attempt(problem=UNCONFIGURED, what=what, took_s=took_s, used=NOTHING, unsent=True)
+            return Attempt(problem=UNCONFIGURED, what=what, used=NOTHING, unsent=True)
         found = running.answer_of(agent, ran)
         return Attempt(
             request=kept(_request(ran)),
@@ -83,7 +79,6 @@ class Command:
             structured=self._model.structured if self._model.structured in _BY_SCHEMA else "prompt",
             model=found.model or self._model.model,
             used=NOTHING if ran.problem else price.paid(found.used, self._model),
-            took_s=round(time.monotonic() - begun_s, 6),
             problem=found.problem,
             what=found.what,
             unsent=bool(ran.problem),

@@ -40,7 +40,7 @@ def spelled(value: object) -> str:
     return data.encode(value).decode()
 
 
-def lines(space: Space, limit: int, chars: int = text.LINE_CHARS) -> Iterator[str]:
+def lines(space: Space, limit: int) -> Iterator[str]:
     """A parameter a line, then a constraint a line; of very many, the first `limit` of each."""
     for parameter in space.parameters[:limit]:
         words = [f"{parameter.kind} {values(parameter)}"]
@@ -52,11 +52,11 @@ def lines(space: Space, limit: int, chars: int = text.LINE_CHARS) -> Iterator[st
             words.append(f"default {spelled(parameter.default)}")
         if parameter.when:
             words.append(f"only where {when(parameter)}")
-        yield text.line(f"{parameter.name}: {', '.join(words)}", chars)
+        yield text.line(f"{parameter.name}: {', '.join(words)}")
     if len(space.parameters) > limit:
         yield f"and {text.count(len(space.parameters) - limit, 'more parameter')}"
     for constraint in space.constraints[:limit]:
-        yield text.line(f"constraint: {constraint}", chars)
+        yield text.line(f"constraint: {constraint}")
     if len(space.constraints) > limit:
         yield f"and {text.count(len(space.constraints) - limit, 'more constraint')}"
 

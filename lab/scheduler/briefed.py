@@ -35,9 +35,14 @@ def read(root: Root, name: str) -> tuple[Briefing, tuple[str, ...]]:
         lines=found.lines,
         told=told(root, name),
         findings=(*(state.findings if state else ()), *trouble),
-        under_way=tuple(sorted(held.seen.claim.run_id for held in leases.survey(root, name).held)),
+        under_way=under_way(root, name),
     )
     return made, found.warnings
+
+
+def under_way(root: Root, name: str) -> tuple[str, ...]:
+    """The runs that somebody alive is at."""
+    return tuple(sorted(held.seen.claim.run_id for held in leases.survey(root, name).held))
 
 
 def told(root: Root, name: str, last: int = REPEATS_AMONG) -> dict[str, str]:

@@ -203,6 +203,7 @@ def judged(
         why = f"{len(changes):,} files were changed, more than {_MOST_CHANGES:,}"
         return [msgspec.structs.replace(each, why=why) for each in changes]
     names = {sandbox.folded(path): path for path in before}
+    forms = [form for each in rules.secrets for form in secret.forms(each)]
     found, total = [], 0
     for each in changes:
         new = after.get(each.path)
@@ -213,7 +214,7 @@ def judged(
             why = _form(new, before.get(each.path)) or ("" if same == each.path else f"it is the same file as {same!r}")
             total += 0 if why else new.size  # what is refused takes no room from the rest
             why = why or (f"all together are larger than {_MOST_OF_ALL >> 20} MB" if total > _MOST_OF_ALL else "")
-            why = why or _holds_secret(f"{box}/{each.path}", rules.secrets)
+            why = why or _holds_secret(f"{box}/{each.path}", forms)
         # What is no UTF-8 can be shown by its numbers alone, and is never taken over.
         found.append(msgspec.structs.replace(each, path=canonical.plain(each.path), why=why))
     return found
@@ -251,13 +252,12 @@ def _form(new: Seen, old: Seen | None) -> str:
     return "" if new.digest else f"it was not read: more than {_MOST_READ >> 20:,} MB are new or changed"
 
 
-def _holds_secret(path: str, secrets: Sequence[str]) -> str:
-    if not secrets:
+def _holds_secret(path: str, forms: Sequence[bytes]) -> str:
+    if not forms:
         return ""
     with open(path, "rb") as file:
         data = file.read(_MOST_BYTES)
-    held = any(form in data for each in secrets for form in secret.forms(each))
-    return "it holds the value of a secret" if held else ""
+    return "it holds the value of a secret" if any(form in data for form in forms) else ""
 
 
 def watched(seen: Mapping[str, Seen], workspace: str, read_only: Sequence[str]) -> dict[str, str]:

@@ -17,7 +17,7 @@ import msgspec
 from lab.core import canonical, layout
 from lab.scheduler import change
 from lab.scheduler.change import FILE, REMOVED, Change, Seen
-from lab.store import machine
+from lab.store import log, machine
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -104,10 +104,9 @@ def put_back(
 
 
 def _draft_beside(place: str) -> str:
-    """As lab.store.files names its own: it says which process to ask about it later. A long name is cut to fit."""
+    """A draft's name, of which a long one is cut to fit."""
     folder, name = os.path.split(place)
-    token = f"{machine.here()}{os.urandom(2).hex()}"
-    return f"{folder}/.{name[:_NAME_CHARS]}.{token}-{os.getpid()}-0{layout.DRAFT_SUFFIX}"
+    return log.draft_of(f"{folder}/{name[:_NAME_CHARS]}")
 
 
 def _write(files: Files, source: str, draft: str, mode: int) -> None:

@@ -44,7 +44,6 @@ class Task(msgspec.Struct, frozen=True, kw_only=True):
     model: str = ""
     effort: str = ""
     instruction: str = ""  # what stands above every prompt
-    instruction_file: str = ""  # the same, for an adapter that takes a file
     base_url: str = ""
     background: bool = False
     max_usd: float | None = None  # for agents that hold to a budget themselves
@@ -111,11 +110,11 @@ def failed(said: bytes | str, code: int | None, used: Tokens | None = None, mode
     return Answer(problem=FAILING, what=how + (f": {words}" if words else ""), used=used or Tokens(), model=model)
 
 
-def by_status(status: int | None, otherwise: str = FAILING) -> str:
+def by_status(status: int | None) -> str:
     """The word for a status of HTTP that an agent passes on."""
     if status == _TOO_MANY:
         return LIMITED
-    return REFUSED if status is not None and _BAD_REQUEST <= status < _SERVER else otherwise
+    return REFUSED if status is not None and _BAD_REQUEST <= status < _SERVER else FAILING
 
 
 def last_line(data: bytes) -> str:

@@ -8,7 +8,7 @@ import msgspec
 
 from lab.llm.agents import adapter, events
 from lab.llm.agents.adapter import ASK, Answer, Start, Task
-from lab.llm.exchange import BUDGET, FAILING, MALFORMED, TRUNCATED, Tokens
+from lab.llm.exchange import BUDGET, MALFORMED, TRUNCATED, Tokens
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -75,7 +75,7 @@ class Claude:
 
 def _failed(result: Event, said: str, code: int | None, used: Tokens, model: str) -> Answer:
     kind = events.word(result, "subtype")
-    problem = BUDGET if "budget" in kind else adapter.by_status(events.count(result, "api_error_status"), FAILING)
+    problem = BUDGET if "budget" in kind else adapter.by_status(events.count(result, "api_error_status"))
     if "output token maximum" in said:
         problem = TRUNCATED
     words = "; ".join(filter(None, (kind if kind != "success" else "", adapter.last_line(said.encode()))))

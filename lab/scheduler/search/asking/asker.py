@@ -26,7 +26,7 @@ from lab.scheduler.search.asking.advice import Open, digest
 from lab.scheduler.search.asking.asks import Asked
 from lab.scheduler.search.asking.purse import Purse, unpriced
 from lab.scheduler.step import ASKED, ASKING, Step
-from lab.store import leases, ledger
+from lab.store import ledger
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -158,7 +158,7 @@ def _briefing(root: Root, given: Question) -> Briefing:
         space=given.space,
         lines=given.lines,
         told=briefed.told(root, name),
-        under_way=tuple(sorted(held.seen.claim.run_id for held in leases.survey(root, name).held)),
+        under_way=briefed.under_way(root, name),
     )
 
 
