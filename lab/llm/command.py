@@ -7,7 +7,6 @@ and works in an empty folder.
 from __future__ import annotations
 
 import os
-import shutil
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -51,7 +50,7 @@ def problems(model: Model, environ: Mapping[str, str]) -> Iterator[str]:
     program = os.path.expanduser(program)
     if "/" in program and not os.path.isabs(program):
         return  # it lies in the project, whose folders are known when it is started
-    if program and not shutil.which(program, path=environ.get("PATH", os.defpath)):
+    if program and not running.on_path(program, environ.get("PATH", "")):
         yield f"there is no program {program} on PATH: install it, or write its whole path as llm.command"
 
 

@@ -8,7 +8,6 @@ next agent is started.
 from __future__ import annotations
 
 import os
-import shutil
 import time
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
@@ -18,6 +17,7 @@ import msgspec
 from lab.core import layout
 from lab.core.launch import GRACE_S, INTERRUPTED, Limits, Program, Stop
 from lab.executors import environment
+from lab.llm.agents import running
 from lab.llm.agents.running import BY_DISK, Ran
 from lab.llm.redact import Redact
 from lab.scheduler import agents
@@ -109,11 +109,10 @@ class AgentProcess:
         if "/" in name:
             places = [name] if os.path.isabs(name) else [f"{folder}/{name}" for folder in self._folders]
             return next((os.path.normpath(each) for each in places if os.access(each, os.X_OK)), "")
-        absolute = os.pathsep.join(each for each in path.split(os.pathsep) if os.path.isabs(each))
-        return shutil.which(name, path=absolute) or ""
+        return running.on_path(name, path)
 
     def _program(self, place: str, folder: str, start: Start, given: Mapping[str, str]) -> Program | None:
-        found = self._found(start.argv[0], given.get("PATH") or os.defpath)
+        found = self._found(start.argv[0], given.get("PATH", ""))
         if not found:
             return None
         files = self._root.files

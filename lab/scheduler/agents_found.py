@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import time
 from typing import TYPE_CHECKING
 
@@ -62,8 +61,8 @@ def look(root: Root, names: Sequence[str] = (), *, live: bool = False, stop: Cal
 
 def _installed(root: Root, name: str, agent: Adapter) -> Agent:
     program = getattr(agent, "program", "")
-    path = shutil.which(program, path=root.world.environ.get("PATH") or os.defpath) if program else None
-    if path is None:
+    path = running.on_path(program, root.world.environ.get("PATH", "")) if program else ""
+    if not path:
         what = f"no program {program} on PATH" if program else "it starts no program"
         return Agent(name=name, state=NONE, program=program, what=what)
     done = root.world.run([path, "--version"], limit_s=_VERSION_S)
@@ -101,6 +100,6 @@ def problem(root: Root, spec: Spec) -> str:
     except LabError as unfit:
         return unfit.what
     program = getattr(agent, "program", "")
-    if program and shutil.which(program, path=root.world.environ.get("PATH") or os.defpath) is None:
+    if program and not running.on_path(program, root.world.environ.get("PATH", "")):
         return f"its agent {spec.agent_provider} is not installed: there is no program {program} on PATH"
     return ""

@@ -125,6 +125,17 @@ def test_agents_are_found_with_their_versions_and_none_is_needed(
     assert labctl("doctor", "--agents", "nobody").code == 2
 
 
+def test_a_program_that_no_run_would_find_is_not_told_as_installed(
+    labctl: Labctl, place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    an_agent(tmp_path, monkeypatch, "codex", "echo codex-cli 0.171.0")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PATH", f"bin:{os.defpath}")  # another folder wherever it is looked for
+    said = labctl("doctor", "--agents", "--json")
+    agents = {each["name"]: each for each in said.envelope["data"]["agents"]}  # type: ignore[index]
+    assert agents["codex"]["state"] == "none"
+
+
 def test_a_live_check_asks_and_tells_what_came(
     labctl: Labctl, place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

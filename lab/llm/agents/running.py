@@ -5,6 +5,8 @@ This module says only how the end of a program and the words of its adapter toge
 
 from __future__ import annotations
 
+import os
+import shutil
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Protocol
 
@@ -65,3 +67,9 @@ def answer_of(agent: Adapter, ran: Ran) -> Answer:
         problem = UNREACHABLE  # the network was what it waited for until its time was up
     what = f"the agent was ended: {ran.why or ran.stopped}" + (f" ({found.what})" if found.what else "")
     return msgspec.structs.replace(found, text="", problem=problem, what=what)
+
+
+def on_path(program: str, path: str) -> str:
+    """Where a program lies, absolute, or nothing. A relative entry means another folder wherever it is started from."""
+    absolute = os.pathsep.join(each for each in (path or os.defpath).split(os.pathsep) if os.path.isabs(each))
+    return shutil.which(program, path=absolute) or ""
