@@ -121,7 +121,7 @@ def test_a_server_that_fails_is_tried_three_times() -> None:
     assert (told.problem, told.what, len(server.heard)) == (exchange.FAILING, "it answered 500: boom", 3)
 
 
-@pytest.mark.parametrize("after", ["0", "0.02", formatdate(time.time(), usegmt=True)])
+@pytest.mark.parametrize("after", ["0", "0.02", formatdate(time.time(), usegmt=True)], ids=["0", "0.02", "date"])
 def test_a_service_that_is_busy_is_asked_again_when_it_says(after: str) -> None:
     headers = {"Retry-After": after, "Date": formatdate(time.time(), usegmt=True)}
     with Faulty(error(429, "slow down", headers), proposes(GOOD)) as server:
@@ -130,7 +130,7 @@ def test_a_service_that_is_busy_is_asked_again_when_it_says(after: str) -> None:
     assert told.attempts[0].problem == exchange.LIMITED
 
 
-@pytest.mark.parametrize("after", ["60", formatdate(time.time() + 90_000, usegmt=True)])
+@pytest.mark.parametrize("after", ["60", formatdate(time.time() + 90_000, usegmt=True)], ids=["60", "date"])
 def test_a_wait_that_does_not_fit_is_told_at_once(after: str) -> None:
     with Faulty(error(429, "slow down", {"Retry-After": after, "Date": formatdate(usegmt=True)})) as server:
         told = asked(server.url)
