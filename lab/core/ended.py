@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
+from lab.core.candidate import Candidate
 from lab.core.curve import Curve
 from lab.core.manifest import Usage
 
@@ -22,4 +23,5 @@ class Ended(msgspec.Struct, frozen=True, kw_only=True):
     result: str = ""  # the text of RESULT.md, unless the run wrote one itself
     metrics: dict[str, object] = {}
     usage: Usage = Usage()
+    candidate: Candidate | None = None  # of a code loop
     curve: Curve = Curve()  # what it reported on the way

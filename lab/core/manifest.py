@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
+from lab.core.candidate import Candidate
 from lab.core.claim import Owner
 from lab.core.origin import Origin
 from lab.core.record import Record
@@ -62,6 +63,7 @@ class Manifest(Record, frozen=True, kw_only=True):
     usage: Usage = Usage()
     origin: Origin | None = None  # who chose the parameters; None where nobody searched
     seed: int | None = None  # what the run was told as LAB_SEED
+    candidate: Candidate | None = None  # of a code loop, once it has ended
     revision: str = ""  # the commit that its workspace was at, where that is a git checkout
 
     def __post_init__(self) -> None:
@@ -90,4 +92,5 @@ class Manifest(Record, frozen=True, kw_only=True):
             reason=self.reason[:_REASON_CHARS],
             note=self.note[:_NOTE_CHARS],
             origin=self.origin,
+            candidate=self.candidate,
         )

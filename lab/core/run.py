@@ -6,6 +6,7 @@ import math
 
 import msgspec
 
+from lab.core.candidate import Candidate  # msgspec resolves annotations
 from lab.core.origin import Origin  # msgspec resolves annotations
 
 SUCCESS = "success"
@@ -47,6 +48,7 @@ class Run(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     reason: str = ""  # why it failed, or who cancelled it
     note: str = ""  # one line for tables: what was tried or found
     origin: Origin | None = None  # who chose its parameters; None where nobody searched
+    candidate: Candidate | None = None  # what it changed and how that was judged; None outside of code loops
 
     def __post_init__(self) -> None:
         """Refuse what the peers let through: an unknown outcome, a failed run with a value, NaN."""

@@ -43,6 +43,8 @@ TIER_OVERRIDABLE_FIELDS = (
     "executor_command",
     "mutation_command",
     "validation_command",
+    "checks_command",
+    "holdout_command",
     "agent_provider",
     "agent_model",
     "agent_effort",
@@ -84,6 +86,11 @@ class StopConditions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     budget_hours: Annotated[Positive | None, Meta(description="Hours of running time, all runs together.")] = None
     budget_cost: Annotated[Positive | None, Meta(description="Cost as the runs report it, all together.")] = None
     max_consecutive_failures: Annotated[Count | None, Meta(description="This many runs in a row failed.")] = None
+    saturation: Annotated[
+        Count | None,
+        Meta(description="The last this many measured candidates of a code loop gained less than the noise."),
+    ] = None
+    budget_tokens: Annotated[Count | None, Meta(description="Tokens that proposers took, all together.")] = None
 
 
 class Override(msgspec.Struct, frozen=True, kw_only=True):
@@ -114,8 +121,31 @@ class Spec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
         Literal["maximize", "minimize"], about("policy, search", "Whether a larger or a smaller metric is better.")
     ] = "maximize"
     acceptance_rule: Annotated[
-        str, about("code loop, pages", "When a change is worth keeping, in words, for whoever decides.")
+        str,
+        about(
+            "code loop, pages",
+            "When a change is kept: improve, improve-or-simpler or confirmed; blank finds out whether the measurement "
+            "is noisy. Other words are for people, and decide nothing.",
+        ),
     ] = ""
+    min_effect: Annotated[
+        Annotated[float, Meta(ge=0)],
+        about("code loop", "The smallest gain that is worth a change, in units of the metric."),
+    ] = 0.0
+    session_alpha: Annotated[
+        Annotated[float, Meta(gt=0, lt=1)],
+        about("code loop", "How likely, in all of the session, noise alone may get a change kept."),
+    ] = 0.05
+    baseline_repeats: Annotated[
+        Annotated[int, Meta(ge=1, le=100)],
+        about("code loop", "How many times the unchanged code is measured, to know the noise."),
+    ] = 3
+    confirm_pairs: Annotated[
+        Annotated[int, Meta(ge=2, le=100)],
+        about(
+            "code loop", "How many times, at most, a change that looks better is measured beside what it is to beat."
+        ),
+    ] = 8
     constraints: Annotated[tuple[str, ...], about("code loop, pages", "Rules in words that every run must keep.")] = ()
 
     priority: Annotated[
@@ -199,7 +229,7 @@ class Spec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     )
     workspace_mode: Annotated[
         Literal["auto", "copy", "git-clone", "git-worktree"],
-        about("code loop", "How a run gets its own copy of the workspace; auto clones what is under git."),
+        about("code loop", "How a change gets a tree of its own; auto is a linked worktree under git, else a copy."),
     ] = "auto"
     require_clean_workspace: Annotated[
         bool, about("code loop", "Refuse to start while the workspace has changes that are not committed.")
@@ -219,6 +249,29 @@ class Spec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     validation_command: Annotated[
         str, about("code loop, search", "Measures the result; its last line or its JSON `value` is the metric.")
     ] = ""
+    checks_command: Annotated[
+        str, about("code loop", "Must end well before a change is measured, such as the tests.")
+    ] = ""
+    holdout_command: Annotated[
+        str,
+        about("code loop", "A hidden measurement like validation_command, taken at milestones; no proposer sees it."),
+    ] = ""
+    holdout_every: Annotated[
+        Count, about("code loop", "The hidden measurement is taken at the baseline and after this many kept changes.")
+    ] = 5
+    writable_paths: Annotated[
+        tuple[str, ...],
+        about("code loop", "Absolute folders that the commands of a candidate may write to besides its own tree."),
+    ] = ()
+    ideas_file: Annotated[
+        str, about("code loop", "File in the workspace with a list of ideas; the next one not tried is proposed.")
+    ] = ""
+    loop_tag: Annotated[
+        str, about("code loop", "What is kept is on the branch lab/<tag>; the id of the experiment, if blank.")
+    ] = ""
+    pause_after_unkept: Annotated[
+        Count | None, about("code loop, policy", "Pause after this many candidates in a row that were not kept.")
+    ] = None
     promotion_strategy: Annotated[
         Literal["patch-only", "apply-on-accept", "branch"],
         about("code loop", "What becomes of an accepted change: kept as a patch, applied, or put on a branch."),

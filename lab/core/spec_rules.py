@@ -23,7 +23,10 @@ ALIASES: Mapping[str, Mapping[str, str]] = {
     },
     "promotion_strategy": {"git-apply-on-accept": "apply-on-accept"},
 }
-COMMANDS = ("executor_command", "setup_command", "baseline_command", "mutation_command", "validation_command")
+COMMANDS = (
+    "executor_command", "setup_command", "baseline_command", "mutation_command", "validation_command",
+    "checks_command", "holdout_command",
+)  # fmt: skip
 ESCALATIONS = ("breakthrough_found", "blocked_on_external_access", "metric_regression_3_consecutive", "new_best")
 
 _REGRESSION = re.compile(r"metric_regression_[1-9][0-9]{0,3}_consecutive")
@@ -39,6 +42,20 @@ def relative_path(text: str) -> str:
     if ".." in parts:
         raise BadInput(f"{text[:_SHOWN_CHARS]!r} leads out of the workspace", fix="leave out the '..'")
     return text
+
+
+def absolute_path(text: str) -> str:
+    """A folder by its whole path; `~` is the home of whoever starts the lab."""
+    if not text.startswith(("/", "~/")):
+        raise BadInput(f"{text[:_SHOWN_CHARS]!r} is not absolute", fix="write the whole path of the folder")
+    if ".." in text.split("/"):
+        raise BadInput(f"{text[:_SHOWN_CHARS]!r} has a '..'", fix="write where it really is")
+    return text
+
+
+def tag(text: str) -> str:
+    """The end of a branch's name. Blank is the experiment's id."""
+    return ids.name(text, "tag") if text else text
 
 
 def escalation(text: str) -> str:
@@ -95,5 +112,8 @@ TEXTS: Mapping[str, Callable[[str], str]] = {
     "secrets": ids.variable,
     "mutable_paths": relative_path,
     "read_only_paths": relative_path,
+    "ideas_file": relative_path,
+    "writable_paths": absolute_path,
+    "loop_tag": tag,
     "escalate_when": escalation,
 }

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import msgspec
 
+from lab.core.loop import Loop
 from lab.core.run import MAXIMIZE, Run
 
 RECENT_RUNS = 5
@@ -33,6 +34,7 @@ class Tier(msgspec.Struct, kw_only=True):
     best: Run | None = None
     worsening_streak: int = 0  # successes in a row, each worse than the one before
     last_value: float | None = None
+    loop: Loop | None = None  # of a code loop
 
 
 class Decision(msgspec.Struct, frozen=True, kw_only=True):

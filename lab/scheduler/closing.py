@@ -43,6 +43,7 @@ def _ended(root: Root, manifest: Manifest, ended: Ended) -> Manifest:
         cost=ended.cost,
         signals=ended.signals,
         usage=ended.usage,
+        candidate=ended.candidate,
     )
 
 

@@ -276,7 +276,7 @@ def test_two_budgets_are_one_too_many() -> None:
 
 
 def test_every_overridable_field_can_be_overridden_and_no_other() -> None:
-    assert len(TIER_OVERRIDABLE_FIELDS) == 31
+    assert len(TIER_OVERRIDABLE_FIELDS) == 33
     for name in TIER_OVERRIDABLE_FIELDS:
         of(**{"fidelity_tiers": ["low", "high"], f"low_{name}": ""})
     assert "unknown key 'low_seed'" in refusal(fidelity_tiers=["low"], low_seed=1)
