@@ -1,0 +1,140 @@
+"""What the scripts in a workspace say where the SPEC says nothing, and which files measure.
+
+`autoresearch.sh` prints METRIC lines and `autoresearch.checks.sh` ends well or badly; `.auto/measure.sh` and
+`.auto/checks.sh` are the same under newer names. Other harnesses made them, and they serve as they are.
+"""
+
+from __future__ import annotations
+
+import fnmatch
+import os
+import shlex
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from lab.executors.sandbox import folded
+from lab.store import reading
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from lab.core.spec import Spec
+
+REFERENCE, COMMAND = "reference", "command"
+MEASURES = ("autoresearch.sh", ".auto/measure.sh")
+CHECKS = ("autoresearch.checks.sh", ".auto/checks.sh")
+# The door by which SPECs of hermes-lab call what is an executor here.
+DOOR = "scripts/reference_executor.py"
+# What a measurement stands on besides its script: whoever may change the data or the versions wins by changing them.
+STANDING = (
+    "prepare.py", "requirements*.txt", "constraints*.txt", "pyproject.toml", "setup.py", "setup.cfg", "uv.lock",
+    "poetry.lock", "Pipfile", "Pipfile.lock", "environment.yml", "package.json", "package-lock.json", "yarn.lock",
+    "pnpm-lock.yaml", "Cargo.toml", "Cargo.lock", "go.mod", "go.sum", "tokenizer*", "*.tokenizer",
+)  # fmt: skip
+_MEASURING = ("validation_command", "baseline_command", "checks_command", "holdout_command")
+
+
+def commands(spec: Spec, workspace: str) -> Spec:
+    """The SPEC of a code loop as it is meant in this workspace; `for_tier` comes before it.
+
+    The executor that hermes-lab started as a script is ours, commands that the SPEC leaves blank are the scripts that
+    lie there, and what measures is read-only. Reads the workspace; writes nothing.
+    """
+    spec = renamed(spec)
+    if spec.executor != REFERENCE:
+        return spec
+    measure = spec.validation_command or _script(workspace, MEASURES)
+    checks = spec.checks_command or _script(workspace, CHECKS)
+    spec = msgspec.structs.replace(spec, validation_command=measure, checks_command=checks)
+    return msgspec.structs.replace(spec, read_only_paths=read_only(spec, workspace))
+
+
+def renamed(spec: Spec) -> Spec:
+    """`executor_command: python3 scripts/reference_executor.py` means `executor: reference`."""
+    if spec.executor != COMMAND or not _is_door(spec.executor_command):
+        return spec
+    return msgspec.structs.replace(spec, executor=REFERENCE, executor_command="")
+
+
+def _is_door(command: str) -> bool:
+    words = _words(command)
+    if not words or not (words[-1] == DOOR or words[-1].endswith(f"/{DOOR}")):
+        return False
+    return len(words) == 1 or (len(words) == 2 and os.path.basename(words[0]).startswith("python"))  # noqa: PLR2004
+
+
+def _script(workspace: str, names: tuple[str, ...]) -> str:
+    """The command of the first script that is there. By bash: many of them were never made executable."""
+    found = next((name for name in names if reading.is_file(f"{workspace}/{name}")), "")
+    return f"bash {found}" if found else ""
+
+
+def read_only(spec: Spec, workspace: str) -> tuple[str, ...]:
+    """What no change may touch: what the SPEC says, what measures, and what a measurement stands on.
+
+    A file that `mutable_paths` names by its own name is left out: to train and to measure may be one program.
+    """
+    found = dict.fromkeys(spec.read_only_paths)
+    for path in (*validator_of(spec, workspace), *_standing(workspace)):
+        if not _is_named(spec, workspace, path):
+            found.setdefault(path)
+    return tuple(found)
+
+
+def validator_of(spec: Spec, workspace: str) -> tuple[str, ...]:
+    """The files of the workspace that the commands which measure name, relative to it and in order.
+
+    `python3 -m package.module` names a module's file. What those files import is not followed: name it in
+    `read_only_paths`.
+    """
+    found: dict[str, None] = {}
+    for field in _MEASURING:
+        found.update(dict.fromkeys(_named(str(getattr(spec, field)), workspace)))
+    return tuple(found)
+
+
+def _named(command: str, workspace: str) -> Iterator[str]:
+    words = _words(command)
+    for before, word in zip(("", *words), words, strict=False):
+        names = [word.partition("=")[2] if word.startswith("-") else word]
+        if before == "-m":
+            module = word.replace(".", "/")
+            names = [f"{module}.py", f"{module}/__main__.py"]
+        for name in names:
+            path = _inside(name, workspace)
+            if path and reading.is_file(f"{workspace}/{path}"):
+                yield path
+
+
+def _inside(name: str, workspace: str) -> str:
+    """A word as a path in the workspace; empty when it is none."""
+    name = name.replace("{workspace}", workspace)
+    if name.startswith(f"{workspace}/"):
+        name = name[len(workspace) + 1 :]
+    if not name or "\0" in name or name.startswith(("/", "~", "-")):
+        return ""
+    path = os.path.normpath(name)
+    return "" if path == "." or path.startswith("../") or path == ".." else path
+
+
+def _words(command: str) -> list[str]:
+    """A command's words. What only a shell can read is read as well as can be: a name too many is only read-only."""
+    try:
+        return shlex.split(command)
+    except ValueError:
+        return command.split()
+
+
+def _standing(workspace: str) -> Iterator[str]:
+    try:
+        names = sorted(os.listdir(workspace))
+    except OSError:
+        return
+    for name in names:
+        if any(fnmatch.fnmatchcase(folded(name), folded(pattern)) for pattern in STANDING):
+            yield name
+
+
+def _is_named(spec: Spec, workspace: str, path: str) -> bool:
+    return any(_inside(pattern.strip(), workspace) == path for pattern in spec.mutable_paths)
