@@ -34,6 +34,7 @@ PACKAGE_COMPLETED = "dispatch_completed"
 PACKAGE_INGESTED = "dispatch_ingested"
 MODEL_ASKED = "model_asked"
 MODEL_ANSWERED = "model_answered"
+LOOP_STEERED = "loop_steered"
 TYPES = (
     LAB_CREATED,
     EXPERIMENT_CREATED,
@@ -59,6 +60,7 @@ TYPES = (
     PACKAGE_INGESTED,
     MODEL_ASKED,
     MODEL_ANSWERED,
+    LOOP_STEERED,
 )
 
 MEANING = {
@@ -86,6 +88,7 @@ MEANING = {
     PACKAGE_INGESTED: "the run of a package became a sealed bundle, or was refused",
     MODEL_ASKED: "calls to a model, and money at worst, were set aside before they were made",
     MODEL_ANSWERED: "a model answered or failed; carries the calls and the money that it took",
+    LOOP_STEERED: "a person told the proposers of a code loop something, or took it back; the reason is the words",
 }
 
 

@@ -78,6 +78,15 @@ class Spent(msgspec.Struct, frozen=True, kw_only=True):
     reserved: tuple[Reserved, ...] = ()  # the newest ones
 
 
+class Steering(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What a person said to the proposers of a code loop. It holds until it is changed, or for so many candidates."""
+
+    text: str
+    actor: str = ""
+    ts: str = ""
+    left: int | None = None  # candidates; None is until it is changed
+
+
 class View(msgspec.Struct, kw_only=True):
     """The state of one experiment."""
 
@@ -111,6 +120,7 @@ class View(msgspec.Struct, kw_only=True):
     waiting: list[Waiting] = []  # at most one of a kind
     proposals: int = 0  # the highest number that a proposal had
     model: Spent = Spent()
+    steering: Steering | None = None  # what a person said to the proposers of a code loop
     last_key: tuple[int, int, str] = (0, 0, "")
 
     @property
