@@ -22,7 +22,7 @@ from lab.core.record import page, parse
 from lab.core.run import FAILED
 from lab.core.world import stamp
 from lab.executors import door, environment, sandbox
-from lab.scheduler import boxed, work
+from lab.scheduler import boxed, launching, work
 from lab.scheduler.dispatch import completing, offers
 from lab.scheduler.dispatch.completing import Word
 from lab.store import experiments, leases, packages, reading, tarball
@@ -159,7 +159,7 @@ def _ran(  # what a run needs where there is no lab to ask
         else:
             program = box.moved(program)
             argv = tuple(sandbox.inside(box.path, taken.workspace, word) for word in program.argv)
-            how = work.supervised(
+            how = launching.supervised(
                 files,
                 world,
                 msgspec.structs.replace(program, argv=argv) if workspace and taken.workspace else program,
@@ -181,7 +181,7 @@ def _launch(
         manifest=manifest,
         places=environment.Places(data_root=path, path=run, workspace=box.path, folder=path, package=path),
         params=params,
-        more={**box.variables(work.named(spec, world.environ)), **_places(path)},
+        more={**box.variables(launching.named(spec, world.environ)), **_places(path)},
     )
     return Launch(
         spec=spec, manifest=manifest, path=run, params=params, workspace=box.path, folders=(path,), environ=child,

@@ -13,7 +13,7 @@ from lab.core.package import RUN
 from lab.core.run import CANCELLED, SUCCESS, better
 from lab.core.submission import Ruling
 from lab.executors import door, sandbox
-from lab.scheduler import boxed, work
+from lab.scheduler import boxed, launching
 from lab.scheduler.boxed import Box
 from lab.scheduler.dispatch import agent, completing, ingest, offers
 from lab.scheduler.dispatch.completing import Word
@@ -104,9 +104,9 @@ def _measured(root: Root, held: Held, box: Box, interrupted: Callable[[], str]) 
         return executor.read(run, held.manifest, completing.exit_of(run, held.manifest) or Exit())
     if program is None:
         raise BadInput("there is nothing to start")
-    watch = work.Watch(root, held.running.lease, interrupted)
+    watch = launching.Watch(root, held.running.lease, interrupted)
     run_id, there = held.manifest.run_id, box.moved(program)
-    how = work.supervised(root.files, root.world, there, held.spec, path=run, run_id=run_id, watch=watch)
+    how = launching.supervised(root.files, root.world, there, held.spec, path=run, run_id=run_id, watch=watch)
     return executor.read(run, held.manifest, how)
 
 
@@ -120,7 +120,7 @@ def _launch(root: Root, held: Held, box: Box) -> Launch:
     run = f"{held.path}/{RUN}"
     spec = msgspec.structs.replace(held.spec, executor="command", executor_command=agent.measured_by(held.spec))
     more = {**box.variables(), "LAB_RUN_ARTIFACTS_DIR": f"{run}/{layout.ARTIFACTS}"}
-    return work.launch(root, held.running, spec, held.view, path=run, workspace=box.path, more=more)
+    return launching.launch(root, held.running, spec, held.view, path=run, workspace=box.path, more=more)
 
 
 def _best(held: Held) -> Run | None:

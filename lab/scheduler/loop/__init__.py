@@ -1,1 +1,1 @@
-"""The loop that edits code: one candidate a run, conducted, measured and judged by the lab."""
+"""The code loop: a change is made, harvested, measured and judged, and what is worth it is kept."""

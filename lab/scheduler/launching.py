@@ -1,0 +1,134 @@
+"""A launch and its supervision: what a run's program is told, inside which limits, and with the lease renewed.
+
+One program or several: who conducts a run of many steps starts each of them so.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from typing import TYPE_CHECKING
+
+from lab.core.claim import RENEW_EVERY_S
+from lab.core.errors import BadInput, Superseded
+from lab.core.launch import CANCELLED, INTERRUPTED, SUPERSEDED, Launch, Limits, Stop
+from lab.executors import environment
+from lab.scheduler import places
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from lab.core.launch import Exit, Program
+    from lab.core.spec import Spec
+    from lab.core.view import View
+    from lab.core.world import World
+    from lab.scheduler.cycle import Running
+    from lab.store.files import Files
+    from lab.store.leases import Lease
+    from lab.store.root import Root
+
+_MB = 1 << 20
+
+
+def supervised(
+    files: Files,
+    world: World,
+    program: Program,
+    spec: Spec,
+    *,
+    path: str,
+    run_id: str,
+    watch: Callable[[], Stop | None],
+) -> Exit:
+    """Run a program to its end, inside the limits of its SPEC, writing into `path`."""
+    from lab.executors import supervisor  # noqa: PLC0415  # ctypes and all: not for a run that starts nothing
+
+    limits = Limits(
+        budget_s=spec.time_budget_s,
+        grace_s=spec.kill_grace_s,
+        memory_mb=spec.memory_limit_mb,
+        cpu=spec.cpu_limit,
+        output_bytes=int(spec.output_limit_mb * _MB),
+    )
+    how = world.environ.get("LABCTL_CONFINEMENT", "auto")
+    return supervisor.supervise(files, program, limits, path=path, run_id=run_id, watch=watch, confinement=how)
+
+
+def launch(  # what a run is made of
+    root: Root, running: Running, spec: Spec, view: View, *, path: str, workspace: str, more: Mapping[str, str]
+) -> Launch:
+    """Everything that an executor may know of a run. `workspace` is the folder of the code, or of a copy of it."""
+    own = places.folders(root, view)
+    within = environment.Places(
+        data_root=root.layout.root,
+        path=path,
+        workspace=workspace,
+        folder=own[0],
+        package=os.path.dirname(path) if running.manifest.package else "",
+    )
+    if workspace and not os.path.isdir(workspace):
+        fix = "correct workspace_root; a relative one is meant from where the SPEC lay when the experiment was made"
+        raise BadInput("the workspace is not there", where=workspace, fix=fix)
+    child, secrets = environment.build(
+        environ=root.world.environ,
+        spec=spec,
+        manifest=running.manifest,
+        places=within,
+        params=running.params,
+        best=view.bests.get(running.manifest.fidelity_tier),
+        more=more,
+    )
+    return Launch(
+        spec=spec,
+        manifest=running.manifest,
+        path=path,
+        params=running.params,
+        workspace=workspace,
+        folders=own,
+        environ=child,
+        secrets=secrets,
+    )
+
+
+def named(spec: Spec, environ: Mapping[str, str]) -> dict[str, str]:
+    """The variables of the surroundings that a SPEC asks for."""
+    return {name: environ[name] for name in spec.env if name in environ}
+
+
+class Watch:
+    """What the supervisor asks a few times a second: go on? Keeps the lease alive on the way."""
+
+    def __init__(
+        self,
+        root: Root,
+        lease: Lease,
+        interrupted: Callable[[], str],
+        hopeless: Callable[[], Stop | None] | None = None,
+    ) -> None:
+        self._root = root
+        self._lease = lease
+        self._interrupted = interrupted
+        self._hopeless = hopeless
+        self._renewed_s = time.monotonic()
+
+    def __call__(self) -> Stop | None:
+        """Word to end the run, or None."""
+        came = self._interrupted()
+        if came:
+            return Stop(how=INTERRUPTED, why=f"stopped by {came}")
+        asked = self._lease.cancel_asked(self._root)
+        if asked is not None:
+            return Stop(how=CANCELLED, why=asked)
+        word = self._hopeless() if self._hopeless is not None else None
+        if word is not None:
+            return word
+        if time.monotonic() - self._renewed_s < RENEW_EVERY_S:
+            return None
+        self._renewed_s = time.monotonic()
+        try:
+            self._lease.renew(self._root)
+        except Superseded as lost:
+            return Stop(how=SUPERSEDED, why=lost.what)
+        except OSError:
+            return None  # a disk that hiccups is no reason to end a run; the lease outlives its budget
+        return None
