@@ -27,6 +27,18 @@ class Launch(msgspec.Struct, frozen=True, kw_only=True):
     secrets: tuple[str, ...] = ()  # values that must not reach a log
 
 
+FENCES = AUTO, LANDLOCK, BWRAP, NO_FENCE = ("auto", "landlock", "bwrap", "none")
+
+
+class Fence(msgspec.Struct, frozen=True, kw_only=True):
+    """Where a program may write. It may read and start what its user may, and talk to whom it likes."""
+
+    writable: tuple[str, ...]  # absolute; whoever starts it names the run's own folders here too
+    frozen: tuple[str, ...] = ()  # below what is writable, and yet to stay; only bwrap can, so hash them besides
+    hidden: tuple[str, ...] = ()  # not even to be read; only bwrap can
+    level: str = "auto"  # one of FENCES; what cannot be had is refused, except by auto
+
+
 class Program(msgspec.Struct, frozen=True, kw_only=True):
     """What is to be started. `argv[0]` is an absolute path; no shell is involved unless it is the shell's."""
 
@@ -35,6 +47,7 @@ class Program(msgspec.Struct, frozen=True, kw_only=True):
     environ: Mapping[str, str] = {}
     secrets: tuple[str, ...] = ()
     stdin: str = "/dev/null"  # the file that it reads
+    fence: Fence | None = None  # none: it may write wherever its user may
 
 
 class Limits(msgspec.Struct, frozen=True, kw_only=True):
@@ -82,6 +95,7 @@ class Exit(Record, frozen=True, kw_only=True):
     stdout: Output = Output()
     stderr: Output = Output()
     confined: str = ""  # how its processes were held together: namespace, subreaper, or group
+    fenced: str = ""  # what kept it from writing elsewhere: "landlock 7", "bwrap", or "none: " and why; empty: unasked
 
 
 TIMEOUT, MEMORY, CANCELLED, SUPERSEDED, INTERRUPTED, ORPHANED, HOPELESS = (
