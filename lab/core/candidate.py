@@ -6,7 +6,8 @@ import msgspec
 
 BASELINE = "baseline"  # the code as it is, measured several times: what the noise is, and what is to be beaten
 DRAFT, IMPROVE, DEBUG, COMBINE, TRY = "draft", "improve", "debug", "combine", "try"
-KINDS = (BASELINE, DRAFT, IMPROVE, DEBUG, COMBINE, TRY)
+IMPORTED = "imported"  # what another harness says it tried: shown, and never compared with what was measured here
+KINDS = (BASELINE, DRAFT, IMPROVE, DEBUG, COMBINE, TRY, IMPORTED)
 KEEP, DISCARD, CRASHED, CHECKS_FAILED = "keep", "discard", "crash", "checks_failed"
 
 
@@ -36,6 +37,7 @@ class Candidate(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, g
     holdout: float | None = None  # the hidden measurement, at milestones
     tokens: int = 0  # that its proposer took
     memory_mb: float | None = None  # the peak, for tables that have a column for it
+    claimed: float | None = None  # the value that another harness wrote down; nobody here has measured it
 
     @property
     def lines(self) -> int:
