@@ -25,6 +25,7 @@ COMMANDS = (
     Command("space", "space", START, "show, check or sample a search space"),
     Command("import-root", "import_root", START, "read a hermes-lab data root in"),
     Command("import", "import_", START, "read the trials of an Optuna study in"),
+    Command("autoresearch", "autoresearch", START, "begin, follow and finish a loop that edits code"),
     Command("run-once", "run_once", RUN, "run what is due, once: the turn that cron takes"),
     Command("burst", "burst", RUN, "make runs of one experiment back to back, searching"),
     Command("guided", "guided", RUN, "make runs of one experiment, each after a person's word"),

@@ -91,6 +91,17 @@ def experiment(root: Root, source: str, *, new_id: str = "", actor: str, dry_run
     return Created(name=spec.id, made=True, path=place, notes=tuple(doubts(spec)), searches=searches)
 
 
+def written(root: Root, data: bytes, origin: str, *, actor: str, dry_run: bool = False) -> Created:
+    """Make an experiment from a SPEC that a verb wrote; `origin` is where it would lie. Refused or made whole."""
+    spec = experiments.parse_spec(data, origin)
+    place = root.layout.experiment(spec.id)
+    if os.path.lexists(place):
+        raise BadInput(f"there is an experiment {spec.id} already", where=place, fix=f"--id {spec.id}-2")
+    if not dry_run:
+        _publish(root, spec, data, source=spec.id, origin=origin, actor=actor)
+    return Created(name=spec.id, made=not dry_run, path=place, notes=tuple(doubts(spec)))
+
+
 def _taken(name: str, source: str, place: str) -> BadInput:
     fix = f"give the new one another id: labctl create {source} --id {name}-2"
     return BadInput(f"there is an experiment {name} already", where=place, fix=fix)

@@ -87,7 +87,7 @@ def test_no_verb_but_init_makes_a_lab_where_none_is(
     ruling |= {"dispatch-agent-submit": ("x.json",), "dispatch-unpack": ("x.tar",)}
     ruling |= {"prune": ("--keep", "100"), "schedule": ("status",), "import": ("alpha", "journal.log")}
     run = "RUN-20260102-030405-000000-scout"
-    ruling |= {"mutate": ("--provider", "stub")}
+    ruling |= {"mutate": ("--provider", "stub"), "autoresearch": ("start", "--yes")}
     ruling |= {"replay": (run,), "params": (run,), "diff": (run, run)}
     ruling |= dict.fromkeys(
         ("best", "top", "board", "export", "burst", "guided", "swarm", "context", "tail"), ("alpha",)

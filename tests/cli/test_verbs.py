@@ -33,6 +33,11 @@ VERBS: dict[str, tuple[tuple[str, ...], str, set[str]]] = {
     "space": (("show", "alpha"), "lr    float  0.0 to 1.0  linear", {"where", "parameters", "points", "baseline"}),
     "import-root": (("old",), "imported: 2 experiments, ", {"source", "experiments", "runs", "false_values_dropped"}),
     "import": (("alpha", "journal.log"), "imported: 1 run (1 with a value)", {"experiment", "study", "runs", "known"}),
+    "autoresearch": (
+        ("start", "--id", "fourth", "--edit", "old", "--metric", "loss", "--measure", "true", "--yes"),
+        "created experiment: fourth\n",
+        {"experiment", "path", "workspace", "platform", "spec"},
+    ),
     "run-once": (("--experiment", "alpha", "--now"), "ran alpha [", {"ran", "steps"}),
     "burst": (("alpha", "--strategy", "random", "-n", "2"), "2 runs in ", {"ran", "failed", "best", "stopped"}),
     "guided": (("alpha", "-n", "1", "--resume"), "0 runs in ", {"ran", "failed", "best", "skipped"}),

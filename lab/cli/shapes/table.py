@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from lab.cli.shapes import keep, look, run, start, steer, talk, work
+from lab.cli.shapes import keep, look, loops, run, start, steer, talk, work
 from lab.projections.standing import Standing
 from lab.scheduler.results.compared import Compared
 from lab.scheduler.results.tailed import Tail
@@ -19,6 +19,7 @@ SHAPES: dict[str, tuple[object, ...]] = {
     "space": (start.SpaceShown, start.SpaceSample),
     "import-root": (start.RootImported,),
     "import": (start.StudyImported,),
+    "autoresearch": (loops.Started,),
     "run-once": (run.Turn,),
     "burst": (run.Burst,),
     "guided": (run.Guided,),

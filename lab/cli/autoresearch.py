@@ -1,0 +1,70 @@
+"""Begin, follow and finish a code loop: edit, measure, keep or discard.
+
+`start` looks at a workspace, asks for what it cannot see (or takes it as flags), and makes an experiment; it writes
+nothing into the workspace.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from lab.cli import autoresearch_start
+from lab.core.errors import BadInput
+
+if TYPE_CHECKING:
+    import argparse
+    from types import ModuleType
+
+    from lab.cli.session import Session
+    from lab.cli.terminal import Answer
+
+EXAMPLE = """labctl autoresearch start --workspace ../my-repository
+labctl autoresearch start --edit train.py --metric val_bpb --direction lower --measure 'python3 train.py' --yes"""
+
+# What follows `labctl autoresearch`: each a module with `arguments`, `answer`, and the SHARED flags that it takes.
+ACTIONS: dict[str, ModuleType] = {"start": autoresearch_start}
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    """What to do, to which loop. Flags that several take are made here, the others by whom they belong to."""
+    parser.add_argument("action", choices=tuple(ACTIONS), help="what to do")
+    parser.add_argument("target", nargs="?", default="", metavar="TARGET", help="the experiment; start takes none")
+    parser.add_argument("--workspace", default="", metavar="DIR", help="start: the folder of the code (else this one)")
+    parser.add_argument("--id", default="", dest="new_id", metavar="ID", help="start: the experiment's id (else --tag)")
+    parser.add_argument("--yes", action="store_true", help="start: take the defaults instead of asking")
+    parser.add_argument("--dry-run", action="store_true", help="start: say what would be done, and do nothing")
+    for name, module in ACTIONS.items():
+        module.arguments(parser.add_argument_group(name))
+
+
+def answer(args: argparse.Namespace, session: Session) -> Answer:
+    """One of them."""
+    _refuse_strangers(args)
+    told: Answer = ACTIONS[args.action].answer(args, session)
+    return told
+
+
+def _refuse_strangers(args: argparse.Namespace) -> None:
+    """Flags of another action: what was meant is not what would happen."""
+    import argparse
+
+    chosen = ACTIONS[args.action]
+    if args.target and not getattr(chosen, "TARGET", ""):
+        raise BadInput(f"{args.action} takes no {args.target[:60]!r}", fix=f"labctl autoresearch {args.action} --help")
+    known = set(chosen.SHARED) | _own(chosen)
+    every = argparse.ArgumentParser(add_help=False)
+    arguments(every)
+    for action in every._actions:  # noqa: SLF001  # argparse tells it in no other way
+        if not action.option_strings or action.dest in known or getattr(args, action.dest) == action.default:
+            continue
+        fix = f"labctl autoresearch {args.action} --help"
+        raise BadInput(f"{args.action} does not take {action.option_strings[-1]}", fix=fix)
+
+
+def _own(module: ModuleType) -> set[str]:
+    """The flags that a module makes for itself."""
+    import argparse
+
+    parser = argparse.ArgumentParser(add_help=False)
+    module.arguments(parser.add_argument_group())
+    return {action.dest for action in parser._actions}  # noqa: SLF001  # the same

@@ -1,0 +1,25 @@
+"""The answers of `labctl autoresearch`: how a code loop begins, where it stands, and what becomes of it."""
+
+from __future__ import annotations
+
+import msgspec
+
+
+class Machine(msgspec.Struct):
+    """What a program could compute on here, as far as it can be told without starting one."""
+
+    kind: str
+    devices: list[str]
+    why: str
+
+
+class Started(msgspec.Struct):
+    """`autoresearch start`. With `--dry-run` nothing was made."""
+
+    experiment: str
+    path: str
+    workspace: str
+    platform: Machine
+    seen: list[str]
+    spec: str
+    dry_run: bool
