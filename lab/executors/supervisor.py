@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from lab.core.errors import BadInput, Corrupt
+from lab.core.errors import BadInput, Corrupt, LabError
 from lab.core.launch import INTERRUPTED, Exit
 from lab.core.record import parse
 from lab.executors import kernel, tree, warden
 from lab.executors import limits as limiting
+from lab.executors.starting import SIGNALS
 from lab.executors.tree import GROUP, NAMESPACE, SUBREAPER
 from lab.executors.warden import Job, Order, Warden
 
@@ -54,10 +55,18 @@ def supervise(  # noqa: PLR0913  # the run, where it lies, and how it is watched
     levels = LEVELS if confinement == "auto" else (confinement,)
     if not kernel.LINUX:
         levels = (GROUP,)
+    fence = None
+    if program.fence is not None:
+        from lab.executors import fence as fencing  # noqa: PLC0415  # only what a candidate started is fenced
+
+        try:
+            fence = fencing.raised(program)
+        except LabError as refusal:
+            return Exit(run_id=run_id, started=False, problem=refusal.what)
     cage = limiting.cage(limits)
     try:
         for how in levels:
-            job = Job(program=program, limits=limits, path=path, run_id=run_id, how=how)
+            job = Job(program=program, limits=limits, path=path, run_id=run_id, how=how, fence=fence)
             found = _Watch(files, job, cage).over(watch, every_s)
             if found is not None:
                 return found
@@ -107,7 +116,7 @@ class _Watch:
         self._report, tells = os.pipe()
         home = -1
         ready, highest = Warden(self._files, self._job, self._cage), _highest_descriptor()
-        mask = signal.pthread_sigmask(signal.SIG_BLOCK, warden.SIGNALS)
+        mask = signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
         try:
             if self._job.how == NAMESPACE:
                 home = os.open("/proc/self/ns/pid", os.O_RDONLY | os.O_CLOEXEC)

@@ -74,11 +74,15 @@ def send(pid: int, number: int) -> bool:
 
 
 class Tree:
-    """The tree of the program that this process started, `main` being its pid and the leader of its session."""
+    """The tree of the program that this process started, `main` being its pid and the leader of its session.
 
-    def __init__(self, how: str, main: int) -> None:
+    A `deputy` only stands for the program and takes it along when it ends.
+    """
+
+    def __init__(self, how: str, main: int, *, deputy: bool = False) -> None:
         self.how = how
         self.main = main
+        self.deputy = deputy
 
     def pids(self) -> list[int]:
         """All of it that runs. In a namespace /proc shows nothing else."""
@@ -98,7 +102,12 @@ class Tree:
 
     def ask(self) -> None:
         """Ask all to end. Stopped ones are continued, for they could not hear it."""
-        self.tell(signal.SIGTERM)
+        if self.deputy:  # asked to end, it would have the program killed that was to have its grace
+            for pid in self.pids():
+                if pid != self.main:
+                    send(pid, signal.SIGTERM)
+        else:
+            self.tell(signal.SIGTERM)
         self.tell(signal.SIGCONT)
 
     def kill(self) -> None:

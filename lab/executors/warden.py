@@ -22,8 +22,9 @@ from lab.core.errors import LabError
 from lab.core.launch import MEMORY, ORPHANED, TIMEOUT, Exit, Limits, Program
 from lab.core.manifest import Usage
 from lab.core.record import encode
-from lab.executors import kernel
+from lab.executors import kernel, starting
 from lab.executors.capture import Capture
+from lab.executors.starting import SIGNALS, Raised, Start
 from lab.executors.tree import GROUP, NAMESPACE, SUBREAPER, Tree, memory_bytes
 from lab.store.log import RunLog, draft_of, put
 
@@ -37,7 +38,6 @@ _FIRST_LOOK_S, _LOOK_EVERY_S = 0.05, 0.5
 _WHILE_ENDING_S = 0.02
 _END_WITHIN_S = 5.0
 _MB = 1 << 20
-SIGNALS = tuple(range(1, 32))
 
 
 class Job(msgspec.Struct, frozen=True, kw_only=True):
@@ -48,6 +48,7 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     path: str
     run_id: str
     how: str
+    fence: Raised | None = None
 
 
 class Order(msgspec.Struct, frozen=True, kw_only=True):
@@ -92,8 +93,9 @@ class Warden:
         self._exit = f"{job.path}/{layout.EXIT}"
         self._draft = draft_of(self._exit)
         # Where the kernel ends the whole tree with its first process, nothing need be done between fork and exec.
-        self._forks = job.how != NAMESPACE or bool(cage.folders() or cage.cores)
-        self._ignored = [n for n in SIGNALS if signal.getsignal(n) is signal.SIG_IGN] if self._forks else []
+        self._forks = job.how != NAMESPACE or bool(cage.folders() or cage.cores or (job.fence and job.fence.landlock))
+        ignored = [n for n in SIGNALS if signal.getsignal(n) is signal.SIG_IGN] if self._forks else []
+        self._begin = Start(program=job.program, fence=job.fence, cage=cage, ignored=tuple(ignored))
         self._logs = [RunLog(files, f"{job.path}/{name}") for name in (layout.STDOUT, layout.STDERR)]
         program, limits = job.program, job.limits
         self._captures = [Capture(log, limits.output_bytes, program.secrets) for log in self._logs]
@@ -160,12 +162,13 @@ class Warden:
         """Start the program; the reason when that cannot be."""
         out, err = os.pipe(), os.pipe()
         self._floor_kb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-        main, refused = self._forked(out[1], err[1]) if self._forks else self._spawned(out[1], err[1])
+        start = starting.forked if self._forks else starting.spawned
+        main, refused = start(self._begin, out[1], err[1])
         for writing in (out[1], err[1]):
             os.close(writing)
         if refused:
             return refused
-        self._tree = Tree(self._job.how, main)
+        self._tree = Tree(self._job.how, main, deputy=bool(self._job.fence and self._job.fence.argv))
         for reading, capture in ((out[0], self._captures[0]), (err[0], self._captures[1])):
             os.set_blocking(reading, False)
             self._streams[reading] = capture
@@ -177,62 +180,6 @@ class Warden:
             self._poll.register(self._main_fd, select.POLLIN)
         self._look_at_s = time.monotonic() + _FIRST_LOOK_S
         return ""
-
-    def _spawned(self, out: int, err: int) -> tuple[int, str]:
-        """The cheap way: the pages of this process are lent to the child, and not copied."""
-        program, doing = self._job.program, f"started in {self._job.program.cwd}"
-        try:
-            os.chdir(program.cwd)
-            doing = f"started: {program.argv[0]}"
-            outputs = ((os.POSIX_SPAWN_DUP2, out, 1), (os.POSIX_SPAWN_DUP2, err, 2))
-            files = ((os.POSIX_SPAWN_OPEN, 0, program.stdin, os.O_RDONLY, 0), *outputs)
-            main = os.posix_spawn(
-                program.argv[0], program.argv, program.environ, file_actions=files,
-                setsid=True, setsigmask=(), setsigdef=SIGNALS,
-            )  # fmt: skip
-            os.chdir("/")  # what the run worked in can be taken away
-        except (OSError, ValueError) as error:
-            return 0, _refusal(doing, error)
-        return main, ""
-
-    def _forked(self, out: int, err: int) -> tuple[int, str]:
-        hears, tells = os.pipe()
-        try:
-            main = os.fork()
-        except OSError as error:
-            return 0, _refusal("started", error)
-        if main == 0:
-            self._become(out, err, tells)
-        os.close(tells)
-        refused = os.read(hears, 4096).decode(errors="replace")
-        os.close(hears)
-        if refused:
-            os.waitpid(main, 0)
-        return main, refused
-
-    def _become(self, out: int, err: int, fault: int) -> NoReturn:
-        """In the child: become the program, or say why not."""
-        program = self._job.program
-        doing = "prepared"
-        try:
-            os.setsid()
-            if kernel.LINUX:
-                kernel.die_with_parent(signal.SIGKILL)
-            self._cage.enter()
-            os.dup2(out, 1)
-            os.dup2(err, 2)
-            for number in self._ignored:
-                signal.signal(number, signal.SIG_DFL)
-            signal.pthread_sigmask(signal.SIG_SETMASK, ())
-            os.dup2(os.open(program.stdin, os.O_RDONLY | os.O_CLOEXEC), 0)
-            doing = f"started in {program.cwd}"
-            os.chdir(program.cwd)
-            doing = f"started: {program.argv[0]}"
-            os.execve(program.argv[0], program.argv, program.environ)  # noqa: S606  # no shell is the point
-        except (OSError, ValueError) as error:
-            os.write(fault, _refusal(doing, error).encode(errors="replace"))
-        finally:
-            os._exit(127)
 
     # -- while it runs ------------------------------------------------------------------------------------------
 
@@ -391,10 +338,5 @@ class Warden:
         return Exit(
             run_id=self._job.run_id, problem="; ".join(filter(None, problems)), code=plain, signal=number,
             stopped=self._stopped, why=self._why, wall_s=round(ended.wall_s, 6), usage=usage, stdout=out, stderr=err,
-            confined=self._job.how,
+            confined=self._job.how, fenced=self._job.fence.said if self._job.fence else "",
         )  # fmt: skip
-
-
-def _refusal(doing: str, error: OSError | ValueError) -> str:
-    said = error.strerror if isinstance(error, OSError) else str(error)
-    return f"the program cannot be {doing}: {said}"
