@@ -15,6 +15,9 @@ CONTEXT = "context.md"
 BEST = "best.md"
 METRICS_LOG = "metrics.jsonl"
 RESULTS = "results.tsv"
+PEERS_LOG = "autoresearch.jsonl"
+LOOP_PROGRESS = "autoresearch-progress.md"
+LOOP_SUMMARY = "autoresearch-summary.md"
 LATEST_RUN = "checkpoints/latest-run.txt"
 BEST_RUN = "checkpoints/best-run.txt"
 
@@ -28,6 +31,7 @@ CURVE = "lab-report.json"  # what is kept of it
 STDOUT = "stdout.log"
 STDERR = "stderr.log"
 ARTIFACTS = "artifacts"
+ASI = f"{ARTIFACTS}/asi.json"  # what the proposer of a candidate noted for whoever comes next
 SEAL = "SEAL.json"
 SUPERSEDED = "SUPERSEDED.json"
 LEFT_OUT = "LEFT-OUT.md"
@@ -49,6 +53,10 @@ CANCEL_SUFFIX = ".cancel"
 
 # Derived files of one experiment: the law of DESIGN.md section 4 is tested by deleting exactly these.
 EXPERIMENT_PAGES = (STATUS, RUNBOOK, SUMMARY, NEXT, CONTEXT, BEST, METRICS_LOG, RESULTS, LATEST_RUN, BEST_RUN)
+# Those that a code loop has besides.
+LOOP_PAGES = (PEERS_LOG, LOOP_PROGRESS, LOOP_SUMMARY)
+# What only grows, in the order in which STATUS.json keeps their sizes; the last two are those of a code loop.
+TABLES = (METRICS_LOG, RESULTS, PEERS_LOG, LOOP_PROGRESS)
 # Derived files of the whole lab. PROGRAM.md and CHANGELOG.md are written by people and never rewritten.
 AGENTS = "AGENTS.md"  # derived as long as it begins with our mark; a person's own is left alone
 LAB_PAGES = ("README-FIRST.md", AGENTS, "LAB-STATUS.md", "LAB-INDEX.json")

@@ -34,4 +34,4 @@ class Subject(msgspec.Struct, frozen=True, kw_only=True):
     results: dict[str, str] = {}  # run id -> the beginning of its RESULT.md, for the recent runs and the best
     baton: str = ""  # the "## Next" section of the last result
     findings: tuple[Finding, ...] = ()
-    table_bytes: tuple[int, int] = (0, 0)  # sizes of metrics.jsonl and results.tsv, so that an append is safe
+    table_bytes: tuple[int, ...] = (0, 0)  # sizes of the tables that only grow, so that an append is safe

@@ -78,7 +78,7 @@ class State(msgspec.Struct, frozen=True, kw_only=True):
 
     format: int = FOLD_FORMAT
     place: Place
-    table_bytes: tuple[int, int]
+    table_bytes: tuple[int, ...]
     view: View
     findings: tuple[Finding, ...] = ()
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from lab.core.candidate import Candidate  # msgspec resolves annotations
 from lab.core.curve import Point  # msgspec resolves annotations
 from lab.core.errors import Unavailable
 from lab.core.origin import Origin  # msgspec resolves annotations
@@ -25,7 +26,9 @@ DESCRIPTION_CHARS = 300
 # What a line says of its run in the lab's own words. A program that measures something by one of these names (`params`
 # for how many parameters its model has) may not make the table unreadable: in the line it is `run.params`.
 ALWAYS = ("run_id", "ts", "outcome", "value", "tier", "role", "iteration")
-SOMETIMES = ("params", "origin", "report", "stopped_early", "cut_off", "left_out", "archived")
+SOMETIMES = (
+    "params", "origin", "verdict", "candidate", "report", "stopped_early", "cut_off", "left_out", "archived",
+)  # fmt: skip
 OURS = frozenset({*ALWAYS, *SOMETIMES, "metric"})  # the lab itself writes the name of the metric into metrics.json
 _COLUMNS = ("run", "status", "tier", "role", "wall_s", "description")
 
@@ -42,6 +45,8 @@ class Line(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     iteration: int = 0
     params: dict[str, object] | None = None
     origin: Origin | None = None
+    verdict: str = ""
+    candidate: Candidate | None = None
     cut_off: bool = False
     stopped_early: bool = False
     report: tuple[Point, ...] = ()
@@ -100,6 +105,8 @@ def metrics_line(
         line["params"] = dict(params)
     if run.origin is not None:
         line["origin"] = run.origin
+    if run.candidate is not None:
+        line["verdict"], line["candidate"] = run.verdict, run.candidate
     if report:
         line["report"] = report
     if run.reason.startswith(STOPPED_EARLY):
@@ -137,32 +144,22 @@ def _shortened(line: dict[str, object], ours: int, size: int) -> bytes:
 
 def results_header(metric: str) -> bytes:
     """The first line of results.tsv; the second column is named after the metric."""
-    name = _cell(metric, text.LINE_CHARS)
+    name = text.cell(metric, text.LINE_CHARS)
     if name in (text.NONE, *_COLUMNS):
         name = "value"
-    return _row((_COLUMNS[0], name, *_COLUMNS[1:]))
+    return text.row((_COLUMNS[0], name, *_COLUMNS[1:]))
 
 
 def results_line(run: Run) -> bytes:
     """One line of results.tsv. The status is the verdict of a code loop, else the outcome."""
-    return _row(
+    return text.row(
         (
-            _cell(run.run_id, text.LINE_CHARS),
+            text.cell(run.run_id, text.LINE_CHARS),
             text.number(run.value),
             run.verdict or run.outcome,
-            _cell(run.tier, text.LINE_CHARS),
-            _cell(run.role, text.LINE_CHARS),
+            text.cell(run.tier, text.LINE_CHARS),
+            text.cell(run.role, text.LINE_CHARS),
             repr(round(run.wall_s, 3)),
-            _cell(run.note or run.reason, DESCRIPTION_CHARS),
+            text.cell(run.note or run.reason, DESCRIPTION_CHARS),
         )
     )
-
-
-def _row(cells: tuple[str, ...]) -> bytes:
-    return ("\t".join(cells) + "\n").encode(errors="replace")
-
-
-def _cell(words: str, limit: int) -> str:
-    """One cell. A quote that opens a cell would make csv readers swallow the lines after it."""
-    plain = text.line(words, limit)
-    return f"'{plain[1:]}" if plain.startswith('"') else plain or text.NONE

@@ -86,6 +86,17 @@ def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
     return lines
 
 
+def row(cells: Sequence[str]) -> bytes:
+    """A line of a table of tabs."""
+    return ("\t".join(cells) + "\n").encode(errors="replace")
+
+
+def cell(words: str, limit: int) -> str:
+    """One cell of it. A quote that opens a cell would make csv readers swallow the lines after it."""
+    plain = line(words, limit)
+    return f"'{plain[1:]}" if plain.startswith('"') else plain or NONE
+
+
 def number(value: float | None) -> str:
     """A value with every digit it has, as STATUS.json spells it; a dash where there is none."""
     return NONE if value is None else repr(value)

@@ -235,8 +235,7 @@ def _write(root: Root, experiment: str, pending: Pending) -> int:
     """Put a subject's pages on the disk, STATUS.json last: it says how far the others go."""
     subject = pending.subject
     written = 0
-    tables = ((layout.METRICS_LOG, pending.metrics), (layout.RESULTS, pending.results))
-    for name, data in tables:
+    for name, data in zip(layout.TABLES, pending.tables, strict=False):
         path = root.layout.page(experiment, name)
         if pending.whole:
             written += root.files.replace(path, data)
@@ -247,7 +246,8 @@ def _write(root: Root, experiment: str, pending: Pending) -> int:
     # Not written again after each run, so a power cut may have left it empty or taken it away.
     if pending.runbook or reading.read_head(root.layout.page(experiment, layout.RUNBOOK), 1) != b"#":
         texts[layout.RUNBOOK] = runbook.runbook_page(subject)
-    for name in (layout.LATEST_RUN, layout.BEST_RUN):  # another tier may have no best yet
+    # Another tier may have no best yet; what was a code loop may be none by another SPEC.
+    for name in (layout.LATEST_RUN, layout.BEST_RUN, layout.LOOP_SUMMARY, *layout.TABLES[len(pending.tables) :]):
         if name not in texts and reading.size_of(root.layout.page(experiment, name)) >= 0:
             root.files.discard(root.layout.page(experiment, name))
             written += 1

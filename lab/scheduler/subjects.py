@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from lab.core import canonical, curve, event, history, layout
+from lab.core import canonical, event, history, layout
 from lab.core.errors import Corrupt
 from lab.core.run import MAXIMIZE
 from lab.core.seal import Seal
 from lab.core.subject import Finding, Place, Subject
-from lab.projections import status, tables
-from lab.store import archives, bundles, files, ledger, reading
+from lab.projections import status
+from lab.scheduler import rows
+from lab.store import archives, bundles, ledger, reading
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from lab.core.spec import Spec
     from lab.core.view import View
     from lab.projections.status import State
+    from lab.scheduler.rows import Read
     from lab.store.archives import Kept
     from lab.store.experiments import Loaded
     from lab.store.ledger import Entry
@@ -38,8 +40,7 @@ class Pending(msgspec.Struct, frozen=True, kw_only=True):
     """A subject with the table rows that are not on the disk yet: to be added, or to stand for the whole table."""
 
     subject: Subject
-    metrics: bytes
-    results: bytes
+    tables: tuple[bytes, ...]  # in the order of layout.TABLES; two of them, and two more of a code loop
     whole: bool
     runbook: bool  # whether RUNBOOK.md, which most runs leave as it is, can have changed
 
@@ -54,19 +55,26 @@ def resumed(root: Root, experiment: str, loaded: Loaded) -> Pending | None:
         return None
     if any(finding.where.startswith(place) for finding in state.findings for place in news.bundles):
         return None  # what was wrong with a run under way need not be wrong any more
-    rows = [_rows(root, made) for made in _in_order(news.seals)]
-    metrics, results = b"".join(row[0] for row in rows), b"".join(row[1] for row in rows)
+    read = [rows.read(root, made) for made in _in_order(news.seals)]
+    whole = bool(read) and not state.view.runs  # only now it shows what kind of runs these are
+    if whole:
+        tables, sizes = rows.tables_of(loaded.spec, state.view, read), (0,) * len(layout.TABLES)
+    else:
+        grown = rows.grown(root, state.view, read, state.table_bytes)
+        if grown is None:
+            return None
+        tables, sizes = grown, state.table_bytes
     subject = _subject(
         root,
         loaded,
         history.fold(state.view, news.items),
         news.last or state.place,
-        (*state.findings, *(problem for _, _, problem in rows if problem)),
-        (state.table_bytes[0] + len(metrics), state.table_bytes[1] + len(results)),
+        (*state.findings, *(each.problem for each in read if each.problem)),
+        tuple(size + len(table) for size, table in zip(sizes, tables, strict=False)),
     )
     announced = any(item.event and item.event.type == event.EXPERIMENT_CREATED for item in news.items)
     runbook = announced or len(subject.findings) > len(state.findings)
-    return Pending(subject=subject, metrics=metrics, results=results, whole=False, runbook=runbook)
+    return Pending(subject=subject, tables=tables, whole=whole, runbook=runbook)
 
 
 def unchanged(root: Root, experiment: str, loaded: Loaded) -> View | None:
@@ -89,18 +97,16 @@ def rebuilt(
     last = told[-1].item.run if told else None
     direction = loaded.spec.metric_direction if loaded.spec else last.direction if last else MAXIMIZE
     tier = loaded.spec.initial_fidelity_tier if loaded.spec else "default"
-    view = history.begin(
+    begun = history.begin(
         experiment, direction=direction, directions=_directions(loaded.spec), tier=tier, spec=loaded.sha256
     )
     decisions = [item for entry in entries if entry.line and (item := history.of_line(entry.line))]
-    view = history.fold(view, [*decisions, *(run.item for run in told)])
-    name = loaded.spec.metric if loaded.spec else last.metric if last else ""
-    metrics = b"".join(run.metrics for run in told)
-    results = tables.results_header(name) + b"".join(run.results for run in told)
+    view = history.fold(begun, [*decisions, *(run.item for run in told)])
+    tables = rows.tables_of(loaded.spec, begun, told)
     mark = entries[-1].mark if entries else ledger.Mark()
     place = Place(seq=mark.seq, sha256=mark.sha256, end=mark.end)
-    subject = _subject(root, loaded, view, place, tuple(findings), (len(metrics), len(results)))
-    return Pending(subject=subject, metrics=metrics, results=results, whole=True, runbook=True)
+    subject = _subject(root, loaded, view, place, tuple(findings), tuple(len(table) for table in tables))
+    return Pending(subject=subject, tables=tables, whole=True, runbook=True)
 
 
 def _directions(spec: Spec | None) -> dict[str, str]:
@@ -116,7 +122,7 @@ def _state(root: Root, experiment: str, loaded: Loaded) -> State | None:
     state = status.fold_state(reading.read(root.layout.status(experiment)) or b"")
     if state is None or state.view.spec != loaded.sha256:
         return None
-    if state.table_bytes != _table_sizes(root, experiment) or _holed(root, experiment, state.table_bytes):
+    if not rows.are_whole(root, experiment, state.table_bytes):
         return None
     return state
 
@@ -177,19 +183,11 @@ def _recorded(entries: Sequence[Entry]) -> dict[str, str]:
     }
 
 
-class _Told(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """A sealed run as far as the pages want it: its seal, with the list of files, is let go."""
-
-    item: history.Item
-    metrics: bytes
-    results: bytes
-
-
 def _sealed(
     root: Root, experiment: str, recorded: Mapping[str, str], findings: list[Finding], *, recorded_only: bool
-) -> list[_Told]:
+) -> list[Read]:
     """Every run whose seal can be believed, in the order of history. The others become findings."""
-    told: list[_Told] = []
+    told: list[Read] = []
     present = dict.fromkeys(bundles.names(root, experiment))
     for run_id in present:
         if recorded_only and run_id not in recorded:
@@ -197,12 +195,12 @@ def _sealed(
         found = _believed(root, experiment, run_id, recorded.get(run_id, ""))
         if isinstance(found, str):
             where = f"experiments/{experiment}/runs/{run_id}"
-            findings.append(Finding(what=found, where=where, fix=_VERIFY))
+            findings.append(Finding(what=found, where=where, fix=rows.VERIFY))
         elif found is not None:
-            metrics, results, problem = _rows(root, found)
-            told.append(_Told(item=history.of_seal(found), metrics=metrics, results=results))
-            if problem:
-                findings.append(problem)
+            run = rows.read(root, found)
+            told.append(run)
+            if run.problem:
+                findings.append(run.problem)
     gone = set(recorded) - set(present)
     for run in _archived(root, experiment, recorded, findings, recorded_only=recorded_only):
         if run.item.key[2] not in present:
@@ -210,25 +208,24 @@ def _sealed(
             told.append(run)
     for run_id in sorted(gone):
         where = f"experiments/{experiment}/runs/{run_id}"
-        findings.append(Finding(what="a sealed run is gone", where=where, fix=_VERIFY))
+        findings.append(Finding(what="a sealed run is gone", where=where, fix=rows.VERIFY))
     return sorted(told, key=lambda run: run.item.key)
 
 
 def _archived(
     root: Root, experiment: str, recorded: Mapping[str, str], findings: list[Finding], *, recorded_only: bool
-) -> Iterator[_Told]:
+) -> Iterator[Read]:
     """Every run that an archive's companion speaks for, once, as its bundle would have told it."""
     seen: set[str] = set()
     for found in archives.every(root, experiment):
         if not isinstance(found, tuple):
-            findings.append(Finding(what=found.what, where=_relative(root, found.where), fix=_VERIFY))
+            findings.append(Finding(what=found.what, where=_relative(root, found.where), fix=rows.VERIFY))
             continue
         kept, made = found
         expected = recorded.get(kept.run_id, "" if recorded_only else kept.seal_sha256)
         if kept.run_id not in seen and expected == kept.seal_sha256:
             seen.add(kept.run_id)
-            metrics, results, _ = _rows(root, made, kept)
-            yield _Told(item=history.of_seal(made), metrics=metrics, results=results)
+            yield rows.read(root, made, kept)
 
 
 def _believed(root: Root, experiment: str, run_id: str, recorded: str) -> Seal | str | None:
@@ -249,37 +246,8 @@ def _believed(root: Root, experiment: str, run_id: str, recorded: str) -> Seal |
     return made
 
 
-_VERIFY = "labctl verify shows the damage; restore the files from a backup"
-
-
 def _in_order(seals: Iterable[Seal]) -> list[Seal]:
     return sorted(seals, key=lambda made: history.of_seal(made).key)
-
-
-def _rows(root: Root, made: Seal, kept: Kept | None = None) -> tuple[bytes, bytes, Finding | None]:
-    """A run's lines in the two tables. An edited metrics.json is not quoted: the sealed value stands."""
-    path = root.layout.run(made.run.experiment, made.run.run_id)
-    problem = None
-    told: dict[str, bytes | None] = {}
-    for name in (layout.METRICS, layout.PARAMS, layout.CURVE):
-        data = told[name] = bundles.sealed_bytes(path, name, made) if kept is None else kept.quoted(name, made)
-        if data is None and name in made.files and made.files[name].size < bundles.QUOTED_BYTES:
-            where = f"experiments/{made.run.experiment}/runs/{made.run.run_id}/{name}"
-            problem = Finding(what="a sealed file was changed or is gone", where=where, fix=_VERIFY)
-    params = mapping(told[layout.PARAMS]) if layout.PARAMS in made.files else None
-    report = curve.told(told[layout.CURVE]) if layout.CURVE in made.files else ()
-    line = tables.metrics_line(made.run, mapping(told[layout.METRICS]), params, report)
-    return line, tables.results_line(made.run), problem
-
-
-def mapping(data: bytes | None) -> dict[str, object]:
-    """A JSON object, or an empty one for anything else: an executor may have written `[1]` there."""
-    if data is None:
-        return {}
-    try:
-        return msgspec.json.decode(data, type=dict[str, object])
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-        return {}
 
 
 def _spec_finding(loaded: Loaded) -> Finding:
@@ -295,7 +263,7 @@ def _subject(  # the parts of a subject
     view: View,
     place: Place,
     findings: tuple[Finding, ...],
-    sizes: tuple[int, int],
+    sizes: tuple[int, ...],
 ) -> Subject:
     best = view.best
     told = {run.run_id: run for run in (*view.recent, *([best] if best else []))}
@@ -332,10 +300,10 @@ def _params(root: Root, best: Run) -> dict[str, object] | None:
         archived = _find(root, best)
         if archived is None or layout.PARAMS not in archived[1].files:
             return None
-        return mapping(archived[0].quoted(layout.PARAMS, archived[1]))
+        return rows.mapping(archived[0].quoted(layout.PARAMS, archived[1]))
     if layout.PARAMS not in found[0].files:
         return None
-    return mapping(bundles.sealed_bytes(path, layout.PARAMS, found[0]))
+    return rows.mapping(bundles.sealed_bytes(path, layout.PARAMS, found[0]))
 
 
 def _find(root: Root, run: Run) -> tuple[Kept, Seal] | None:
@@ -359,17 +327,3 @@ def _baton(result: str) -> str:
             end = next((k for k, text in enumerate(rest) if text.startswith(("# ", "## "))), len(rest))
             return "\n".join(rest[:end]).strip()[:_EXCERPT_CHARS]
     return ""
-
-
-def _holed(root: Root, experiment: str, sizes: tuple[int, int]) -> bool:
-    """Whether a table lost what was appended last: a power cut can leave the right size with zeros in it."""
-    for name, size in zip((layout.METRICS_LOG, layout.RESULTS), sizes, strict=True):
-        tail = reading.read_from(root.layout.page(experiment, name), max(0, size - files.TAIL_BYTES))
-        if b"\0" in tail or (tail and not tail.endswith(b"\n")):
-            return True
-    return False
-
-
-def _table_sizes(root: Root, experiment: str) -> tuple[int, int]:
-    first = reading.size_of(root.layout.page(experiment, layout.METRICS_LOG))
-    return first, reading.size_of(root.layout.page(experiment, layout.RESULTS))

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from lab.store.root import Root
 
 RESULT_BYTES = 16_000  # as many as 4,000 characters, which is what the pages quote of a result, can take
-_QUOTED = (layout.METRICS, layout.PARAMS, layout.CURVE)
+_QUOTED = (layout.METRICS, layout.PARAMS, layout.CURVE, layout.ASI)
 
 
 class Head(Record, frozen=True, kw_only=True):

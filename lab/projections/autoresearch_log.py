@@ -1,0 +1,179 @@
+"""The two tables of a code loop in the forms that its peers read: results.tsv as karpathy's, and autoresearch.jsonl.
+
+A row of results.tsv is made from its run alone. A line of autoresearch.jsonl needs one thing more, the number of its
+segment, which the line before it tells: so that appending and writing anew give the same bytes.
+"""
+
+from __future__ import annotations
+
+import math
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from lab.core.candidate import BASELINE, IMPORTED
+from lab.core.run import CANCELLED, CRASH, FAILURES, MINIMIZE, cut_off
+from lab.projections import data, text
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from lab.core.run import Run
+
+LINE_BYTES = 65_536
+ASI_BYTES = 16_384
+COMMIT_CHARS = 7
+DESCRIPTION_CHARS = 300
+_COLUMNS = ("commit", "memory_gb", "status", "description")
+_MIB_IN_GIB = 1024
+_DIGITS = 6
+_SMALLEST_PLAIN = 1e-9
+_BOOKKEEPING = frozenset({"value", "metric", "iteration", "run_id"})  # the lab's own words in a metrics.json
+
+
+class _Tail(msgspec.Struct):
+    segment: int
+
+
+def results_header(metric: str) -> bytes:
+    """The first line of results.tsv, as karpathy's: the second column is named after the metric."""
+    name = text.cell(metric, text.LINE_CHARS)
+    if name in (text.NONE, *_COLUMNS):
+        name = "value"
+    return text.row((_COLUMNS[0], name, *_COLUMNS[1:]))
+
+
+def results_line(run: Run) -> bytes:
+    """One line of results.tsv. What was not measured here has a dash: a claim of another harness is told in words."""
+    made = run.candidate
+    memory = made.memory_mb if made else None
+    return text.row(
+        (
+            _commit(run) or text.NONE,
+            metric_cell(run.value),
+            text.NONE if memory is None else f"{memory / _MIB_IN_GIB:.1f}",
+            status(run),
+            text.cell(_described(run), DESCRIPTION_CHARS),
+        )
+    )
+
+
+def metric_cell(value: float | None) -> str:
+    """Six digits after the point, as the peers have it; more where these would leave fewer than six that count.
+
+    1.5e-7 in six digits is 0.000000, which they read as no value.
+    """
+    if value is None:
+        return text.NONE
+    size = abs(value)
+    if size == 0 or size >= 0.1:  # noqa: PLR2004  # from here on six digits after the point are six that count
+        return f"{value:.6f}"
+    return (
+        f"{value:.{_DIGITS}e}" if size < _SMALLEST_PLAIN else f"{value:.{_DIGITS - 1 - math.floor(math.log10(size))}f}"
+    )
+
+
+def status(run: Run) -> str:
+    """The verdict; of a run that ended before there was one, what it came to."""
+    if run.verdict:
+        return run.verdict
+    return CRASH if run.outcome in FAILURES else CANCELLED if run.outcome == CANCELLED else run.outcome
+
+
+def opens_segment(run: Run, before: Run | None) -> bool:
+    """Whether its numbers may not be compared with those of the run before: their readers do within a segment."""
+    if before is None or before.tier != run.tier:
+        return True
+    if run.candidate is not None and run.candidate.kind == BASELINE:
+        return True
+    return claims_of(run) != claims_of(before)
+
+
+def claims_of(run: Run) -> str:
+    """Which stretch of which other log it was read from; empty for what ran here."""
+    if run.candidate is None or run.candidate.kind != IMPORTED or run.origin is None:
+        return ""
+    return run.origin.note.partition(" of ")[2]
+
+
+def last_segment(tail: bytes) -> int | None:
+    """The segment of the last line of a log; None when these bytes do not end in such a line."""
+    line = tail.removesuffix(b"\n").rpartition(b"\n")[2]
+    try:
+        return msgspec.json.decode(line, type=_Tail).segment
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return None
+
+
+def config_line(run: Run) -> bytes:
+    """The line that opens a segment."""
+    claims = claims_of(run)
+    told = {
+        "type": "config",
+        "name": f"{run.experiment}: {claims}, claimed and not measured here" if claims else run.experiment,
+        "metricName": run.metric or "value",
+        "metricUnit": "",
+        "bestDirection": "lower" if run.direction == MINIMIZE else "higher",
+    }
+    return data.encode(told) + b"\n"
+
+
+def run_line(run: Run, segment: int, metrics: Mapping[str, object], asi: Mapping[str, object]) -> bytes:
+    """The line of a run. `metric` is null where there is no value: a crash that was 0 would be their best."""
+    made = run.candidate
+    value = run.value
+    if made is not None and made.kind == IMPORTED:
+        value = made.claimed  # in a segment of its own, where it is beside nothing that was measured here
+    notes = data.encode(asi)
+    line: dict[str, object] = {
+        "run": run.iteration,
+        "commit": _commit(run),
+        "metric": value,
+        "metrics": _numbers(run, metrics),
+        "status": status(run),
+        "description": text.line(_described(run), DESCRIPTION_CHARS),
+        "timestamp": milliseconds(run.ended_at or run.started_at),
+        "segment": segment,
+        "confidence": made.confidence if made else None,
+        "asi": data.clean(dict(asi)) if len(notes) <= ASI_BYTES else {"left_out": f"{len(notes)} bytes"},
+    }
+    written = data.encode(line)
+    if len(written) > LINE_BYTES:  # one run may not drown the others
+        written = data.encode({**line, "metrics": {}})
+    return written + b"\n"
+
+
+def milliseconds(stamp: str) -> int:
+    """A time stamp of ours as the peers have it; 0 for none."""
+    try:
+        return round(datetime.fromisoformat(stamp).timestamp() * 1000)
+    except (ValueError, OverflowError):
+        return 0
+
+
+def _commit(run: Run) -> str:
+    made = run.candidate
+    return (made.commit or made.base)[:COMMIT_CHARS] if made else ""
+
+
+def _described(run: Run) -> str:
+    words = run.note or run.reason
+    made = run.candidate
+    if made is not None and made.kind == IMPORTED:
+        claim = "nothing" if made.claimed is None else repr(made.claimed)
+        return f"claimed {claim} elsewhere: {run.note}"
+    if made is not None and made.kind == BASELINE and not run.note:
+        return "baseline" if not run.reason else f"baseline: {run.reason}"
+    if cut_off(run.outcome, run.reason) or run.outcome == CANCELLED:
+        return f"{run.note}: {run.reason}" if run.note and run.reason else words
+    return words
+
+
+def _numbers(run: Run, metrics: Mapping[str, object]) -> dict[str, float]:
+    ours = _BOOKKEEPING | {run.metric}
+    return {
+        name: each
+        for name, each in sorted(metrics.items())
+        if name not in ours and isinstance(each, int | float) and not isinstance(each, bool) and math.isfinite(each)
+    }
