@@ -14,7 +14,7 @@ from lab.core import canonical, json_text, secret
 from lab.core.errors import BadInput
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
 FILE = "asi.json"
 MOST_KEYS, VALUE_BYTES, MOST_BYTES = 32, 4_096, 16_384
@@ -61,6 +61,14 @@ def parse(text: str, where: str = "", *, own: bool = False) -> Asi:
     if not own:
         more |= {f"claimed_{name}": claim for name in _OURS if (claim := ours.pop(name))}
     return Asi(**ours, more=more)
+
+
+def of(found: Mapping[str, object], where: str = "") -> Asi:
+    """The same of an object that was given as one, such as with `labctl try --asi`."""
+    try:
+        return parse(canonical.encode(dict(found)).decode(), where)
+    except ValueError as error:
+        raise BadInput(f"the notes are not JSON: {error}", where=where, fix=_FIX) from error
 
 
 def _said(name: str, value: object, where: str) -> str:

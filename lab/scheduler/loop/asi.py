@@ -6,7 +6,10 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from lab.core import asi, canonical
 from lab.core.asi import Asi  # msgspec resolves annotations
+from lab.core.errors import BadInput
+from lab.store import reading
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -22,8 +25,22 @@ class Found(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def read(*places: str, secrets: Iterable[str] = ()) -> Found:
-    """The notes in the first of these files that is there: $LAB_ASI_PATH, then asi.json of the run's artifacts."""
-    raise NotImplementedError
+    """The notes in the first of these files that is there: $LAB_ASI_PATH, then asi.json of the run's artifacts.
+
+    A link is not followed: it could lead to what the proposer may not read, and the notes are shown to the next one.
+    """
+    for place in places:
+        data = reading.read_head(place, asi.MOST_BYTES + 1) if reading.is_file(place) else None
+        if data is None or not data.strip():
+            continue
+        try:
+            notes = asi.parse(data.decode(), place)
+        except UnicodeDecodeError:
+            return Found(problem="the notes of its proposer are no text in UTF-8")
+        except BadInput as refusal:
+            return Found(problem=f"the notes of its proposer were not kept: {refusal.what}")
+        return Found(asi=asi.redacted(notes, secrets))
+    return Found()
 
 
 def keep(root: Root, artifacts: str, notes: Asi) -> str:
@@ -31,4 +48,10 @@ def keep(root: Root, artifacts: str, notes: Asi) -> str:
 
     Called once, before the seal, with the notes that `core.asi.completed` gave.
     """
-    raise NotImplementedError
+    said = asi.told(notes)
+    path = f"{artifacts}/{asi.FILE}"
+    if not said:
+        return ""
+    root.files.folder(artifacts)
+    root.files.replace(path, canonical.page(said))
+    return path
