@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 GROUP = "lab.executors"
 BUILT_IN: Mapping[str, str] = {
     "command": "lab.executors.command:Command",
+    "reference": "lab.executors.reference:Reference",
     "stub": "lab.executors.stub:Stub",
 }
 

@@ -109,21 +109,21 @@ def _page(
         lines += ["", "Noticed:", *(f"- {remark}" for remark in remarks)]
     if how != SUCCESS:
         for name in (layout.STDERR, layout.STDOUT):
-            tail = _tail(f"{path}/{name}")
-            if tail:
-                lines += ["", f"The end of {name}:", "", *(f"    {line}".rstrip() for line in tail)]
+            last = tail(f"{path}/{name}")
+            if last:
+                lines += ["", f"The end of {name}:", "", *(f"    {line}".rstrip() for line in last)]
     return "\n".join(lines) + "\n"
 
 
-def _tail(path: str) -> list[str]:
+def tail(path: str, most_bytes: int = _TAIL_BYTES, most_lines: int = _TAIL_LINES) -> list[str]:
     """The last lines of a log, as text that a page can hold. Indented by the caller: no fence can be closed by it."""
     descriptor = open_plain(path)
     if descriptor is None:
         return []
     try:
         size = os.fstat(descriptor).st_size
-        start = max(0, size - _TAIL_BYTES)
-        data = os.pread(descriptor, _TAIL_BYTES, start)
+        start = max(0, size - most_bytes)
+        data = os.pread(descriptor, most_bytes, start)
     finally:
         os.close(descriptor)
     if start:
@@ -134,4 +134,4 @@ def _tail(path: str) -> list[str]:
         "".join(each if each.isprintable() or each == "\t" else "\N{REPLACEMENT CHARACTER}" for each in line)
         for line in shown
     ]
-    return plain[-_TAIL_LINES:] if text else []
+    return plain[-most_lines:] if text else []

@@ -19,7 +19,7 @@ from lab.core.errors import BadInput, NotFound
 from lab.store import reading
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 
     from lab.store.files import Files
 
@@ -126,6 +126,23 @@ def matches(workspace: str, path: str, pattern: str, *, exactly: bool = False) -
     if wanted == ".":
         return True
     return given == wanted or given.startswith(f"{wanted}/") or fnmatch.fnmatchcase(given, wanted)
+
+
+def matcher(workspace: str, patterns: Sequence[str]) -> Callable[[str], bool]:
+    """`matches` for many paths and always the same patterns, letters without their case."""
+    wanted = [each.strip().removeprefix(f"{workspace}/") for each in patterns]
+    names = [folded(os.path.normpath(each)) for each in wanted]
+    if "." in names:
+        return lambda _: True
+    known, below = frozenset(names), tuple(f"{each}/" for each in names)
+    signs = [fnmatch.translate(each) for each in names if any(sign in each for sign in "*?[")]
+    form = re.compile("|".join(signs)) if signs else None
+
+    def is_one(path: str) -> bool:
+        given = path if path.isascii() and path.islower() else folded(path)
+        return given in known or given.startswith(below) or (form is not None and form.match(given) is not None)
+
+    return is_one
 
 
 def folded(text: str) -> str:

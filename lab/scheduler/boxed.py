@@ -130,10 +130,10 @@ class Place(msgspec.Struct, frozen=True, kw_only=True):
             return
         try:
             self._fill(files, spec, params or {})
-            before = _seen(f"{self.box}/{layout.METRICS}")
+            before = seen(f"{self.box}/{layout.METRICS}")
             yield Box(path=self.box, workspace=self.workspace, lab=self.lab, inside=measured)
-            if measured and before != _seen(f"{self.box}/{layout.METRICS}"):
-                _collect(files, self.box, self.path)
+            if measured and before != seen(f"{self.box}/{layout.METRICS}"):
+                collect(files, self.box, self.path)
         finally:
             discard(files, self.box)
 
@@ -205,7 +205,7 @@ def _keep(files: Files, path: str, name: str, data: bytes) -> None:
     files.create(place, data, durable=False)
 
 
-def _seen(path: str) -> tuple[int, int, int] | None:
+def seen(path: str) -> tuple[int, int, int] | None:
     """Enough of a file to know whether somebody wrote it again; None where no plain file is."""
     if not reading.is_file(path):
         return None
@@ -213,7 +213,7 @@ def _seen(path: str) -> tuple[int, int, int] | None:
     return found.st_ino, found.st_size, found.st_mtime_ns
 
 
-def _collect(files: Files, box: str, path: str) -> None:
+def collect(files: Files, box: str, path: str) -> None:
     """Take the metrics over that a program wrote where it worked, if it wrote none where runs write."""
     source, target = f"{box}/{layout.METRICS}", f"{path}/{layout.METRICS}"
     if reading.is_file(source) and not os.path.lexists(target):

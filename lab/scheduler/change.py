@@ -208,19 +208,20 @@ def judged(
     for each in changes:
         new = after.get(each.path)
         is_odd = new is not None and new.kind in (LINK, OTHER)  # which tells more than any rule
-        why = (_form(new, None) if is_odd and new is not None else "") or _rule(workspace, each.path, rules)
+        why = (_form(new, None) if is_odd and new is not None else "") or refusal(workspace, each.path, rules)
         if not why and new is not None:
             same = names.get(sandbox.folded(each.path), each.path)
             why = _form(new, before.get(each.path)) or ("" if same == each.path else f"it is the same file as {same!r}")
             total += 0 if why else new.size  # what is refused takes no room from the rest
             why = why or (f"all together are larger than {_MOST_OF_ALL >> 20} MB" if total > _MOST_OF_ALL else "")
-            why = why or _holds_secret(f"{box}/{each.path}", forms)
+            why = why or _holds(f"{box}/{each.path}", forms)
         # What is no UTF-8 can be shown by its numbers alone, and is never taken over.
         found.append(msgspec.structs.replace(each, path=canonical.plain(each.path), why=why))
     return found
 
 
-def _rule(workspace: str, path: str, rules: Rules) -> str:
+def refusal(workspace: str, path: str, rules: Rules) -> str:
+    """Why one path may not be changed; empty when it may."""
     try:
         path.encode()
     except UnicodeEncodeError:
@@ -252,7 +253,12 @@ def _form(new: Seen, old: Seen | None) -> str:
     return "" if new.digest else f"it was not read: more than {_MOST_READ >> 20:,} MB are new or changed"
 
 
-def _holds_secret(path: str, forms: Sequence[bytes]) -> str:
+def holds_secret(path: str, secrets: Sequence[str]) -> str:
+    """Whether the value of a secret, in any of its forms, is in a file; in words."""
+    return _holds(path, [form for each in secrets for form in secret.forms(each)])
+
+
+def _holds(path: str, forms: Sequence[bytes]) -> str:
     if not forms:
         return ""
     with open(path, "rb") as file:

@@ -16,11 +16,13 @@ import msgspec
 from lab import __version__
 from lab.core import canonical, ids, layout
 from lab.core.claim import DEFAULT_TTL_S, Owner
+from lab.core.decided import Handed
 from lab.core.errors import BadInput, Busy, LabError, NotFound, Superseded
 from lab.core.manifest import Manifest
 from lab.core.origin import Origin
 from lab.core.spec import Spec
 from lab.scheduler import closing, decisions, places, reclaim, refresh
+from lab.scheduler.loop import scripts
 from lab.store import bundles, contents, experiments, leases, reading, revision
 from lab.store.leases import Lease
 
@@ -43,6 +45,7 @@ class Running(msgspec.Struct, frozen=True, kw_only=True):
     spec: Spec
     path: str
     params: Mapping[str, object] | None = None
+    handed: Handed | None = None
 
 
 class Errand(msgspec.Struct, frozen=True, kw_only=True):
@@ -56,6 +59,7 @@ class Errand(msgspec.Struct, frozen=True, kw_only=True):
     proposal: str = ""
     package: str = ""
     worker: str = ""
+    handed: Handed | None = None  # of a code loop: the change is there already
 
 
 def begin(
@@ -110,7 +114,7 @@ def opened(root: Root, lease: Lease, view: View, spec: Spec, spec_sha256: str, e
     Inside the section of the claim: who is stopped in between and loses the lease must not begin after all.
     """
     tier = errand.tier or view.tier
-    here = spec.for_tier(tier)
+    here = scripts.renamed(spec.for_tier(tier))
     if errand.seed is not None:
         here = msgspec.structs.replace(here, seed=errand.seed)
     where = places.workspace(root, here, view)
@@ -129,7 +133,9 @@ def opened(root: Root, lease: Lease, view: View, spec: Spec, spec_sha256: str, e
     except (OSError, LabError):
         lease.abandon(root)
         raise
-    return Running(lease=lease, manifest=manifest, spec=here, path=path, params=errand.params)
+    return Running(
+        lease=lease, manifest=manifest, spec=here, path=path, params=errand.params, handed=errand.handed
+    )  # fmt: skip
 
 
 def reattached(root: Root, experiment: str, run_id: str, spec: Spec) -> Running:
@@ -144,7 +150,7 @@ def reattached(root: Root, experiment: str, run_id: str, spec: Spec) -> Running:
     lease = leases.held(root, experiment, manifest.generation)
     written = reading.read(f"{path}/{layout.PARAMS}")
     params = None if written is None else msgspec.json.decode(written, type=dict[str, object])
-    here = spec.for_tier(manifest.fidelity_tier)
+    here = scripts.renamed(spec.for_tier(manifest.fidelity_tier))
     if manifest.seed is not None:
         here = msgspec.structs.replace(here, seed=manifest.seed)
     return Running(lease=lease, manifest=manifest, spec=here, path=path, params=params)

@@ -28,7 +28,8 @@ if TYPE_CHECKING:
     from lab.core.spec import Spec
     from lab.store.root import Root
 
-_RECORD, _SHOWN = "local-agent", 20
+RECORD = "local-agent"
+_SHOWN = 20
 _TIMEOUT_S, _TO_TIDY_S, _LEAST_S = 900.0, 10.0, 1.0
 _MOST_CHARS = 200_000
 _STUB = "stub"
@@ -76,7 +77,7 @@ def carry_out(root: Root, given: Given, cwd: str, *, interrupted: Callable[[], s
     order = _order(root, given, cwd, run_dir)
     record = ""
     if run_dir:
-        record = f"{environ.get('LAB_RUN_ARTIFACTS_DIR') or f'{run_dir}/{layout.ARTIFACTS}'}/{_RECORD}"
+        record = f"{environ.get('LAB_RUN_ARTIFACTS_DIR') or f'{run_dir}/{layout.ARTIFACTS}'}/{RECORD}"
     in_lab = os.path.isdir(root.layout.place("registry"))
     if not in_lab and not record:
         what = "there is neither a lab nor a run, and so no place for the agent to work in"
@@ -91,9 +92,9 @@ def carry_out(root: Root, given: Given, cwd: str, *, interrupted: Callable[[], s
             root.files.discard_folder(scratch)
     if found.broke_off:
         with suppress(OSError):  # the disk may be full
-            _record(root, record, order, found)
+            keep_record(root, record, order, found)
         raise _broken_off(order, found)
-    _record(root, record, order, found)
+    keep_record(root, record, order, found)
     return Done(mutation=found, provider=order.provider, record=record, is_stub=order.provider == _STUB)
 
 
@@ -139,12 +140,12 @@ def _order(root: Root, given: Given, cwd: str, run_dir: str) -> Order:
         timeout_s=_timeout_s(root, given),
         max_usd=given.max_usd,
         guarded=tuple(guarded),
-        watched=_watched(root, environ.get("LAB_SPEC_PATH", "")),
+        watched=watched(root, environ.get("LAB_SPEC_PATH", "")),
         exclusive=bool(environ.get("LAB_EFFECTIVE_WORKSPACE_ROOT")) and not given.workspace,
     )
 
 
-def _watched(root: Root, spec: str) -> tuple[str, ...]:
+def watched(root: Root, spec: str) -> tuple[str, ...]:
     """What people write in a lab, and an agent that knows where it lies could: it is told when it changes."""
     specs = [root.layout.spec(name) for name in experiments.names(root)]
     return tuple(dict.fromkeys(filter(None, (spec, root.layout.place("PROGRAM.md"), *specs))))
@@ -220,7 +221,7 @@ def _absolute(path: str, cwd: str) -> str:
     return os.path.normpath(os.path.join(cwd, os.path.expanduser(path))) if path else ""
 
 
-def _record(root: Root, folder: str, order: Order, found: Mutation) -> None:
+def keep_record(root: Root, folder: str, order: Order, found: Mutation) -> None:
     """What was asked of whom, and what was printed; secrets were blotted out of it already."""
     if not folder:  # there is no run
         return

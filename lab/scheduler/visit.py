@@ -15,6 +15,7 @@ from lab.core.policy import Proceed, Wait
 from lab.scheduler import cycle, decisions, moves, reclaim, refresh, step, work
 from lab.scheduler.control import approved
 from lab.scheduler.cycle import Errand
+from lab.scheduler.loop import scripts
 from lab.scheduler.step import SETTLED, Step
 from lab.store import experiments, leases, packages
 
@@ -197,6 +198,14 @@ class Visit:
     def _moved(self, view: View, move: Pause | Escalate | Promote | Finish) -> None:
         self._tell(step.moved(view, move))
 
+    def _waits_for_hands(self, view: View, spec: Spec) -> bool:
+        """Whether it is a code loop in which nobody makes changes, and which has its baseline."""
+        tier = view.tiers.get(view.tier)
+        if tier is None or tier.loop is None or tier.loop.base is None:
+            return False
+        handed = self._errand is not None and self._errand.handed is not None
+        return not handed and not scripts.has_proposer(spec.for_tier(view.tier))
+
     def _judged(self, view: View, spec: Spec) -> Move:
         offered = packages.waiting(self._root).get(self._name, 0)
         search = self._searched(spec)
@@ -210,6 +219,8 @@ class Visit:
             at_once=self._request.now,
             searching=search is not None and search.is_one,
         )
+        if isinstance(move, Proceed) and self._waits_for_hands(view, spec):
+            return Wait(reason=f"each change is made by hand: labctl try {self._name} --begin")
         if isinstance(move, Proceed) and offered and offered + held >= slots:
             return Wait(reason=f"packed for workers: {offered} in dispatch/ready")
         return move

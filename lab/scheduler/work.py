@@ -13,6 +13,7 @@ from lab.core.launch import Exit
 from lab.core.run import FAILED
 from lab.executors import door, environment
 from lab.scheduler import boxed, launching, places
+from lab.scheduler.loop import scripts
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -30,6 +31,7 @@ _DEFAULTS = ("LAB_EXECUTOR_COMMAND", "HERMES_LAB_EXECUTOR_COMMAND")
 
 def require_work(root: Root, spec: Spec, *, with_params: bool = False) -> None:
     """Refuse an experiment that has nothing to run, before a run is claimed for it."""
+    spec = scripts.renamed(spec)
     door.find(spec.executor)
     environment.require(spec, root.world.environ)
     if (
@@ -57,6 +59,8 @@ def carry_out(
     `path` is where the run writes, if not into its bundle; `more` are variables that it is given besides.
     """
     path = path or running.path
+    if running.spec.executor == scripts.REFERENCE:
+        return _conducted(root, running, view, interrupted, path)
     spec = with_command(root.world.environ, running.spec, with_params=running.params is not None)
     executor = door.find(spec.executor)
     try:
@@ -81,6 +85,16 @@ def carry_out(
         raise  # the disk's doing, and the caller's to judge
     except Exception as error:  # noqa: BLE001  # a stranger's code: it is recorded, and stops nothing else
         return Ended(outcome=FAILED, reason=f"the executor {spec.executor} failed: {type(error).__name__}: {error}")
+
+
+def _conducted(root: Root, running: Running, view: View, interrupted: Callable[[], str], path: str) -> Ended:
+    from lab.scheduler.loop import conduct  # noqa: PLC0415  # most experiments are no code loops
+
+    try:
+        return conduct.carry_out(root, running, view, interrupted=interrupted, path=path)
+    except LabError as refusal:
+        reason = refusal.what + (f"; {refusal.fix}" if refusal.fix else "")
+        return Ended(outcome=FAILED, reason=reason)
 
 
 def is_measured(own: Spec, spec: Spec) -> bool:

@@ -32,7 +32,11 @@ STANDING = (
     "poetry.lock", "Pipfile", "Pipfile.lock", "environment.yml", "package.json", "package-lock.json", "yarn.lock",
     "pnpm-lock.yaml", "Cargo.toml", "Cargo.lock", "go.mod", "go.sum", "tokenizer*", "*.tokenizer",
 )  # fmt: skip
-_MEASURING = ("validation_command", "baseline_command", "checks_command", "holdout_command")
+# Of `agent_provider`: an agent that comes by itself, for packages.
+OUTSIDE = frozenset({"dispatch", "external", "agent"})
+_HOLDOUT = "holdout_command"
+_MEASURING = ("validation_command", "baseline_command", "checks_command", _HOLDOUT)
+_RUNNING = ("setup_command", "mutation_command")
 
 
 def commands(spec: Spec, workspace: str) -> Spec:
@@ -55,6 +59,13 @@ def renamed(spec: Spec) -> Spec:
     if spec.executor != COMMAND or not _is_door(spec.executor_command):
         return spec
     return msgspec.structs.replace(spec, executor=REFERENCE, executor_command="")
+
+
+def has_proposer(spec: Spec) -> bool:
+    """Whether a code loop makes changes by itself. One that does not waits for whoever hands them in."""
+    if renamed(spec).executor != REFERENCE or spec.mutation_command:
+        return True
+    return bool(spec.agent_provider) and spec.agent_provider not in OUTSIDE
 
 
 def _is_door(command: str) -> bool:
@@ -90,8 +101,18 @@ def validator_of(spec: Spec, workspace: str) -> tuple[str, ...]:
     """
     found: dict[str, None] = {}
     for field in _MEASURING:
-        found.update(dict.fromkeys(_named(str(getattr(spec, field)), workspace)))
+        found.update(dict.fromkeys(_of(spec, field, workspace)))
     return tuple(found)
+
+
+def hidden(spec: Spec, workspace: str) -> tuple[str, ...]:
+    """The files that only the hidden measurement names: no proposer, and nothing else that runs, is to see them."""
+    seen = {path for field in (*_MEASURING, *_RUNNING) if field != _HOLDOUT for path in _of(spec, field, workspace)}
+    return tuple(path for path in dict.fromkeys(_of(spec, _HOLDOUT, workspace)) if path not in seen)
+
+
+def _of(spec: Spec, field: str, workspace: str) -> Iterator[str]:
+    return _named(str(getattr(spec, field)), workspace)
 
 
 def _named(command: str, workspace: str) -> Iterator[str]:

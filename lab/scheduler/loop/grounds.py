@@ -1,0 +1,113 @@
+"""What one candidate stands on: its repository, the SPEC as it is meant there, and what the loop knows so far."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+from lab.core import verdict
+from lab.core.errors import BadInput
+from lab.core.loop import Loop
+from lab.scheduler import places
+from lab.scheduler.loop import scripts
+from lab.store.repository import repository
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from lab.core.spec import Spec
+    from lab.core.view import View
+    from lab.core.verdict import Terms
+    from lab.scheduler.cycle import Running
+    from lab.store.repository.repository import Repository
+    from lab.store.root import Root
+
+BEST, APPLIED = "best", "applied"
+_SHOWN = 10
+OWN_REPOSITORY = "code.git"  # in the experiment's folder, for workspaces that are under no git
+
+
+class Grounds:
+    """Found once, before anything is changed. `BadInput` when the workspace cannot carry a loop."""
+
+    def __init__(self, root: Root, running: Running, view: View, *, path: str) -> None:
+        """`path` is where the run writes."""
+        self.root, self.view, self.path = root, view, path
+        self.manifest = running.manifest
+        self.experiment, self.run_id = self.manifest.experiment, self.manifest.run_id
+        tier = view.tiers.get(self.manifest.fidelity_tier)
+        self.loop: Loop = (tier.loop if tier else None) or Loop()
+        self.workspace = places.workspace(root, running.spec, view)
+        self.repo = opened(root, running.spec, self.workspace)
+        self.spec: Spec = scripts.commands(running.spec, self.workspace)
+        if not self.spec.validation_command:
+            fix = "name what prints the metric as validation_command, or put an autoresearch.sh into the workspace"
+            raise BadInput(f"{self.spec.id} has nothing that measures", fix=fix)
+        self.terms: Terms = verdict.terms(self.spec)
+        self.hidden = scripts.hidden(self.spec, self.workspace)
+
+    def remarks(self) -> list[str]:
+        """What a person may not expect of the workspace."""
+        found = []
+        uncommitted = self.repo.uncommitted()
+        if uncommitted:
+            found.append(f"not committed, and so no part of the loop: {', '.join(uncommitted[:_SHOWN])}")
+        pointers = self.repo.pointers(self.repo.head())
+        if pointers:
+            found.append(f"kept as LFS pointers, without their contents: {', '.join(pointers[:_SHOWN])}")
+        return found
+
+    @property
+    def minimize(self) -> bool:
+        return self.terms.minimize
+
+    def ref(self, name: str) -> str:
+        """A ref of this experiment's own: one for each run, and what the loop is at."""
+        return ref(self.experiment, name)
+
+    @property
+    def branch(self) -> str:
+        """The branch for people; empty where the SPEC wants none."""
+        return branch(self.spec) if self.spec.promotion_strategy == "branch" else ""
+
+    def place(self, name: str) -> str:
+        """A folder for trees of this run."""
+        return f"{trees(self.root, self.experiment)}/{self.run_id}-{name}"
+
+    def standing(self, commit: str) -> str:
+        """The folder of the tree of what is to be beaten, kept from one candidate to the next."""
+        return f"{trees(self.root, self.experiment)}/best-{commit[:16]}"
+
+
+def ref(experiment: str, name: str) -> str:
+    return f"refs/lab/{experiment}/{name}"
+
+
+def branch(spec: Spec) -> str:
+    return f"refs/heads/lab/{spec.loop_tag or spec.id}"
+
+
+def trees(root: Root, experiment: str) -> str:
+    """Where the trees of an experiment's candidates lie. Nothing there is kept but what is to be beaten."""
+    return root.layout.place(f"scratch/loops/{experiment}")
+
+
+def opened(root: Root, spec: Spec, workspace: str) -> Repository:
+    """The repository of a workspace: its own, or one that the lab keeps for it."""
+    if not workspace or not os.path.isdir(workspace):
+        fix = "name the folder of the code as workspace_root in SPEC.yaml"
+        raise BadInput(f"{spec.id} is a code loop without code", where=workspace, fix=fix)
+    return repository.opened(
+        root.files,
+        workspace,
+        own=f"{root.layout.experiment(spec.id)}/{OWN_REPOSITORY}",
+        mode=spec.workspace_mode,
+        clean=spec.require_clean_workspace,
+        now=root.world.now,
+        apart=apart(root),
+    )
+
+
+def apart(root: Root) -> Sequence[str]:
+    """What is no part of a workspace that the lab lies in."""
+    return (root.layout.root, root.layout.place("scratch"))

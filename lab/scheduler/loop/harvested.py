@@ -1,0 +1,127 @@
+"""What was changed in a tree, judged and put into a commit, before anything is measured."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from lab.core import sameness
+from lab.core.errors import BadInput
+from lab.executors import sandbox
+from lab.scheduler import change
+from lab.store.repository.changed import DELETED
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from lab.scheduler.loop.grounds import Grounds
+    from lab.store.repository.changed import Changed
+
+_OF_GIT = frozenset({".gitattributes", ".gitmodules", ".mailmap", ".lfsconfig"})
+_MOST_READ = 16 << 20
+_SHOWN = 10
+
+
+class Harvested(msgspec.Struct, frozen=True, kw_only=True):
+    """A change as a commit. `refused` says why it may not be measured; `empty` that there is none."""
+
+    base: str
+    commit: str = ""
+    tree: str = ""
+    diff: str = ""
+    added: int = 0
+    removed: int = 0
+    paths: tuple[str, ...] = ()
+    refused: str = ""
+    seed_only: bool = False
+    cosmetic: str = ""
+
+    @property
+    def empty(self) -> bool:
+        return not self.paths
+
+
+def harvest(
+    grounds: Grounds, place: str, base: str, note: str, *, secrets: Sequence[str] = (), without: Sequence[str] = ()
+) -> Harvested:
+    """Take what differs from `base` in the tree at `place`. `without` are paths that the lab itself put or left out.
+
+    A refused change is kept as a commit too, for people to see; its ref names the run like any other.
+    """
+    repo = grounds.repo
+    try:
+        found = repo.harvest(place, base, without=without)
+    except BadInput as refusal:
+        return Harvested(base=base, paths=("",), refused=refusal.what)
+    if not found.changes:
+        return Harvested(base=base)
+    refused = _refusal(grounds, repo.inside(place), found.changes, secrets)
+    paths = tuple(each.path for each in found.changes)
+    trailers = {"Lab-Experiment": grounds.experiment, "Lab-Run": grounds.run_id}
+    commit = repo.commit(found.tree, (base,), _message(note, grounds), trailers)
+    repo.put(grounds.ref(grounds.run_id), commit)
+    lines = tuple(repo.lines(base, commit))
+    return Harvested(
+        base=base,
+        commit=commit,
+        tree=found.tree,
+        diff=repo.normalised(base, commit),
+        added=found.added,
+        removed=found.removed,
+        paths=paths,
+        refused=refused,
+        seed_only=sameness.seed_only(lines),
+        cosmetic=sameness.cosmetic(lines),
+    )
+
+
+def keep_files(grounds: Grounds, found: Harvested) -> None:
+    """The change as files of the run: for people, and for a machine that has no such repository."""
+    if not found.commit:
+        return
+    artifacts, files = f"{grounds.path}/artifacts", grounds.root.files
+    files.replace(f"{artifacts}/diff.patch", grounds.repo.patch(found.base, found.commit, limit_bytes=_MOST_READ))
+    files.replace(f"{artifacts}/diffstat.txt", grounds.repo.stat(found.base, found.commit).encode())
+    names = "".join(f"{path}\n" for path in found.paths)
+    files.replace(f"{artifacts}/changed-files.txt", names.encode(errors="replace"))
+
+
+def _message(note: str, grounds: Grounds) -> str:
+    return note or f"a candidate of {grounds.experiment}"
+
+
+def _refusal(grounds: Grounds, tree: str, changes: Sequence[Changed], secrets: Sequence[str]) -> str:
+    """What is wrong with a change; empty when nothing is. One wrong path refuses all of it."""
+    rules = change.Rules(
+        mutable=grounds.spec.mutable_paths, read_only=grounds.spec.read_only_paths, secrets=tuple(secrets)
+    )
+    wrong = {each.path: why for each in changes if (why := _why(grounds, tree, each, rules))}
+    if not wrong:
+        return ""
+    shown = "; ".join(f"{path}: {why}" for path, why in list(wrong.items())[:_SHOWN])
+    return f"it touches what it may not: {shown}{_more(wrong)}"
+
+
+def _more(wrong: Mapping[str, str]) -> str:
+    return f"; and {len(wrong) - _SHOWN} more" if len(wrong) > _SHOWN else ""
+
+
+def _why(grounds: Grounds, tree: str, each: Changed, rules: change.Rules) -> str:
+    if each.path.startswith("../"):
+        return "it lies outside of the workspace"
+    if each.is_submodule:
+        return "it is a submodule"
+    if each.is_link:
+        return "it is a link"
+    if each.path.rpartition("/")[2].casefold() in _OF_GIT and not _is_named(tree, each.path, rules):
+        return "it changes what git does with other files, and is named in no mutable_paths"
+    why = change.refusal(tree, each.path, rules)
+    if why or each.status == DELETED:
+        return why
+    return change.holds_secret(f"{tree}/{each.path}", rules.secrets) if os.path.isfile(f"{tree}/{each.path}") else ""
+
+
+def _is_named(tree: str, path: str, rules: change.Rules) -> bool:
+    return any(sandbox.matches(tree, path, each, exactly=True) and each.strip() != "." for each in rules.mutable)

@@ -1,0 +1,123 @@
+"""Getting a change made in a tree: by a command, by an agent, or by somebody to whom the tree was handed."""
+
+from __future__ import annotations
+
+import shlex
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from lab.core import layout
+from lab.core.asi import Asi
+from lab.core.errors import LabError
+from lab.scheduler import mutating, mutation
+from lab.scheduler.agent_process import AgentProcess
+from lab.scheduler.loop import asi, brief, steps
+from lab.scheduler.loop.steps import Step
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from lab.core.frontier import Start
+    from lab.scheduler.loop.brief import Crashed
+    from lab.scheduler.loop.grounds import Grounds
+    from lab.scheduler.loop.ideas import Idea
+    from lab.scheduler.loop.steps import Steps
+
+# What judges its agent by digests and works in a copy needs to write where the agent's own things lie.
+_OURS = "local_agent_mutation.py"
+
+
+class Proposed(msgspec.Struct, frozen=True, kw_only=True):
+    """What a proposer said of its change. With a `problem` it made none that counts."""
+
+    problem: str = ""
+    tampered: bool = False  # it went for what it may not even touch
+    notes: Asi = Asi()
+    remarks: tuple[str, ...] = ()
+    tokens: int = 0
+    cost: float = 0.0
+
+
+class Proposer:
+    """Asks for the change of one candidate; once more where the first one crashed for a reason that can be mended."""
+
+    def __init__(
+        self, grounds: Grounds, running: Steps, start: Start, idea: Idea | None, interrupted: Callable[[], str]
+    ) -> None:
+        self._grounds = grounds
+        self._steps = running
+        self._start = start
+        self._idea = idea
+        self._interrupted = interrupted
+
+    def __call__(self, tree: str, crashed: Crashed | None = None) -> Proposed:
+        """Let the change be made in this tree, which is where the workspace lies."""
+        grounds = self._grounds
+        artifacts = f"{grounds.path}/{layout.ARTIFACTS}"
+        text = brief.text(
+            grounds.root, grounds.spec, grounds.view, self._start,
+            workspace=grounds.workspace, crash=crashed, idea=self._idea,
+        )  # fmt: skip
+        place = brief.write(grounds.root, artifacts, text)
+        if grounds.spec.mutation_command:
+            return self._by_command(tree, place)
+        return self._by_agent(tree, text, artifacts)
+
+    def _by_command(self, tree: str, place: str) -> Proposed:
+        start, spec = self._start, self._grounds.spec
+        more = {
+            "LAB_BRIEF_PATH": place,
+            "LAB_START": start.kind,
+            "LAB_DIRECTION": start.words,
+            "LAB_IDEA": self._idea.text if self._idea else "",
+        }
+        words = _words(spec.mutation_command)
+        is_ours = any(word.rpartition("/")[2] == _OURS for word in words[:2]) or "mutate" in words[1:3]
+        step = self._steps.run(steps.MUTATION, spec.mutation_command, tree, more=more, free=is_ours)
+        found = asi.read(f"{step.folder}/asi.json", f"{step.folder}/{layout.ARTIFACTS}/asi.json")
+        remarks = (found.problem,) if found.problem else ()
+        return Proposed(problem=step.problem, notes=found.asi, remarks=remarks)
+
+    def _by_agent(self, tree: str, text: str, artifacts: str) -> Proposed:
+        grounds, spec = self._grounds, self._grounds.spec
+        order = mutation.Order(
+            workspace=tree,
+            prompt=text,
+            provider=spec.agent_provider,
+            model=spec.agent_model,
+            effort=spec.agent_effort or "medium",
+            base_url=spec.agent_base_url,
+            background=spec.agent_background,
+            mutable=spec.mutable_paths,
+            read_only=spec.read_only_paths,
+            timeout_s=spec.time_budget_s,
+            watched=mutating.watched(grounds.root, grounds.root.layout.spec(grounds.experiment)),
+            exclusive=True,
+        )
+        run = AgentProcess(grounds.root, spec, folders=(tree, grounds.workspace))
+        try:
+            found = mutation.mutate(grounds.root, run, order, stop=lambda: bool(self._interrupted()))
+        except LabError as refusal:
+            return Proposed(problem=f"the agent made no change: {refusal.what}")
+        mutating.keep_record(grounds.root, f"{artifacts}/{mutating.RECORD}", order, found)
+        refused = [f"{each.path}: {each.why}" for each in found.refused]
+        problem = found.what if found.problem else found.broke_off
+        if not problem and refused:
+            problem = f"it touches what it may not: {'; '.join(refused[:5])}"
+        return Proposed(
+            problem=problem,
+            tampered=bool(refused),
+            notes=Asi(change=" ".join(found.text.split())[:500]),
+            remarks=found.behind,
+            tokens=(found.used.sent or 0) + (found.used.answered or 0),
+            cost=found.used.usd or 0.0,
+        )
+
+
+def _words(command: str) -> list[str]:
+    try:
+        return shlex.split(command)
+    except ValueError:
+        return command.split()
+

@@ -1,0 +1,174 @@
+"""The steps of a candidate: one program after the other, each in its budget, each with a folder of logs of its own.
+
+What a step may write to is its tree and its folder, where the kernel can see to that. It is not shown where its run's
+bundle lies as a whole: LAB_RUN_DIR is the folder of the step.
+"""
+
+from __future__ import annotations
+
+import time
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from lab.core import layout
+from lab.core.errors import LabError
+from lab.core.launch import CANCELLED, INTERRUPTED, MEMORY, SUPERSEDED, TIMEOUT, Exit, Fence
+from lab.core.manifest import Usage
+from lab.core.world import stamp
+from lab.executors import fence, outcome
+from lab.executors.command import Command
+from lab.scheduler import launching
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from lab.core.spec import Spec
+    from lab.core.view import View
+    from lab.scheduler.cycle import Running
+    from lab.store.root import Root
+
+SETUP, BASELINE, MUTATION, CHECKS, VALIDATION, HOLDOUT = (
+    "setup", "baseline", "mutation", "checks", "validation", "holdout",
+)  # fmt: skip
+_SCRATCH = "tmp"
+_TAIL_BYTES, _TAIL_LINES = 16_384, 200
+_LETTING_GO = frozenset({CANCELLED, INTERRUPTED, SUPERSEDED})
+
+
+class Stopped(Exception):
+    """Somebody ended the run, or its lease was lost: nothing is judged any more."""
+
+    def __init__(self, exit_: Exit) -> None:
+        super().__init__(exit_.stopped)
+        self.exit = exit_
+
+
+class Step(msgspec.Struct, frozen=True, kw_only=True):
+    """One program that has ended. `problem` is why it did not end well, in words; empty when it did."""
+
+    label: str
+    folder: str
+    exit: Exit
+    problem: str = ""
+
+    @property
+    def tail(self) -> str:
+        """The end of what it printed, errors last."""
+        logs = (f"{self.folder}/{name}" for name in (layout.STDOUT, layout.STDERR))
+        return "\n".join(line for log in logs for line in outcome.tail(log, _TAIL_BYTES, _TAIL_LINES))
+
+
+class Steps:
+    """Starts the programs of one run, and adds up what they took."""
+
+    def __init__(
+        self, root: Root, running: Running, view: View, spec: Spec, *, path: str, interrupted: Callable[[], str]
+    ) -> None:
+        """`spec` is the one whose commands are meant; `path` is where the run writes."""
+        self.wall_s = 0.0
+        self.cpu_s = 0.0
+        self.peak_memory_mb: float | None = None
+        self.fenced = ""
+        self._root = root
+        self._running = running
+        self._view = view
+        self._spec = spec
+        self._path = path
+        self._watch = launching.Watch(root, running.lease, interrupted)
+        self._count = 0
+        self._begun_s = time.monotonic()
+
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """The values that may be in nothing that is kept."""
+        environ = self._root.world.environ
+        return tuple(environ[name] for name in self._spec.secrets if environ.get(name))
+
+    @property
+    def elapsed_s(self) -> float:
+        """Since the candidate began, what the lab itself took included."""
+        return time.monotonic() - self._begun_s
+
+    def folder(self, label: str) -> str:
+        """The folder of the next step."""
+        self._count += 1
+        return f"{self._path}/{layout.ARTIFACTS}/steps/{self._count:02d}-{label}"
+
+    def run(
+        self,
+        label: str,
+        command: str,
+        tree: str,
+        *,
+        more: Mapping[str, str] | None = None,
+        frozen: tuple[str, ...] = (),
+        free: bool = False,
+    ) -> Step:
+        """Run one command in a tree. `free` for what judges its own work and needs to write elsewhere: an agent's.
+
+        `Stopped` when the run is not to go on. A command that cannot be started is a step that did not end well.
+        """
+        folder = self.folder(label)
+        for each in (layout.ARTIFACTS, _SCRATCH):
+            self._root.files.folder(f"{folder}/{each}")
+        spec = msgspec.structs.replace(self._spec, executor_command=command)
+        confined = Fence(
+            writable=(tree, folder, *self._spec.writable_paths),
+            frozen=frozen,
+            level="none" if free else "auto",
+        )
+        told = {
+            **fence.environment(f"{folder}/{_SCRATCH}"),
+            "LAB_STEP": label,
+            "LAB_EFFECTIVE_WORKSPACE_ROOT": tree,
+            "LAB_ORIGINAL_WORKSPACE_ROOT": self._view.created_from,
+            "LAB_RUN_ARTIFACTS_DIR": f"{folder}/{layout.ARTIFACTS}",
+            "LAB_DEADLINE": stamp(self._root.world.now() + timedelta(seconds=spec.time_budget_s)),
+            "PYTHONPATH": tree,
+            **(more or {}),
+        }
+        try:
+            launch = launching.launch(self._root, self._running, spec, self._view, path=folder, workspace=tree, more=told)
+            program = Command().prepare(launch)
+        except LabError as refusal:
+            problem = refusal.what + (f"; {refusal.fix}" if refusal.fix else "")
+            return Step(label=label, folder=folder, exit=Exit(started=False, problem=problem), problem=problem)
+        program = msgspec.structs.replace(program, cwd=tree, fence=confined)
+        how = launching.supervised(
+            self._root.files, self._root.world, program, spec,
+            path=folder, run_id=self._running.manifest.run_id, watch=self._watch,
+        )  # fmt: skip
+        self._root.files.discard_folder(f"{folder}/{_SCRATCH}")
+        self._add(how)
+        if how.stopped in _LETTING_GO:
+            raise Stopped(how)
+        return Step(label=label, folder=folder, exit=how, problem=_problem(label, how, spec.time_budget_s))
+
+    def usage(self) -> Usage:
+        """What the steps used, all together."""
+        return Usage(cpu_s=round(self.cpu_s, 6), peak_memory_mb=self.peak_memory_mb, confined=self.fenced)
+
+    def _add(self, how: Exit) -> None:
+        self.wall_s += how.wall_s
+        self.cpu_s += how.usage.cpu_s or 0.0
+        peaks = [peak for peak in (self.peak_memory_mb, how.usage.peak_memory_mb) if peak is not None]
+        self.peak_memory_mb = max(peaks, default=None)
+        self.fenced = how.fenced or self.fenced
+
+
+def _problem(label: str, how: Exit, budget_s: float) -> str:
+    if how.stopped == TIMEOUT:
+        return f"{label} was still running when its budget of {budget_s:g} s was used up"
+    if how.stopped == MEMORY:
+        return f"{label} used more memory than memory_limit_mb allows"
+    if how.stopped:
+        return f"{label} was ended: {how.stopped}{f', {how.why}' if how.why else ''}"
+    if not how.started:
+        return f"{label} could not be started: {how.problem or 'nothing says why'}"
+    if how.signal:
+        return f"{label} was killed by signal {how.signal}"
+    if how.code is None:
+        return f"{label}: {how.problem or 'nobody saw how it ended'}"
+    return f"{label} ended with exit code {how.code}" if how.code else ""
