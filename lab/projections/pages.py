@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from lab.core import layout
+from lab.projections.autoresearch_summary import is_loop
+from lab.projections.autoresearch_summary import summary_page as loop_page
 from lab.projections.baton import next_page
 from lab.projections.best import best_page
 from lab.projections.context import context_page
@@ -16,9 +18,9 @@ if TYPE_CHECKING:
 
 
 def render(subject: Subject) -> dict[str, bytes]:
-    """File name -> bytes. Without RUNBOOK.md, which a run does not change, and the two tables, which only grow.
+    """File name -> bytes. Without RUNBOOK.md, which a run does not change, and the tables, which only grow.
 
-    A checkpoint is absent while there is no such run.
+    A checkpoint is absent while there is no such run, and the page of a code loop where there is none.
     """
     made = {
         layout.STATUS: status_page(subject),
@@ -27,6 +29,8 @@ def render(subject: Subject) -> dict[str, bytes]:
         layout.CONTEXT: context_page(subject),
         layout.BEST: best_page(subject),
     }
+    if is_loop(subject):
+        made[layout.LOOP_SUMMARY] = loop_page(subject)
     for name, run in ((layout.LATEST_RUN, subject.view.last), (layout.BEST_RUN, subject.view.best)):
         if run is not None:
             made[name] = f"{run.run_id}\n".encode(errors="replace")
