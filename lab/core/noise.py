@@ -1,8 +1,22 @@
-"""How much a measurement differs from itself, and what that says of a difference. Pure."""
+"""How much a measurement differs from itself, and what that says of a difference. Pure.
+
+The tails of Student's t and of F are written out here: the libraries that have them take a second to load.
+"""
 
 from __future__ import annotations
 
+import math
+from typing import TYPE_CHECKING
+
 import msgspec
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+MEMORY = 60  # degrees of freedom that are remembered: the noise of last week must not outvote today's
+NOISIER = 0.05  # a test whose own spread would be this rare under the known noise is judged by its own
+_MOST, _LEAST = 1e300, 5e-324  # an infinite sum could not be written down, and one of 0 would say "no noise"
+_STEPS, _CLOSE, _TINY = 400, 1e-15, 1e-300
 
 
 class Noise(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -10,3 +24,116 @@ class Noise(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     df: int = 0
     ss: float = 0.0  # sum of squared differences from each code's own mean
+
+    @property
+    def sigma(self) -> float | None:
+        """The standard deviation of one measurement; None where nothing was measured twice."""
+        return math.sqrt(self.ss / self.df) if self.df else None
+
+    @property
+    def none(self) -> bool:
+        """Whether every repeat was equal to the last digit."""
+        return self.df > 0 and self.ss == 0
+
+
+def mean(values: Sequence[float]) -> float:
+    """The mean; that of equal values is exactly that value."""
+    if all(value == values[0] for value in values):
+        return values[0]
+    return math.fsum(value / len(values) for value in values)
+
+
+def pooled(noise: Noise, values: Sequence[float]) -> Noise:
+    """The noise after these repeats of one code too. Fewer than two say nothing."""
+    if len(values) < 2:  # noqa: PLR2004  a single value has no spread
+        return noise
+    middle = mean(values)
+    ss = 0.0
+    if any(value != middle for value in values):
+        ss = max(math.fsum(min((value - middle) * (value - middle), _MOST) for value in values), _LEAST)
+    return _joined(noise, Noise(df=len(values) - 1, ss=ss))
+
+
+def spread(noise: Noise, mine: Sequence[float], theirs: Sequence[float]) -> Noise:
+    """The noise to judge these two by: the known and their own together.
+
+    Their own alone where it is clearly larger: a change may make the measurement itself noisier, and by the old noise
+    its luck would pass for a gain.
+    """
+    own = pooled(pooled(Noise(), mine), theirs)
+    if own.df and noise.df and own.ss > 0:
+        ratio = math.inf if noise.ss == 0 else (own.ss / own.df) / (noise.ss / noise.df)
+        if f_tail(ratio, own.df, noise.df) < NOISIER:
+            return own
+    return _joined(noise, own)
+
+
+def gain(mine: Sequence[float], theirs: Sequence[float], *, minimize: bool) -> float:
+    """By how much mine are better."""
+    return (mean(theirs) - mean(mine)) if minimize else (mean(mine) - mean(theirs))
+
+
+def p_better(noise: Noise, mine: Sequence[float], theirs: Sequence[float], *, minimize: bool) -> float:
+    """How often mine would look so much better if both were the same. 1 where nothing is known of the noise."""
+    return p_of(gain(mine, theirs, minimize=minimize), spread(noise, mine, theirs), len(mine), len(theirs))
+
+
+def p_of(gain: float, noise: Noise, mine: int, theirs: int) -> float:
+    """The same of a gain between the means of so many measurements."""
+    if noise.sigma is None:
+        return 1.0
+    error = noise.sigma * math.sqrt(1 / mine + 1 / theirs)
+    if error == 0:
+        return 0.0 if gain > 0 else 1.0
+    return t_tail(gain / error, noise.df)
+
+
+def t_tail(t: float, df: float) -> float:
+    """The chance that Student's t exceeds this."""
+    if math.isinf(t):
+        return 0.0 if t > 0 else 1.0
+    tail = 0.5 * beta_share(df / (df + t * t), df / 2, 0.5)
+    return tail if t >= 0 else 1 - tail
+
+
+def f_tail(ratio: float, above: float, below: float) -> float:
+    """The chance that the ratio of two variances of the same noise exceeds this."""
+    if math.isinf(ratio):
+        return 0.0
+    return beta_share(below / (below + above * ratio), below / 2, above / 2)
+
+
+def beta_share(x: float, a: float, b: float) -> float:
+    """The regularised incomplete beta function, by its continued fraction."""
+    if x <= 0 or x >= 1:
+        return 0.0 if x <= 0 else 1.0
+    if x > (a + 1) / (a + b + 2):  # there the fraction converges slowly
+        return 1 - beta_share(1 - x, b, a)
+    front = math.lgamma(a + b) - math.lgamma(a) - math.lgamma(b) + a * math.log(x) + b * math.log1p(-x)
+    return math.exp(front) * _fraction(x, a, b) / a
+
+
+def _fraction(x: float, a: float, b: float) -> float:
+    """Lentz's way of adding up a continued fraction from its front."""
+    upper, lower = 1.0, 1 / _away(1 - (a + b) * x / (a + 1))
+    total = lower
+    for m in range(1, _STEPS):
+        even = m * (b - m) * x / ((a + 2 * m - 1) * (a + 2 * m))
+        odd = -(a + m) * (a + b + m) * x / ((a + 2 * m) * (a + 2 * m + 1))
+        for step in (even, odd):
+            lower = 1 / _away(1 + step * lower)
+            upper = _away(1 + step / upper)
+            total *= lower * upper
+        if abs(lower * upper - 1) < _CLOSE:
+            break
+    return total
+
+
+def _away(number: float) -> float:
+    """The number, kept away from 0."""
+    return number if abs(number) > _TINY else _TINY
+
+
+def _joined(one: Noise, other: Noise) -> Noise:
+    df, ss = one.df + other.df, min(one.ss + other.ss, _MOST)
+    return Noise(df=df, ss=ss) if df <= MEMORY else Noise(df=MEMORY, ss=max(ss * MEMORY / df, min(ss, _LEAST)))
