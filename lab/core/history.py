@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from lab.core import event as events
+from lab.core.candidate import BASELINE
 from lab.core.proposal import RESUME
 from lab.core.run import CANCELLED, FAILURES, SUCCESS, Run, better
 from lab.core.view import (
@@ -24,6 +25,7 @@ from lab.core.view import (
     Decision,
     Reserved,
     Spent,
+    Steering,
     Tier,
     View,
     Waiting,
@@ -125,6 +127,7 @@ def _run(view: View, item: Item, run: Run) -> None:
     view.generation = max(view.generation, item.generation)
     view.first_run_at = view.first_run_at or run.started_at
     view.last = run
+    view.steering = _told_once_more(view.steering, run)
     view.recent = [*view.recent, run][-RECENT_RUNS:]
     if view.phase == QUEUED:
         view.phase, view.phase_since, view.phase_reason = ACTIVE, item.ts, "first run"
@@ -185,6 +188,8 @@ def _decision(view: View, item: Item, event: events.Event) -> None:
                 view.tiers[event.tier].success_streak = 0
         case events.RUN_SUPERSEDED:
             view.superseded += 1
+        case events.LOOP_STEERED:
+            what, view.steering = _steering(event)
         case events.PROPOSAL_MADE | events.PROPOSAL_APPROVED | events.PROPOSAL_REJECTED:
             what = f"{event.type} {event.name}"
             _proposal(view, event)
@@ -192,6 +197,24 @@ def _decision(view: View, item: Item, event: events.Event) -> None:
             pass
     quoted = Decision(seq=item.key[0], ts=event.ts, type=event.type, what=what, actor=event.actor, reason=event.reason)
     view.decisions = [*view.decisions, quoted][-RECENT_DECISIONS:]
+
+
+def _steering(event: events.Event) -> tuple[str, Steering | None]:
+    """What a person says to the proposers from now on; nothing where they took it back."""
+    if not event.reason:
+        return "steering taken back", None
+    left = int(_number(event, "candidates")) or None
+    return "steered", Steering(text=event.reason, actor=event.actor, ts=event.ts, left=left)
+
+
+def _told_once_more(steering: Steering | None, run: Run) -> Steering | None:
+    """What is left of a person's words after one more candidate. One that had begun before them did not know them."""
+    made = run.candidate
+    if steering is None or steering.left is None or made is None or made.kind == BASELINE:
+        return steering
+    if run.outcome == CANCELLED or run.started_at < steering.ts:
+        return steering
+    return msgspec.structs.replace(steering, left=steering.left - 1) if steering.left > 1 else None
 
 
 def _spent(before: Spent, event: events.Event) -> Spent:

@@ -13,6 +13,7 @@ SUMMARY = "SUMMARY.md"
 NEXT = "NEXT.md"
 CONTEXT = "context.md"
 BEST = "best.md"
+STEERING = "steering.md"  # a person's words to the proposers of a code loop
 METRICS_LOG = "metrics.jsonl"
 RESULTS = "results.tsv"
 PEERS_LOG = "autoresearch.jsonl"

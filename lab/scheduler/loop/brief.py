@@ -6,9 +6,17 @@ data. Its length does not grow with history, nor does the time that it takes to 
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
 import msgspec
+
+from lab.core import layout
+from lab.core.loop import Loop
+from lab.projections import loop_brief as parts
+from lab.projections import text as texts
+from lab.scheduler.loop import ideas, tries
+from lab.store import reading
 
 if TYPE_CHECKING:
     from lab.core.frontier import Start
@@ -20,6 +28,18 @@ if TYPE_CHECKING:
 FILE = "brief.md"
 DOCUMENT = "autoresearch.md"
 MOST_CHARS = 16_000
+MARK = "<!-- labctl: from here to the next mark the lab writes; what you write above or below it stays -->"
+END = "<!-- labctl: end -->"
+_THEIRS_CHARS, _TAIL_CHARS, _IDEAS_CHARS = 3_500, 2_000, 1_200
+_DOCUMENT_BYTES = 64 << 10
+_DOCUMENT_IDEAS = 100
+_CLOSING = [
+    "## When you are done",
+    "",
+    "Say in a sentence what you changed, and why it should help; the next proposer reads it.",
+    "A program may instead leave JSON in the file that LAB_ASI_PATH names: hypothesis, change, next_action_hint, and",
+    "whatever else is worth knowing. What came of it is added by the lab.",
+]
 
 
 class Crashed(msgspec.Struct, frozen=True, kw_only=True):
@@ -42,14 +62,84 @@ def text(  # the parts of a brief
     idea: Idea | None = None,
 ) -> str:
     """The brief: at most `MOST_CHARS` characters. `workspace` is where the person's autoresearch.md and ideas lie."""
-    raise NotImplementedError
+    tier = view.tiers.get(view.tier)
+    loop = (tier.loop if tier else None) or Loop()
+    open_ideas = [each.text for each in ideas.listed(root, spec, workspace) if each.is_open]
+    before = [
+        f"# The next change of {spec.id}",
+        "",
+        *parts.steered(view.steering, _page(root, spec)),
+        *_theirs(spec, workspace),
+        *parts.goal(spec),
+        *parts.rules(spec),
+        *parts.start(start, idea.text if idea else ""),
+    ]
+    if crash is not None:
+        before += parts.crashed(crash.kind, crash.what, crash.tail, repair=crash.repair, chars=_TAIL_CHARS)
+    before += [*parts.standing(spec, loop), *parts.kept(loop)]
+    after = [*parts.ideas(open_ideas, _IDEAS_CHARS), *_CLOSING]
+    room = MOST_CHARS - len("\n".join([*before, *after])) - 2
+    tried = parts.tried(tries.recent(root, spec.id, view.tier), room)
+    return "\n".join([*before, *tried, *after])[: MOST_CHARS - 1] + "\n"
 
 
 def write(root: Root, artifacts: str, brief: str) -> str:
     """Put it into the run's artifacts. Returns its path, for LAB_BRIEF_PATH."""
-    raise NotImplementedError
+    path = f"{artifacts}/{FILE}"
+    root.files.folder(artifacts)
+    root.files.replace(path, brief.encode(errors="replace"))
+    return path
 
 
 def document(root: Root, spec: Spec, view: View, workspace: str = "") -> bytes:
-    """autoresearch.md kept up to date: the person's text as it is, and below it, between marks, the lab's section."""
-    raise NotImplementedError
+    """autoresearch.md kept up to date: the person's text as it is, and in it, between marks, the lab's section.
+
+    It is for the tree of a change. The person's own file is only read.
+    """
+    theirs = _read(f"{workspace}/{DOCUMENT}", _DOCUMENT_BYTES) if workspace else ""
+    above, below = _around(theirs)
+    tier = view.tiers.get(view.tier)
+    loop = (tier.loop if tier else None) or Loop()
+    ours = [MARK, "", *parts.steered(view.steering, _page(root, spec)), *parts.standing(spec, loop), *parts.kept(loop)]
+    ours += parts.tried(tries.recent(root, spec.id, view.tier), MOST_CHARS // 2)
+    listed = ideas.listed(root, spec, workspace)[:_DOCUMENT_IDEAS]
+    if listed:
+        ours += ["## Ideas", "", *(_ticked(each) for each in listed), ""]
+    pieces = [above.rstrip("\n"), "\n".join([*ours, END]), below.strip("\n")]
+    return ("\n\n".join(piece for piece in pieces if piece) + "\n").encode(errors="replace")
+
+
+def _ticked(idea: Idea) -> str:
+    tried = f" ({idea.run_id})" if idea.run_id else ""
+    return f"- [{' ' if idea.is_open else 'x'}] {texts.line(idea.text)}{tried}"
+
+
+def _around(theirs: str) -> tuple[str, str]:
+    """What a person wrote before and after the lab's section. A mark without its end is the person's own text."""
+    above, mark, rest = theirs.partition(MARK)
+    _, end, below = rest.partition(END)
+    return (above, below) if mark and end else (theirs, "")
+
+
+def _page(root: Root, spec: Spec) -> str:
+    """The experiment's steering.md, which a person may write and edit at any time."""
+    return _read(root.layout.page(spec.id, layout.STEERING), _DOCUMENT_BYTES)
+
+
+def _theirs(spec: Spec, workspace: str) -> list[str]:
+    """What the person wrote for proposers: autoresearch.md, and the file that the SPEC names for agents."""
+    if not workspace:
+        return []
+    above, below = _around(_read(f"{workspace}/{DOCUMENT}", _DOCUMENT_BYTES))
+    named = os.path.expanduser(spec.agent_instruction_file)
+    told = _read(os.path.join(workspace, named), _DOCUMENT_BYTES) if named else ""
+    found = "\n\n".join(each.strip("\n") for each in (told, above, below) if each.strip())
+    shown = texts.block(found, _THEIRS_CHARS, lines=1_000)
+    return [*shown.split("\n"), ""] if shown else []
+
+
+def _read(path: str, most: int) -> str:
+    try:
+        return (reading.read_head(path, most) or b"").decode(errors="replace")
+    except OSError:  # one that nobody may read: the brief is written without it
+        return ""
