@@ -54,9 +54,7 @@ def carry_out(root: Root, running: Running, view: View, *, interrupted: Callable
 class _Candidate:
     """What is known of one candidate while it is under way."""
 
-    def __init__(
-        self, root: Root, running: Running, view: View, path: str, interrupted: Callable[[], str]
-    ) -> None:
+    def __init__(self, root: Root, running: Running, view: View, path: str, interrupted: Callable[[], str]) -> None:
         self._root = root
         self._running = running
         self._grounds = Grounds(root, running, view, path=path)
@@ -94,7 +92,7 @@ class _Candidate:
 
     def _begin(self) -> Start:
         grounds = self._grounds
-        rng = Random(f"{grounds.spec.seed}:{grounds.experiment}:{grounds.manifest.iteration}")  # noqa: S311  # no secret
+        rng = Random(f"{grounds.spec.seed}:{grounds.experiment}:{grounds.manifest.iteration}")  # no secret
         start = frontier.choose(grounds.loop, rng)
         if self._handed is None or start.kind == candidates.BASELINE:
             return start
@@ -105,7 +103,9 @@ class _Candidate:
         """Measure the code as it is. Its verdict is keep: it is what there is."""
         grounds, bench = self._grounds, self._bench
         if self._handed is not None:
-            raise BadInput("there is no baseline yet to compare a change with", fix=f"labctl burst {grounds.experiment} -n 1")
+            raise BadInput(
+                "there is no baseline yet to compare a change with", fix=f"labctl burst {grounds.experiment} -n 1"
+            )
         bench.commit = grounds.repo.head()
         keeping.begun(grounds, bench.commit)
         self._note = "baseline"
@@ -137,7 +137,7 @@ class _Candidate:
             self._changing = self._handed.tree
             return Proposed(notes=self._handed.notes)
         measuring.discard(grounds, self._changing)
-        repo.mutation_tree(parent.commit, self._changing, grounds.spec.workspace_mode)
+        repo.mutation_tree(parent.commit, self._changing)
         tree = repo.inside(self._changing)
         for name in grounds.hidden:
             with suppress(OSError):
@@ -157,9 +157,7 @@ class _Candidate:
             return Judged(verdict=verdict_, why=proposed.problem, crash="" if proposed.tampered else crash.OTHER)
         base = self._handed.base if self._handed is not None and self._handed.base else parent.commit
         secrets = self._steps.secrets
-        found = harvested.harvest(
-            grounds, self._changing, base, self._note, secrets=secrets, without=grounds.hidden
-        )
+        found = harvested.harvest(grounds, self._changing, base, self._note, secrets=secrets, without=grounds.hidden)
         self._harvested = found
         harvested.keep_files(grounds, found)
         if found.empty:

@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from lab.core.spec import Spec
-    from lab.core.view import View
     from lab.core.verdict import Terms
+    from lab.core.view import View
     from lab.scheduler.cycle import Running
     from lab.store.repository.repository import Repository
     from lab.store.root import Root

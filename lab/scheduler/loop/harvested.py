@@ -97,7 +97,7 @@ def _refusal(grounds: Grounds, tree: str, changes: Sequence[Changed], secrets: S
     rules = change.Rules(
         mutable=grounds.spec.mutable_paths, read_only=grounds.spec.read_only_paths, secrets=tuple(secrets)
     )
-    wrong = {each.path: why for each in changes if (why := _why(grounds, tree, each, rules))}
+    wrong = {each.path: why for each in changes if (why := _why(tree, each, rules))}
     if not wrong:
         return ""
     shown = "; ".join(f"{path}: {why}" for path, why in list(wrong.items())[:_SHOWN])
@@ -108,7 +108,7 @@ def _more(wrong: Mapping[str, str]) -> str:
     return f"; and {len(wrong) - _SHOWN} more" if len(wrong) > _SHOWN else ""
 
 
-def _why(grounds: Grounds, tree: str, each: Changed, rules: change.Rules) -> str:
+def _why(tree: str, each: Changed, rules: change.Rules) -> str:
     if each.path.startswith("../"):
         return "it lies outside of the workspace"
     if each.is_submodule:

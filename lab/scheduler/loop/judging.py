@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping  # msgspec resolves the annotations below
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -14,8 +15,6 @@ from lab.core import crash, verdict
 from lab.core.verdict import Again, Measured, Verdict
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from lab.core.loop import Loop
     from lab.core.verdict import Terms
     from lab.scheduler.loop.measuring import Bench, Reading, Standing

@@ -7,6 +7,7 @@ and is not what it was makes every number from there on worthless, and is told.
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping  # msgspec resolves the annotations below
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
@@ -17,12 +18,11 @@ from lab.executors import metrics
 from lab.scheduler import boxed
 from lab.scheduler.loop import steps
 from lab.scheduler.loop.evaluator import Evaluator
+from lab.scheduler.loop.steps import Step
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from lab.scheduler.loop.grounds import Grounds
-    from lab.scheduler.loop.steps import Step, Steps
+    from lab.scheduler.loop.steps import Steps
 
 HALVED = {"LAB_DEVICE_BATCH_DIVISOR": str(crash.DIVISOR), "LAB_GRAD_ACCUM_FACTOR": str(crash.DIVISOR)}
 
@@ -128,7 +128,7 @@ class Standing:
         self._is_ready = False
 
     def measure(self) -> Reading:
-        """Measure it. The first time in a tree that was just made does not count: what is measured beside it is warm."""
+        """Measure it. The first time in a tree that was just made does not count: the other one is warm by then."""
         if not self._is_ready:
             failed = self._ready()
             if failed is not None:
@@ -139,9 +139,8 @@ class Standing:
     def _ready(self) -> Reading | None:
         bench, grounds = self._bench, self._grounds
         mark = f"{bench.place}.ready"
-        if os.path.isfile(mark) and os.path.isdir(bench.place) and not grounds.repo.harvest(
-            bench.place, bench.commit, without=grounds.hidden
-        ).changes:
+        is_there = os.path.isfile(mark) and os.path.isdir(bench.place)
+        if is_there and not grounds.repo.strayed(bench.place, bench.commit, without=grounds.hidden):
             bench.evaluator = Evaluator(bench.tree, grounds.spec)
             bench.is_cold = False
             return None
@@ -166,7 +165,7 @@ def stand(grounds: Grounds, bench: Bench, commit: str, before: str) -> None:
     discard(grounds, grounds.standing(before))
     place = grounds.standing(commit)
     discard(grounds, place)
-    grounds.root.files.move(bench.place, place)
+    grounds.repo.move_tree(bench.place, place, commit)
     grounds.root.files.replace(f"{place}.ready", b"")
 
 

@@ -130,7 +130,9 @@ class Steps:
             **(more or {}),
         }
         try:
-            launch = launching.launch(self._root, self._running, spec, self._view, path=folder, workspace=tree, more=told)
+            launch = launching.launch(
+                self._root, self._running, spec, self._view, path=folder, workspace=tree, more=told
+            )
             program = Command().prepare(launch)
         except LabError as refusal:
             problem = refusal.what + (f"; {refusal.fix}" if refusal.fix else "")

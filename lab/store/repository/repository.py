@@ -9,7 +9,18 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from lab.core.errors import BadInput
-from lab.store.repository import applying, changes, committed, fingerprint, frozen, harvest, opening, refs, strayed, trees
+from lab.store.repository import (
+    applying,
+    changes,
+    committed,
+    fingerprint,
+    frozen,
+    harvest,
+    opening,
+    refs,
+    strayed,
+    trees,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -130,6 +141,10 @@ class Repository:
     def plain_tree(self, commit: str, place: str) -> None:
         """Exactly the files of a commit, made afresh, without `.git`."""
         trees.plain(self.site, commit, place)
+
+    def move_tree(self, place: str, to: str, commit: str) -> None:
+        """Let a plain tree lie elsewhere, as one of this commit."""
+        trees.move(self.site, place, to, commit)
 
     def remove_tree(self, place: str) -> None:
         """Remove a tree and what is known of it. Gone already is as good; one that was never ours is refused."""

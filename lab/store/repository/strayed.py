@@ -18,7 +18,7 @@ def strayed(site: Site, place: str, commit: str, without: Iterable[str] = ()) ->
     site.files.discard(index)
     site.files.discard(f"{index}.lock")
     site.git.ask("read-tree", commit, index=index)
-    site.git.ask("update-index", "-q", "--refresh", "--unmerged", tree=place, index=index, fine=(0, 1))
+    site.git.ask("update-index", "-q", "--refresh", "--unmerged", tree=place, index=index, codes=(0, 1))
     names = site.git.names("diff-files", "-z", "--name-only", "--ignore-submodules=all", tree=place, index=index)
     site.files.discard(index)
     left_out = frozenset(without)

@@ -85,6 +85,14 @@ def remove(site: Site, place: str) -> None:
     _forget(site, place)
 
 
+def move(site: Site, place: str, to: str, commit: str) -> None:
+    """Let a plain tree lie elsewhere: both places are ours until it is there."""
+    place, to = os.path.abspath(place), os.path.abspath(to)
+    note(site, to, commit)
+    site.files.move(place, to)
+    _forget(site, place)
+
+
 def sweep(site: Site) -> list[str]:
     """Forget what is known of trees that are gone, whoever removed them."""
     swept = []

@@ -1,0 +1,233 @@
+"""A change that is made by hand: a tree is handed out, somebody works in it, and it is handed in to be judged.
+
+Who hands in says what the change is. What it is worth is measured and decided like that of any other candidate.
+"""
+
+from __future__ import annotations
+
+import os
+from random import Random
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from lab.core import asi, frontier
+from lab.core.asi import Asi
+from lab.core.candidate import CHECKS_FAILED, CRASHED
+from lab.core.decided import Decided, Handed
+from lab.core.errors import BadInput, Busy, NotFound
+from lab.core.loop import Loop
+from lab.core.record import Record, page, parse
+from lab.core.seal import Seal
+from lab.executors import reference
+from lab.scheduler import cycle, places
+from lab.scheduler.cycle import Errand
+from lab.scheduler.loop import grounds, scripts
+from lab.scheduler.visit import Request, Visit
+from lab.store import experiments, reading
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from lab.core.claim import Owner
+    from lab.core.loop import Node
+    from lab.core.policy import Move
+    from lab.core.spec import Spec
+    from lab.core.view import View
+    from lab.scheduler.step import Step
+    from lab.store.repository.repository import Repository
+    from lab.store.root import Root
+
+_TREE, _RECORD = "try-", ".try.json"
+_MOST_BYTES = 1 << 16
+
+
+class Begun(Record, frozen=True, kw_only=True):
+    """A tree that was handed out. `tree` is where the workspace lies in it."""
+
+    experiment: str
+    name: str
+    place: str
+    tree: str
+    base: str
+    parent: str
+    tier: str = "default"
+    at: str = ""
+    by: str = ""
+
+
+class Offer(msgspec.Struct, frozen=True, kw_only=True):
+    """What is handed in: which tree (blank is the only one), what the change is, and notes for whoever comes next."""
+
+    tree: str = ""
+    description: str = ""
+    notes: Asi = Asi()
+
+
+class Tried(msgspec.Struct, frozen=True, kw_only=True):
+    """What became of a change that was handed in. `is_kept` is whether its tree is still there."""
+
+    seal: Seal
+    decided: Decided | None
+    begun: Begun
+    is_kept: bool
+    loop: Loop | None = None
+
+
+def begin(
+    root: Root, name: str, *, owner: Owner, tell: Callable[[Step], None], interrupted: Callable[[], str]
+) -> Begun:
+    """Hand out a tree at the best commit. The first time, the baseline is measured before."""
+    view, spec = _observed(root, name)
+    if _best(view) is None:
+        _visited(root, name, Errand(), owner=owner, tell=tell, interrupted=interrupted)
+        view, spec = _observed(root, name)
+    best = _best(view)
+    if best is None:
+        reason = view.last.reason if view.last else ""
+        raise BadInput(f"{name} has no baseline yet{f': {reason}' if reason else ''}", fix=f"labctl show {name}")
+    repo = _repository(root, view, spec)
+    folder = grounds.trees(root, name)
+    number = 1 + max((_number(each) for each in _names(folder)), default=0)
+    place = f"{folder}/{_TREE}{number}"
+    repo.mutation_tree(best.commit, place)
+    begun = Begun(
+        experiment=name, name=f"{_TREE}{number}", place=place, tree=repo.inside(place), base=best.commit,
+        parent=best.run_id, tier=view.tier, at=root.now(), by=owner.name,
+    )  # fmt: skip
+    root.files.create(f"{place}{_RECORD}", page(begun))
+    return begun
+
+
+def hand_in(
+    root: Root,
+    name: str,
+    offer: Offer,
+    *,
+    owner: Owner,
+    tell: Callable[[Step], None],
+    interrupted: Callable[[], str],
+) -> Tried:
+    """Measure and judge what was changed in a tree. It goes when that is decided, and stays after a crash."""
+    begun = found(root, name, offer.tree)
+    handed = Handed(
+        tree=begun.place, base=begun.base, parent=begun.parent,
+        description=offer.description or offer.notes.note, notes=offer.notes,
+    )  # fmt: skip
+    errand = Errand(tier=begun.tier, handed=handed)
+    visit = _visited(root, name, errand, owner=owner, tell=tell, interrupted=interrupted)
+    made = visit.made
+    if made is None:
+        raise Busy(f"{name} took no change in: {_said(visit.move)}", fix=f"labctl show {name}")
+    path = root.layout.run(name, made.run.run_id)
+    data = reading.read(f"{path}/{reference.DECISION}")
+    decided = parse(Decided, data, path) if data else None
+    over = decided is not None and decided.verdict not in (CRASHED, CHECKS_FAILED)
+    if over:
+        drop(root, begun)
+    view, _ = _observed(root, name)
+    tier = view.tiers.get(begun.tier)
+    return Tried(seal=made, decided=decided, begun=begun, is_kept=not over, loop=tier.loop if tier else None)
+
+
+def open_ones(root: Root, name: str) -> list[Begun]:
+    """The trees that were handed out and are still there."""
+    folder = grounds.trees(root, name)
+    found_ = []
+    for each in _names(folder):
+        data = reading.read_head(f"{folder}/{each}{_RECORD}", _MOST_BYTES)
+        if data is not None and os.path.isdir(f"{folder}/{each}"):
+            found_.append(parse(Begun, data, f"{folder}/{each}{_RECORD}"))
+    return sorted(found_, key=lambda begun: _number(begun.name))
+
+
+def found(root: Root, name: str, which: str) -> Begun:
+    """The tree that is meant: by its name or path, or the only one there is."""
+    there = open_ones(root, name)
+    if which:
+        real = os.path.realpath(which)
+        for each in there:
+            place = os.path.realpath(each.place)
+            if which == each.name or real == place or real.startswith(f"{place}/"):
+                return each
+        known = ", ".join(each.name for each in there) or "none"
+        raise NotFound(f"{name} handed out no tree {which}", fix=f"there is {known}; labctl try {name} --begin")
+    if len(there) > 1:
+        known = ", ".join(each.name for each in there)
+        raise BadInput(f"{name} has handed out more than one tree: {known}", fix="name one with --tree")
+    if not there:
+        raise NotFound(f"{name} has handed out no tree", fix=f"labctl try {name} --begin")
+    return there[0]
+
+
+def drop(root: Root, begun: Begun) -> None:
+    """Take a tree back, whatever is in it."""
+    view, spec = _observed(root, begun.experiment)
+    _repository(root, view, spec).remove_tree(begun.place)
+    root.files.discard(f"{begun.place}{_RECORD}")
+
+
+def notes_of(text: str) -> Asi:
+    """The notes as they were typed; none where nothing was."""
+    return asi.parse(text, "--asi") if text else Asi()
+
+
+def _visited(
+    root: Root, name: str, errand: Errand, *, owner: Owner, tell: Callable[[Step], None], interrupted: Callable[[], str]
+) -> Visit:
+    request = Request(max_runs=1, only=(name,), now=True)
+    visit = Visit(root, name, request, owner=owner, tell=tell, interrupted=interrupted, errand=errand)
+    visit.pay()
+    return visit
+
+
+def _observed(root: Root, name: str) -> tuple[View, Spec]:
+    experiments.require(root, name)
+    with root.section(name):
+        view, loaded = cycle.observe(root, name)
+    spec = scripts.renamed(cycle.usable(loaded).for_tier(view.tier))
+    if spec.executor != scripts.REFERENCE:
+        fix = "set `executor: reference` in its SPEC.yaml"
+        raise BadInput(f"{name} is no code loop: its executor is {spec.executor}", fix=fix)
+    return view, spec
+
+
+def _repository(root: Root, view: View, spec: Spec) -> Repository:
+    return grounds.opened(root, spec, places.workspace(root, spec, view))
+
+
+def _best(view: View) -> Node | None:
+    tier = view.tiers.get(view.tier)
+    return tier.loop.best if tier and tier.loop else None
+
+
+def _said(move: Move | None) -> str:
+    return str(getattr(move, "reason", "")) or "nothing says why"
+
+
+def _names(folder: str) -> list[str]:
+    try:
+        return [each for each in os.listdir(folder) if each.startswith(_TREE) and _number(each)]
+    except OSError:
+        return []
+
+
+def _number(name: str) -> int:
+    digits = name.removeprefix(_TREE).partition(".")[0]
+    return int(digits) if digits.isdecimal() and len(digits) < 9 else 0  # noqa: PLR2004  # no number of ours is longer
+
+
+def hints(done: Tried) -> list[str]:
+    """What to do with the next change, as the loop would be told: where it stands, and which way to go."""
+    said = []
+    if done.is_kept:
+        said.append("mend it in the same tree and hand it in again, or take it back with --drop")
+    loop = done.loop
+    if loop is None:
+        return said
+    start = frontier.choose(loop, Random(f"{done.begun.experiment}:{loop.candidates}"))
+    if start.words:
+        said.append(start.words)
+    if loop.best is not None and loop.best.value is not None:
+        said.append(f"the best is {loop.best.value:.6g}, of {loop.best.run_id}")
+    return said
