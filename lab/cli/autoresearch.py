@@ -1,14 +1,15 @@
 """Begin, follow and finish a code loop: edit, measure, keep or discard.
 
 `start` looks at a workspace, asks for what it cannot see (or takes it as flags), and makes an experiment; it writes
-nothing into the workspace.
+nothing into the workspace. `report` prints what a loop came to, how sure that is, and whether to merge it. `export`
+gives its runs in the forms that other harnesses read.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from lab.cli import autoresearch_start
+from lab.cli import autoresearch_export, autoresearch_report, autoresearch_start
 from lab.core.errors import BadInput
 
 if TYPE_CHECKING:
@@ -19,10 +20,16 @@ if TYPE_CHECKING:
     from lab.cli.terminal import Answer
 
 EXAMPLE = """labctl autoresearch start --workspace ../my-repository
-labctl autoresearch start --edit train.py --metric val_bpb --direction lower --measure 'python3 train.py' --yes"""
+labctl autoresearch start --edit train.py --metric val_bpb --direction lower --measure 'python3 train.py' --yes
+labctl autoresearch report my-repository
+labctl autoresearch export my-repository --format jsonl --output autoresearch.jsonl"""
 
 # What follows `labctl autoresearch`: each a module with `arguments`, `answer`, and the SHARED flags that it takes.
-ACTIONS: dict[str, ModuleType] = {"start": autoresearch_start}
+ACTIONS: dict[str, ModuleType] = {
+    "start": autoresearch_start,
+    "report": autoresearch_report,
+    "export": autoresearch_export,
+}
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -31,7 +38,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("target", nargs="?", default="", metavar="TARGET", help="the experiment; start takes none")
     parser.add_argument("--workspace", default="", metavar="DIR", help="start: the folder of the code (else this one)")
     parser.add_argument("--id", default="", dest="new_id", metavar="ID", help="start: the experiment's id (else --tag)")
-    parser.add_argument("--yes", action="store_true", help="start: take the defaults instead of asking")
+    parser.add_argument("--yes", action="store_true", help="start: take the defaults; export: replace FILE")
     parser.add_argument("--dry-run", action="store_true", help="start: say what would be done, and do nothing")
     for name, module in ACTIONS.items():
         module.arguments(parser.add_argument_group(name))
@@ -49,7 +56,10 @@ def _refuse_strangers(args: argparse.Namespace) -> None:
     import argparse
 
     chosen = ACTIONS[args.action]
-    if args.target and not getattr(chosen, "TARGET", ""):
+    target = getattr(chosen, "TARGET", "")
+    if target and not args.target:
+        raise BadInput(f"{args.action} wants {target}", fix="labctl list shows the experiments")
+    if args.target and not target:
         raise BadInput(f"{args.action} takes no {args.target[:60]!r}", fix=f"labctl autoresearch {args.action} --help")
     known = set(chosen.SHARED) | _own(chosen)
     every = argparse.ArgumentParser(add_help=False)

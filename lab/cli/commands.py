@@ -42,6 +42,7 @@ COMMANDS = (
     Command("params", "params_", LOOK, "show the parameters that a run was given"),
     Command("diff", "diff", LOOK, "show in what two runs differ"),
     Command("board", "board", LOOK, "show what each arm of a search brought, and what is under way"),
+    Command("metrics", "metrics_", LOOK, "read a log for metrics, by the rules that runs are read by"),
     Command("export", "export", LOOK, "write the runs of an experiment as CSV, Parquet or an Optuna study"),
     Command("digest", "digest", LOOK, "write the digest of a day"),
     Command("weekly-digest", "digest_weekly", LOOK, "write the digest of a week"),

@@ -79,10 +79,10 @@ def test_no_verb_but_init_makes_a_lab_where_none_is(
     command: object, labctl: Labctl, place: Path, tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
     verb = request.node.callspec.id
-    if verb in ("init", "completion", "validate", "space", "mcp", "skills", "schema", "explain", "doctor"):
+    if verb in ("init", "completion", "validate", "space", "mcp", "skills", "schema", "explain", "doctor", "metrics"):
         return
     package = "DISPATCH-20261121-093000-000000-alpha"
-    ruling = {"approve": ("alpha-1",), "reject": ("alpha-1", "--why", "no"), "cancel": ("alpha",)}
+    ruling = {"approve": ("alpha-1",), "reject": ("alpha-1", "--why", "no"), "cancel": ("alpha",), "steer": ("alpha",)}
     ruling |= {f"dispatch-{each}": (package,) for each in ("complete", "renew", "pack")}
     ruling |= {"dispatch-agent-submit": ("x.json",), "dispatch-unpack": ("x.tar",)}
     ruling |= {"prune": ("--keep", "100"), "schedule": ("status",), "import": ("alpha", "journal.log")}

@@ -62,6 +62,11 @@ VERBS: dict[str, tuple[tuple[str, ...], str, set[str]]] = {
     "params": (("FIRST",), '{\n  "lr": 0.25\n}\n', {"run", "experiment", "params"}),
     "diff": (("FIRST", "LAST"), "-value: 0.25\n+value: 0.5\n", {"runs", "facts", "params", "only", "difference"}),
     "board": (("alpha",), "arm  trials  failed  new bests", {"experiment", "arms", "claims", "feed"}),
+    "metrics": (
+        ("parse", "run.log", "--metric", "loss"),
+        "loss\t0.5\n",
+        {"metric", "value", "metrics", "refused", "problem"},
+    ),
     "export": (("alpha",), "run_id,ts,outcome,value,", {"experiment", "format", "runs", "rows"}),
     "digest": (("--date", "2026-01-02"), "digest written: ", {"kind", "name", "path", "text"}),
     "weekly-digest": (("--week", "2026-W01"), "weekly digest written: ", {"kind", "name", "path", "text"}),
@@ -74,6 +79,7 @@ VERBS: dict[str, tuple[tuple[str, ...], str, set[str]]] = {
     "approve": (("alpha-1",), "approved: alpha-1; alpha goes on\n", {"proposal", "experiment", "kind", "verdict"}),
     "reject": (("alpha-1", "--why", "no"), "rejected: alpha-1; alpha is paused\n", {"proposal", "verdict"}),
     "cancel": (("alpha",), "asked to end: RUN-", {"runs"}),
+    "steer": (("alpha",), "alpha: nothing is said to its proposers\n", {"experiment", "steering", "changed"}),
     "notify": ((), "Nothing is configured in ", {"configured", "path", "channels", "held_back"}),
     "archive": (("beta",), "archived: beta\n", {"experiment", "phase", "changed"}),
     "doctor": ((), "ok       python", {"checks", "agents", "failed"}),
@@ -125,6 +131,8 @@ def prepare(verb: str, labctl: Labctl, lab: Path) -> None:
         labctl.done("burst", "alpha", "-n", "1", "--strategy", "random")
     if verb == "import":
         (lab.parent / "journal.log").write_text(JOURNAL)
+    if verb == "metrics":
+        (lab.parent / "run.log").write_text("METRIC loss=0.5\n")
     if verb == "cancel":
         cycle.begin(a_root(lab), "alpha", owner=me())
 

@@ -182,6 +182,16 @@ class Given(msgspec.Struct):
     params: Params
 
 
+class Metrics(msgspec.Struct):
+    """`metrics parse`. `problem` is why there is no value; a run would end as its SPEC says of one without."""
+
+    metric: str
+    value: float | None
+    metrics: dict[str, float]
+    refused: list[str]
+    problem: str
+
+
 class Exported(msgspec.Struct):
     """`export`: the rows, or with `--output` where they were written."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import msgspec
+from msgspec import UNSET, UnsetType
 
 
 class Machine(msgspec.Struct):
@@ -23,3 +24,14 @@ class Started(msgspec.Struct):
     seen: list[str]
     spec: str
     dry_run: bool
+
+
+class Exported(msgspec.Struct):
+    """`autoresearch export`: the text, or where it was written."""
+
+    experiment: str
+    format: str
+    runs: int
+    text: str | UnsetType = UNSET
+    path: str | UnsetType = UNSET
+    bytes: int | UnsetType = UNSET

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from lab.cli.shapes import keep, look, loops, run, start, steer, talk, work
+from lab.projections.autoresearch_summary import Summary
 from lab.projections.standing import Standing
 from lab.scheduler.results.compared import Compared
 from lab.scheduler.results.tailed import Tail
@@ -19,7 +20,11 @@ SHAPES: dict[str, tuple[object, ...]] = {
     "space": (start.SpaceShown, start.SpaceSample),
     "import-root": (start.RootImported,),
     "import": (start.StudyImported,),
-    "autoresearch": (loops.Started,),
+    "autoresearch": (
+        loops.Started,
+        Summary,
+        loops.Exported,
+    ),
     "run-once": (run.Turn,),
     "burst": (run.Burst,),
     "guided": (run.Guided,),
@@ -36,6 +41,7 @@ SHAPES: dict[str, tuple[object, ...]] = {
     "params": (look.Given,),
     "diff": (Compared,),
     "board": (Board,),
+    "metrics": (look.Metrics,),
     "export": (look.Exported,),
     "digest": (look.Digest,),
     "weekly-digest": (look.Digest,),
@@ -48,6 +54,7 @@ SHAPES: dict[str, tuple[object, ...]] = {
     "approve": (steer.Approved,),
     "reject": (steer.Rejected,),
     "cancel": (steer.Cancelled,),
+    "steer": (steer.Steered,),
     "notify": (steer.Notices, steer.Rehearsed),
     "archive": (steer.Moved,),
     "dispatch-ready": (work.Queued,),
