@@ -208,6 +208,7 @@ _EVENTS = {
     event.PACKAGE_INGESTED: ("labctl dispatch-ingest", "labctl show RUN"),
     event.MODEL_ASKED: ("a search with the strategy llm or hybrid", "nothing; labctl context ID says what is left"),
     event.MODEL_ANSWERED: ("the answer came, or the question failed", "labctl show ID; the exchange is in asks/"),
+    event.LOOP_STEERED: ("labctl steer, or an order in control/inbox", "nothing; labctl steer ID shows what holds now"),
 }
 
 

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from lab.core import event as events
-from lab.core.candidate import BASELINE
+from lab.core import loop
+from lab.core.candidate import BASELINE, IMPORTED, KEEP
 from lab.core.proposal import RESUME
 from lab.core.run import CANCELLED, FAILURES, SUCCESS, Run, better
 from lab.core.view import (
@@ -34,6 +35,7 @@ from lab.core.view import (
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
+    from lab.core.candidate import Candidate
     from lab.core.event import Line
     from lab.core.seal import Seal
 
@@ -131,12 +133,16 @@ def _run(view: View, item: Item, run: Run) -> None:
     view.recent = [*view.recent, run][-RECENT_RUNS:]
     if view.phase == QUEUED:
         view.phase, view.phase_since, view.phase_reason = ACTIVE, item.ts, "first run"
+    tier = view.tiers.setdefault(run.tier, Tier())
+    tier.runs += 1
+    if run.candidate is not None and run.candidate.kind == IMPORTED:
+        return  # what another harness says neither stops this loop, nor promotes it, nor is anything's best
     if run.outcome in FAILURES:
         view.failure_streak += 1
     elif run.outcome == SUCCESS:
         view.failure_streak = 0
-    tier = view.tiers.setdefault(run.tier, Tier())
-    tier.runs += 1
+    if run.candidate is not None:
+        tier.loop = loop.fold(tier.loop, run, run.candidate)
     if run.outcome == CANCELLED:
         return
     tier.quiet_streak += 1
@@ -145,8 +151,19 @@ def _run(view: View, item: Item, run: Run) -> None:
         return
     tier.successes += 1
     tier.success_streak += 1
-    if run.value is not None:
+    if run.candidate is not None:
+        _kept(tier, run, run.candidate)
+    elif run.value is not None:
         _value(view, tier, run, run.value)
+
+
+def _kept(tier: Tier, run: Run, candidate: Candidate) -> None:
+    """The best of a code loop is what was kept last: a lucky measurement of a discarded change beats nothing."""
+    if run.verdict != KEEP or run.value is None:
+        return
+    tier.best, tier.last_value, tier.worsening_streak = run, run.value, 0
+    if loop.gained(run) or candidate.kind == BASELINE:
+        tier.quiet_streak = 0
 
 
 def _value(view: View, tier: Tier, run: Run, value: float) -> None:

@@ -45,6 +45,7 @@ INTENTS: Mapping[str, Intent] = {
     "reject": Intent(target=PROPOSAL, needs=("why",), takes=()),
     "propose": Intent(target=EXPERIMENT, takes=("reason", "params", "tier")),
     "cancel": Intent(target=RUN),
+    "steer": Intent(target=EXPERIMENT, takes=("text", "for", "clear")),
     "create": Intent(target=NOTHING, needs=("spec",), takes=("id",)),
     "digest": Intent(target=DAY, takes=()),
     "refresh": Intent(target=NOTHING, takes=()),

@@ -43,7 +43,7 @@ def notice_edit(root: Root, experiment: str, view: View, loaded: Loaded) -> View
     if loaded.spec is None or not view.announced or view.announced == loaded.sha256:
         return view
     told = event.Event(type=event.SPEC_EDITED, ts=root.now(), experiment=experiment, spec=loaded.sha256)
-    return _write_down(root, told).view
+    return write_down(root, told).view
 
 
 def pause(root: Root, experiment: str, *, reason: str, actor: str) -> Decided:
@@ -117,7 +117,7 @@ def set_tier(root: Root, experiment: str, tier: str, *, reason: str, actor: str)
             told = event.Event(
                 type=event.TIER_CHANGED, ts=root.now(), experiment=experiment, tier=tier, reason=reason, actor=actor
             )
-            _write_down(root, told)
+            write_down(root, told)
     if changed:
         refresh.lab_pages(root)
     return Decided(experiment=experiment, phase=subject.view.phase, tier=tier, changed=changed)
@@ -137,7 +137,7 @@ def carry_out(root: Root, view: View, move: Pause | Escalate | Promote | Finish,
             type=event.PHASE_CHANGED, ts=ts, experiment=experiment, phase=phase, reason=move.reason, actor=actor,
             facts=facts,
         )  # fmt: skip
-    return _write_down(root, told)
+    return write_down(root, told)
 
 
 def follow(root: Root, view: View, spec: Spec, tier: str) -> Subject | None:
@@ -157,7 +157,7 @@ def _current(root: Root, experiment: str) -> View:
     return notice_edit(root, experiment, view, loaded)
 
 
-def _write_down(root: Root, told: event.Event) -> Subject:
+def write_down(root: Root, told: event.Event) -> Subject:
     """The event, then its effect. From the event on it holds, whatever becomes of the pages."""
     ledger.append(root, told)
     try:
@@ -192,5 +192,5 @@ def _move(root: Root, view: View, phase: str, *, reason: str, actor: str) -> Dec
     told = event.Event(
         type=event.PHASE_CHANGED, ts=root.now(), experiment=view.experiment, phase=phase, reason=reason, actor=actor
     )
-    after = _write_down(root, told).view
+    after = write_down(root, told).view
     return Decided(experiment=view.experiment, phase=after.phase, tier=after.tier, changed=True)

@@ -112,6 +112,7 @@ def steer(go: Heard, place: Path, tmp_path: Path) -> None:
     go("propose", "sweep", "--tier", "final")
     go("reject", "sweep-2", "--why", "no")
     go("set-fidelity", "sweep", "final")
+    go("steer", "sweep")
     cycle.begin(root, "sweep", owner=me())
     go("cancel", "sweep")
     go("notify")

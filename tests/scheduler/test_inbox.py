@@ -139,6 +139,8 @@ def test_every_intent_reaches_the_lab(root: Root) -> None:
         {"intent": "cancel", "target": running.manifest.run_id, "parameters": {"reason": "stop"}},
         {"intent": "create", "parameters": {"spec": SPEC.format(id="c")}},
         {"intent": "create", "parameters": {"spec": "autoresearch-generic", "id": "d"}},
+        {"intent": "create", "parameters": {"spec": SPEC.format(id="e") + "executor: reference\n"}},
+        {"intent": "steer", "target": "e", "parameters": {"text": "leave the data alone", "for": "3"}},
         {"intent": "digest", "target": "2026-01-02"},
         {"intent": "refresh"},
         {"intent": "complete", "target": "a"},
@@ -151,6 +153,9 @@ def test_every_intent_reaches_the_lab(root: Root) -> None:
     assert [each.params for each in proposals.ready(root)] == [{"lr": 2}]
     assert (running.lease.cancel_asked(root) or "").endswith("stop")
     assert view(root, "c").phase == view(root, "d").phase == "queued"
+    said = view(root, "e").steering
+    assert said is not None
+    assert (said.text, said.left) == ("leave the data alone", 3)
     assert os.path.isfile(root.layout.day("2026-01-02"))
     assert [name for name in os.listdir(root.layout.place("scratch")) if "inbox" in name] == []
     before = tree(root.layout.root)
@@ -172,6 +177,9 @@ def test_every_intent_reaches_the_lab(root: Root) -> None:
         (b'{"intent": "create", "parameters": {"spec": "id: [\\n"}}', "SPEC"),
         (b'{"intent": "approve", "target": "a-9"}', "there is no proposal"),
         (b'{"intent": "cancel", "target": "a"}', "no run of a is under way"),
+        (b'{"intent": "steer", "target": "a", "parameters": {"text": "x"}}', "a is no code loop"),
+        (b'{"intent": "steer", "target": "a"}', "either the parameter text or the parameter clear"),
+        (b'{"intent": "steer", "target": "a", "parameters": {"text": "x", "for": "ever"}}', "no number of candidates"),
         (b'{"intent": "digest", "target": "yesterday"}', "is no date"),
         (b"x" * (order.MAX_BYTES + 1), "larger than"),
     ],

@@ -102,6 +102,23 @@ class Cancelled(msgspec.Struct):
     runs: list[Asked]
 
 
+class Said(msgspec.Struct):
+    """What a person says to the proposers of a code loop. `left` counts candidates; null is until it is changed."""
+
+    text: str
+    actor: str
+    ts: str
+    left: int | None
+
+
+class Steered(msgspec.Struct):
+    """`steer`. `steering` is null where nothing is said."""
+
+    experiment: str
+    steering: Said | None
+    changed: bool
+
+
 class Way(msgspec.Struct):
     """A way out for notices."""
 

@@ -17,7 +17,7 @@ from lab.core.errors import BadInput, Busy, LabError, Unavailable
 from lab.core.order import DONE, LEFT, REFUSED, REPEATED, Answered, Order, Problem, Reply
 from lab.core.record import page
 from lab.scheduler import create, decisions, digest, refresh
-from lab.scheduler.control import approvals, cancel, proposals
+from lab.scheduler.control import approvals, cancel, proposals, steering
 from lab.store import experiments, files, leases, ledger, reading, shipped
 
 if TYPE_CHECKING:
@@ -226,6 +226,19 @@ def _cancel(root: Root, given: Order) -> dict[str, object]:
     return {"runs": [each.run_id for each in asked]}
 
 
+def _steer(root: Root, given: Order) -> dict[str, object]:
+    words, clear = given.text("text"), given.text("clear")
+    if bool(words.strip()) == bool(clear.strip()):
+        raise BadInput("steer needs either the parameter text or the parameter clear", fix='{"text": "leave the lr"}')
+    if clear:
+        made = steering.take_back(root, given.target, actor=given.actor)
+    else:
+        made = steering.steer(
+            root, given.target, words, candidates=steering.count(given.text("for")), actor=given.actor
+        )
+    return {"experiment": made.experiment, "steering": made.told(), "changed": made.changed}
+
+
 def _create(root: Root, given: Order) -> dict[str, object]:
     """From a SPEC's text, a template's name, or an absolute path: a relative one would depend on who looks."""
     spec = given.text("spec")
@@ -287,6 +300,7 @@ _ACTS: dict[str, Callable[[Root, Order], dict[str, object]]] = {
     "propose": _propose,
     "reject": _reject,
     "cancel": _cancel,
+    "steer": _steer,
     "create": _create,
     "digest": _digest,
     "refresh": _refresh,

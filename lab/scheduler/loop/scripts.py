@@ -61,6 +61,11 @@ def renamed(spec: Spec) -> Spec:
     return msgspec.structs.replace(spec, executor=REFERENCE, executor_command="")
 
 
+def is_loop(spec: Spec) -> bool:
+    """Whether its runs are candidates of a code loop."""
+    return renamed(spec).executor == REFERENCE
+
+
 def has_proposer(spec: Spec) -> bool:
     """Whether a code loop makes changes by itself. One that does not waits for whoever hands them in."""
     if renamed(spec).executor != REFERENCE or spec.mutation_command:
