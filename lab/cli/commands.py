@@ -55,6 +55,7 @@ COMMANDS = (
     Command("approve", "approve", STEER, "say yes to what waits, or to an edit of it"),
     Command("reject", "reject", STEER, "say no to what waits, and why"),
     Command("cancel", "cancel", STEER, "end a run that is under way"),
+    Command("steer", "steer", STEER, "tell the proposers of a code loop something"),
     Command("notify", "notify", STEER, "show or try where notices go"),
     Command("archive", "archive", STEER, "take an experiment out of the lists, or bring it back"),
     Command("dispatch-ready", "dispatch_ready", WORK, "queue what is due as packages for workers"),
