@@ -1,15 +1,23 @@
 """Begin, follow and finish a code loop: edit, measure, keep or discard.
 
 `start` looks at a workspace, asks for what it cannot see (or takes it as flags), and makes an experiment; it writes
-nothing into the workspace. `report` prints what a loop came to, how sure that is, and whether to merge it. `export`
-gives its runs in the forms that other harnesses read.
+nothing into the workspace. `resume` opens a loop again and says where it stands. `report` prints what a loop came to,
+how sure that is, and whether to merge it. `export` gives its runs in the forms that other harnesses read. `finalize`
+makes branches of what was kept, which together are exactly what the loop came to; it pushes nothing and moves no branch
+that is there.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from lab.cli import autoresearch_export, autoresearch_report, autoresearch_start
+from lab.cli import (
+    autoresearch_export,
+    autoresearch_finalize,
+    autoresearch_report,
+    autoresearch_resume,
+    autoresearch_start,
+)
 from lab.core.errors import BadInput
 
 if TYPE_CHECKING:
@@ -22,13 +30,16 @@ if TYPE_CHECKING:
 EXAMPLE = """labctl autoresearch start --workspace ../my-repository
 labctl autoresearch start --edit train.py --metric val_bpb --direction lower --measure 'python3 train.py' --yes
 labctl autoresearch report my-repository
-labctl autoresearch export my-repository --format jsonl --output autoresearch.jsonl"""
+labctl autoresearch export my-repository --format jsonl --output autoresearch.jsonl
+labctl autoresearch finalize my-repository --dry-run"""
 
 # What follows `labctl autoresearch`: each a module with `arguments`, `answer`, and the SHARED flags that it takes.
 ACTIONS: dict[str, ModuleType] = {
     "start": autoresearch_start,
+    "resume": autoresearch_resume,
     "report": autoresearch_report,
     "export": autoresearch_export,
+    "finalize": autoresearch_finalize,
 }
 
 
@@ -38,8 +49,12 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("target", nargs="?", default="", metavar="TARGET", help="the experiment; start takes none")
     parser.add_argument("--workspace", default="", metavar="DIR", help="start: the folder of the code (else this one)")
     parser.add_argument("--id", default="", dest="new_id", metavar="ID", help="start: the experiment's id (else --tag)")
-    parser.add_argument("--yes", action="store_true", help="start: take the defaults; export: replace FILE")
-    parser.add_argument("--dry-run", action="store_true", help="start: say what would be done, and do nothing")
+    parser.add_argument(
+        "--yes", action="store_true", help="start: take the defaults; export: replace FILE; else: do not ask"
+    )
+    parser.add_argument(
+        "--dry-run", action="store_true", help="start, finalize: say what would be done, and do nothing"
+    )
     for name, module in ACTIONS.items():
         module.arguments(parser.add_argument_group(name))
 

@@ -35,3 +35,42 @@ class Exported(msgspec.Struct):
     text: str | UnsetType = UNSET
     path: str | UnsetType = UNSET
     bytes: int | UnsetType = UNSET
+
+
+class Resumed(msgspec.Struct):
+    """`autoresearch resume`. `stopped_again` says why the next turn would not run it."""
+
+    experiment: str
+    phase: str
+    changed: bool
+    stopped_again: str
+    best: float | None
+    gain: float | None
+    candidates: int
+    kept: int
+    next: list[str]
+
+
+class Branch(msgspec.Struct):
+    """One kept commit as a branch. `on` is the branch that it stands on; empty is the base."""
+
+    name: str
+    on: str
+    run_id: str
+    source: str = msgspec.field(name="from")
+    commit: str
+    title: str
+    paths: list[str]
+    conflicts: list[str]
+
+
+class Finalized(msgspec.Struct):
+    """`autoresearch finalize`. With `--dry-run` nothing was made."""
+
+    experiment: str
+    base: str
+    final: str
+    made: bool
+    branches: list[Branch]
+    recommendation: str
+    reasons: list[str]

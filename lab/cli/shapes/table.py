@@ -24,6 +24,8 @@ SHAPES: dict[str, tuple[object, ...]] = {
         loops.Started,
         Summary,
         loops.Exported,
+        loops.Resumed,
+        loops.Finalized,
     ),
     "run-once": (run.Turn,),
     "burst": (run.Burst,),
