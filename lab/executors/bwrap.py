@@ -47,7 +47,7 @@ def argv(
     """
     mounts: list[tuple[list[str], list[str]]] = []
     for path in fence.hidden:
-        how = ["--tmpfs", path, "--remount-ro", path] if path in folders else ["--ro-bind", "/dev/null", path]
+        how = ["--tmpfs", path] if path in folders else ["--ro-bind", "/dev/null", path]
         mounts.append((path.split("/"), how))
     mounts += [(path.split("/"), ["--bind", path, path]) for path in fence.writable]
     mounts += [(path.split("/"), ["--ro-bind", path, path]) for path in fence.frozen]
@@ -57,6 +57,7 @@ def argv(
         program, "--ro-bind", "/", "/", "--dev", "/dev", "--proc", "/proc",
         *(word for device in devices for word in ("--dev-bind", device, device)),
         *(word for _, words in mounts for word in words),
+        *(word for path in fence.hidden if path in folders for word in ("--remount-ro", path)),
         "--unshare-all", "--share-net", "--unshare-user", "--disable-userns",
         "--uid", str(inside.uid), "--gid", str(inside.gid),
         "--cap-drop", "ALL", "--die-with-parent", "--new-session", "--chdir", cwd, "--",

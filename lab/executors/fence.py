@@ -69,14 +69,15 @@ def raised(program: Program) -> Raised:
         wanted = _best(fence, abi)
     if wanted == LANDLOCK and abi:
         kernel.load()
-        return Raised(said=f"{LANDLOCK} {abi}", writable=fence.writable, landlock=abi)
+        return Raised(said=_landlock(fence, abi), writable=fence.writable, landlock=abi)
     if wanted == BWRAP and not bwrap.trouble():
         if not os.access(program.argv[0], os.X_OK):  # bwrap would say it, as if it had been the program
-            raise Unavailable(f"the program cannot be started: {program.argv[0]}")
+            what = "Permission denied" if os.path.exists(program.argv[0]) else "No such file or directory"
+            raise Unavailable(f"the program cannot be started: {program.argv[0]}: {what}")
         return Raised(said=BWRAP, argv=bwrap.found(fence, program.cwd))
-    why = bwrap.trouble() if wanted == BWRAP else _NO_LANDLOCK
     if fence.level == AUTO:
-        return Raised(said=f"none: {why}")
+        return Raised(said=f"none: {_NO_LANDLOCK}; {bwrap.trouble()}")
+    why = bwrap.trouble() if wanted == BWRAP else _NO_LANDLOCK
     raise Unavailable(f"the program cannot be fenced by {wanted}: {why}", fix="labctl doctor")
 
 
@@ -85,6 +86,13 @@ def _best(fence: Fence, abi: int) -> str:
     if asks_more and not bwrap.trouble():
         return BWRAP
     return LANDLOCK
+
+
+def _landlock(fence: Fence, abi: int) -> str:
+    """What is claimed, and what was asked for besides and is not held."""
+    lacks = {"nothing frozen": fence.frozen, "nothing hidden": fence.hidden}
+    lacks["files may be cut short"] = () if abi >= _HOLDS_TRUNCATION else fence.writable or ("/",)
+    return ", ".join((f"{LANDLOCK} {abi}", *(words for words, asked in lacks.items() if asked)))
 
 
 def _check(fence: Fence) -> None:
