@@ -11,11 +11,13 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from lab.core.loop import gained
 from lab.core.race import ASHA
 from lab.core.run import MINIMIZE
 from lab.core.view import OPEN_PHASES, Tier
 
 if TYPE_CHECKING:
+    from lab.core.run import Run
     from lab.core.spec_fields import Spec
     from lab.core.view import View
 
@@ -91,7 +93,9 @@ def decide(  # what a decision rests on
     here = spec.for_tier(view.tier)
     return (
         _finish(view, spec, now)
-        or _failing(view, searching=searching)
+        or _worn_out(view, spec)
+        or _failing(view, searching=searching or _tier(view).loop is not None)
+        or _unkept(view, here)
         or _escalate(view, here)
         or _promote(view, spec, here)
         or _last_ones(view, here, under_way)
@@ -140,6 +144,18 @@ def _finish(view: View, spec: Spec, now: datetime) -> Finish | None:
     return None
 
 
+def _worn_out(view: View, spec: Spec) -> Finish | None:
+    """What ends a code loop alone: it finds nothing larger than the noise any more, or its proposers took enough."""
+    stop, loop = spec.stop_conditions, _tier(view).loop
+    if loop is None:
+        return None
+    if stop.saturation is not None and loop.stale >= stop.saturation:
+        return Finish(reason="saturated", facts={"candidates_without_a_gain": loop.stale, "max": stop.saturation})
+    if stop.budget_tokens is not None and loop.tokens >= stop.budget_tokens:
+        return Finish(reason="token budget used", facts={"tokens": loop.tokens, "max": stop.budget_tokens})
+    return None
+
+
 def _best_in_last(view: View, spec: Spec) -> float | None:
     """The best of the last tier, where the experiment is in it or races to it: a cheaper tier's word ends nothing."""
     last = spec.fidelity_tiers[-1]
@@ -157,6 +173,14 @@ def _failing(view: View, *, searching: bool) -> Pause | Escalate | None:
     return None
 
 
+def _unkept(view: View, spec: Spec) -> Pause | None:
+    """As many in a row as the SPEC bears, since a person last opened it: resuming gives it as many again."""
+    limit, loop = spec.pause_after_unkept, _tier(view).loop
+    if limit is None or loop is None or min(loop.unkept, view.runs_since_opened) < limit:
+        return None
+    return Pause(reason=f"{loop.unkept} candidates in a row were not kept", facts={"unkept": loop.unkept, "max": limit})
+
+
 def _escalate(view: View, spec: Spec) -> Escalate | None:
     """Only what happened since a person last opened it: resuming must not hand it straight back."""
     if not view.runs_since_opened or view.last is None:
@@ -165,7 +189,7 @@ def _escalate(view: View, spec: Spec) -> Escalate | None:
     for word in spec.escalate_when:
         if word in view.last.signals:
             return Escalate(reason=word, facts={"run": view.last.run_id})
-        if word == "new_best" and tier.best == view.last and tier.successes > 1:
+        if word == "new_best" and tier.best == view.last and tier.successes > 1 and _better(view.last):
             return Escalate(reason=word, facts={"run": view.last.run_id, "value": view.last.value})
         if word.startswith("metric_regression_") and word.endswith("_consecutive"):
             limit = int(word.removeprefix("metric_regression_").removesuffix("_consecutive"))
@@ -175,6 +199,11 @@ def _escalate(view: View, spec: Spec) -> Escalate | None:
     if not spec.autonomous:
         return Escalate(reason="it runs only when asked (autonomous: false)", facts={"run": view.last.run_id})
     return None
+
+
+def _better(run: Run) -> bool:
+    """Whether a new best is better: in a code loop it may be the baseline, or have been kept for being simpler."""
+    return run.candidate is None or gained(run)
 
 
 def _promote(view: View, spec: Spec, here: Spec) -> Promote | None:

@@ -27,7 +27,10 @@ COMMANDS = (
     "executor_command", "setup_command", "baseline_command", "mutation_command", "validation_command",
     "checks_command", "holdout_command",
 )  # fmt: skip
-ESCALATIONS = ("breakthrough_found", "blocked_on_external_access", "metric_regression_3_consecutive", "new_best")
+ESCALATIONS = (
+    "breakthrough_found", "blocked_on_external_access", "metric_regression_3_consecutive", "new_best", "metric_drift",
+    "holdout_gap",
+)  # fmt: skip
 
 _REGRESSION = re.compile(r"metric_regression_[1-9][0-9]{0,3}_consecutive")
 _DRIVE = re.compile(r"[A-Za-z]:")

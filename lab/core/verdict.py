@@ -225,15 +225,15 @@ def _look(terms: Terms, loop: Loop, test: _Test, *, lighter: bool) -> Again | Ve
     if p is not None and p <= test.alpha and test.gain > terms.min_effect:
         why = f"better in {pairs} fresh pairs"
         return msgspec.structs.replace(Verdict(verdict=KEEP, why=why, rule=CONFIRMED), **about)
-    if pairs >= test.last:
-        if lighter and _as_good(terms, loop, test, -SURE):
-            why = f"as good as the best in {pairs} fresh pairs, with fewer lines"
-            return msgspec.structs.replace(Verdict(verdict=KEEP, why=why, rule=SIMPLER), **about)
-        why = _no_gain(terms, test.gain) if p is None or p > test.alpha else "the gain is below min_effect"
-        return msgspec.structs.replace(Verdict(verdict=DISCARD, why=why, rule=CONFIRMED), **about)
-    if _may_yet(terms, test) or (lighter and _as_good(terms, loop, test, PATIENCE)):
+    over = pairs >= test.last
+    if not over and _may_yet(terms, test):
         return Again(pairs=min(STRIDE, test.last - pairs))
-    why = f"given up after {pairs} fresh pairs: too little of the gain was seen again"
+    if lighter and _as_good(terms, loop, test, -SURE):
+        why = f"as good as the best in {pairs} fresh pairs, with fewer lines"
+        return msgspec.structs.replace(Verdict(verdict=KEEP, why=why, rule=SIMPLER), **about)
+    if not over and lighter and _as_good(terms, loop, test, PATIENCE):
+        return Again(pairs=min(STRIDE, test.last - pairs))
+    why = f"{_no_gain(terms, test.gain)} after {pairs} fresh pairs"
     return msgspec.structs.replace(Verdict(verdict=DISCARD, why=why, rule=CONFIRMED), **about)
 
 
@@ -270,4 +270,6 @@ def _as_good(terms: Terms, loop: Loop, test: _Test, errors: float) -> bool:
 def _no_gain(terms: Terms, found: float) -> str:
     if found <= 0:
         return "it is no better"
-    return "the gain is below min_effect" if found <= terms.min_effect else "the gain is not larger than the noise"
+    if found <= terms.min_effect:
+        return "the gain is below min_effect"
+    return "the gain is within the noise"
