@@ -30,6 +30,7 @@ COMMANDS = (
     Command("burst", "burst", RUN, "make runs of one experiment back to back, searching"),
     Command("guided", "guided", RUN, "make runs of one experiment, each after a person's word"),
     Command("swarm", "swarm", RUN, "search with several strategies that share one history"),
+    Command("try", "try_", RUN, "change code by hand, and let the lab measure and judge it"),
     Command("mutate", "mutate", RUN, "let an agent change a workspace, and judge what it changed"),
     Command("replay", "replay", RUN, "run a run again: same parameters, seed and commit"),
     Command("status", "status", LOOK, "what wants you, and how the lab is"),

@@ -90,7 +90,7 @@ def test_no_verb_but_init_makes_a_lab_where_none_is(
     ruling |= {"mutate": ("--provider", "stub"), "autoresearch": ("start", "--yes")}
     ruling |= {"replay": (run,), "params": (run,), "diff": (run, run)}
     ruling |= dict.fromkeys(
-        ("best", "top", "board", "export", "burst", "guided", "swarm", "context", "tail"), ("alpha",)
+        ("best", "top", "board", "export", "burst", "try", "guided", "swarm", "context", "tail"), ("alpha",)
     )
     more = {"create": ("autoresearch-generic",), "import-root": (".",), **ruling}.get(
         verb, words(verb, "alpha") if verb in ON_ONE else ()

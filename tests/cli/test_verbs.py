@@ -42,6 +42,7 @@ VERBS: dict[str, tuple[tuple[str, ...], str, set[str]]] = {
     "burst": (("alpha", "--strategy", "random", "-n", "2"), "2 runs in ", {"ran", "failed", "best", "stopped"}),
     "guided": (("alpha", "-n", "1", "--resume"), "0 runs in ", {"ran", "failed", "best", "skipped"}),
     "swarm": (("alpha", "--strategies", "random", "perturb", "-n", "2"), "2 runs in ", {"ran", "best", "arms"}),
+    "try": (("alpha", "--list"), "no tree is handed out\n", {"trees"}),
     "mutate": (
         ("--provider", "stub", "--run-dir", "."),
         "nothing was changed: the stub",

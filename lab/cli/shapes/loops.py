@@ -26,6 +26,50 @@ class Started(msgspec.Struct):
     dry_run: bool
 
 
+class Tree(msgspec.Struct):
+    """A tree that was handed out to be changed."""
+
+    name: str
+    tree: str
+    base: str
+    parent: str
+    at: str
+
+
+class HandedOut(msgspec.Struct):
+    """`try --begin`."""
+
+    begun: Tree
+
+
+class Trees(msgspec.Struct):
+    """`try --list`."""
+
+    trees: list[Tree]
+
+
+class Dropped(msgspec.Struct):
+    """`try --drop`."""
+
+    dropped: Tree
+
+
+class Judged(msgspec.Struct):
+    """`try` of a change. `tree` is still there where the change crashed or its checks failed; `next` is advice."""
+
+    run: str
+    verdict: str
+    reason: str
+    value: float | None
+    previous_best_value: float | None
+    metric: str
+    commit: str
+    gain: float | None
+    p: float | None
+    tree: str
+    next: list[str]
+
+
 class Exported(msgspec.Struct):
     """`autoresearch export`: the text, or where it was written."""
 

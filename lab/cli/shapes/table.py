@@ -31,6 +31,7 @@ SHAPES: dict[str, tuple[object, ...]] = {
     "burst": (run.Burst,),
     "guided": (run.Guided,),
     "swarm": (run.Swarm,),
+    "try": (loops.HandedOut, loops.Judged, loops.Trees, loops.Dropped),
     "mutate": (run.Mutated,),
     "replay": (run.Replay,),
     "status": (look.Lab,),

@@ -86,7 +86,7 @@ class _Candidate:
             how, why = outcome.trouble(self._running.manifest, stopped.exit)
             return Ended(outcome=how, reason=why, wall_s=self._steps.wall_s, usage=self._steps.usage())
         finally:
-            for place in (self._changing, self._bench.place):
+            for place in (self._bench.place, *(() if self._handed else (self._changing,))):
                 measuring.discard(grounds, place)
         return reference.as_ended(decided)
 
