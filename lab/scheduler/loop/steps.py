@@ -125,6 +125,7 @@ class Steps:
             "LAB_EFFECTIVE_WORKSPACE_ROOT": tree,
             "LAB_ORIGINAL_WORKSPACE_ROOT": self._view.created_from,
             "LAB_RUN_ARTIFACTS_DIR": f"{folder}/{layout.ARTIFACTS}",
+            "LAB_ASI_PATH": f"{folder}/asi.json",
             "LAB_DEADLINE": stamp(self._root.world.now() + timedelta(seconds=spec.time_budget_s)),
             "PYTHONPATH": tree,
             **(more or {}),
