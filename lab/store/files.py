@@ -191,13 +191,14 @@ class Files:
         self._drop(path)
 
     def discard_folder(self, path: str) -> None:
-        """Remove a spent folder with all that is in it. Links are not followed; somebody else may be at it too."""
+        """Remove a spent folder with all that is in it. No link is followed, not even one that a run put there."""
         with suppress(FileNotFoundError):
+            if os.path.islink(path) or not os.path.isdir(path):
+                self.discard(path)
+                return
             self.unlock(path)
-            with os.scandir(path) as entries:
-                found = [(entry.path, entry.is_dir(follow_symlinks=False)) for entry in entries]
-            for inside, is_folder in found:
-                (self.discard_folder if is_folder else self.discard)(inside)
+            for entry in list(os.scandir(path)):  # to the end, which closes it
+                (self.discard_folder if entry.is_dir(follow_symlinks=False) else self.discard)(entry.path)
             self.step("rmdir", path)
             os.rmdir(path)
 
@@ -350,12 +351,10 @@ class Files:
 
     def _drop_folder(self, path: str) -> None:
         """Take back a draft folder after a refused write. Only drafts: they hold plain files of ours, one level."""
-        try:
+        with suppress(OSError):  # the disk may refuse this too; recovery clears drafts
             for name in os.listdir(path):
                 os.unlink(f"{path}/{name}")
             os.rmdir(path)
-        except OSError:  # the disk refuses this too; recovery clears drafts
-            return
 
 
 def no_hard_links(folder: str) -> Unavailable:

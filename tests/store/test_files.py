@@ -307,3 +307,18 @@ def test_what_the_machine_refuses_says_what_to_do(code: int, words: str) -> None
     assert words in refused.what
     assert refused.where == "/lab/x"
     assert refused.fix
+
+
+@pytest.mark.parametrize("what", ["link", "file", "gone"])
+def test_a_spent_folder_that_a_run_put_something_else_for_takes_nothing_along(tmp_path: Path, what: str) -> None:
+    precious, spent = tmp_path / "precious", tmp_path / "spent"
+    (precious / "folder").mkdir(parents=True)
+    (precious / "file").write_text("x")
+    if what == "link":
+        spent.symlink_to(precious)
+    elif what == "file":
+        spent.write_text("x")
+    Files(durable=False).discard_folder(str(spent))
+    assert not spent.is_symlink()
+    assert not spent.exists()
+    assert (precious / "file").read_text() == "x"
