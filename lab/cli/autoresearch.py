@@ -1,10 +1,12 @@
 """Begin, follow and finish a code loop: edit, measure, keep or discard.
 
 `start` looks at a workspace, asks for what it cannot see (or takes it as flags), and makes an experiment; it writes
-nothing into the workspace. `resume` opens a loop again and says where it stands. `report` prints what a loop came to,
-how sure that is, and whether to merge it. `export` gives its runs in the forms that other harnesses read. `finalize`
-makes branches of what was kept, which together are exactly what the loop came to; it pushes nothing and moves no branch
-that is there.
+nothing into the workspace. `import` does the same from the log of another harness (a results.tsv, an
+autoresearch.jsonl, a .auto/log.jsonl, or the folder of one): its runs become sealed runs that are marked as claims,
+and nothing is compared with them. `resume` opens a loop again and says where it stands. `report` prints what a loop
+came to, how sure that is, and whether to merge it. `export` gives its runs in the forms that other harnesses read.
+`finalize` makes branches of what was kept, which together are exactly what the loop came to; it pushes nothing and
+moves no branch that is there.
 """
 
 from __future__ import annotations
@@ -14,6 +16,7 @@ from typing import TYPE_CHECKING
 from lab.cli import (
     autoresearch_export,
     autoresearch_finalize,
+    autoresearch_import,
     autoresearch_report,
     autoresearch_resume,
     autoresearch_start,
@@ -29,6 +32,7 @@ if TYPE_CHECKING:
 
 EXAMPLE = """labctl autoresearch start --workspace ../my-repository
 labctl autoresearch start --edit train.py --metric val_bpb --direction lower --measure 'python3 train.py' --yes
+labctl autoresearch import ../my-repository/results.tsv --direction lower --measure 'python3 train.py'
 labctl autoresearch report my-repository
 labctl autoresearch export my-repository --format jsonl --output autoresearch.jsonl
 labctl autoresearch finalize my-repository --dry-run"""
@@ -37,6 +41,7 @@ labctl autoresearch finalize my-repository --dry-run"""
 ACTIONS: dict[str, ModuleType] = {
     "start": autoresearch_start,
     "resume": autoresearch_resume,
+    "import": autoresearch_import,
     "report": autoresearch_report,
     "export": autoresearch_export,
     "finalize": autoresearch_finalize,

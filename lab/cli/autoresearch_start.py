@@ -62,7 +62,7 @@ def answer(args: argparse.Namespace, session: Session) -> Answer:
     from lab.scheduler.loop import started
 
     root = session.root()
-    said = _said(args)
+    said = said_in(args)
     found = started.seen(said.workspace)
     machine = platform.detected(root.world.environ)
     at_terminal = bool(sys.stdin and sys.stdin.isatty() and sys.stderr.isatty()) and not session.terminal.as_json
@@ -88,7 +88,7 @@ def answer(args: argparse.Namespace, session: Session) -> Answer:
     return Answer(told, [f"created experiment: {made.name}"], warnings=made.notes, then=_then(settings))
 
 
-def _said(args: argparse.Namespace) -> Settings:
+def said_in(args: argparse.Namespace) -> Settings:
     from lab.scheduler.loop.started import Settings
 
     if args.iterations < 0:

@@ -29,7 +29,7 @@ _COLUMNS = ("commit", "memory_gb", "status", "description")
 _MIB_IN_GIB = 1024
 _DIGITS = 6
 _SMALLEST_PLAIN = 1e-9
-_BOOKKEEPING = frozenset({"value", "metric", "iteration", "run_id"})  # the lab's own words in a metrics.json
+_BOOKKEEPING = frozenset({"value", "metric", "iteration", "run_id", "claimed"})  # the lab's own words in a metrics.json
 
 
 class _Tail(msgspec.Struct):

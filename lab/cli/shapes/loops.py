@@ -118,3 +118,20 @@ class Finalized(msgspec.Struct):
     branches: list[Branch]
     recommendation: str
     reasons: list[str]
+
+
+class Brought(msgspec.Struct):
+    """`autoresearch import`. `runs` are those that were not here; `commits_found` are in the workspace's repository."""
+
+    experiment: str
+    path: str
+    source: str
+    form: str
+    segments: int
+    runs: int
+    kept: int
+    known: int
+    commits_found: int
+    commits_missing: int
+    made: bool
+    dry_run: bool

@@ -24,6 +24,7 @@ SHAPES: dict[str, tuple[object, ...]] = {
         loops.Started,
         Summary,
         loops.Exported,
+        loops.Brought,
         loops.Resumed,
         loops.Finalized,
     ),
