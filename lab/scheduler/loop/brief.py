@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from lab.core import layout
+from lab.core.candidate import DEBUG
 from lab.core.loop import Loop
 from lab.projections import loop_brief as parts
 from lab.projections import text as texts
@@ -74,6 +75,7 @@ def text(  # the parts of a brief
         *parts.rules(spec),
         *parts.start(start, idea.text if idea else ""),
     ]
+    crash = crash or _crash(root, spec, start)
     if crash is not None:
         before += parts.crashed(crash.kind, crash.what, crash.tail, repair=crash.repair, chars=_TAIL_CHARS)
     before += [*parts.standing(spec, loop), *parts.kept(loop)]
@@ -83,12 +85,24 @@ def text(  # the parts of a brief
     return "\n".join([*before, *tried, *after])[: MOST_CHARS - 1] + "\n"
 
 
+def _crash(root: Root, spec: Spec, start: Start) -> Crashed | None:
+    """Of a candidate that begins at one that crashed: that crash."""
+    found = tries.crash(root, spec.id, start.parent.run_id) if start.kind == DEBUG and start.parent else None
+    return Crashed(kind=found[0], what=found[1], tail=found[2]) if found else None
+
+
 def write(root: Root, artifacts: str, brief: str) -> str:
-    """Put it into the run's artifacts. Returns its path, for LAB_BRIEF_PATH."""
-    path = f"{artifacts}/{FILE}"
+    """Put it into the run's artifacts, beside those that were given before. Returns its path, for LAB_BRIEF_PATH."""
     root.files.folder(artifacts)
-    root.files.replace(path, brief.encode(errors="replace"))
-    return path
+    number, path = 1, f"{artifacts}/{FILE}"
+    while True:
+        try:
+            root.files.create(path, brief.encode(errors="replace"), durable=False)
+        except FileExistsError:
+            number += 1
+            path = f"{artifacts}/brief-{number}.md"
+        else:
+            return path
 
 
 def document(root: Root, spec: Spec, view: View, workspace: str = "") -> bytes:

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from lab.store.root import Root
 
 MOST = 20
+_STEPS = f"{layout.ARTIFACTS}/steps/"
+_LOG_BYTES = 4_096
 _TAIL_BYTES = 128 << 10  # a longer table is not read: what a candidate costs does not grow with history
 
 
@@ -38,6 +40,30 @@ def recent(root: Root, experiment: str, tier: str, most: int = MOST) -> Iterator
         if sealed is not None:
             left -= 1
             yield Tried(run=sealed[0].run, asi=_notes(path, sealed[0]))
+
+
+def crash(root: Root, experiment: str, run_id: str) -> tuple[str, str, str] | None:
+    """Of a candidate that crashed: its kind, what was said of it, and the end of what its last step printed.
+
+    None where it did not crash, or its bundle is gone.
+    """
+    path = root.layout.run(experiment, run_id)
+    try:
+        sealed = bundles.load_seal(path)
+    except LabError:
+        return None
+    made = sealed[0].run.candidate if sealed else None
+    if sealed is None or made is None or not made.crash:
+        return None
+    logs = [name for name in sealed[0].files if name.startswith(_STEPS) and name.endswith(layout.STDOUT)]
+    folder = max(logs, default="").removesuffix(layout.STDOUT)
+    ends = [_end(f"{path}/{folder}{name}") for name in (layout.STDOUT, layout.STDERR)] if folder else []
+    return made.crash, made.why or sealed[0].run.reason, "\n".join(end for end in ends if end)
+
+
+def _end(path: str) -> str:
+    start = max(reading.size_of(path) - _LOG_BYTES, 0)
+    return reading.read_from(path, start).decode(errors="replace").strip("\n")
 
 
 def _names(root: Root, experiment: str, tier: str) -> Iterator[str]:
