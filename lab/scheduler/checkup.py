@@ -60,6 +60,7 @@ def checks(root: Root) -> Iterator[Check]:
     if in_lab.state == OK:
         yield _clock(root)
         yield _confined(root)
+        yield _fence()
         yield from _specs(root)
 
 
@@ -182,6 +183,22 @@ def _confined(root: Root) -> Check:
         fix = "a run that leaves its group outlives it: on Linux the lab holds it, without LABCTL_CONFINEMENT=group"
         return Check(name="confinement", state=WARNING, what=what, fix=fix)
     return Check(name="confinement", state=OK, what=what)
+
+
+def _fence() -> Check:
+    """What keeps the commands of a code loop from writing elsewhere. Nothing else is fenced."""
+    from lab.executors import fence  # noqa: PLC0415  # ctypes, and a program that is tried
+
+    reach = fence.available()
+    has = [f"Landlock {reach.landlock}"] if reach.landlock else []
+    has += [f"bwrap ({reach.bwrap})"] if reach.bwrap else []
+    if not has:
+        fix = "a kernel from 5.13 on with Landlock, or bubblewrap; without, digests tell what a candidate changed"
+        return Check(name="fence", state=WARNING, what=f"code loops can write anywhere: {reach.why}", fix=fix)
+    what = f"candidates of code loops are held by {' and '.join(has)}"
+    if not reach.bwrap:
+        what += f"; files can be neither hidden nor frozen, for {reach.why}"
+    return Check(name="fence", state=OK, what=what)
 
 
 def _specs(root: Root) -> Iterator[Check]:

@@ -56,6 +56,7 @@ def test_in_a_lab_a_program_is_run_as_a_run_would_be(labctl: Labctl, place: Path
     said = labctl("doctor", "--json")
     assert said.code == 0
     assert state(said, "confinement")[1].startswith("runs are held by ")
+    assert state(said, "fence")[0] in ("ok", "warning")
     assert state(said, "clock")[0] == "ok"
     assert state(said, "schedule")[0] == "none"
     assert os.listdir(place / "scratch" / "agents") == []
