@@ -23,7 +23,7 @@ IDEAS = (
 
 
 def chosen(turn: int) -> tuple[str, str, str]:
-    """The idea of this turn. The baseline is turn 0 and changes nothing."""
+    """The idea of this turn. The baseline, which is measured before them all, asks for none."""
     if turn <= len(IDEAS):
         return IDEAS[turn - 1]
     luck = random.Random(turn)
@@ -33,7 +33,7 @@ def chosen(turn: int) -> tuple[str, str, str]:
 
 def main() -> None:
     """Change one line of solve.py."""
-    name, value, why = chosen(int(os.environ.get("LAB_RUN_ITERATION", "1")) or 1)
+    name, value, why = chosen(max(1, int(os.environ.get("LAB_RUN_ITERATION", "2")) - 1))
     with open("solve.py", encoding="utf-8") as file:
         text = file.read()
     with open("solve.py", "w", encoding="utf-8") as file:

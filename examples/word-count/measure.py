@@ -7,7 +7,7 @@ import time
 
 import count
 
-WORDS, DIFFERENT, SEED = 150_000, 400, 5
+WORDS, DIFFERENT, SEED = 100_000, 400, 5
 
 
 def text() -> list[str]:

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 SHARED = ("yes", "dry_run")
 TARGET = "the experiment"
 _ID_CHARS = 10
+_SHOWN = 3
+MERGE = "merge"
 
 
 def arguments(parser: argparse._ArgumentGroup) -> None:
@@ -46,7 +48,7 @@ def answer(args: argparse.Namespace, session: Session) -> Answer:
     if not session.terminal.agrees(f"Make {words} in the repository of {args.target}?", yes=args.yes):
         raise BadInput("nothing was made: nobody agreed", fix="say y, or give --yes; --dry-run only shows the plan")
     made = work.make()
-    said = [f"made {words}:", *_plan(made.plan, made), "", f"merge: {made.recommendation}"]
+    said = [f"made {words}:", *_plan(made.plan, made), "", f"recommended: {made.recommendation}"]
     return Answer(_data(made.plan, made), [*said, *(f"  {why}" for why in made.reasons)], then=_then(made))
 
 
@@ -57,7 +59,8 @@ def _plan(plan: Plan, made: Made | None = None) -> Iterator[str]:
     for each in plan.branches:
         commit = f" {made.commits[each.name][:_ID_CHARS]}" if made else ""
         yield f"  {each.name}{commit} on {each.on or base}"
-        yield f"    {text.line(each.kept.title) or 'no words'}; {len(each.kept.paths)} files"
+        count = len(each.kept.paths)
+        yield f"    {text.line(each.kept.title) or 'no words'}; {count} file{'s' if count > 1 else ''}"
         if made and each.name in made.conflicts:
             yield f"    conflicts with what is checked out now: {', '.join(map(text.line, made.conflicts[each.name]))}"
         if not each.kept.run_id:
@@ -93,8 +96,10 @@ def _printable(path: str) -> str:
 
 
 def _then(made: Made) -> list[str]:
-    name = made.plan.branches[0].name
-    then = [f"git diff {made.plan.base[:_ID_CHARS]} {name}"]
-    if made.recommendation == "merge":
-        then.append(f"git merge {name}")
+    """Look at each that nothing stands on; and merge them, where that is what is recommended."""
+    below = {each.on for each in made.plan.branches}
+    tops = [each.name for each in made.plan.branches if each.name not in below]
+    then = [f"git diff {made.plan.base[:_ID_CHARS]} {name}" for name in tops[:_SHOWN]]
+    if made.recommendation == MERGE and not made.conflicts:
+        then.append(f"git merge {' '.join(tops)}")
     return then
