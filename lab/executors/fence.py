@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from lab.core.launch import Fence, Program
 
 _HOLDS_TRUNCATION = 3
+_MOST_FROZEN = 64  # each is a mount: 50 take 20 ms more, 400 half a second
 _NO_LANDLOCK = "this kernel has no Landlock, or it is switched off"
 _TEMPORARY = ("TMPDIR", "TMP", "TEMP")
 # Caches of what was compiled: made again in seconds, and a program that cannot write its own fails. Stores of what was
@@ -83,9 +84,8 @@ def raised(program: Program) -> Raised:
 
 def _best(fence: Fence, abi: int) -> str:
     asks_more = fence.frozen or fence.hidden or abi < _HOLDS_TRUNCATION
-    if asks_more and not bwrap.trouble():
-        return BWRAP
-    return LANDLOCK
+    is_dear = len(fence.frozen) > _MOST_FROZEN and not fence.hidden and abi >= _HOLDS_TRUNCATION
+    return BWRAP if asks_more and not is_dear and not bwrap.trouble() else LANDLOCK
 
 
 def _landlock(fence: Fence, abi: int) -> str:

@@ -388,6 +388,13 @@ def test_an_old_landlock_gives_way_to_bwrap(monkeypatch: pytest.MonkeyPatch) -> 
     assert fence.raised(what).said == "landlock 2, files may be cut short"
 
 
+@needs_landlock
+def test_many_frozen_files_are_left_to_the_digests_and_that_is_said() -> None:
+    frozen = tuple(f"/tests/{number}" for number in range(65))
+    what = Program(argv=("/bin/true",), cwd="/", fence=Fence(writable=(), frozen=frozen))
+    assert fence.raised(what).said == f"landlock {landlock.version()}, nothing frozen"
+
+
 @pytest.mark.parametrize(
     ("wrong", "said"),
     [
