@@ -195,7 +195,7 @@ def snapshot(root: Root) -> dict[str, bytes]:
     """Every derived page by its relative name."""
     pages = [*layout.LAB_PAGES]
     for name in experiments.names(root):
-        pages += [f"experiments/{name}/{page}" for page in layout.EXPERIMENT_PAGES]
+        pages += [f"experiments/{name}/{page}" for page in (*layout.EXPERIMENT_PAGES, *layout.LOOP_PAGES)]
     read = {page: reading.read(root.layout.place(page)) for page in pages}
     return {page: data for page, data in read.items() if data is not None}
 

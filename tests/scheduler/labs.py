@@ -129,7 +129,7 @@ def derived(root: Root) -> list[str]:
     """The derived files that are there."""
     wanted = list(layout.LAB_PAGES)
     for name in os.listdir(root.layout.experiments):
-        wanted += [f"experiments/{name}/{page}" for page in layout.EXPERIMENT_PAGES]
+        wanted += [f"experiments/{name}/{page}" for page in (*layout.EXPERIMENT_PAGES, *layout.LOOP_PAGES)]
     return [name for name in wanted if os.path.isfile(root.layout.place(name))]
 
 
