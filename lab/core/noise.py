@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 MEMORY = 60  # degrees of freedom that are remembered: the noise of last week must not outvote today's
-NOISIER = 0.05  # a test whose own spread would be this rare under the known noise is judged by its own
+NOISIER = 0.1  # a test whose own spread would be this rare under the known noise is judged by its own
 _MOST, _LEAST = 1e300, 5e-324  # an infinite sum could not be written down, and one of 0 would say "no noise"
 _STEPS, _CLOSE, _TINY = 400, 1e-15, 1e-300
 
@@ -60,12 +60,19 @@ def spread(noise: Noise, mine: Sequence[float], theirs: Sequence[float]) -> Nois
     Their own alone where it is clearly larger: a change may make the measurement itself noisier, and by the old noise
     its luck would pass for a gain.
     """
-    own = pooled(pooled(Noise(), mine), theirs)
-    if own.df and noise.df and own.ss > 0:
-        ratio = math.inf if noise.ss == 0 else (own.ss / own.df) / (noise.ss / noise.df)
-        if f_tail(ratio, own.df, noise.df) < NOISIER:
-            return own
+    alone = pooled(Noise(), mine)
+    own = pooled(alone, theirs)
+    if any(_wider(each, noise) for each in (alone, own)):
+        return own
     return _joined(noise, own)
+
+
+def _wider(one: Noise, known: Noise) -> bool:
+    """Whether this spread is clearly larger than the known."""
+    if not one.df or not known.df or one.ss == 0:
+        return False
+    ratio = math.inf if known.ss == 0 else (one.ss / one.df) / (known.ss / known.df)
+    return f_tail(ratio, one.df, known.df) < NOISIER
 
 
 def gain(mine: Sequence[float], theirs: Sequence[float], *, minimize: bool) -> float:

@@ -16,14 +16,13 @@ from random import Random
 from typing import TYPE_CHECKING, NamedTuple
 
 from lab.core.candidate import BASELINE, IMPROVE, KEEP, Candidate
-from lab.core.loop import Loop, fold, gained
+from lab.core.loop import Loop, fold
 from lab.core.run import MINIMIZE, SUCCESS, Run
 from lab.core.verdict import Again, Measured, Terms, Verdict, baseline, judge, value_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-Noise = "Callable[[Random], float]"
 SLACK = 2.0  # standard errors of a share that chance is allowed
 
 
@@ -113,6 +112,15 @@ def tried(
     return measured, answer
 
 
+def folded(loop: Loop, number: int, measured: Measured, verdict: Verdict) -> Loop:
+    about = Candidate(
+        kind=IMPROVE, parent="r0", base="c", commit=f"c{number}", values=measured.values, against=measured.against,
+        gain=verdict.gain, p=verdict.p, alpha=verdict.alpha, rule=verdict.rule, added=max(measured.lines, 0),
+        removed=max(-measured.lines, 0),
+    )  # fmt: skip
+    return fold(loop, a_run(number, verdict.verdict, value_of(measured, verdict), about), about)
+
+
 def session(scenario: Scenario, seed: int, candidates: int, terms: Terms) -> Told:
     rng = Random(seed)
     machine, choices = Machine(scenario, rng), Random(seed + 1)
@@ -123,16 +131,11 @@ def session(scenario: Scenario, seed: int, candidates: int, terms: Terms) -> Tol
         chances += effect > 0
         measured, verdict = tried(terms, loop, machine, (worth, worth + effect), scenario)
         measurements += len(measured.values) + len(measured.against)
-        about = Candidate(
-            kind=IMPROVE, parent="r0", base="c", commit=f"c{number}", values=measured.values, against=measured.against,
-            gain=verdict.gain, p=verdict.p, alpha=verdict.alpha, rule=verdict.rule, added=max(scenario.lines, 0),
-            removed=max(-scenario.lines, 0),
-        )  # fmt: skip
-        run = a_run(number, verdict.verdict, value_of(measured, verdict), about)
-        loop = fold(loop, run, about)
+        before = loop.kept - loop.simpler
+        loop = folded(loop, number, measured, verdict)
         if verdict.verdict == KEEP:
             worth += effect
-            false += effect <= 0 and gained(run)
+            false += effect <= 0 and loop.kept - loop.simpler > before
             found += effect > 0
     return Told(false, found, chances, measurements, worth, greedy(scenario, seed, candidates))
 

@@ -1,0 +1,76 @@
+"""How much a measurement differs from itself, held against a library that is known to be right."""
+
+from __future__ import annotations
+
+import math
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lab.core import noise
+from lab.core.noise import MEMORY, Noise, p_better, pooled
+
+finite = st.floats(allow_nan=False, allow_infinity=False)
+degrees = st.integers(1, 200)
+
+
+def test_the_tails_are_those_of_a_library() -> None:
+    stats = pytest.importorskip("scipy.stats")
+    for df in (1, 2, 3, 8, 16, 60, 500):
+        for t in (-40, -2, 0, 0.1, 1, 2.5, 3.3, 10, 40):
+            assert noise.t_tail(t, df) == pytest.approx(stats.t.sf(t, df), rel=1e-10)
+        for below in (1, 2, 14, 60):
+            for ratio in (0.1, 0.5, 1, 3, 50):
+                assert noise.f_tail(ratio, df, below) == pytest.approx(stats.f.sf(ratio, df, below), rel=1e-10)
+
+
+@given(st.floats(-1e3, 1e3), degrees)
+def test_the_two_tails_are_one(t: float, df: int) -> None:
+    assert noise.t_tail(t, df) + noise.t_tail(-t, df) == pytest.approx(1)
+
+
+def test_a_difference_is_judged_as_by_the_t_test_of_a_library() -> None:
+    stats = pytest.importorskip("scipy.stats")
+    mine, theirs = (1.0, 1.2, 0.9, 1.1), (1.5, 1.3, 1.6, 1.2)
+    ours = p_better(Noise(), mine, theirs, minimize=True)
+    assert ours == pytest.approx(stats.ttest_ind(mine, theirs, alternative="less").pvalue)
+    assert p_better(Noise(), mine, theirs, minimize=False) == pytest.approx(1 - ours)
+
+
+def test_repeats_that_are_equal_to_the_last_digit_are_no_noise() -> None:
+    assert pooled(Noise(), (0.1, 0.1, 0.1)).none
+    assert not pooled(Noise(), (0.1, 0.1, math.nextafter(0.1, 1))).none
+    assert not pooled(Noise(), (1e-170, 2e-170)).none  # the square of their difference is 0
+
+
+def test_one_value_says_nothing_of_the_noise() -> None:
+    assert pooled(Noise(), (3.0,)) == Noise()
+    assert Noise().sigma is None
+    assert p_better(Noise(), (1.0,), (9.0,), minimize=True) == 1
+
+
+@given(st.lists(st.lists(finite, max_size=6), max_size=6))
+def test_any_values_give_a_noise_that_can_be_written_down(codes: list[list[float]]) -> None:
+    known = Noise()
+    for values in codes:
+        known = pooled(known, values)
+        assert msgspec.json.decode(msgspec.json.encode(known), type=Noise) == known
+        assert known.df <= MEMORY
+        if len(set(values)) > 1:
+            assert not known.none
+
+
+def test_the_noise_of_today_outvotes_that_of_last_week() -> None:
+    known = Noise(df=MEMORY, ss=float(MEMORY))
+    for _ in range(200):
+        known = pooled(known, (0.0, 10.0))
+    assert known.sigma == pytest.approx(math.sqrt(50), rel=0.1)
+
+
+def test_a_change_that_measures_noisily_is_not_judged_by_the_old_noise() -> None:
+    quiet = Noise(df=40, ss=40.0)
+    lucky = (-30.0, 5.0, -28.0, 11.0)
+    assert p_better(quiet, lucky, (0.0, 0.5, -0.5, 0.2), minimize=True) > 0.05
+    assert p_better(quiet, (-10.0, -11.0, -9.5, -10.5), (0.0, 0.5, -0.5, 0.2), minimize=True) < 1e-9
