@@ -24,9 +24,12 @@ def applied(site: Site, commit: str, base: str) -> Applied:
     paths = tuple(site.git.names("diff-tree", "-r", "-z", "--name-only", "--no-renames", base, commit))
     if not paths:
         return Applied(already=True)
+    blocked = _blocked(site, paths)
+    if blocked:
+        return Applied(conflicts=_named(site, blocked))
     whole = changes.patch(site, base, commit)
     if _fits(site, whole):
-        _write(site, whole)
+        _write(site, base, commit, paths)
         return Applied(paths=_named(site, paths))
     if _fits(site, whole, "-R"):
         return Applied(already=True)
@@ -39,10 +42,9 @@ def applied(site: Site, commit: str, base: str) -> Applied:
         (missing if _fits(site, part) else conflicts).append(path)
     if conflicts or not missing:
         return Applied(conflicts=_named(site, conflicts or paths))
-    rest = changes.patch(site, base, commit, paths=tuple(missing))
-    if not _fits(site, rest):
+    if not _fits(site, changes.patch(site, base, commit, paths=tuple(missing))):
         return Applied(conflicts=_named(site, missing))
-    _write(site, rest)
+    _write(site, base, commit, tuple(missing))
     return Applied(paths=_named(site, missing))
 
 
@@ -69,8 +71,29 @@ def _fits(site: Site, patch: bytes, *how: str) -> bool:
     return site.git.ask(*_APPLY, "--check", *how, given=patch, tree=site.top, codes=(0, 1, 128)).code == 0
 
 
-def _write(site: Site, patch: bytes) -> None:
-    site.git.ask(*_APPLY, given=patch, tree=site.top)
+def _blocked(site: Site, paths: tuple[str, ...]) -> list[str]:
+    """Paths on whose way lies something of the user's that is no folder: git finds out when half is written."""
+    found = []
+    for path in paths:
+        folder = os.path.dirname(path)
+        while folder and folder not in paths and not os.path.isdir(f"{site.top}/{folder}"):
+            if os.path.lexists(f"{site.top}/{folder}"):
+                found.append(path)
+                break
+            folder = os.path.dirname(folder)
+    return found
+
+
+def _write(site: Site, base: str, commit: str, paths: tuple[str, ...]) -> None:
+    """Write what was found to fit. When the disk refuses it half way, what was written is taken back."""
+    try:
+        site.git.ask(*_APPLY, given=changes.patch(site, base, commit, paths=paths), tree=site.top)
+    except Unavailable:
+        for path in paths:
+            part = changes.patch(site, base, commit, paths=(path,))
+            if _fits(site, part, "-R"):
+                site.git.ask(*_APPLY, "-R", given=part, tree=site.top)
+        raise
 
 
 def _named(site: Site, paths: tuple[str, ...] | list[str]) -> tuple[str, ...]:

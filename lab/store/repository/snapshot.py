@@ -26,8 +26,7 @@ def taken(site: Site) -> str:
         site.files.discard(f"{index}.lock")  # of a git that was killed: nobody else is in this section
         _brought_up_to_date(site, index)
         tree = site.git.out("write-tree", index=index)
-        known = site.git.ask("rev-parse", "--verify", "--quiet", REF, f"{REF}^{{tree}}", codes=(0, 1, 128))
-        before = known.out.decode().split() if known.code == 0 else []
+        before = site.git.out("for-each-ref", "--format=%(objectname) %(tree)", REF).split()
         if before[1:] == [tree]:
             return before[0]
         made = committed.commit(site, tree, before[:1], "the workspace as it is", {})
@@ -54,7 +53,9 @@ def _brought_up_to_date(site: Site, index: str) -> None:
     zeros = "0" * len(site.git.out("hash-object", "-t", "tree", "/dev/null"))
     if gone:
         given = "".join(f"0 {zeros}\t{name}\0" for name in sorted(gone))
-        site.git.ask("update-index", "-z", "--index-info", given=os.fsencode(given), index=index)
+        # With the tree, for git looks again at files of the same second before it calls them known.
+        words = ("update-index", "-z", "--index-info")
+        site.git.ask(*words, given=os.fsencode(given), tree=site.top, index=index)
     given = "".join(f"{name}\0" for name in there)
     site.git.ask(
         "update-index", "-z", "--add", "--replace", "--stdin", given=os.fsencode(given), tree=site.top, index=index
