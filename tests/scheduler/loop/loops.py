@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from lab.core import asi, canonical
-from lab.core.asi import Asi
 from lab.core.candidate import BASELINE, IMPROVE, Candidate
 from lab.core.ended import Ended
 from lab.core.run import FAILED, SUCCESS
@@ -19,6 +18,7 @@ from tests.scheduler.labs import a_lab, me
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from lab.core.asi import Asi
     from lab.core.spec import Spec
     from lab.store.root import Root
 
