@@ -119,7 +119,7 @@ def seen(workspace: str) -> Seen:
 def filled(said: Settings, defaults: Settings) -> Settings:
     """What was said, and defaults for the rest. The names follow from the tag, the tag from the workspace."""
     given = {name: getattr(said, name) or getattr(defaults, name) for name in Settings.__struct_fields__}
-    whole = Settings(**given)
+    whole = Settings(**{**given, "workspace": defaults.workspace})  # absolute, whatever folder it is read from later
     whole = msgspec.structs.replace(whole, direction=whole.direction or _guessed(whole.metric))
     plain = _NOT_IN_ID.sub("-", os.path.basename(whole.workspace)).strip("-._")[:48] or "loop"
     new_id = whole.new_id or whole.tag or plain
