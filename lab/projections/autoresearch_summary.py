@@ -194,7 +194,7 @@ def _session(subject: Subject, found: Summary) -> list[str]:
     lines.append(f"- Platform: machines of the class {text.md(kind)}; manifest.json of a run names its machine")
     began = text.moment(view.first_run_at) if view.first_run_at else "not yet"
     lines.append(f"- Session: {text.count(view.runs, 'run')}, began {began}, {text.duration(view.wall_s)} of running")
-    lines.append(f"- Candidates: {tally(found.loop)}; {found.loop.simpler} of the kept for being simpler")
+    lines.append(f"- {tally(found.loop)}; {found.loop.simpler} of the kept for being simpler")
     return lines
 
 
