@@ -68,7 +68,7 @@ def histories(draw: st.DrawFn) -> list[Item]:
     seq = 1
     for number in range(draw(st.integers(0, 14))):
         seq += draw(st.integers(0, 3))
-        match draw(st.integers(0, 6)):
+        match draw(st.integers(0, 7)):
             case 0:
                 seq += 1
                 items.append(decided(seq, event.PHASE_CHANGED, phase=draw(st.sampled_from(PHASES)), reason="why"))
@@ -84,6 +84,10 @@ def histories(draw: st.DrawFn) -> list[Item]:
                 kind = draw(st.sampled_from([event.MODEL_ASKED, event.MODEL_ANSWERED]))
                 took = {"calls": draw(st.integers(0, 3)), "usd": draw(st.floats(0, 1)), "tokens": 7}
                 items.append(decided(seq, kind, name=f"ASK-{draw(st.integers(1, 3)):06}", facts=took))
+            case 4:
+                seq += 1
+                words, left = draw(st.sampled_from(["", "one", "two"])), {"candidates": draw(st.integers(0, 2))}
+                items.append(decided(seq, event.LOOP_STEERED, reason=words, facts=left))
             case _:
                 run = a_run(
                     number + 1, draw(st.sampled_from(OUTCOMES)), draw(st.none() | values), draw(st.sampled_from(TIERS))
