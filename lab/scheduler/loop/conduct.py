@@ -75,7 +75,6 @@ class _Candidate:
         """All of it."""
         grounds = self._grounds
         grounds.repo.sweep()
-        self._remarks += grounds.remarks()
         self._remarks += keeping.caught_up(grounds)
         self._start = self._begin()
         self._bench = Bench(grounds, self._steps, "", grounds.place("candidate"))
@@ -107,6 +106,7 @@ class _Candidate:
                 "there is no baseline yet to compare a change with", fix=f"labctl burst {grounds.experiment} -n 1"
             )
         bench.commit = grounds.repo.head()
+        self._remarks += grounds.remarks(bench.commit)
         keeping.begun(grounds, bench.commit)
         self._note = "baseline"
         judged = judging.baseline(grounds.terms, bench, steps.BASELINE)

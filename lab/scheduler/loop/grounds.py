@@ -46,13 +46,13 @@ class Grounds:
         self.terms: Terms = verdict.terms(self.spec)
         self.hidden = scripts.hidden(self.spec, self.workspace)
 
-    def remarks(self) -> list[str]:
-        """What a person may not expect of the workspace."""
+    def remarks(self, commit: str) -> list[str]:
+        """What a person may not expect of the workspace. Said once, at the baseline: to look is to read all of it."""
         found = []
         uncommitted = self.repo.uncommitted()
         if uncommitted:
             found.append(f"not committed, and so no part of the loop: {', '.join(uncommitted[:_SHOWN])}")
-        pointers = self.repo.pointers(self.repo.head())
+        pointers = self.repo.pointers(commit)
         if pointers:
             found.append(f"kept as LFS pointers, without their contents: {', '.join(pointers[:_SHOWN])}")
         return found
