@@ -15,6 +15,7 @@ from lab.core.event import Event, Line
 from lab.core.run import CANCELLED, CRASH, FAILED, OUTCOMES, SUCCESS, TIMEOUT, Run
 from lab.core.seal import Anchor, Seal
 from lab.core.view import PHASES, RECENT_DECISIONS, RECENT_RUNS, View
+from tests.core.loops import any_run, baseline, tried
 
 if TYPE_CHECKING:
     from lab.core.history import Item
@@ -88,6 +89,9 @@ def histories(draw: st.DrawFn) -> list[Item]:
                 seq += 1
                 words, left = draw(st.sampled_from(["", "one", "two"])), {"candidates": draw(st.integers(0, 2))}
                 items.append(decided(seq, event.LOOP_STEERED, reason=words, facts=left))
+            case 4:
+                run = any_run(number + 1, Random(draw(st.integers(0, 2**32))))
+                items.append(sealed(number + 1, msgspec.structs.replace(run, tier="proxy"), anchor=seq))
             case _:
                 run = a_run(
                     number + 1, draw(st.sampled_from(OUTCOMES)), draw(st.none() | values), draw(st.sampled_from(TIERS))
@@ -145,13 +149,24 @@ def test_the_two_directions_mirror_each_other(items: list[Item]) -> None:
         if item.run is None:
             return item
         value = None if item.run.value is None else -item.run.value
-        return msgspec.structs.replace(item, run=msgspec.structs.replace(item.run, value=value, direction="maximize"))
+        run = msgspec.structs.replace(item.run, value=value, direction="maximize")
+        if (about := run.candidate) is not None:
+            mine, theirs = (tuple(-value for value in values) for values in (about.values, about.against))
+            holdout = None if about.holdout is None else -about.holdout
+            run = msgspec.structs.replace(
+                run, candidate=msgspec.structs.replace(about, values=mine, against=theirs, holdout=holdout)
+            )
+        return msgspec.structs.replace(item, run=run)
 
     down, up = history.fold(start("minimize"), items), history.fold(start("maximize"), map(turned, items))
     for name, tier in down.tiers.items():
         other = up.tiers[name]
         assert (tier.best.run_id if tier.best else None) == (other.best.run_id if other.best else None)
         assert (tier.quiet_streak, tier.worsening_streak) == (other.quiet_streak, other.worsening_streak)
+        if tier.loop is not None and other.loop is not None:
+            assert (tier.loop.drift, tier.loop.gap, tier.loop.noise) == (
+                other.loop.drift, other.loop.gap, other.loop.noise,
+            )  # fmt: skip
 
 
 @given(histories())
@@ -311,3 +326,39 @@ def test_dead_askers_do_not_make_the_view_grow_for_ever() -> None:
 def test_what_a_model_was_asked_pushes_no_decision_off_the_pages() -> None:
     view = asked(*((event.MODEL_ASKED, f"ASK-{number:06}", 1, 0.0) for number in range(1, 50)))
     assert view.decisions == []
+
+
+def looped(*candidates: Run) -> View:
+    return history.fold(
+        start(), [sealed(seq, msgspec.structs.replace(run, tier="proxy")) for seq, run in enumerate(candidates, 1)]
+    )
+
+
+def test_a_lucky_measurement_of_what_was_discarded_is_no_best() -> None:
+    view = looped(baseline(10, 11), tried(1, "discard", 3.0), tried(2, "keep", 9.0), tried(3, "discard", 1.0))
+    assert view.best is not None
+    assert view.best.run_id == "RUN-000002"
+    assert view.tiers["proxy"].quiet_streak == 1
+    assert view.tiers["proxy"].worsening_streak == 0
+
+
+def test_what_was_kept_for_being_simpler_is_the_best_and_ends_no_plateau() -> None:
+    view = looped(baseline(10, 11), tried(1, "keep", 10.6, rule="improve-or-simpler"))
+    assert view.best is not None
+    assert view.best.value == 10.6
+    assert view.tiers["proxy"].quiet_streak == 1
+
+
+def test_a_baseline_that_was_taken_again_is_what_is_best_now() -> None:
+    view = looped(baseline(10, 11), tried(1, "keep", 9.0), baseline(12, 13, number=2))
+    assert view.best is not None
+    assert view.best.run_id == "RUN-000002"
+
+
+def test_a_cancelled_candidate_counts_what_it_took() -> None:
+    cancelled = msgspec.structs.replace(tried(1, "", tokens=7), outcome=CANCELLED)
+    view = looped(baseline(10, 11), cancelled)
+    loop = view.tiers["proxy"].loop
+    assert loop is not None
+    assert (loop.tokens, loop.candidates) == (7, 0)
+    assert view.tiers["proxy"].quiet_streak == 0

@@ -15,6 +15,7 @@ from lab.core.spec import Spec
 from lab.core.spec_fields import Override, StopConditions
 from lab.core.view import Tier, View
 from lab.core.world import stamp
+from tests.core.loops import after, baseline, tried
 
 NOW = datetime(2026, 1, 2, 12, 0, 0, tzinfo=UTC)
 
@@ -283,3 +284,62 @@ def test_at_once_passes_over_the_cadence_and_nothing_else() -> None:
     assert decide(paused, a_spec(), NOW, at_once=True) == Wait(reason="it is paused")
     spent = a_view(last=a_run(), runs=100)
     assert isinstance(decide(spent, a_spec(), NOW, at_once=True), Finish)
+
+
+def a_loop(*candidates: Run, failure_streak: int = 0) -> View:
+    """A view of a code loop, after its baseline and these."""
+    last = (baseline(10, 11), *candidates)[-1]
+    ended = msgspec.structs.replace(last, ended_at=stamp(NOW - timedelta(hours=9)))
+    tier = Tier(loop=after(baseline(10, 11), *candidates), best=ended if last.verdict == "keep" else None, successes=2)
+    return a_view(tier, last=ended, runs_since_opened=1 + len(candidates), failure_streak=failure_streak)
+
+
+def test_a_loop_that_gains_no_more_than_the_noise_is_saturated() -> None:
+    quiet = [tried(number, "discard", 10.0, gain=0.1) for number in range(1, 4)]
+    found = decide(a_loop(*quiet), stop(saturation=3), NOW)
+    assert found == Finish(reason="saturated", facts={"candidates_without_a_gain": 3, "max": 3})
+    assert decide(a_loop(*quiet[:2]), stop(saturation=3), NOW) == Proceed(tier="proxy")
+    simpler = tried(4, "keep", 10.0, rule="improve-or-simpler")
+    assert isinstance(decide(a_loop(*quiet, simpler), stop(saturation=4), NOW), Finish)
+    assert decide(a_loop(*quiet, tried(4, "keep", 9.0)), stop(saturation=4), NOW) == Proceed(tier="proxy")
+
+
+def test_tokens_that_are_used_up_end_it() -> None:
+    view = a_loop(tried(1, "discard", 10.0, tokens=600), tried(2, "crash", tokens=500))
+    assert decide(view, stop(budget_tokens=1000), NOW) == Finish(
+        reason="token budget used", facts={"tokens": 1100, "max": 1000}
+    )
+    assert decide(view, stop(budget_tokens=2000), NOW) == Proceed(tier="proxy")
+
+
+def test_so_many_that_were_not_kept_pause_it_and_resuming_gives_as_many_again() -> None:
+    spec, unkept = a_spec(pause_after_unkept=3), [tried(number, "discard", 10.0) for number in range(1, 5)]
+    found = decide(a_loop(*unkept), spec, NOW)
+    assert found == Pause(reason="4 candidates in a row were not kept", facts={"unkept": 4, "max": 3})
+    resumed = msgspec.structs.replace(a_loop(*unkept), runs_since_opened=2)
+    assert decide(resumed, spec, NOW) == Proceed(tier="proxy")
+    assert decide(a_loop(*unkept[:2]), spec, NOW) == Proceed(tier="proxy")
+
+
+def test_a_loop_bears_more_crashes_in_a_row_than_a_run_that_is_always_the_same() -> None:
+    assert decide(a_loop(failure_streak=5), a_spec(), NOW) == Proceed(tier="proxy")
+    assert isinstance(decide(a_view(failure_streak=5), a_spec(), NOW), Pause)
+    assert isinstance(decide(a_loop(failure_streak=15), a_spec(), NOW), Pause)
+    limit = stop(max_consecutive_failures=4)
+    assert isinstance(decide(a_loop(failure_streak=4), limit, NOW), Finish)
+
+
+def test_only_a_gain_is_a_new_best_of_a_loop() -> None:
+    spec = a_spec(escalate_when=("new_best",))
+    assert decide(a_loop(), spec, NOW) == Proceed(tier="proxy")
+    assert decide(a_loop(tried(1, "keep", 10.0, rule="improve-or-simpler")), spec, NOW) == Proceed(tier="proxy")
+    assert isinstance(decide(a_loop(tried(1, "keep", 9.0)), spec, NOW), Escalate)
+
+
+@pytest.mark.parametrize("word", ["metric_drift", "holdout_gap"])
+def test_an_alarm_of_a_loop_hands_it_over_where_the_spec_says_so(word: str) -> None:
+    alarmed = msgspec.structs.replace(tried(1, "discard", 10.0), signals=(word,))
+    assert decide(a_loop(alarmed), a_spec(escalate_when=(word,)), NOW) == Escalate(
+        reason=word, facts={"run": "RUN-000001"}
+    )
+    assert decide(a_loop(alarmed), a_spec(), NOW) == Proceed(tier="proxy")
