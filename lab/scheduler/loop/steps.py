@@ -70,7 +70,7 @@ class Steps:
         self.wall_s = 0.0
         self.cpu_s = 0.0
         self.peak_memory_mb: float | None = None
-        self.fenced = ""
+        self.fenced = self.confined = ""
         self._root = root
         self._running = running
         self._view = view
@@ -136,7 +136,8 @@ class Steps:
             )
             program = Command().prepare(launch)
         except LabError as refusal:
-            problem = refusal.what + (f"; {refusal.fix}" if refusal.fix else "")
+            fix = refusal.fix.replace("executor_command", f"{label}_command")
+            problem = f"{label} could not be started: {refusal.what}{f'; {fix}' if fix else ''}"
             return Step(label=label, folder=folder, exit=Exit(started=False, problem=problem), problem=problem)
         program = msgspec.structs.replace(program, cwd=tree, fence=confined)
         how = launching.supervised(
@@ -151,7 +152,7 @@ class Steps:
 
     def usage(self) -> Usage:
         """What the steps used, all together."""
-        return Usage(cpu_s=round(self.cpu_s, 6), peak_memory_mb=self.peak_memory_mb, confined=self.fenced)
+        return Usage(cpu_s=round(self.cpu_s, 6), peak_memory_mb=self.peak_memory_mb, confined=self.confined)
 
     def _add(self, how: Exit) -> None:
         self.wall_s += how.wall_s
@@ -159,6 +160,7 @@ class Steps:
         peaks = [peak for peak in (self.peak_memory_mb, how.usage.peak_memory_mb) if peak is not None]
         self.peak_memory_mb = max(peaks, default=None)
         self.fenced = how.fenced or self.fenced
+        self.confined = how.usage.confined or self.confined
 
 
 def _problem(label: str, how: Exit, budget_s: float) -> str:
