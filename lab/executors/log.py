@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import stat
 
@@ -94,7 +95,7 @@ class Log:
             if sign == b"=":
                 self._told.remark(f"METRIC {name} is no decimal number: {text[: rules.SHOWN_CHARS]!r}")
         elif name in into or len(into) < rules.MOST_NAMES or name in (self._metric, rules.VALUE):
-            if into.get(name, number) != number and len(self._differing) < rules.MOST_REMARKS:
+            if name in into and _differ(into[name], number) and len(self._differing) < rules.MOST_REMARKS:
                 self._differing[name] = None
             into[name] = number
         else:
@@ -119,6 +120,11 @@ class Log:
         told.value = object_told.value
         told.metrics = {**object_told.metrics, **told.metrics}
         told.note, told.cost, told.signals = object_told.note, object_told.cost, object_told.signals
+
+
+def _differ(one: float, other: float) -> bool:
+    """Two values that are no numbers are the same: a NaN that was told once was not told differently."""
+    return one != other and not (math.isnan(one) and math.isnan(other))
 
 
 def open_plain(path: str) -> int | None:
