@@ -44,6 +44,9 @@ if TYPE_CHECKING:
 
 _WHY_CHARS = 300
 _DIGESTS = "digests"
+# Starts that take the next idea on the list. A repair has one already, and whoever hands in a change had one of their own:
+# it would count as tried.
+_FREE = frozenset({candidates.IMPROVE, candidates.DRAFT})
 
 
 def carry_out(root: Root, running: Running, view: View, *, interrupted: Callable[[], str], path: str) -> Ended:
@@ -95,8 +98,8 @@ class _Candidate:
         start = frontier.choose(grounds.loop, rng)
         if self._handed is None or start.kind == candidates.BASELINE:
             return start
-        parent = grounds.loop.best
-        return Start(kind=candidates.TRY, parent=parent)
+        parent = loop.node_of(grounds.loop, self._handed.parent, self._handed.base) if self._handed.base else None
+        return Start(kind=candidates.TRY, parent=parent or grounds.loop.best)
 
     def _baseline(self) -> Decided:
         """Measure the code as it is. Its verdict is keep: it is what there is."""
@@ -116,7 +119,8 @@ class _Candidate:
     def _changed(self) -> Decided:
         """Get a change made, and measure it."""
         parent = self._parent()
-        self._idea = ideas.following(ideas.listed(self._root, self._grounds.spec, self._grounds.workspace))
+        if self._start.kind in _FREE:
+            self._idea = ideas.following(ideas.listed(self._root, self._grounds.spec, self._grounds.workspace))
         proposer = Proposer(self._grounds, self._steps, self._start, self._idea, self._interrupted)
         proposed = self._made(parent, proposer)
         refusal = self._taken(proposed, parent)
@@ -177,7 +181,7 @@ class _Candidate:
         return None
 
     def _hear(self, proposed: Proposed) -> None:
-        self._notes = proposed.notes
+        self._notes = notes.redacted(proposed.notes, self._steps.secrets)
         self._note = self._note or (self._handed.description if self._handed else "") or proposed.notes.note
         self._note = self._note or (self._idea.text if self._idea else "")
         self._remarks += proposed.remarks

@@ -11,7 +11,7 @@ from lab.core import sameness
 from lab.core.errors import BadInput
 from lab.executors import sandbox
 from lab.scheduler import change
-from lab.store.repository.changed import DELETED
+from lab.store.repository.changed import DELETED, MODIFIED
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -62,7 +62,7 @@ def harvest(
     trailers = {"Lab-Experiment": grounds.experiment, "Lab-Run": grounds.run_id}
     commit = repo.commit(found.tree, (base,), _message(note, grounds), trailers)
     repo.put(grounds.ref(grounds.run_id), commit)
-    lines = tuple(repo.lines(base, commit))
+    lines = tuple(repo.lines(base, commit)) if all(map(_is_plain, found.changes)) else ()
     return Harvested(
         base=base,
         commit=commit,
@@ -75,6 +75,12 @@ def harvest(
         seed_only=sameness.seed_only(lines),
         cosmetic=sameness.cosmetic(lines),
     )
+
+
+def _is_plain(change: Changed) -> bool:
+    """Whether its lines tell all of it: beside a new file or an image, another seed is not the whole change."""
+    odd = change.is_binary or change.is_link or change.is_submodule or change.old_mode != change.new_mode
+    return change.status == MODIFIED and not odd
 
 
 def keep_files(grounds: Grounds, found: Harvested) -> None:

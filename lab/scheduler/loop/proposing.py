@@ -13,7 +13,6 @@ from lab.core.errors import LabError
 from lab.scheduler import mutating, mutation
 from lab.scheduler.agent_process import AgentProcess
 from lab.scheduler.loop import asi, brief, steps
-from lab.scheduler.loop.steps import Step
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -75,7 +74,8 @@ class Proposer:
         words = _words(spec.mutation_command)
         is_ours = any(word.rpartition("/")[2] == _OURS for word in words[:2]) or "mutate" in words[1:3]
         step = self._steps.run(steps.MUTATION, spec.mutation_command, tree, more=more, free=is_ours)
-        found = asi.read(f"{step.folder}/asi.json", f"{step.folder}/{layout.ARTIFACTS}/asi.json")
+        places = (f"{step.folder}/asi.json", f"{step.folder}/{layout.ARTIFACTS}/asi.json")
+        found = asi.read(*places, secrets=self._steps.secrets)
         remarks = (found.problem,) if found.problem else ()
         return Proposed(problem=step.problem, notes=found.asi, remarks=remarks)
 
@@ -120,4 +120,3 @@ def _words(command: str) -> list[str]:
         return shlex.split(command)
     except ValueError:
         return command.split()
-
