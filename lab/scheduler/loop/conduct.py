@@ -44,8 +44,8 @@ if TYPE_CHECKING:
 
 _WHY_CHARS = 300
 _DIGESTS = "digests"
-# Starts that take the next idea on the list. A repair has one already, and whoever hands in a change had one of their own:
-# it would count as tried.
+# Starts that take the next idea on the list. With any other it would count as tried: a repair has its idea already,
+# and whoever hands in a change had one of their own.
 _FREE = frozenset({candidates.IMPROVE, candidates.DRAFT})
 
 
