@@ -1,7 +1,8 @@
 """Give an agent its next piece of work as one JSON document: what to read, what it may change, how it is measured.
 
 Takes a package that waits, or queues one that is due. Only experiments with a workspace_root and a validation_command
-are given to an agent. With nothing due it prints {} and exits with 3, so that a loop can tell it from work.
+are given to an agent. Of a code loop the files are those of the best commit, and the first time the code is measured as
+it is before. With nothing due it prints {} and exits with 3, so that a loop can tell it from work.
 """
 
 from __future__ import annotations
@@ -35,6 +36,7 @@ def answer(args: argparse.Namespace, session: Session) -> Answer:
     """Give it."""
     import json
 
+    from lab.cli.signals import Signals
     from lab.core import ids
     from lab.core.errors import BUSY, BadInput
     from lab.scheduler.dispatch import agent, mend
@@ -46,9 +48,12 @@ def answer(args: argparse.Namespace, session: Session) -> Answer:
     ids.worker(args.worker)
     only = (experiments.require(root, args.experiment),) if args.experiment else ()
     said = mend.mend(root)
-    held, more = agent.next_package(
-        root, args.worker, only=only, classes=args.executor_class, now=args.now, again=args.again
-    )
+    signals = Signals()
+    with signals:
+        held, more = agent.next_package(
+            root, args.worker, only=only, classes=args.executor_class, now=args.now, again=args.again,
+            interrupted=signals.came,
+        )  # fmt: skip
     warnings = [words.line(each) for each in (*said, *more) if each.kind not in ("queued", "claimed")]
     if held is None:
         then = ["labctl status says what is next; --again gives back what this worker has already"]

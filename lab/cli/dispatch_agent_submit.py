@@ -3,6 +3,8 @@
 FILE is JSON: {"dispatch_id": "...", "changes": {"path": "whole new text"}, "reasoning": "why"}; `-` reads it from
 stdin. Paths stay in the workspace, and read_only_paths and mutable_paths are kept. A change that is refused leaves the
 package claimed, so that a better one can follow. A validation that fails is a failed run, and exit code 1.
+In a code loop the copy is of the commit that the package names, the change is decided like any other candidate,
+and "asi" may hold notes for whoever comes next.
 """
 
 from __future__ import annotations
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
 
     from lab.cli.session import Session
 
+JUDGED = ("keep", "discard")  # in a code loop also without a value, such as for the same change as before
 EXAMPLE = "labctl dispatch-agent-submit change.json"
 
 
@@ -51,14 +54,14 @@ def answer(args: argparse.Namespace, session: Session) -> Answer:
     ruling = tried.ruling
     data = {**to_builtins(ruling), "ingested": tried.ingested}
     verdict = "accepted" if ruling.accepted else "not accepted"
-    text = [f"{ruling.experiment} {ruling.run_id}: {ruling.outcome}, {verdict}"]
+    text = [f"{ruling.experiment} {ruling.run_id}: {ruling.verdict or ruling.outcome}, {verdict}"]
     if ruling.candidate_value is not None:
         text.append(
             f"{ruling.metric or 'value'}: {ruling.candidate_value!r} (best before: {ruling.previous_best_value})"
         )
     if ruling.reason:
         text.append(ruling.reason)
-    failed = ruling.outcome != SUCCESS or not tried.ingested
+    failed = (ruling.outcome != SUCCESS and ruling.verdict not in JUDGED) or not tried.ingested
     return Answer(data, text, warnings=[*tried.warnings, *tried.troubles], exit_code=int(failed))
 
 

@@ -14,7 +14,21 @@ from lab.cli import contract
 from lab.cli.commands import COMMANDS, find
 from lab.cli.shapes import forms
 from lab.cli.shapes.table import ANYTHING, SHAPES
-from lab.core import claim, curve, event, launch, manifest, notice, order, package, proposal, seal, spec, submission
+from lab.core import (
+    claim,
+    curve,
+    decided,
+    event,
+    launch,
+    manifest,
+    notice,
+    order,
+    package,
+    proposal,
+    seal,
+    spec,
+    submission,
+)
 from lab.core.errors import NotFound, nearest
 from lab.projections import index, status, tables
 from lab.scheduler import heartbeat
@@ -40,7 +54,7 @@ RECORDS: dict[str, tuple[tuple[object, ...], str]] = {
     "metrics.jsonl": ((tables.Line,), "a run in a line; its own metrics stand beside these keys"),
     "exit.json": ((launch.Exit,), "how the program of a run ended"),
     "lab-report.json": ((curve.Curve,), "the curve of a run"),
-    "decision.json": ((submission.Ruling,), "what became of an agent's change"),
+    "decision.json": ((submission.Ruling, decided.Decided), "what became of a change"),
     "submission": ((submission.Submission,), "what dispatch-agent-submit takes"),
     "proposal": ((proposal.Proposal,), "what waits in control/approvals"),
     "ruling": ((proposal.Ruling,), "what was decided on a proposal"),

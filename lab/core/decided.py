@@ -43,12 +43,10 @@ class Decided(Record, frozen=True, kw_only=True):
 
 
 class Handed(msgspec.Struct, frozen=True, kw_only=True):
-    """A change that somebody made in a tree that was handed out for it, or sent as files."""
+    """A change that somebody made in a tree that was handed out for it, or that was made of files that were sent."""
 
     tree: str = ""  # the top of the tree
     base: str = ""  # the commit that it was made from
     parent: str = ""  # the run of that commit
     description: str = ""
     notes: Asi = Asi()
-    files: Mapping[str, str] = {}  # what was sent: text by path
-    package: str = ""  # the dispatch package that it came in

@@ -114,6 +114,13 @@ def fold(before: Loop | None, run: Run, candidate: Candidate) -> Loop:
     return loop
 
 
+def node_of(loop: Loop, run_id: str, commit: str) -> Node:
+    """The commit of a run, with what is still known of it."""
+    there = (loop.best, loop.base, *loop.keeps, *loop.nodes)
+    found = next((node for node in there if node is not None and node.run_id == run_id), None)
+    return found or Node(run_id=run_id, commit=commit)
+
+
 def gained(run: Run) -> bool:
     """Whether it was kept for being better. What was kept for being simpler is no progress on the metric."""
     about = run.candidate

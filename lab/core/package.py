@@ -61,6 +61,8 @@ class Taken(Record, frozen=True, kw_only=True):
     workspace: str = ""  # absolute, on the machine of the lab
     program: str = ""  # where this experiment's own programs are looked for
     process: Owner | None = None  # the process that does the work, where one command claims and works
+    base: str = ""  # of a code loop: the commit that a change begins at
+    parent: str = ""  # the run of that commit
 
 
 class Done(Record, frozen=True, kw_only=True):

@@ -10,11 +10,15 @@ LARGEST_BYTES = 64 << 20
 
 
 class Submission(msgspec.Struct, frozen=True, kw_only=True):
-    """`changes` are whole files by their path in the workspace; none of them measures the workspace as it is."""
+    """`changes` are whole files by their path in the workspace; none of them measures the workspace as it is.
+
+    `asi` are notes for whoever comes next in a code loop.
+    """
 
     dispatch_id: str = ""
     changes: dict[str, str] = {}
     reasoning: str = ""
+    asi: dict[str, object] = {}
 
 
 class Ruling(msgspec.Struct, frozen=True, kw_only=True):
@@ -32,6 +36,7 @@ class Ruling(msgspec.Struct, frozen=True, kw_only=True):
     metric_direction: str
     changed_files: tuple[str, ...] = ()
     reason: str = ""
+    verdict: str = ""  # keep, discard, crash or checks_failed
 
 
 def parse(data: bytes) -> Submission:

@@ -13,7 +13,7 @@ import pytest
 from lab.core.errors import BadInput, Interrupted, Superseded
 from lab.core.submission import Submission, parse
 from lab.scheduler import decisions, reclaim
-from lab.scheduler.dispatch import agent, offers, submit
+from lab.scheduler.dispatch import agent, offers, shown, submit
 from lab.store import bundles, leases, packages, reading
 from lab.store.root import Root
 from tests.scheduler.labs import a_lab, an_experiment, one_run, tree
@@ -103,7 +103,7 @@ def test_what_is_told_is_bounded(root: Root, workspace: Path) -> None:
     (workspace / "lib" / "large.py").write_text("x" * 200_000)
     (workspace / "lib" / "binary").write_bytes(b"\xff\x00")
     told = agent.context(root, taken(root))
-    assert len(json.dumps(told)) < 2 * agent.ALL_BYTES
+    assert len(json.dumps(told)) < 2 * shown.ALL_BYTES
     left_out = told["current_files_left_out"]
     assert isinstance(left_out, list)
     assert {"lib/large.py", "lib/binary"} & set(left_out)

@@ -76,6 +76,8 @@ class Task(msgspec.Struct):
     package_dir: str
     run_dir: str
     workspace_root: str
+    base_commit: str
+    parent_run: str
     mutable_paths: list[str]
     read_only_paths: list[str]
     validation_command: str

@@ -11,14 +11,17 @@ from typing import TYPE_CHECKING
 
 from lab.core import layout, package
 from lab.core.errors import BadInput, LabError
+from lab.core.loop import Loop, node_of
 from lab.core.package import INPUT, RUN
+from lab.core.view import OPEN_PHASES
 from lab.executors import sandbox
 from lab.scheduler import cycle, due, places
-from lab.scheduler.dispatch import offers
-from lab.store import experiments, packages, reading
+from lab.scheduler.dispatch import offers, shown
+from lab.scheduler.loop import scripts
+from lab.store import experiments, machine, packages, reading
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator
+    from collections.abc import Callable, Collection, Iterator
 
     from lab.core.spec import Spec
     from lab.core.view import View
@@ -27,7 +30,7 @@ if TYPE_CHECKING:
 
 WORKER = "dispatch-agent"
 BRIEF = "BRIEF.md"
-FILE_BYTES, ALL_BYTES, MOST_FILES, MOST_LOOKED_AT = 64 << 10, 512 << 10, 50, 5_000
+MOST_LOOKED_AT = 5_000
 
 
 def next_package(
@@ -38,10 +41,12 @@ def next_package(
     classes: Collection[str] = (),
     now: bool = False,
     again: bool = False,
+    interrupted: Callable[[], str] = str,
 ) -> tuple[Held | None, list[Said]]:
     """Queue what is due, if nothing waits, and claim it: of the experiment that was asked for, or nothing.
 
-    With `again`, the package that this worker has already, for an agent that forgot.
+    With `again`, the package that this worker has already, for an agent that forgot. Of a code loop without a baseline
+    the code as it is is measured before.
     """
     if again:
         held = _at_hand(root, worker, only)
@@ -49,9 +54,11 @@ def next_package(
             return held, []
     for name in only:
         _require(root, name)
+        if now or name in _wanted(root, classes):
+            _measured_first(root, name, interrupted)
     said: list[Said] = []
     if not only:
-        only = _fit(root, classes, said)
+        only = _fit(root, classes, said, interrupted)
         if not only:
             return None, said
     found, more = offers.claim(root, worker, only=only, classes=classes)
@@ -63,13 +70,18 @@ def next_package(
     return (found[0] if found else None), said
 
 
-def _fit(root: Root, classes: Collection[str], said: list[Said]) -> list[str]:
+def _wanted(root: Root, classes: Collection[str]) -> list[str]:
+    """What waits or is due."""
+    return list(dict.fromkeys([*packages.waiting(root), *due.due(root, classes=classes).names]))
+
+
+def _fit(root: Root, classes: Collection[str], said: list[Said], interrupted: Callable[[], str]) -> list[str]:
     """What waits or is due and has something that a change could be made to and measured by."""
-    names = [*packages.waiting(root), *due.due(root, classes=classes).names]
     fitting = []
-    for name in dict.fromkeys(names):
+    for name in _wanted(root, classes):
         try:
             _require(root, name)
+            _measured_first(root, name, interrupted)
             fitting.append(name)
         except LabError as error:
             said.append(offers.Said(kind=offers.PASSED, experiment=name, what=error.what, fix=error.fix))
@@ -82,12 +94,28 @@ def _require(root: Root, name: str) -> None:
     with root.section(name):
         view, loaded = cycle.observe(root, name)
     spec = cycle.usable(loaded).for_tier(view.tier)
-    measured_by(spec)
     where = places.workspace(root, spec, view)
+    measured_by(scripts.commands(spec, where) if where else spec)
     if not where or not os.path.isdir(where):
         what = f"{name} has no workspace_root" if not where else f"the workspace of {name} is not there"
         fix = "an agent changes files: name their folder as workspace_root in SPEC.yaml"
         raise BadInput(what, where=where or f"experiments/{name}/{layout.SPEC}", fix=fix)
+
+
+def _measured_first(root: Root, name: str, interrupted: Callable[[], str]) -> None:
+    """The baseline of a code loop, where it has none yet: without one no change could be judged."""
+    with root.section(name):
+        view, loaded = cycle.observe(root, name)
+    spec = cycle.usable(loaded).for_tier(view.tier)
+    known = view.tiers.get(view.tier)
+    if not scripts.is_loop(spec) or (known and known.loop and known.loop.best) or view.phase not in OPEN_PHASES:
+        return
+    from lab.scheduler.loop import trying  # noqa: PLC0415  # git and all: most experiments are no code loops
+
+    slots = spec.max_parallel + packages.waiting(root).get(name, 0)  # an offer that waits holds no run
+    trying.begun_at(
+        root, name, owner=machine.this_process(WORKER), tell=lambda _: None, interrupted=interrupted, slots=slots
+    )
 
 
 def measured_by(spec: Spec) -> str:
@@ -114,13 +142,12 @@ def _at_hand(root: Root, worker: str, only: Collection[str]) -> Held | None:
 
 def context(root: Root, held: Held) -> dict[str, object]:
     """Everything that an agent has to know. Its size does not grow with the lab: what is left out is named."""
-    manifest, spec, view = held.manifest, held.spec, held.view
+    manifest, view = held.manifest, held.view
     tier = view.tiers.get(manifest.fidelity_tier)
     best = tier.best if tier else None
-    where = held.taken.workspace
-    files, left_out = _current_files(where, spec.mutable_paths)
-    brief = f"{held.path}/{INPUT}/{BRIEF}"
-    root.files.replace(brief, _brief(held, spec, view).encode())
+    spec, brief, files, left_out = _code(root, held)
+    where = f"{held.path}/{INPUT}/{BRIEF}"
+    root.files.replace(where, brief.encode(errors="replace"))
     inputs = sorted(name for name in os.listdir(f"{held.path}/{INPUT}") if not layout.is_draft(name))
     return {
         "dispatch_id": held.place.dispatch_id,
@@ -128,11 +155,13 @@ def context(root: Root, held: Held) -> dict[str, object]:
         "worker": held.place.worker,
         "package_dir": held.path,
         "run_dir": f"{held.path}/{RUN}",
-        "workspace_root": where,
+        "workspace_root": held.taken.workspace,
+        "base_commit": held.taken.base,
+        "parent_run": held.taken.parent,
         "mutable_paths": list(spec.mutable_paths),
         "read_only_paths": list(spec.read_only_paths),
         "validation_command": spec.validation_command or spec.executor_command,
-        "mutation_brief_path": brief,
+        "mutation_brief_path": where,
         "goal": spec.goal,
         "constraints": list(spec.constraints),
         "acceptance_rule": spec.acceptance_rule,
@@ -149,8 +178,22 @@ def context(root: Root, held: Held) -> dict[str, object]:
         "lease_s": held.taken.ttl_s,
         "input_files": {name: f"{held.path}/{INPUT}/{name}" for name in inputs},
         "current_files": files,
-        "current_files_left_out": left_out,
+        "current_files_left_out": list(left_out),
     }
+
+
+def _code(root: Root, held: Held) -> tuple[Spec, str, dict[str, str], tuple[str, ...]]:
+    """The SPEC as it is meant there, the brief, and what may be changed: of a code loop as it is at the base commit."""
+    where, spec = held.taken.workspace, held.spec
+    if not held.taken.base:
+        return spec, _brief(held, spec, held.view), *_current_files(where, spec.mutable_paths)
+    from lab.scheduler.dispatch import code  # noqa: PLC0415  # git and all: most experiments are no code loops
+
+    tier = held.view.tiers.get(held.manifest.fidelity_tier)
+    node = node_of((tier.loop if tier else None) or Loop(), held.taken.parent, held.taken.base)
+    found = code.packed(root, spec, held.view, node)
+    text = "\n".join([found.brief.rstrip("\n"), "", *_handing_in(held)]) + "\n"
+    return found.spec, text, dict(found.files), found.left_out
 
 
 def _brief(held: Held, spec: Spec, view: View) -> str:
@@ -170,37 +213,33 @@ def _brief(held: Held, spec: Spec, view: View) -> str:
         f"- measured by: `{spec.validation_command or spec.executor_command}` within {manifest.time_budget_s:g}s",
         *(["", "Rules:", "", *rules] if rules else []),
         "",
+        *_handing_in(held),
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _handing_in(held: Held) -> list[str]:
+    notes = ['      "asi": {"hypothesis": "...", "next_action_hint": "..."},'] if held.taken.base else []
+    return [
         "Read context.md and NEXT.md beside this file. Hand in a FILE with:",
         f"`labctl dispatch-agent-submit FILE --worker {held.place.worker}`",
         "",
         "    {",
         f'      "dispatch_id": "{held.place.dispatch_id}",',
         '      "changes": {"PATH": "WHOLE NEW TEXT"},',
+        *notes,
         '      "reasoning": "WHY"',
         "    }",
     ]
-    return "\n".join(lines) + "\n"
 
 
-def _current_files(workspace: str, mutable: Collection[str]) -> tuple[dict[str, str], list[str]]:
+def _current_files(workspace: str, mutable: Collection[str]) -> tuple[dict[str, str], tuple[str, ...]]:
     """The texts that may be changed, as far as they fit, and the names of those that do not."""
-    files: dict[str, str] = {}
-    left_out: list[str] = []
-    room = ALL_BYTES
-    for path in _mutable(workspace, mutable):
-        data = reading.read_head(f"{workspace}/{path}", FILE_BYTES + 1) or b""
-        try:
-            text = data.decode()
-        except UnicodeDecodeError:
-            text = ""
-        if len(data) > min(FILE_BYTES, room) or len(files) >= MOST_FILES or (data and not text):
-            left_out.append(path)
-            if len(left_out) >= MOST_FILES:
-                break
-            continue
-        files[path] = text
-        room -= len(data)
-    return files, left_out
+
+    def read(path: str) -> bytes:
+        return reading.read_head(f"{workspace}/{path}", shown.FILE_BYTES + 1) or b""
+
+    return shown.fitted(_mutable(workspace, mutable), read)
 
 
 def _mutable(workspace: str, mutable: Collection[str]) -> Iterator[str]:

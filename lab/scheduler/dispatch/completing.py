@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from lab.scheduler.dispatch.offers import Held
     from lab.store.root import Root
 
+SECTION = "submit.section"  # in a package: held by who tries what an agent handed in
+
 
 class Word:
     """What a worker says of the end of its package."""

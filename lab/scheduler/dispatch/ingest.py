@@ -185,6 +185,7 @@ def _closed(manifest: Manifest) -> Ended:
     return Ended(
         outcome=manifest.status, value=manifest.value, verdict=manifest.verdict, reason=manifest.reason,
         note=manifest.note, wall_s=manifest.wall_s, cost=manifest.cost, signals=manifest.signals, usage=manifest.usage,
+        candidate=manifest.candidate,
     )  # fmt: skip
 
 

@@ -13,6 +13,7 @@ from lab.projections import index
 from lab.scheduler import cycle
 from lab.scheduler.control import approved
 from lab.scheduler.cycle import Errand
+from lab.scheduler.loop import scripts
 from lab.store import experiments, packages, reading
 
 if TYPE_CHECKING:
@@ -33,6 +34,14 @@ MOST_BYTES = 1 << 20  # PROGRAM.md and SPEC.yaml are written by people; the page
 PAGES = (layout.SUMMARY, layout.NEXT, layout.CONTEXT, layout.BEST, layout.RUNBOOK)
 
 
+class Code(msgspec.Struct, frozen=True, kw_only=True):
+    """Where a change begins, and the files that say so, by relative name. Blank for what is no code loop."""
+
+    base: str = ""
+    parent: str = ""
+    files: dict[str, bytes] = {}
+
+
 def inputs(root: Root, offer: Offer, subject: Subject) -> dict[str, bytes]:
     """The files of a package besides its record, by relative name."""
     found = {f"{INPUT}/{layout.SPEC}": reading.read_head(root.layout.spec(offer.experiment), MOST_BYTES)}
@@ -43,8 +52,21 @@ def inputs(root: Root, offer: Offer, subject: Subject) -> dict[str, bytes]:
     found[f"{INPUT}/{ROW}"] = msgspec.json.format(row, indent=1) + b"\n"
     if offer.params is not None:
         found[f"{INPUT}/{layout.PARAMS}"] = canonical.page(dict(offer.params))
+    found |= code_of(root, subject.view, subject.spec, offer.tier).files
     found["README.md"] = _readme(offer, subject).encode()
     return {name: data for name, data in found.items() if data is not None}
+
+
+def code_of(root: Root, view: View, spec: Spec | None, tier: str) -> Code:
+    """Of a code loop that has its baseline: the code that a change begins at, and what its maker reads."""
+    known = view.tiers.get(tier)
+    best = known.loop.best if known and known.loop else None
+    if spec is None or best is None or not scripts.is_loop(spec.for_tier(tier)):
+        return Code()
+    from lab.scheduler.dispatch import code  # noqa: PLC0415  # git and all: most experiments are no code loops
+
+    found = code.packed(root, scripts.renamed(spec.for_tier(tier)), view, best)
+    return Code(base=best.commit, parent=best.run_id, files=found.inputs())
 
 
 def _readme(offer: Offer, subject: Subject) -> str:

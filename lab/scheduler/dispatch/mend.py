@@ -13,18 +13,20 @@ from lab.core import event, package
 from lab.core.errors import LabError
 from lab.core.package import COMPLETE, READY, RUN, RUNNING, Place, Taken
 from lab.core.run import CRASH
-from lab.executors import leftovers
+from lab.executors import leftovers, reference
 from lab.scheduler import reclaim
 from lab.scheduler.dispatch import completing
 from lab.scheduler.dispatch.completing import Word
 from lab.scheduler.dispatch.offers import PASSED, SET_ASIDE, Said, safely
 from lab.store import bundles, leases, ledger, machine, packages, reading
+from lab.store.sections import hold
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from lab.store.root import Root
 
+_DECISION = f"{RUN}/{reference.DECISION}"
 LOST = "its lease was lost: nobody renewed it in time, or a person broke it"
 
 
@@ -49,6 +51,8 @@ def _running(root: Root, each: Place) -> Iterator[Said]:
             with reclaim.settling(root, each.experiment):  # two at it would write into a folder that has moved on
                 if reading.is_folder(root.layout.package(RUNNING, each.name)):
                     yield from _of_the_dead(root, each, taken)
+        elif taken.process is None and reading.is_file(f"{root.layout.package(RUNNING, each.name)}/{_DECISION}"):
+            yield from _decided(root, each, taken)
         return
     with root.section(each.experiment):
         path = root.layout.package(RUNNING, each.name)
@@ -101,6 +105,22 @@ def _of_the_dead(root: Root, each: Place, taken: Taken) -> Iterator[Said]:
         completing.judge(root, each, taken, manifest, word)
     completing.closed(root, each, taken, word)
     what = f"its worker is dead; completed as {word.outcome}"
+    yield Said(kind=PASSED, dispatch_id=each.dispatch_id, experiment=each.experiment, what=what)
+
+
+def _decided(root: Root, each: Place, taken: Taken) -> Iterator[Said]:
+    """A candidate that an agent handed in, whose lab was killed after it had decided: what was kept is kept."""
+    from lab.scheduler.dispatch import candidate  # noqa: PLC0415  # git and all: for a kill in one moment
+
+    path = root.layout.package(RUNNING, each.name)
+    with hold(f"{path}/{completing.SECTION}", wait_s=0.0):  # `Busy`: it lives, and goes on
+        manifest = bundles.load_manifest(root.layout.run(each.experiment, taken.run_id))
+        decided = candidate.decision(f"{path}/{RUN}", manifest) if manifest is not None else None
+        if manifest is None or decided is None or completing.exit_of(f"{path}/{RUN}", manifest) is None:
+            return
+        word = Word(decided.outcome, reason=decided.reason, verdict=decided.verdict, note=decided.note)
+        completing.complete(root, each.dispatch_id, each.worker, word)
+    what = f"it had been decided; completed as {decided.verdict}"
     yield Said(kind=PASSED, dispatch_id=each.dispatch_id, experiment=each.experiment, what=what)
 
 

@@ -24,7 +24,7 @@ from lab.core.spec_fields import PRIORITIES
 from lab.core.view import ARCHIVED, COMPLETED, View
 from lab.scheduler import cycle, decisions, due, moves, reclaim, refresh
 from lab.scheduler.control import approved
-from lab.scheduler.dispatch.inputs import advised, chosen, inputs, spec_of
+from lab.scheduler.dispatch.inputs import advised, chosen, code_of, inputs, spec_of
 from lab.scheduler.places import workspace
 from lab.store import files, leases, ledger, packages, reading
 
@@ -293,6 +293,7 @@ def _taken(
     followed = decisions.follow(root, view, spec, errand.tier or view.tier)
     view = view if followed is None else followed.view
     here = spec.for_tier(errand.tier or view.tier)
+    code = code_of(root, view, spec, errand.tier or view.tier)  # as it is now: a better one may have come
     ttl_s = here.time_budget_s + here.kill_grace_s + cycle.SEAL_GRACE_S + HANDOVER_S
     lease = cycle.claim(root, view, spec, owner=owner, ttl_s=ttl_s, tier=errand.tier)
     line = event.Event(
@@ -314,6 +315,8 @@ def _taken(
         packages.move(root, RUNNING, place, READY)
         raise
     path = root.layout.package(RUNNING, place.name)
+    for name, data in code.files.items():
+        root.files.replace(f"{path}/{name}", data)
     root.files.folder(f"{path}/{RUN}")
     root.files.replace(f"{path}/{package.INPUT}/{layout.MANIFEST}", page(running.manifest))
     if params is not None:
@@ -323,6 +326,7 @@ def _taken(
         dispatch_id=each.dispatch_id, worker=worker, experiment=view.experiment, run_id=lease.claim.run_id,
         generation=lease.claim.generation, lease_id=lease.claim.lease_id, ttl_s=ttl_s, claimed_at=root.now(),
         workspace=workspace(root, here, view), process=process,
+        base=code.base, parent=code.parent,
     )  # fmt: skip
     packages.write(root, RUNNING, place, package.CLAIM, taken)
     return Held(place=place, taken=taken, path=path, running=running, view=view)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -16,12 +17,13 @@ from lab.executors import door, sandbox
 from lab.scheduler import boxed, launching
 from lab.scheduler.boxed import Box
 from lab.scheduler.dispatch import agent, completing, ingest, offers
-from lab.scheduler.dispatch.completing import Word
+from lab.scheduler.dispatch.completing import SECTION, Word
+from lab.scheduler.loop import scripts
 from lab.store import reading
 from lab.store.sections import hold
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from lab.core.ended import Ended
     from lab.core.run import Run
@@ -50,17 +52,36 @@ def submit(root: Root, worker: str, given: Submission, *, interrupted: Callable[
     each = offers.mine(root, given.dispatch_id, worker)
     held = offers.resumed(root, each)
     held.running.lease.renew(root)
-    agent.measured_by(held.spec)
     where = held.taken.workspace
     if not where:
         raise BadInput(f"{each.experiment} has no workspace_root", fix="name the folder of the code in SPEC.yaml")
+    agent.measured_by(scripts.commands(held.spec, where))
+    if scripts.is_loop(held.spec):
+        return _conducted(root, held, given, interrupted)
     changes = sandbox.judge(where, given.changes, mutable=held.spec.mutable_paths, read_only=held.spec.read_only_paths)
-    with hold(f"{held.path}/submit.section", wait_s=_WAIT_S):  # two at once would write into one run/
-        if not reading.is_folder(f"{held.path}/{package.INPUT}"):
-            raise BadInput(f"{each.dispatch_id} was handed in meanwhile", fix="labctl dispatch-agent-next")
+    with _alone(held):
         ruling = _tried(root, held, given, changes, interrupted)
     said = ingest.ingest(root, named=(each.dispatch_id,))
     return _told(held, ruling, said)
+
+
+def _conducted(root: Root, held: Held, given: Submission, interrupted: Callable[[], str]) -> Tried:
+    """The same for a code loop, whose candidates are all decided by one rule."""
+    from lab.scheduler.dispatch import candidate  # noqa: PLC0415  # git and all: most experiments are no code loops
+
+    with _alone(held):
+        ruling = candidate.conducted(root, held, given, interrupted)
+    said = ingest.ingest(root, named=(held.place.dispatch_id,))
+    return _told(held, ruling, said)
+
+
+@contextmanager
+def _alone(held: Held) -> Iterator[None]:
+    """Two at once would write into one run/."""
+    with hold(f"{held.path}/{SECTION}", wait_s=_WAIT_S):
+        if not reading.is_folder(f"{held.path}/{package.INPUT}"):
+            raise BadInput(f"{held.place.dispatch_id} was handed in meanwhile", fix="labctl dispatch-agent-next")
+        yield
 
 
 def _tried(
@@ -84,8 +105,9 @@ def _tried(
             fix="submit it again",
         )
     ruling = _ruled(held, changed, ended)
-    _write(root, held, given, changes, ruling, diff)
     verdict = ("keep" if ruling.accepted else "discard") if ended.outcome == SUCCESS else "checks_failed"
+    ruling = msgspec.structs.replace(ruling, verdict=verdict)
+    _write(root, held, given, changes, ruling, diff)
     note = given.reasoning.strip().partition("\n")[0][:_NOTE_CHARS]
     word = Word(ended.outcome, reason=ended.reason, verdict=verdict, note=note)
     completing.complete(root, held.place.dispatch_id, held.place.worker, word)

@@ -6,6 +6,7 @@ Who hands in says what the change is. What it is worth is measured and decided l
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from random import Random
 from typing import TYPE_CHECKING
 
@@ -78,25 +79,45 @@ def begin(
     root: Root, name: str, *, owner: Owner, tell: Callable[[Step], None], interrupted: Callable[[], str]
 ) -> Begun:
     """Hand out a tree at the best commit. The first time, the baseline is measured before."""
-    view, spec = _observed(root, name)
-    if _best(view) is None:
-        _visited(root, name, Errand(), owner=owner, tell=tell, interrupted=interrupted)
-        view, spec = _observed(root, name)
-    best = _best(view)
-    if best is None:
-        reason = view.last.reason if view.last else ""
-        raise BadInput(f"{name} has no baseline yet{f': {reason}' if reason else ''}", fix=f"labctl show {name}")
+    view, spec, best = begun_at(root, name, owner=owner, tell=tell, interrupted=interrupted)
     repo = _repository(root, view, spec)
     folder = grounds.trees(root, name)
     number = 1 + max((_number(each) for each in _names(folder)), default=0)
     place = f"{folder}/{_TREE}{number}"
     repo.mutation_tree(best.commit, place)
+    for path in scripts.hidden(spec, repo.workspace):
+        with suppress(OSError):
+            root.files.discard(f"{repo.inside(place)}/{path}")
     begun = Begun(
         experiment=name, name=f"{_TREE}{number}", place=place, tree=repo.inside(place), base=best.commit,
         parent=best.run_id, tier=view.tier, at=root.now(), by=owner.name,
     )  # fmt: skip
     root.files.create(f"{place}{_RECORD}", page(begun))
     return begun
+
+
+def begun_at(
+    root: Root,
+    name: str,
+    *,
+    owner: Owner,
+    tell: Callable[[Step], None],
+    interrupted: Callable[[], str],
+    slots: int = 0,
+) -> tuple[View, Spec, Node]:
+    """The loop with what a change begins at. The first time, the code as it is is measured before.
+
+    `slots` is how many runs may be under way meanwhile, where one holds a package already.
+    """
+    view, spec = _observed(root, name)
+    if _best(view) is None:
+        _visited(root, name, Errand(), owner=owner, tell=tell, interrupted=interrupted, slots=slots)
+        view, spec = _observed(root, name)
+    best = _best(view)
+    if best is None:
+        reason = view.last.reason if view.last else ""
+        raise BadInput(f"{name} has no baseline yet{f': {reason}' if reason else ''}", fix=f"labctl show {name}")
+    return view, spec, best
 
 
 def hand_in(
@@ -173,9 +194,16 @@ def notes_of(text: str) -> Asi:
 
 
 def _visited(
-    root: Root, name: str, errand: Errand, *, owner: Owner, tell: Callable[[Step], None], interrupted: Callable[[], str]
+    root: Root,
+    name: str,
+    errand: Errand,
+    *,
+    owner: Owner,
+    tell: Callable[[Step], None],
+    interrupted: Callable[[], str],
+    slots: int = 0,
 ) -> Visit:
-    request = Request(max_runs=1, only=(name,), now=True)
+    request = Request(max_runs=1, only=(name,), now=True, slots=slots)
     visit = Visit(root, name, request, owner=owner, tell=tell, interrupted=interrupted, errand=errand)
     visit.pay()
     return visit
