@@ -24,7 +24,7 @@ from lab.core.launch import Exit
 from lab.core.record import page
 from lab.core.run import FAILED, SUCCESS
 from lab.executors import outcome, reference
-from lab.scheduler.loop import asi, harvested, ideas, judging, keeping, known, measuring, steps
+from lab.scheduler.loop import asi, brief, harvested, ideas, judging, keeping, known, measuring, steps
 from lab.scheduler.loop.brief import Crashed
 from lab.scheduler.loop.grounds import Grounds
 from lab.scheduler.loop.harvested import Harvested
@@ -32,6 +32,7 @@ from lab.scheduler.loop.judging import Judged
 from lab.scheduler.loop.measuring import Bench, Reading, Standing
 from lab.scheduler.loop.proposing import Proposed, Proposer
 from lab.scheduler.loop.steps import Steps, Stopped
+from lab.store import reading
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -71,6 +72,7 @@ class _Candidate:
         self._cost = 0.0
         self._idea: Idea | None = None
         self._harvested = Harvested(base="")
+        self._ours: tuple[str, ...] = ()  # what the lab itself put into the tree of the change
         self._holdout: Reading | None = None
         self._answered: set[str] = set()  # kinds of crashes that something was done about
 
@@ -146,11 +148,21 @@ class _Candidate:
         for name in grounds.hidden:
             with suppress(OSError):
                 self._root.files.discard(f"{tree}/{name}")
+        self._document(tree)
         if grounds.spec.setup_command:
             step = self._steps.run(steps.SETUP, grounds.spec.setup_command, tree)
             if step.problem:
                 return Proposed(problem=step.problem)
         return proposer(tree)
+
+    def _document(self, tree: str) -> None:
+        """The project's autoresearch.md with what is known by now, where it has one. It is no part of the change."""
+        grounds = self._grounds
+        if reading.is_file(f"{grounds.workspace}/{brief.DOCUMENT}"):
+            page_ = brief.document(self._root, grounds.spec, grounds.view, grounds.workspace)
+            with suppress(OSError):  # the code at this commit may have a folder there
+                self._root.files.replace(f"{tree}/{brief.DOCUMENT}", page_)
+                self._ours = (brief.DOCUMENT,)
 
     def _taken(self, proposed: Proposed, parent: Node) -> Judged | None:
         """The change as a commit. A verdict where it need not be measured."""
@@ -161,7 +173,8 @@ class _Candidate:
             return Judged(verdict=verdict_, why=proposed.problem, crash="" if proposed.tampered else crash.OTHER)
         base = self._handed.base if self._handed is not None and self._handed.base else parent.commit
         secrets = self._steps.secrets
-        found = harvested.harvest(grounds, self._changing, base, self._note, secrets=secrets, without=grounds.hidden)
+        without = (*grounds.hidden, *self._ours)
+        found = harvested.harvest(grounds, self._changing, base, self._note, secrets=secrets, without=without)
         self._harvested = found
         harvested.keep_files(grounds, found)
         if found.empty:
