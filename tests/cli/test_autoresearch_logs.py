@@ -16,11 +16,11 @@ from lab.core.run import SUCCESS
 from lab.scheduler import cycle
 from lab.scheduler.loop import imported, started
 from lab.store import bundles, reading
-from lab.testing.files import Crash, CrashingFiles, a_root
+from lab.testing.files import BEGINNING, Crash, CrashingFiles, a_root
 from tests import peers
 from tests.cli.labs import me, runs_of, whole_tree
 from tests.core.test_peers_log import AUTORESEARCH_MLS, KARPATHYS, OPEN_ORGS, PIS
-from tests.scheduler.labs import a_copy, a_lab, ended, reopened, tree
+from tests.scheduler.labs import a_lab, ended, reopened, tree
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -214,29 +214,22 @@ def test_an_experiment_that_is_no_loop_has_nothing_to_report(action: str, labctl
     assert labctl("autoresearch", action).code == 2
 
 
-def test_an_import_that_is_killed_anywhere_goes_on_and_brings_each_run_once(tmp_path: Path, code: Path) -> None:
+def bring(root: Root, code: Path) -> None:
+    source = imported.read(str(code), "")
+    said = started.Settings(workspace="", edit=("train.py",), measure="true", new_id="loop")
+    imported.bring(root, source, imported.settings(source, said), actor="ann")
+
+
+@pytest.mark.parametrize("step", range(2, 118, 12))
+def test_an_import_that_is_killed_goes_on_and_brings_each_run_once(step: int, tmp_path: Path, code: Path) -> None:
     (code / "autoresearch.jsonl").write_text(PIS)
     lab = a_lab(tmp_path / "lab").layout.root
-
-    def bring(root: Root) -> None:
-        source = imported.read(str(code), "")
-        said = started.Settings(workspace="", edit=("train.py",), measure="true", new_id="loop")
-        imported.bring(root, source, imported.settings(source, said), actor="ann")
-
-    step = finished = 0
-    while not finished:
-        step += 13  # one in thirteen: all of them would take a minute
-        root = a_copy(lab, str(step), CrashingFiles(at=step))
-        try:
-            bring(root)
-            finished = step
-        except Crash:
-            bring(reopened(root))
-        made = seals(root)
-        told = [each.run.candidate.claimed for each in made if each.run.candidate]
-        assert sorted(told, key=str) == [3818.0, 61.5, None], step
-        notes = [os.path.isfile(f"{root.layout.run('loop', each.run.run_id)}/{layout.ASI}") for each in made]
-        assert sum(notes) == 1, step
-        lines = (reading.read(root.layout.page("loop", layout.RESULTS)) or b"").splitlines()
-        assert len(lines) == 4, step
-    assert finished > 20
+    root = a_root(lab, CrashingFiles(at=step), start=BEGINNING.replace(minute=30))
+    with pytest.raises(Crash):
+        bring(root, code)
+    bring(reopened(root), code)
+    made = seals(root)
+    told = [each.run.candidate.claimed for each in made if each.run.candidate]
+    assert sorted(told, key=str) == [3818.0, 61.5, None]
+    assert sum(os.path.isfile(f"{root.layout.run('loop', each.run.run_id)}/{layout.ASI}") for each in made) == 1
+    assert len((reading.read(root.layout.page("loop", layout.RESULTS)) or b"").splitlines()) == 4
