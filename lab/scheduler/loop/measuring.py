@@ -16,7 +16,7 @@ import msgspec
 from lab.core import crash, layout
 from lab.executors import metrics
 from lab.scheduler import boxed
-from lab.scheduler.loop import steps
+from lab.scheduler.loop import leavings, steps
 from lab.scheduler.loop.evaluator import Evaluator
 from lab.scheduler.loop.steps import Step
 
@@ -52,6 +52,9 @@ class Bench:
         self._grounds = grounds
         self._steps = running
         self._more: dict[str, str] = {}
+        self._settled: Mapping[str, leavings.Stamp] = {}
+        self._is_whole = False
+        self._is_used = False  # a step ran in it since
 
     @property
     def tree(self) -> str:
@@ -61,20 +64,32 @@ class Bench:
     def make(self, *, whole: bool = False) -> Reading | None:
         """The tree and its setup. A reading only when that failed. Only the hidden measurement's is `whole`."""
         repo, spec = self._grounds.repo, self._grounds.spec
+        self._is_whole = whole
         discard(self._grounds, self.place)
         repo.plain_tree(self.commit, self.place)
         for path in () if whole else self._grounds.hidden:
             with suppress(OSError):
                 self._grounds.root.files.discard(f"{self.tree}/{path}")
         self.evaluator = Evaluator(self.tree, spec)
-        if not spec.setup_command:
+        failed = self._failed(self._run(steps.SETUP, spec.setup_command)) if spec.setup_command else None
+        self.settle()
+        return failed
+
+    def settle(self) -> None:
+        """What is here now is what each step is to find."""
+        self._settled, self._is_used = leavings.seen(self.place), False
+
+    def tidy(self) -> Reading | None:
+        """Let the next step find what the first one found. A reading only when it cannot be made so again."""
+        if not self._is_used or leavings.swept(self._grounds.root.files, self.place, self._settled):
+            self._is_used = False
             return None
-        return self._failed(self._run(steps.SETUP, spec.setup_command))
+        return self.make(whole=self._is_whole)
 
     def check(self) -> Reading | None:
         """The checks. A reading only when they failed."""
         command = self._grounds.spec.checks_command
-        return self._failed(self._run(steps.CHECKS, command)) if command else None
+        return (self.tidy() or self._failed(self._run(steps.CHECKS, command))) if command else None
 
     def halve(self) -> None:
         """From here on the programs are told to use half the device batch at the same total batch."""
@@ -82,6 +97,9 @@ class Bench:
 
     def measure(self, label: str = steps.VALIDATION) -> Reading:
         """Measure once."""
+        failed = self.tidy()
+        if failed is not None:
+            return failed
         spec = self._grounds.spec
         own = {steps.BASELINE: spec.baseline_command, steps.HOLDOUT: spec.holdout_command}
         command = own.get(label) or spec.validation_command
@@ -94,6 +112,7 @@ class Bench:
 
     def _run(self, label: str, command: str) -> Step:
         frozen = self.evaluator.paths() if self.evaluator else ()
+        self._is_used = True
         return self._steps.run(label, command, self.tree, more=self._more, frozen=frozen)
 
     def _failed(self, step: Step) -> Reading | None:
@@ -142,6 +161,7 @@ class Standing:
         is_there = os.path.isfile(mark) and os.path.isdir(bench.place)
         if is_there and not grounds.repo.strayed(bench.place, bench.commit, without=grounds.hidden):
             bench.evaluator = Evaluator(bench.tree, grounds.spec)
+            bench.settle()
             bench.is_cold = False
             return None
         failed = bench.make()
@@ -162,6 +182,8 @@ def discard(grounds: Grounds, place: str) -> None:
 
 def stand(grounds: Grounds, bench: Bench, commit: str, before: str) -> None:
     """Let a measured tree be the one that later candidates are measured beside, in the place of the one before."""
+    if bench.tidy() is not None:
+        return
     discard(grounds, grounds.standing(before))
     place = grounds.standing(commit)
     discard(grounds, place)
