@@ -117,6 +117,12 @@ def test_what_only_looked_better_once_is_not_kept() -> None:
     assert found.alpha > 0
 
 
+def test_the_measurement_that_selected_a_candidate_has_no_part_in_its_test() -> None:
+    again, theirs = [9.5, 9.9, 9.2, 9.8, 9.6, 9.4, 9.9, 9.5], [10.0, 10.1, 9.9, 10.2, 10.0, 10.1, 9.9, 10.0]
+    lucky, luckier = (answers([first, *again], theirs, a_loop(noise=noisy())) for first in (7.0, -50.0))
+    assert (lucky.gain, lucky.p) == (luckier.gain, luckier.p)
+
+
 def test_a_large_gain_is_confirmed_by_fresh_measurements_and_worth_their_mean() -> None:
     mine = [1.0, 5.0, 5.2, 4.9, 5.1, 5.0, 4.8, 5.0, 5.0]
     found = answers(mine, [10.0, 10.1, 9.9, 10.0, 10.0, 10.1, 9.9, 10.0], a_loop(noise=noisy()))
