@@ -1,0 +1,102 @@
+"""autoresearch-summary.md: what is recommended follows from what was measured, and says why."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import msgspec
+import pytest
+
+from lab.core.loop import HOLDOUT_GAP, Loop, Node
+from lab.core.noise import Noise
+from lab.core.view import Tier
+from lab.projections import autoresearch_summary as summary
+from tests.projections import subjects as make
+from tests.projections.markdown import UNSEEN, headings, tables
+
+if TYPE_CHECKING:
+    from lab.core.subject import Subject
+
+BASE = Node(run_id="RUN-BASE", commit="a" * 40, value=1.0, kept=True)
+BEST = Node(run_id="RUN-BEST", commit="b" * 40, value=0.9, gain=0.1, note="higher rate", lines=4, kept=True)
+FIRST = Node(run_id="RUN-FIRST", commit="c" * 40, value=0.95, gain=0.05, note="warm up", kept=True)
+NOISY = Noise(df=8, ss=8 * 0.01**2)
+
+
+def told(way: str = "minimize", **changes: object) -> summary.Summary:
+    loop = Loop(
+        base=BASE, best=BEST, noise=NOISY, candidates=9, kept=2, discarded=7, keeps=(FIRST, BEST), repeats=4, risk=0.01
+    )
+    return summary.told(subject(msgspec.structs.replace(loop, **changes), way))
+
+
+def subject(loop: Loop, direction: str = "minimize") -> Subject:
+    spec = make.spec(executor="reference", metric_direction=direction, baseline_repeats=4)
+    made = make.subject(given=spec)
+    made.view.direction = direction
+    made.view.tiers["default"] = Tier(runs=10, loop=loop)
+    return made
+
+
+def test_a_gain_beyond_the_noise_is_to_be_merged() -> None:
+    found = told()
+    assert found.recommendation == summary.MERGE
+    assert found.reasons[-1] == "no alarm was raised"
+
+
+def test_the_interval_and_p_are_students() -> None:
+    gain = told().gain
+    assert gain is not None
+    wide = 2.306004135 * 0.01 * (1 / 4 + 1 / 4) ** 0.5  # scipy's t.ppf(0.975, 8)
+    assert gain.low == pytest.approx(0.1 - wide)
+    assert gain.high == pytest.approx(0.1 + wide)
+    assert gain.p == pytest.approx(3.038980347e-07)  # scipy's t.sf(0.1 / error, 8)
+
+
+@pytest.mark.parametrize(
+    ("changes", "recommendation", "reason"),
+    [
+        ({"base": None, "best": None}, summary.LEAVE, "the unchanged code was not measured yet"),
+        ({"best": BASE, "keeps": ()}, summary.LEAVE, "nothing was kept since the baseline"),
+        ({"best": msgspec.structs.replace(BEST, value=1.1)}, summary.LEAVE, "it is no better"),
+        ({"simpler": 2}, summary.LOOK, "what was kept is simpler, and no better"),
+        ({"noise": Noise()}, summary.LOOK, "the noise was never measured"),
+        ({"noise": Noise(df=8, ss=8.0)}, summary.LOOK, "reaches down to no gain"),
+        ({"gap": 0.9}, summary.LOOK, f"alarm: {HOLDOUT_GAP}"),
+        ({"drift": 9.0}, summary.LOOK, "alarm: metric_drift"),
+    ],
+)
+def test_a_doubt_is_a_reason_to_look_and_no_gain_one_to_leave_it(
+    changes: dict[str, object], recommendation: str, reason: str
+) -> None:
+    found = told("minimize", **changes)
+    assert found.recommendation == recommendation
+    assert any(reason in each for each in found.reasons), found.reasons
+
+
+def test_a_measurement_without_noise_needs_no_interval_and_risks_nothing() -> None:
+    found = told(noise=Noise(df=2, ss=0.0))
+    assert found.recommendation == summary.MERGE
+    assert (found.false_keeps, found.greedy_false_keeps) == (0.0, 0.0)
+    assert found.gain is not None
+    assert found.gain.low == found.gain.high == pytest.approx(0.1)
+
+
+def test_what_was_kept_is_ranked_whichever_way_the_metric_goes() -> None:
+    assert [node.run_id for node in told().ranked] == ["RUN-BEST", "RUN-FIRST"]
+    assert [node.run_id for node in told("maximize").ranked] == ["RUN-FIRST", "RUN-BEST"]
+    assert told("maximize").recommendation == summary.LEAVE
+
+
+def test_the_greedy_rule_is_told_beside_ours() -> None:
+    assert told(candidates=19).greedy_false_keeps == pytest.approx(2.6, abs=0.01)  # H_20 - 1, as it was measured
+    assert told().false_keeps == 0.01
+
+
+def test_words_from_outside_stay_in_their_place() -> None:
+    nasty = msgspec.structs.replace(BEST, note=make.HOSTILE)
+    loop = Loop(base=BASE, best=nasty, noise=NOISY, kept=1, keeps=(nasty,), nodes=(nasty,), candidates=1)
+    page = summary.summary_page(subject(loop))
+    assert not UNSEEN.search(page.decode())
+    assert [len(table) for table in tables(page)] == [3]
+    assert len(headings(page)) == 7
