@@ -53,6 +53,8 @@ def test_what_was_measured_otherwise_says_nothing_of_a_change(root: Root) -> Non
 def test_a_run_that_ended_with_the_lab_or_was_cancelled_learned_nothing(root: Root) -> None:
     a_candidate(root, "", diff="d1", idea="ab", ended=Ended(outcome=CRASH, reason="its owner died"))
     a_candidate(root, "", diff="d1", idea="ab", ended=Ended(outcome=CANCELLED, reason="ann: stop"))
+    a_candidate(root, diff="d1", idea="ab", ended=Ended(outcome=CRASH, verdict="crash", reason="its owner died"))
+    a_candidate(root, diff="d1", idea="ab", ended=Ended(outcome=CANCELLED, verdict="discard", reason="ann: stop"))
     assert known.find(root, "speed-up", "d1") == ""
     assert known.tried(root, "speed-up", ["ab"]) == {}
     mine = a_candidate(root, "crash", diff="d1", idea="ab", ended=Ended(outcome=FAILED, verdict="crash", reason="oom"))
