@@ -197,7 +197,15 @@ def _write(text: str) -> None:
 
 
 def _then(settings: Settings) -> list[str]:
+    """What to type. The lab's own table lies beside the SPEC; elsewhere it is written on request."""
+    import shlex
+
+    from lab.scheduler.loop.started import RESULTS
+
     name = settings.new_id
     makes = bool(settings.mutate or settings.agent)
     then = [f"labctl burst {name} -n {min(settings.iterations, 5)}"] if makes else [f"labctl try {name} --begin"]
-    return [*then, f"labctl show {name}", f"labctl autoresearch report {name}"]
+    then.append(f"labctl autoresearch report {name}")
+    if settings.results != RESULTS:
+        then.append(f"labctl autoresearch export {name} --output {shlex.quote(settings.results)}")
+    return then

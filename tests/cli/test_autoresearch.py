@@ -158,6 +158,23 @@ def test_bad_input_is_refused_before_anything_is_written(
     assert whole_tree(place) == before
 
 
+def test_a_repository_in_which_no_loop_can_run_is_refused_at_once(labctl: Labctl, place: Path, code: Path) -> None:
+    git(code, "init", "-q")
+    before = whole_tree(place)
+    said = labctl("autoresearch", "start", "--workspace", "code", *WHOLE)
+    assert (said.code, "has no commits" in said.err) == (2, True)
+    assert whole_tree(place) == before
+
+
+def test_what_is_not_committed_is_named(labctl: Labctl, code: Path) -> None:
+    git(code, "init", "-q")
+    committed(code, "as it is")
+    (code / "bench.py").write_text("x = 2\n")
+    said = labctl.done("autoresearch", "start", "--workspace", "code", *WHOLE, "--results", "out/my results.tsv")
+    assert "warning: not committed, and so no part of the loop: bench.py\n" in said.err
+    assert "next: labctl autoresearch export code --output 'out/my results.tsv'\n" in said.err
+
+
 def test_an_id_that_is_taken_is_refused(labctl: Labctl, code: Path) -> None:
     labctl.done("autoresearch", "start", "--workspace", "code", *WHOLE)
     said = labctl("autoresearch", "start", "--workspace", "code", *WHOLE)

@@ -18,6 +18,8 @@ from lab.core.errors import BadInput, nearest
 from lab.scheduler import create
 from lab.scheduler.loop import scripts
 from lab.store import experiments, reading
+from lab.store.repository import repository
+from lab.store.repository import workspace as git
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -38,7 +40,7 @@ BRIEFS = (BRIEF, ".auto/prompt.md", "program.md")
 LOGS = ("autoresearch.jsonl", ".auto/log.jsonl")
 RESULTS = "results.tsv"
 _READ_BYTES = 1 << 16
-_GOAL_CHARS = 300
+_GOAL_CHARS, _SHOWN = 300, 5
 _METRIC_LINE = re.compile(r"METRIC\s+([A-Za-z_µ][\w.µ/-]{0,63})=")
 _PRINTED = re.compile(r"""["']([a-z][a-z0-9_]{0,40}):\s*[{%]""")
 _HIGHER = re.compile(r"acc|score|f1|auc|reward|throughput|per_s|bleu|hits", re.IGNORECASE)
@@ -181,9 +183,28 @@ def _is_there(workspace: str, path: str) -> bool:
 def begin(root: Root, settings: Settings, *, actor: str, dry_run: bool = False) -> tuple[Created, bytes]:
     """Make the experiment, and return its SPEC too. Refused whole, or made whole."""
     judge(settings)
+    left_out = uncommitted(root, settings)
     data = text(settings).encode()
     made = create.written(root, data, f"{settings.workspace}/SPEC.yaml", actor=actor, dry_run=dry_run)
-    return made, data
+    if not left_out:
+        return made, data
+    more = f" and {len(left_out) - _SHOWN} more" if len(left_out) > _SHOWN else ""
+    note = f"not committed, and so no part of the loop: {', '.join(left_out[:_SHOWN])}{more}"
+    return msgspec.structs.replace(made, notes=(*made.notes, note)), data
+
+
+def uncommitted(root: Root, settings: Settings) -> tuple[str, ...]:
+    """What of the workspace has no part in the loop. `BadInput` for a repository in which no loop can run.
+
+    Better found now than by the first run. A workspace without git is not copied for it.
+    """
+    if git.repository_of(git.real(settings.workspace)) is None:
+        return ()
+    own = root.layout.place(f"scratch/looked-at-{root.world.rng.getrandbits(32):08x}")
+    try:
+        return repository.opened(root.files, settings.workspace, own=own, now=root.world.now).uncommitted()
+    finally:
+        root.files.discard_folder(own)
 
 
 def text(settings: Settings) -> str:
