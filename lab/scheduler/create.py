@@ -11,7 +11,7 @@ from lab.core import canonical, event, ids, layout
 from lab.core.errors import BadInput, NotFound, nearest
 from lab.projections import readme
 from lab.scheduler import refresh
-from lab.scheduler.doubts import doubts
+from lab.scheduler.doubts import doubts, promised
 from lab.store import experiments, ledger, reading, shipped
 from lab.store.root import refuse_foreign
 from lab.store.sections import hold
@@ -69,7 +69,7 @@ def checked(source: str, data_root: str) -> tuple[Spec, str]:
     if "/" not in source and reading.is_file(edited):
         source = edited
     data, origin = _source(source)
-    return experiments.parse_spec(data, origin), origin
+    return promised(experiments.parse_spec(data, origin)), origin
 
 
 def experiment(root: Root, source: str, *, new_id: str = "", actor: str, dry_run: bool = False) -> Created:
@@ -77,10 +77,10 @@ def experiment(root: Root, source: str, *, new_id: str = "", actor: str, dry_run
     if new_id:
         ids.experiment_id(new_id)
     data, origin = _source(source)
-    spec = experiments.parse_spec(data, origin)
+    spec = promised(experiments.parse_spec(data, origin))
     if new_id:
         data = _renamed(data, spec.id, new_id, origin)
-        spec = experiments.parse_spec(data, origin)
+        spec = promised(experiments.parse_spec(data, origin))
     place = root.layout.experiment(spec.id)
     if dry_run:
         if os.path.lexists(place):
@@ -93,7 +93,7 @@ def experiment(root: Root, source: str, *, new_id: str = "", actor: str, dry_run
 
 def written(root: Root, data: bytes, origin: str, *, actor: str, dry_run: bool = False) -> Created:
     """Make an experiment from a SPEC that a verb wrote; `origin` is where it would lie. Refused or made whole."""
-    spec = experiments.parse_spec(data, origin)
+    spec = promised(experiments.parse_spec(data, origin))
     place = root.layout.experiment(spec.id)
     if os.path.lexists(place):
         raise BadInput(f"there is an experiment {spec.id} already", where=place, fix=f"--id {spec.id}-2")

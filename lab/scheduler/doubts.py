@@ -6,11 +6,24 @@ from typing import TYPE_CHECKING
 
 from lab.core.errors import BadInput
 from lab.executors import command, door
+from lab.scheduler.loop import scripts
 
 if TYPE_CHECKING:
     from lab.core.spec import Spec
 
+_PATCH = "patch-only"
 _WORK = ("executor_command", "validation_command", "mutation_command", "agent_provider", "strategy")
+
+
+def promised(spec: Spec) -> Spec:
+    """The SPEC, or `BadInput` when it promises what nothing would do: only a code loop applies what it keeps."""
+    for tier in spec.fidelity_tiers:
+        here = spec.for_tier(tier)
+        if here.promotion_strategy != _PATCH and not scripts.is_loop(here):
+            what = f"promotion_strategy: {here.promotion_strategy} is for code loops, and executor is {here.executor}"
+            fix = "set `executor: reference`, which keeps what helps; or `promotion_strategy: patch-only`"
+            raise BadInput(what, fix=fix)
+    return spec
 
 
 def doubts(spec: Spec) -> list[str]:

@@ -298,3 +298,12 @@ def test_a_package_of_an_agent_is_one_like_any_other(root: Root) -> None:
     held = taken(root)
     assert [each.name for each in packages.found(root, "running")] == [held.place.name]
     assert offers.renew(root, held.place.dispatch_id, agent.WORKER) is None
+
+
+@pytest.mark.parametrize("tier", ["", "final_"])
+def test_a_promise_to_apply_what_is_accepted_is_refused_where_nothing_would(root: Root, tier: str) -> None:
+    more = MORE.format(workspace="/tmp", python="python3") + f"{tier}promotion_strategy: apply-on-accept\n"  # noqa: S108  # only named
+    with pytest.raises(BadInput, match="is for code loops") as told:
+        an_experiment(root, "beta", more)
+    assert "executor: reference" in told.value.fix
+    assert not os.path.isdir(root.layout.experiment("beta"))

@@ -38,9 +38,12 @@ NOTE_CHARS = 300
 _MOST_BYTES = 4 << 20
 
 
-def conducted(root: Root, held: Held, given: Submission, interrupted: Callable[[], str]) -> Ruling:
-    """Measure, decide and complete. The caller holds the package's section, and takes it in afterwards.
+def conducted(
+    root: Root, held: Held, given: Submission, interrupted: Callable[[], str]
+) -> tuple[Ruling, tuple[str, ...]]:
+    """Measure, decide and complete: what was ruled, and what was noticed on the way.
 
+    The caller holds the package's section, and takes the run in afterwards.
     `BadInput` while anything of the change is wrong: then the package stays claimed, for a better one.
     """
     run = f"{held.path}/{RUN}"
@@ -58,7 +61,7 @@ def conducted(root: Root, held: Held, given: Submission, interrupted: Callable[[
         )
     word = Word(ended.outcome, reason=ended.reason, verdict=ended.verdict, note=ended.note)
     completing.complete(root, held.place.dispatch_id, held.place.worker, word)
-    return _ruled(held, ended, decided)
+    return _ruled(held, ended, decided), decided.remarks if decided else ()
 
 
 def decision(path: str, manifest: Manifest) -> Decided | None:

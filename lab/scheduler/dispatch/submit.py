@@ -70,9 +70,9 @@ def _conducted(root: Root, held: Held, given: Submission, interrupted: Callable[
     from lab.scheduler.dispatch import candidate  # noqa: PLC0415  # git and all: most experiments are no code loops
 
     with _alone(held):
-        ruling = candidate.conducted(root, held, given, interrupted)
+        ruling, noticed = candidate.conducted(root, held, given, interrupted)
     said = ingest.ingest(root, named=(held.place.dispatch_id,))
-    return _told(held, ruling, said)
+    return msgspec.structs.replace(_told(held, ruling, said), warnings=noticed)
 
 
 @contextmanager
@@ -211,7 +211,7 @@ def _result(held: Held, given: Submission, ruling: Ruling) -> str:
 
 def _told(held: Held, ruling: Ruling, said: list[Said]) -> Tried:
     warnings = []
-    if ruling.accepted and held.spec.promotion_strategy != "patch-only":
+    if ruling.accepted and held.spec.promotion_strategy != "patch-only" and not scripts.is_loop(held.spec):
         warnings.append(
             f"promotion_strategy is {held.spec.promotion_strategy}; a submitted change is only kept as "
             f"{layout.ARTIFACTS}/diff.patch of {ruling.run_id}"
