@@ -1,7 +1,7 @@
 """The two tables of a code loop in the forms that its peers read: results.tsv as karpathy's, and autoresearch.jsonl.
 
-A row of results.tsv is made from its run alone. A line of autoresearch.jsonl needs one thing more, the number of its
-segment, which the line before it tells: so that appending and writing anew give the same bytes.
+A row of results.tsv is made from its run alone. A line of autoresearch.jsonl needs one thing more, its place, which the
+line before it tells: so that appending and writing anew give the same bytes.
 """
 
 from __future__ import annotations
@@ -32,8 +32,11 @@ _SMALLEST_PLAIN = 1e-9
 _BOOKKEEPING = frozenset({"value", "metric", "iteration", "run_id", "claimed"})  # the lab's own words in a metrics.json
 
 
-class _Tail(msgspec.Struct):
-    segment: int
+class Place(msgspec.Struct, frozen=True, kw_only=True):
+    """Where in the log a line stands: its number among the runs, from 1, and its segment, from 0."""
+
+    run: int = 0
+    segment: int = -1
 
 
 def results_header(metric: str) -> bytes:
@@ -97,13 +100,14 @@ def claims_of(run: Run) -> str:
     return run.origin.note.partition(" of ")[2]
 
 
-def last_segment(tail: bytes) -> int | None:
-    """The segment of the last line of a log; None when these bytes do not end in such a line."""
+def last_place(tail: bytes) -> Place | None:
+    """The place of the last line of a log; None when these bytes do not end in the line of a run."""
     line = tail.removesuffix(b"\n").rpartition(b"\n")[2]
     try:
-        return msgspec.json.decode(line, type=_Tail).segment
+        place = msgspec.json.decode(line, type=Place)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         return None
+    return place if place.run > 0 and place.segment >= 0 else None
 
 
 def config_line(run: Run) -> bytes:
@@ -119,7 +123,7 @@ def config_line(run: Run) -> bytes:
     return data.encode(told) + b"\n"
 
 
-def run_line(run: Run, segment: int, metrics: Mapping[str, object], asi: Mapping[str, object]) -> bytes:
+def run_line(run: Run, place: Place, metrics: Mapping[str, object], asi: Mapping[str, object]) -> bytes:
     """The line of a run. `metric` is null where there is no value: a crash that was 0 would be their best."""
     made = run.candidate
     value = run.value
@@ -127,14 +131,14 @@ def run_line(run: Run, segment: int, metrics: Mapping[str, object], asi: Mapping
         value = made.claimed  # in a segment of its own, where it is beside nothing that was measured here
     notes = data.encode(asi)
     line: dict[str, object] = {
-        "run": run.iteration,
+        "run": place.run,
         "commit": _commit(run),
         "metric": value,
         "metrics": _numbers(run, metrics),
         "status": status(run),
         "description": text.line(_described(run), DESCRIPTION_CHARS),
         "timestamp": milliseconds(run.ended_at or run.started_at),
-        "segment": segment,
+        "segment": place.segment,
         "confidence": made.confidence if made else None,
         "asi": data.clean(dict(asi)) if len(notes) <= ASI_BYTES else {"left_out": f"{len(notes)} bytes"},
     }

@@ -152,7 +152,10 @@ def _judged(loop: Loop, gain: Gain | None, alarms: tuple[str, ...]) -> tuple[str
         doubts.append(f"the interval of the gain, {gain.low:.6g} to {gain.high:.6g}, reaches down to no gain")
     if doubts:
         return LOOK, tuple(doubts)
-    return MERGE, (f"the gain is real as far as was measured: {gain.low:.6g} to {gain.high:.6g}", "no alarm was raised")
+    sure = f"the interval of the gain, {gain.low:.6g} to {gain.high:.6g}, is above no gain"
+    if loop.noise.none:
+        sure = f"the gain is {gain.value:.6g}, and no repeat ever differed"
+    return MERGE, (sure, "no alarm was raised")
 
 
 def _said(alarm: str) -> str:
@@ -207,7 +210,7 @@ def _compared(found: Summary) -> list[str]:
         f"- Baseline: {text.number(base.value)} ({text.md(base.run_id)}, commit {_commit(base)})",
         f"- Best: **{text.number(best.value)}** ({text.md(best.run_id)}, commit {_commit(best)}){change}",
     ]
-    if gain is not None and gain.low is not None and gain.high is not None and gain.p is not None:
+    if gain is not None and gain.p is not None and gain.low is not None and gain.high is not None and found.sigma:
         between = f"between {gain.low:.6g} and {gain.high:.6g} ({LEVEL:.0%} interval), p = {gain.p:.3g}"
         lines.append(f"- Gain: {gain.value:.6g}, {between}")
     elif gain is not None:
@@ -223,7 +226,7 @@ def _kept(found: Summary) -> list[str]:
             str(place),
             _commit(node),
             text.number(node.value),
-            text.number(node.gain),
+            text.NONE if node.gain is None else f"{node.gain:.6g}",
             f"{node.lines:+d}",
             text.md(node.run_id),
             text.md(node.note, NOTE_CHARS) or text.NONE,
@@ -240,7 +243,7 @@ def _failed(subject: Subject, found: Summary) -> list[str]:
     known = {run.run_id for run in runs}
     near = [node for node in found.loop.nodes[::-1] if node.run_id not in known]
     for node in near:
-        how = f"crashed ({text.md(node.crash)})" if node.crash else f"a near miss, gain {text.number(node.gain)}"
+        how = f"crashed ({text.md(node.crash)})" if node.crash else f"a near miss, gain {node.gain or 0.0:.6g}"
         lines.append(f"- {text.md(node.run_id)}: {how}: {text.md(node.note, NOTE_CHARS) or text.NONE}")
     return [*(lines or ["Nothing among the last runs."]), "", "The newest only; autoresearch.jsonl has all."]
 

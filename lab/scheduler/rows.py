@@ -76,7 +76,7 @@ def tables_of(spec: Spec | None, begun: View, told: Sequence[Read]) -> tuple[byt
     if not is_loop and all(each.run.candidate is None for each in told):
         return lines, tables.results_header(metric) + b"".join(tables.results_line(each.run) for each in told)
     rows = b"".join(autoresearch_log.results_line(each.run) for each in told)
-    log = _Log(-1, None)
+    log = _Log(autoresearch_log.Place(), None)
     peers = b"".join(log.lines(each) for each in told)
     return lines, autoresearch_log.results_header(metric) + rows, peers, _progress(begun, told)
 
@@ -92,10 +92,10 @@ def grown(root: Root, view: View, told: Sequence[Read], sizes: tuple[int, ...]) 
         return (b"",) * _LOOP
     path = root.layout.page(view.experiment, layout.PEERS_LOG)
     tail = reading.read_from(path, max(0, sizes[2] - autoresearch_log.LINE_BYTES - 1))
-    segment = autoresearch_log.last_segment(tail)
-    if segment is None:
+    last = autoresearch_log.last_place(tail)
+    if last is None:
         return None
-    log = _Log(segment, view.last)
+    log = _Log(last, view.last)
     rows = b"".join(autoresearch_log.results_line(each.run) for each in told)
     peers = b"".join(log.lines(each) for each in told)
     return lines, rows, peers, _progress(view, told)
@@ -104,17 +104,16 @@ def grown(root: Root, view: View, told: Sequence[Read], sizes: tuple[int, ...]) 
 class _Log:
     """autoresearch.jsonl as it grows."""
 
-    def __init__(self, segment: int, before: Run | None) -> None:
-        self._segment = segment
+    def __init__(self, last: autoresearch_log.Place, before: Run | None) -> None:
+        self._last = last
         self._before = before
 
     def lines(self, each: Read) -> bytes:
-        config = b""
-        if autoresearch_log.opens_segment(each.run, self._before):
-            self._segment += 1
-            config = autoresearch_log.config_line(each.run)
+        opens = autoresearch_log.opens_segment(each.run, self._before)
+        self._last = autoresearch_log.Place(run=self._last.run + 1, segment=self._last.segment + opens)
         self._before = each.run
-        return config + autoresearch_log.run_line(each.run, self._segment, mapping(each.measured), mapping(each.noted))
+        config = autoresearch_log.config_line(each.run) if opens else b""
+        return config + autoresearch_log.run_line(each.run, self._last, mapping(each.measured), mapping(each.noted))
 
 
 def _progress(view: View, told: Sequence[Read]) -> bytes:

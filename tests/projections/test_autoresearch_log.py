@@ -47,11 +47,13 @@ def table(*runs: Run) -> str:
 
 def lines(*runs: Run) -> str:
     segment, before, made = -1, None, b""
-    for run in runs:
+    for number, run in enumerate(runs, start=1):
         if log.opens_segment(run, before):
             segment += 1
             made += log.config_line(run)
-        made += log.run_line(run, segment, {"val_bpb": 1, "mfu": 39.8, "value": 1}, {"hypothesis": "h"})
+        made += log.run_line(
+            run, log.Place(run=number, segment=segment), {"val_bpb": 1, "mfu": 39.8, "value": 1}, {"hypothesis": "h"}
+        )
         before = run
     return made.decode()
 
@@ -170,12 +172,13 @@ def test_words_from_outside_stay_in_their_cell_and_their_line() -> None:
 
 
 def test_notes_that_are_too_long_are_left_out_and_it_says_so() -> None:
-    line = log.run_line(tried(1, 1.0), 0, {}, {"text": "x" * 100_000})
+    line = log.run_line(tried(1, 1.0), log.Place(run=1, segment=0), {}, {"text": "x" * 100_000})
     assert len(line) < log.LINE_BYTES
     assert json.loads(line)["asi"] == {"left_out": "100011 bytes"}
 
 
-def test_the_segment_of_the_last_line_is_read_back() -> None:
-    assert log.last_segment(lines(tried(1, 1.0, kind=BASELINE), tried(2, 1.0, kind=BASELINE)).encode()) == 1
-    assert log.last_segment(b"") is None
-    assert log.last_segment(b'{"torn') is None
+def test_the_place_of_the_last_line_is_read_back() -> None:
+    text = lines(tried(1, 1.0, kind=BASELINE), tried(2, 1.0, kind=BASELINE))
+    assert log.last_place(text.encode()) == log.Place(run=2, segment=1)
+    for torn in ("", '{"torn', text.splitlines()[0] + "\n"):
+        assert log.last_place(torn.encode()) is None
