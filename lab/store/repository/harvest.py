@@ -9,18 +9,17 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from lab.core.errors import BadInput
-from lab.store.repository import changes, trees
+from lab.store.repository import changes, noted
 from lab.store.repository.changed import ADDED, SUBMODULE, Changed, Harvest
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from collections.abc import Set as AbstractSet
 
+    from lab.store.repository.noted import Seen
     from lab.store.repository.site import Site
-    from lab.store.repository.trees import Seen
 
 MOST_BYTES, MOST_FILES = 64 << 20, 10_000
-_TICK_NS = 10_000_000  # a kernel's clock may stand still for as long as this
 
 
 class _Found(msgspec.Struct, frozen=True, kw_only=True):
@@ -38,7 +37,7 @@ def harvested(site: Site, place: str, base: str, without: AbstractSet[str] = fro
     index = site.beside(place, "harvest")
     site.files.discard(index)
     site.files.discard(f"{index}.lock")
-    seen = trees.seen_in(site, place)
+    seen = noted.seen_in(site, place)
     # An index without times: git would take the files of one second for doubtful, and read them all.
     site.git.ask("read-tree", seen.commit, index=index)
     found = _looked_at(site, place, index, seen)
@@ -81,11 +80,10 @@ def _looked_at(site: Site, place: str, index: str, seen: Seen) -> _Found:
     there = [name for name in others if not name.endswith("/")]
     gone, strange = [], []
     straight: dict[str, bool] = {"": True}
-    # Changed in the same tick of the clock as the tree was made, a file may look as it did.
-    doubtful = max((stamp[4] for stamp in seen.files.values()), default=0) - _TICK_NS
+    doubtful = seen.doubtful_ns
     for text, before in seen.files.items():
-        name = trees.name_of(text)
-        now = trees.stamp_of(f"{place}/{name}")
+        name = noted.name_of(text)
+        now = noted.stamp_of(f"{place}/{name}")
         if now is None or not _lies_straight(place, os.path.dirname(name), straight):
             gone.append(name)
         elif stat.S_ISREG(now[1]) or stat.S_ISLNK(now[1]):

@@ -18,6 +18,7 @@ from lab.store.repository import (
     harvest,
     opening,
     refs,
+    spare,
     strayed,
     trees,
 )
@@ -146,9 +147,17 @@ class Repository:
         """Let a plain tree lie elsewhere, as one of this commit."""
         trees.move(self.site, place, to, commit)
 
-    def remove_tree(self, place: str) -> None:
-        """Remove a tree and what is known of it. Gone already is as good; one that was never ours is refused."""
-        trees.remove(self.site, place)
+    def remove_tree(self, place: str, *, is_spare: bool = True) -> None:
+        """Remove a tree and what is known of it. Gone already is as good; one that was never ours is refused.
+
+        Up to two stay beside it as `.spare-N`, to become the next ones: what was not touched since git wrote it stays,
+        and nothing else. With `is_spare` false, or in `drop_spares`, they are gone for good.
+        """
+        trees.remove(self.site, place, is_spare=is_spare)
+
+    def drop_spares(self) -> None:
+        """Remove the trees that were kept for later, when there is no later."""
+        spare.dropped(self.site)
 
     def sweep(self) -> list[str]:
         """Forget the trees whose folder is gone. Returns where they were."""
