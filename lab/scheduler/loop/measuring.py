@@ -173,11 +173,11 @@ class Standing:
         return failed
 
 
-def discard(grounds: Grounds, place: str) -> None:
+def discard(grounds: Grounds, place: str, *, is_spare: bool = True) -> None:
     """Remove a tree. What cannot be removed is left to whoever comes next."""
     with suppress(OSError, RecursionError):
         grounds.root.files.discard(f"{place}.ready") if os.path.lexists(f"{place}.ready") else None
-        grounds.repo.remove_tree(place)
+        grounds.repo.remove_tree(place, is_spare=is_spare)
 
 
 def stand(grounds: Grounds, bench: Bench, commit: str, before: str) -> None:
@@ -197,4 +197,4 @@ def hidden(grounds: Grounds, running: Steps, commit: str) -> Reading:
     try:
         return bench.make(whole=True) or bench.measure(steps.HOLDOUT)
     finally:
-        discard(grounds, bench.place)
+        discard(grounds, bench.place, is_spare=False)  # kept, it would show what is hidden to whoever changes next
