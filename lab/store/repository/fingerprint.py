@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from lab.store.repository.site import Site
 
 _LABS = ("refs/lab/", "refs/heads/lab/")
-_FILES = ("config", "config.worktree", "shallow", "packed-refs.lock", "objects/info/alternates")
+_FILES = ("config", "config.worktree", "shallow", "objects/info/alternates")
 
 
 def taken(site: Site) -> dict[str, str]:
