@@ -36,7 +36,8 @@ def answer(args: argparse.Namespace, session: Session) -> Answer:
     root = session.root()
     found = table.read(root, args.experiment)
     chosen = choosing.choose(root, found, args.tier)
-    again = f"labctl replay {chosen.line.run_id}"
+    is_kept = chosen.how == choosing.KEPT
+    again = f"labctl {'show' if is_kept else 'replay'} {chosen.line.run_id}"
     data = {
         "experiment": args.experiment,
         "tier": chosen.tier,
@@ -63,6 +64,7 @@ def _data(line: Line) -> dict[str, object]:
         "value": line.value,
         "params": line.params,
         "origin": to_builtins(line.origin) if line.origin else None,
+        **({"commit": line.candidate.commit} if line.candidate else {}),
     }
 
 
@@ -77,6 +79,9 @@ def _lines(found: Table, chosen: Chosen) -> Iterator[str]:
     yield f"run: {chosen.line.run_id}, {metric} {chosen.line.value!r}{_made_by(chosen.line)}"
     if chosen.seen.run_id != chosen.line.run_id:
         yield f"best number seen: {chosen.seen.value!r} in {chosen.seen.run_id}{_made_by(chosen.seen)}; partly luck"
+    if chosen.line.candidate is not None:
+        yield f"commit: {chosen.line.candidate.commit} ({chosen.how})"
+        return
     if chosen.line.params is None:
         yield "parameters: it was given none"
         return

@@ -194,14 +194,14 @@ class Teller:
 
     def _count(self, step: Step) -> None:
         self.ran += 1
-        if step.outcome != "success":
+        if step.outcome != "success" and step.verdict != "discard":
             self.failed += step.outcome != "cancelled"  # stopped early, or by a person: neither failed
             return
         self.good += 1
-        if step.value is None:
+        if step.value is None or step.verdict not in ("", "keep"):  # a discard may have been lucky
             return
         best, less = self._values.get(step.tier), self._minimized.get(step.tier, False)
-        if best is None or (step.value < best if less else step.value > best):
+        if step.verdict or best is None or (step.value < best if less else step.value > best):
             self._values[step.tier], self._bests[step.tier] = step.value, step
 
     @property
@@ -215,7 +215,8 @@ class Teller:
 
     def _line(self, step: Step) -> str:
         mark = "*" if step is self._bests.get(step.tier) else " "
-        value = step.outcome if step.value is None else f"{step.value:.6g}"
+        ended = step.verdict or step.outcome
+        value = ended if step.value is None else f"{step.value:.6g}{f' {step.verdict}' if step.verdict else ''}"
         tier = f" [{step.tier}]" if step.tier not in ("", "default") else ""
         why = f": {step.what}" if step.what else ""
         return f"[{self.ran}/{self._total}]{mark} {value}{tier} {by(step)}{params(step)} ({step.wall_s:.1f}s){why}"

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
         run_id: str
         outcome: str
+        verdict: str  # of a code loop
         value: float | None
         tier: str
         role: str
@@ -152,7 +153,7 @@ def _run_lines(runs: list[Line]) -> Iterator[str]:
         yield "\t".join(
             (
                 run["run_id"],
-                str(run.get("outcome", "")),
+                str(run.get("verdict") or run.get("outcome", "")),
                 "-" if value is None else repr(value),
                 f"tier={run.get('tier', 'default')}",
                 f"role={run.get('role', '')}",

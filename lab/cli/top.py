@@ -53,17 +53,35 @@ def answer(args: argparse.Namespace, session: Session) -> Answer:
         "runs": [
             {"rank": rank, "value": line.value, "run": line.run_id, "arm": line.maker, "params": line.params}
             | ({"origin": to_builtins(line.origin)} if line.origin else {})
+            | ({"verdict": line.verdict} if line.verdict else {})
             for rank, line in enumerate(rows, start=1)
         ],
     }
-    return Answer(data, _lines(rows, names, data), warnings=found.warnings, then=[f"labctl params {rows[0].run_id}"])
+    return Answer(
+        data,
+        _lines(rows, names, data),
+        warnings=found.warnings,
+        then=[f"labctl {'show' if rows[0].verdict else 'params'} {rows[0].run_id}"],
+    )
 
 
 def _lines(rows: Sequence[Line], names: Sequence[str], data: dict[str, object]) -> Iterator[str]:
     yield f"{data['experiment']}, tier {data['tier']}: {data['metric'] or 'value'}, {data['direction']}"
-    head = ["#", "value", "run", "arm", *(_text(name) for name in names)]
+    head = [
+        "#",
+        "value",
+        "run",
+        "verdict" if any(line.verdict for line in rows) else "arm",
+        *(_text(name) for name in names),
+    ]
     body = [
-        [str(rank), repr(line.value), line.run_id, line.maker or "-", *(_cell(line, name) for name in names)]
+        [
+            str(rank),
+            repr(line.value),
+            line.run_id,
+            line.verdict or line.maker or "-",
+            *(_cell(line, name) for name in names),
+        ]
         for rank, line in enumerate(rows, start=1)
     ]
     widths = [max(len(row[column]) for row in (head, *body)) for column in range(len(head))]

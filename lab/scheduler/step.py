@@ -30,6 +30,7 @@ class Step(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     tier: str = ""
     role: str = ""
     outcome: str = ""
+    verdict: str = ""  # of a code loop
     value: float | None = None
     wall_s: float = 0.0
     what: str = ""
@@ -42,6 +43,7 @@ def ran(run: Run, params: Mapping[str, object] | None = None) -> Step:
     """A run that was sealed."""
     return Step(
         kind=RAN, experiment=run.experiment, run_id=run.run_id, tier=run.tier, role=run.role, outcome=run.outcome,
+        verdict=run.verdict,
         value=run.value, wall_s=run.wall_s, what=run.reason, origin=run.origin,
         params=None if params is None else dict(params),
     )  # fmt: skip

@@ -125,16 +125,17 @@ class OpenRun(msgspec.Struct):
     role: str | UnsetType = UNSET
 
 
-class Chosen(msgspec.Struct):
+class Chosen(msgspec.Struct, kw_only=True):
     """A run, and what it was given."""
 
     run: str
     value: float | None
     params: Params | None
     origin: Origin | None
+    commit: str | UnsetType = UNSET  # of a code loop
 
 
-class Recommended(Chosen):
+class Recommended(Chosen, kw_only=True):
     """`best`. `run` is the one to take, `best_number` the one with the best value; they differ where there is noise."""
 
     experiment: str
@@ -160,6 +161,7 @@ class Ranked(msgspec.Struct):
     arm: str
     params: Params | None
     origin: Origin | UnsetType = UNSET
+    verdict: str | UnsetType = UNSET  # of a code loop
 
 
 class Top(msgspec.Struct):

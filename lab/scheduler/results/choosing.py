@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from lab.core import assignment
+from lab.core.candidate import KEEP
 from lab.core.errors import LabError, Unavailable
 from lab.core.origin import Origin
 from lab.core.run import MINIMIZE
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from lab.scheduler.results.table import Table
     from lab.store.root import Root
 
-EXPECTED, AVERAGE, SEEN = "expected value", "mean of repeats", "best number seen"
+EXPECTED, AVERAGE, SEEN, KEPT = "expected value", "mean of repeats", "best number seen", "the last that was kept"
 
 
 class Chosen(msgspec.Struct, frozen=True, kw_only=True):
@@ -50,6 +51,10 @@ def choose(root: Root, found: Table, wanted: str = "") -> Chosen:
     """The run to take of a tier. `LabError` when no run of it has a value."""
     tier = table.tier_of(found, wanted)
     ranked = table.require_some(found, tier)
+    kept = [line for line in ranked if line.candidate is not None and line.verdict == KEEP]
+    if kept:  # of a code loop: each keep was measured beside the one before, and a discard may have been lucky
+        last = max(kept, key=lambda line: line.iteration)
+        return Chosen(tier=tier, line=last, seen=ranked[0], scored=len(ranked), how=KEPT)
     plain = Chosen(tier=tier, line=ranked[0], seen=ranked[0], scored=len(ranked), noisy=_said(found))
     if plain.noisy is False or len(ranked) == 1:
         return plain
