@@ -45,6 +45,7 @@ class Terms(msgspec.Struct, frozen=True, kw_only=True):
     max_pairs: int = 8
     repeats: int = 3
     rule: str = ""  # blank finds out from the baseline whether the measurement is noisy
+    parallel: int = 1  # candidates that may be under way at once, none of which knows what the others take
 
 
 class Measured(msgspec.Struct, frozen=True, kw_only=True):
@@ -96,6 +97,7 @@ def terms(spec: Spec) -> Terms:
         max_pairs=spec.confirm_pairs,
         repeats=spec.baseline_repeats,
         rule=spec.acceptance_rule if spec.acceptance_rule in RULES else "",
+        parallel=spec.max_parallel,
     )
 
 
@@ -214,7 +216,7 @@ def _stake(terms: Terms, loop: Loop, first: float, sigma: float) -> float:
     left = max(terms.alpha - loop.alpha, 0.0)
     looked = first / sigma if sigma else 1.0
     weight = min(max(STEEP * looked * looked, LEAST), LARGEST)
-    return left * weight / (SHARE + loop.tests)
+    return left * min(weight / (SHARE + loop.tests), 1 / terms.parallel)
 
 
 def _look(terms: Terms, loop: Loop, test: _Test, *, lighter: bool) -> Again | Verdict:

@@ -123,6 +123,24 @@ def test_the_measurement_that_selected_a_candidate_has_no_part_in_its_test() -> 
     assert (lucky.gain, lucky.p) == (luckier.gain, luckier.p)
 
 
+def test_the_alpha_of_a_session_is_never_overdrawn() -> None:
+    loop, spent = a_loop(noise=noisy()), 0.0
+    for number in range(200):
+        found = answers([5.0, *[10.0, 9.9, 10.1] * 6], [10.0, 10.1, 9.9] * 6, loop)
+        assert found.alpha > 0
+        spent += found.alpha
+        loop = msgspec.structs.replace(loop, alpha=spent, tests=number + 1)
+    assert spent <= LESS.alpha
+    nothing_left = msgspec.structs.replace(loop, alpha=LESS.alpha)
+    assert answers([5.0, *[1.0] * 20], [10.0] * 20, nothing_left).verdict == DISCARD
+
+
+def test_candidates_at_once_leave_each_other_something() -> None:
+    given = Terms(minimize=True, parallel=4)
+    found = answers([1.0, *[10.0, 9.9, 10.1] * 6], [10.0, 10.1, 9.9] * 6, a_loop(noise=noisy()), given)
+    assert found.alpha <= LESS.alpha / 4
+
+
 def test_a_large_gain_is_confirmed_by_fresh_measurements_and_worth_their_mean() -> None:
     mine = [1.0, 5.0, 5.2, 4.9, 5.1, 5.0, 4.8, 5.0, 5.0]
     found = answers(mine, [10.0, 10.1, 9.9, 10.0, 10.0, 10.1, 9.9, 10.0], a_loop(noise=noisy()))
