@@ -58,6 +58,7 @@ _SPELT = {
     "create": {"source_spec": "spec", "spec_path": "spec"},
 }
 _OBJECTS = ("params",)
+_NUMBERS = ("for",)
 
 
 class Order(msgspec.Struct, frozen=True, kw_only=True):
@@ -192,6 +193,8 @@ def _parameters(word: str, intent: Intent, given: object) -> dict[str, object]:
             raise BadInput(f"{word} has no parameter {name[:_MAX_CHARS]!r}", fix=f"{hint}it takes: {_known(intent)}")
         if value is None:
             continue
+        if meant in _NUMBERS and isinstance(value, int) and not isinstance(value, bool):
+            value = str(value)  # noqa: PLW2901  # as a program writes it
         if meant in _OBJECTS and not isinstance(value, dict):
             raise BadInput(f"the parameter {meant} must be an object")
         if meant not in _OBJECTS and not isinstance(value, str):

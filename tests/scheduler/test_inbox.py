@@ -140,7 +140,7 @@ def test_every_intent_reaches_the_lab(root: Root) -> None:
         {"intent": "create", "parameters": {"spec": SPEC.format(id="c")}},
         {"intent": "create", "parameters": {"spec": "autoresearch-generic", "id": "d"}},
         {"intent": "create", "parameters": {"spec": SPEC.format(id="e") + "executor: reference\n"}},
-        {"intent": "steer", "target": "e", "parameters": {"text": "leave the data alone", "for": "3"}},
+        {"intent": "steer", "target": "e", "parameters": {"text": "leave the data alone", "for": 3}},
         {"intent": "digest", "target": "2026-01-02"},
         {"intent": "refresh"},
         {"intent": "complete", "target": "a"},

@@ -67,7 +67,7 @@ def take_back(root: Root, experiment: str, *, actor: str) -> Steered:
 
 
 def shown(root: Root, experiment: str) -> Steered:
-    """What is said to them now. Changes nothing."""
+    """What is said to them now. Decides nothing."""
     experiments.require(root, experiment)
     with root.section(experiment):
         view, _ = refresh.current(root, experiment)
