@@ -10,6 +10,7 @@ import msgspec
 from lab.core import layout
 from lab.core.asi import Asi
 from lab.core.errors import LabError
+from lab.llm.exchange import EMPTY
 from lab.scheduler import mutating, mutation
 from lab.scheduler.agent_process import AgentProcess
 from lab.scheduler.loop import asi, brief, steps
@@ -102,14 +103,17 @@ class Proposer:
             return Proposed(problem=f"the agent made no change: {refusal.what}")
         mutating.keep_record(grounds.root, f"{artifacts}/{mutating.RECORD}", order, found)
         refused = [f"{each.path}: {each.why}" for each in found.refused]
-        problem = found.what if found.problem else found.broke_off
+        is_silent = (
+            found.problem == EMPTY and not found.changed and not refused
+        )  # such as the stub: no change, no crash
+        problem = "" if is_silent else found.what if found.problem else found.broke_off
         if not problem and refused:
             problem = f"it touches what it may not: {'; '.join(refused[:5])}"
         return Proposed(
             problem=problem,
             tampered=bool(refused),
             notes=Asi(change=" ".join(found.text.split())[:500]),
-            remarks=found.behind,
+            remarks=(*found.behind, found.what) if is_silent else found.behind,
             tokens=(found.used.sent or 0) + (found.used.answered or 0),
             cost=found.used.usd or 0.0,
         )
