@@ -192,15 +192,23 @@ class Files:
 
     def discard_folder(self, path: str) -> None:
         """Remove a spent folder with all that is in it. No link is followed, not even one that a run put there."""
-        with suppress(FileNotFoundError):
-            if os.path.islink(path) or not os.path.isdir(path):
-                self.discard(path)
-                return
-            self.unlock(path)
-            for entry in list(os.scandir(path)):  # to the end, which closes it
-                (self.discard_folder if entry.is_dir(follow_symlinks=False) else self.discard)(entry.path)
-            self.step("rmdir", path)
-            os.rmdir(path)
+        waiting = [(path, False)]
+        while waiting:  # and no recursion: a run may dig deeper than Python goes
+            folder, is_empty = waiting.pop()
+            with suppress(FileNotFoundError):
+                if is_empty:
+                    self.step("rmdir", folder)
+                    os.rmdir(folder)
+                elif os.path.islink(folder) or not os.path.isdir(folder):
+                    self.discard(folder)
+                else:
+                    waiting.append((folder, True))
+                    self.unlock(folder)
+                    for entry in list(os.scandir(folder)):  # to the end, which closes it
+                        if entry.is_dir(follow_symlinks=False):
+                            waiting.append((entry.path, False))
+                        else:
+                            self.discard(entry.path)
 
     # -- what the verbs are made of ------------------------------------------------------------------------------
 
@@ -283,7 +291,7 @@ class Files:
     def sync_all(self, folder: str) -> bool:
         """Wait until the disk has everything on this file system; False where there is no such call."""
         self.step("fsync", folder)
-        return _syncfs(folder)
+        return machine.sync_file_system(folder)
 
     def sync_file(self, path: str) -> None:
         """Wait until the disk has a file."""
@@ -383,17 +391,3 @@ def _write_all(descriptor: int, data: bytes) -> None:
     written = os.write(descriptor, data)
     while written < len(data):
         written += os.write(descriptor, data[written:])
-
-
-def _syncfs(folder: str) -> bool:
-    """Flush the whole file system; False where the machine has no such call."""
-    import ctypes  # noqa: PLC0415  # 3 ms, wanted only for bundles with many files
-
-    call = getattr(ctypes.CDLL(None, use_errno=True), "syncfs", None)
-    if call is None:
-        return False
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        return bool(call(descriptor) == 0)
-    finally:
-        os.close(descriptor)

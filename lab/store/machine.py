@@ -123,3 +123,17 @@ def _text(path: str) -> str:
             return file.read().strip()
     except OSError:
         return ""
+
+
+def sync_file_system(folder: str) -> bool:
+    """Flush the whole file system; False where the machine has no such call."""
+    import ctypes  # noqa: PLC0415  # 3 ms, wanted only for bundles with many files
+
+    call = getattr(ctypes.CDLL(None, use_errno=True), "syncfs", None)
+    if call is None:
+        return False
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        return bool(call(descriptor) == 0)
+    finally:
+        os.close(descriptor)

@@ -322,3 +322,18 @@ def test_a_spent_folder_that_a_run_put_something_else_for_takes_nothing_along(tm
     assert not spent.is_symlink()
     assert not spent.exists()
     assert (precious / "file").read_text() == "x"
+
+
+def test_a_spent_folder_goes_however_deep_a_run_has_dug_in_it(tmp_path: Path) -> None:
+    here = os.getcwd()
+    (tmp_path / "spent").mkdir()
+    os.chdir(tmp_path / "spent")
+    try:
+        for _ in range(1_100):
+            os.mkdir("d")
+            os.chdir("d")
+        Path("file").write_text("x")
+    finally:
+        os.chdir(here)
+    Files(durable=False).discard_folder(str(tmp_path / "spent"))
+    assert list(tmp_path.iterdir()) == []

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 _OF_GIT = frozenset({".gitattributes", ".gitmodules", ".mailmap", ".lfsconfig"})
 _MOST_READ = 16 << 20
-_SHOWN = 10
+_SHOWN, _SHOWN_CHARS = 10, 200
 
 
 class Harvested(msgspec.Struct, frozen=True, kw_only=True):
@@ -57,8 +57,8 @@ def harvest(
         return Harvested(base=base, paths=("",), refused=refusal.what)
     if not found.changes:
         return Harvested(base=base)
-    refused = _refusal(grounds, repo.inside(place), found.changes, secrets)
-    paths = tuple(each.path for each in found.changes)
+    refused = judged(grounds, repo.inside(place), found.changes, secrets)
+    paths = tuple(_text(each.path).decode() for each in found.changes)
     trailers = {"Lab-Experiment": grounds.experiment, "Lab-Run": grounds.run_id}
     commit = repo.commit(found.tree, (base,), _message(note, grounds), trailers)
     repo.put(grounds.ref(grounds.run_id), commit)
@@ -89,16 +89,26 @@ def keep_files(grounds: Grounds, found: Harvested) -> None:
         return
     artifacts, files = f"{grounds.path}/artifacts", grounds.root.files
     files.replace(f"{artifacts}/diff.patch", grounds.repo.patch(found.base, found.commit, limit_bytes=_MOST_READ))
-    files.replace(f"{artifacts}/diffstat.txt", grounds.repo.stat(found.base, found.commit).encode())
-    names = "".join(f"{path}\n" for path in found.paths)
-    files.replace(f"{artifacts}/changed-files.txt", names.encode(errors="replace"))
+    files.replace(f"{artifacts}/diffstat.txt", _text(grounds.repo.stat(found.base, found.commit)))
+    files.replace(f"{artifacts}/changed-files.txt", _text("".join(f"{path}\n" for path in found.paths)))
+
+
+def _text(said: str) -> bytes:
+    """Names need not be UTF-8; what people and JSON read must be."""
+    return said.encode(errors="replace")
+
+
+def _shown(path: str) -> str:
+    path = _text(path).decode()
+    plain = path if path.isprintable() else repr(path)
+    return plain if len(plain) <= _SHOWN_CHARS else f"{plain[:_SHOWN_CHARS]}..."
 
 
 def _message(note: str, grounds: Grounds) -> str:
     return note or f"a candidate of {grounds.experiment}"
 
 
-def _refusal(grounds: Grounds, tree: str, changes: Sequence[Changed], secrets: Sequence[str]) -> str:
+def judged(grounds: Grounds, tree: str, changes: Sequence[Changed], secrets: Sequence[str]) -> str:
     """What is wrong with a change; empty when nothing is. One wrong path refuses all of it."""
     rules = change.Rules(
         mutable=grounds.spec.mutable_paths, read_only=grounds.spec.read_only_paths, secrets=tuple(secrets)
@@ -106,7 +116,7 @@ def _refusal(grounds: Grounds, tree: str, changes: Sequence[Changed], secrets: S
     wrong = {each.path: why for each in changes if (why := _why(tree, each, rules))}
     if not wrong:
         return ""
-    shown = "; ".join(f"{path}: {why}" for path, why in list(wrong.items())[:_SHOWN])
+    shown = "; ".join(f"{_shown(path)}: {why}" for path, why in list(wrong.items())[:_SHOWN])
     return f"it touches what it may not: {shown}{_more(wrong)}"
 
 
