@@ -137,7 +137,7 @@ def judge(terms: Terms, loop: Loop, measured: Measured) -> Again | Verdict:
     first = gain(measured.values[:1], measured.against[:1] if stale else (level,), minimize=terms.minimize)
     if rule in (IMPROVE, SIMPLER):
         return _at_once(terms, loop, measured, first, rule)
-    return _by_pairs(terms, loop, measured, first, skip=1 if stale else 0)
+    return _by_pairs(terms, msgspec.structs.replace(loop, noise=noise), measured, first, skip=1 if stale else 0)
 
 
 def value_of(measured: Measured, verdict: Verdict) -> float | None:
@@ -169,9 +169,8 @@ def confidence_words(confidence: float | None) -> str:
 
 def _noise(loop: Loop, best: float, measured: Measured) -> Noise:
     """What was known before; and no longer "none" once what never differed differs from itself."""
-    if loop.noise.none and any(value != best for value in measured.against):
-        return pooled(loop.noise, (best, *measured.against))
-    return loop.noise
+    first = measured.against[:1]  # the later ones are of the test, and it must not change its terms on its way
+    return pooled(loop.noise, (best, *first)) if loop.noise.none and first and first[0] != best else loop.noise
 
 
 def _at_once(terms: Terms, loop: Loop, measured: Measured, first: float, rule: str) -> Verdict:
@@ -187,7 +186,7 @@ def _at_once(terms: Terms, loop: Loop, measured: Measured, first: float, rule: s
 def _by_pairs(terms: Terms, loop: Loop, measured: Measured, first: float, *, skip: int) -> Again | Verdict:
     sigma = loop.noise.sigma or 0.0
     promising = first > max(PROMISING * sigma, terms.min_effect - 2 * sigma)
-    lighter = measured.lines < 0 and first > -max(sigma, terms.min_effect)
+    lighter = measured.lines < 0 and first >= -max(sigma, terms.min_effect)
     alpha = _stake(terms, loop, first, sigma) if promising else 0.0
     theirs = measured.against[skip:]
     if not (promising or lighter):
@@ -195,11 +194,10 @@ def _by_pairs(terms: Terms, loop: Loop, measured: Measured, first: float, *, ski
     if not theirs:
         return Again(pairs=min(STRIDE, terms.max_pairs))
     mine = measured.values[1:]
-    known = _noise(loop, theirs[0] if loop.best is None else loop.best.value or theirs[0], measured)
     test = _Test(
         mine=mine,
         theirs=theirs,
-        noise=spread(known, mine, theirs),
+        noise=spread(loop.noise, mine, theirs),
         gain=gain(mine, theirs, minimize=terms.minimize),
         alpha=alpha,
         last=terms.max_pairs,
@@ -223,20 +221,20 @@ def _look(terms: Terms, loop: Loop, test: _Test, *, lighter: bool) -> Again | Ve
     """One look at a comparison: it is decided, or hopeless, or goes on."""
     pairs = len(test.theirs)
     p = _paid(test, pairs, test.gain, test.noise) if test.alpha else None
-    about = {"gain": test.gain, "p": p, "alpha": test.alpha}
     if p is not None and p <= test.alpha and test.gain > terms.min_effect:
-        why = f"better in {pairs} fresh pairs"
-        return msgspec.structs.replace(Verdict(verdict=KEEP, why=why, rule=CONFIRMED), **about)
+        return _told(test, p, KEEP, f"better in {pairs} fresh pairs", CONFIRMED)
     over = pairs >= test.last
     if not over and _may_yet(terms, test):
         return Again(pairs=min(STRIDE, test.last - pairs))
     if lighter and _as_good(terms, loop, test, -SURE):
-        why = f"as good as the best in {pairs} fresh pairs, with fewer lines"
-        return msgspec.structs.replace(Verdict(verdict=KEEP, why=why, rule=SIMPLER), **about)
+        return _told(test, p, KEEP, f"as good as the best in {pairs} fresh pairs, with fewer lines", SIMPLER)
     if not over and lighter and _as_good(terms, loop, test, PATIENCE):
         return Again(pairs=min(STRIDE, test.last - pairs))
-    why = f"{_no_gain(terms, test.gain)} after {pairs} fresh pairs"
-    return msgspec.structs.replace(Verdict(verdict=DISCARD, why=why, rule=CONFIRMED), **about)
+    return _told(test, p, DISCARD, f"{_no_gain(terms, test.gain)} after {pairs} fresh pairs", CONFIRMED)
+
+
+def _told(test: _Test, p: float | None, verdict: str, why: str, rule: str) -> Verdict:
+    return Verdict(verdict=verdict, why=why, rule=rule, gain=test.gain, p=p, alpha=test.alpha)
 
 
 def _paid(test: _Test, pairs: int, found: float, noise: Noise) -> float:
@@ -250,8 +248,8 @@ def _may_yet(terms: Terms, test: _Test) -> bool:
     """Whether the test would succeed if what is to come were better by `PATIENCE` of its standard errors."""
     left = 1 / len(test.theirs) - 1 / test.last
     hoped = test.gain + PATIENCE * (test.noise.sigma or 0.0) * math.sqrt(2 * left)
-    later = msgspec.structs.replace(test.noise, df=test.noise.df + 2 * (test.last - len(test.theirs)))
-    then = Noise(df=later.df, ss=(test.noise.sigma or 0.0) ** 2.0 * later.df)
+    df = test.noise.df + 2 * (test.last - len(test.theirs))
+    then = Noise(df=df, ss=(test.noise.sigma or 0.0) ** 2.0 * df)
     return hoped > terms.min_effect and test.alpha > 0 and _paid(test, test.last, hoped, then) <= test.alpha
 
 
@@ -265,7 +263,10 @@ def _as_good(terms: Terms, loop: Loop, test: _Test, errors: float) -> bool:
     if loop.best is not None and loop.best.value is not None and loop.peak is not None:
         below = gain((loop.best.value,), (loop.peak,), minimize=terms.minimize)
     error = test.error if below == 0 else test.error * math.sqrt(2)
-    margin = max(test.noise.sigma or 0.0, terms.min_effect)
+    sigma = test.noise.sigma or 0.0
+    if loop.noise.sigma is not None:
+        sigma = min(sigma, loop.noise.sigma)  # what made measuring noisier may not lose more for it
+    margin = max(sigma, terms.min_effect)
     return test.gain + below + errors * error >= -margin
 
 

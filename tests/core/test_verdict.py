@@ -111,6 +111,22 @@ def test_as_good_with_fewer_lines_is_kept() -> None:
     assert answers(mine, theirs, a_loop(noise=noisy()), lines=0).verdict == DISCARD
 
 
+def test_where_there_is_no_noise_pairs_are_measured_only_if_the_spec_says_so() -> None:
+    given = Terms(minimize=True, rule=CONFIRMED)
+    loop = a_loop(0.0)
+    assert judge(given, loop, Measured(values=(-1.0,))) == Again(pairs=2)
+    assert answers([-1.0] * 9, [0.0] * 9, loop, given).verdict == KEEP
+    assert answers([0.0] * 9, [0.0] * 9, loop, given, lines=-1).rule == SIMPLER
+    assert answers([1.0] * 9, [0.0] * 9, loop, given, lines=-1).verdict == DISCARD
+
+
+def test_what_makes_measuring_noisier_is_not_as_good() -> None:
+    mine = [10.0, 40.0, -15.0, 38.0, -12.0, 41.0, -17.0, 40.0, -10.0]
+    assert (
+        answers(mine, [10.0, 10.2, 9.8, 10.1, 9.9, 10.0, 9.8, 10.2], a_loop(noise=noisy()), lines=-1).verdict == DISCARD
+    )
+
+
 def test_what_only_looked_better_once_is_not_kept() -> None:
     found = answers([5.0, *[10.0, 9.9, 10.1] * 6], [10.0, 10.1, 9.9] * 6, a_loop(noise=noisy()))
     assert (found.verdict, found.rule) == (DISCARD, CONFIRMED)
