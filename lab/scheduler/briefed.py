@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import islice
 from typing import TYPE_CHECKING
 
 from lab.core import layout
@@ -14,13 +15,17 @@ from lab.scheduler.search import spaces
 from lab.store import leases, reading
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from lab.core.space import Space
     from lab.core.spec import Spec
     from lab.core.view import View
+    from lab.projections.tables import Line
     from lab.store.root import Root
 
 _ROW_BYTES = 400  # a row is shorter, but for one whose words are in letters of several bytes
 _COLUMNS = 7
+_OF_A_LOOP = b"commit\t"
 
 
 def read(root: Root, name: str) -> tuple[Briefing, tuple[str, ...]]:
@@ -33,7 +38,7 @@ def read(root: Root, name: str) -> tuple[Briefing, tuple[str, ...]]:
         spec=found.spec,
         space=space,
         lines=found.lines,
-        told=told(root, name),
+        told=told(root, name, lines=found.lines),
         findings=(*(state.findings if state else ()), *trouble),
         under_way=under_way(root, name),
     )
@@ -45,11 +50,17 @@ def under_way(root: Root, name: str) -> tuple[str, ...]:
     return tuple(sorted(held.seen.claim.run_id for held in leases.survey(root, name).held))
 
 
-def told(root: Root, name: str, last: int = REPEATS_AMONG) -> dict[str, str]:
-    """What the last runs said of themselves, by run: the last column of results.tsv. Its cost does not grow."""
+def told(root: Root, name: str, last: int = REPEATS_AMONG, *, lines: Sequence[Line] = ()) -> dict[str, str]:
+    """What the last runs said of themselves, by run: the last column of results.tsv. Its cost does not grow.
+
+    The table of a code loop does not name its runs: there `lines`, which are in the same order, tell whose row it is.
+    """
     path = root.layout.page(name, layout.RESULTS)
     data = reading.read_from(path, max(reading.size_of(path) - last * _ROW_BYTES, 0))
     rows = [row.split("\t") for row in data.decode(errors="replace").split("\n")[1:]]
+    if reading.read_head(path, len(_OF_A_LOOP)) == _OF_A_LOOP:
+        newest = zip(reversed(rows[:-1]), reversed(lines), strict=False)
+        return {line.run_id: row[-1] for row, line in islice(newest, last) if row[-1] not in ("", "-")}
     return {row[0]: row[-1] for row in rows[-last - 1 :] if len(row) == _COLUMNS and row[-1] not in ("", "-")}
 
 

@@ -14,7 +14,8 @@ from lab.core import layout
 from lab.core.candidate import BASELINE, CRASHED, DISCARD, IMPROVE, KEEP, Candidate
 from lab.core.run import CANCELLED, FAILED, SUCCESS
 from lab.projections import autoresearch_log
-from lab.scheduler import cycle, prune, refresh
+from lab.scheduler import briefed, cycle, prune, refresh
+from lab.scheduler.results import table
 from lab.store import reading
 from lab.testing.files import BEGINNING, a_root
 from tests import peers
@@ -183,6 +184,12 @@ def test_the_summary_says_what_came_of_it_and_how_sure_that_is(loop: Root) -> No
     assert "95% interval" in said
     assert "are to be expected to be luck" in said
     assert "\n## Merge: " in said
+
+
+def test_a_briefing_quotes_what_the_last_candidates_said(loop: Root) -> None:
+    lines = table.read(loop, "a").lines
+    said = briefed.told(loop, "a", 5, lines=lines)
+    assert said == {line.run_id: f"idea {number}" for number, line in list(enumerate(lines, start=1))[-5:]}
 
 
 def test_a_loop_that_kept_nothing_is_not_to_be_merged(tmp_path: Path) -> None:
