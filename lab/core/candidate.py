@@ -7,7 +7,9 @@ import msgspec
 BASELINE = "baseline"  # the code as it is, measured several times: what the noise is, and what is to be beaten
 DRAFT, IMPROVE, DEBUG, COMBINE, TRY = "draft", "improve", "debug", "combine", "try"
 IMPORTED = "imported"  # what another harness says it tried: shown, and never compared with what was measured here
-KINDS = (BASELINE, DRAFT, IMPROVE, DEBUG, COMBINE, TRY, IMPORTED)
+REPLAYED = "replayed"  # the commit of an earlier run, measured once more: shown, and decides nothing
+KINDS = (BASELINE, DRAFT, IMPROVE, DEBUG, COMBINE, TRY, IMPORTED, REPLAYED)
+APART = frozenset({IMPORTED, REPLAYED})  # neither stop a loop, nor are anything's best, nor tell of its noise
 KEEP, DISCARD, CRASHED, CHECKS_FAILED = "keep", "discard", "crash", "checks_failed"
 
 

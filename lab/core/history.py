@@ -13,7 +13,7 @@ import msgspec
 
 from lab.core import event as events
 from lab.core import loop
-from lab.core.candidate import BASELINE, IMPORTED, KEEP
+from lab.core.candidate import APART, BASELINE, KEEP
 from lab.core.proposal import RESUME
 from lab.core.run import CANCELLED, FAILURES, SUCCESS, Run, better
 from lab.core.view import (
@@ -135,8 +135,8 @@ def _run(view: View, item: Item, run: Run) -> None:
         view.phase, view.phase_since, view.phase_reason = ACTIVE, item.ts, "first run"
     tier = view.tiers.setdefault(run.tier, Tier())
     tier.runs += 1
-    if run.candidate is not None and run.candidate.kind == IMPORTED:
-        return  # what another harness says neither stops this loop, nor promotes it, nor is anything's best
+    if run.candidate is not None and run.candidate.kind in APART:
+        return  # what another harness says, or was measured again, neither stops this loop nor is anything's best
     if run.outcome in FAILURES:
         view.failure_streak += 1
     elif run.outcome == SUCCESS:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from lab.core.candidate import BASELINE, IMPORTED
+from lab.core.candidate import BASELINE, DISCARD, IMPORTED, REPLAYED
 from lab.core.run import CANCELLED, CRASH, FAILURES, MINIMIZE, cut_off
 from lab.projections import data, text
 
@@ -81,6 +81,8 @@ def status(run: Run) -> str:
     """The verdict; of a run that ended before there was one, what it came to."""
     if run.verdict:
         return run.verdict
+    if run.candidate is not None and run.candidate.kind == REPLAYED and run.value is not None:
+        return DISCARD  # their words have none for what was measured again, and it was not kept
     return CRASH if run.outcome in FAILURES else CANCELLED if run.outcome == CANCELLED else run.outcome
 
 

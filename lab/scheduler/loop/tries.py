@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from lab.core import asi, layout
 from lab.core.asi import Asi
-from lab.core.candidate import BASELINE
+from lab.core.candidate import BASELINE, REPLAYED
 from lab.core.errors import LabError
 from lab.core.run import CANCELLED
 from lab.projections import tables
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from lab.store.root import Root
 
 MOST = 20
+_NO_TRIES = (BASELINE, REPLAYED)
 _STEPS = f"{layout.ARTIFACTS}/steps/"
 _LOG_BYTES = 4_096
 _TAIL_BYTES = 128 << 10  # a longer table is not read: what a candidate costs does not grow with history
@@ -76,7 +77,7 @@ def _names(root: Root, experiment: str, tier: str) -> Iterator[str]:
         except LabError:
             continue
         made = line.candidate
-        if made is not None and made.kind != BASELINE and line.tier == tier and line.outcome != CANCELLED:
+        if made is not None and made.kind not in _NO_TRIES and line.tier == tier and line.outcome != CANCELLED:
             yield os.path.basename(line.run_id)
 
 

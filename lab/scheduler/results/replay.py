@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from lab.core.ended import Ended
 from lab.core.errors import BadInput, LabError
 from lab.core.origin import REPLAY, Origin
-from lab.core.run import Run
+from lab.core.run import FAILED, Run
 from lab.core.view import ARCHIVED
 from lab.scheduler import cycle, places, reclaim, work
 from lab.scheduler.cycle import Errand
+from lab.scheduler.loop import scripts
 from lab.scheduler.results import checkout, located
 from lab.scheduler.results.elsewhere import Elsewhere
 from lab.scheduler.search.book import Book
@@ -68,9 +70,11 @@ def replay(root: Root, run_id: str, *, owner: Owner, interrupted: Callable[[], s
         raise BadInput(f"{found.experiment} is archived", fix=f"labctl archive {found.experiment} --restore")
     spec = cycle.usable(loaded)
     here = spec.for_tier(made.run.tier)
-    work.require_work(root, here, with_params=found.params() is not None)
     if manifest.spec_sha256 and manifest.spec_sha256 != loaded.sha256:
         warnings.append("the SPEC was edited since: this run follows the SPEC as it is now")
+    if scripts.is_loop(here):
+        return _measured(root, made, partial(_begun, root, found, made, manifest, owner, spec), warnings, interrupted)
+    work.require_work(root, here, with_params=found.params() is not None)
     where = places.workspace(root, here, view)
     with _workspace(root, where, manifest, warnings, as_is=as_is) as there:
         more: dict[str, str] = {}
@@ -83,6 +87,29 @@ def replay(root: Root, run_id: str, *, owner: Owner, interrupted: Callable[[], s
         ended = work.carry_out(root, running, view, interrupted=interrupted, more=more)
         sealed = cycle.finish(root, running, ended)
     return Replayed(before=made.run, after=sealed.run, commit=running.manifest.revision, warnings=tuple(warnings))
+
+
+def _measured(
+    root: Root,
+    made: Seal,
+    begin: Callable[[], tuple[Running, View]],
+    warnings: list[str],
+    interrupted: Callable[[], str],
+) -> Replayed:
+    """The commit of a candidate once more. It is in the repository, whoever made it, and the workspace has no part."""
+    from lab.scheduler.loop import again  # noqa: PLC0415  # git and all: most experiments are no code loops
+
+    about = again.require(made.run)
+    running, view = begin()
+    try:
+        ended = again.carry_out(root, running, view, made.run, interrupted=interrupted, path=running.path)
+    except LabError as refusal:
+        ended = Ended(outcome=FAILED, reason=refusal.what + (f"; {refusal.fix}" if refusal.fix else ""))
+    sealed = cycle.finish(root, running, ended)
+    after, before = sealed.run.candidate, about.evaluator
+    if after is not None and before and after.evaluator and after.evaluator != before:
+        warnings.append("the files that measure are not those of then")
+    return Replayed(before=made.run, after=sealed.run, commit=about.commit, warnings=tuple(warnings))
 
 
 def _manifest(found: Located) -> Manifest:
@@ -100,7 +127,7 @@ def _doubts(made: Seal, manifest: Manifest) -> list[str]:
     found = []
     if made.imported_from:
         found.append("the run was imported: what it ran there is not known here")
-    if manifest.package:
+    if manifest.package and made.run.candidate is None:
         found.append("the run was a worker's: a change that was made there is not made again")
     return found
 
