@@ -123,7 +123,7 @@ class _Candidate:
         parent = self._parent()
         if self._start.kind in _FREE:
             self._idea = ideas.following(ideas.listed(self._root, self._grounds.spec, self._grounds.workspace))
-        proposer = Proposer(self._grounds, self._steps, self._start, self._idea, self._interrupted)
+        proposer = Proposer(self._grounds, self._steps, self._start, self._idea)
         proposed = self._made(parent, proposer)
         refusal = self._taken(proposed, parent)
         if refusal is not None:
@@ -254,9 +254,10 @@ class _Candidate:
                     judged = msgspec.structs.replace(judged, verdict=candidates.DISCARD, why=why)
                     decided = self._decided(judged, "")
             asi.keep(self._root, f"{grounds.path}/{layout.ARTIFACTS}", self._completed(judged))
-            files.replace(f"{grounds.path}/{reference.DECISION}", page(decided), durable=True)
             told = Exit(run_id=grounds.run_id, code=0, wall_s=decided.wall_s, usage=decided.usage)
+            # Before the decision: without it, whoever settles a killed run would not look for one.
             files.replace(f"{grounds.path}/{layout.EXIT}", page(told), durable=True)
+            files.replace(f"{grounds.path}/{reference.DECISION}", page(decided), durable=True)
             if decided.verdict != candidates.KEEP:
                 return decided
             remarks = keeping.move(grounds, commit or self._harvested.commit)
