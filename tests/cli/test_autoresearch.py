@@ -284,6 +284,7 @@ def test_what_was_kept_becomes_branches_that_together_are_the_whole(
     assert [each["on"] for each in branches] == ["", "", names[0], ""]
     assert git(code, "rev-parse", f"{names[2]}^") == git(code, "rev-parse", names[0])
     assert git(code, "diff", "--name-only", "main", names[1]).split() == ["b.py", "new.d/x.py"]
+    assert "Co-authored-by: me@home <me@home>" in git(code, "log", "-1", "--format=%B", names[0])
     assert unchanged(code) == before
     git(code, "switch", "-q", "-c", "all")
     git(code, "merge", "-q", "--no-edit", names[1], names[2], names[3])

@@ -165,8 +165,15 @@ class Finalizing:
             tree = grafting.grafted(site, below, each.kept.parent, each.kept.commit, index)
             if set(grafting.touched(site, below, tree)) - set(each.kept.paths):
                 raise LabError(f"{each.name} would change more than its commit did; nothing was made")
-            made[each.name] = repo.commit(tree, below, each.kept.message, {})
+            made[each.name] = repo.commit(tree, below, each.kept.message, self._credit(each.kept))
         return made
+
+    def _credit(self, kept: Kept) -> dict[str, str]:
+        """Who made it, where it was not the loop: the new commit is the lab's, and would not say so."""
+        if kept.run_id:
+            return {}
+        author = self._repo.site.git.out("log", "-1", "--no-show-signature", "--format=%an <%ae>", kept.commit)
+        return {"Co-authored-by": author.encode(errors="replace").decode(), "Lab-From": kept.commit}
 
     def _prove(self, commits: Mapping[str, str], index: str) -> None:
         """Put all branches on the merge base, and hold the result against what the loop came to."""

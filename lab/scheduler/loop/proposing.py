@@ -16,9 +16,10 @@ from lab.scheduler.agent_process import AgentProcess
 from lab.scheduler.loop import asi, brief, steps
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Iterable
 
     from lab.core.frontier import Start
+    from lab.llm.exchange import Tokens
     from lab.scheduler.loop.brief import Crashed
     from lab.scheduler.loop.grounds import Grounds
     from lab.scheduler.loop.ideas import Idea
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
 # What judges its agent by digests and works in a copy needs to write where the agent's own things lie.
 _OURS = "local_agent_mutation.py"
+_SHOWN, _SAID_CHARS = 5, 500
 
 
 class Proposed(msgspec.Struct, frozen=True, kw_only=True):
@@ -42,14 +44,11 @@ class Proposed(msgspec.Struct, frozen=True, kw_only=True):
 class Proposer:
     """Asks for the change of one candidate; once more where the first one crashed for a reason that can be mended."""
 
-    def __init__(
-        self, grounds: Grounds, running: Steps, start: Start, idea: Idea | None, interrupted: Callable[[], str]
-    ) -> None:
+    def __init__(self, grounds: Grounds, running: Steps, start: Start, idea: Idea | None) -> None:
         self._grounds = grounds
         self._steps = running
         self._start = start
         self._idea = idea
-        self._interrupted = interrupted
 
     def __call__(self, tree: str, crashed: Crashed | None = None) -> Proposed:
         """Let the change be made in this tree, which is where the workspace lies."""
@@ -78,7 +77,18 @@ class Proposer:
         places = (f"{step.folder}/asi.json", f"{step.folder}/{layout.ARTIFACTS}/asi.json")
         found = asi.read(*places, secrets=self._steps.secrets)
         remarks = (found.problem,) if found.problem else ()
-        return Proposed(problem=step.problem, notes=found.asi, remarks=remarks)
+        said = mutating.said(f"{step.folder}/{layout.ARTIFACTS}/{mutating.RECORD}")
+        problem = step.problem and (said.what or step.problem)
+        if said.refused:  # what was allowed came over, and is no change without the rest
+            problem = _wrong(f"{each.path}: {each.why}" for each in said.refused)
+        return Proposed(
+            problem=problem,
+            tampered=bool(said.refused),
+            notes=found.asi if found.asi != Asi() else Asi(change=_line(said.text)),
+            remarks=remarks,
+            tokens=_tokens(said.used),
+            cost=max(said.used.usd or 0.0, 0.0),
+        )
 
     def _by_agent(self, tree: str, text: str, artifacts: str) -> Proposed:
         grounds, spec = self._grounds, self._grounds.spec
@@ -98,25 +108,37 @@ class Proposer:
         )
         run = AgentProcess(grounds.root, spec, folders=(tree, grounds.workspace))
         try:
-            found = mutation.mutate(grounds.root, run, order, stop=lambda: bool(self._interrupted()))
+            found = mutation.mutate(grounds.root, run, order, stop=self._steps.is_over)
         except LabError as refusal:
             return Proposed(problem=f"the agent made no change: {refusal.what}")
         mutating.keep_record(grounds.root, f"{artifacts}/{mutating.RECORD}", order, found)
+        self._steps.let_go()
         refused = [f"{each.path}: {each.why}" for each in found.refused]
-        is_silent = (
-            found.problem == EMPTY and not found.changed and not refused
-        )  # such as the stub: no change, no crash
+        # Such as the stub: no change, and no crash either.
+        is_silent = found.problem == EMPTY and not found.changed and not refused
         problem = "" if is_silent else found.what if found.problem else found.broke_off
         if not problem and refused:
-            problem = f"it touches what it may not: {'; '.join(refused[:5])}"
+            problem = _wrong(refused)
         return Proposed(
             problem=problem,
             tampered=bool(refused),
-            notes=Asi(change=" ".join(found.text.split())[:500]),
+            notes=Asi(change=_line(found.text)),
             remarks=(*found.behind, found.what) if is_silent else found.behind,
-            tokens=(found.used.sent or 0) + (found.used.answered or 0),
+            tokens=_tokens(found.used),
             cost=found.used.usd or 0.0,
         )
+
+
+def _wrong(refused: Iterable[str]) -> str:
+    return f"it touches what it may not: {'; '.join(list(refused)[:_SHOWN])}"
+
+
+def _tokens(used: Tokens) -> int:
+    return max((used.sent or 0) + (used.answered or 0), 0)
+
+
+def _line(text: str) -> str:
+    return " ".join(text.split())[:_SAID_CHARS]
 
 
 def _words(command: str) -> list[str]:
