@@ -227,7 +227,7 @@ def _steering(event: events.Event) -> tuple[str, Steering | None]:
 def _told_once_more(steering: Steering | None, run: Run) -> Steering | None:
     """What is left of a person's words after one more candidate. One that had begun before them did not know them."""
     made = run.candidate
-    if steering is None or steering.left is None or made is None or made.kind == BASELINE:
+    if steering is None or steering.left is None or made is None or made.kind == BASELINE or made.kind in APART:
         return steering
     if run.outcome == CANCELLED or run.started_at < steering.ts:
         return steering

@@ -10,6 +10,7 @@ import re
 from typing import TYPE_CHECKING
 
 from lab.core import layout
+from lab.core.candidate import APART
 from lab.core.run import CANCELLED
 from lab.projections import tables
 from lab.store import reading
@@ -66,4 +67,4 @@ def _line(data: bytes, at: int, path: str) -> Line | None:
         return None
     line = tables.parse_line(data[start:end], path)
     learned = bool(line.verdict) and not line.cut_off and line.outcome != CANCELLED
-    return line if line.candidate is not None and learned else None
+    return line if line.candidate is not None and line.candidate.kind not in APART and learned else None

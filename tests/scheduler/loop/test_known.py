@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from lab.core.candidate import IMPORTED
 from lab.core.ended import Ended
 from lab.core.run import CANCELLED, CRASH, FAILED
 from lab.projections import tables
@@ -60,6 +61,11 @@ def test_a_run_that_ended_with_the_lab_or_was_cancelled_learned_nothing(root: Ro
     mine = a_candidate(root, "crash", diff="d1", idea="ab", ended=Ended(outcome=FAILED, verdict="crash", reason="oom"))
     assert known.find(root, "speed-up", "d1") == mine
     assert known.tried(root, "speed-up", ["ab", "cd"]) == {"ab": mine}
+
+
+def test_what_another_harness_says_is_no_precedent(root: Root) -> None:
+    a_candidate(root, kind=IMPORTED, diff="d1")
+    assert known.find(root, "speed-up", "d1") == ""
 
 
 def test_what_is_known_comes_back_with_the_other_pages(root: Root) -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from lab.core import event
-from lab.core.candidate import IMPROVE, Candidate
+from lab.core.candidate import IMPROVE, REPLAYED, Candidate
 from lab.core.ended import Ended
 from lab.core.errors import BadInput, NotFound
 from lab.core.run import CANCELLED
@@ -55,6 +55,7 @@ def test_words_for_so_many_candidates_are_said_to_so_many(root: Root) -> None:
     steer(root, "go for speed", 2)
     a_baseline(root)
     a_candidate(root, "", ended=Ended(outcome=CANCELLED, reason="ann: stop"))
+    a_candidate(root, kind=REPLAYED)
     assert said(root) == ("go for speed", 2)
     a_candidate(root)
     assert said(root) == ("go for speed", 1)
