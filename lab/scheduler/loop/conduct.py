@@ -24,7 +24,7 @@ from lab.core.launch import Exit
 from lab.core.record import page
 from lab.core.run import FAILED, SUCCESS
 from lab.executors import outcome, reference
-from lab.scheduler.loop import asi, brief, harvested, ideas, judging, keeping, known, measuring, steps
+from lab.scheduler.loop import asi, brief, combining, harvested, ideas, judging, keeping, known, measuring, steps
 from lab.scheduler.loop.brief import Crashed
 from lab.scheduler.loop.grounds import Grounds
 from lab.scheduler.loop.harvested import Harvested
@@ -62,7 +62,6 @@ class _Candidate:
         self._root = root
         self._running = running
         self._grounds = Grounds(root, running, view, path=path)
-        self._interrupted = interrupted
         self._handed = running.handed
         self._steps = Steps(root, running, view, self._grounds.spec, path=path, interrupted=interrupted)
         self._notes = Asi()
@@ -131,7 +130,8 @@ class _Candidate:
         return self._decide(self._measured(parent, proposer))
 
     def _parent(self) -> Node:
-        parent = self._start.parent
+        """The node whose commit it begins at: near misses are combined on top of the best."""
+        parent = self._start.parent if self._start.other is None else self._grounds.loop.best
         if parent is None:
             raise BadInput("there is nothing to begin at", fix=f"labctl burst {self._grounds.experiment} -n 1")
         return parent
@@ -143,11 +143,16 @@ class _Candidate:
             self._changing = self._handed.tree
             return Proposed(notes=self._handed.notes)
         measuring.discard(grounds, self._changing)
-        repo.mutation_tree(parent.commit, self._changing)
+        union, one, other = "", self._start.parent, self._start.other
+        if one is not None and other is not None:
+            union = combining.union(grounds, parent, one, other)
+        repo.mutation_tree(union or parent.commit, self._changing)
         tree = repo.inside(self._changing)
         for name in grounds.hidden:
             with suppress(OSError):
                 self._root.files.discard(f"{tree}/{name}")
+        if union and one is not None and other is not None:
+            return Proposed(notes=Asi(change=combining.told(one, other)))
         self._document(tree)
         if grounds.spec.setup_command:
             step = self._steps.run(steps.SETUP, grounds.spec.setup_command, tree)
@@ -261,6 +266,8 @@ class _Candidate:
             if decided.verdict != candidates.KEEP:
                 return decided
             remarks = keeping.move(grounds, commit or self._harvested.commit)
+            if commit and self._best().commit != self._harvested.base:  # it began elsewhere: what it adds to the best
+                harvested.keep_files(grounds, msgspec.structs.replace(self._harvested, base=self._best().commit))
         self._stand(commit)
         return msgspec.structs.replace(decided, remarks=(*decided.remarks, *remarks))
 
