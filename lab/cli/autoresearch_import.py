@@ -35,7 +35,8 @@ def answer(args: argparse.Namespace, session: Session) -> Answer:
     root = session.root()
     source = imported.read(args.target, args.workspace)
     chosen = imported.settings(source, autoresearch_start.said_in(args))
-    done = imported.bring(root, source, chosen, actor=session.actor, dry_run=args.dry_run)
+    progress = session.terminal.progress("import")
+    done = imported.bring(root, source, chosen, actor=session.actor, dry_run=args.dry_run, progress=progress)
     data = {**to_builtins(done), "dry_run": args.dry_run}
     data.pop("warnings")
     then = [] if args.dry_run else [f"labctl run-once --experiment {done.experiment} --now"]

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from lab.core import candidate, canonical, ids, layout, peers_log
-from lab.core.errors import BadInput, Corrupt, NotFound
+from lab.core.errors import BadInput, Corrupt, NotFound, Unavailable
 from lab.core.manifest import Manifest
 from lab.core.origin import IMPORTED, Origin
 from lab.core.peers_log import PeersLog  # msgspec resolves annotations
@@ -28,7 +28,7 @@ from lab.store import bundles, contents, experiments, machine, reading
 from lab.store.repository import repository
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from lab.core.peers_log import Entry
     from lab.core.spec import Spec
@@ -116,7 +116,15 @@ def settings(source: Source, said: Settings) -> Settings:
     return msgspec.structs.replace(whole, iterations=len(source.log.entries) + more)  # imported runs count too
 
 
-def bring(root: Root, source: Source, chosen: Settings, *, actor: str, dry_run: bool = False) -> Brought:
+def bring(  # what, into what, and by whom
+    root: Root,
+    source: Source,
+    chosen: Settings,
+    *,
+    actor: str,
+    dry_run: bool = False,
+    progress: Callable[[int, int], None] | None = None,
+) -> Brought:
     """Make the experiment, unless it is here, and seal what the log tells that is not here yet."""
     name = chosen.new_id
     is_here = os.path.isdir(root.layout.experiment(name))
@@ -135,7 +143,7 @@ def bring(root: Root, source: Source, chosen: Settings, *, actor: str, dry_run: 
             intake = _Intake(root, cycle.usable(loaded), source, commits)
             fresh = intake.fresh()
             if not dry_run:
-                intake.take(view, fresh)
+                intake.take(view, fresh, progress)
         warnings += _warnings(intake.spec, view, len(fresh))
     if not dry_run:
         refresh.lab_pages(root)
@@ -182,7 +190,7 @@ def _commits(root: Root, workspace: str, name: str, log: PeersLog) -> dict[str, 
     own = f"{root.layout.experiment(name)}/code.git"
     try:
         place = repository.opened(root.files, workspace, own=own, mode="git-worktree", now=root.world.now)
-    except BadInput:
+    except (BadInput, Unavailable):
         return dict.fromkeys(named, "")  # no repository, or one that the loop will refuse in its own words
     return {each: place.commit_of(each) for each in named}
 
@@ -204,9 +212,11 @@ class _Intake:
         here = {line.origin.note for line in lines if line.origin and line.origin.kind == IMPORTED}
         return [each for each in self._source.log.entries if self._note(each) not in here]
 
-    def take(self, view: View, fresh: Sequence[Entry]) -> None:
+    def take(self, view: View, fresh: Sequence[Entry], progress: Callable[[int, int], None] | None) -> None:
         begun = self._begun()
         for offset, each in enumerate(fresh, start=1):
+            if progress is not None:
+                progress(offset - 1, len(fresh))
             run_id = begun.get(self._note(each), "")
             sealed = bundles.load_seal(self._root.layout.run(self.spec.id, run_id)) if run_id else None
             if sealed is not None:
