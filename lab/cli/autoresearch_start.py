@@ -24,7 +24,7 @@ QUESTIONS = (
     ("metric", "--metric", "name of the metric"),
     ("direction", "--direction", "which is better, lower or higher"),
     ("iterations", "--iterations", "iterations at most"),
-    ("scope", "--scope", "scope: architecture, hyper-parameters, optimizer or all"),
+    ("scope", "--scope", "scope (architecture, hyper-parameters, optimizer or all)"),
     ("tag", "--tag", "tag of the branch, lab/<tag>"),
     ("results", "--results", "results file"),
     ("measure", "--measure", "command that measures"),
@@ -124,7 +124,7 @@ def _refuse_missing(said: Settings, defaults: Settings, *, takes_defaults: bool)
     for field, flag, question in QUESTIONS:
         default = getattr(whole, field)
         may_be = takes_defaults or field == "measure"
-        if getattr(said, field) or (may_be and (default or field in _MAY_BE_EMPTY)):
+        if getattr(said, field) or field in _MAY_BE_EMPTY or (may_be and default):
             continue
         missing.append(f"  {flag}: {question}" + (f" (--yes takes {_shown(default)})" if default else ""))
     if missing:
