@@ -16,9 +16,11 @@ import msgspec
 
 from lab.core import canonical, layout
 from lab.core.errors import BadInput, Unavailable
+from lab.llm.exchange import Tokens  # msgspec resolves the annotations above
 from lab.scheduler import mutation
 from lab.scheduler.agent_process import AgentProcess
 from lab.scheduler.agents import script
+from lab.scheduler.change import Change  # msgspec resolves the annotations above
 from lab.scheduler.mutation import Mutation, Order
 from lab.store import experiments, reading
 
@@ -32,6 +34,7 @@ RECORD = "local-agent"
 _SHOWN = 20
 _TIMEOUT_S, _TO_TIDY_S, _LEAST_S = 900.0, 10.0, 1.0
 _MOST_CHARS = 200_000
+_JUDGED, _MOST_BYTES = "mutation.json", 4 << 20
 _STUB = "stub"
 _GUARDED = (layout.MANIFEST, layout.PLAN, layout.PARAMS)
 _DEFAULT = "Improve the project's metric by a small, well-founded change."
@@ -56,6 +59,15 @@ class Given(msgspec.Struct, frozen=True, kw_only=True):
     timeout_s: float | None = None
     max_usd: float | None = None
     run_dir: str = ""
+
+
+class Said(msgspec.Struct, frozen=True, kw_only=True):
+    """What the record of a mutation says of it, as far as it can be read. The program that made the change wrote it."""
+
+    refused: tuple[Change, ...] = ()
+    text: str = ""
+    what: str = ""
+    used: Tokens = Tokens()
 
 
 class Done(msgspec.Struct, frozen=True, kw_only=True):
@@ -96,6 +108,16 @@ def carry_out(root: Root, given: Given, cwd: str, *, interrupted: Callable[[], s
         raise _broken_off(order, found)
     keep_record(root, record, order, found)
     return Done(mutation=found, provider=order.provider, record=record, is_stub=order.provider == _STUB)
+
+
+def said(folder: str) -> Said:
+    """The record in this folder; blank where there is none, or none that can be read."""
+    place = f"{folder}/{_JUDGED}"
+    data = reading.read_head(place, _MOST_BYTES) if reading.is_file(place) else None
+    try:
+        return Said() if data is None else msgspec.json.decode(data, type=Said)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return Said()
 
 
 def _broken_off(order: Order, found: Mutation) -> Unavailable:
@@ -156,7 +178,11 @@ _WORKSPACES = ("LAB_EFFECTIVE_WORKSPACE_ROOT", "LAB_WORKSPACE_ROOT")
 
 
 def _prompt(given: Given, environ: Mapping[str, str], workspace: str, cwd: str) -> str:
-    """What is to be done; and of a run, what is known of its experiment, as data."""
+    """What is to be done; and of a run, what is known of its experiment, as data. In a code loop that is its brief."""
+    brief = _text_of(environ.get("LAB_BRIEF_PATH", ""))
+    if brief.strip():  # it says what the rest of the environment would, and quotes the instruction file of the SPEC
+        told = _read_named(given.instruction_file, (cwd, workspace)) if given.instruction_file else ""
+        return "\n\n".join(part.strip() for part in (told, given.instruction, brief) if part.strip())
     name = given.instruction_file or environ.get("LAB_AGENT_INSTRUCTION_FILE", "")
     told = _read_named(name, (cwd, workspace) if given.instruction_file else (workspace, cwd)) if name else ""
     parts = [part.strip() for part in (told, given.instruction) if part.strip()]
@@ -242,7 +268,7 @@ def keep_record(root: Root, folder: str, order: Order, found: Mutation) -> None:
         "prompt.md": canonical.plain(found.ran.stdin or order.prompt).encode(),
         "stdout.log": found.ran.stdout,
         "stderr.log": found.ran.stderr,
-        "mutation.json": mutation.told(found),
+        _JUDGED: mutation.told(found),
     }
     if order.provider == _STUB:
         noop = {"provider": _STUB, "outcome": "noop", "summary": "The stub made no change.", "applied_files": []}

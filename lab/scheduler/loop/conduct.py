@@ -24,7 +24,19 @@ from lab.core.launch import Exit
 from lab.core.record import page
 from lab.core.run import FAILED, SUCCESS
 from lab.executors import outcome, reference
-from lab.scheduler.loop import asi, brief, combining, harvested, ideas, judging, keeping, known, measuring, steps
+from lab.scheduler.loop import (
+    asi,
+    brief,
+    combining,
+    harvested,
+    ideas,
+    judging,
+    keeping,
+    known,
+    measuring,
+    steps,
+    sweeping,
+)
 from lab.scheduler.loop.brief import Crashed
 from lab.scheduler.loop.grounds import Grounds
 from lab.scheduler.loop.harvested import Harvested
@@ -78,7 +90,7 @@ class _Candidate:
     def over(self) -> Ended:
         """All of it."""
         grounds = self._grounds
-        grounds.repo.sweep()
+        sweeping.sweep(grounds)
         self._remarks += keeping.caught_up(grounds)
         self._start = self._begin()
         self._bench = Bench(grounds, self._steps, "", grounds.place("candidate"))

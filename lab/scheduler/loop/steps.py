@@ -24,6 +24,7 @@ from lab.scheduler import launching
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from lab.core.launch import Stop
     from lab.core.spec import Spec
     from lab.core.view import View
     from lab.scheduler.cycle import Running
@@ -77,6 +78,7 @@ class Steps:
         self._spec = spec
         self._path = path
         self._watch = launching.Watch(root, running.lease, interrupted)
+        self._word: Stop | None = None
         self._count = 0
         self._begun_s = time.monotonic()
 
@@ -90,6 +92,16 @@ class Steps:
     def elapsed_s(self) -> float:
         """Since the candidate began, what the lab itself took included."""
         return time.monotonic() - self._begun_s
+
+    def is_over(self) -> bool:
+        """Whether the run is not to go on. Keeps the lease alive on the way: for work that is no step, an agent's."""
+        self._word = self._word or self._watch()
+        return self._word is not None
+
+    def let_go(self) -> None:
+        """`Stopped` when `is_over` was so."""
+        if self._word is not None:
+            raise Stopped(Exit(stopped=self._word.how, why=self._word.why))
 
     def folder(self, label: str) -> str:
         """The folder of the next step."""
