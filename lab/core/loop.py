@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from lab.core.candidate import BASELINE, CHECKS_FAILED, CRASHED, DEBUG, DISCARD, KEEP
-from lab.core.noise import Noise, gain, mean, pooled
+from lab.core.noise import Noise, gain, joined, mean, pooled
 from lab.core.run import MINIMIZE
 
 if TYPE_CHECKING:
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 NODES = 12  # near misses that a later candidate may begin from, or be combined from
 KEEPS = 20  # what was kept last, for pages and for going back
+WILD = 16.0  # times the known variance: more does not count, of the repeats of what was discarded
 SAMPLE = 100  # measured values that the peers' confidence is computed from: the newest ones
 WINDOW = 8  # measurements of the incumbent that its level is the mean of, about
 DEBUGS = 2  # repairs of repairs of a change that crashes
@@ -205,7 +206,10 @@ def _measure(loop: Loop, run: Run, candidate: Candidate) -> None:
         loop.noise = pooled(loop.noise, (best.value, *theirs))  # it never differed from itself until now
     else:
         loop.noise = pooled(loop.noise, theirs)
-    loop.noise = pooled(loop.noise, mine)
+    own, known = pooled(Noise(), mine), loop.noise
+    if run.verdict != KEEP and known.ss > 0:  # one wild change that is gone again would hide every later gain
+        own = Noise(df=own.df, ss=min(own.ss, WILD * own.df * known.ss / known.df))
+    loop.noise = joined(known, own)
     sigma, count = loop.noise.sigma or 0.0, len(theirs)
     off = gain(theirs, (best.value,), minimize=run.direction == MINIMIZE)
     error = sigma * math.sqrt(1 / count + 1 / max(loop.repeats, 1))

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 MEMORY = 60  # degrees of freedom that are remembered: the noise of last week must not outvote today's
-NOISIER = 0.1  # a test whose own spread would be this rare under the known noise is judged by its own
+NOISIER = 0.25  # a test whose own spread would be this rare under the known noise is judged by its own
 _MOST, _LEAST = 1e300, 5e-324  # an infinite sum could not be written down, and one of 0 would say "no noise"
 _STEPS, _CLOSE, _TINY = 400, 1e-15, 1e-300
 
@@ -51,7 +51,7 @@ def pooled(noise: Noise, values: Sequence[float]) -> Noise:
     ss = 0.0
     if any(value != middle for value in values):
         ss = max(math.fsum(min((value - middle) * (value - middle), _MOST) for value in values), _LEAST)
-    return _joined(noise, Noise(df=len(values) - 1, ss=ss))
+    return joined(noise, Noise(df=len(values) - 1, ss=ss))
 
 
 def spread(noise: Noise, mine: Sequence[float], theirs: Sequence[float]) -> Noise:
@@ -64,7 +64,7 @@ def spread(noise: Noise, mine: Sequence[float], theirs: Sequence[float]) -> Nois
     own = pooled(alone, theirs)
     if any(_wider(each, noise) for each in (alone, own)):
         return own
-    return _joined(noise, own)
+    return joined(noise, own)
 
 
 def _wider(one: Noise, known: Noise) -> bool:
@@ -141,6 +141,7 @@ def _away(number: float) -> float:
     return number if abs(number) > _TINY else _TINY
 
 
-def _joined(one: Noise, other: Noise) -> Noise:
+def joined(one: Noise, other: Noise) -> Noise:
+    """Both together; of more than is remembered, in the same proportion."""
     df, ss = one.df + other.df, min(one.ss + other.ss, _MOST)
     return Noise(df=df, ss=ss) if df <= MEMORY else Noise(df=MEMORY, ss=max(ss * MEMORY / df, min(ss, _LEAST)))

@@ -114,6 +114,14 @@ def test_an_incumbent_that_measures_otherwise_raises_an_alarm_and_moves_the_leve
     assert state.unseen == 0
 
 
+def test_a_wild_change_that_was_discarded_does_not_hide_later_gains() -> None:
+    begun = after(baseline(*[9.9, 10.0, 10.1] * 6))
+    wild = tried(1, DISCARD, 10.0, values=(9.8, 50.0, -40.0, 70.0, -35.0), against=(10.0, 9.9, 10.1, 10.0), gain=0.0)
+    sigma = after(wild, loop=begun).noise.sigma
+    assert sigma is not None
+    assert sigma < 0.2  # and not 20
+
+
 def test_a_metric_that_never_differed_and_then_does_is_noisy() -> None:
     state = after(baseline(10, 10, 10))
     assert state.noise.none
