@@ -105,3 +105,19 @@ def everything(folder: Path) -> dict[str, tuple[int, bytes]]:
         data = os.fsencode(os.readlink(path)) if path.is_symlink() else path.read_bytes() if path.is_file() else b""
         found[os.fsdecode(bytes(path.relative_to(folder)))] = (mode, data)
     return found
+
+
+def until_later(path: Path, probe: Path) -> None:
+    """Wait until the clock of the file system has gone on since a file was written: it does so in ticks."""
+    probe.touch()
+    while probe.stat().st_mtime_ns <= path.stat().st_ctime_ns:
+        probe.touch()
+
+
+def edit_unseen(path: Path, text: str) -> None:
+    """Change a file, and set back all that can be set back."""
+    before = path.stat()
+    assert len(text) == before.st_size
+    path.write_text(text)
+    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+    assert path.stat().st_mtime_ns == before.st_mtime_ns

@@ -8,9 +8,11 @@ import socket
 from typing import TYPE_CHECKING
 
 import pytest
+from msgspec import structs
 
 from lab.core.errors import BadInput
-from tests.store.repository.conftest import everything
+from lab.store.repository import noted
+from tests.store.repository.conftest import edit_unseen, everything, until_later
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -74,11 +76,19 @@ def test_it_can_be_harvested_again_after_more_work(work: Work) -> None:
     assert work.harvest().changes == ()
 
 
-def test_an_edit_of_the_same_size_with_its_old_time_is_found(work: Work) -> None:
-    path = work.place / "a.py"
-    before = path.stat()
-    path.write_text("x = 9\ny = 2\n")
-    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+def test_an_edit_of_the_same_size_with_its_old_time_is_found(work: Work, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(noted, "_TICK_NS", -1)  # nothing is read for being new: the stamps alone must tell
+    until_later(work.place / "a.py", work.ground.folder / "probe")
+    edit_unseen(work.place / "a.py", "x = 9\ny = 2\n")
+    assert work.told() == [("M", "a.py")]
+
+
+def test_an_edit_in_the_very_tick_in_which_the_tree_was_made_is_found(work: Work) -> None:
+    seen = noted.seen_in(work.repository.site, str(work.place))
+    edit_unseen(work.place / "a.py", "x = 9\ny = 2\n")
+    stamp = noted.stamp_of(str(work.place / "a.py"))
+    assert stamp is not None
+    noted.write(work.repository.site, structs.replace(seen, files=seen.files | {"a.py": stamp}))
     assert work.told() == [("M", "a.py")]
 
 

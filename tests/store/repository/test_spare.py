@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.store.repository.conftest import everything
+from lab.store.repository import noted
+from tests.store.repository.conftest import edit_unseen, everything, until_later
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -26,12 +27,6 @@ def many(code: Ground) -> Ground:
         code.write(f"many/{number % 6}/f{number}.py", f"n = {number}\n")
     code.commit_all("many")
     return code
-
-
-def same_time(path: Path, text: str) -> None:
-    before = path.stat()
-    path.write_text(text)
-    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
 
 
 def folder_to_link(place: Path) -> None:
@@ -66,7 +61,7 @@ def replaced(place: Path) -> None:
 
 EDITS: dict[str, Callable[[Path], object]] = {
     "nothing": lambda place: None,
-    "same size and time": lambda place: same_time(place / "many/0/f6.py", "n = 7\n"),
+    "same size and time": lambda place: edit_unseen(place / "many/0/f6.py", "n = 7\n"),
     "mode": lambda place: (place / "many/0/f0.py").chmod(0o755),
     "new files": lambda place: (place / "many/0/sitecustomize.py").write_text("evil"),
     "compiled": compiled,
@@ -90,7 +85,10 @@ CASES = [*((name, "plain") for name in EDITS), *(("swapped", mode) for mode in (
 
 
 @pytest.mark.parametrize(("edit", "mode"), CASES)
-def test_nothing_of_a_tree_is_left_in_the_next_one(many: Ground, edit: str, mode: str) -> None:
+def test_nothing_of_a_tree_is_left_in_the_next_one(
+    many: Ground, edit: str, mode: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(noted, "_TICK_NS", -1)  # nothing is written anew for being new
     repository = many.open()
     base = repository.head()
     commit, _ = many.candidate(repository, lambda place: (place / "many/4/f4.py").write_text("n = 44\n"), base)
@@ -104,6 +102,7 @@ def test_nothing_of_a_tree_is_left_in_the_next_one(many: Ground, edit: str, mode
         return place
 
     first = made(base)
+    until_later(first / "src/b.py", many.folder / "probe")
     EDITS[edit](first)
     repository.remove_tree(str(first))
     assert not first.exists()
