@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from lab.core import variables
 from lab.core.spec import Spec
 from lab.executors import door, environment, placeholders
 from lab.testing.executors import a_manifest
@@ -21,9 +22,13 @@ def test_the_variables_are_those_that_are_set() -> None:
         places=environment.Places(data_root="/lab", path="/lab/run"),
         params={"lr": 0.1},
     )
-    told = set(re.findall(r"`((?:HERMES_)?LAB_[A-Z_]+)`", PAGE))
+    before, _, rest = PAGE.partition("The steps of a candidate in a code loop")
+    section, _, after = rest.partition("\n## ")
+    told, in_a_loop = (set(re.findall(r"`((?:HERMES_)?LAB_[A-Z_]+)`", part)) for part in (before + after, section))
     given = {name for name in child if not name.startswith(("LAB_PARAM_", "PYTHON"))}
     assert told - SETTINGS == given
+    assert in_a_loop
+    assert in_a_loop <= variables.GIVEN.keys() - given
 
 
 def test_the_placeholders_are_those_that_are_filled() -> None:
