@@ -24,19 +24,7 @@ from lab.core.launch import Exit
 from lab.core.record import page
 from lab.core.run import FAILED, SUCCESS
 from lab.executors import outcome, reference
-from lab.scheduler.loop import (
-    asi,
-    brief,
-    combining,
-    harvested,
-    ideas,
-    judging,
-    keeping,
-    known,
-    measuring,
-    steps,
-    sweeping,
-)
+from lab.scheduler.loop import asi, brief, combining, harvested, ideas, judging, keeping, known, measuring, steps
 from lab.scheduler.loop.brief import Crashed
 from lab.scheduler.loop.grounds import Grounds
 from lab.scheduler.loop.harvested import Harvested
@@ -44,6 +32,7 @@ from lab.scheduler.loop.judging import Judged
 from lab.scheduler.loop.measuring import Bench, Reading, Standing
 from lab.scheduler.loop.proposing import Proposed, Proposer
 from lab.scheduler.loop.steps import Steps, Stopped
+from lab.scheduler.loop.sweeping import sweep
 from lab.store import reading
 
 if TYPE_CHECKING:
@@ -90,7 +79,7 @@ class _Candidate:
     def over(self) -> Ended:
         """All of it."""
         grounds = self._grounds
-        sweeping.sweep(grounds)
+        sweep(grounds)
         self._remarks += keeping.caught_up(grounds)
         self._start = self._begin()
         self._bench = Bench(grounds, self._steps, "", grounds.place("candidate"))
