@@ -73,7 +73,11 @@ def _hand_out(root: Root, args: argparse.Namespace, session: Session) -> Answer:
             root, args.experiment, owner=machine.this_process(OWNER), tell=lambda _: None, interrupted=signals.came
         )
     then = [f"labctl try {args.experiment} --description '...'"]
-    return Answer({"begun": _begun(begun)}, [f"{begun.name}: {begun.tree}", "edit there, then hand it in"], then=then)
+    return Answer(
+        {"begun": _begun(begun)},
+        [f"{begun.name}: {begun.tree}", f"brief: {begun.brief}", "edit there, then hand it in"],
+        then=then,
+    )
 
 
 def _take_in(root: Root, args: argparse.Namespace, session: Session) -> Answer:
@@ -117,7 +121,14 @@ def _take_in(root: Root, args: argparse.Namespace, session: Session) -> Answer:
 
 
 def _begun(begun: Begun) -> dict[str, object]:
-    return {"name": begun.name, "tree": begun.tree, "base": begun.base, "parent": begun.parent, "at": begun.at}
+    return {
+        "name": begun.name,
+        "tree": begun.tree,
+        "base": begun.base,
+        "parent": begun.parent,
+        "at": begun.at,
+        "brief": begun.brief,
+    }
 
 
 def _lines(done: Tried) -> Iterator[str]:

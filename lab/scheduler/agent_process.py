@@ -20,8 +20,8 @@ from lab.executors import environment
 from lab.llm.agents import running
 from lab.llm.agents.running import BY_DISK, Ran
 from lab.llm.redact import Redact
-from lab.scheduler import agents
-from lab.store import machine, reading
+from lab.scheduler import agents, passing
+from lab.store import reading
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -37,7 +37,6 @@ GROWTH_MB = 1024.0  # what an agent may write to the disk
 _FREE_MB = 256.0
 _LOOK_EVERY_S, _LOOKING_SHARE = 0.5, 20
 _GRACE_SHARE = 0.1
-_FORGOTTEN_S = 2 * 86_400.0
 
 
 class AgentProcess:
@@ -68,7 +67,7 @@ class AgentProcess:
 
     def fresh(self) -> str:
         """The name of a folder that is swept away when this process dies. Whoever makes it removes it."""
-        return f"{self.scratch}/{machine.here()}-{os.getpid()}-{os.urandom(4).hex()}"
+        return passing.fresh(self.scratch)
 
     def __call__(self, agent: Adapter, task: Task, *, until: float, stop: Callable[[], bool]) -> Ran:
         """Run it to its end, and say how it ended and what it printed."""
@@ -175,7 +174,7 @@ class AgentProcess:
     @contextmanager
     def _place(self) -> Iterator[str]:
         files = self._root.files
-        _sweep(self._root, self.scratch)
+        passing.sweep(self._root, self.scratch)
         place = self.fresh()
         files.folder(place)
         try:
@@ -245,28 +244,3 @@ def _free_mb(folder: str) -> float:
 
 def _bytes(text: str) -> bytes:
     return text.encode(errors="surrogateescape")
-
-
-def _sweep(root: Root, scratch: str) -> None:
-    """Remove what labs left here that died before they could."""
-    try:
-        names = os.listdir(scratch)
-    except OSError:
-        return
-    for name in names:
-        where, _, rest = name.partition("-")
-        pid = rest.partition("-")[0]
-        if pid.isdecimal() and (machine.is_gone(where, int(pid)) or _is_forgotten(f"{scratch}/{name}")):
-            from lab.executors import leftovers  # noqa: PLC0415  # for what a killed lab left
-
-            leftovers.end(f"{scratch}/{name}")
-            with suppress(OSError, RecursionError):
-                root.files.discard_folder(f"{scratch}/{name}")
-
-
-def _is_forgotten(place: str) -> bool:
-    """Whether a folder of another host or pid namespace, where nothing can be proven, is older than any agent gets."""
-    try:
-        return time.time() - os.lstat(place).st_mtime > _FORGOTTEN_S
-    except OSError:
-        return False

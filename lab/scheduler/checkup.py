@@ -16,7 +16,8 @@ import msgspec
 from lab import __version__
 from lab.core.errors import LabError
 from lab.core.launch import Limits, Program
-from lab.store import experiments, leases, machine, plug_ins
+from lab.scheduler import passing
+from lab.store import experiments, leases, plug_ins
 from lab.store import root as roots
 
 if TYPE_CHECKING:
@@ -160,7 +161,7 @@ def _confined(root: Root) -> Check:
     """By running a program that does nothing, as a run would be."""
     from lab.executors import limits, supervisor  # noqa: PLC0415  # ctypes and all
 
-    place = f"{root.layout.place('scratch/agents')}/{machine.here()}-{os.getpid()}-{os.urandom(4).hex()}"
+    place = passing.fresh(root.layout.place("scratch/agents"))
     root.files.folder(place)
     program = Program(argv=("/bin/sh", "-c", ":"), cwd=place, environ={"LAB_RUN_DIR": place})
     try:

@@ -34,6 +34,7 @@ class Tree(msgspec.Struct):
     base: str
     parent: str
     at: str
+    brief: str
 
 
 class HandedOut(msgspec.Struct):

@@ -19,7 +19,7 @@ from lab.core.manifest import Usage
 from lab.core.world import stamp
 from lab.executors import fence, outcome
 from lab.executors.command import Command
-from lab.scheduler import launching
+from lab.scheduler import launching, passing
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 SETUP, BASELINE, MUTATION, CHECKS, VALIDATION, HOLDOUT = (
     "setup", "baseline", "mutation", "checks", "validation", "holdout",
 )  # fmt: skip
-_SCRATCH = "tmp"
+_SCRATCH = "scratch/tmp"
 _TAIL_BYTES, _TAIL_LINES = 16_384, 200
 _LETTING_GO = frozenset({CANCELLED, INTERRUPTED, SUPERSEDED})
 
@@ -81,6 +81,7 @@ class Steps:
         self._word: Stop | None = None
         self._count = 0
         self._begun_s = time.monotonic()
+        passing.sweep(root, root.layout.place(_SCRATCH))
 
     @property
     def secrets(self) -> tuple[str, ...]:
@@ -123,16 +124,18 @@ class Steps:
         `Stopped` when the run is not to go on. A command that cannot be started is a step that did not end well.
         """
         folder = self.folder(label)
-        for each in (layout.ARTIFACTS, _SCRATCH):
-            self._root.files.folder(f"{folder}/{each}")
+        # Not in the bundle, whose path is long: the name of a socket has room for a hundred bytes.
+        spare = passing.fresh(self._root.layout.place(_SCRATCH))
+        for each in (f"{folder}/{layout.ARTIFACTS}", spare):
+            self._root.files.folder(each)
         spec = msgspec.structs.replace(self._spec, executor_command=command)
         confined = Fence(
-            writable=(tree, folder, *self._spec.writable_paths),
+            writable=(tree, folder, spare, *self._spec.writable_paths),
             frozen=frozen,
             level="none" if free else "auto",
         )
         told = {
-            **fence.environment(f"{folder}/{_SCRATCH}"),
+            **fence.environment(spare),
             "LAB_STEP": label,
             "LAB_EFFECTIVE_WORKSPACE_ROOT": tree,
             "LAB_ORIGINAL_WORKSPACE_ROOT": self._view.created_from,
@@ -150,13 +153,14 @@ class Steps:
         except LabError as refusal:
             fix = refusal.fix.replace("executor_command", f"{label}_command")
             problem = f"{label} could not be started: {refusal.what}{f'; {fix}' if fix else ''}"
+            self._root.files.discard_folder(spare)
             return Step(label=label, folder=folder, exit=Exit(started=False, problem=problem), problem=problem)
         program = msgspec.structs.replace(program, cwd=tree, fence=confined)
         how = launching.supervised(
             self._root.files, self._root.world, program, spec,
             path=folder, run_id=self._running.manifest.run_id, watch=self._watch,
         )  # fmt: skip
-        self._root.files.discard_folder(f"{folder}/{_SCRATCH}")
+        self._root.files.discard_folder(spare)
         self._add(how)
         if how.stopped in _LETTING_GO:
             raise Stopped(how)

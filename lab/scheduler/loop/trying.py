@@ -14,16 +14,17 @@ import msgspec
 
 from lab.core import asi, frontier
 from lab.core.asi import Asi
-from lab.core.candidate import CHECKS_FAILED, CRASHED
+from lab.core.candidate import CHECKS_FAILED, CRASHED, TRY
 from lab.core.decided import Decided, Handed
 from lab.core.errors import BadInput, Busy, NotFound
+from lab.core.frontier import Start
 from lab.core.loop import Loop
 from lab.core.record import Record, page, parse
 from lab.core.seal import Seal
 from lab.executors import reference
-from lab.scheduler import cycle, places
+from lab.scheduler import cycle, moves, places, refresh
 from lab.scheduler.cycle import Errand
-from lab.scheduler.loop import grounds, scripts
+from lab.scheduler.loop import brief, grounds, scripts
 from lab.scheduler.visit import Request, Visit
 from lab.store import experiments, reading
 
@@ -39,7 +40,7 @@ if TYPE_CHECKING:
     from lab.store.repository.repository import Repository
     from lab.store.root import Root
 
-_TREE, _RECORD = "try-", ".try.json"
+_TREE, _RECORD, _BRIEF = "try-", ".try.json", ".brief.md"
 _MOST_BYTES = 1 << 16
 
 
@@ -55,6 +56,7 @@ class Begun(Record, frozen=True, kw_only=True):
     tier: str = "default"
     at: str = ""
     by: str = ""
+    brief: str = ""  # the file that says what is wanted, where things stand, and what was tried
 
 
 class Offer(msgspec.Struct, frozen=True, kw_only=True):
@@ -80,7 +82,8 @@ def begin(
 ) -> Begun:
     """Hand out a tree at the best commit. The first time, the baseline is measured before."""
     view, spec, best = begun_at(root, name, owner=owner, tell=tell, interrupted=interrupted)
-    repo = _repository(root, view, spec)
+    workspace = places.workspace(root, spec, view)
+    repo = grounds.opened(root, spec, workspace)
     folder = grounds.trees(root, name)
     number = 1 + max((_number(each) for each in _names(folder)), default=0)
     place = f"{folder}/{_TREE}{number}"
@@ -90,10 +93,19 @@ def begin(
             root.files.discard(f"{repo.inside(place)}/{path}")
     begun = Begun(
         experiment=name, name=f"{_TREE}{number}", place=place, tree=repo.inside(place), base=best.commit,
-        parent=best.run_id, tier=view.tier, at=root.now(), by=owner.name,
+        parent=best.run_id, tier=view.tier, at=root.now(), by=owner.name, brief=f"{place}{_BRIEF}",
     )  # fmt: skip
     root.files.create(f"{place}{_RECORD}", page(begun))
+    root.files.create(begun.brief, brief.text(root, spec, view, _start(view, best), workspace=workspace).encode())
     return begun
+
+
+def _start(view: View, best: Node) -> Start:
+    """What whoever works in a tree is told to do there: it begins at the best, wherever the loop itself would."""
+    tier = view.tiers.get(view.tier)
+    loop = tier.loop if tier else None
+    words = frontier.choose(loop, Random(f"{view.experiment}:{view.generation}")).words if loop else ""
+    return Start(kind=TRY, parent=best, words=words)
 
 
 def begun_at(
@@ -185,7 +197,8 @@ def drop(root: Root, begun: Begun) -> None:
     """Take a tree back, whatever is in it."""
     view, spec = _observed(root, begun.experiment)
     _repository(root, view, spec).remove_tree(begun.place)
-    root.files.discard(f"{begun.place}{_RECORD}")
+    for each in (_BRIEF, _RECORD):
+        root.files.discard(f"{begun.place}{each}")
 
 
 def notes_of(text: str) -> Asi:
@@ -206,6 +219,10 @@ def _visited(
     request = Request(max_runs=1, only=(name,), now=True, slots=slots)
     visit = Visit(root, name, request, owner=owner, tell=tell, interrupted=interrupted, errand=errand)
     visit.pay()
+    if visit.subject is not None and visit.before is not None:
+        with suppress(OSError):  # the run is sealed, which is what was asked; `status` counts it in without these pages
+            refresh.lab_pages(root, (visit.subject,))
+        moves.tell_people(root, [(visit.before, visit.subject)])
     return visit
 
 
