@@ -83,6 +83,7 @@ def begin(
     """Hand out a tree at the best commit. The first time, the baseline is measured before."""
     view, spec, best = begun_at(root, name, owner=owner, tell=tell, interrupted=interrupted)
     workspace = places.workspace(root, spec, view)
+    spec = scripts.commands(spec, workspace)
     repo = grounds.opened(root, spec, workspace)
     folder = grounds.trees(root, name)
     number = 1 + max((_number(each) for each in _names(folder)), default=0)
