@@ -143,7 +143,7 @@ def test_every_variable_that_the_lab_reads_is_told_of() -> None:
         if "agents" in path.parts:  # what agents go by, and labctl sets for them: docs/reference/agents.md
             continue
         text = path.read_text(encoding="utf-8")
-        found |= set(re.findall(r"""environ(?:\.get\(|\[)["']([A-Z_]+)["']""", text))
+        found |= set(re.findall(r"""environ(?:\.get\(|\[)["']([A-Z_]+)["'](?!\] =)""", text))
     told = " ".join([*variables.READ, *variables.READ.values(), *variables.GIVEN])
     assert {name for name in found if name not in told} == set()
 

@@ -11,6 +11,7 @@ from lab.core import layout
 from lab.core.asi import Asi
 from lab.core.errors import LabError
 from lab.llm.exchange import EMPTY
+from lab.executors import outcome
 from lab.scheduler import mutating, mutation
 from lab.scheduler.agent_process import AgentProcess
 from lab.scheduler.loop import asi, brief, steps
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from lab.scheduler.loop.brief import Crashed
     from lab.scheduler.loop.grounds import Grounds
     from lab.scheduler.loop.ideas import Idea
-    from lab.scheduler.loop.steps import Steps
+    from lab.scheduler.loop.steps import Step, Steps
 
 # What judges its agent by digests and works in a copy needs to write where the agent's own things lie.
 _OURS = "local_agent_mutation.py"
@@ -84,7 +85,7 @@ class Proposer:
         return Proposed(
             problem=problem,
             tampered=bool(said.refused),
-            notes=found.asi if found.asi != Asi() else Asi(change=_line(said.text)),
+            notes=found.asi if found.asi != Asi() else Asi(change=_line(said.text) or _last_line(step)),
             remarks=remarks,
             tokens=_tokens(said.used),
             cost=max(said.used.usd or 0.0, 0.0),
@@ -139,6 +140,12 @@ def _tokens(used: Tokens) -> int:
 
 def _line(text: str) -> str:
     return " ".join(text.split())[:_SAID_CHARS]
+
+
+def _last_line(step: Step) -> str:
+    """The last thing that a command said of its change: better than no description."""
+    lines = outcome.tail(f"{step.folder}/{layout.STDOUT}")
+    return _line(lines[-1]) if lines else ""
 
 
 def _words(command: str) -> list[str]:
