@@ -145,7 +145,7 @@ class Spec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
         about(
             "code loop", "How many times, at most, a change that looks better is measured beside what it is to beat."
         ),
-    ] = 8
+    ] = 10
     constraints: Annotated[tuple[str, ...], about("code loop, pages", "Rules in words that every run must keep.")] = ()
 
     priority: Annotated[

@@ -10,8 +10,8 @@ import msgspec
 from lab.core import layout
 from lab.core.asi import Asi
 from lab.core.errors import LabError
-from lab.llm.exchange import EMPTY
 from lab.executors import outcome
+from lab.llm.exchange import EMPTY
 from lab.scheduler import mutating, mutation
 from lab.scheduler.agent_process import AgentProcess
 from lab.scheduler.loop import asi, brief, steps
