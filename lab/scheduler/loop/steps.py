@@ -19,7 +19,7 @@ from lab.core.manifest import Usage
 from lab.core.world import stamp
 from lab.executors import fence, outcome
 from lab.executors.command import Command
-from lab.scheduler import launching, passing
+from lab.scheduler import launching, passing, places
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -138,7 +138,7 @@ class Steps:
             **fence.environment(spare),
             "LAB_STEP": label,
             "LAB_EFFECTIVE_WORKSPACE_ROOT": tree,
-            "LAB_ORIGINAL_WORKSPACE_ROOT": self._view.created_from,
+            "LAB_ORIGINAL_WORKSPACE_ROOT": places.workspace(self._root, self._spec, self._view),
             "LAB_RUN_ARTIFACTS_DIR": f"{folder}/{layout.ARTIFACTS}",
             "LAB_ASI_PATH": f"{folder}/asi.json",
             "LAB_DEADLINE": stamp(self._root.world.now() + timedelta(seconds=spec.time_budget_s)),
