@@ -123,8 +123,8 @@ def _linked(site: Site, commit: str, place: str) -> str:
     if reading.is_folder(record):
         site.files.discard_folder(record)  # of a tree at this place that is gone
     texts = {
-        "locked": f"{REASON}\n",  # the first: `git worktree prune` must not take what is only half there
-        "gitdir": f"{place}/.git\n",
+        "gitdir": f"{place}/.git\n",  # the first: with it alone, `sweep` knows whether it is spent
+        "locked": f"{REASON}\n",
         "commondir": "../..\n",
         "HEAD": f"{commit}\n",
     }

@@ -127,7 +127,11 @@ class Live(NamedTuple):
     def left(self) -> list[str]:
         """What lies where trees are made, besides the one that is to be beaten."""
         folder = Path(self.root.layout.place(f"scratch/loops/{NAME}"))
-        return [each.name for each in folder.iterdir() if not each.name.startswith("best-")] if folder.is_dir() else []
+        return (
+            [each.name for each in folder.iterdir() if not each.name.startswith(("best-", ".spare-"))]
+            if folder.is_dir()
+            else []
+        )
 
     def page(self, run_id: str) -> str:
         return (self.path(run_id) / layout.RESULT).read_text()
@@ -215,15 +219,12 @@ def sound(loop: Live) -> None:
     assert best is not None
     assert loop.git("rev-parse", BEST) == best.commit
     assert loop.left() == []
-    assert "lab-" not in "".join(os.listdir(loop.repository / ".git/worktrees")) if _has_records(loop) else True
+    listed = loop.git("worktree", "list", "--porcelain") if (loop.repository / ".git").exists() else ""
+    assert "/scratch/" not in listed
     before = _kept(loop)
     refresh.everything(loop.root)
     after = _kept(loop)
     assert {name for name in {*before, *after} if before.get(name) != after.get(name)} == set()
-
-
-def _has_records(loop: Live) -> bool:
-    return (loop.repository / ".git/worktrees").is_dir()
 
 
 def _kept(loop: Live) -> dict[str, bytes]:
