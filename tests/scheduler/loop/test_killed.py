@@ -7,7 +7,6 @@ import signal
 import subprocess
 import sys
 import time
-from pathlib import Path
 from random import Random
 from typing import TYPE_CHECKING
 
@@ -16,13 +15,15 @@ import pytest
 from lab.core.candidate import KEEP
 from lab.core.run import CRASH, SUCCESS
 from lab.scheduler.visit import Request, Visit
-from lab.store import bundles, machine
+from lab.store import bundles
 from lab.store.repository.repository import Repository
 from lab.testing.files import Crash, CrashingFiles
 from tests.scheduler.labs import dead
-from tests.scheduler.loop.live import BEST, BRANCH, NAME, Live, a_loop, sound, trace
+from tests.scheduler.loop.live import BRANCH, NAME, Live, a_loop, sound, trace
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from lab.core.run import Run
     from lab.store.root import Root
 

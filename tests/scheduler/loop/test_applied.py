@@ -1,0 +1,70 @@
+"""apply-on-accept: what was kept comes into the user's own files, whole or not at all."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from lab.core.candidate import KEEP
+from tests.scheduler.loop.live import a_loop, git, sound
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+APPLY = "promotion_strategy: apply-on-accept\n"
+BOTH = "echo $((40 - LAB_RUN_ITERATION)) > value; echo $LAB_RUN_ITERATION > other"
+
+
+def test_what_is_kept_is_in_the_users_files_and_not_in_the_index(tmp_path: Path) -> None:
+    loop = a_loop(tmp_path, spec=APPLY, files={"other": "0\n", "mine": "a\n"})
+    (loop.workspace / "mine").write_text("b\n")
+    head = git(loop.workspace, "rev-parse", "HEAD")
+    loop.change(":", BOTH, "echo 99 > value", BOTH)
+    assert (loop.workspace / "value").read_text() == "36\n"
+    assert (loop.workspace / "other").read_text() == "4\n"
+    assert (loop.workspace / "mine").read_text() == "b\n"
+    assert git(loop.workspace, "rev-parse", "HEAD") == head
+    assert git(loop.workspace, "diff", "--cached", "--name-only") == ""
+    assert git(loop.workspace, "symbolic-ref", "HEAD") == "refs/heads/main"
+    sound(loop)
+
+
+def test_what_does_not_fit_is_kept_and_waits_until_the_way_is_free(tmp_path: Path) -> None:
+    loop = a_loop(tmp_path, spec=APPLY, files={"other": "0\n"})
+    loop.change(":")
+    (loop.workspace / "value").write_text("mine\n")
+    kept = loop.change(BOTH)
+    assert (kept.verdict, kept.candidate_value) == (KEEP, 38)
+    assert (loop.workspace / "value").read_text() == "mine\n"
+    assert (loop.workspace / "other").read_text() == "0\n"
+    assert "not applied" in loop.page(kept.run_id)
+    again = loop.change(BOTH)
+    assert (again.verdict, again.candidate_value) == (KEEP, 37)
+    assert (loop.workspace / "other").read_text() == "0\n"
+    (loop.workspace / "value").write_text("50\n")
+    loop.change(":")
+    assert (loop.workspace / "value").read_text() == "37\n"
+    assert (loop.workspace / "other").read_text() == "3\n"
+    sound(loop)
+
+
+def test_a_change_that_its_owner_took_over_already_is_no_conflict(tmp_path: Path) -> None:
+    loop = a_loop(tmp_path, spec=APPLY, files={"other": "0\n"})
+    loop.change(":")
+    (loop.workspace / "value").write_text("38\n")
+    kept = loop.change(BOTH)
+    assert kept.verdict == KEEP
+    assert (loop.workspace / "other").read_text() == "2\n"
+    assert "not applied" not in loop.page(kept.run_id)
+    sound(loop)
+
+
+def test_a_workspace_without_git_gets_what_is_kept_too(tmp_path: Path) -> None:
+    loop = a_loop(tmp_path, spec=APPLY, under_git=False)
+    loop.change(":", "echo 40 > value; echo x > new")
+    assert (loop.workspace / "value").read_text() == "40\n"
+    assert (loop.workspace / "new").read_text() == "x\n"
+    kept = loop.change("echo 30 > value; rm new")
+    assert kept.verdict == KEEP
+    assert (loop.workspace / "value").read_text() == "30\n"
+    assert not (loop.workspace / "new").exists()
+    sound(loop)
