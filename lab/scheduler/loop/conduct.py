@@ -251,6 +251,7 @@ class _Candidate:
         decided = self._decided(judged, commit)
         files = self._root.files
         with self._root.section(grounds.experiment):
+            self._running.lease.check()  # who was superseded meanwhile moves nothing
             if commit:
                 try:
                     keeping.require_current(grounds, self._best())
