@@ -22,7 +22,12 @@ REFUSED = {"cancel": "is sealed already", "lease": "wants an experiment and a ge
 ENDS = {
     "labctl-operate": (r"stopped: turns_used", r"all as it was sealed: \d+ runs"),
     "labctl-author-spec": (r"valid: rate-sweep", r"history: \d+ of \d+ runs are points", r"proposed: rate-sweep-"),
-    "labctl-autoresearch": (r"success, accepted", r"stopped: no_gain|stopped: rounds_used", r"all as it was sealed"),
+    "labctl-autoresearch": (
+        r"discard, not accepted",
+        r"stopped: no_gain|stopped: rounds_used",
+        r"No tree|no tree|try-\d",
+        r"all as it was sealed",
+    ),
     "labctl-train-gpu": (r"CUDA out of memory", r"rejected: train-1", r"all as it was sealed"),
     "labctl-diagnose": (r"no such table: users", r"'failed': \d", r"Nothing to mend"),
 }
@@ -30,7 +35,7 @@ ENDS = {
 
 @pytest.mark.heavy
 @pytest.mark.timeout(120)
-@pytest.mark.needs("bash", "cut", "sed")
+@pytest.mark.needs("bash", "cut", "git", "sed")
 @pytest.mark.parametrize("name", NAMES)
 def test_whoever_follows_a_skill_gets_where_it_leads(name: str, tmp_path: Path) -> None:
     said = follow(name, tmp_path)
