@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from lab.projections import points, standing, text
+from lab.projections import loop_standing, points, standing, text
 from lab.projections.standing import Briefing
 from lab.projections.summary import tally
 
@@ -50,6 +50,10 @@ def told(stands: Standing) -> str:
     lines = [f"# {stands.experiment}: briefing", "", f"As of: {stands.as_of or 'before anything happened'}", _QUOTES]
     lines += _section("What wants a person", (_want(each) for each in stands.wants))
     lines += ["", "## Where it stands", "", *_facts(stands)]
+    if stands.code is not None:
+        lines += _section("The code", loop_standing.lines(stands.code))
+        lines += _section("What was tried last, the newest first", loop_standing.tried(stands.code))
+        lines += _section("Ideas that nobody has tried", loop_standing.ideas(stands.code))
     lines += _section("Budget left", _budget(stands))
     lines += _section("Rules", stands.rules)
     lines += _section("Search space", stands.space)
@@ -57,7 +61,7 @@ def told(stands: Standing) -> str:
     best += [f"of the tier {name}: {text.number(value)}" for name, value in stands.bests_of_other_tiers.items()]
     lines += _section("Best", best)
     lines += _section(f"Best runs of the tier {stands.tier}", map(_run, stands.top))
-    lines += _section("Last runs, the newest first", map(_run, stands.last))
+    lines += _section("Last runs, the newest first", map(_run, () if stands.code else stands.last))
     lines += _section("Failures before those, one a reason", map(_run, stands.failures))
     return "\n".join([*lines, *_end(stands)]) + "\n"
 
@@ -80,7 +84,8 @@ def _facts(stands: Standing) -> list[str]:
         lines.append(f"- Under way: {', '.join(stands.under_way)}")
     if stands.strategy:
         lines.append(f"- Strategy: {stands.strategy}")
-    lines.append(f"- Noise: {_noise(stands.noise)}")
+    if stands.code is None:
+        lines.append(f"- Noise: {_noise(stands.noise)}")
     return lines
 
 
@@ -117,7 +122,9 @@ def _run(ran: Ran) -> str:
     by = f" by {ran.by}" if ran.by else ""
     params = f" {points.spelled(ran.params)}" if ran.params else ""
     more = f" (and {text.count(ran.params_left_out, 'more parameter')})" if ran.params_left_out else ""
-    return f"{ran.run_id} {ran.outcome}{value}{by}{params}{more}" + (f" {_quoted(ran.said)}" if ran.said else "")
+    return f"{ran.run_id} {ran.verdict or ran.outcome}{value}{by}{params}{more}" + (
+        f" {_quoted(ran.said)}" if ran.said else ""
+    )
 
 
 def _section(title: str, items: Iterable[str]) -> list[str]:

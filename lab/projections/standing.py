@@ -18,8 +18,10 @@ from lab.core.space import Space
 from lab.core.spec import Spec
 from lab.core.subject import Finding, Subject
 from lab.core.view import OPEN_PHASES, Tier, View
-from lab.projections import points, text
+from lab.projections import loop_standing, points, text
 from lab.projections.attention import bounded, wants
+from lab.projections.loop_brief import Tried
+from lab.projections.loop_standing import Code
 from lab.projections.tables import Line
 from lab.projections.tier import spec_here
 
@@ -35,6 +37,7 @@ PARAMETERS = 30
 REPEATS_AMONG = 500  # of the last runs: repeats are looked for among these, so that the cost does not grow
 _DISTINCT_CHARS = 60  # failures whose reasons begin alike are one
 _HOUR_S = 3600.0
+_REFERENCE = "reference"
 
 
 class Briefing(msgspec.Struct, frozen=True, kw_only=True):
@@ -47,6 +50,8 @@ class Briefing(msgspec.Struct, frozen=True, kw_only=True):
     told: Mapping[str, str] = {}
     findings: tuple[Finding, ...] = ()
     under_way: tuple[str, ...] = ()
+    tried: Sequence[Tried] = ()  # of a code loop: the last candidates with their notes, the newest first
+    ideas: Sequence[str] = ()  # and what nobody has tried
 
 
 class Ran(msgspec.Struct, frozen=True, kw_only=True):
@@ -60,6 +65,7 @@ class Ran(msgspec.Struct, frozen=True, kw_only=True):
     params: dict[str, object] | None = None
     params_left_out: int = 0
     said: str = ""
+    verdict: str = ""  # of a code loop
 
 
 class Left(msgspec.Struct, frozen=True, kw_only=True):
@@ -108,6 +114,7 @@ class Standing(msgspec.Struct, frozen=True, kw_only=True):
     rules: tuple[str, ...]
     space: tuple[str, ...]
     noise: Noise
+    code: Code | None
     best: Ran | None
     bests_of_other_tiers: dict[str, float | None]
     top: tuple[Ran, ...]
@@ -150,6 +157,7 @@ def of(given: Briefing, *, top: int = 10, last: int = 10) -> Standing:
         rules=_rules(here),
         space=tuple(points.lines(given.space, PARAMETERS)) if given.space else (),
         noise=noise(given.lines, view.tier, declared=spec.noise if spec else None),
+        code=loop_standing.of(view, here, given.tried[:last], given.ideas),
         best=shown.best(),
         bests_of_other_tiers={
             text.line(name): run.value for name, run in list(view.bests.items())[:PARAMETERS] if name != view.tier
@@ -167,7 +175,10 @@ def trimmed(stands: Standing, *, top: int, last: int) -> Standing:
     """The same with fewer runs. A failure that leaves the last ones is an older one then."""
     kept, dropped = stands.last[:last], stands.last[last:]
     failures = _distinct((*dropped, *stands.failures), kept, (last + 1) // 2)
-    return msgspec.structs.replace(stands, top=stands.top[:top], last=kept, failures=failures)
+    code = stands.code and msgspec.structs.replace(
+        stands.code, tried=stands.code.tried[:last], ideas=stands.code.ideas[:last]
+    )
+    return msgspec.structs.replace(stands, code=code, top=stands.top[:top], last=kept, failures=failures)
 
 
 def _distinct(runs: Iterable[Ran], but: tuple[Ran, ...], count: int) -> tuple[Ran, ...]:
@@ -223,7 +234,13 @@ class _Shown:
         by = best.origin.maker if best.origin else ""
         said = text.line(_said(best), SAID_CHARS)
         return Ran(
-            run_id=best.run_id, outcome=best.outcome, value=best.value, tier=text.line(best.tier), by=by, said=said
+            run_id=best.run_id,
+            outcome=best.outcome,
+            value=best.value,
+            tier=text.line(best.tier),
+            by=by,
+            said=said,
+            verdict=best.verdict,
         )
 
     def _ran(self, line: Line) -> Ran:
@@ -238,6 +255,7 @@ class _Shown:
             params=None if line.params is None else params,
             params_left_out=left_out,
             said=text.line(self._told.get(line.run_id) or line.source.note, SAID_CHARS),
+            verdict=line.verdict,
         )
 
 
@@ -316,6 +334,9 @@ def _next(view: View, spec: Spec | None) -> tuple[str, ...]:
         return (f"labctl validate {name}",)
     looks = [f"labctl top {name}"] if view.best else []
     looks += [f"labctl show {view.last.run_id}"] if view.last else []
+    if view.phase in OPEN_PHASES and spec.executor == _REFERENCE:
+        alone = (f"labctl burst {name} -n 5",) if spec.mutation_command or spec.agent_provider else ()
+        return (*alone, f"labctl try {name} --begin", f"labctl autoresearch report {name}", *looks[1:])
     if view.phase in OPEN_PHASES:
         return (
             f"labctl burst {name} -n 5",

@@ -10,6 +10,8 @@ from lab.core.errors import LabError
 from lab.core.subject import Finding
 from lab.projections import status
 from lab.projections.standing import REPEATS_AMONG, Briefing
+from lab.scheduler import places
+from lab.scheduler.loop import ideas, scripts, tries
 from lab.scheduler.results import table
 from lab.scheduler.search import spaces
 from lab.store import leases, reading
@@ -33,6 +35,7 @@ def read(root: Root, name: str) -> tuple[Briefing, tuple[str, ...]]:
     found = table.read(root, name)
     space, trouble = _space(root, found.spec, found.view)
     state = status.fold_state(reading.read(root.layout.status(name)) or b"")
+    is_loop = found.spec is not None and scripts.is_loop(found.spec)
     made = Briefing(
         view=found.view,
         spec=found.spec,
@@ -41,8 +44,22 @@ def read(root: Root, name: str) -> tuple[Briefing, tuple[str, ...]]:
         told=told(root, name, lines=found.lines),
         findings=(*(state.findings if state else ()), *trouble),
         under_way=under_way(root, name),
+        tried=tuple(tries.recent(root, name, found.view.tier)) if is_loop else (),
+        ideas=_ideas(root, found.spec, found.view) if is_loop else (),
     )
     return made, found.warnings
+
+
+def _ideas(root: Root, spec: Spec | None, view: View) -> tuple[str, ...]:
+    """What is on the list of a code loop, and was not tried."""
+    if spec is None:
+        return ()
+    here = spec.for_tier(view.tier) if view.tier in spec.fidelity_tiers else spec
+    try:
+        listed = ideas.listed(root, here, places.workspace(root, here, view))
+    except (LabError, OSError):  # a list that cannot be read keeps nobody from the rest
+        return ()
+    return tuple(each.text for each in listed if each.is_open)
 
 
 def under_way(root: Root, name: str) -> tuple[str, ...]:
