@@ -31,6 +31,7 @@ from lab.scheduler.loop.harvested import Harvested
 from lab.scheduler.loop.judging import Judged
 from lab.scheduler.loop.measuring import Bench, Reading, Standing
 from lab.scheduler.loop.proposing import Proposed, Proposer
+from lab.scheduler.loop.renewing import as_it_is, or_baseline
 from lab.scheduler.loop.steps import Steps, Stopped
 from lab.scheduler.loop.sweeping import sweep
 from lab.store import reading
@@ -99,7 +100,7 @@ class _Candidate:
         rng = Random(f"{grounds.spec.seed}:{grounds.experiment}:{grounds.manifest.iteration}")  # no secret
         start = frontier.choose(grounds.loop, rng)
         if self._handed is None or start.kind == candidates.BASELINE:
-            return start
+            return or_baseline(grounds, start)
         parent = loop.node_of(grounds.loop, self._handed.parent, self._handed.base) if self._handed.base else None
         return Start(kind=candidates.TRY, parent=parent or grounds.loop.best)
 
@@ -110,10 +111,9 @@ class _Candidate:
             raise BadInput(
                 "there is no baseline yet to compare a change with", fix=f"labctl burst {grounds.experiment} -n 1"
             )
-        bench.commit = grounds.repo.head()
+        bench.commit, self._note = as_it_is(grounds)
         self._remarks += grounds.remarks(bench.commit)
         keeping.begun(grounds, bench.commit)
-        self._note = "baseline"
         judged = judging.baseline(grounds.terms, bench, steps.BASELINE)
         self._harvested = Harvested(base=bench.commit, commit=bench.commit)
         return self._decide(judged)

@@ -102,7 +102,8 @@ def caught_up(grounds: Grounds) -> tuple[str, ...]:
     at = repo.commit_of(grounds.ref(BEST))
     if grounds.spec.max_parallel > 1 and at != best.commit and at and repo.lies_under(best.commit, at):
         return ()  # a candidate beside this one was just kept, and is about to be sealed
-    branch_behind = grounds.branch and repo.commit_of(grounds.branch) != best.commit
+    on = repo.commit_of(grounds.branch) if grounds.branch else ""
+    branch_behind = grounds.branch and on != best.commit and not (on and repo.lies_under(best.commit, on))
     applied_behind = grounds.spec.promotion_strategy == APPLY and repo.commit_of(grounds.ref(APPLIED)) != best.commit
     if at == best.commit and not branch_behind and not applied_behind:
         return ()

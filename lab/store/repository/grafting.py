@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from lab.store.repository.changed import NOTHING
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from lab.store.repository.site import Site
 
@@ -20,12 +20,17 @@ def touched(site: Site, base: str, commit: str) -> tuple[str, ...]:
     return tuple(_entries(site, base, commit))
 
 
-def grafted(site: Site, tree: str, base: str, commit: str, index: str) -> str:
+def grafted(
+    site: Site, tree: str, base: str, commit: str, index: str, wanted: Callable[[str], bool] | None = None
+) -> str:
     """The tree, with every path that differs between `base` and `commit` as it is in `commit`.
 
-    `index` is where the lab may write one; it is left for the caller to discard.
+    `index` is where the lab may write one; it is left for the caller to discard. `wanted` is asked for each path, as it
+    is called from the workspace.
     """
     entries = _entries(site, base, commit)
+    if wanted is not None:
+        entries = {path: entry for path, entry in entries.items() if wanted(site.named(path))}
     zeros = "0" * len(commit)
     gone = [f"0 {zeros}\t{path}\0" for path, (mode, _) in entries.items() if mode == NOTHING]
     there = [f"{mode} {blob}\t{path}\0" for path, (mode, blob) in entries.items() if mode != NOTHING]

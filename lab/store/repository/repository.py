@@ -15,6 +15,7 @@ from lab.store.repository import (
     committed,
     fingerprint,
     frozen,
+    grafting,
     harvest,
     opening,
     refs,
@@ -204,6 +205,14 @@ class Repository:
     def apply(self, commit: str, base: str) -> Applied:
         """Bring a change into the user's tree, whole or not at all. Commits nothing, adds nothing to the index."""
         return applying.applied(self.site, commit, base)
+
+    def with_files(self, commit: str, other: str, wanted: Callable[[str], bool]) -> str:
+        """The tree of a commit, with the files that are wanted as they are in another one."""
+        index = self.site.beside(f"{self.site.own}/{other}", "graft")
+        try:
+            return grafting.grafted(self.site, commit, commit, other, index, wanted)
+        finally:
+            self.site.files.discard(index)
 
     def merge_tree(self, ours: str, theirs: str, base: str) -> Merged:
         """Two commits in one tree. `Unavailable` with a git before 2.38."""

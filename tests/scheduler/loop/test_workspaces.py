@@ -179,7 +179,9 @@ def test_what_somebody_commits_on_top_of_the_branch_is_kept(tmp_path: Path) -> N
     (tree / "mine").write_text("x\n")
     mine = save(tree)
     git(loop.workspace, "update-ref", BRANCH, mine)
-    loop.change(LESS)
+    again = loop.change(LESS)
+    assert (again.candidate.kind, again.candidate_value, again.candidate.commit) == (BASELINE, 40, mine)
+    assert loop.change(LESS).candidate_value == 30
     assert "mine" in loop.git("ls-tree", "--name-only", BRANCH).splitlines()
     sound(loop)
 
@@ -208,8 +210,27 @@ def test_a_workspace_without_git_is_taken_as_it_is_and_what_its_owner_changes_is
     assert (worse.verdict, worse.previous_best_value) == (DISCARD, 40)
     (loop.workspace / "measure.sh").write_text('echo "METRIC cost=$(($(cat value) * 2))"\n')
     again = loop.change(LESS)
-    assert (again.candidate.kind, again.candidate_value) == (BASELINE, 100)
-    assert loop.change(LESS).candidate_value == 80
+    assert (again.candidate.kind, again.verdict, again.candidate_value) == (BASELINE, KEEP, 80)
+    assert "measure.sh" in again.note
+    better = loop.change(LESS)
+    assert (better.candidate.kind, better.previous_best_value, better.candidate_value) == ("improve", 80, 60)
+    sound(loop)
+
+
+def test_what_measures_is_changed_in_the_users_commits_and_what_was_kept_stays(tmp_path: Path) -> None:
+    loop = a_loop(tmp_path, spec="promotion_strategy: branch\n")
+    loop.change(LESS, LESS)
+    (loop.workspace / "more").write_text("of mine\n")
+    save(loop.workspace)
+    assert loop.change(LESS).candidate.kind == "improve"
+    (loop.workspace / "measure.sh").write_text('echo "METRIC cost=$(($(cat value) * 2))"\n')
+    assert loop.change(LESS).candidate_value == 20, "what is not committed has no part in it"
+    save(loop.workspace)
+    again = loop.change(LESS)
+    assert (again.candidate.kind, again.candidate_value) == (BASELINE, 40)
+    assert loop.git("rev-parse", BRANCH) == again.candidate.commit
+    assert loop.change(LESS).candidate_value == 20
+    assert loop.git("ls-tree", "--name-only", BRANCH).split() == ["measure.sh", "value"]
     sound(loop)
 
 

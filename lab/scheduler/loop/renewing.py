@@ -1,0 +1,58 @@
+"""When the code as it is has to be measured again: what was measured by other files cannot be compared any more.
+
+So after the files that measure were changed in the workspace, and after somebody committed to the branch of the loop.
+What was kept stays: the new baseline lies on top of it.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from lab.core.candidate import BASELINE
+from lab.core.frontier import Start
+from lab.executors import sandbox
+
+if TYPE_CHECKING:
+    from lab.scheduler.loop.grounds import Grounds
+
+
+def or_baseline(grounds: Grounds, chosen: Start) -> Start:
+    """What was chosen, or the baseline once more."""
+    if chosen.kind == BASELINE or not (_files(grounds) or _theirs(grounds)):
+        return chosen
+    return Start(kind=BASELINE, words="measure the code as it is")
+
+
+def as_it_is(grounds: Grounds) -> tuple[str, str]:
+    """The commit that a baseline is measured at, and why there is one."""
+    if theirs := _theirs(grounds):
+        return theirs, "baseline, taken again: somebody committed to the branch of the loop"
+    changed, best = _files(grounds), grounds.loop.best
+    if not changed or best is None:
+        return grounds.repo.head(), "baseline"
+    note = f"baseline, taken again: {', '.join(changed[:3])} measures, and was changed in the workspace"
+    repo, trailers = grounds.repo, {"Lab-Experiment": grounds.experiment, "Lab-Run": grounds.run_id}
+    tree = repo.with_files(best.commit, repo.head(), frozenset(changed).__contains__)
+    return repo.commit(tree, best.commit, note, trailers), note
+
+
+def _theirs(grounds: Grounds) -> str:
+    """What somebody put on top of the branch; a branch that went elsewhere is not the loop's any more."""
+    repo, best = grounds.repo, grounds.loop.best
+    if not grounds.branch or best is None or grounds.spec.max_parallel > 1:
+        return ""  # with several, another candidate may just have been kept
+    at = repo.commit_of(grounds.branch)
+    return at if at and at != best.commit and repo.lies_under(best.commit, at) else ""
+
+
+def _files(grounds: Grounds) -> list[str]:
+    """Files that measure and are not in the workspace's commit what they are in the best one's."""
+    repo, base, best = grounds.repo, grounds.loop.base, grounds.loop.best
+    if base is None or best is None or not grounds.spec.read_only_paths:
+        return []
+    head = repo.head()
+    if head == base.commit:
+        return []
+    wanted = sandbox.matcher(grounds.workspace, grounds.spec.read_only_paths)
+    now, then = repo.digests(head, wanted), repo.digests(best.commit, wanted)
+    return sorted(path for path in {*now, *then} if now.get(path) != then.get(path))
