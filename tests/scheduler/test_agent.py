@@ -14,9 +14,10 @@ from lab.core.errors import BadInput, Interrupted, Superseded
 from lab.core.submission import Submission, parse
 from lab.scheduler import decisions, reclaim
 from lab.scheduler.dispatch import agent, offers, shown, submit
+from lab.scheduler.results import replay
 from lab.store import bundles, leases, packages, reading
 from lab.store.root import Root
-from tests.scheduler.labs import a_lab, an_experiment, one_run, tree
+from tests.scheduler.labs import a_lab, an_experiment, me, one_run, tree
 from tests.scheduler.parcels import stages
 
 if TYPE_CHECKING:
@@ -307,3 +308,13 @@ def test_a_promise_to_apply_what_is_accepted_is_refused_where_nothing_would(root
         an_experiment(root, "beta", more)
     assert "executor: reference" in told.value.fix
     assert not os.path.isdir(root.layout.experiment("beta"))
+
+
+def test_what_an_agent_handed_in_is_replayed_with_its_change(root: Root, workspace: Path) -> None:
+    tried = hand_in(root, taken(root), {"model.py": "LOSS = 1.5\n", "lib/new.py": "x = 1\n"})
+    before = tree(str(workspace))
+    done = replay.replay(root, tried.ruling.run_id, owner=me(), interrupted=lambda: "")
+    assert (done.before.value, done.after.value, done.equal) == (1.5, 1.5, True), done.after.reason
+    assert not any("not made again" in warning for warning in done.warnings)
+    assert tree(str(workspace)) == before
+    assert os.listdir(os.path.dirname(root.layout.sandbox("x"))) == []

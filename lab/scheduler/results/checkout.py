@@ -42,11 +42,16 @@ def require(root: Root, workspace: str, commit: str) -> str:
     return top
 
 
+def name(what: str) -> str:
+    """What a folder of ours is called: whose process has died is known by it, and goes with the next replay."""
+    return f"{_PREFIX}{machine.here()}-{os.getpid()}-{what}"
+
+
 @contextmanager
 def opened(root: Root, workspace: str, top: str, commit: str) -> Iterator[str]:
     """The workspace as it was at a commit. It goes at the end; that of a process that died goes with the next one."""
     _sweep(root)
-    box = root.layout.sandbox(f"{_PREFIX}{machine.here()}-{os.getpid()}-{commit[:12]}")
+    box = root.layout.sandbox(name(commit[:12]))
     root.files.discard_folder(box)
     root.files.folder(os.path.dirname(box))
     try:
@@ -65,12 +70,12 @@ def opened(root: Root, workspace: str, top: str, commit: str) -> Iterator[str]:
 def _sweep(root: Root) -> None:
     folder = os.path.dirname(root.layout.sandbox("x"))
     names = os.listdir(folder) if os.path.isdir(folder) else []
-    for name in names:
-        where, _, rest = name.removeprefix(_PREFIX).partition("-")
+    for each in names:
+        where, _, rest = each.removeprefix(_PREFIX).partition("-")
         pid = rest.partition("-")[0]
-        if name.startswith(_PREFIX) and pid.isdecimal() and machine.is_gone(where, int(pid)):
+        if each.startswith(_PREFIX) and pid.isdecimal() and machine.is_gone(where, int(pid)):
             with suppress(OSError):
-                root.files.discard_folder(f"{folder}/{name}")
+                root.files.discard_folder(f"{folder}/{each}")
 
 
 def _git(root: Root, folder: str, *words: str) -> str:

@@ -16,7 +16,7 @@ from lab.core.view import ARCHIVED
 from lab.scheduler import cycle, places, reclaim, work
 from lab.scheduler.cycle import Errand
 from lab.scheduler.loop import scripts
-from lab.scheduler.results import checkout, located
+from lab.scheduler.results import checkout, located, sent
 from lab.scheduler.results.elsewhere import Elsewhere
 from lab.scheduler.search.book import Book
 from lab.store import revision
@@ -62,7 +62,7 @@ def replay(root: Root, run_id: str, *, owner: Owner, interrupted: Callable[[], s
     """
     found, made = located.sealed(root, run_id)
     manifest = _manifest(found)
-    warnings = _doubts(made, manifest)
+    warnings = _doubts(found, made, manifest)
     reclaim.make_way(root, found.experiment)
     with root.section(found.experiment):
         view, loaded = cycle.observe(root, found.experiment)
@@ -74,12 +74,21 @@ def replay(root: Root, run_id: str, *, owner: Owner, interrupted: Callable[[], s
         warnings.append("the SPEC was edited since: this run follows the SPEC as it is now")
     if scripts.is_loop(here):
         return _measured(root, made, partial(_begun, root, found, made, manifest, owner, spec), warnings, interrupted)
+    change = sent.changes(found, made)
+    if change is not None:
+        spec = sent.measuring(spec, here)
+        here = spec.for_tier(made.run.tier)
     work.require_work(root, here, with_params=found.params() is not None)
     where = places.workspace(root, here, view)
-    with _workspace(root, where, manifest, warnings, as_is=as_is) as there:
+    with (
+        _workspace(root, where, manifest, warnings, as_is=as_is) as base,
+        sent.opened(root, base, found.run_id, change) as there,
+    ):
         more: dict[str, str] = {}
         if there != where:
-            moved = Elsewhere(where, there, here.workspace_root, partial(checkout.followed, root, where))
+            # A copy of all that lies there has what git does not follow, too.
+            followed = partial(checkout.followed, root, where) if base != where else bool
+            moved = Elsewhere(where, there, here.workspace_root, followed)
             spec = moved.spec(spec, here)
             more = {**moved.variables(here, root.world.environ), "LAB_ORIGINAL_WORKSPACE_ROOT": where}
             warnings += [f"git does not follow {path}: it is taken as it is now" for path in sorted(moved.kept)]
@@ -122,14 +131,14 @@ def _manifest(found: Located) -> Manifest:
     raise LabError(f"the manifest of {found.run_id} is not as it was sealed", where=found.path, fix="labctl verify")
 
 
-def _doubts(made: Seal, manifest: Manifest) -> list[str]:
+def _doubts(found: Located, made: Seal, manifest: Manifest) -> list[str]:
     """Why the same may not come out."""
-    found = []
+    doubts = []
     if made.imported_from:
-        found.append("the run was imported: what it ran there is not known here")
-    if manifest.package and made.run.candidate is None:
-        found.append("the run was a worker's: a change that was made there is not made again")
-    return found
+        doubts.append("the run was imported: what it ran there is not known here")
+    if manifest.package and made.run.candidate is None and sent.changes(found, made) is None:
+        doubts.append("the run was a worker's: a change that was made there is not made again")
+    return doubts
 
 
 def _workspace(
