@@ -36,6 +36,7 @@ class Candidate(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, g
     crash: str = ""  # oom, syntax, import, timeout or other
     guard: str = ""  # what kept it from writing elsewhere, such as "landlock 7"; "digests" alone where nothing did
     evaluator: str = ""  # digest of the files that measure
+    commands: str = ""  # digest of the commands that do
     holdout: float | None = None  # the hidden measurement, at milestones
     tokens: int = 0  # that its proposer took
     memory_mb: float | None = None  # the peak, for tables that have a column for it

@@ -54,6 +54,7 @@ class Loop(msgspec.Struct, kw_only=True, omit_defaults=True):
     peak: float | None = None  # the best confirmed value; what was kept for being simpler is held against it
     noise: Noise = Noise()
     evaluator: str = ""  # digest of the files that measure, as the baseline had them
+    commands: str = ""  # and of the commands
     candidates: int = 0  # the baseline's runs apart
     kept: int = 0
     simpler: int = 0  # of those, for having fewer lines
@@ -146,7 +147,7 @@ def _begin(loop: Loop, run: Run, candidate: Candidate) -> None:
     loop.noise = pooled(Noise(), candidate.values)
     loop.seen = loop.repeats = max(len(candidate.values), 1)
     loop.seen = min(loop.seen, WINDOW)
-    loop.evaluator, loop.held = candidate.evaluator, candidate.holdout
+    loop.evaluator, loop.commands, loop.held = candidate.evaluator, candidate.commands, candidate.holdout
     loop.unkept = loop.crashes = loop.stale = loop.unseen = 0
     loop.drift = loop.gap = None
     loop.nodes = loop.keeps = ()

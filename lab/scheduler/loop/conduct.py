@@ -361,6 +361,7 @@ class _Candidate:
             crash=judged.crash,
             guard=self._steps.fenced or _DIGESTS,
             evaluator=evaluator.digest if evaluator else "",
+            commands=grounds.commands,
             holdout=self._held(judged),
             tokens=self._tokens,
             memory_mb=judged.memory_mb,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from typing import TYPE_CHECKING
 
@@ -56,6 +57,13 @@ class Grounds:
         if pointers:
             found.append(f"kept as LFS pointers, without their contents: {', '.join(pointers[:_SHOWN])}")
         return found
+
+    @property
+    def commands(self) -> str:
+        """A digest of what measures, besides files: numbers of another command are not to be compared."""
+        spec = self.spec
+        said = f"{spec.metric}\0{spec.metric_direction}\0{spec.baseline_command}\0{spec.validation_command}"
+        return hashlib.sha256(said.encode(errors="surrogateescape")).hexdigest()[:16]
 
     @property
     def minimize(self) -> bool:

@@ -1,7 +1,7 @@
-"""When the code as it is has to be measured again: what was measured by other files cannot be compared any more.
+"""When the code as it is has to be measured again: what was measured otherwise cannot be compared any more.
 
-So after the files that measure were changed in the workspace, and after somebody committed to the branch of the loop.
-What was kept stays: the new baseline lies on top of it.
+So after a file that measures was changed in the workspace, or the command in the SPEC, and after somebody committed to
+the branch of the loop. What was kept stays: the new baseline lies on top of it.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 def or_baseline(grounds: Grounds, chosen: Start) -> Start:
     """What was chosen, or the baseline once more."""
-    if chosen.kind == BASELINE or not (_files(grounds) or _theirs(grounds)):
+    if chosen.kind == BASELINE or not (_commands(grounds) or _files(grounds) or _theirs(grounds)):
         return chosen
     return Start(kind=BASELINE, words="measure the code as it is")
 
@@ -28,12 +28,19 @@ def as_it_is(grounds: Grounds) -> tuple[str, str]:
     if theirs := _theirs(grounds):
         return theirs, "baseline, taken again: somebody committed to the branch of the loop"
     changed, best = _files(grounds), grounds.loop.best
+    if best is not None and not changed and _commands(grounds):
+        return best.commit, "baseline, taken again: the SPEC measures by another command"
     if not changed or best is None:
         return grounds.repo.head(), "baseline"
     note = f"baseline, taken again: {', '.join(changed[:3])} measures, and was changed in the workspace"
     repo, trailers = grounds.repo, {"Lab-Experiment": grounds.experiment, "Lab-Run": grounds.run_id}
     tree = repo.with_files(best.commit, repo.head(), frozenset(changed).__contains__)
     return repo.commit(tree, best.commit, note, trailers), note
+
+
+def _commands(grounds: Grounds) -> bool:
+    """Whether the SPEC measures in another way than when the baseline was taken."""
+    return bool(grounds.loop.commands) and grounds.loop.commands != grounds.commands
 
 
 def _theirs(grounds: Grounds) -> str:

@@ -186,6 +186,21 @@ def test_what_somebody_commits_on_top_of_the_branch_is_kept(tmp_path: Path) -> N
     sound(loop)
 
 
+def test_another_command_that_measures_is_another_baseline(tmp_path: Path) -> None:
+    loop = a_loop(tmp_path, files={"other.sh": 'echo "METRIC cost=$(($(cat value) + 7))"\n'})
+    kept = loop.change(LESS, LESS)
+    loop.edit("validation_command", "sh other.sh")
+    again = loop.change(LESS)
+    assert (again.candidate.kind, again.candidate_value, again.candidate.commit) == (
+        BASELINE,
+        47,
+        kept.candidate.commit,
+    )
+    better = loop.change(LESS)
+    assert (better.candidate.kind, better.previous_best_value, better.candidate_value) == ("improve", 47, 37)
+    sound(loop)
+
+
 def test_a_workspace_below_the_top_of_its_repository_is_all_that_may_change(tmp_path: Path) -> None:
     loop = a_loop(tmp_path, inside="deep/code", spec="promotion_strategy: branch\n")
     (loop.repository / "outside").write_text("x\n")
