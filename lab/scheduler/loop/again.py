@@ -29,8 +29,6 @@ if TYPE_CHECKING:
     from lab.scheduler.loop.measuring import Reading
     from lab.store.root import Root
 
-_GUARD = "digests"
-
 
 def require(run: Run) -> Candidate:
     """What the run measured, or `BadInput` where there is nothing to measure again."""
@@ -100,7 +98,7 @@ def _ended(  # what is told of it
         commit=made.commit,
         values=tuple(values),
         why=problem[:300] or "measured again, which decides nothing",
-        guard=steps.fenced or _GUARD,
+        guard=steps.guard,
         evaluator=bench.evaluator.digest if bench.evaluator else "",
     )
     metrics = dict(last.metrics) if last is not None else {}

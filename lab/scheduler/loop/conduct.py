@@ -41,8 +41,6 @@ if TYPE_CHECKING:
     from lab.scheduler.cycle import Running
     from lab.store.root import Root
 
-_WHY_CHARS = 300
-_DIGESTS = "digests"
 # Starts that take the next idea on the list. With any other it would count as tried: a repair has its idea already,
 # and whoever hands in a change had one of their own.
 _FREE = frozenset({candidates.IMPROVE, candidates.DRAFT})

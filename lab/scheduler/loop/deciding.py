@@ -30,7 +30,6 @@ if TYPE_CHECKING:
     from lab.scheduler.loop.judging import Judged
 
 _WHY_CHARS = 300
-_DIGESTS = "digests"
 
 
 def decide(at: Attempt, running: Running, judged: Judged) -> Decided:
@@ -156,7 +155,7 @@ def _record(at: Attempt, judged: Judged, commit: str) -> Candidate:
             judged.value if is_kept else (best.value if best else None), base.value if base else None, sample
         ),
         crash=judged.crash,
-        guard=at.steps.fenced or _DIGESTS,
+        guard=at.steps.guard,
         evaluator=evaluator.digest if evaluator else "",
         commands=grounds.commands,
         holdout=_held(at, judged),

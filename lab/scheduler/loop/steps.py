@@ -34,6 +34,7 @@ SETUP, BASELINE, MUTATION, CHECKS, VALIDATION, HOLDOUT = (
     "setup", "baseline", "mutation", "checks", "validation", "holdout",
 )  # fmt: skip
 _SCRATCH = "scratch/tmp"
+_DIGESTS = "digests"
 _TAIL_BYTES, _TAIL_LINES = 16_384, 200
 _LETTING_GO = frozenset({CANCELLED, INTERRUPTED, SUPERSEDED})
 
@@ -71,7 +72,8 @@ class Steps:
         self.wall_s = 0.0
         self.cpu_s = 0.0
         self.peak_memory_mb: float | None = None
-        self.fenced = self.confined = ""
+        self._fences: tuple[str, ...] = ()
+        self.confined = ""
         self._root = root
         self._running = running
         self._view = view
@@ -82,6 +84,11 @@ class Steps:
         self._count = 0
         self._begun_s = time.monotonic()
         passing.sweep(root, root.layout.place(_SCRATCH))
+
+    @property
+    def guard(self) -> str:
+        """Every fence that a step stood in, once; what holds where there was none."""
+        return "; ".join(self._fences) or _DIGESTS
 
     @property
     def secrets(self) -> tuple[str, ...]:
@@ -175,7 +182,8 @@ class Steps:
         self.cpu_s += how.usage.cpu_s or 0.0
         peaks = [peak for peak in (self.peak_memory_mb, how.usage.peak_memory_mb) if peak is not None]
         self.peak_memory_mb = max(peaks, default=None)
-        self.fenced = how.fenced or self.fenced
+        if how.fenced and how.fenced not in self._fences:
+            self._fences = (*self._fences, how.fenced)
         self.confined = how.usage.confined or self.confined
 
 
