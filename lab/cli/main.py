@@ -86,7 +86,7 @@ def _run(command: commands.Command, argv: list[str], terminal: Terminal) -> int:
     from lab.cli import parser, session  # `--help` needs neither
 
     try:
-        args = parser.build(command).parse_args(argv)
+        args = parser.build(command).read(argv)
     except SystemExit as done:  # argparse has printed the help
         return int(done.code or 0)
     given = parser.load(command).answer(args, session.Session(terminal, session.locate(args.data_root, os.environ)))

@@ -45,6 +45,36 @@ def _width() -> int:
 class Parser(argparse.ArgumentParser):
     """argparse, but a usage error is an error like any other: worded, coded, and JSON under `--json`."""
 
+    def read(self, argv: list[str]) -> argparse.Namespace:
+        """Parse, wherever the flags stand."""
+        return self.parse_args(self._ordered(argv))
+
+    def _ordered(self, argv: list[str]) -> list[str]:
+        """The same words with the flags first.
+
+        argparse takes a word that may be left out for left out once a flag comes: `report --json ID` would be
+        "unrecognized arguments: ID". Verbs without such a word, or with a flag of several, are read as they are.
+        """
+        kinds = {action.nargs for action in self._get_optional_actions()}
+        if not kinds <= {None, 0} or all(action.nargs is None for action in self._get_positional_actions()):
+            return argv
+        flags: list[str] = []
+        words: list[str] = []
+        rest = iter(argv)
+        for word in rest:
+            if word == "--":
+                words += [word, *rest]
+            elif not word.startswith("-") or len(word) == 1 or self._negative_number_matcher.match(word):
+                words.append(word)
+            else:
+                flags.append(word)
+                action = self._option_string_actions.get(word)
+                if action is None and word[1] != "-":
+                    return argv  # letters written together: argparse knows which of them takes the next word
+                if action is not None and action.nargs is None:
+                    flags += [each for each in (next(rest, None),) if each is not None]
+        return [*flags, *words]
+
     def error(self, message: str) -> NoReturn:
         fix = f"{self.format_usage().strip()}\n  more: {self.prog} --help"
         _, unknown, words = message.partition("unrecognized arguments: ")

@@ -115,7 +115,7 @@ def attempt(words: Sequence[str], *, whole: bool) -> Wrong | None:
 
 def _tried(built: parsers.Parser, rest: list[str]) -> Wrong | None:
     try:
-        built.parse_args(rest[1:])
+        built.read(rest[1:])
     except BadInput as refusal:
         is_open = any(_stands_for_another(word) for word in rest[1:])
         if is_open and "invalid" in refusal.what:

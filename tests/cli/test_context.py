@@ -81,7 +81,7 @@ def test_every_command_that_it_names_can_be_typed(labctl: Labctl, place: Path) -
     for words in map(shlex.split, offered):
         command = find(words[1])
         assert command is not None
-        parser.build(command).parse_args(words[2:])
+        parser.build(command).read(words[2:])
 
 
 def test_it_is_as_short_after_ten_thousand_runs(labctl: Labctl, place: Path) -> None:

@@ -39,4 +39,4 @@ def test_the_server_that_is_named_is_a_command_that_labctl_takes() -> None:
     verb, *rest = named["args"]
     command = commands.find(verb)
     assert command is not None
-    parser.build(command).parse_args(rest)
+    parser.build(command).read(rest)
