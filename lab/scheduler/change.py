@@ -25,6 +25,7 @@ FILE, LINK, FOLDER, OTHER = "file", "link", "folder", "other"
 NEW, MODIFIED, REMOVED, MODE = "new", "modified", "removed", "mode"
 MOST_FILES = 200_000
 _MOST_CHANGES, _MOST_BYTES, _MOST_OF_ALL = 2_000, 16 << 20, 128 << 20
+_BLOCK_BYTES = 1 << 20
 _MOST_READ = 1 << 30  # of what is new or changed: as much as an agent may write
 _PIECE = 1 << 20
 _SPECIAL = stat.S_ISUID | stat.S_ISGID | stat.S_ISVTX
@@ -261,9 +262,15 @@ def holds_secret(path: str, secrets: Sequence[str]) -> str:
 def _holds(path: str, forms: Sequence[bytes]) -> str:
     if not forms:
         return ""
+    overlap = max(map(len, forms)) - 1  # a value may lie across two blocks
     with open(path, "rb") as file:
-        data = file.read(_MOST_BYTES)
-    return "it holds the value of a secret" if any(form in data for form in forms) else ""
+        data = file.read(_BLOCK_BYTES)
+        while data:
+            if any(form in data for form in forms):
+                return "it holds the value of a secret"
+            more = file.read(_BLOCK_BYTES)
+            data = data[len(data) - overlap :] + more if more else b""
+    return ""
 
 
 def watched(seen: Mapping[str, Seen], workspace: str, read_only: Sequence[str]) -> dict[str, str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -9,10 +10,11 @@ import msgspec
 from lab.core import asi, canonical
 from lab.core.asi import Asi  # msgspec resolves annotations
 from lab.core.errors import BadInput
+from lab.scheduler import change
 from lab.store import reading
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Container, Iterable, Sequence
 
     from lab.store.root import Root
 
@@ -41,6 +43,27 @@ def read(*places: str, secrets: Iterable[str] = ()) -> Found:
             return Found(problem=f"the notes of its proposer were not kept: {refusal.what}")
         return Found(asi=asi.redacted(notes, secrets))
     return Found()
+
+
+def blotted(root: Root, folder: str, secrets: Sequence[str], *, but: Container[str] = ()) -> tuple[str, ...]:
+    """Remove the files that a proposer left in its folder with the value of a secret in them; which they were.
+
+    What it said in its notes is kept elsewhere, without the value. The folder is to be sealed: nothing comes out then.
+    """
+    gone = []
+    for above, _, names in os.walk(folder) if secrets else ():
+        for path in (f"{above}/{name}" for name in names):
+            if os.path.relpath(path, folder) not in but and reading.is_file(path) and _leaks(path, secrets):
+                root.files.discard(path)
+                gone.append(os.path.relpath(path, folder))
+    return tuple(sorted(gone))
+
+
+def _leaks(path: str, secrets: Sequence[str]) -> bool:
+    try:
+        return bool(change.holds_secret(path, secrets))
+    except OSError:  # one that its program locked: nobody else will read it either
+        return True
 
 
 def keep(root: Root, artifacts: str, notes: Asi) -> str:

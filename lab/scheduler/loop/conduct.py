@@ -187,8 +187,10 @@ class _Candidate:
         return None
 
     def _hear(self, proposed: Proposed) -> None:
-        self._at.notes = notes.redacted(proposed.notes, self._at.steps.secrets)
-        self._at.note = self._at.note or (self._handed.description if self._handed else "") or proposed.notes.note
+        secrets = self._at.steps.secrets
+        self._at.notes = notes.redacted(proposed.notes, secrets)
+        described = notes.redacted(Asi(change=self._handed.description), secrets).change if self._handed else ""
+        self._at.note = self._at.note or described or self._at.notes.note
         self._at.note = self._at.note or (self._at.idea.text if self._at.idea else "")
         self._at.remarks += proposed.remarks
         self._at.tokens += proposed.tokens

@@ -11,6 +11,7 @@ from lab.core import sameness
 from lab.core.errors import BadInput
 from lab.executors import sandbox
 from lab.scheduler import change
+from lab.store import reading
 from lab.store.repository.changed import DELETED, MODIFIED
 
 if TYPE_CHECKING:
@@ -48,11 +49,16 @@ def harvest(
 ) -> Harvested:
     """Take what differs from `base` in the tree at `place`. `without` are paths that the lab itself put or left out.
 
-    A refused change is kept as a commit too, for people to see; its ref names the run like any other.
+    A refused change is kept as a commit too, for people to see; its ref names the run like any other. Not one that
+    holds the value of a secret: of that nothing is kept, in no repository and no bundle.
     """
     repo = grounds.repo
+
+    def look(paths: Sequence[str]) -> None:
+        _refuse_secrets(grounds, repo.inside(place), base, paths, secrets)
+
     try:
-        found = repo.harvest(place, base, without=without)
+        found = repo.harvest(place, base, without=without, look=look if secrets else None)
     except BadInput as refusal:
         return Harvested(base=base, paths=("",), refused=refusal.what)
     if not found.changes:
@@ -75,6 +81,25 @@ def harvest(
         seed_only=sameness.seed_only(lines),
         cosmetic=sameness.cosmetic(lines),
     )
+
+
+def _refuse_secrets(grounds: Grounds, tree: str, base: str, paths: Sequence[str], secrets: Sequence[str]) -> None:
+    """Before git takes anything in: an object in the user's repository stays there, whatever is decided of it."""
+    wrong = [path for path in paths if _leaks(grounds, tree, base, path, secrets)]
+    if wrong:
+        more = f" and {len(wrong) - _SHOWN} more" if len(wrong) > _SHOWN else ""
+        shown = ", ".join(map(_shown, wrong[:_SHOWN]))
+        raise BadInput(f"it touches what it may not: {shown}{more}: it holds the value of a secret")
+
+
+def _leaks(grounds: Grounds, tree: str, base: str, path: str, secrets: Sequence[str]) -> bool:
+    whole = f"{tree}/{path}"
+    if os.path.islink(whole) or not os.path.isfile(whole) or not change.holds_secret(whole, secrets):
+        return False
+    try:
+        return grounds.repo.read(base, path) != reading.read(whole)  # else somebody committed it long ago
+    except BadInput:
+        return True
 
 
 def _is_plain(change: Changed) -> bool:

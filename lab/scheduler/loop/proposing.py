@@ -65,7 +65,7 @@ class Proposer:
         return self._by_agent(tree, text, artifacts)
 
     def _by_command(self, tree: str, place: str) -> Proposed:
-        start, spec = self._start, self._grounds.spec
+        grounds, start, spec = self._grounds, self._start, self._grounds.spec
         more = {
             "LAB_BRIEF_PATH": place,
             "LAB_START": start.kind,
@@ -77,8 +77,12 @@ class Proposer:
         step = self._steps.run(steps.MUTATION, spec.mutation_command, tree, more=more, free=is_ours)
         places = (f"{step.folder}/asi.json", f"{step.folder}/{layout.ARTIFACTS}/asi.json")
         found = asi.read(*places, secrets=self._steps.secrets)
-        remarks = (found.problem,) if found.problem else ()
+        remarks = [found.problem] if found.problem else []
         said = mutating.said(f"{step.folder}/{layout.ARTIFACTS}/{mutating.RECORD}")
+        logs = (layout.STDOUT, layout.STDERR)  # those have no secrets
+        leaked = asi.blotted(grounds.root, step.folder, self._steps.secrets, but=logs)
+        if leaked:
+            remarks.append(f"not kept, for a secret in it: {', '.join(leaked[:_SHOWN])}")
         problem = step.problem and (said.what or step.problem)
         if said.refused:  # what was allowed came over, and is no change without the rest
             problem = _wrong(f"{each.path}: {each.why}" for each in said.refused)
@@ -86,7 +90,7 @@ class Proposer:
             problem=problem,
             tampered=bool(said.refused),
             notes=found.asi if found.asi != Asi() else Asi(change=_line(said.text) or _last_line(step)),
-            remarks=remarks,
+            remarks=tuple(remarks),
             tokens=_tokens(said.used),
             cost=max(said.used.usd or 0.0, 0.0),
         )

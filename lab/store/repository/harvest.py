@@ -13,7 +13,7 @@ from lab.store.repository import changes, noted
 from lab.store.repository.changed import ADDED, SUBMODULE, Changed, Harvest
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable, Sequence
     from collections.abc import Set as AbstractSet
 
     from lab.store.repository.noted import Seen
@@ -29,8 +29,14 @@ class _Found(msgspec.Struct, frozen=True, kw_only=True):
     strange: list[str]  # what is neither a file nor a link
 
 
-def harvested(site: Site, place: str, base: str, without: AbstractSet[str] = frozenset()) -> Harvest:
-    """The tree as git would commit it, and how it differs from `base`."""
+def harvested(
+    site: Site,
+    place: str,
+    base: str,
+    without: AbstractSet[str] = frozenset(),
+    look: Callable[[Sequence[str]], None] | None = None,
+) -> Harvest:
+    """The tree as git would commit it, and how it differs from `base`. `look` may refuse before a byte is kept."""
     place = os.path.abspath(place)
     if not os.path.isdir(place) or os.path.islink(place):
         raise BadInput("the tree is gone, or a link stands in its place", where=place, fix="begin a new candidate")
@@ -44,6 +50,8 @@ def harvested(site: Site, place: str, base: str, without: AbstractSet[str] = fro
     if without:
         found = _less(site, found, without)
     _refuse_too_much(place, found.there)
+    if look is not None:
+        look([site.named(name) for name in found.there])
     if found.gone:
         zeros = "0" * len(base)
         given = "".join(f"0 {zeros}\t{name}\0" for name in found.gone)

@@ -170,14 +170,23 @@ class Repository:
         """Which files of a plain tree are not what its commit says any more. `without` may be absent."""
         return strayed.strayed(self.site, place, commit, without)
 
-    def harvest(self, place: str, base: str, *, without: Iterable[str] = ()) -> Harvest:
+    def harvest(
+        self,
+        place: str,
+        base: str,
+        *,
+        without: Iterable[str] = (),
+        look: Callable[[Sequence[str]], None] | None = None,
+    ) -> Harvest:
         """What was changed in a mutation tree since `base`, new files included, ignored ones not.
 
         `without` are paths that the lab itself put there or left out: they are in the tree as they were in `base`.
+        `look` is given the files that may be new or different, as the workspace calls them, before git takes them in:
+        what it raises goes on, and nothing of them is in the repository.
 
         Nothing in the tree is believed: not its index, its `.git`, its refs. `BadInput` for more than can be kept.
         """
-        return harvest.harvested(self.site, place, base, frozenset(without))
+        return harvest.harvested(self.site, place, base, frozenset(without), look)
 
     def changes(self, base: str, commit: str) -> tuple[Changed, ...]:
         """What differs between two commits, path by path."""

@@ -4,17 +4,14 @@ from __future__ import annotations
 
 import json
 import shlex
-from typing import TYPE_CHECKING
+from pathlib import Path
 
-from lab.core.candidate import DISCARD, KEEP
+from lab.core.candidate import CHECKS_FAILED, DISCARD, KEEP
 from lab.core.world import World
 from lab.scheduler.control import steering
 from lab.scheduler.loop import brief, known
 from lab.store import verify
-from tests.scheduler.loop.live import NAME, a_loop, trace
-
-if TYPE_CHECKING:
-    from pathlib import Path
+from tests.scheduler.loop.live import NAME, a_loop, git, trace
 
 LESS = "echo 40 > value"
 
@@ -59,6 +56,31 @@ def test_the_notes_of_a_proposer_carry_no_secret_to_the_next_one(tmp_path: Path)
     assert made.verdict == KEEP
     assert json.loads((loop.path(made.run_id) / "artifacts/asi.json").read_text())["change"] == "with [redacted]"
     assert made.note == "with [redacted]"
+
+
+def test_a_change_with_a_secret_in_it_is_kept_nowhere(tmp_path: Path) -> None:
+    loop = a_loop(tmp_path, spec="secrets: [TOKEN]\n")
+    world = loop.root.world
+    environ = {**world.environ, "TOKEN": "s3cr3t-value"}
+    loop.root.world = World(now=world.now, rng=world.rng, run=world.run, environ=environ)
+    leak = 'echo "$TOKEN" > a.py; printf \'{"change": "with %s"}\' "$TOKEN" > $LAB_ASI_PATH; echo 1 > a; '
+    made = loop.change(":", leak + 'cp a.py "$LAB_RUN_ARTIFACTS_DIR"/copy')
+    assert (made.verdict, made.candidate.commit) == (CHECKS_FAILED, "")
+    assert "a.py: it holds the value of a secret" in made.reason
+    assert any("artifacts/copy, asi.json" in remark for remark in made.remarks)
+    assert loop.git("for-each-ref", f"refs/lab/loop/{made.run_id}") == ""
+    leaked = git(loop.path(made.run_id), "hash-object", str(_written(tmp_path / "leaked", "s3cr3t-value\n")))
+    assert leaked not in loop.git("cat-file", "--batch-all-objects", "--batch-check")
+    files = [*Path(loop.root.layout.root).rglob("*"), *loop.workspace.rglob("*")]
+    assert [file for file in files if file.is_file() and b"s3cr3t-value" in file.read_bytes()] == []
+    there = a_loop(tmp_path / "two", spec="secrets: [TOKEN]\n", files={"old": "s3cr3t-value\n"})  # a person's doing
+    there.root.world = World(now=world.now, rng=world.rng, run=world.run, environ=environ)
+    assert there.change(":", f"touch old; {LESS}").verdict == KEEP
+
+
+def _written(place: Path, text: str) -> Path:
+    place.write_text(text)
+    return place
 
 
 def test_notes_that_cannot_be_kept_are_told_and_cost_no_candidate(tmp_path: Path) -> None:
