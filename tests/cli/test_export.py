@@ -5,6 +5,9 @@ from __future__ import annotations
 import csv
 import io
 import json
+import os
+import socket
+import stat
 import subprocess
 import sys
 from importlib.util import find_spec
@@ -312,3 +315,42 @@ def test_origins_of_every_kind_are_in_the_table(labctl: Labctl, place: Path) -> 
     rows = rows_of(labctl.done("export", "sweep").out)
     assert [row["kind"] for row in rows] == ["baseline", "promoted"]
     assert (rows[1]["parents"], rows[1]["note"]) == (first, "a, b")
+
+
+def test_a_link_is_followed_and_stays_one(labctl: Labctl, place: Path, tmp_path: Path) -> None:
+    some_runs(a_searched_lab(place))
+    (tmp_path / "real.csv").write_text("old\n")
+    (tmp_path / "link.csv").symlink_to("real.csv")
+    assert labctl("export", "sweep", "--output", str(tmp_path / "link.csv")).code == 2
+    labctl.done("export", "sweep", "--output", str(tmp_path / "link.csv"), "--yes")
+    assert (tmp_path / "link.csv").is_symlink()
+    assert rows_of((tmp_path / "real.csv").read_text())
+
+
+def test_a_pipe_and_a_device_are_written_into_and_stay_what_they_are(
+    labctl: Labctl, place: Path, tmp_path: Path
+) -> None:
+    some_runs(a_searched_lab(place))
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    with subprocess.Popen(["cat", pipe], stdout=subprocess.PIPE, text=True) as reader:
+        labctl.done("export", "sweep", "--output", str(pipe), "--yes")
+        said, _ = reader.communicate(timeout=20)
+    assert len(rows_of(said)) == 4
+    assert stat.S_ISFIFO(pipe.stat().st_mode)
+    ours, theirs = os.openpty()
+    try:
+        labctl.done("export", "sweep", "--output", os.ttyname(theirs))
+        assert b"run_id," in os.read(ours, 65_536)
+    finally:
+        os.close(ours)
+        os.close(theirs)
+
+
+def test_what_is_neither_a_file_nor_a_pipe_is_refused(labctl: Labctl, place: Path, tmp_path: Path) -> None:
+    a_searched_lab(place)
+    with socket.socket(socket.AF_UNIX) as there:
+        there.bind(str(tmp_path / "s"))
+        said = labctl("export", "sweep", "--output", str(tmp_path / "s"), "--yes")
+        assert (said.code, "neither a file nor a pipe" in said.err) == (2, True)
+        assert stat.S_ISSOCK((tmp_path / "s").stat().st_mode)

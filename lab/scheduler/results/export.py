@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import io
 import os
+import stat
 from csv import writer
 from typing import TYPE_CHECKING
 
@@ -166,19 +167,39 @@ def journal(root: Root, found: Table, chosen: Chosen) -> tuple[bytes, tuple[str,
 
 
 def require_room(path: str, *, yes: bool) -> str:
-    """Where to write, or `BadInput`: a file that is there is not written over unless that was agreed to."""
+    """Where to write, or `BadInput`: a file that is there is not written over unless that was agreed to.
+
+    A link is followed, or it would become a file. Into a pipe or a terminal it is written as into any program.
+    """
     place = os.path.abspath(os.path.expanduser(path))
+    if _flows(place):
+        return place
+    place = os.path.realpath(place)
     if os.path.isdir(place):
         raise BadInput("this is a folder", where=place, fix="name the file: --output runs.csv")
     if not os.path.isdir(os.path.dirname(place)):
         raise BadInput("there is no such folder", where=os.path.dirname(place), fix=f"mkdir {os.path.dirname(place)}")
+    if os.path.lexists(place) and not os.path.isfile(place):
+        raise BadInput("this is neither a file nor a pipe", where=place, fix="name a file: --output runs.csv")
     if os.path.lexists(place) and not yes:
         raise BadInput("this file is there already", where=place, fix="name another one, or add --yes to replace it")
     return place
 
 
+def _flows(place: str) -> bool:
+    """Whether what is written there goes somewhere else. To replace it would take it away, as root even a device."""
+    try:
+        mode = os.stat(place).st_mode
+    except OSError:
+        return False
+    return stat.S_ISFIFO(mode) or stat.S_ISCHR(mode)
+
+
 def write(root: Root, place: str, data: bytes, *, yes: bool) -> None:
     """Put it there, whole or not at all."""
+    if _flows(place):
+        root.files.pour(place, data)
+        return
     if yes:
         root.files.replace(place, data)
         return
