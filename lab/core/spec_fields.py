@@ -254,7 +254,12 @@ class Spec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     ] = ""
     holdout_command: Annotated[
         str,
-        about("code loop", "A hidden measurement like validation_command, taken at milestones; no proposer sees it."),
+        about(
+            "code loop",
+            "A hidden measurement like validation_command, taken at milestones. Where bwrap works, no command of a "
+            "candidate can read what it names, the repository's commits, or the files of this experiment. Agents, and "
+            "whoever is handed a tree, are not fenced so: keep the script outside of the repository.",
+        ),
     ] = ""
     holdout_every: Annotated[
         Count, about("code loop", "The hidden measurement is taken at the baseline and after this many kept changes.")

@@ -50,7 +50,9 @@ def carry_out(
     if not grounds.repo.commit_of(made.commit):
         fix = "bring it back (git fetch), or replay it where it ran"
         raise BadInput(f"the repository does not have the commit {made.commit[:12]} of {before.run_id}", fix=fix)
-    steps = Steps(root, running, view, grounds.spec, path=path, interrupted=interrupted)
+    steps = Steps(
+        root, running, view, grounds.spec, path=path, interrupted=interrupted, hidden=grounds.secluded
+    )  # fmt: skip
     bench = Bench(grounds, steps, made.commit, grounds.place("again"))
     try:
         return _measured(grounds, steps, bench, before, made)

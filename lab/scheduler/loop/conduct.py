@@ -49,7 +49,9 @@ _FREE = frozenset({candidates.IMPROVE, candidates.DRAFT})
 def carry_out(root: Root, running: Running, view: View, *, interrupted: Callable[[], str], path: str) -> Ended:
     """Conduct one candidate, and leave what was decided in `path`. `LabError` when it could not even begin."""
     grounds = Grounds(root, running, view, path=path)
-    taken = Steps(root, running, view, grounds.spec, path=path, interrupted=interrupted)
+    taken = Steps(
+        root, running, view, grounds.spec, path=path, interrupted=interrupted, hidden=grounds.secluded
+    )  # fmt: skip
     sweep(grounds)
     remarks = keeping.caught_up(grounds)
     start = _start(grounds, running.handed)

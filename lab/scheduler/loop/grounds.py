@@ -59,6 +59,22 @@ class Grounds:
         return found
 
     @property
+    def secluded(self) -> tuple[str, ...]:
+        """Where the hidden measurement could be read, or what came of it: for no step but its own. Absolute.
+
+        The files that it names, the commits that hold them, and what the lab writes of this experiment.
+        """
+        if not self.spec.holdout_command:
+            return ()
+        site, layout = self.repo.site, self.root.layout
+        inside = (f"{self.workspace}/{name}" for name in self.hidden)
+        git = site.common
+        if os.path.realpath(self.workspace).startswith(f"{os.path.realpath(git)}/"):
+            git = f"{git}/objects"  # a checkout that lies in its own repository: data that a step reads may lie there
+        ours = (layout.experiment(self.experiment), trees(self.root, self.experiment), layout.place("backups"))
+        return (*inside, *scripts.hidden_outside(self.spec, self.workspace), git, *ours)
+
+    @property
     def commands(self) -> str:
         """A digest of what measures, besides files: numbers of another command are not to be compared."""
         spec = self.spec
@@ -102,9 +118,7 @@ def trees(root: Root, experiment: str) -> str:
 
 def opened(root: Root, spec: Spec, workspace: str) -> Repository:
     """The repository of a workspace: its own, or one that the lab keeps for it."""
-    if not workspace or not os.path.isdir(workspace):
-        fix = "name the folder of the code as workspace_root in SPEC.yaml"
-        raise BadInput(f"{spec.id} is a code loop without code", where=workspace, fix=fix)
+    places.require_code(spec, workspace)
     return repository.opened(
         root.files,
         workspace,

@@ -10,6 +10,7 @@ import msgspec
 from lab.core import layout
 from lab.core.asi import Asi
 from lab.core.errors import LabError
+from lab.core.launch import BWRAP
 from lab.executors import outcome
 from lab.llm.exchange import EMPTY
 from lab.scheduler import mutating, mutation
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 
 # What judges its agent by digests and works in a copy needs to write where the agent's own things lie.
 _OURS = "local_agent_mutation.py"
+_READABLE = "the hidden measurement was not hidden from whoever made this change: {}"
 _SHOWN, _SAID_CHARS = 5, 500
 
 
@@ -74,12 +76,16 @@ class Proposer:
         }
         words = _words(spec.mutation_command)
         is_ours = any(word.rpartition("/")[2] == _OURS for word in words[:2]) or "mutate" in words[1:3]
-        step = self._steps.run(steps.MUTATION, spec.mutation_command, tree, more=more, free=is_ours)
+        step = self._steps.run(
+            steps.MUTATION, spec.mutation_command, tree, more=more, frozen=(place,), free=is_ours
+        )  # fmt: skip
         places = (f"{step.folder}/asi.json", f"{step.folder}/{layout.ARTIFACTS}/asi.json")
         found = asi.read(*places, secrets=self._steps.secrets)
         remarks = [found.problem] if found.problem else []
         said = mutating.said(f"{step.folder}/{layout.ARTIFACTS}/{mutating.RECORD}")
         logs = (layout.STDOUT, layout.STDERR)  # those have no secrets
+        if self._steps.hidden and step.exit.fenced != BWRAP:
+            remarks.append(_READABLE.format(step.exit.fenced or "no fence"))
         leaked = asi.blotted(grounds.root, step.folder, self._steps.secrets, but=logs)
         if leaked:
             remarks.append(f"not kept, for a secret in it: {', '.join(leaked[:_SHOWN])}")
@@ -119,6 +125,7 @@ class Proposer:
         mutating.keep_record(grounds.root, f"{artifacts}/{mutating.RECORD}", order, found)
         self._steps.let_go()
         refused = [f"{each.path}: {each.why}" for each in found.refused]
+        readable = (_READABLE.format("an agent is not fenced"),) if self._steps.hidden else ()
         # Such as the stub: no change, and no crash either.
         is_silent = found.problem == EMPTY and not found.changed and not refused
         problem = "" if is_silent else found.what if found.problem else found.broke_off
@@ -128,7 +135,7 @@ class Proposer:
             problem=problem,
             tampered=bool(refused),
             notes=Asi(change=_line(found.text)),
-            remarks=(*found.behind, found.what) if is_silent else found.behind,
+            remarks=(*found.behind, *((found.what,) if is_silent else ()), *readable),
             tokens=_tokens(found.used),
             cost=found.used.usd or 0.0,
         )

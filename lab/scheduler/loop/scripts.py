@@ -36,6 +36,7 @@ STANDING = (
 OUTSIDE = frozenset({"dispatch", "external", "agent"})
 _HOLDOUT = "holdout_command"
 _MEASURING = ("validation_command", "baseline_command", "checks_command", _HOLDOUT)
+_PROGRAMS = ("/usr/", "/bin/", "/sbin/", "/lib")  # of the machine
 _RUNNING = ("setup_command", "mutation_command")
 
 
@@ -114,6 +115,18 @@ def hidden(spec: Spec, workspace: str) -> tuple[str, ...]:
     """The files that only the hidden measurement names: no proposer, and nothing else that runs, is to see them."""
     seen = {path for field in (*_MEASURING, *_RUNNING) if field != _HOLDOUT for path in _of(spec, field, workspace)}
     return tuple(path for path in dict.fromkeys(_of(spec, _HOLDOUT, workspace)) if path not in seen)
+
+
+def hidden_outside(spec: Spec, workspace: str) -> tuple[str, ...]:
+    """The same, of files that lie elsewhere: absolute, and texts. The program that runs them is no secret."""
+    fields = (*_MEASURING, *_RUNNING)
+    seen = {word for field in fields if field != _HOLDOUT for word in _words(str(getattr(spec, field)))}
+    named = dict.fromkeys(word for word in _words(spec.holdout_command) if word.startswith("/"))
+    return tuple(
+        word
+        for word in named
+        if word not in seen and not word.startswith((f"{workspace}/", *_PROGRAMS)) and reading.is_file(word)
+    )
 
 
 def _of(spec: Spec, field: str, workspace: str) -> Iterator[str]:

@@ -66,9 +66,21 @@ class Steps:
     """Starts the programs of one run, and adds up what they took."""
 
     def __init__(
-        self, root: Root, running: Running, view: View, spec: Spec, *, path: str, interrupted: Callable[[], str]
+        self,
+        root: Root,
+        running: Running,
+        view: View,
+        spec: Spec,
+        *,
+        path: str,
+        interrupted: Callable[[], str],
+        hidden: tuple[str, ...] = (),
     ) -> None:
-        """`spec` is the one whose commands are meant; `path` is where the run writes."""
+        """`spec` is the one whose commands are meant; `path` is where the run writes.
+
+        `hidden` is for no step but the hidden measurement, where bwrap can see to that.
+        """
+        self.hidden = hidden
         self.wall_s = 0.0
         self.cpu_s = 0.0
         self.peak_memory_mb: float | None = None
@@ -136,9 +148,11 @@ class Steps:
         for each in (f"{folder}/{layout.ARTIFACTS}", spare):
             self._root.files.folder(each)
         spec = msgspec.structs.replace(self._spec, executor_command=command)
+        hidden = () if label == HOLDOUT else self.hidden
         confined = Fence(
             writable=(tree, folder, spare, *self._spec.writable_paths),
-            frozen=frozen,
+            frozen=(*frozen, *_needed(command, hidden)),
+            hidden=hidden,
             level="none" if free else "auto",
         )
         told = {
@@ -185,6 +199,12 @@ class Steps:
         if how.fenced and how.fenced not in self._fences:
             self._fences = (*self._fences, how.fenced)
         self.confined = how.usage.confined or self.confined
+
+
+def _needed(command: str, hidden: tuple[str, ...]) -> tuple[str, ...]:
+    """What a command names below a hidden folder, such as a proposer that was put beside its SPEC."""
+    below = tuple(f"{path}/" for path in hidden)
+    return tuple(word for word in command.split() if word.startswith(below) and word not in hidden) if hidden else ()
 
 
 def _problem(label: str, how: Exit, budget_s: float) -> str:
