@@ -13,6 +13,11 @@ from lab.executors import kernel
 from lab.executors.limits import Cage
 
 SIGNALS = tuple(range(1, 32))
+_AS_SHELL = 128
+_DEADLY = frozenset({
+    signal.SIGILL, signal.SIGTRAP, signal.SIGABRT, signal.SIGBUS, signal.SIGFPE, signal.SIGKILL, signal.SIGSEGV,
+    signal.SIGTERM, signal.SIGXCPU, signal.SIGXFSZ, signal.SIGSYS,
+})  # fmt: skip
 
 
 class Raised(msgspec.Struct, frozen=True, kw_only=True):
@@ -43,6 +48,14 @@ class Start(msgspec.Struct, frozen=True, kw_only=True):
     def argv(self) -> tuple[str, ...]:
         """The words of what is started: the program, or who starts it in its stead."""
         return (*self.fence.argv, *self.program.argv) if self.fence is not None else self.program.argv
+
+
+def told_by_bwrap(code: int) -> int:
+    """The end of the program that was started, as the kernel tells it: minus the signal where one killed it.
+
+    bwrap tells of a signal as a shell does, by 128 more. A program that ended with such a number itself meant the same.
+    """
+    return _AS_SHELL - code if code - _AS_SHELL in _DEADLY else code
 
 
 def spawned(start: Start, out: int, err: int) -> tuple[int, str]:

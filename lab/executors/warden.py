@@ -321,6 +321,8 @@ class Warden:
         out, err = (capture.finish() for capture in self._captures)
         self._peak = max(self._peak, self._cage.peak_bytes())
         code = os.waitstatus_to_exitcode(ended.status) if self._end is not None else None
+        if code is not None and self._job.fence is not None and self._job.fence.argv:
+            code = starting.told_by_bwrap(code)
         if code and not self._stopped and self._cage.ran_out():
             self._stopped, self._why = MEMORY, f"it used more than its {self._job.limits.memory_mb} MB of memory"
         self._cage.remove()

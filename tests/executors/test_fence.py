@@ -300,6 +300,14 @@ def test_exit_code_output_and_input_pass_through(tmp_path: Path, level: str) -> 
     assert (printed(tmp_path), printed(tmp_path, "stderr")) == ("out\n", "err\n")
 
 
+@each_level
+def test_a_program_that_was_killed_is_told_by_its_signal(tmp_path: Path, level: str) -> None:
+    for name in ("KILL", "SEGV"):
+        found = fenced(tmp_path, f"kill -{name} $$; exit 5", level=level)
+        assert (found.code, found.signal, found.stopped) == (None, getattr(signal, f"SIG{name}"), "")
+    assert fenced(tmp_path, "exit 130", level=level).code == 130
+
+
 @with_landlock
 def test_landlock_keeps_what_is_in_a_file_but_not_its_mode(tmp_path: Path, level: str) -> None:
     file = outside(tmp_path) / "file"
