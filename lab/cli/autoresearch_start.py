@@ -151,9 +151,10 @@ def _asked(said: Settings, defaults: Settings) -> Settings:
 
 
 def _one(field: str, question: str, default: object) -> object:
+    from lab.core.run import DIRECTIONS
     from lab.scheduler.loop import started
 
-    known = {"direction": tuple(started.DIRECTIONS), "scope": tuple(started.SCOPES)}.get(field, ())
+    known = {"direction": tuple(DIRECTIONS), "scope": tuple(started.SCOPES)}.get(field, ())
     read = _reader(field, known)
     while True:
         _write(f"{question}{f' [{_shown(default)}]' if default else ''}: ")

@@ -16,10 +16,13 @@ import msgspec
 from lab.core import json_text
 from lab.core.candidate import CHECKS_FAILED, CRASHED, DISCARD, KEEP
 from lab.core.errors import BadInput
-from lab.core.run import MAXIMIZE, MINIMIZE
+from lab.core.run import DIRECTIONS, MAXIMIZE, MINIMIZE
 
 TSV, JSONL = "tsv", "jsonl"
 LARGEST_BYTES = 64 << 20
+# Where they lie in a folder, the newest form first: of several, the first is read.
+JSON_LOGS = (".auto/log.jsonl", "autoresearch.jsonl")
+LOGS = (*JSON_LOGS, "results.tsv")
 _SHOWN = 10
 _CELL_CHARS = 60
 _NOTHING = frozenset({"", "-", "\N{EM DASH}", "\N{EN DASH}", "nan", "none", "null", "n/a", "na"})
@@ -29,7 +32,6 @@ _STATUSES = {
     "checks-failed": CHECKS_FAILED,
 }  # fmt: skip
 _MEMORY = {"memory_gb": 1.0, "mem_gb": 1.0, "memory_mb": 1 / 1024, "mem_mb": 1 / 1024}
-_DIRECTIONS = {"lower": MINIMIZE, "higher": MAXIMIZE, MINIMIZE: MINIMIZE, MAXIMIZE: MAXIMIZE}
 _MILLISECONDS = 1e11  # a time stamp above this is no number of seconds
 _LATEST_S = 253_402_300_799.0  # the end of the year 9999
 _HEX = frozenset("0123456789abcdef")
@@ -203,7 +205,7 @@ class _Lines:
             name=_text(line.get("name")) or before.name,
             metric=_text(line.get("metricName")) or before.metric,
             unit=_text(line.get("metricUnit")),
-            direction=_DIRECTIONS.get(said, "") if isinstance(said, str) else before.direction,
+            direction=DIRECTIONS.get(said, "") if isinstance(said, str) else before.direction,
         )
         if isinstance(said, str) and not told.direction:
             message = f"bestDirection is {said[:_CELL_CHARS]!r}, neither lower nor higher"

@@ -24,6 +24,7 @@ FAILURES = frozenset({FAILED, TIMEOUT, CRASH})
 VERDICTS = ("", "keep", "discard", "crash", "checks_failed")
 MINIMIZE = "minimize"
 MAXIMIZE = "maximize"
+DIRECTIONS = {"lower": MINIMIZE, "higher": MAXIMIZE, MINIMIZE: MINIMIZE, MAXIMIZE: MAXIMIZE}  # as people say it
 
 
 class Run(msgspec.Struct, frozen=True, kw_only=True, gc=False):

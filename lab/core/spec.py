@@ -44,6 +44,7 @@ KNOWN = tuple(
     if key != "overrides"
 )
 
+_PATHS = ("mutable_paths", "read_only_paths")
 _MAX_REPORTED = 20
 _MAX_KEY_CHARS = 100
 
@@ -99,6 +100,7 @@ class _Reading:
         tiers = self._tiers(values)
         overrides = self._overrides(tiers)
         self._commands(values, overrides)
+        self._paths(values, overrides)
         if self.problems:
             return Spec(id="refused")
         identity = str(values.pop("id"))
@@ -290,6 +292,19 @@ class _Reading:
                     spec_rules.splits(command)
                 except BadInput as refusal:
                     self._refused((key,), refusal)
+
+    def _paths(self, values: dict[str, object], overrides: tuple[Override, ...]) -> None:
+        """What may be changed and what may not, in every tier that says one of them."""
+        for tier in ("", *dict.fromkeys(each.tier for each in overrides)):
+            over = {each.field: each for each in overrides if each.tier == tier and each.field in _PATHS}
+            if tier and not over:
+                continue
+            told = [_texts(over[name].value if name in over else values.get(name)) for name in _PATHS]
+            key = f"{tier}_{_PATHS[1] if _PATHS[1] in over else _PATHS[0]}" if tier else _PATHS[1]
+            try:
+                spec_rules.apart(*told)
+            except BadInput as refusal:
+                self._refused((key,), refusal)
 
     def _refused(self, path: Path, refusal: BadInput) -> None:
         head, *rest = (str(part) for part in path)

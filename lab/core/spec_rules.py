@@ -8,18 +8,18 @@ from typing import TYPE_CHECKING
 
 from lab.core import cadence, ids
 from lab.core.errors import BadInput, nearest
+from lab.core.run import DIRECTIONS, MAXIMIZE, MINIMIZE
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
 ALIASES: Mapping[str, Mapping[str, str]] = {
     "metric_direction": {
-        "max": "maximize",
-        "maximise": "maximize",
-        "higher": "maximize",
-        "min": "minimize",
-        "minimise": "minimize",
-        "lower": "minimize",
+        **DIRECTIONS,
+        "max": MAXIMIZE,
+        "maximise": MAXIMIZE,
+        "min": MINIMIZE,
+        "minimise": MINIMIZE,
     },
     "promotion_strategy": {"git-apply-on-accept": "apply-on-accept"},
 }
@@ -35,6 +35,8 @@ ESCALATIONS = (
 _REGRESSION = re.compile(r"metric_regression_[1-9][0-9]{0,3}_consecutive")
 _DRIVE = re.compile(r"[A-Za-z]:")
 _SHOWN_CHARS = 60
+_SLIP = 3  # letters by which a misspelt rule is longer or shorter
+RULES = ("improve", "improve-or-simpler", "confirmed")  # those of core.verdict, which takes a while to load
 
 
 def relative_path(text: str) -> str:
@@ -54,6 +56,29 @@ def absolute_path(text: str) -> str:
     if ".." in text.split("/"):
         raise BadInput(f"{text[:_SHOWN_CHARS]!r} has a '..'", fix="write where it really is")
     return text
+
+
+def writable_path(text: str) -> str:
+    """A folder that the commands of a candidate may write to. All of the machine is no fence."""
+    if not absolute_path(text).strip("/."):
+        raise BadInput(f"{text[:_SHOWN_CHARS]!r} is the whole machine", fix="name the folder that is meant")
+    return text
+
+
+def acceptance(text: str) -> str:
+    """Words for people, or a rule. What comes near the name of a rule is meant as one, and would decide nothing."""
+    near = "" if text in RULES or " " in text else nearest(text[:_SHOWN_CHARS].lower(), RULES)
+    if near and abs(len(text) - len(near)) <= _SLIP:
+        raise BadInput(f"{text[:_SHOWN_CHARS]!r} is no rule", fix=f"did you mean {near}?")
+    return text
+
+
+def apart(mutable: Iterable[str], read_only: Iterable[str]) -> None:
+    """Refuse a path that a change may touch and may not: every change to it would be refused."""
+    both = {each.strip("/ ") for each in mutable} & {each.strip("/ ") for each in read_only}
+    if both:
+        what = f"{min(both)[:_SHOWN_CHARS]!r} is in mutable_paths too"
+        raise BadInput(what, fix="keep it in one of them")
 
 
 def tag(text: str) -> str:
@@ -116,7 +141,8 @@ TEXTS: Mapping[str, Callable[[str], str]] = {
     "mutable_paths": relative_path,
     "read_only_paths": relative_path,
     "ideas_file": relative_path,
-    "writable_paths": absolute_path,
+    "writable_paths": writable_path,
+    "acceptance_rule": acceptance,
     "loop_tag": tag,
     "escalate_when": escalation,
 }

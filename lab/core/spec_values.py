@@ -134,5 +134,7 @@ def _bounded(value: float, shape: shapes.IntType | shapes.FloatType) -> None:
         raise BadInput(f"must be above {shape.gt:g}, not {shown(value)}")
     if shape.ge is not None and not value >= shape.ge:
         raise BadInput(f"must be {shape.ge:,} or more, not {shown(value)}")
+    if shape.lt is not None and not value < shape.lt:
+        raise BadInput(f"must be below {shape.lt:g}, not {shown(value)}")
     if shape.le is not None and not value <= shape.le:
         raise BadInput(f"must be {shape.le:,} or less, not {shown(value)}")

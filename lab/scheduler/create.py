@@ -10,7 +10,7 @@ import msgspec
 from lab.core import canonical, event, ids, layout
 from lab.core.errors import BadInput, NotFound, nearest
 from lab.projections import readme
-from lab.scheduler import refresh
+from lab.scheduler import places, refresh
 from lab.scheduler.doubts import doubts, promised
 from lab.store import experiments, ledger, reading, shipped
 from lab.store.root import refuse_foreign
@@ -69,7 +69,7 @@ def checked(source: str, data_root: str) -> tuple[Spec, str]:
     if "/" not in source and reading.is_file(edited):
         source = edited
     data, origin = _source(source)
-    return promised(experiments.parse_spec(data, origin)), origin
+    return _fenced(promised(experiments.parse_spec(data, origin)), data_root), origin
 
 
 def experiment(root: Root, source: str, *, new_id: str = "", actor: str, dry_run: bool = False) -> Created:
@@ -81,6 +81,7 @@ def experiment(root: Root, source: str, *, new_id: str = "", actor: str, dry_run
     if new_id:
         data = _renamed(data, spec.id, new_id, origin)
         spec = promised(experiments.parse_spec(data, origin))
+    _fenced(spec, root.layout.root)
     place = root.layout.experiment(spec.id)
     if dry_run:
         if os.path.lexists(place):
@@ -93,13 +94,20 @@ def experiment(root: Root, source: str, *, new_id: str = "", actor: str, dry_run
 
 def written(root: Root, data: bytes, origin: str, *, actor: str, dry_run: bool = False) -> Created:
     """Make an experiment from a SPEC that a verb wrote; `origin` is where it would lie. Refused or made whole."""
-    spec = promised(experiments.parse_spec(data, origin))
+    spec = _fenced(promised(experiments.parse_spec(data, origin)), root.layout.root)
     place = root.layout.experiment(spec.id)
     if os.path.lexists(place):
         raise BadInput(f"there is an experiment {spec.id} already", where=place, fix=f"--id {spec.id}-2")
     if not dry_run:
         _publish(root, spec, data, source=spec.id, origin=origin, actor=actor)
     return Created(name=spec.id, made=not dry_run, path=place, notes=tuple(doubts(spec)))
+
+
+def _fenced(spec: Spec, lab: str) -> Spec:
+    """The SPEC, or `BadInput`. A workspace that is told as seen from somewhere is looked at when a run begins."""
+    workspace = os.path.expanduser(spec.workspace_root)
+    places.require_fence(lab, spec, workspace if os.path.isabs(workspace) else "")
+    return spec
 
 
 def _taken(name: str, source: str, place: str) -> BadInput:

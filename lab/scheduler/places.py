@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
+from lab.core.errors import BadInput
+
 if TYPE_CHECKING:
     from lab.core.spec import Spec
     from lab.core.view import View
@@ -23,6 +25,27 @@ def workspace(root: Root, spec: Spec, view: View) -> str:
     meant = [folder for folder in (view.created_from, view.created_in, root.layout.experiment(spec.id)) if folder]
     found = next((folder for folder in meant if os.path.isdir(f"{folder}/{given}")), meant[0])
     return os.path.normpath(f"{found}/{given}")
+
+
+def require_code(spec: Spec, workspace: str) -> None:
+    """Refuse a code loop without code."""
+    if not workspace or not os.path.isdir(workspace):
+        fix = "name the folder of the code as workspace_root in SPEC.yaml"
+        raise BadInput(f"{spec.id} is a code loop without code", where=workspace, fix=fix)
+
+
+def require_fence(lab: str, spec: Spec, workspace: str) -> None:
+    """Refuse to let the commands of a candidate write where what judges it lies: into the lab, or into the workspace.
+
+    Links are followed. A folder around one of them is as bad as a folder in it.
+    """
+    for given in spec.writable_paths:
+        path = os.path.realpath(os.path.expanduser(given))
+        for kept, name in ((lab, "the lab"), (workspace, "the workspace")):
+            there = os.path.realpath(kept) if kept else ""
+            if there and (there == path or there.startswith(f"{path}/") or path.startswith(f"{there}/")):
+                what = f"writable_paths of {spec.id} has {given}, and {name} lies there"
+                raise BadInput(what, where=there, fix="name a folder that is apart from the lab and the workspace")
 
 
 def folders(root: Root, view: View) -> tuple[str, ...]:

@@ -29,9 +29,13 @@ _COMMAND = "command"
 _DEFAULTS = ("LAB_EXECUTOR_COMMAND", "HERMES_LAB_EXECUTOR_COMMAND")
 
 
-def require_work(root: Root, spec: Spec, *, with_params: bool = False) -> None:
+def require_work(root: Root, spec: Spec, view: View, *, with_params: bool = False) -> None:
     """Refuse an experiment that has nothing to run, before a run is claimed for it."""
     spec = scripts.renamed(spec)
+    if spec.executor == scripts.REFERENCE:
+        workspace = places.workspace(root, spec, view)
+        places.require_code(spec, workspace)
+        places.require_fence(root.layout.root, spec, workspace)
     door.find(spec.executor)
     environment.require(spec, root.world.environ)
     if (

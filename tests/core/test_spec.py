@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lab.core import spec
+from lab.core import spec, spec_rules, verdict
 from lab.core.errors import BadInput, Corrupt
 from lab.core.model import Model
 from lab.core.space import Space
@@ -156,6 +156,13 @@ def test_no_is_no_however_it_is_written(word: object) -> None:
     [
         ("metric_direction", "up", "write one of maximize, minimize"),
         ("priority", "hgih", "did you mean high?"),
+        ("session_alpha", 1.5, "must be below 1, not 1.5"),
+        ("session_alpha", 1, "must be below 1"),
+        ("acceptance_rule", "Confirmed", "did you mean confirmed?"),
+        ("acceptance_rule", "improves", "did you mean improve?"),
+        ("acceptance_rule", "improve_or_simpler", "did you mean improve-or-simpler?"),
+        ("writable_paths", ["/"], "'/' is the whole machine"),
+        ("writable_paths", ["//."], "is the whole machine"),
         ("priority", 3, "3 is not known"),
         ("autonomous", "maybe", "must be true or false"),
         ("autonomous", 1, "must be true or false"),
@@ -258,6 +265,21 @@ def test_a_key_far_from_all_others_brings_the_whole_list() -> None:
     assert "the known keys are id, goal, mode" in text
     assert "time_budget, time_budget_minutes" in text
     assert "the known keys are" not in refusal(gaol=1)
+
+
+def test_a_path_is_to_be_changed_or_not_in_every_tier() -> None:
+    with pytest.raises(BadInput, match="read_only_paths: 'src' is in mutable_paths too"):
+        of(mutable_paths=["src", "a"], read_only_paths=["src/"])
+    tiers = {"fidelity_tiers": ["proxy", "final"], "mutable_paths": ["src"], "read_only_paths": ["a"]}
+    assert of(**tiers, final_mutable_paths=["lib"]).mutable_paths == ("src",)
+    with pytest.raises(BadInput, match="final_mutable_paths: 'a' is in mutable_paths too"):
+        of(**tiers, final_mutable_paths=["a"])
+
+
+def test_the_rules_of_keeping_are_those_that_decide_and_other_words_are_for_people() -> None:
+    assert spec_rules.RULES == verdict.RULES
+    for words in (*verdict.RULES, "metric-improves", "keep what is confirmed", "strictly smaller"):
+        assert of(acceptance_rule=words).acceptance_rule == words
 
 
 def test_a_heap_of_unknown_keys_is_refused_quickly_and_briefly() -> None:

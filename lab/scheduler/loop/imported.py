@@ -37,7 +37,6 @@ if TYPE_CHECKING:
     from lab.store.root import Root
 
 IMPORTER, ROLE = "import", "imported"
-LOGS = (".auto/log.jsonl", "autoresearch.jsonl", "results.tsv")
 ASI_BYTES = 16_384
 _MORE_RUNS = 20
 _WHY = "another harness says so; it was not measured here"
@@ -75,9 +74,11 @@ def read(given: str, workspace: str) -> Source:
     path = os.path.abspath(os.path.expanduser(given))
     others: tuple[str, ...] = ()
     if os.path.isdir(path):
-        there = [name for name in LOGS if reading.is_file(f"{path}/{name}")]
+        there = [name for name in peers_log.LOGS if reading.is_file(f"{path}/{name}")]
         if not there:
-            raise NotFound("this folder has no log of a code loop", where=path, fix=f"it would be {', '.join(LOGS)}")
+            raise NotFound(
+                "this folder has no log of a code loop", where=path, fix=f"it would be {', '.join(peers_log.LOGS)}"
+            )
         path, others = f"{path}/{there[0]}", tuple(there[1:])
     if not reading.is_file(path):
         raise NotFound("there is no such log", where=path, fix="name a results.tsv, an autoresearch.jsonl or a folder")

@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from lab.core import ids
+from lab.core import ids, peers_log
 from lab.core.errors import BadInput, nearest
+from lab.core.run import DIRECTIONS, MINIMIZE
 from lab.scheduler import create
 from lab.scheduler.loop import scripts
 from lab.store import experiments, reading
@@ -34,10 +35,8 @@ SCOPES = {
     "optimizer": "Change only the optimizer and its schedule",
     ALL: "",
 }
-DIRECTIONS = {"lower": "minimize", "higher": "maximize", "minimize": "minimize", "maximize": "maximize"}
 BRIEF = "autoresearch.md"
 BRIEFS = (BRIEF, ".auto/prompt.md", "program.md")
-LOGS = ("autoresearch.jsonl", ".auto/log.jsonl")
 RESULTS = "results.tsv"
 _READ_BYTES = 1 << 16
 _GOAL_CHARS, _SHOWN = 300, 5
@@ -97,7 +96,7 @@ def seen(workspace: str) -> Seen:
         notes.append(f"train.py and prepare.py: the measurement is {measure}")
     log = _config(workspace)
     metric = log.get("metricName", "") or _metric(workspace, measure)
-    direction = {"lower": "minimize", "higher": "maximize"}.get(log.get("bestDirection", ""), "")
+    direction = DIRECTIONS.get(log.get("bestDirection", ""), "")
     body = _head(f"{workspace}/{brief}") if brief else ""
     off = (*_listed_in(body, workspace, "off limits"), *((brief,) if brief else ()))
     defaults = Settings(
@@ -135,7 +134,7 @@ def _guessed(metric: str) -> str:
 
 
 def _plain_goal(settings: Settings) -> str:
-    word = "Lower" if DIRECTIONS.get(settings.direction) == "minimize" else "Raise"
+    word = "Lower" if DIRECTIONS.get(settings.direction) == MINIMIZE else "Raise"
     return f"{word} {settings.metric or 'the metric'} by changing {', '.join(settings.edit) or 'the code'}"
 
 
@@ -261,7 +260,7 @@ def _head(path: str) -> str:
 
 def _config(workspace: str) -> dict[str, str]:
     """The configuration line of a log that another harness left."""
-    for name in LOGS:
+    for name in peers_log.JSON_LOGS:
         for line in _head(f"{workspace}/{name}").splitlines():
             try:
                 found = json.loads(line)

@@ -31,6 +31,12 @@ def until(there: Path) -> None:
         time.sleep(0.01)
 
 
+def marks(tmp_path: Path) -> tuple[Path, Path]:
+    """What the change that is under way makes, and what it waits for; in a folder that it may write to."""
+    (tmp_path / "marks").mkdir()
+    return tmp_path / "marks/began", tmp_path / "marks/go"
+
+
 def runs(loop: Live) -> list[Run]:
     found = [bundles.load_seal(str(loop.path(run_id))) for run_id in loop.runs()]
     return [each[0].run for each in found if each is not None]
@@ -39,8 +45,8 @@ def runs(loop: Live) -> list[Run]:
 def test_a_candidate_that_was_overtaken_is_not_kept_and_is_not_lost(tmp_path: Path) -> None:
     loop = a_loop(tmp_path, spec="max_parallel: 2\npromotion_strategy: branch\n")
     loop.change(":")
-    began, go = tmp_path / "began", tmp_path / "go"
-    loop.edit("writable_paths", f"[{tmp_path}]")
+    began, go = marks(tmp_path)
+    loop.edit("writable_paths", f"[{began.parent}]")
     loop.propose(f"touch {began}; while [ ! -e {go} ]; do sleep 0.02; done; echo 30 > value", "echo 20 > value")
     slow: list[str] = []
     worker = threading.Thread(target=lambda: slow.append(loop.run(root=loop.reopened()).run.run_id))
@@ -80,8 +86,8 @@ def test_two_processes_keep_one_line_and_lose_nothing(tmp_path: Path) -> None:
 def test_a_holder_that_was_superseded_moves_nothing_and_seals_nothing(tmp_path: Path) -> None:
     loop = a_loop(tmp_path, spec="promotion_strategy: branch\n")
     loop.change(LESS)
-    began, go = tmp_path / "began", tmp_path / "go"
-    loop.edit("writable_paths", f"[{tmp_path}]")
+    began, go = marks(tmp_path)
+    loop.edit("writable_paths", f"[{began.parent}]")
     loop.propose(f"touch {began}; while [ ! -e {go} ]; do sleep 0.02; done; " + LESS, LESS)
     best = loop.state().best
     assert best is not None

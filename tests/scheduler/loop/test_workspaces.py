@@ -8,7 +8,10 @@ from typing import TYPE_CHECKING
 import pytest
 
 from lab.core.candidate import BASELINE, DISCARD, KEEP
+from lab.core.errors import BadInput
 from lab.core.run import FAILED
+from lab.scheduler import create
+from lab.scheduler.step import PROBLEM
 from tests.scheduler.loop.live import BRANCH, WORKSPACE, Live, a_loop, git, over, save, sound, trace
 
 if TYPE_CHECKING:
@@ -79,13 +82,9 @@ def with_submodule(top: Path) -> Path:
     return top / "ws"
 
 
-def gone(top: Path) -> Path:
-    return top / "nowhere"
-
-
 @pytest.mark.parametrize(
     ("make", "why"),
-    [(no_commits, "no commits"), (bare, "bare"), (with_submodule, "submodules"), (gone, "without code")],
+    [(no_commits, "no commits"), (bare, "bare"), (with_submodule, "submodules")],
 )
 def test_what_a_loop_cannot_stand_on_is_refused_and_left_as_it_was(
     tmp_path: Path, make: Callable[[Path], Path], why: str
@@ -102,6 +101,31 @@ def test_what_a_loop_cannot_stand_on_is_refused_and_left_as_it_was(
     assert why in made.reason
     assert trace(workspace) == before
     assert loop.left() == []
+
+
+def test_code_that_is_not_there_is_told_and_spends_no_run(tmp_path: Path) -> None:
+    loop = over(tmp_path, tmp_path / "nowhere")
+    loop.propose(LESS)
+    for _ in range(2):
+        turn = loop.turn()
+        turn.take()
+        (said,) = turn.steps
+        assert (said.kind, said.what) == (PROBLEM, "loop is a code loop without code")
+        assert "workspace_root" in said.fix
+    assert loop.runs() == []
+
+
+@pytest.mark.parametrize("place", ["lab", "ws", "ws/inner", ".", "link"])
+def test_no_candidate_may_write_to_what_judges_it(tmp_path: Path, place: str) -> None:
+    loop = a_loop(tmp_path)
+    (tmp_path / "link").symlink_to(loop.workspace)
+    where = {"lab": loop.root.layout.root, "ws": str(loop.workspace), "ws/inner": f"{loop.workspace}/inner"}
+    loop.edit("writable_paths", f"[{where.get(place, tmp_path / place)}]")
+    with pytest.raises(BadInput, match=r"writable_paths of loop has .* lies there"):
+        loop.run()
+    with pytest.raises(BadInput, match=r"writable_paths of loop has .* lies there"):
+        create.checked(loop.root.layout.spec("loop"), loop.root.layout.root)
+    assert loop.runs() == []
 
 
 def test_the_files_of_submodules_are_taken_in_by_a_copy(tmp_path: Path) -> None:
