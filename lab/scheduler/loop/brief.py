@@ -7,12 +7,13 @@ data. Its length does not grow with history, nor does the time that it takes to 
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import msgspec
 
 from lab.core import layout
-from lab.core.candidate import DEBUG
+from lab.core.candidate import DEBUG, TRY
 from lab.core.loop import Loop
 from lab.projections import loop_brief as parts
 from lab.projections import text as texts
@@ -40,6 +41,13 @@ _CLOSING = [
     "Say in a sentence what you changed, and why it should help; the next proposer reads it.",
     "A program may instead leave JSON in the file that LAB_ASI_PATH names: hypothesis, change, next_action_hint, and",
     "whatever else is worth knowing. What came of it is added by the lab.",
+]
+_BY_HAND = [
+    "## When you are done",
+    "",
+    "Hand it in, and say in a sentence what you changed and why it should help; the next proposer reads it. Notes may",
+    "go with it as JSON (`labctl try {id} --description '...' --asi '{{...}}'`, or `asi` in what you submit):",
+    "hypothesis, change, next_action_hint, and whatever else is worth knowing. What came of it is added by the lab.",
 ]
 
 
@@ -79,7 +87,8 @@ def text(  # the parts of a brief
     if crash is not None:
         before += parts.crashed(crash.kind, crash.what, crash.tail, repair=crash.repair, chars=_TAIL_CHARS)
     before += [*parts.standing(spec, loop), *parts.kept(loop)]
-    after = [*parts.ideas(open_ideas, _IDEAS_CHARS), *_CLOSING]
+    closing = [line.format(id=spec.id) for line in _BY_HAND] if start.kind == TRY else _CLOSING
+    after = [*parts.ideas(open_ideas, _IDEAS_CHARS), *closing]
     room = MOST_CHARS - len("\n".join([*before, *after])) - 2
     tried = parts.tried(tries.recent(root, spec.id, view.tier), room)
     return "\n".join([*before, *tried, *after])[: MOST_CHARS - 1] + "\n"
@@ -105,12 +114,29 @@ def write(root: Root, artifacts: str, brief: str) -> str:
             return path
 
 
-def document(root: Root, spec: Spec, view: View, workspace: str = "") -> bytes:
+def put_document(root: Root, spec: Spec, view: View, workspace: str, tree: str, *, again: bool = False) -> None:
+    """Write the project's autoresearch.md into a tree, with what is known by now. It is no part of the change.
+
+    `again` where somebody works in the tree: what they wrote there besides stays.
+    """
+    place = f"{tree}/{DOCUMENT}"
+    page_ = document(root, spec, view, workspace, place if again and reading.is_file(place) else "")
+    with suppress(OSError):  # the code at this commit may have a folder there
+        root.files.replace(place, page_)
+
+
+def documents(workspace: str) -> tuple[str, ...]:
+    """What of a tree the lab keeps up to date, and is no part of a change: the project's autoresearch.md, if any."""
+    return (DOCUMENT,) if reading.is_file(f"{workspace}/{DOCUMENT}") else ()
+
+
+def document(root: Root, spec: Spec, view: View, workspace: str = "", place: str = "") -> bytes:
     """autoresearch.md kept up to date: the person's text as it is, and in it, between marks, the lab's section.
 
-    It is for the tree of a change. The person's own file is only read.
+    It is for the tree of a change. The person's own file is only read; `place` is another copy of it to go on from.
     """
-    theirs = _read(f"{workspace}/{DOCUMENT}", _DOCUMENT_BYTES) if workspace else ""
+    place = place or (f"{workspace}/{DOCUMENT}" if workspace else "")
+    theirs = _read(place, _DOCUMENT_BYTES) if place else ""
     above, below = _around(theirs)
     tier = view.tiers.get(view.tier)
     loop = (tier.loop if tier else None) or Loop()

@@ -19,7 +19,19 @@ from lab.core.ended import Ended
 from lab.core.errors import BadInput
 from lab.core.frontier import Start
 from lab.executors import outcome, reference
-from lab.scheduler.loop import brief, combining, deciding, harvested, ideas, judging, keeping, known, measuring, steps
+from lab.scheduler.loop import (
+    brief,
+    combining,
+    deciding,
+    harvested,
+    ideas,
+    judging,
+    keeping,
+    known,
+    measuring,
+    renewing,
+    steps,
+)  # fmt: skip
 from lab.scheduler.loop.attempt import Attempt
 from lab.scheduler.loop.brief import Crashed
 from lab.scheduler.loop.grounds import Grounds
@@ -27,10 +39,8 @@ from lab.scheduler.loop.harvested import Harvested
 from lab.scheduler.loop.judging import Judged
 from lab.scheduler.loop.measuring import Bench, Standing
 from lab.scheduler.loop.proposing import Proposed, Proposer
-from lab.scheduler.loop.renewing import as_it_is, or_baseline
 from lab.scheduler.loop.steps import Steps, Stopped
 from lab.scheduler.loop.sweeping import sweep
-from lab.store import reading
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -64,7 +74,7 @@ def _start(grounds: Grounds, handed: Handed | None) -> Start:
     rng = Random(f"{grounds.spec.seed}:{grounds.experiment}:{grounds.manifest.iteration}")  # no secret
     start = frontier.choose(grounds.loop, rng)
     if handed is None or start.kind == candidates.BASELINE:
-        return or_baseline(grounds, start)
+        return renewing.or_baseline(grounds, start)
     parent = loop.node_of(grounds.loop, handed.parent, handed.base) if handed.base else None
     return Start(kind=candidates.TRY, parent=parent or grounds.loop.best)
 
@@ -100,7 +110,7 @@ class _Candidate:
             raise BadInput(
                 "there is no baseline yet to compare a change with", fix=f"labctl burst {grounds.experiment} -n 1"
             )
-        bench.commit, self._at.note = as_it_is(grounds)
+        bench.commit, self._at.note = renewing.as_it_is(grounds)
         self._at.remarks += grounds.remarks(bench.commit)
         keeping.begun(grounds, bench.commit)
         judged = judging.baseline(grounds.terms, bench, steps.BASELINE)
@@ -129,6 +139,7 @@ class _Candidate:
     def _made(self, parent: Node, proposer: Proposer) -> Proposed:
         """The change in a tree of its own."""
         grounds, repo = self._at.grounds, self._at.grounds.repo
+        self._ours = brief.documents(grounds.workspace)
         if self._handed is not None:
             self._changing = self._handed.tree
             return Proposed(notes=self._handed.notes)
@@ -143,21 +154,13 @@ class _Candidate:
                 self._at.root.files.discard(f"{tree}/{name}")
         if union and one is not None and other is not None:
             return Proposed(notes=Asi(change=combining.told(one, other)))
-        self._document(tree)
+        if self._ours:
+            brief.put_document(self._at.root, grounds.spec, grounds.view, grounds.workspace, tree)
         if grounds.spec.setup_command:
             step = self._at.steps.run(steps.SETUP, grounds.spec.setup_command, tree)
             if step.problem:
                 return Proposed(problem=step.problem)
         return proposer(tree)
-
-    def _document(self, tree: str) -> None:
-        """The project's autoresearch.md with what is known by now, where it has one. It is no part of the change."""
-        grounds = self._at.grounds
-        if reading.is_file(f"{grounds.workspace}/{brief.DOCUMENT}"):
-            page_ = brief.document(self._at.root, grounds.spec, grounds.view, grounds.workspace)
-            with suppress(OSError):  # the code at this commit may have a folder there
-                self._at.root.files.replace(f"{tree}/{brief.DOCUMENT}", page_)
-                self._ours = (brief.DOCUMENT,)
 
     def _taken(self, proposed: Proposed, parent: Node) -> Judged | None:
         """The change as a commit. A verdict where it need not be measured."""
@@ -186,6 +189,9 @@ class _Candidate:
             return Judged(verdict=candidates.DISCARD, why=f"the same change was tried in {same}")
         if found.cosmetic:
             self._at.remarks.append(f"only {found.cosmetic} was changed")
+        tree = renewing.measured_alike(grounds, found.commit) if self._handed is not None else ""
+        if tree:
+            self._at.harvested = harvested.with_tree(grounds, found, tree, self._at.note)
         return None
 
     def _hear(self, proposed: Proposed) -> None:

@@ -28,24 +28,52 @@ _SHOWN = 10
 OWN_REPOSITORY = "code.git"  # in the experiment's folder, for workspaces that are under no git
 
 
-class Grounds:
-    """Found once, before anything is changed. `BadInput` when the workspace cannot carry a loop."""
+class Ground:
+    """What a loop stands on, whoever asks: found once, before anything is changed.
 
-    def __init__(self, root: Root, running: Running, view: View, *, path: str) -> None:
-        """`path` is where the run writes."""
-        self.root, self.view, self.path = root, view, path
-        self.manifest = running.manifest
-        self.experiment, self.run_id = self.manifest.experiment, self.manifest.run_id
-        tier = view.tiers.get(self.manifest.fidelity_tier)
-        self.loop: Loop = (tier.loop if tier else None) or Loop()
-        self.workspace = places.workspace(root, running.spec, view)
-        self.repo = opened(root, running.spec, self.workspace)
-        self.spec: Spec = scripts.commands(running.spec, self.workspace)
+    `BadInput` when the workspace cannot carry a loop.
+    """
+
+    def __init__(self, root: Root, spec: Spec, view: View, tier: str) -> None:
+        self.root, self.view = root, view
+        self.experiment = spec.id
+        known = view.tiers.get(tier)
+        self.loop: Loop = (known.loop if known else None) or Loop()
+        self.workspace = places.workspace(root, spec, view)
+        self.repo = opened(root, spec, self.workspace)
+        self.spec: Spec = scripts.commands(spec, self.workspace)
         if not self.spec.validation_command:
             fix = "name what prints the metric as validation_command, or put an autoresearch.sh into the workspace"
             raise BadInput(f"{self.spec.id} has nothing that measures", fix=fix)
-        self.terms: Terms = verdict.terms(self.spec)
         self.hidden = scripts.hidden(self.spec, self.workspace)
+
+    @property
+    def commands(self) -> str:
+        """A digest of what measures, besides files: numbers of another command are not to be compared."""
+        spec = self.spec
+        said = f"{spec.metric}\0{spec.metric_direction}\0{spec.baseline_command}\0{spec.validation_command}"
+        return hashlib.sha256(said.encode(errors="surrogateescape")).hexdigest()[:16]
+
+    def ref(self, name: str) -> str:
+        """A ref of this experiment's own: one for each run, and what the loop is at."""
+        return ref(self.experiment, name)
+
+    @property
+    def branch(self) -> str:
+        """The branch for people; empty where the SPEC wants none."""
+        return branch(self.spec) if self.spec.promotion_strategy == "branch" else ""
+
+
+class Grounds(Ground):
+    """What one candidate stands on."""
+
+    def __init__(self, root: Root, running: Running, view: View, *, path: str) -> None:
+        """`path` is where the run writes."""
+        super().__init__(root, running.spec, view, running.manifest.fidelity_tier)
+        self.path = path
+        self.manifest = running.manifest
+        self.run_id = self.manifest.run_id
+        self.terms: Terms = verdict.terms(self.spec)
 
     def remarks(self, commit: str) -> list[str]:
         """What a person may not expect of the workspace. Said once, at the baseline: to look is to read all of it."""
@@ -75,24 +103,8 @@ class Grounds:
         return (*inside, *scripts.hidden_outside(self.spec, self.workspace), git, *ours)
 
     @property
-    def commands(self) -> str:
-        """A digest of what measures, besides files: numbers of another command are not to be compared."""
-        spec = self.spec
-        said = f"{spec.metric}\0{spec.metric_direction}\0{spec.baseline_command}\0{spec.validation_command}"
-        return hashlib.sha256(said.encode(errors="surrogateescape")).hexdigest()[:16]
-
-    @property
     def minimize(self) -> bool:
         return self.terms.minimize
-
-    def ref(self, name: str) -> str:
-        """A ref of this experiment's own: one for each run, and what the loop is at."""
-        return ref(self.experiment, name)
-
-    @property
-    def branch(self) -> str:
-        """The branch for people; empty where the SPEC wants none."""
-        return branch(self.spec) if self.spec.promotion_strategy == "branch" else ""
 
     def place(self, name: str) -> str:
         """A folder for trees of this run."""

@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from lab.scheduler.loop.grounds import Grounds
-    from lab.store.repository.changed import Changed
+    from lab.store.repository.changed import Changed, Harvest
+    from lab.store.repository.repository import Repository
 
 _OF_GIT = frozenset({".gitattributes", ".gitmodules", ".mailmap", ".lfsconfig"})
 _MOST_READ = 16 << 20
@@ -54,20 +55,15 @@ def harvest(
     """
     repo = grounds.repo
 
-    def look(paths: Sequence[str]) -> None:
-        _refuse_secrets(grounds, repo.inside(place), base, paths, secrets)
-
     try:
-        found = repo.harvest(place, base, without=without, look=look if secrets else None)
+        found = _read(repo, place, base, secrets, without)
     except BadInput as refusal:
         return Harvested(base=base, paths=("",), refused=refusal.what)
     if not found.changes:
         return Harvested(base=base)
     refused = judged(grounds, repo.inside(place), found.changes, secrets)
     paths = tuple(_text(each.path).decode() for each in found.changes)
-    trailers = {"Lab-Experiment": grounds.experiment, "Lab-Run": grounds.run_id}
-    commit = repo.commit(found.tree, (base,), _message(note, grounds), trailers)
-    repo.put(grounds.ref(grounds.run_id), commit)
+    commit = _committed(grounds, found.tree, base, note)
     lines = tuple(repo.lines(base, commit)) if all(map(_is_plain, found.changes)) else ()
     return Harvested(
         base=base,
@@ -83,21 +79,50 @@ def harvest(
     )
 
 
-def _refuse_secrets(grounds: Grounds, tree: str, base: str, paths: Sequence[str], secrets: Sequence[str]) -> None:
+def with_tree(grounds: Grounds, found: Harvested, tree: str, note: str) -> Harvested:
+    """The same change as a commit of another tree, which is the one that is measured."""
+    return msgspec.structs.replace(found, tree=tree, commit=_committed(grounds, tree, found.base, note))
+
+
+def _committed(grounds: Grounds, tree: str, base: str, note: str) -> str:
+    trailers = {"Lab-Experiment": grounds.experiment, "Lab-Run": grounds.run_id}
+    commit = grounds.repo.commit(tree, (base,), _message(note, grounds), trailers)
+    grounds.repo.put(grounds.ref(grounds.run_id), commit)
+    return commit
+
+
+def is_empty(
+    repo: Repository, place: str, base: str, *, secrets: Sequence[str] = (), without: Sequence[str] = ()
+) -> bool:
+    """Whether there is no change in a tree. What is wrong with one is for its run to say."""
+    try:
+        return not _read(repo, place, base, secrets, without).changes
+    except BadInput:
+        return False
+
+
+def _read(repo: Repository, place: str, base: str, secrets: Sequence[str], without: Sequence[str]) -> Harvest:
+    def look(paths: Sequence[str]) -> None:
+        _refuse_secrets(repo, repo.inside(place), base, paths, secrets)
+
+    return repo.harvest(place, base, without=without, look=look if secrets else None)
+
+
+def _refuse_secrets(repo: Repository, tree: str, base: str, paths: Sequence[str], secrets: Sequence[str]) -> None:
     """Before git takes anything in: an object in the user's repository stays there, whatever is decided of it."""
-    wrong = [path for path in paths if _leaks(grounds, tree, base, path, secrets)]
+    wrong = [path for path in paths if _leaks(repo, tree, base, path, secrets)]
     if wrong:
         more = f" and {len(wrong) - _SHOWN} more" if len(wrong) > _SHOWN else ""
         shown = ", ".join(map(_shown, wrong[:_SHOWN]))
         raise BadInput(f"it touches what it may not: {shown}{more}: it holds the value of a secret")
 
 
-def _leaks(grounds: Grounds, tree: str, base: str, path: str, secrets: Sequence[str]) -> bool:
+def _leaks(repo: Repository, tree: str, base: str, path: str, secrets: Sequence[str]) -> bool:
     whole = f"{tree}/{path}"
     if os.path.islink(whole) or not os.path.isfile(whole) or not change.holds_secret(whole, secrets):
         return False
     try:
-        return grounds.repo.read(base, path) != reading.read(whole)  # else somebody committed it long ago
+        return repo.read(base, path) != reading.read(whole)  # else somebody committed it long ago
     except BadInput:
         return True
 

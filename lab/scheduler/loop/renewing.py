@@ -13,12 +13,17 @@ from lab.core.frontier import Start
 from lab.executors import sandbox
 
 if TYPE_CHECKING:
-    from lab.scheduler.loop.grounds import Grounds
+    from lab.scheduler.loop.grounds import Ground, Grounds
+
+
+def is_due(grounds: Ground) -> bool:
+    """Whether what is known was measured otherwise than a candidate would be now."""
+    return grounds.loop.base is not None and bool(_commands(grounds) or _files(grounds) or _theirs(grounds))
 
 
 def or_baseline(grounds: Grounds, chosen: Start) -> Start:
     """What was chosen, or the baseline once more."""
-    if chosen.kind == BASELINE or not (_commands(grounds) or _files(grounds) or _theirs(grounds)):
+    if chosen.kind == BASELINE or not is_due(grounds):
         return chosen
     return Start(kind=BASELINE, words="measure the code as it is")
 
@@ -38,12 +43,26 @@ def as_it_is(grounds: Grounds) -> tuple[str, str]:
     return repo.commit(tree, best.commit, note, trailers), note
 
 
-def _commands(grounds: Grounds) -> bool:
+def measured_alike(grounds: Grounds, commit: str) -> str:
+    """The tree of a commit with the files that measure as the best one has them; empty where it has them already.
+
+    A change that was handed in may have begun before those were changed, and its number would tell of other files.
+    """
+    repo, best = grounds.repo, grounds.loop.best
+    if best is None or best.commit == commit or not grounds.spec.read_only_paths:
+        return ""
+    wanted = sandbox.matcher(grounds.workspace, grounds.spec.read_only_paths)
+    theirs, ours = repo.digests(best.commit, wanted), repo.digests(commit, wanted)
+    differ = frozenset(path for path in {*theirs, *ours} if theirs.get(path) != ours.get(path))
+    return repo.with_files(commit, best.commit, differ.__contains__) if differ else ""
+
+
+def _commands(grounds: Ground) -> bool:
     """Whether the SPEC measures in another way than when the baseline was taken."""
     return bool(grounds.loop.commands) and grounds.loop.commands != grounds.commands
 
 
-def _theirs(grounds: Grounds) -> str:
+def _theirs(grounds: Ground) -> str:
     """What somebody put on top of the branch; a branch that went elsewhere is not the loop's any more."""
     repo, best = grounds.repo, grounds.loop.best
     if not grounds.branch or best is None or grounds.spec.max_parallel > 1:
@@ -52,7 +71,7 @@ def _theirs(grounds: Grounds) -> str:
     return at if at and at != best.commit and repo.lies_under(best.commit, at) else ""
 
 
-def _files(grounds: Grounds) -> list[str]:
+def _files(grounds: Ground) -> list[str]:
     """Files that measure and are not in the workspace's commit what they are in the best one's."""
     repo, base, best = grounds.repo, grounds.loop.base, grounds.loop.best
     if base is None or best is None or not grounds.spec.read_only_paths:

@@ -24,7 +24,8 @@ from lab.core.seal import Seal
 from lab.executors import reference
 from lab.scheduler import cycle, moves, places, refresh
 from lab.scheduler.cycle import Errand
-from lab.scheduler.loop import brief, grounds, scripts
+from lab.scheduler.loop import brief, grounds, harvested, renewing, scripts
+from lab.scheduler.loop.grounds import Ground
 from lab.scheduler.visit import Request, Visit
 from lab.store import experiments, reading
 
@@ -86,19 +87,36 @@ def begin(
     spec = scripts.commands(spec, workspace)
     repo = grounds.opened(root, spec, workspace)
     folder = grounds.trees(root, name)
-    number = 1 + max((_number(each) for each in _names(folder)), default=0)
-    place = f"{folder}/{_TREE}{number}"
-    repo.mutation_tree(best.commit, place)
-    for path in scripts.hidden(spec, repo.workspace):
-        with suppress(OSError):
-            root.files.discard(f"{repo.inside(place)}/{path}")
-    begun = Begun(
-        experiment=name, name=f"{_TREE}{number}", place=place, tree=repo.inside(place), base=best.commit,
-        parent=best.run_id, tier=view.tier, at=root.now(), by=owner.name, brief=f"{place}{_BRIEF}",
-    )  # fmt: skip
-    root.files.create(f"{place}{_RECORD}", page(begun))
-    root.files.create(begun.brief, brief.text(root, spec, view, _start(view, best), workspace=workspace).encode())
+    with root.section(name):  # so what is half made in there was left by one that was killed
+        _forget(root, repo, folder)
+        number = 1 + max((_number(each) for each in _names(folder)), default=0)
+        place = f"{folder}/{_TREE}{number}"
+        begun = Begun(
+            experiment=name, name=f"{_TREE}{number}", place=place, tree=repo.inside(place), base=best.commit,
+            parent=best.run_id, tier=view.tier, at=root.now(), by=owner.name, brief=f"{place}{_BRIEF}",
+        )  # fmt: skip
+        root.files.folder(folder)
+        root.files.create(f"{place}{_RECORD}", page(begun))
+        repo.mutation_tree(best.commit, place)
+        for path in scripts.hidden(spec, repo.workspace):
+            with suppress(OSError):
+                root.files.discard(f"{begun.tree}/{path}")
+        if brief.documents(workspace):
+            brief.put_document(root, spec, view, workspace, begun.tree)
+        told = brief.text(root, spec, view, _start(view, best), workspace=workspace)
+        root.files.create(begun.brief, told.encode())  # the last: with it, the tree is whole
     return begun
+
+
+def _forget(root: Root, repo: Repository, folder: str) -> None:
+    """Clear away what is no tree any more, or never became one. Inside the section."""
+    whole = {each.name for each in _records(folder) if _is_whole(each)}
+    for name in {each.partition(".")[0] for each in _names(folder)} - whole:
+        with suppress(BadInput):  # somebody's own folder
+            repo.remove_tree(f"{folder}/{name}", is_spare=False)
+            for each in (_BRIEF, _RECORD):
+                root.files.discard(f"{folder}/{name}{each}")
+    repo.sweep()
 
 
 def _start(view: View, best: Node) -> Start:
@@ -120,10 +138,12 @@ def begun_at(
 ) -> tuple[View, Spec, Node]:
     """The loop with what a change begins at. The first time, the code as it is is measured before.
 
+    So it is after what measures was changed: else a change would be compared with numbers of another measurement.
+
     `slots` is how many runs may be under way meanwhile, where one holds a package already.
     """
     view, spec = _observed(root, name)
-    if _best(view) is None:
+    if _best(view) is None or renewing.is_due(Ground(root, spec, view, view.tier)):
         _visited(root, name, Errand(), owner=owner, tell=tell, interrupted=interrupted, slots=slots)
         view, spec = _observed(root, name)
     best = _best(view)
@@ -144,6 +164,8 @@ def hand_in(
 ) -> Tried:
     """Measure and judge what was changed in a tree. It goes when that is decided, and stays after a crash."""
     begun = found(root, name, offer.tree)
+    _require_change(root, begun)
+    begun_at(root, name, owner=owner, tell=tell, interrupted=interrupted)
     handed = Handed(
         tree=begun.place, base=begun.base, parent=begun.parent,
         description=offer.description or offer.notes.note, notes=offer.notes,
@@ -159,38 +181,75 @@ def hand_in(
     over = decided is not None and decided.verdict not in (CRASHED, CHECKS_FAILED)
     if over:
         drop(root, begun)
-    view, _ = _observed(root, name)
+    view, spec = _observed(root, name)
+    if not over:
+        _tell_again(root, view, spec, begun)
     tier = view.tiers.get(begun.tier)
     return Tried(seal=made, decided=decided, begun=begun, is_kept=not over, loop=tier.loop if tier else None)
 
 
+def _require_change(root: Root, begun: Begun) -> None:
+    """`BadInput` where nothing was changed: it would spend a run, and take the tree from whoever works in it."""
+    view, spec = _observed(root, begun.experiment)
+    here = Ground(root, spec, view, begun.tier)
+    environ = root.world.environ
+    secrets = tuple(environ[name] for name in spec.secrets if environ.get(name))
+    without = (*here.hidden, *brief.documents(here.workspace))
+    if harvested.is_empty(here.repo, begun.place, begun.base, secrets=secrets, without=without):
+        fix = f"edit there, then hand it in again; or take it back: labctl try {begun.experiment} --drop"
+        raise BadInput(f"nothing was changed in {begun.name}", where=begun.tree, fix=fix)
+
+
+def _tell_again(root: Root, view: View, spec: Spec, begun: Begun) -> None:
+    """Whoever mends a change reads in its tree what is known by now."""
+    workspace = places.workspace(root, spec, view)
+    if brief.documents(workspace):
+        brief.put_document(root, scripts.commands(spec, workspace), view, workspace, begun.tree, again=True)
+
+
 def open_ones(root: Root, name: str) -> list[Begun]:
     """The trees that were handed out and are still there."""
-    folder = grounds.trees(root, name)
+    return [each for each in _records(grounds.trees(root, name)) if _is_whole(each)]
+
+
+def _records(folder: str) -> list[Begun]:
+    """What is known of trees that were handed out, those included that somebody removed meanwhile."""
     found_ = []
-    for each in _names(folder):
+    for each in {name.partition(".")[0] for name in _names(folder)}:
         data = reading.read_head(f"{folder}/{each}{_RECORD}", _MOST_BYTES)
-        if data is not None and os.path.isdir(f"{folder}/{each}"):
+        if data is not None:
             found_.append(parse(Begun, data, f"{folder}/{each}{_RECORD}"))
     return sorted(found_, key=lambda begun: _number(begun.name))
 
 
-def found(root: Root, name: str, which: str) -> Begun:
-    """The tree that is meant: by its name or path, or the only one there is."""
-    there = open_ones(root, name)
+def _is_whole(begun: Begun) -> bool:
+    """Whether it was handed out, and is still there: a lab may be killed while it makes one."""
+    return os.path.isdir(begun.place) and os.path.lexists(f"{begun.place}{_BRIEF}")
+
+
+def found(root: Root, name: str, which: str, *, gone: bool = False) -> Begun:
+    """The tree that is meant: by its name or path, or the only one there is. `gone`: also one that somebody removed."""
+    known = _records(grounds.trees(root, name))
+    there = [each for each in known if _is_whole(each)]
+    lost = [each.name for each in known if not os.path.isdir(each.place)]
     if which:
         real = os.path.realpath(which)
-        for each in there:
+        for each in known if gone else there:
             place = os.path.realpath(each.place)
             if which == each.name or real == place or real.startswith(f"{place}/"):
                 return each
-        known = ", ".join(each.name for each in there) or "none"
-        raise NotFound(f"{name} handed out no tree {which}", fix=f"there is {known}; labctl try {name} --begin")
+        shown = ", ".join(each.name for each in there) or "none"
+        raise NotFound(f"{name} handed out no tree {which}", fix=f"there is {shown}; labctl try {name} --begin")
     if len(there) > 1:
-        known = ", ".join(each.name for each in there)
-        raise BadInput(f"{name} has handed out more than one tree: {known}", fix="name one with --tree")
+        shown = ", ".join(each.name for each in there)
+        raise BadInput(f"{name} has handed out more than one tree: {shown}", fix="name one with --tree")
     if not there:
         raise NotFound(f"{name} has handed out no tree", fix=f"labctl try {name} --begin")
+    if lost:
+        what = f"{', '.join(lost)} was handed out too and is gone, so that {there[0].name} may not be the one meant"
+        raise BadInput(
+            what, fix=f"name it: --tree {there[0].name}; or forget: labctl try {name} --drop --tree {lost[0]}"
+        )
     return there[0]
 
 
