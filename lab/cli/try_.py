@@ -52,7 +52,7 @@ def answer(args: argparse.Namespace, session: Session) -> Answer:
         lines = (f"{each.name}  {each.tree}  from {each.base[:12]}" for each in there)
         return Answer({"trees": [_begun(each) for each in there]}, lines if there else ["no tree is handed out"])
     if args.drop:
-        begun = trying.found(root, args.experiment, args.tree)
+        begun = trying.found(root, args.experiment, args.tree, gone=True)
         trying.drop(root, begun)
         return Answer({"dropped": _begun(begun)}, [f"{begun.name} is gone, and nothing was measured"])
     if args.begin:

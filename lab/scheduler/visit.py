@@ -203,8 +203,9 @@ class Visit:
         tier = view.tiers.get(view.tier)
         if tier is None or tier.loop is None or tier.loop.base is None:
             return False
-        handed = self._errand is not None and self._errand.handed is not None
-        return not handed and not scripts.has_proposer(spec.for_tier(view.tier))
+        if self._errand is not None:  # a change, or the baseline that it is to be compared with
+            return False
+        return not scripts.has_proposer(spec.for_tier(view.tier))
 
     def _judged(self, view: View, spec: Spec) -> Move:
         offered = packages.waiting(self._root).get(self._name, 0)
