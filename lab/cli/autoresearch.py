@@ -2,11 +2,11 @@
 
 `start` looks at a workspace, asks for what it cannot see (or takes it as flags), and makes an experiment; it writes
 nothing into the workspace. `import` does the same from the log of another harness (a results.tsv, an
-autoresearch.jsonl, a .auto/log.jsonl, or the folder of one): its runs become sealed runs that are marked as claims,
-and nothing is compared with them. `resume` opens a loop again and says where it stands. `report` prints what a loop
-came to, how sure that is, and whether to merge it. `export` gives its runs in the forms that other harnesses read.
-`finalize` makes branches of what was kept, which together are exactly what the loop came to; it pushes nothing and
-moves no branch that is there.
+autoresearch.jsonl, a .auto/log.jsonl, or the folder of one), with the flags of start where the log does not tell: its
+runs become sealed runs that are marked as claims, and nothing is compared with them. `resume` opens a loop again and
+says where it stands. `report` prints what a loop came to, how sure that is, and whether to merge it. `export` gives
+its runs in the forms that other harnesses read. `finalize` makes branches of what was kept, which together are exactly
+what the loop came to; it pushes nothing and moves no branch that is there.
 """
 
 from __future__ import annotations
@@ -55,10 +55,12 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--workspace", default="", metavar="DIR", help="start: the folder of the code (else this one)")
     parser.add_argument("--id", default="", dest="new_id", metavar="ID", help="start: the experiment's id (else --tag)")
     parser.add_argument(
-        "--yes", action="store_true", help="start: take the defaults; export: replace FILE; else: do not ask"
+        "--yes",
+        action="store_true",
+        help="start: take the defaults; export: replace FILE; resume, finalize: do not ask",
     )
     parser.add_argument(
-        "--dry-run", action="store_true", help="start, finalize: say what would be done, and do nothing"
+        "--dry-run", action="store_true", help="start, import, finalize: say what would be done, and do nothing"
     )
     for name, module in ACTIONS.items():
         module.arguments(parser.add_argument_group(name))

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
 SHARED = ("yes",)
 TARGET = "the experiment"
+TERMINAL = "-"
 FORMATS = ("tsv", "jsonl", "summary")
 
 
@@ -21,7 +22,13 @@ def arguments(parser: argparse._ArgumentGroup) -> None:
     parser.add_argument(
         "--format", default="tsv", choices=FORMATS, help="export: results.tsv, autoresearch.jsonl or the summary (tsv)"
     )
-    parser.add_argument("-o", "--output", default="", metavar="FILE", help="export: where to; else to the terminal")
+    parser.add_argument(
+        "-o",
+        "--output",
+        default="",
+        metavar="FILE",
+        help="export: where to; - is the terminal (else, of a tsv, what start was given as --results; else -)",
+    )
 
 
 def answer(args: argparse.Namespace, session: Session) -> Answer:
@@ -29,8 +36,9 @@ def answer(args: argparse.Namespace, session: Session) -> Answer:
     from lab.scheduler.loop import exported
     from lab.scheduler.results import export
 
-    place = export.require_room(args.output, yes=args.yes) if args.output else ""
     root = session.root()
+    given = args.output or (exported.wanted(root, args.target) if args.format == "tsv" else "")
+    place = export.require_room(given, yes=args.yes) if given not in ("", TERMINAL) else ""
     found = exported.exported(root, args.target, args.format)
     data: dict[str, object] = {"experiment": args.target, "format": args.format, "runs": found.runs}
     if not place:

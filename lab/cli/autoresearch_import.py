@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 
 # The settings of the loop that goes on are those of `start`; the log says some of them.
 SHARED = (
-    "workspace", "new_id", "dry_run", "edit", "read_only", "budget", "metric", "direction", "iterations", "scope",
-    "tag", "results", "measure", "checks", "setup", "mutate", "agent", "model", "goal",
+    "workspace", "new_id", "yes", "dry_run", "edit", "read_only", "budget", "metric", "direction", "iterations",
+    "scope", "tag", "results", "measure", "checks", "setup", "mutate", "agent", "model", "goal",
 )  # fmt: skip
 TARGET = "a results.tsv, an autoresearch.jsonl, or the folder of one"
 
@@ -29,12 +29,15 @@ def arguments(parser: argparse._ArgumentGroup) -> None:
 def answer(args: argparse.Namespace, session: Session) -> Answer:
     """Read the log whole, and only then write."""
     from msgspec import to_builtins
+    from msgspec.structs import replace
 
+    from lab.executors import platform
     from lab.scheduler.loop import imported
 
     root = session.root()
     source = imported.read(args.target, args.workspace)
     chosen = imported.settings(source, autoresearch_start.said_in(args))
+    chosen = replace(chosen, platform=platform.detected(root.world.environ).words)
     progress = session.terminal.progress("import")
     done = imported.bring(root, source, chosen, actor=session.actor, dry_run=args.dry_run, progress=progress)
     data = {**to_builtins(done), "dry_run": args.dry_run}

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from lab.cli.session import Session
-    from lab.scheduler.loop.started import Settings
+    from lab.scheduler.loop.settings import Settings
 
 SHARED = ("workspace", "new_id", "yes", "dry_run")
 # The settings in the order in which they are asked for: field, flag, question.
@@ -26,7 +26,7 @@ QUESTIONS = (
     ("iterations", "--iterations", "iterations at most"),
     ("scope", "--scope", "scope (architecture, hyper-parameters, optimizer or all)"),
     ("tag", "--tag", "tag of the branch, lab/<tag>"),
-    ("results", "--results", "results file"),
+    ("results", "--results", "results file besides the lab's own, or none"),
     ("measure", "--measure", "command that measures"),
 )
 # A list of read-only scripts may be empty: what measures is read-only anyway.
@@ -41,12 +41,12 @@ def arguments(parser: argparse._ArgumentGroup) -> None:
     parser.add_argument("--budget", default="", metavar="TIME", help="start: limit of each step of a run (5m)")
     parser.add_argument("--metric", default="", metavar="NAME", help="start: the number that is to get better")
     parser.add_argument("--direction", default="", metavar="WORD", help="start: which is better, lower or higher")
-    parser.add_argument("--iterations", type=int, default=0, metavar="N", help="start: runs at most (20)")
+    parser.add_argument("--iterations", type=int, default=None, metavar="N", help="start: runs at most (20)")
     parser.add_argument(
         "--scope", default="", metavar="WORD", help="start: architecture, hyper-parameters, optimizer or all (all)"
     )
     parser.add_argument("--tag", default="", metavar="TAG", help="start: what is kept is on the branch lab/TAG")
-    parser.add_argument("--results", default="", metavar="FILE", help="start: where the table is wanted (results.tsv)")
+    parser.add_argument("--results", default="", metavar="FILE", help="start: where export puts the table (none)")
     parser.add_argument("--measure", default="", metavar="CMD", help="start: measures (else a script that is there)")
     parser.add_argument("--checks", default="", metavar="CMD", help="start: must end well before it is measured")
     parser.add_argument("--setup", default="", metavar="CMD", help="start: prepares each copy of the workspace")
@@ -58,6 +58,8 @@ def arguments(parser: argparse._ArgumentGroup) -> None:
 
 def answer(args: argparse.Namespace, session: Session) -> Answer:
     """See what is there, ask for the rest, and make the experiment."""
+    import msgspec
+
     from lab.executors import platform
     from lab.scheduler.loop import started
 
@@ -65,14 +67,15 @@ def answer(args: argparse.Namespace, session: Session) -> Answer:
     said = said_in(args)
     found = started.seen(said.workspace)
     machine = platform.detected(root.world.environ)
+    path = root.world.environ.get("PATH", "")
     at_terminal = bool(sys.stdin and sys.stdin.isatty() and sys.stderr.isatty()) and not session.terminal.as_json
     for note in (f"this machine computes on {machine.words}", *found.notes):
         session.terminal.say(note)
     if at_terminal and not args.yes:
-        said = _asked(said, found.defaults)
+        said = _asked(said, found.defaults, path)
     else:
         _refuse_missing(said, found.defaults, takes_defaults=args.yes)
-    settings = started.filled(said, found.defaults)
+    settings = msgspec.structs.replace(started.filled(said, found.defaults), platform=machine.words)
     made, data = started.begin(root, settings, actor=session.actor, dry_run=args.dry_run)
     told = {
         "experiment": made.name,
@@ -89,9 +92,9 @@ def answer(args: argparse.Namespace, session: Session) -> Answer:
 
 
 def said_in(args: argparse.Namespace) -> Settings:
-    from lab.scheduler.loop.started import Settings
+    from lab.scheduler.loop.settings import Settings
 
-    if args.iterations < 0:
+    if args.iterations is not None and args.iterations < 1:
         raise BadInput(f"--iterations {args.iterations} is not above 0", fix="--iterations 20")
     return Settings(
         workspace=args.workspace or ".",
@@ -100,7 +103,7 @@ def said_in(args: argparse.Namespace) -> Settings:
         budget=args.budget,
         metric=args.metric,
         direction=args.direction,
-        iterations=args.iterations,
+        iterations=args.iterations or 0,
         scope=args.scope,
         tag=args.tag,
         results=args.results,
@@ -132,12 +135,15 @@ def _refuse_missing(said: Settings, defaults: Settings, *, takes_defaults: bool)
         raise BadInput("\n".join(("these settings are not said, and there is nobody to ask:", *missing)), fix=fix)
 
 
-def _asked(said: Settings, defaults: Settings) -> Settings:
-    """Ask for what no flag says. Enter takes what is in the brackets."""
+def _asked(said: Settings, defaults: Settings, path: str) -> Settings:
+    """Ask for what no flag says. Enter takes what is in the brackets; what cannot be meant is asked for again."""
     import msgspec
 
     from lab.scheduler.loop import started
+    from lab.scheduler.loop.settings import problems
 
+    flags = [field for field in said.__struct_fields__ if getattr(said, field)]
+    started.judge(started.filled(said, defaults), path, only=flags)
     for field, _, question in QUESTIONS:
         if getattr(said, field):
             continue
@@ -145,16 +151,21 @@ def _asked(said: Settings, defaults: Settings) -> Settings:
             continue
         whole = started.filled(said, defaults)
         default = getattr(whole, field)
-        value = _one(field, question, default)
-        said = msgspec.structs.replace(said, **{field: value})
+        while True:
+            answered = msgspec.structs.replace(said, **{field: _one(field, question, default)})
+            wrong = [words for at, words in problems(started.filled(answered, defaults), path) if at == field]
+            if not wrong:
+                break
+            _write("".join(f"{words}\n" for words in wrong))
+        said = answered
     return said
 
 
 def _one(field: str, question: str, default: object) -> object:
     from lab.core.run import DIRECTIONS
-    from lab.scheduler.loop import started
+    from lab.scheduler.loop.settings import SCOPES
 
-    known = {"direction": tuple(DIRECTIONS), "scope": tuple(started.SCOPES)}.get(field, ())
+    known = {"direction": tuple(DIRECTIONS), "scope": tuple(SCOPES)}.get(field, ())
     read = _reader(field, known)
     while True:
         _write(f"{question}{f' [{_shown(default)}]' if default else ''}: ")
@@ -199,14 +210,12 @@ def _write(text: str) -> None:
 
 def _then(settings: Settings) -> list[str]:
     """What to type. The lab's own table lies beside the SPEC; elsewhere it is written on request."""
-    import shlex
-
-    from lab.scheduler.loop.started import RESULTS
+    from lab.scheduler.loop.settings import NO_COPY
 
     name = settings.new_id
     makes = bool(settings.mutate or settings.agent)
     then = [f"labctl burst {name} -n {min(settings.iterations, 5)}"] if makes else [f"labctl try {name} --begin"]
     then.append(f"labctl autoresearch report {name}")
-    if settings.results != RESULTS:
-        then.append(f"labctl autoresearch export {name} --output {shlex.quote(settings.results)}")
+    if settings.results != NO_COPY:
+        then.append(f"labctl autoresearch export {name}")
     return then

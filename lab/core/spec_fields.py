@@ -274,6 +274,16 @@ class Spec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     loop_tag: Annotated[
         str, about("code loop", "What is kept is on the branch lab/<tag>; the id of the experiment, if blank.")
     ] = ""
+    results_file: Annotated[
+        str,
+        about(
+            "code loop",
+            "Where `labctl autoresearch export` writes the table of runs, relative to the workspace; blank is nowhere.",
+        ),
+    ] = ""
+    platform: Annotated[
+        str, about("pages", "What the machine computes on, as `labctl autoresearch start` found it; shown, not judged.")
+    ] = ""
     pause_after_unkept: Annotated[
         Count | None, about("code loop, policy", "Pause after this many candidates in a row that were not kept.")
     ] = None

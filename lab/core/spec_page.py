@@ -203,8 +203,7 @@ A SPEC is YAML: one mapping of at most 256 KiB in UTF-8. Only `id` is required. 
 the default, and one word where a list is wanted is a list of one. Unknown keys, words and numbers out of range refuse
 the whole file, with the line of each.
 
-The last column names the part of the lab that goes by a field. Every field is checked and shown in RUNBOOK.md; those of
-the code loop, which this version does not have yet, take effect when it comes.
+The last column names the part of the lab that goes by a field. Every field is checked and shown in RUNBOOK.md.
 
 | field | type | default | what it means | read by |
 | --- | --- | --- | --- | --- |

@@ -92,14 +92,14 @@ def experiment(root: Root, source: str, *, new_id: str = "", actor: str, dry_run
     return Created(name=spec.id, made=True, path=place, notes=tuple(doubts(spec)), searches=searches)
 
 
-def written(root: Root, data: bytes, origin: str, *, actor: str, dry_run: bool = False) -> Created:
-    """Make an experiment from a SPEC that a verb wrote; `origin` is where it would lie. Refused or made whole."""
-    spec = _fenced(promised(experiments.parse_spec(data, origin)), root.layout.root)
+def written(root: Root, data: bytes, folder: str, *, actor: str, dry_run: bool = False) -> Created:
+    """Make an experiment from a SPEC that a verb wrote; `folder` is what it is about. Refused or made whole."""
+    spec = _fenced(promised(experiments.parse_spec(data, "the SPEC that would be made")), root.layout.root)
     place = root.layout.experiment(spec.id)
     if os.path.lexists(place):
         raise BadInput(f"there is an experiment {spec.id} already", where=place, fix=f"--id {spec.id}-2")
     if not dry_run:
-        _publish(root, spec, data, source=spec.id, origin=origin, actor=actor)
+        _publish(root, spec, data, source=spec.id, origin=f"{folder}/{layout.SPEC}", actor=actor)
     return Created(name=spec.id, made=not dry_run, path=place, notes=tuple(doubts(spec)))
 
 

@@ -76,7 +76,18 @@ def test_start_makes_a_spec_of_what_was_said_and_leaves_the_workspace_alone(
     labctl: Labctl, place: Path, code: Path
 ) -> None:
     before = whole_tree(code)
-    more = ("--scope", "optimizer", "--tag", "fast", "--iterations", "7", "--budget", "90s", "--mutate", "./propose")
+    more = (
+        "--scope",
+        "optimizer",
+        "--tag",
+        "fast",
+        "--iterations",
+        "7",
+        "--budget",
+        "90s",
+        "--mutate",
+        "python3 src/a.py",
+    )
     said = labctl.done("autoresearch", "start", "--workspace", "code", *WHOLE, *more)
     assert said.out == "created experiment: fast\n"
     assert "this machine computes on " in said.err
@@ -158,6 +169,55 @@ def test_bad_input_is_refused_before_anything_is_written(
     assert whole_tree(place) == before
 
 
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (("--metric", "sec onds"), "'sec onds' is no name of a metric"),
+        (("--measure", "python3 nothere.py"), "there is no nothere.py in the workspace"),
+        (("--measure", "bash -e nothere.sh"), "there is no nothere.sh in the workspace"),
+        (("--measure", "./nothere"), "there is no ./nothere in the workspace"),
+        (("--checks", "no-such-program --all"), "there is no program no-such-program on PATH"),
+        (("--agent", "foo"), "foo"),
+        (("--iterations", "0"), "--iterations 0 is not above 0"),
+        (("--results", "src"), "--results src: this is a folder"),
+    ],
+)
+def test_what_could_not_run_is_refused_before_anything_is_written(
+    words: tuple[str, ...], told: str, labctl: Labctl, place: Path, code: Path
+) -> None:
+    before = whole_tree(place)
+    said = labctl("autoresearch", "start", "--workspace", "code", *WHOLE, *words)
+    assert (said.code, told in said.err) == (2, True), said.err
+    assert "SPEC.yaml" not in said.err
+    assert whole_tree(place) == before
+
+
+def test_what_the_setup_may_make_is_not_looked_for(labctl: Labctl, code: Path) -> None:
+    labctl.done("autoresearch", "start", "--workspace", "code", *WHOLE, "--setup", "true", "--measure", "./built/it")
+
+
+def test_a_direction_that_would_have_to_be_guessed_is_asked_for(labctl: Labctl, code: Path) -> None:
+    words = [*WHOLE[:2], *WHOLE[6:], "--metric"]
+    said = labctl("autoresearch", "start", "--workspace", "code", *words, "images_sec")
+    assert (said.code, "--direction: which is better" in said.err) == (2, True)
+    labctl.done("autoresearch", "start", "--workspace", "code", *words, "val_loss")
+
+
+def test_export_writes_the_table_where_start_was_told_to(labctl: Labctl, place: Path, code: Path) -> None:
+    before = whole_tree(code)
+    labctl.done("autoresearch", "start", "--workspace", "code", *WHOLE, "--results", "results.tsv", "--id", "speed-up")
+    assert made(place, "speed-up").results_file == "results.tsv"
+    assert made(place, "speed-up").platform
+    assert whole_tree(code) == before
+    said = labctl.done("autoresearch", "export", "speed-up")
+    assert f"into {code}/results.tsv" in said.out
+    assert (code / "results.tsv").read_text().startswith("commit\tseconds\t")
+    assert labctl("autoresearch", "export", "speed-up").code == 2
+    assert labctl.done("autoresearch", "export", "speed-up", "-o", "-").out.startswith("commit\tseconds\t")
+    assert labctl.done("autoresearch", "export", "speed-up", "--format", "summary").out.startswith("# speed-up")
+    labctl.done("autoresearch", "export", "speed-up", "--yes")
+
+
 def test_a_repository_in_which_no_loop_can_run_is_refused_at_once(labctl: Labctl, place: Path, code: Path) -> None:
     git(code, "init", "-q")
     before = whole_tree(place)
@@ -172,7 +232,7 @@ def test_what_is_not_committed_is_named(labctl: Labctl, code: Path) -> None:
     (code / "bench.py").write_text("x = 2\n")
     said = labctl.done("autoresearch", "start", "--workspace", "code", *WHOLE, "--results", "out/my results.tsv")
     assert "warning: not committed, and so no part of the loop: bench.py\n" in said.err
-    assert "next: labctl autoresearch export code --output 'out/my results.tsv'\n" in said.err
+    assert "next: labctl autoresearch export code\n" in said.err
 
 
 def test_an_id_that_is_taken_is_refused(labctl: Labctl, code: Path) -> None:
@@ -210,7 +270,10 @@ def test_at_a_terminal_the_settings_are_asked_for_and_enter_takes_what_is_in_bra
     labctl: Labctl, place: Path, code: Path, tmp_path: Path
 ) -> None:
     (code / "autoresearch.sh").write_text('echo "METRIC total_ms=1"\n')
-    answers = ("src, bench.py", "", "90s", "", "sideways", "higher", "many", "9", "", "quick", "")
+    answers = (
+        "nothere", "src, bench.py", "", "soon", "90s", "sec onds", "", "sideways", "higher", "many", "9", "", "a b",
+        "quick", "",
+    )  # fmt: skip
     words = ("autoresearch", "start", "--workspace", "code")
     ended, screen = at_a_terminal(*words, types="".join(f"{each}\n" for each in answers), cwd=tmp_path)
     assert ended == 0, screen
@@ -218,9 +281,20 @@ def test_at_a_terminal_the_settings_are_asked_for_and_enter_takes_what_is_in_bra
         assert question in screen
     assert "'sideways' is none of lower, higher" in screen
     assert "'many' is no number above 0" in screen
+    assert "nothere: there is nothing of this name in the workspace\r\nscript to edit" in screen
+    assert "'sec onds' is no name of a metric" in screen
     spec = made(place, "quick")
     assert spec.mutable_paths == ("src", "bench.py")
     assert (spec.metric, spec.metric_direction, spec.max_iterations_total) == ("total_ms", "maximize", 9)
+
+
+def test_at_a_terminal_a_wrong_flag_is_refused_before_the_first_question(
+    labctl: Labctl, code: Path, tmp_path: Path
+) -> None:
+    del labctl
+    words = ("autoresearch", "start", "--workspace", "code", "--tag", "a b")
+    ended, screen = at_a_terminal(*words, types="", cwd=tmp_path)
+    assert (ended, "script to edit" in screen, "the tag" in screen or "--tag" in screen) == (2, False, True)
 
 
 def test_when_the_input_ends_nothing_is_made(labctl: Labctl, place: Path, code: Path, tmp_path: Path) -> None:

@@ -14,7 +14,8 @@ from lab.core.candidate import BASELINE, KEEP, Candidate
 from lab.core.candidate import IMPORTED as CLAIMED
 from lab.core.run import SUCCESS
 from lab.scheduler import cycle
-from lab.scheduler.loop import imported, started
+from lab.scheduler.loop import imported
+from lab.scheduler.loop.settings import Settings
 from lab.store import bundles, reading
 from lab.testing.files import BEGINNING, Crash, CrashingFiles, a_root
 from tests import peers
@@ -216,7 +217,7 @@ def test_an_experiment_that_is_no_loop_has_nothing_to_report(action: str, labctl
 
 def bring(root: Root, code: Path) -> None:
     source = imported.read(str(code), "")
-    said = started.Settings(workspace="", edit=("train.py",), measure="true", new_id="loop")
+    said = Settings(workspace="", edit=("train.py",), measure="true", new_id="loop")
     imported.bring(root, source, imported.settings(source, said), actor="ann")
 
 

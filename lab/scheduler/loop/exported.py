@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -10,7 +11,7 @@ from lab.core import layout
 from lab.core.errors import BadInput, Unavailable
 from lab.core.subject import Subject
 from lab.projections import autoresearch_summary, status
-from lab.scheduler import subjects
+from lab.scheduler import places, subjects
 from lab.store import experiments, reading
 
 if TYPE_CHECKING:
@@ -37,6 +38,25 @@ def exported(root: Root, experiment: str, form: str) -> Exported:
     if data is None:
         raise Unavailable("this page of the code loop is missing", where=path, fix="labctl refresh")
     return Exported(data=data, runs=subject.view.runs, warnings=warnings)
+
+
+def wanted(root: Root, experiment: str) -> str:
+    """Where the SPEC wants the table of runs besides the lab's own; empty where it wants none."""
+    experiments.require(root, experiment)
+    loaded = experiments.load(root, experiment)
+    if loaded.spec is None or not loaded.spec.results_file:
+        return ""
+    file = os.path.expanduser(loaded.spec.results_file)
+    if os.path.isabs(file):
+        return file
+    view = subjects.unchanged(root, experiment, loaded)
+    state = status.fold_state(reading.read(root.layout.status(experiment)) or b"") if view is None else None
+    view = view or (state.view if state else None)
+    workspace = places.workspace(root, loaded.spec, view) if view else ""
+    if not workspace:
+        fix = "write a whole path, or give --output FILE"
+        raise BadInput(f"results_file of {experiment} is relative, and it has no workspace", fix=fix)
+    return f"{workspace}/{file}"
 
 
 def reported(root: Root, experiment: str) -> tuple[Summary, bytes, tuple[str, ...]]:

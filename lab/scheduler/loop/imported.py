@@ -23,6 +23,7 @@ from lab.core.view import ARCHIVED
 from lab.projections import text
 from lab.scheduler import closing, cycle, reclaim, refresh
 from lab.scheduler.loop import started
+from lab.scheduler.loop.settings import Settings
 from lab.scheduler.results import table
 from lab.store import bundles, contents, experiments, machine, reading
 from lab.store.repository import repository
@@ -33,7 +34,6 @@ if TYPE_CHECKING:
     from lab.core.peers_log import Entry
     from lab.core.spec import Spec
     from lab.core.view import View
-    from lab.scheduler.loop.started import Settings
     from lab.store.root import Root
 
 IMPORTER, ROLE = "import", "imported"
@@ -97,16 +97,16 @@ def settings(source: Source, said: Settings) -> Settings:
     """What a loop that goes on from this log starts with: what was said, else what the log says, else what is seen."""
     last = len(source.log.segments) - 1
     segment = source.log.segments[last]
-    known = started.Settings(
+    known = Settings(
         workspace=os.path.abspath(os.path.expanduser(source.workspace)),
         metric=segment.metric,
         direction=peers_log.direction(source.log, last),
         goal=text.line(segment.name, text.LINE_CHARS),
         new_id=said.new_id,
     )
-    given = {name: getattr(said, name) or getattr(known, name) for name in started.Settings.__struct_fields__}
+    given = {name: getattr(said, name) or getattr(known, name) for name in Settings.__struct_fields__}
     defaults = started.seen(source.workspace).defaults
-    whole = started.filled(started.Settings(**{**given, "workspace": known.workspace}), defaults)
+    whole = started.filled(Settings(**{**given, "workspace": known.workspace}), defaults)
     if not whole.direction:
         fix = "say which is better: --direction lower, or --direction higher"
         raise BadInput(f"the log does not tell whether a lower {whole.metric} is better", where=source.path, fix=fix)

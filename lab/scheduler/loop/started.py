@@ -5,7 +5,6 @@ The workspace is read and never written: its scripts and notes serve as they are
 
 from __future__ import annotations
 
-import glob
 import json
 import os
 import re
@@ -13,62 +12,30 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from lab.core import ids, peers_log
-from lab.core.errors import BadInput, nearest
+from lab.core import peers_log
+from lab.core.direction import guessed
+from lab.core.errors import BadInput
 from lab.core.run import DIRECTIONS, MINIMIZE
 from lab.scheduler import create
 from lab.scheduler.loop import scripts
+from lab.scheduler.loop.settings import ALL, NO_COPY, SCOPES, Settings, is_there, problems
 from lab.store import experiments, reading
 from lab.store.repository import repository
 from lab.store.repository import workspace as git
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Container
 
     from lab.scheduler.create import Created
     from lab.store.root import Root
 
-ALL = "all"
-SCOPES = {
-    "architecture": "Change only the architecture: what it is built of, not its numbers and not how it is optimized",
-    "hyper-parameters": "Change only hyper-parameters: the numbers, not what is built of them",
-    "optimizer": "Change only the optimizer and its schedule",
-    ALL: "",
-}
 BRIEF = "autoresearch.md"
 BRIEFS = (BRIEF, ".auto/prompt.md", "program.md")
-RESULTS = "results.tsv"
 _READ_BYTES = 1 << 16
 _GOAL_CHARS, _SHOWN = 300, 5
 _METRIC_LINE = re.compile(r"METRIC\s+([A-Za-z_µ][\w.µ/-]{0,63})=")
 _PRINTED = re.compile(r"""["']([a-z][a-z0-9_]{0,40}):\s*[{%]""")
-_HIGHER = re.compile(r"acc|score|f1|auc|reward|throughput|per_s|bleu|hits", re.IGNORECASE)
-_LOWER = re.compile(r"loss|bpb|err|sec|_ms|_us|latency|time|bytes|memory|cost|perplexity|work|steps", re.IGNORECASE)
 _NOT_IN_ID = re.compile(r"[^A-Za-z0-9._-]+")
-
-
-class Settings(msgspec.Struct, frozen=True, kw_only=True):
-    """What a loop is started with. Empty is not said."""
-
-    workspace: str
-    edit: tuple[str, ...] = ()
-    read_only: tuple[str, ...] = ()
-    budget: str = ""
-    metric: str = ""
-    direction: str = ""
-    iterations: int = 0
-    scope: str = ""
-    tag: str = ""
-    results: str = ""
-    measure: str = ""
-    checks: str = ""
-    setup: str = ""
-    mutate: str = ""
-    agent: str = ""
-    model: str = ""
-    instruction: str = ""
-    new_id: str = ""
-    goal: str = ""
 
 
 class Seen(msgspec.Struct, frozen=True, kw_only=True):
@@ -108,7 +75,7 @@ def seen(workspace: str) -> Seen:
         direction=direction,
         iterations=20,
         scope=ALL,
-        results=RESULTS,
+        results=NO_COPY,
         measure=measure,
         checks=checks,
         instruction=brief if brief != BRIEF else "",
@@ -121,16 +88,10 @@ def filled(said: Settings, defaults: Settings) -> Settings:
     """What was said, and defaults for the rest. The names follow from the tag, the tag from the workspace."""
     given = {name: getattr(said, name) or getattr(defaults, name) for name in Settings.__struct_fields__}
     whole = Settings(**{**given, "workspace": defaults.workspace})  # absolute, whatever folder it is read from later
-    whole = msgspec.structs.replace(whole, direction=whole.direction or _guessed(whole.metric))
+    whole = msgspec.structs.replace(whole, direction=whole.direction or guessed(whole.metric))
     plain = _NOT_IN_ID.sub("-", os.path.basename(whole.workspace)).strip("-._")[:48] or "loop"
     new_id = whole.new_id or whole.tag or plain
     return msgspec.structs.replace(whole, new_id=new_id, tag=whole.tag or new_id, goal=whole.goal or _plain_goal(whole))
-
-
-def _guessed(metric: str) -> str:
-    """Which way is better, where the name says it clearly. A wrong guess would keep every change for the worse."""
-    lower, higher = _LOWER.search(metric), _HIGHER.search(metric)
-    return "" if bool(lower) == bool(higher) else "lower" if lower else "higher"
 
 
 def _plain_goal(settings: Settings) -> str:
@@ -138,53 +99,20 @@ def _plain_goal(settings: Settings) -> str:
     return f"{word} {settings.metric or 'the metric'} by changing {', '.join(settings.edit) or 'the code'}"
 
 
-def judge(settings: Settings) -> None:
-    """Refuse what cannot be meant, all of it at once. Reads the workspace; writes nothing."""
-    problems = [f"  {problem}" for problem in _problems(settings)]
-    if problems:
+def judge(settings: Settings, path: str, only: Container[str] = Settings.__struct_fields__) -> None:
+    """Refuse what cannot be meant or could not run, all of it at once. `path` is where programs are looked for."""
+    told = [f"  {problem}" for field, problem in problems(settings, path) if field in only]
+    if told:
         fix = "nothing was written; mend these and try again"
-        raise BadInput("\n".join(("the loop cannot start like this:", *problems)), where=settings.workspace, fix=fix)
-
-
-def _problems(settings: Settings) -> Iterator[str]:
-    if settings.scope not in SCOPES:
-        yield _unknown("--scope", settings.scope, tuple(SCOPES))
-    if settings.direction not in DIRECTIONS:
-        yield _unknown("--direction", settings.direction, tuple(DIRECTIONS))
-    if settings.mutate and settings.agent:
-        yield "--mutate and --agent both make the change; keep one of them"
-    if settings.model and not settings.agent:
-        yield "--model is the model of an agent; name it with --agent"
-    for name, value in (("the id", settings.new_id), ("--tag", settings.tag)):
-        try:
-            ids.name(value, name)
-        except BadInput as refused:
-            yield f"{refused.what}; {refused.fix}"
-    for flag, paths in (("--edit", settings.edit), ("--read-only", settings.read_only)):
-        for path in paths:
-            if not _is_there(settings.workspace, path):
-                yield f"{flag} {path}: there is nothing of this name in the workspace"
-    for path in set(settings.edit) & set(settings.read_only):
-        yield f"{path} cannot be edited and read-only at once"
-
-
-def _unknown(flag: str, word: str, known: tuple[str, ...]) -> str:
-    near = nearest(word[:40], known)
-    return f"{flag} {word[:40]!r} is none of {', '.join(known)}" + (f"; did you mean {near}?" if near else "")
-
-
-def _is_there(workspace: str, path: str) -> bool:
-    if os.path.isabs(path) or ".." in path.split("/"):
-        return False
-    return os.path.lexists(f"{workspace}/{path}") or bool(glob.glob(path, root_dir=workspace, recursive=True))
+        raise BadInput("\n".join(("the loop cannot start like this:", *told)), where=settings.workspace, fix=fix)
 
 
 def begin(root: Root, settings: Settings, *, actor: str, dry_run: bool = False) -> tuple[Created, bytes]:
     """Make the experiment, and return its SPEC too. Refused whole, or made whole."""
-    judge(settings)
+    judge(settings, root.world.environ.get("PATH", ""))
     left_out = uncommitted(root, settings)
     data = text(settings).encode()
-    made = create.written(root, data, f"{settings.workspace}/SPEC.yaml", actor=actor, dry_run=dry_run)
+    made = create.written(root, data, settings.workspace, actor=actor, dry_run=dry_run)
     if not left_out:
         return made, data
     more = f" and {len(left_out) - _SHOWN} more" if len(left_out) > _SHOWN else ""
@@ -235,7 +163,8 @@ def text(settings: Settings) -> str:
         *_listed("mutable_paths", settings.edit),
         *_listed("read_only_paths", settings.read_only),
         *_listed("constraints", (scope,) if scope else ()),
-        *_listed("outputs", (settings.results,)),
+        f"results_file: {_quoted('' if settings.results == NO_COPY else settings.results)}",
+        f"platform: {_quoted(settings.platform)}",
         "worker_roles: [researcher]",
     ]
     return "\n".join(lines) + "\n"
@@ -294,7 +223,7 @@ def _listed_in(body: str, workspace: str, heading: str) -> tuple[str, ...]:
     """The paths that a section of a brief lists, such as "Files in Scope", as far as they are there."""
     found = re.findall(r"^\s*[-*]\s+`([^`\n]+)`", _section(body, heading), re.MULTILINE)
     paths = (path.removeprefix("./").removesuffix("/**").rstrip("/") for path in found)
-    return tuple(dict.fromkeys(path for path in paths if path and _is_there(workspace, path)))
+    return tuple(dict.fromkeys(path for path in paths if path and is_there(workspace, path)))
 
 
 def _section(body: str, heading: str) -> str:
