@@ -6,13 +6,14 @@ bundle lies as a whole: LAB_RUN_DIR is the folder of the step.
 
 from __future__ import annotations
 
+import os
 import time
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import msgspec
 
-from lab.core import layout
+from lab.core import crash, layout
 from lab.core.errors import LabError
 from lab.core.launch import CANCELLED, INTERRUPTED, MEMORY, SUPERSEDED, TIMEOUT, Exit, Fence
 from lab.core.manifest import Usage
@@ -36,6 +37,8 @@ SETUP, BASELINE, MUTATION, CHECKS, VALIDATION, HOLDOUT = (
 _SCRATCH = "scratch/tmp"
 _DIGESTS = "digests"
 _TAIL_BYTES, _TAIL_LINES = 16_384, 200
+_MEASURING = frozenset({BASELINE, VALIDATION, HOLDOUT})
+_MOST_LOG_MB = 1.0  # of what measures nothing: an agent that prints all it reads would fill bundles for weeks
 _LETTING_GO = frozenset({CANCELLED, INTERRUPTED, SUPERSEDED})
 
 
@@ -147,10 +150,10 @@ class Steps:
         spare = passing.fresh(self._root.layout.place(_SCRATCH))
         for each in (f"{folder}/{layout.ARTIFACTS}", spare):
             self._root.files.folder(each)
-        spec = msgspec.structs.replace(self._spec, executor_command=command)
+        spec = self._spec_of(label, command)
         hidden = () if label == HOLDOUT else self.hidden
         confined = Fence(
-            writable=(tree, folder, spare, *self._spec.writable_paths),
+            writable=(tree, folder, spare, *self._writable()),
             frozen=(*frozen, *_needed(command, hidden)),
             hidden=hidden,
             level="none" if free else "auto",
@@ -172,8 +175,8 @@ class Steps:
             )
             program = Command().prepare(launch)
         except LabError as refusal:
-            fix = refusal.fix.replace("executor_command", f"{label}_command")
-            problem = f"{label} could not be started: {refusal.what}{f'; {fix}' if fix else ''}"
+            said = f"{refusal.what}{f'; {refusal.fix}' if refusal.fix else ''}"
+            problem = f"{label} could not be started: {said.replace('executor_command', f'{label}_command')}"
             self._root.files.discard_folder(spare)
             return Step(label=label, folder=folder, exit=Exit(started=False, problem=problem), problem=problem)
         program = msgspec.structs.replace(program, cwd=tree, fence=confined)
@@ -185,11 +188,21 @@ class Steps:
         self._add(how)
         if how.stopped in _LETTING_GO:
             raise Stopped(how)
-        return Step(label=label, folder=folder, exit=how, problem=_problem(label, how, spec.time_budget_s))
+        return _ended(Step(label=label, folder=folder, exit=how, problem=_problem(label, how, spec.time_budget_s)))
 
     def usage(self) -> Usage:
         """What the steps used, all together."""
         return Usage(cpu_s=round(self.cpu_s, 6), peak_memory_mb=self.peak_memory_mb, confined=self.confined)
+
+    def _spec_of(self, label: str, command: str) -> Spec:
+        most_mb = self._spec.output_limit_mb
+        if label not in _MEASURING:
+            most_mb = min(most_mb, _MOST_LOG_MB)
+        return msgspec.structs.replace(self._spec, executor_command=command, output_limit_mb=most_mb)
+
+    def _writable(self) -> list[str]:
+        """The folders that a SPEC names. One that went away since the run began can hold nothing, and ends no run."""
+        return [path for path in map(os.path.expanduser, self._spec.writable_paths) if os.path.exists(path)]
 
     def _add(self, how: Exit) -> None:
         self.wall_s += how.wall_s
@@ -205,6 +218,15 @@ def _needed(command: str, hidden: tuple[str, ...]) -> tuple[str, ...]:
     """What a command names below a hidden folder, such as a proposer that was put beside its SPEC."""
     below = tuple(f"{path}/" for path in hidden)
     return tuple(word for word in command.split() if word.startswith(below) and word not in hidden) if hidden else ()
+
+
+def _ended(step: Step) -> Step:
+    """With what its program said of the end: a number says nothing to whoever is to mend it.
+
+    Not of the hidden measurement: the reason of a run is read by whoever makes the next change.
+    """
+    said = crash.what(step.tail) if step.exit.code and step.problem and step.label != HOLDOUT else ""
+    return msgspec.structs.replace(step, problem=f"{step.problem}: {said}") if said else step
 
 
 def _problem(label: str, how: Exit, budget_s: float) -> str:
