@@ -17,21 +17,27 @@ def workspace(root: Root, spec: Spec, view: View) -> str:
     """The folder of the code that an experiment is about, absolute; empty where its SPEC names none.
 
     A relative one is meant from where the SPEC lay when the experiment was made, else from where `create` was typed
-    (as hermes-lab read it), else from the experiment's folder.
+    (as hermes-lab read it); of an experiment that came with a folder of runs, from there. Once the first is gone, no
+    other is taken for it: a loop would go on with other code, and nobody would know.
     """
     given = os.path.expanduser(spec.workspace_root)
     if not given or os.path.isabs(given):
         return given
-    meant = [folder for folder in (view.created_from, view.created_in, root.layout.experiment(spec.id)) if folder]
-    found = next((folder for folder in meant if os.path.isdir(f"{folder}/{given}")), meant[0])
+    meant = [folder for folder in (view.created_from, view.created_in) if folder]
+    meant = meant or [root.layout.experiment(spec.id)]
+    known = meant if os.path.isdir(meant[0]) else meant[:1]
+    found = next((folder for folder in known if os.path.isdir(f"{folder}/{given}")), meant[0])
     return os.path.normpath(f"{found}/{given}")
 
 
 def require_code(spec: Spec, workspace: str) -> None:
     """Refuse a code loop without code."""
-    if not workspace or not os.path.isdir(workspace):
+    if not workspace:
         fix = "name the folder of the code as workspace_root in SPEC.yaml"
-        raise BadInput(f"{spec.id} is a code loop without code", where=workspace, fix=fix)
+        raise BadInput(f"{spec.id} is a code loop without code", fix=fix)
+    if not os.path.isdir(workspace):
+        fix = "put it back, or say where it is now: workspace_root in SPEC.yaml"
+        raise BadInput(f"the workspace of {spec.id} is not there", where=workspace, fix=fix)
 
 
 def require_fence(lab: str, spec: Spec, workspace: str) -> None:

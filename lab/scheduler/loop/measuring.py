@@ -19,6 +19,7 @@ from lab.scheduler import boxed
 from lab.scheduler.loop import leavings, steps
 from lab.scheduler.loop.evaluator import Evaluator
 from lab.scheduler.loop.steps import Step
+from lab.store import reading
 
 if TYPE_CHECKING:
     from lab.scheduler.loop.grounds import Grounds
@@ -159,6 +160,7 @@ class Standing:
         bench, grounds = self._bench, self._grounds
         mark = f"{bench.place}.ready"
         is_there = os.path.isfile(mark) and os.path.isdir(bench.place)
+        is_there = is_there and grounds.repo.is_tree(bench.place)
         if is_there and not grounds.repo.strayed(bench.place, bench.commit, without=grounds.hidden):
             bench.evaluator = Evaluator(bench.tree, grounds.spec)
             bench.settle()
@@ -175,9 +177,13 @@ class Standing:
 
 def discard(grounds: Grounds, place: str, *, is_spare: bool = True) -> None:
     """Remove a tree. What cannot be removed is left to whoever comes next."""
+    files = grounds.root.files
     with suppress(OSError, RecursionError):
-        grounds.root.files.discard(f"{place}.ready") if os.path.lexists(f"{place}.ready") else None
-        grounds.repo.remove_tree(place, is_spare=is_spare)
+        files.discard(f"{place}.ready") if os.path.lexists(f"{place}.ready") else None
+        if grounds.repo.is_tree(place):
+            grounds.repo.remove_tree(place, is_spare=is_spare)
+        elif os.path.lexists(place):  # it came with a lab that was moved or copied, and lies among our trees
+            files.discard_folder(place) if reading.is_folder(place) else files.discard(place)
 
 
 def stand(grounds: Grounds, bench: Bench, commit: str, before: str) -> None:

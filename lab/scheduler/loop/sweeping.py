@@ -6,10 +6,8 @@ They would fill the disk, and the linked ones stand in `git worktree list` of th
 from __future__ import annotations
 
 import os
-from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from lab.core.errors import BadInput
 from lab.scheduler.loop import measuring
 from lab.scheduler.loop.grounds import trees
 from lab.store import leases
@@ -30,9 +28,8 @@ def sweep(grounds: Grounds) -> None:
     folder = trees(grounds.root, grounds.experiment)
     names = {name.removesuffix(_READY) for name in _listed(folder)}
     for name in _spent(grounds, sorted(names)):
-        with suppress(BadInput):  # somebody else's folder
-            measuring.discard(grounds, f"{folder}/{name}", is_spare=False)
-    grounds.repo.sweep()
+        measuring.discard(grounds, f"{folder}/{name}", is_spare=False)
+    grounds.repo.sweep(folder)
 
 
 def _spent(grounds: Grounds, names: list[str]) -> Iterator[str]:

@@ -17,6 +17,7 @@ from lab.store.repository import (
     frozen,
     grafting,
     harvest,
+    noted,
     opening,
     refs,
     spare,
@@ -148,6 +149,10 @@ class Repository:
         """Let a plain tree lie elsewhere, as one of this commit."""
         trees.move(self.site, place, to, commit)
 
+    def is_tree(self, place: str) -> bool:
+        """Whether a tree at this place is, or was to be, one of ours."""
+        return noted.is_ours(self.site, place)
+
     def remove_tree(self, place: str, *, is_spare: bool = True) -> None:
         """Remove a tree and what is known of it. Gone already is as good; one that was never ours is refused.
 
@@ -160,8 +165,13 @@ class Repository:
         """Remove the trees that were kept for later, when there is no later."""
         spare.dropped(self.site)
 
-    def sweep(self) -> list[str]:
-        """Forget the trees whose folder is gone. Returns where they were."""
+    def sweep(self, folder: str = "") -> list[str]:
+        """Forget the trees whose folder is gone. Returns where they were.
+
+        In `folder`, where trees lie, remove also the spare ones that nobody noted: they came with a lab that was moved.
+        """
+        if folder:
+            spare.unknown_dropped(self.site, folder)
         return trees.sweep(self.site)
 
     # -- changes -------------------------------------------------------------------------------------------------

@@ -66,6 +66,16 @@ def dropped(site: Site) -> None:
                 noted.forget(site, seen.place)
 
 
+def unknown_dropped(site: Site, folder: str) -> None:
+    """Remove the spare trees of a folder that nothing is known of: they would stand where others could."""
+    if not any(os.path.lexists(slot) and not noted.is_ours(site, slot) for slot in _slots(f"{folder}/any")):
+        return
+    with hold(f"{site.own}/spare.lock"):
+        for slot in _slots(f"{folder}/any"):
+            if os.path.lexists(slot) and not noted.is_ours(site, slot):
+                remove(site, slot)
+
+
 def taken(site: Site, commit: str, place: str) -> Seen | None:
     """Make a spare tree the tree of a commit. None when there is none, and then there is nothing at the place."""
     with hold(f"{site.own}/spare.lock"):

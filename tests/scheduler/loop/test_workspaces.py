@@ -110,7 +110,7 @@ def test_code_that_is_not_there_is_told_and_spends_no_run(tmp_path: Path) -> Non
         turn = loop.turn()
         turn.take()
         (said,) = turn.steps
-        assert (said.kind, said.what) == (PROBLEM, "loop is a code loop without code")
+        assert (said.kind, said.what) == (PROBLEM, "the workspace of loop is not there")
         assert "workspace_root" in said.fix
     assert loop.runs() == []
 
