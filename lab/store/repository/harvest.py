@@ -24,6 +24,7 @@ MOST_BYTES, MOST_FILES = 64 << 20, 10_000
 
 class _Found(msgspec.Struct, frozen=True, kw_only=True):
     there: list[str]  # files and links that may be new or different
+    same: frozenset[str]  # of those, what looks as it did: read again only for having been written just now
     gone: list[str]
     nested: list[str]  # repositories in the tree
     strange: list[str]  # what is neither a file nor a link
@@ -49,7 +50,7 @@ def harvested(
     found = _looked_at(site, place, index, seen)
     if without:
         found = _less(site, found, without)
-    _refuse_too_much(place, found.there)
+    _refuse_too_much(place, (name for name in found.there if name not in found.same))
     if look is not None:
         look([site.named(name) for name in found.there])
     if found.gone:
@@ -86,7 +87,7 @@ def _looked_at(site: Site, place: str, index: str, seen: Seen) -> _Found:
     others = site.git.names("ls-files", "-z", "-o", "--exclude-standard", tree=place, index=index)
     nested = [name.rstrip("/") for name in others if name.endswith("/")]
     there = [name for name in others if not name.endswith("/")]
-    gone, strange = [], []
+    gone, strange, same = [], [], []
     straight: dict[str, bool] = {"": True}
     doubtful = seen.doubtful_ns
     for text, before in seen.files.items():
@@ -97,11 +98,12 @@ def _looked_at(site: Site, place: str, index: str, seen: Seen) -> _Found:
         elif stat.S_ISREG(now[1]) or stat.S_ISLNK(now[1]):
             if now != before or now[4] >= doubtful:
                 there.append(name)
+                same += [name] if now == before else []
         else:
             gone.append(name)
             if not stat.S_ISDIR(now[1]):
                 strange.append(name)
-    return _Found(there=there, gone=gone, nested=nested, strange=strange)
+    return _Found(there=there, same=frozenset(same), gone=gone, nested=nested, strange=strange)
 
 
 def _lies_straight(place: str, folder: str, known: dict[str, bool]) -> bool:

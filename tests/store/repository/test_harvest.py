@@ -11,7 +11,7 @@ import pytest
 from msgspec import structs
 
 from lab.core.errors import BadInput
-from lab.store.repository import noted
+from lab.store.repository import harvest, noted
 from tests.store.repository.conftest import edit_unseen, everything, until_later
 
 if TYPE_CHECKING:
@@ -64,6 +64,15 @@ def test_new_changed_and_removed_files_are_all_found(work: Work) -> None:
     ]
     assert (found.added, found.removed, found.files) == (3, 2, 3)
     assert {change.path: change.size for change in found.changes}["a.py"] == 18
+
+
+def test_a_change_that_is_too_much_is_told_by_what_was_changed(work: Work, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(noted, "_TICK_NS", 1 << 60)  # all that git just wrote is looked at again
+    monkeypatch.setattr(harvest, "MOST_BYTES", 100)
+    for name in ("a.py", "new.bin"):
+        (work.place / name).write_text("x" * 60)
+    with pytest.raises(BadInput, match=r"the change has 2 files with 0\.0 MiB"):
+        work.harvest()
 
 
 def test_it_can_be_harvested_again_after_more_work(work: Work) -> None:
