@@ -11,6 +11,7 @@ REPLAYED = "replayed"  # the commit of an earlier run, measured once more: shown
 KINDS = (BASELINE, DRAFT, IMPROVE, DEBUG, COMBINE, TRY, IMPORTED, REPLAYED)
 APART = frozenset({IMPORTED, REPLAYED})  # neither stop a loop, nor are anything's best, nor tell of its noise
 KEEP, DISCARD, CRASHED, CHECKS_FAILED = "keep", "discard", "crash", "checks_failed"
+HOLDOUT_FAILED = "holdout_failed"  # what a run says of itself for `escalate_when`
 
 
 class Candidate(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
@@ -41,6 +42,7 @@ class Candidate(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, g
     tokens: int = 0  # that its proposer took
     memory_mb: float | None = None  # the peak, for tables that have a column for it
     claimed: float | None = None  # the value that another harness wrote down; nobody here has measured it
+    unit: str = ""  # of that value, where the other harness names one
 
     @property
     def lines(self) -> int:

@@ -231,8 +231,8 @@ that `api_key_env` names, and nowhere in a file.
 ## Events for `escalate_when`
 
 `breakthrough_found`, `blocked_on_external_access`, `new_best`, and `metric_regression_N_consecutive` with a number
-for N. In a code loop also `metric_drift`: what is to be beaten does not measure any more what it did; and
-`holdout_gap`: the hidden measurement shows less than half of the gain.
+for N. In a code loop also `metric_drift`: what is to be beaten does not measure any more what it did; `holdout_gap`:
+the hidden measurement shows less than half of the gain; and `holdout_failed`: it was due, and came to nothing.
 
 ## Cadence
 

@@ -29,7 +29,7 @@ COMMANDS = (
 )  # fmt: skip
 ESCALATIONS = (
     "breakthrough_found", "blocked_on_external_access", "metric_regression_3_consecutive", "new_best", "metric_drift",
-    "holdout_gap",
+    "holdout_gap", "holdout_failed",
 )  # fmt: skip
 
 _REGRESSION = re.compile(r"metric_regression_[1-9][0-9]{0,3}_consecutive")

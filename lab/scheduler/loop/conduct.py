@@ -115,7 +115,18 @@ class _Candidate:
         keeping.begun(grounds, bench.commit)
         judged = judging.baseline(grounds.terms, bench, steps.BASELINE)
         self._at.harvested = Harvested(base=bench.commit, commit=bench.commit)
-        return judged
+        return self._with_hidden(judged)
+
+    def _with_hidden(self, judged: Judged) -> Judged:
+        """The baseline with its hidden measurement: one that fails here would fail at every milestone, unseen."""
+        at = self._at
+        if judged.verdict != candidates.KEEP or not at.grounds.spec.holdout_command:
+            return judged
+        at.holdout = measuring.hidden(at.grounds, at.steps, at.bench.commit)
+        if at.holdout.value is not None:
+            return judged
+        why = f"the hidden measurement failed: {at.holdout.problem}"
+        return Judged(verdict=candidates.CRASHED, why=why, measured=judged.measured, crash=crash.OTHER)
 
     def _changed(self) -> Judged:
         """Get a change made, and measure it."""
@@ -174,11 +185,11 @@ class _Candidate:
         without = (*grounds.hidden, *self._ours)
         found = harvested.harvest(grounds, self._changing, base, self._at.note, secrets=secrets, without=without)
         self._at.harvested = found
-        harvested.keep_files(grounds, found)
+        unkept = harvested.keep_files(grounds, found)
         if found.empty:
             return Judged(verdict=candidates.DISCARD, why="nothing was changed")
-        if found.refused:
-            return Judged(verdict=candidates.CHECKS_FAILED, why=found.refused)
+        if found.refused or unkept:
+            return Judged(verdict=candidates.CHECKS_FAILED, why=found.refused or unkept)
         if found.seed_only:
             return Judged(verdict=candidates.DISCARD, why="only seeds were changed, and luck is not kept")
         same = known.find(

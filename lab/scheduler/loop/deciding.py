@@ -125,7 +125,8 @@ def _decided(at: Attempt, judged: Judged, commit: str) -> Decided:
         cost=at.cost + judged.cost,
         usage=at.steps.usage(),
     )
-    return msgspec.structs.replace(decided, signals=(*judged.signals, *_alarms(grounds, decided)))
+    blind = (candidates.HOLDOUT_FAILED,) if at.holdout is not None and at.holdout.value is None else ()
+    return msgspec.structs.replace(decided, signals=(*judged.signals, *blind, *_alarms(grounds, decided)))
 
 
 def _record(at: Attempt, judged: Judged, commit: str) -> Candidate:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from lab.core.candidate import KEEP
+from lab.core.candidate import BASELINE, CRASHED, KEEP
 from lab.executors import bwrap
 from tests.scheduler.loop.live import a_loop, sound
 
@@ -56,3 +56,24 @@ def test_where_nothing_can_hide_it_the_run_says_so(tmp_path: Path, monkeypatch: 
     monkeypatch.setattr(bwrap, "trouble", lambda: "bwrap is not installed")
     _, _, remarks = spied(tmp_path)
     assert any("the hidden measurement was not hidden" in remark for remark in remarks)
+
+
+def test_a_hidden_measurement_that_fails_fails_the_baseline(tmp_path: Path) -> None:
+    loop = a_loop(tmp_path, spec="holdout_command: sh nope.sh\n")
+    made = loop.change(":")
+    assert (made.verdict, made.accepted, made.candidate_value) == (CRASHED, False, None)
+    assert made.reason.startswith("the hidden measurement failed: holdout could not be started")
+    assert loop.change(":").candidate.kind == BASELINE
+
+
+def test_a_hidden_measurement_that_fails_later_is_told_and_a_person_can_be_called(tmp_path: Path) -> None:
+    spec = f"holdout_command: sh {tmp_path}/h.sh\nholdout_every: 1\nescalate_when: [holdout_failed]\n"
+    (tmp_path / "h.sh").write_text("echo METRIC cost=$(cat value)\n")
+    loop = a_loop(tmp_path, spec=spec)
+    assert loop.change(":").candidate.holdout == 50
+    (tmp_path / "h.sh").write_text("exit 3\n")
+    made = loop.change(LESS)
+    assert (made.verdict, made.candidate.holdout, made.signals) == (KEEP, None, ("holdout_failed",))
+    assert "the hidden measurement failed: holdout ended with exit code 3" in loop.page(made.run_id)
+    assert loop.turn().visit("loop").made is None
+    assert loop.view().phase == "awaiting-human"
