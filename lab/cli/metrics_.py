@@ -48,11 +48,16 @@ def answer(args: argparse.Namespace, session: Session) -> Answer:
         problem = f"no line `METRIC {name}=...`, no `{name}: ...` below a line `---`, no number as the last line"
     elif not math.isfinite(value):
         value, problem = None, f"the {args.metric or rules.VALUE} is not a finite number: a run would be a crash"
+    again = set(found.differing)
     data = {
         "metric": args.metric or rules.VALUE,
         "value": value,
         "metrics": {name: each for name, each in found.metrics.items() if math.isfinite(each)},
-        "refused": [*found.remarks, *(f"{name} is not finite" for name in _infinite(found))],
+        "again": list(found.differing),
+        "refused": [
+            *(each for each in found.remarks if each not in again),
+            *(f"{name} is not finite" for name in _infinite(found)),
+        ],
         "problem": problem,
     }
     return Answer(data, _lines(data), warnings=[problem] if problem else [], exit_code=FAILED if problem else DONE)
@@ -95,6 +100,7 @@ def _lines(data: dict[str, object]) -> Iterator[str]:
     metrics = data["metrics"]
     if isinstance(metrics, dict):
         yield from (f"{name}\t{each!r}" for name, each in metrics.items() if name != data["metric"])
-    refused = data["refused"]
-    if isinstance(refused, list):
-        yield from (f"refused: {each}" for each in refused)
+    for kind in ("again", "refused"):
+        told = data[kind]
+        if isinstance(told, list):
+            yield from (f"{kind}: {each}" for each in told)

@@ -14,9 +14,9 @@ from itertools import pairwise
 import msgspec
 
 from lab.core import json_text
-from lab.core.candidate import CHECKS_FAILED, CRASHED, DISCARD, KEEP
+from lab.core.candidate import CHECKS_FAILED, CRASHED, DISCARD, KEEP, REPLAYED
 from lab.core.errors import BadInput
-from lab.core.run import DIRECTIONS, MAXIMIZE, MINIMIZE
+from lab.core.run import CANCELLED, DIRECTIONS, MAXIMIZE, MINIMIZE
 
 TSV, JSONL = "tsv", "jsonl"
 LARGEST_BYTES = 64 << 20
@@ -31,6 +31,7 @@ _STATUSES = {
     "reverted": DISCARD, CRASHED: CRASHED, "crashed": CRASHED, CHECKS_FAILED: CHECKS_FAILED,
     "checks-failed": CHECKS_FAILED,
 }  # fmt: skip
+_OURS = frozenset({CANCELLED, REPLAYED})  # of a log that labctl wrote: they tell of no try
 _MEMORY = {"memory_gb": 1.0, "mem_gb": 1.0, "memory_mb": 1 / 1024, "mem_mb": 1 / 1024}
 _MILLISECONDS = 1e11  # a time stamp above this is no number of seconds
 _LATEST_S = 253_402_300_799.0  # the end of the year 9999
@@ -119,6 +120,7 @@ class _Table:
     def __init__(self, header: str, where: str) -> None:
         self.problems: list[str] = []
         self._entries: list[Entry] = []
+        self._passed_over = 0
         self._columns = [cell.strip() for cell in header.split("\t")]
         names = [name.lower() for name in self._columns]
         missing = [name for name in ("commit", "status", "description") if name not in names]
@@ -142,6 +144,9 @@ class _Table:
                 raise ValueError(message)
             cells = [*cells[:last], " ".join(cells[last:])]  # a tab within the words
         cell = dict(zip(self._names, (each.strip() for each in cells), strict=True))
+        if cell["status"] in _OURS:
+            self._passed_over += 1
+            return
         status = _status(cell["status"])
         value = _number(cell[self._metric], self._metric)
         memory = [(_number(cell[name], name), factor) for name, factor in _MEMORY.items() if name in cell]
@@ -164,7 +169,12 @@ class _Table:
 
     def log(self) -> PeersLog:
         metric = self._columns[self._names.index(self._metric)]
-        return PeersLog(form=TSV, segments=(Segment(metric=metric),), entries=tuple(self._entries))
+        return PeersLog(
+            form=TSV,
+            segments=(Segment(metric=metric),),
+            entries=tuple(self._entries),
+            passed_over=self._passed_over,
+        )
 
 
 class _Lines:
@@ -190,6 +200,8 @@ class _Lines:
         kind = line.get("type")
         if kind == "config" or (kind is None and "bestDirection" in line and "run" not in line):
             self._config(line)
+        elif line.get("status") in _OURS:
+            self._passed_over += 1
         elif kind in (None, "run", "result") and ("run" in line or "status" in line):
             self._run(number, line)
         elif isinstance(kind, str):

@@ -9,11 +9,15 @@ import stat
 from lab.executors import told as rules
 from lab.executors.told import Told, Unusable
 
+_DECIMAL = rules.DECIMAL.encode()
+
 
 class Log:
     """A log, read in pieces of any size. What comes out does not depend on where it was cut."""
 
-    __slots__ = ("_block", "_differing", "_in_block", "_last", "_lines", "_metric", "_rest", "_told", "_too_long")
+    __slots__ = (
+        "_block", "_differing", "_in_block", "_known", "_last", "_lines", "_metric", "_rest", "_told", "_too_long",
+    )  # fmt: skip
 
     def __init__(self, metric: str) -> None:
         self._metric = metric
@@ -24,6 +28,7 @@ class Log:
         self._lines: dict[str, float] = {}
         self._block: dict[str, float] = {}
         self._differing: dict[str, None] = {}
+        self._known: dict[bytes, str] = {}  # names that were found to be names: a log repeats the same few
         self._told = Told()
 
     def feed(self, piece: bytes) -> None:
@@ -54,8 +59,11 @@ class Log:
                 break
         else:
             self._last_line(told)
-        for name in self._differing:
-            told.remark(f"{name} was told with different values; the last one counts")
+        told.differing = tuple(
+            f"{name} was told with different values; the last one counts" for name in self._differing
+        )
+        for words in told.differing:
+            told.remark(words)
         return told
 
     def _line(self, line: bytes) -> None:
@@ -64,13 +72,15 @@ class Log:
             return
         if b"\r" in line:  # what a terminal would show of a line that was written over
             line = line.rstrip(b"\r \t").rpartition(b"\r")[2]
+        if line.startswith((b"METRIC ", b"METRIC\t")):
+            self._last = line
+            self._take(self._lines, line[6:], b"=")
+            return
         bare = line.strip()
         if not bare:
             return
         self._last = bare
-        if line.startswith(b"METRIC") and line[6:7] in (b" ", b"\t"):
-            self._take(self._lines, line[6:], b"=")
-        elif bare == b"---":
+        if bare == b"---":
             self._in_block = True
         elif self._in_block:
             self._in_block = line[:1] not in (b" ", b"\t") and self._take(self._block, line, b":")
@@ -80,6 +90,11 @@ class Log:
 
     def _take(self, into: dict[str, float], line: bytes, sign: bytes) -> bool:
         """Keep `name=value`. Whether it had that form, whatever the value."""
+        key, _, given = line.partition(sign)
+        known = self._known.get(key)
+        if known is not None and known in into and (plain := _plain(given.strip())) is not None:
+            self._keep(into, known, plain)
+            return True
         try:
             name, found, text = line.decode().partition(sign.decode())
         except UnicodeDecodeError:
@@ -95,17 +110,23 @@ class Log:
             if sign == b"=":
                 self._told.remark(f"METRIC {name} is no decimal number: {text[: rules.SHOWN_CHARS]!r}")
         elif name in into or len(into) < rules.MOST_NAMES or name in (self._metric, rules.VALUE):
-            if name in into and _differ(into[name], number) and len(self._differing) < rules.MOST_REMARKS:
-                self._differing[name] = None
-            into[name] = number
+            if len(self._known) < rules.MOST_NAMES:
+                self._known[key] = name
+            self._keep(into, name, number)
         else:
             self._told.remark(f"of more than {rules.MOST_NAMES} metrics the rest was left out")
         return True
 
+    def _keep(self, into: dict[str, float], name: str, number: float) -> None:
+        before = into.get(name, number)
+        if before != number and _differ(before, number) and len(self._differing) < rules.MOST_REMARKS:
+            self._differing[name] = None
+        into[name] = number
+
     def _last_line(self, told: Told) -> None:
         """A log whose last line is a number, or an object with one."""
         try:
-            text = self._last.decode()
+            text = self._last.strip().decode()
         except UnicodeDecodeError:
             return
         if not text.startswith("{"):
@@ -120,6 +141,17 @@ class Log:
         told.value = object_told.value
         told.metrics = {**object_told.metrics, **told.metrics}
         told.note, told.cost, told.signals = object_told.note, object_told.cost, object_told.signals
+
+
+def _plain(given: bytes) -> float | None:
+    """A finite number in plain digits, read fast; None for what has to be looked at closely."""
+    if not 0 < len(given) <= rules.SHOWN_CHARS or given.strip(_DECIMAL):
+        return None
+    try:
+        number = float(given)
+    except ValueError:
+        return None
+    return number if math.isfinite(number) else None
 
 
 def _differ(one: float, other: float) -> bool:

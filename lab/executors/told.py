@@ -25,7 +25,7 @@ NOTE_CHARS = 500
 MOST_REMARKS = 8
 SHOWN_CHARS = 60
 _FIRST = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz_µ")
-_DIGITS = frozenset("0123456789+-.eE")
+DECIMAL = "0123456789+-.eE"
 _NOT_FINITE = ("nan", "inf", "infinity")
 # Columns of the tables that runs are listed in, and names that mean something else to a reader in JavaScript.
 _COLUMNS = frozenset({
@@ -48,6 +48,7 @@ class Told(msgspec.Struct, kw_only=True):
     note: str = ""
     cost: float = 0.0
     signals: tuple[str, ...] = ()
+    differing: tuple[str, ...] = ()  # remarks on what was told with different values: the last one counts
 
     def remark(self, text: str) -> None:
         if len(self.remarks) < MOST_REMARKS and text not in self.remarks:
@@ -165,7 +166,7 @@ def decimal_of(text: str) -> float | None:
     """A number as people write it; NaN for one that is not finite; None for everything else, hex included."""
     if not text or len(text) > SHOWN_CHARS:
         return None
-    if not set(text) <= _DIGITS:  # float() reads more than people write: 1_000, and digits of other scripts
+    if text.strip(DECIMAL):  # float() reads more than people write: 1_000, and digits of other scripts
         return math.nan if text.lower().lstrip("+-") in _NOT_FINITE else None
     try:
         number = float(text)

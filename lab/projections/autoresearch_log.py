@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from lab.core.candidate import BASELINE, DISCARD, IMPORTED, REPLAYED
+from lab.core.candidate import BASELINE, IMPORTED, REPLAYED
 from lab.core.run import CANCELLED, CRASH, FAILURES, MINIMIZE, cut_off
 from lab.projections import data, text
 
@@ -78,11 +78,14 @@ def metric_cell(value: float | None) -> str:
 
 
 def status(run: Run) -> str:
-    """The verdict; of a run that ended before there was one, what it came to."""
+    """The verdict; of a run that ended before there was one, what it came to.
+
+    Their words have none for what was measured again: nothing was decided, and the commit may well have been kept.
+    """
     if run.verdict:
         return run.verdict
-    if run.candidate is not None and run.candidate.kind == REPLAYED and run.value is not None:
-        return DISCARD  # their words have none for what was measured again, and it was not kept
+    if run.candidate is not None and run.candidate.kind == REPLAYED and run.outcome != CANCELLED:
+        return REPLAYED
     return CRASH if run.outcome in FAILURES else CANCELLED if run.outcome == CANCELLED else run.outcome
 
 
@@ -119,7 +122,7 @@ def config_line(run: Run) -> bytes:
         "type": "config",
         "name": f"{run.experiment}: {claims}, claimed and not measured here" if claims else run.experiment,
         "metricName": run.metric or "value",
-        "metricUnit": "",
+        "metricUnit": run.candidate.unit if run.candidate else "",
         "bestDirection": "lower" if run.direction == MINIMIZE else "higher",
     }
     return data.encode(told) + b"\n"
@@ -168,7 +171,7 @@ def _described(run: Run) -> str:
     made = run.candidate
     if made is not None and made.kind == IMPORTED:
         claim = "nothing" if made.claimed is None else repr(made.claimed)
-        return f"claimed {claim} elsewhere: {run.note}"
+        return f"claimed {claim} elsewhere" + (f": {run.note}" if run.note else "")
     if made is not None and made.kind == BASELINE and not run.note:
         return "baseline" if not run.reason else f"baseline: {run.reason}"
     if cut_off(run.outcome, run.reason) or run.outcome == CANCELLED:

@@ -30,9 +30,9 @@ def test_a_log_from_standard_input_is_read_and_what_was_refused_is_said() -> Non
     assert said.stdout.splitlines() == [
         "loss\t0.5",
         "mfu\t39.8",
+        "again: loss was told with different values; the last one counts",
         "refused: METRIC odd is no decimal number: '0x1F'",
         "refused: type is a name that no metric may have, and was left out",
-        "refused: loss was told with different values; the last one counts",
         "refused: bad is not finite",
     ]
 

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lab.core import peers_log
-from lab.core.candidate import BASELINE, IMPROVE, Candidate
+from lab.core.candidate import BASELINE, IMPROVE, REPLAYED, Candidate
 from lab.core.candidate import IMPORTED as CLAIMED
 from lab.core.origin import IMPORTED, Origin
 from lab.core.run import CANCELLED, FAILED, INTERRUPTED, SUCCESS
@@ -97,6 +97,26 @@ def test_what_another_harness_claims_is_no_number_of_ours() -> None:
     written = table(claimed(1, 0.5), tried(2, 0.9, kind=BASELINE))
     assert peers.karpathys_best(written) == 0.9
     assert written.splitlines()[1].endswith("\t-\t44.0\tkeep\tclaimed 0.5 elsewhere: wider")
+
+
+def test_a_claim_without_words_ends_with_the_number_and_keeps_its_unit() -> None:
+    one = msgspec.structs.replace(claimed(1, 5.0), note="")
+    assert one.candidate is not None
+    one = msgspec.structs.replace(one, candidate=msgspec.structs.replace(one.candidate, unit="ms"))
+    assert table(one).splitlines()[1].endswith("\tclaimed 5.0 elsewhere")
+    assert json.loads(lines(one).splitlines()[0])["metricUnit"] == "ms"
+
+
+def test_what_was_measured_again_is_no_discard() -> None:
+    again = tried(2, 0.9, "", kind=REPLAYED, outcome=SUCCESS, note="RUN-1 again")
+    broken = tried(3, None, "", kind=REPLAYED, outcome=FAILED, note="RUN-1 again")
+    written = table(tried(1, 0.9979), again, broken)
+    assert [row.split("\t")[3] for row in written.splitlines()[1:]] == ["keep", "replayed", "replayed"]
+    assert peers.karpathys_best(written) == 0.9979
+    read = peers_log.parse(written.encode(), "log")
+    assert ([each.status for each in read.entries], read.passed_over) == (["keep"], 2)
+    read = peers_log.parse(lines(tried(1, 0.9979), again, broken).encode(), "log")
+    assert ([each.status for each in read.entries], read.passed_over) == (["keep"], 2)
 
 
 def test_a_line_has_the_keys_of_pis_in_their_order_and_null_for_a_crash() -> None:

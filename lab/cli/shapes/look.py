@@ -190,6 +190,7 @@ class Metrics(msgspec.Struct):
     metric: str
     value: float | None
     metrics: dict[str, float]
+    again: list[str]
     refused: list[str]
     problem: str
 
