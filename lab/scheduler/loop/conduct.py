@@ -100,7 +100,8 @@ class _Candidate:
             how, why = outcome.trouble(self._running.manifest, stopped.exit)
             return Ended(outcome=how, reason=why, wall_s=at.steps.wall_s, usage=at.steps.usage())
         finally:
-            for place in (at.bench.place, *(() if self._handed else (self._changing,))):
+            beside = at.grounds.place("beside")  # of its own, where another candidate may keep something meanwhile
+            for place in (at.bench.place, beside, *(() if self._handed else (self._changing,))):
                 measuring.discard(at.grounds, place)
 
     def _baseline(self) -> Judged:

@@ -50,6 +50,10 @@ def decide(at: Attempt, running: Running, judged: Judged) -> Decided:
                 why = f"another candidate was kept meanwhile, and it was not compared with that one ({judged.why})"
                 judged = msgspec.structs.replace(judged, verdict=candidates.DISCARD, why=why)
                 decided = _decided(at, judged, "")
+        if decided.verdict == candidates.KEEP and not commit and keeping.comes_late(grounds):
+            why = f"another baseline was measured meanwhile, and the loop went on from there ({judged.why})"
+            judged = msgspec.structs.replace(judged, verdict=candidates.DISCARD, why=why)
+            decided = _decided(at, judged, "")
         asi.keep(at.root, f"{grounds.path}/{layout.ARTIFACTS}", _completed(at, judged))
         told = Exit(run_id=grounds.run_id, code=0, wall_s=decided.wall_s, usage=decided.usage)
         # Before the decision: without it, whoever settles a killed run would not look for one.
@@ -57,11 +61,19 @@ def decide(at: Attempt, running: Running, judged: Judged) -> Decided:
         files.replace(f"{grounds.path}/{reference.DECISION}", page(decided), durable=True)
         if decided.verdict != candidates.KEEP:
             return decided
-        remarks = keeping.move(grounds, commit or at.harvested.commit)
+        remarks = list(keeping.move(grounds, commit or at.harvested.commit))
         if commit and _best(at).commit != at.harvested.base:  # it began elsewhere: what it adds to the best
-            harvested.keep_files(grounds, msgspec.structs.replace(at.harvested, base=_best(at).commit))
+            remarks += _kept_anew(at)
+        decided = msgspec.structs.replace(decided, remarks=tuple(dict.fromkeys((*decided.remarks, *remarks))))
+        files.replace(f"{grounds.path}/{reference.DECISION}", page(decided), durable=True)
     _stand(at, commit)
-    return msgspec.structs.replace(decided, remarks=(*decided.remarks, *remarks))
+    return decided
+
+
+def _kept_anew(at: Attempt) -> list[str]:
+    found = msgspec.structs.replace(at.harvested, base=_best(at).commit)
+    why = harvested.keep_files(at.grounds, found)
+    return [f"diff.patch is what was changed since {at.harvested.base[:12]}: {why}"] if why else []
 
 
 def _best(at: Attempt) -> Node:

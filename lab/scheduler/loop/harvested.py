@@ -133,14 +133,23 @@ def _is_plain(change: Changed) -> bool:
     return change.status == MODIFIED and not odd
 
 
-def keep_files(grounds: Grounds, found: Harvested) -> None:
-    """The change as files of the run: for people, and for a machine that has no such repository."""
+def keep_files(grounds: Grounds, found: Harvested) -> str:
+    """The change as files of the run: for people, and for a machine that has no such repository.
+
+    The answer is why there is no patch, in words; empty when there is.
+    """
     if not found.commit:
-        return
+        return ""
     artifacts, files = f"{grounds.path}/artifacts", grounds.root.files
-    files.replace(f"{artifacts}/diff.patch", grounds.repo.patch(found.base, found.commit, limit_bytes=_MOST_READ))
     files.replace(f"{artifacts}/diffstat.txt", _text(grounds.repo.stat(found.base, found.commit)))
     files.replace(f"{artifacts}/changed-files.txt", _text("".join(f"{path}\n" for path in found.paths)))
+    try:
+        patch = grounds.repo.patch(found.base, found.commit, limit_bytes=_MOST_READ)
+    except BadInput:
+        shown = ", ".join(map(_shown, found.paths[:_SHOWN]))
+        return f"as a patch the change is longer than the {_MOST_READ >> 20} MiB that the lab keeps of one: {shown}"
+    files.replace(f"{artifacts}/diff.patch", patch)
+    return ""
 
 
 def _text(said: str) -> bytes:

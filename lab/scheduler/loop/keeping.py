@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from lab.core.errors import BadInput, LabError
+from lab.scheduler import refresh
 from lab.scheduler.loop.grounds import APPLIED, BEST
 
 if TYPE_CHECKING:
@@ -53,6 +54,14 @@ def require_current(grounds: Grounds, best: Node) -> None:
         raise Overtaken
 
 
+def comes_late(grounds: Grounds) -> bool:
+    """Whether the loop has another best by now than when this baseline began: the line would go back, and lose it."""
+    view, _ = refresh.current(grounds.root, grounds.experiment)
+    tier = view.tiers.get(grounds.manifest.fidelity_tier)
+    best, before = tier.loop.best if tier and tier.loop else None, grounds.loop.best
+    return best is not None and (before is None or best.run_id != before.run_id)
+
+
 def move(grounds: Grounds, commit: str) -> tuple[str, ...]:
     """Bring refs, branch and, where the SPEC wants it, the workspace to this commit. What could not be, in words."""
     repo = grounds.repo
@@ -87,19 +96,31 @@ def _applied(grounds: Grounds, commit: str) -> list[str]:
     if not since or since == commit:
         return []
     done = repo.apply(commit, base=since)
-    if done.conflicts:
+    if done.conflicts and not _whole(grounds, commit, since):
         return [f"the change was kept and not applied to the workspace: it is different there in {done.conflicts[0]}"]
     repo.put(grounds.ref(APPLIED), commit)
     return []
 
 
+def _whole(grounds: Grounds, commit: str, since: str) -> bool:
+    """All that was kept, where its owner went back to what the loop began at; else nothing would fit ever again."""
+    repo, base = grounds.repo, grounds.loop.base
+    if repo.is_own:
+        begun_at = base.commit if base else ""
+    else:
+        begun_at = repo.merge_base(repo.head(), commit)
+    return bool(begun_at) and begun_at != since and not repo.apply(commit, base=begun_at).conflicts
+
+
 def caught_up(grounds: Grounds) -> tuple[str, ...]:
     """Finish what a killed lab had decided and not done. Once a run, before anything else."""
-    best = grounds.loop.best
+    best = grounds.line
     if best is None or not best.commit:
         return ()
     repo = grounds.repo
     at = repo.commit_of(grounds.ref(BEST))
+    if at != best.commit and grounds.is_lost(best):
+        return ()  # nothing leads there any more: the baseline is taken again
     if grounds.spec.max_parallel > 1 and at != best.commit and at and repo.lies_under(best.commit, at):
         return ()  # a candidate beside this one was just kept, and is about to be sealed
     on = repo.commit_of(grounds.branch) if grounds.branch else ""

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import pytest
+
 from lab.core.candidate import KEEP
 from tests.scheduler.loop.live import a_loop, git, sound
 
@@ -40,6 +42,9 @@ def test_what_does_not_fit_is_kept_and_waits_until_the_way_is_free(tmp_path: Pat
     again = loop.change(BOTH)
     assert (again.verdict, again.candidate_value) == (KEEP, 37)
     assert (loop.workspace / "other").read_text() == "0\n"
+    for told in (kept, again):  # once, and in the decision too: a remark on a page alone is found by no program
+        assert len([each for each in told.remarks if "not applied" in each]) == 1
+        assert loop.page(told.run_id).count("not applied") == 1
     (loop.workspace / "value").write_text("50\n")
     loop.change(":")
     assert (loop.workspace / "value").read_text() == "37\n"
@@ -67,4 +72,20 @@ def test_a_workspace_without_git_gets_what_is_kept_too(tmp_path: Path) -> None:
     assert kept.verdict == KEEP
     assert (loop.workspace / "value").read_text() == "30\n"
     assert not (loop.workspace / "new").exists()
+    sound(loop)
+
+
+@pytest.mark.parametrize("under_git", [True, False])
+def test_whoever_goes_back_to_where_the_loop_began_gets_all_of_it_with_the_next_keep(
+    tmp_path: Path, *, under_git: bool
+) -> None:
+    loop = a_loop(tmp_path, spec=APPLY, under_git=under_git, files={"other": "0\n"})
+    loop.change(":", BOTH, BOTH)
+    assert (loop.workspace / "value").read_text() == "37\n"
+    (loop.workspace / "value").write_text("50\n")
+    (loop.workspace / "other").write_text("0\n")
+    kept = loop.change(BOTH)
+    assert (loop.workspace / "value").read_text() == "36\n"
+    assert (loop.workspace / "other").read_text() == "4\n"
+    assert "not applied" not in loop.page(kept.run_id)
     sound(loop)

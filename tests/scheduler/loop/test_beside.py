@@ -64,6 +64,30 @@ def test_a_candidate_that_was_overtaken_is_not_kept_and_is_not_lost(tmp_path: Pa
     sound(loop)
 
 
+def test_a_baseline_that_comes_second_moves_nothing_back(tmp_path: Path) -> None:
+    began, go = marks(tmp_path)
+    wait = f"if mkdir {began} 2>/dev/null; then while [ ! -e {go} ]; do sleep 0.02; done; fi\n"
+    spec = f"max_parallel: 2\npromotion_strategy: branch\nwritable_paths: [{began.parent}]\n"
+    loop = a_loop(tmp_path, spec=spec, files={"measure.sh": f'{wait}echo "METRIC cost=$(cat value)"\n'})
+    loop.propose(":")
+    slow: list[str] = []
+    worker = threading.Thread(target=lambda: slow.append(loop.run(root=loop.reopened()).run.run_id))
+    worker.start()
+    until(began)
+    first, kept = loop.change(":"), loop.change("echo 20 > value")
+    go.touch()
+    worker.join()
+    late = loop.decided(slow[0])
+    assert (first.verdict, kept.verdict, late.verdict) == (KEEP, KEEP, DISCARD)
+    assert "another baseline was measured meanwhile" in late.reason
+    best, base = loop.state().best, loop.state().base
+    assert best is not None
+    assert base is not None
+    assert (base.run_id, best.run_id) == (first.run_id, kept.run_id)
+    assert loop.git("show", f"{BRANCH}:value") == "20"
+    sound(loop)
+
+
 def test_two_processes_keep_one_line_and_lose_nothing(tmp_path: Path) -> None:
     loop = a_loop(tmp_path, spec="max_parallel: 2\npromotion_strategy: branch\nmax_iterations_total: 9\n")
     loop.change(LESS)

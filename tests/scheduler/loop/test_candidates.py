@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from lab.core.candidate import CHECKS_FAILED, CRASHED, DISCARD, KEEP
+from lab.scheduler.loop import harvested
 from tests.scheduler.loop.live import BRANCH, a_loop, git, sound
 
 if TYPE_CHECKING:
@@ -57,6 +58,21 @@ def test_a_patch_of_a_run_makes_the_same_tree_wherever_it_is_applied(tmp_path: P
     git(tmp_path, "clone", "-q", str(loop.workspace), str(elsewhere))
     git(elsewhere, "apply", "--index", str(patch))
     assert git(elsewhere, "write-tree") == loop.git("rev-parse", f"{made.candidate.commit}^{{tree}}")
+    sound(loop)
+
+
+def test_a_change_that_no_patch_can_hold_is_refused_like_one_that_is_too_large(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(harvested, "_MOST_READ", 1 << 20)
+    loop = a_loop(tmp_path)
+    made = loop.change(":", f"head -c 2000000 /dev/urandom > weights.bin; {LESS}")
+    assert (made.verdict, made.candidate.values) == (CHECKS_FAILED, ())
+    assert "longer than the 1 MiB that the lab keeps of one: value, weights.bin" in made.reason
+    artifacts = loop.path(made.run_id) / "artifacts"
+    assert (artifacts / "changed-files.txt").read_text() == "value\nweights.bin\n"
+    assert not (artifacts / "diff.patch").exists()
+    assert loop.change(LESS).verdict == KEEP
     sound(loop)
 
 
