@@ -113,6 +113,7 @@ class Finalizing:
         with root.section(experiment):
             subject = refresh.catch_up(root, experiment)
         self.summary: Summary = autoresearch_summary.told(subject)
+        self._last = grounds.line(subject.view)
         self._repo = _opened(root, experiment, subject)
         self.plan = self._planned(experiment, prefix or f"{self.summary.branch.rpartition('/')[2]}-final", way)
 
@@ -120,8 +121,12 @@ class Finalizing:
         if _NOT_IN_PREFIX.search(prefix) or not prefix:
             raise BadInput(f"{prefix[:60]!r} cannot begin the name of a branch", fix="--prefix my-loop")
         repo = self._repo
-        final = self.summary.loop.best.commit if self.summary.loop.best else ""
-        if not final or not repo.commit_of(final):
+        final = self._last.commit if self._last else ""
+        if final and not repo.commit_of(final):
+            raise BadInput(f"the commit {final[:12]}, which {experiment} kept last, is gone from the repository",
+                           where=repo.workspace, fix="what was kept lies as artifacts/diff.patch in the runs, for git "
+                           f"apply; labctl burst {experiment} begins at the workspace's commit again")  # fmt: skip
+        if not final:
             fix = f"labctl burst {experiment} -n 5 goes on with it"
             raise BadInput(f"{experiment} has kept nothing yet", fix=fix)
         head = repo.head()

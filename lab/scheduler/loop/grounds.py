@@ -16,6 +16,7 @@ from lab.store.repository import repository
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from lab.core.loop import Node
     from lab.core.spec import Spec
     from lab.core.verdict import Terms
     from lab.core.view import View
@@ -62,6 +63,15 @@ class Ground:
     def branch(self) -> str:
         """The branch for people; empty where the SPEC wants none."""
         return branch(self.spec) if self.spec.promotion_strategy == "branch" else ""
+
+    @property
+    def line(self) -> Node | None:
+        """Where the line of kept commits has got to, in whichever tier. The refs are of all tiers together."""
+        return line(self.view)
+
+    def is_lost(self, node: Node | None) -> bool:
+        """Whether the commit of a node is gone from the repository."""
+        return node is not None and bool(node.commit) and not self.repo.commit_of(node.commit)
 
 
 class Grounds(Ground):
@@ -113,6 +123,12 @@ class Grounds(Ground):
     def standing(self, commit: str) -> str:
         """The folder of the tree of what is to be beaten, kept from one candidate to the next."""
         return f"{trees(self.root, self.experiment)}/best-{commit[:16]}"
+
+
+def line(view: View) -> Node | None:
+    """What was kept last, in whichever tier: the next one goes on from there."""
+    bests = (tier.loop.best for tier in view.tiers.values() if tier.loop is not None and tier.loop.best is not None)
+    return max((best for best in bests if best is not None), key=lambda best: best.run_id, default=None)
 
 
 def ref(experiment: str, name: str) -> str:
