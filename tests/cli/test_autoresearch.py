@@ -316,12 +316,12 @@ def line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Root]
 
     def kept(*changes: dict[str, str | None]) -> Root:
         base = committed(folder, "as it is", a__py="1\n", b__py="1\n", c__py="1\n")
+        root = a_loop(tmp_path)  # before its refs are there: they would be another lab's
         git(folder, "switch", "-q", "-c", "line")
         ids = [committed(folder, f"idea {number}", **each) for number, each in enumerate(changes, start=1)]
         git(folder, "switch", "-q", "main")
         git(folder, "update-ref", "refs/lab/speed-up/best", ids[-1] if ids else base)
         git(folder, "branch", "-q", "-D", "line")
-        root = a_loop(tmp_path)
         monkeypatch.setenv("LAB_DATA_ROOT", root.layout.root)
         a_candidate(root, "keep", kind=BASELINE, commit=base, value=10.0, values=(10.0, 10.0, 10.0))
         for number, commit in enumerate(ids, start=1):
@@ -422,6 +422,17 @@ def test_branches_that_do_not_fit_what_is_checked_out_now_are_named(
     committed(tmp_path / "code", "meanwhile", a__py="other\n")
     said = labctl.done("autoresearch", "finalize", "speed-up", "--yes")
     assert "conflicts with what is checked out now: a.py" in said.out
+
+
+@pytest.mark.parametrize(
+    ("prefix", "fix"), [("refs/heads/mine", "mine"), ("refs/heads/", "my-loop"), ("refs/tags/v1", "tags/v1")]
+)
+def test_a_prefix_that_is_a_ref_is_refused_with_the_name_that_was_meant(
+    prefix: str, fix: str, labctl: Labctl, line: Callable[..., Root]
+) -> None:
+    line({"a__py": "2\n"})
+    said = labctl("autoresearch", "finalize", "speed-up", "--prefix", prefix, "--yes")
+    assert (said.code, f"fix: --prefix {fix}\n" in said.err) == (2, True), said.err
 
 
 @pytest.mark.parametrize("prefix", ["-x", "a..b", "/a", "a/", "a b", "x.lock", "a~1"])
