@@ -29,6 +29,7 @@ from lab.scheduler.loop import (
     keeping,
     known,
     measuring,
+    overtaken,
     renewing,
     steps,
 )  # fmt: skip
@@ -37,7 +38,8 @@ from lab.scheduler.loop.brief import Crashed
 from lab.scheduler.loop.grounds import Grounds
 from lab.scheduler.loop.harvested import Harvested
 from lab.scheduler.loop.judging import Judged
-from lab.scheduler.loop.measuring import Bench, Standing
+from lab.scheduler.loop.keeping import Overtaken
+from lab.scheduler.loop.measuring import Bench, Reading, Standing
 from lab.scheduler.loop.proposing import Proposed, Proposer
 from lab.scheduler.loop.steps import Steps, Stopped
 from lab.scheduler.loop.sweeping import sweep
@@ -45,7 +47,7 @@ from lab.scheduler.loop.sweeping import sweep
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from lab.core.decided import Handed
+    from lab.core.decided import Decided, Handed
     from lab.core.loop import Node
     from lab.core.view import View
     from lab.scheduler.cycle import Running
@@ -54,6 +56,8 @@ if TYPE_CHECKING:
 # Starts that take the next idea on the list. With any other it would count as tried: a repair has its idea already,
 # and whoever hands in a change had one of their own.
 _FREE = frozenset({candidates.IMPROVE, candidates.DRAFT})
+
+_OVERTAKEN = 5  # times that a candidate is compared with another best, before it is given up
 
 
 def carry_out(root: Root, running: Running, view: View, *, interrupted: Callable[[], str], path: str) -> Ended:
@@ -95,7 +99,7 @@ class _Candidate:
         at = self._at
         try:
             judged = self._baseline() if at.start.kind == candidates.BASELINE else self._changed()
-            return reference.as_ended(deciding.decide(at, self._running, judged))
+            return reference.as_ended(self._decided(judged))
         except Stopped as stopped:
             how, why = outcome.trouble(self._running.manifest, stopped.exit)
             return Ended(outcome=how, reason=why, wall_s=at.steps.wall_s, usage=at.steps.usage())
@@ -103,6 +107,27 @@ class _Candidate:
             beside = at.grounds.place("beside")  # of its own, where another candidate may keep something meanwhile
             for place in (at.bench.place, beside, *(() if self._handed else (self._changing,))):
                 measuring.discard(at.grounds, place)
+
+    def _decided(self, judged: Judged) -> Decided:
+        """What is decided. Whoever was overtaken by another candidate is compared with that one first."""
+        at = self._at
+        for _ in range(_OVERTAKEN):
+            try:
+                return deciding.decide(at, self._running, judged, is_last=False)
+            except Overtaken:
+                known_ = overtaken.known(at.grounds)
+                if known_ is None or known_.best is None:
+                    break
+                at.grounds.loop = known_
+                at.remarks.append(f"{known_.best.run_id} was kept meanwhile, and it was compared with that one")
+                judged = self._compared(judged)
+        return deciding.decide(at, self._running, judged)
+
+    def _compared(self, judged: Judged) -> Judged:
+        """The same change against what is the best now. What it was selected by stays; its pairs are new ones."""
+        first = Reading(value=judged.measured.values[0], metrics=judged.metrics, cost=judged.cost,
+                        signals=judged.signals, memory_mb=judged.memory_mb)  # fmt: skip
+        return self._judged(first)
 
     def _baseline(self) -> Judged:
         """Measure the code as it is. Its verdict is keep: it is what there is."""
@@ -239,14 +264,18 @@ class _Candidate:
                     return judged
 
     def _measured_once(self) -> Judged:
-        grounds, bench = self._at.grounds, self._at.bench
-        best = grounds.loop.best
-        if best is None:
-            message = "a candidate before its baseline"
-            raise AssertionError(message)
+        bench = self._at.bench
         bench.commit = self._at.harvested.commit
         failed = bench.make() or bench.check()
         first = failed or bench.measure()
+        return self._judged(first)
+
+    def _judged(self, first: Reading) -> Judged:
+        """What follows from a first measurement."""
+        grounds, bench, best = self._at.grounds, self._at.bench, self._at.grounds.loop.best
+        if best is None:
+            message = "a candidate before its baseline"
+            raise AssertionError(message)
         standing = Standing(grounds, self._at.steps, best.commit)
         lines = self._at.harvested.added - self._at.harvested.removed + (self._parent().lines - best.lines)
         return judging.candidate(grounds.terms, grounds.loop, bench, standing, lines, first)

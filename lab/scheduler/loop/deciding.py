@@ -32,8 +32,11 @@ if TYPE_CHECKING:
 _WHY_CHARS = 300
 
 
-def decide(at: Attempt, running: Running, judged: Judged) -> Decided:
-    """Write down what became of it, then let the rest follow. The decision is the run's last word."""
+def decide(at: Attempt, running: Running, judged: Judged, *, is_last: bool = True) -> Decided:
+    """Write down what became of it, then let the rest follow. The decision is the run's last word.
+
+    Unless it `is_last`, `Overtaken` when another candidate was kept meanwhile: then nothing was written.
+    """
     grounds = at.grounds
     commit = ""
     if judged.verdict == candidates.KEEP and at.start.kind != candidates.BASELINE:
@@ -46,9 +49,13 @@ def decide(at: Attempt, running: Running, judged: Judged) -> Decided:
             try:
                 keeping.require_current(grounds, _best(at))
             except keeping.Overtaken:
+                if not is_last:
+                    raise
                 commit = ""
                 why = f"another candidate was kept meanwhile, and it was not compared with that one ({judged.why})"
                 judged = msgspec.structs.replace(judged, verdict=candidates.DISCARD, why=why)
+                # It was not judged, so it was not tried: it may be offered again.
+                at.harvested, at.idea = msgspec.structs.replace(at.harvested, diff=""), None
                 decided = _decided(at, judged, "")
         if decided.verdict == candidates.KEEP and not commit and keeping.comes_late(grounds):
             why = f"another baseline was measured meanwhile, and the loop went on from there ({judged.why})"

@@ -127,7 +127,7 @@ class Grounds(Ground):
 
 def line(view: View) -> Node | None:
     """What was kept last, in whichever tier: the next one goes on from there."""
-    bests = (tier.loop.best for tier in view.tiers.values() if tier.loop is not None and tier.loop.best is not None)
+    bests = (tier.loop.best for tier in view.tiers.values() if tier.loop is not None)
     return max((best for best in bests if best is not None), key=lambda best: best.run_id, default=None)
 
 

@@ -105,10 +105,8 @@ def _applied(grounds: Grounds, commit: str) -> list[str]:
 def _whole(grounds: Grounds, commit: str, since: str) -> bool:
     """All that was kept, where its owner went back to what the loop began at; else nothing would fit ever again."""
     repo, base = grounds.repo, grounds.loop.base
-    if repo.is_own:
-        begun_at = base.commit if base else ""
-    else:
-        begun_at = repo.merge_base(repo.head(), commit)
+    ours = base.commit if base else ""
+    begun_at = ours if repo.is_own else repo.merge_base(repo.head(), commit)
     return bool(begun_at) and begun_at != since and not repo.apply(commit, base=begun_at).conflicts
 
 

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
 HALVED = {"LAB_DEVICE_BATCH_DIVISOR": str(crash.DIVISOR), "LAB_GRAD_ACCUM_FACTOR": str(crash.DIVISOR)}
 
+BESIDE = "beside"  # the tree of what is to be beaten, where each candidate has one of its own
+
 
 class Reading(msgspec.Struct, frozen=True, kw_only=True):
     """One measurement, or why there is none. `tampered` names files that measure and were changed."""
@@ -142,7 +144,7 @@ class Standing:
 
     def __init__(self, grounds: Grounds, running: Steps, commit: str) -> None:
         shared = grounds.spec.max_parallel > 1
-        place = grounds.place("beside") if shared else grounds.standing(commit)
+        place = grounds.place(BESIDE) if shared else grounds.standing(commit)
         self._bench = Bench(grounds, running, commit, place)
         self._grounds = grounds
         self._is_ready = False

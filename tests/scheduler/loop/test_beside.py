@@ -9,18 +9,26 @@ import threading
 import time
 from pathlib import Path
 from random import Random
+from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
 import pytest
 
 from lab.core.candidate import DISCARD, KEEP
 from lab.core.errors import Superseded
-from lab.scheduler import reclaim
+from lab.scheduler import cycle, reclaim, refresh
+from lab.scheduler.loop import overtaken as overtaken_by
+from lab.scheduler.loop.grounds import Grounds
 from lab.store import bundles, leases
+from tests.scheduler.labs import me
 from tests.scheduler.loop.live import BRANCH, NAME, Live, a_loop, git, save, sound, trace
 
 if TYPE_CHECKING:
+    from lab.core.decided import Decided
     from lab.core.run import Run
+    from lab.core.view import View
+    from lab.store.experiments import Loaded
+    from lab.store.root import Root
 
 LESS = "echo $((40 - LAB_RUN_ITERATION)) > value"
 _MB = 1 << 20
@@ -42,49 +50,73 @@ def runs(loop: Live) -> list[Run]:
     return [each[0].run for each in found if each is not None]
 
 
-def test_a_candidate_that_was_overtaken_is_not_kept_and_is_not_lost(tmp_path: Path) -> None:
+def overtaken(tmp_path: Path, slow: str) -> tuple[Live, Decided]:
+    """A loop in which a change to 20 was kept while this one was made; what was decided of this one."""
     loop = a_loop(tmp_path, spec="max_parallel: 2\npromotion_strategy: branch\n")
     loop.change(":")
     began, go = marks(tmp_path)
     loop.edit("writable_paths", f"[{began.parent}]")
-    loop.propose(f"touch {began}; while [ ! -e {go} ]; do sleep 0.02; done; echo 30 > value", "echo 20 > value")
-    slow: list[str] = []
-    worker = threading.Thread(target=lambda: slow.append(loop.run(root=loop.reopened()).run.run_id))
+    loop.propose(f"touch {began}; while [ ! -e {go} ]; do sleep 0.02; done; {slow}", "echo 20 > value")
+    made: list[str] = []
+    worker = threading.Thread(target=lambda: made.append(loop.run(root=loop.reopened()).run.run_id))
     worker.start()
     until(began)
     quick = loop.run(root=loop.reopened()).run
     go.touch()
     worker.join()
-    late = loop.decided(slow[0])
     assert (quick.verdict, quick.value) == (KEEP, 20)
-    assert (late.verdict, late.candidate_value) == (DISCARD, 30)
-    assert "kept meanwhile" in late.reason
+    return loop, loop.decided(made[0])
+
+
+def test_a_candidate_that_was_overtaken_by_a_better_one_is_not_kept_and_is_not_lost(tmp_path: Path) -> None:
+    loop, late = overtaken(tmp_path, "echo 30 > value")
+    assert (late.verdict, late.candidate_value, late.previous_best_value) == (DISCARD, 30, 20)
+    assert late.reason == "it is no better"
     assert loop.git("show", f"refs/lab/loop/{late.run_id}:value") == "30"
     assert loop.git("show", f"{BRANCH}:value") == "20"
     sound(loop)
 
 
-def test_a_baseline_that_comes_second_moves_nothing_back(tmp_path: Path) -> None:
-    began, go = marks(tmp_path)
-    wait = f"if mkdir {began} 2>/dev/null; then while [ ! -e {go} ]; do sleep 0.02; done; fi\n"
-    spec = f"max_parallel: 2\npromotion_strategy: branch\nwritable_paths: [{began.parent}]\n"
-    loop = a_loop(tmp_path, spec=spec, files={"measure.sh": f'{wait}echo "METRIC cost=$(cat value)"\n'})
-    loop.propose(":")
-    slow: list[str] = []
-    worker = threading.Thread(target=lambda: slow.append(loop.run(root=loop.reopened()).run.run_id))
-    worker.start()
-    until(began)
-    first, kept = loop.change(":"), loop.change("echo 20 > value")
-    go.touch()
-    worker.join()
-    late = loop.decided(slow[0])
-    assert (first.verdict, kept.verdict, late.verdict) == (KEEP, KEEP, DISCARD)
-    assert "another baseline was measured meanwhile" in late.reason
-    best, base = loop.state().best, loop.state().base
-    assert best is not None
-    assert base is not None
-    assert (base.run_id, best.run_id) == (first.run_id, kept.run_id)
-    assert loop.git("show", f"{BRANCH}:value") == "20"
+def test_a_candidate_that_was_overtaken_by_a_worse_one_is_compared_with_it_and_kept(tmp_path: Path) -> None:
+    loop, late = overtaken(tmp_path, "echo 10 > value")
+    assert (late.verdict, late.candidate_value, late.previous_best_value) == (KEEP, 10, 20)
+    assert late.candidate.gain == 10
+    assert "was kept meanwhile" in loop.page(late.run_id)
+    assert loop.git("show", f"{BRANCH}:value", f"{BRANCH}~1:value") == "10\n20"
+    sound(loop)
+
+
+def test_what_overtook_it_need_not_be_sealed_yet(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    now = refresh.current
+    views: list[View] = []
+
+    def of_before(root: Root, name: str) -> tuple[View, Loaded]:
+        view, loaded = now(root, name)
+        views.append(view)
+        return views[0], loaded
+
+    monkeypatch.setattr(overtaken_by, "refresh", SimpleNamespace(current=of_before))
+    loop = a_loop(tmp_path, spec="max_parallel: 2\n")
+    loop.change(":", LESS)
+    views.append(loop.view())
+    loop.change(LESS, "echo 99 > value", LESS)
+    running = cycle.begin(loop.root, NAME, owner=me())
+    grounds = Grounds(loop.root, running, views[0], path=running.path)
+    known = overtaken_by.known(grounds)
+    best, old = loop.state().best, views[0].tiers["default"].loop
+    assert known is not None
+    assert old is not None
+    assert known.best == best != old.best
+    assert known.kept == 3
+
+
+def test_a_change_that_nobody_could_judge_was_not_tried(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(overtaken_by, "known", lambda _: None)
+    loop, late = overtaken(tmp_path, "echo 10 > value")
+    assert (late.verdict, late.candidate_value) == (DISCARD, 10)
+    assert "kept meanwhile" in late.reason
+    again = loop.change("echo 10 > value")
+    assert (again.verdict, again.candidate_value) == (KEEP, 10)
     sound(loop)
 
 

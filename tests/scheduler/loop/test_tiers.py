@@ -59,6 +59,7 @@ def test_going_back_to_a_tier_goes_on_from_the_end_of_the_line_too(tmp_path: Pat
     )
     assert loop.git("rev-parse", BRANCH) == loop.git("rev-parse", BEST) == final.candidate.commit
     assert loop.change(LESS).previous_best_value == 36
+    sound(loop)
 
 
 def test_a_tier_in_which_nothing_was_kept_since_needs_no_other_baseline(tmp_path: Path) -> None:
