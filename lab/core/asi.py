@@ -105,8 +105,8 @@ def _bounded(name: str, words: str, where: str) -> str:
 def completed(notes: Asi, *, verdict: str, why: str, gain: float | None = None, metric: str = "") -> Asi:
     """The same with what came of it, as the lab decided."""
     measured = "" if gain is None else f", {metric or 'the metric'} better by {gain:.6g}"
-    if gain is not None and gain < 0:
-        measured = f", {metric or 'the metric'} worse by {-gain:.6g}"
+    if gain is not None and gain <= 0:
+        measured = f", {metric or 'the metric'} {f'worse by {-gain:.6g}' if gain < 0 else 'the same'}"
     result = f"{verdict}{measured}" + (f": {why}" if why else "")
     return msgspec.structs.replace(notes, result=result, rollback_reason="" if verdict == "keep" else why or verdict)
 

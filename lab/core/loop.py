@@ -58,6 +58,7 @@ class Loop(msgspec.Struct, kw_only=True, omit_defaults=True):
     candidates: int = 0  # the baseline's runs apart
     kept: int = 0
     simpler: int = 0  # of those, for having fewer lines
+    unconfirmed: int = 0  # of those, as better, and no test said so
     discarded: int = 0
     crashed: int = 0
     failed_checks: int = 0
@@ -65,7 +66,6 @@ class Loop(msgspec.Struct, kw_only=True, omit_defaults=True):
     alpha: float = 0.0  # how much of it is spent: by tests that confirmed nothing
     risk: float = 0.0  # alpha of all tests together: no more false keeps are to be expected
     unkept: int = 0  # candidates in a row that were not kept
-    crashes: int = 0  # candidates in a row that crashed
     stale: int = 0  # measured candidates since the last confirmed gain
     unseen: int = 0  # measured candidates since the incumbent was last measured
     level: float | None = None  # what the incumbent measures lately
@@ -100,7 +100,6 @@ def fold(before: Loop | None, run: Run, candidate: Candidate) -> Loop:
         loop.stale += 1
     _measure(loop, run, candidate)
     loop.unkept = 0 if run.verdict == KEEP else loop.unkept + 1
-    loop.crashes = loop.crashes + 1 if run.verdict == CRASHED else 0
     if run.verdict == KEEP:
         _keep(loop, run, candidate, node)
     elif run.verdict == DISCARD:
@@ -148,7 +147,7 @@ def _begin(loop: Loop, run: Run, candidate: Candidate) -> None:
     loop.seen = loop.repeats = max(len(candidate.values), 1)
     loop.seen = min(loop.seen, WINDOW)
     loop.evaluator, loop.commands, loop.held = candidate.evaluator, candidate.commands, candidate.holdout
-    loop.unkept = loop.crashes = loop.stale = loop.unseen = 0
+    loop.unkept = loop.stale = loop.unseen = 0
     loop.drift = loop.gap = None
     loop.nodes = loop.keeps = ()
     loop.sample = () if run.value is None else (run.value,)
@@ -203,10 +202,11 @@ def _measure(loop: Loop, run: Run, candidate: Candidate) -> None:
     best = loop.best
     if not theirs or best is None or best.value is None:
         return
-    if loop.noise.none and any(value != best.value for value in theirs):
-        loop.noise = pooled(loop.noise, (best.value, *theirs))  # it never differed from itself until now
+    if loop.noise.none:  # also by what selected it: one that differs from its own repeats is how noise is first seen
+        mine, theirs_too = candidate.values, (best.value, *theirs)
     else:
-        loop.noise = pooled(loop.noise, theirs)
+        theirs_too = theirs
+    loop.noise = pooled(loop.noise, theirs_too)
     own, known = pooled(Noise(), mine), loop.noise
     if run.verdict != KEEP and known.ss > 0:  # one wild change that is gone again would hide every later gain
         own = Noise(df=own.df, ss=min(own.ss, WILD * own.df * known.ss / known.df))
@@ -232,6 +232,7 @@ def _keep(loop: Loop, run: Run, candidate: Candidate, node: Node) -> None:
     loop.seen, loop.unseen = min(loop.repeats, WINDOW), 0
     if gained(run):
         loop.peak, loop.stale = run.value, 0
+        loop.unconfirmed += candidate.p is None
     else:
         loop.simpler += 1
     if candidate.holdout is not None:

@@ -80,13 +80,11 @@ def gain(mine: Sequence[float], theirs: Sequence[float], *, minimize: bool) -> f
     return (mean(theirs) - mean(mine)) if minimize else (mean(mine) - mean(theirs))
 
 
-def p_better(noise: Noise, mine: Sequence[float], theirs: Sequence[float], *, minimize: bool) -> float:
-    """How often mine would look so much better if both were the same. 1 where nothing is known of the noise."""
-    return p_of(gain(mine, theirs, minimize=minimize), spread(noise, mine, theirs), len(mine), len(theirs))
-
-
 def p_of(gain: float, noise: Noise, mine: int, theirs: int) -> float:
-    """The same of a gain between the means of so many measurements."""
+    """How often two that are the same would differ by this gain, or by more, in the means of so many measurements.
+
+    1 where nothing is known of the noise.
+    """
     if noise.sigma is None:
         return 1.0
     error = noise.sigma * math.sqrt(1 / mine + 1 / theirs)

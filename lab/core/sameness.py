@@ -9,20 +9,22 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
+from lab.core import constant
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
 WHITESPACE, COMMENTS = "whitespace", "comments"
 _MASK = "\0"
-_NUMBER = r"-?(?:0[xX][0-9a-fA-F_]+|[0-9][0-9_]*)(?:[uU]?[lL]{0,2})"
-_WHOLE = r"(?![\w.])"  # or the first half of a learning rate would pass for a seed
+_NUMBER = r"-?(?:0[xX][0-9a-fA-F_]+|0[bB][01_]+|0[oO][0-7_]+|[0-9][0-9_]*)(?:[uU]?[lL]{0,2})"
 _NAME = r"(?P<name>[A-Za-z_][\w-]*)"
 # `seed = 5`, `seed: int = 5`, `seed: 5`, `"seed": 5`, `seed += 5`, `args.seed + 5`; and `--seed 5`, `"--seed", "5"`,
 # but not `train(seed, 5)`.
 _NAMED = re.compile(
     rf"(?P<before>(?<!\w)(?:{_NAME}(?:[\"']\s*:|\s*:\s*\w+\s*=|:\s|\s*[=+*^-]|\s*[+*^-]=)\s*"
-    rf"|--?(?P<flag>[A-Za-z][\w-]*)(?:\s+|=|[\"']\s*,\s*))[\"']?)(?P<number>{_NUMBER}){_WHOLE}"
+    r"|--?(?P<flag>[A-Za-z][\w-]*)(?:\s+|=|[\"']\s*,\s*)))(?=[\"'\w(+~.-])"
 )
+_FLAGGED = re.compile(rf"[\"']?{_NUMBER}(?![\w.])")  # or the first half of a learning rate would pass for a seed
 # `seeds = [1, 2]`: each is other luck, and how many there are is not.
 _LIST = re.compile(
     rf"(?P<before>{_NAME}[\"']?\s*[:=]\s*)(?P<numbers>[\[(]\s*{_NUMBER}(?:\s*,\s*{_NUMBER})*\s*,?\s*[\])])"
@@ -32,7 +34,7 @@ _CALL = re.compile(
     r"|\b(?:manual_seed(?:_all)?|set_seed|seed_all|seed_everything|set_random_seed|seed_from_u64|default_rng|RandomState"
     r"|SeedSequence|PRNGKey|PCG64|PCG64DXSM|MT19937|Philox|SFC64|random\.Random|new Random|srand|srandom|srand48"
     r"|mt19937(?:_64)?\s+\w+)"
-    rf"|\brandom\.key)\(\s*)(?P<number>{_NUMBER})(?=\s*[)+])"
+    r"|\brandom\.key)\(\s*)(?=[^\s)])"
 )
 # A name whose last part is seed is one; unless another part says that it is a count, a limit or a switch.
 _SEEDS = frozenset({"seed", "hashseed", "pythonhashseed"})
@@ -67,6 +69,7 @@ _SLASHED = (
     "kt",
     "swift",
 )
+_NO_REMARKS = ("cfg", "ini")  # there a line is a remark as a whole, or not at all
 _BLANKS = re.compile(r"(?<=\S)\s+")
 
 
@@ -76,14 +79,14 @@ def seed_only(lines: Iterable[tuple[str, str, str]]) -> bool:
     Said only of what is certainly so: a change of anything besides, however small, is a change.
     """
     found = False
-    for old, new in _hunks(lines):
-        before, after = _less_statements(old), _less_statements(new)
+    for path, old, new in _by_path(lines):
+        before, after = _less_statements(path, old), _less_statements(path, new)
         if len(before) != len(after):
             return False
         for (was, was_masked), (now, now_masked) in zip(before, after, strict=True):
             if was == now or was_masked != now_masked:  # the very same line was moved, and that is a change
                 return False
-        found = found or any(_MASK in _masked(line) for line in (*old, *new))
+        found = found or any(_MASK in _masked(line) for line in _less_comments(path, [*old, *new]))
     return found
 
 
@@ -118,25 +121,42 @@ def _by_path(lines: Iterable[tuple[str, str, str]]) -> Iterator[tuple[str, list[
         yield path, old, new
 
 
-def _hunks(lines: Iterable[tuple[str, str, str]]) -> Iterator[tuple[list[str], list[str]]]:
-    return ((old, new) for _, old, new in _by_path(lines))
+def _less_statements(path: str, lines: list[str]) -> list[tuple[str, str]]:
+    """Each line beside what it says less its seeds. What does nothing but seed may come or go by itself: left out.
 
-
-def _less_statements(lines: list[str]) -> list[tuple[str, str]]:
-    """Each line beside what it says less its seeds. What does nothing but seed may come or go by itself: left out."""
-    masked = [(line, _masked(line.rstrip())) for line in lines if line.strip()]
+    So is what is said to people alone: else a remark beside the seed would make it a change.
+    """
+    said = [line for line in _less_comments(path, lines) if line.strip()]
+    masked = [(line, _masked(_less_remark(path, line))) for line in said]
     return [(line, bare) for line, bare in masked if not (_MASK in bare and _STATEMENT.fullmatch(bare))]
 
 
 def _masked(line: str) -> str:
-    """The line with every number that is certainly a seed blotted out."""
-    line = _CALL.sub(rf"\g<before>{_MASK}", line.replace(_MASK, "?"))
+    """The line with every constant that is certainly a seed blotted out."""
+    line = _blotted(line.replace(_MASK, "?"), _CALL)
     line = _LIST.sub(_blot_list, line)
-    return _NAMED.sub(_blot, line)
+    return _blotted(line, _NAMED)
 
 
-def _blot(found: re.Match[str]) -> str:
-    return f"{found['before']}{_MASK}" if _is_seed(found["name"] or found["flag"]) else found[0]
+def _blotted(line: str, what: re.Pattern[str]) -> str:
+    """The line less the constants that follow what is found in it."""
+    parts, done = list[str](), 0
+    while found := what.search(line, done):
+        after = _end(line, found)
+        parts.append(line[done : found.end()] + (_MASK if after else ""))
+        done = after or found.end()
+    return "".join(parts) + line[done:]
+
+
+def _end(line: str, found: re.Match[str]) -> int | None:
+    """Where the seed ends that begins after what was found; None where it is none."""
+    names = found.groupdict()
+    if name := names.get("flag"):  # a shell reads no sums: `--seed 5 -1` are two words
+        number = _FLAGGED.match(line, found.end())
+        return number.end() if number and _is_seed(name) else None
+    if name := names.get("name"):
+        return constant.end_of_one(line, found.end()) if _is_seed(name) else None
+    return constant.end(line, found.end())
 
 
 def _blot_list(found: re.Match[str]) -> str:
@@ -161,3 +181,15 @@ def _less_comments(path: str, lines: list[str]) -> list[str]:
     suffix = path.rpartition(".")[2]
     sign = "#" if suffix in _HASHED else "//" if suffix in _SLASHED else ""
     return [line for line in lines if not (sign and line.lstrip().startswith(sign))]
+
+
+def _less_remark(path: str, line: str) -> str:
+    """The line without the remark at its end, where that is no part of a text."""
+    suffix = path.rpartition(".")[2]
+    sign = "#" if suffix in _HASHED and suffix not in _NO_REMARKS else "//" if suffix in _SLASHED else ""
+    place = -1
+    while sign and (place := line.find(sign, place + 1)) > 0:
+        before = line[:place]
+        if before[-1].isspace() and not any(before.count(quote) % 2 for quote in "\"'`"):
+            return before.rstrip()
+    return line.rstrip()

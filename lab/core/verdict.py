@@ -37,15 +37,15 @@ _LIKELY, _MARGINAL, _FEWEST = 2.0, 1.0, 3
 
 
 class Terms(msgspec.Struct, frozen=True, kw_only=True):
-    """What the SPEC says of keeping."""
+    """What the SPEC says of keeping. It has the defaults; there are none here, or one day they would differ."""
 
     minimize: bool
-    min_effect: float = 0.0
-    alpha: float = 0.05
-    max_pairs: int = 8
-    repeats: int = 3
-    rule: str = ""  # blank finds out from the baseline whether the measurement is noisy
-    parallel: int = 1  # candidates that may be under way at once, none of which knows what the others take
+    min_effect: float
+    alpha: float
+    max_pairs: int
+    repeats: int
+    rule: str  # blank finds out from the baseline whether the measurement is noisy
+    parallel: int  # candidates that may be under way at once, none of which knows what the others take
 
 
 class Measured(msgspec.Struct, frozen=True, kw_only=True):
@@ -128,7 +128,7 @@ def judge(terms: Terms, loop: Loop, measured: Measured) -> Again | Verdict:
         return Again()
     if loop.best is None or loop.best.value is None:
         return Verdict(verdict=DISCARD, why="there is no baseline to beat", rule=rule_of(terms, loop.noise))
-    noise = _noise(loop, loop.best.value, measured)
+    noise, doubt = _noise(loop, loop.best.value, measured)
     rule = rule_of(terms, noise)
     stale = terms.rule != IMPROVE and loop.unseen >= (STALE_EXACT if noise.none else STALE)
     if stale and not measured.against:
@@ -137,15 +137,20 @@ def judge(terms: Terms, loop: Loop, measured: Measured) -> Again | Verdict:
     first = gain(measured.values[:1], measured.against[:1] if stale else (level,), minimize=terms.minimize)
     if rule in (IMPROVE, SIMPLER):
         return _at_once(terms, loop, measured, first, rule)
-    return _by_pairs(terms, msgspec.structs.replace(loop, noise=noise), measured, first, skip=1 if stale else 0)
+    if doubt:  # what ended "no noise" selects, so none of it has a part in the test
+        early = (loop.best.value, *measured.against[:doubt])
+        first = gain(measured.values[: doubt + 1], early, minimize=terms.minimize)
+    mine = measured.values[1 + doubt :]
+    loop = msgspec.structs.replace(loop, noise=noise)
+    return _by_pairs(terms, loop, measured.lines, first, mine, measured.against[max(doubt, int(stale)) :])
 
 
-def value_of(measured: Measured, verdict: Verdict) -> float | None:
+def value_of(measured: Measured) -> float | None:
     """What the candidate measures: the mean of its fresh measurements, where there are any besides the first.
 
-    The one that selected it was chosen for being good, so it says too much.
+    The one that selected it was chosen for being good, so it says too much. Kept or not: a table that mixes selected
+    and fresh values would be read as a trend.
     """
-    del verdict  # kept or not: a table that mixes selected and fresh values would be read as a trend
     fresh = measured.values[1:] if measured.against else measured.values
     return mean(fresh) if fresh else None
 
@@ -167,33 +172,48 @@ def confidence_words(confidence: float | None) -> str:
     return "likely real" if confidence >= _LIKELY else "marginal" if confidence >= _MARGINAL else "noise"
 
 
-def _noise(loop: Loop, best: float, measured: Measured) -> Noise:
-    """What was known before; and no longer "none" once what never differed differs from itself."""
-    first = measured.against[:1]  # the later ones are of the test, and it must not change its terms on its way
-    return pooled(loop.noise, (best, *first)) if loop.noise.none and first and first[0] != best else loop.noise
+def _noise(loop: Loop, best: float, measured: Measured) -> tuple[Noise, int]:
+    """What was known before; and no longer "none" once a code differs from itself, and after how many pairs it did.
+
+    Only the first pairs are asked: the later ones are of a test, and it must not change its terms on its way.
+    """
+    if loop.noise.none:
+        for pairs in range(1, min(len(measured.against), STRIDE) + 1):
+            known = pooled(loop.noise, (best, *measured.against[:pairs]))
+            known = pooled(known, measured.values[: pairs + 1])
+            if not known.none:
+                return known, pairs
+    return loop.noise, 0
 
 
-def _at_once(terms: Terms, loop: Loop, measured: Measured, first: float, rule: str) -> Verdict:
-    """Without noise a difference is a difference."""
+def _at_once(terms: Terms, loop: Loop, measured: Measured, first: float, rule: str) -> Again | Verdict:
+    """Without noise a difference is a difference. That there is none is proved before anything is kept for it.
+
+    Counts, shares and whole milliseconds often agree three times and differ at the fourth: what is kept then is luck.
+    """
+    kept = None
     if first > terms.min_effect:
-        return Verdict(verdict=KEEP, why="it is better", rule=IMPROVE, gain=first)
-    if rule == SIMPLER and measured.lines < 0 and loop.peak is not None:  # noqa: SIM102  two thoughts
+        kept = Verdict(verdict=KEEP, why="it is better", rule=IMPROVE, gain=first)
+    elif terms.rule != IMPROVE and measured.lines < 0 and loop.peak is not None:  # noqa: SIM102  two thoughts
         if gain(measured.values[:1], (loop.peak,), minimize=terms.minimize) >= 0:
-            return Verdict(verdict=KEEP, why="as good, with fewer lines", rule=SIMPLER, gain=first)
-    return Verdict(verdict=DISCARD, why=_no_gain(terms, first), rule=rule, gain=first)
+            kept = Verdict(verdict=KEEP, why="as good, with fewer lines", rule=SIMPLER, gain=first)
+    if kept is None:
+        return Verdict(verdict=DISCARD, why=_no_gain(terms, first), rule=rule, gain=first)
+    proof = 0 if terms.rule == IMPROVE else STRIDE - len(measured.against)
+    return Again(pairs=proof) if proof > 0 else kept
 
 
-def _by_pairs(terms: Terms, loop: Loop, measured: Measured, first: float, *, skip: int) -> Again | Verdict:
+def _by_pairs(
+    terms: Terms, loop: Loop, lines: int, first: float, mine: tuple[float, ...], theirs: tuple[float, ...]
+) -> Again | Verdict:
     sigma = loop.noise.sigma or 0.0
     promising = first > max(PROMISING * sigma, terms.min_effect - 2 * sigma)
-    lighter = measured.lines < 0 and first >= -max(sigma, terms.min_effect)
+    lighter = lines < 0 and first >= -max(sigma, terms.min_effect)
     alpha = _stake(terms, loop, first, sigma) if promising else 0.0
-    theirs = measured.against[skip:]
     if not (promising or lighter):
         return Verdict(verdict=DISCARD, why="it looked no better, measured once", rule=CONFIRMED, gain=first)
     if not theirs:
         return Again(pairs=min(STRIDE, terms.max_pairs))
-    mine = measured.values[1:]
     test = _Test(
         mine=mine,
         theirs=theirs,

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from lab.core import layout
+from lab.core import layout, verdict
 from lab.core.decided import Decided
 from lab.core.ended import Ended
 from lab.core.errors import BadInput, Corrupt
@@ -106,7 +106,8 @@ def _measured(one: Candidate) -> list[str]:
         sure = "" if one.p is None else f", p = {one.p:.3g} where {one.alpha:.3g} was asked"
         lines.append(f"- gain: {one.gain:.6g}{sure}")
     if one.confidence is not None:
-        lines.append(f"- confidence, as the peers count it: {one.confidence:.2f}")
+        words = verdict.confidence_words(one.confidence)
+        lines.append(f"- confidence, as the peers count it: {one.confidence:.2f} ({words}, as they say)")
     if one.holdout is not None:
         lines.append(f"- hidden measurement: {one.holdout!r}")
     return lines

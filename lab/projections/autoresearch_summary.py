@@ -26,7 +26,9 @@ if TYPE_CHECKING:
 
     from lab.core.loop import Loop
     from lab.core.run import Run
+    from lab.core.spec import Spec
     from lab.core.subject import Subject
+    from lab.core.view import View
 
 MERGE, LOOK, LEAVE = "merge", "look", "do not merge"
 LEVEL = 0.95
@@ -55,6 +57,7 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True):
     gain: Gain | None
     sigma: float | None
     false_keeps: float  # no more than so many of those kept are to be expected to be luck
+    unconfirmed: int  # of those kept as better, by a noisy metric: no test said so
     greedy_false_keeps: float  # as many a rule that keeps every better number would keep by luck
     alarms: tuple[str, ...]
     ranked: tuple[Node, ...]  # what was kept, the best first
@@ -78,6 +81,8 @@ def told(subject: Subject) -> Summary:
     gain = _gain(loop, way, spec.baseline_repeats if spec else 1)
     alarms = loops.alarms(loop)
     recommendation, reasons = _judged(loop, gain, alarms)
+    greedy = 0.0 if loop.noise.none else sum(1 / number for number in range(2, loop.candidates + 2))
+    unconfirmed = 0 if loop.noise.none else loop.unconfirmed
     last = view.last
     return Summary(
         experiment=view.experiment,
@@ -88,8 +93,9 @@ def told(subject: Subject) -> Summary:
         loop=loop,
         gain=gain,
         sigma=loop.noise.sigma,
-        false_keeps=0.0 if loop.noise.none else loop.risk,
-        greedy_false_keeps=sum(1 / number for number in range(2, loop.candidates + 2)) if not loop.noise.none else 0.0,
+        false_keeps=0.0 if loop.noise.none else loop.risk + min(float(unconfirmed), greedy),
+        unconfirmed=unconfirmed,
+        greedy_false_keeps=greedy,
         alarms=alarms,
         ranked=_ranked(loop, way),
         recommendation=recommendation,
@@ -150,6 +156,10 @@ def _judged(loop: Loop, gain: Gain | None, alarms: tuple[str, ...]) -> tuple[str
         doubts.append("the noise was never measured: set baseline_repeats to 3 or more")
     elif gain.low <= 0:
         doubts.append(f"the interval of the gain, {gain.low:.6g} to {gain.high:.6g}, reaches down to no gain")
+    if loop.unconfirmed and not loop.noise.none:
+        doubts.append(
+            f"{loop.unconfirmed} of the {loop.kept} kept are unconfirmed: it may be luck that they look better"
+        )
     if doubts:
         return LOOK, tuple(doubts)
     sure = f"the interval of the gain, {gain.low:.6g} to {gain.high:.6g}, is above no gain"
@@ -192,13 +202,22 @@ def _session(subject: Subject, found: Summary) -> list[str]:
     lines = [f"- Goal: {text.md(spec.goal, 600) or text.NONE}"] if spec else []
     lines.append(f"- Metric: {text.md(found.metric)}, {found.direction}; tier {text.md(view.tier)}")
     if spec:
-        lines.append(f"- Workspace: {text.md(spec.workspace_root) or text.NONE}, branch {text.md(found.branch)}")
-    kind = view.last.executor_class if view.last else spec.executor_class if spec else "default"
-    lines.append(f"- Platform: machines of the class {text.md(kind)}; manifest.json of a run names its machine")
+        lines.append(f"- Workspace: {_workspace(view, spec)}, branch {text.md(found.branch)}")
+    if spec and spec.platform:
+        lines.append(f"- Platform: {text.md(spec.platform)}, as it was found at the start")
     began = text.moment(view.first_run_at) if view.first_run_at else "not yet"
     lines.append(f"- Session: {text.count(view.runs, 'run')}, began {began}, {text.duration(view.wall_s)} of running")
     lines.append(f"- {tally(found.loop)}; {found.loop.simpler} of the kept for being simpler")
     return lines
+
+
+def _workspace(view: View, spec: Spec) -> str:
+    """The folder; of one that is told as seen from somewhere, from where."""
+    given = spec.workspace_root
+    if not given or given.startswith(("/", "~")):
+        return text.md(given) or text.NONE
+    seen = view.created_from or view.created_in
+    return f"{text.md(given)} as seen from {text.md(seen) or 'the folder of the experiment'}"
 
 
 def _compared(found: Summary) -> list[str]:
@@ -261,7 +280,7 @@ def _why(run: Run) -> str:
 def _luck(found: Summary) -> list[str]:
     loop, noise = found.loop, found.loop.noise
     if not noise.df:
-        return ["The noise was not measured: nothing was measured twice."]
+        return ["The noise was not measured: nothing was measured twice.", *_unconfirmed(found)]
     if noise.none:
         return [
             f"Every repeat was equal to the last digit ({noise.df + 1} measurements): a difference is a difference."
@@ -271,6 +290,7 @@ def _luck(found: Summary) -> list[str]:
         f"- Noise: repeats of the same code have a sigma of {found.sigma:.6g} ({noise.df} degrees of freedom)",
         f"- Tests that confirmed nothing: {loop.tests}; alpha spent on them: {loop.alpha:.4g}",
         f"- Of the {loop.kept} kept, no more than {found.false_keeps:.3g} are to be expected to be luck; {greedy}",
+        *_unconfirmed(found),
     ]
     if loop.drift is not None:
         lines.append(f"- Drift of the best code's measurements: {loop.drift:.3g} sigmas of a mean")
@@ -278,6 +298,12 @@ def _luck(found: Summary) -> list[str]:
         lines.append(f"- Share of the gain that the hidden measurement does not show: {loop.gap:.0%}")
     lines += [f"- **Alarm**: {_said(alarm)}" for alarm in found.alarms]
     return lines
+
+
+def _unconfirmed(found: Summary) -> list[str]:
+    if not found.unconfirmed:
+        return []
+    return [f"- **Unconfirmed**: {found.unconfirmed} of the {found.loop.kept} kept looked better, and no test said so"]
 
 
 def _commit(node: Node) -> str:

@@ -71,7 +71,9 @@ def goal(spec: Spec) -> list[str]:
     ]
     if spec.min_effect:
         lines.append(f"- A gain of less than {spec.min_effect:g} is not worth a change.")
-    lines.append("- Equal within the noise and fewer lines is kept too. Another seed is no change.")
+    if verdict.terms(spec).rule != verdict.IMPROVE:
+        lines.append("- Equal within the noise and fewer lines is kept too.")
+    lines.append("- Another seed is no change.")
     return [*lines, ""]
 
 
@@ -120,10 +122,12 @@ def standing(spec: Spec, loop: Loop) -> list[str]:
     elif noise.none:
         lines.append("- Noise: none; repeats agree to the last digit, so any gain above the least one counts.")
     else:
-        lines.append(
-            f"- Noise: one measurement differs from the next by about {noise.sigma:.3g} (one sigma). What looks better "
-            "is measured again beside the best, in turns, and is kept only if that was not luck."
-        )
+        told = f"- Noise: one measurement differs from the next by about {noise.sigma:.3g} (one sigma)."
+        if rule == verdict.IMPROVE:
+            lines.append(f"{told} What measures better once is kept all the same.")
+        else:
+            again = "What looks better is measured again beside the best, in turns"
+            lines.append(f"{told} {again}, and is kept only if that was not luck.")
     lines.append(f"- Rule: {rule}. {text.count(loop.candidates, 'candidate')} so far: {_counts(loop)}.")
     if loop.unkept:
         lines.append(f"- Not kept in a row: {loop.unkept}.")
@@ -148,7 +152,9 @@ def kept(loop: Loop) -> list[str]:
 
 
 def _node(node: Node) -> str:
-    note = text.line(node.note, _NOTE_CHARS)
+    """A commit, and its proposer's words as a quotation: outside of the lines of signs they stand in no other way."""
+    words = harmless(text.line(node.note, _NOTE_CHARS))
+    note = f"its proposer: {msgspec.json.encode(words).decode()}" if words else ""
     gain = f", gain {node.gain:.3g}" if node.gain is not None else ""
     return f"{node.run_id} ({text.number(node.value)}{gain}{f'; {note}' if note else ''})"
 

@@ -77,6 +77,12 @@ def test_what_was_kept_for_being_simpler_is_no_gain_and_moves_no_peak() -> None:
     assert not gained(baseline(1, 1))
 
 
+def test_what_was_kept_as_better_without_a_test_is_counted() -> None:
+    tested = tried(1, KEEP, 8.0, alpha=0.004, p=0.001, rule=CONFIRMED, gain=2.0)
+    simpler = tried(2, KEEP, 8.0, rule="improve-or-simpler", added=0, removed=7)
+    assert after(baseline(10, 11, 12), tested, simpler, tried(3, KEEP, 7.0)).unconfirmed == 1
+
+
 def test_near_misses_and_what_a_repair_may_save_are_remembered() -> None:
     runs = [
         tried(1, DISCARD, 9.9, gain=0.1),
@@ -92,7 +98,7 @@ def test_near_misses_and_what_a_repair_may_save_are_remembered() -> None:
     assert [node.children for node in state.nodes] == [0, 1, 1]
     assert state.base is not None
     assert state.base.children == 5
-    assert (state.unkept, state.crashes, state.crashed, state.failed_checks) == (7, 0, 4, 1)
+    assert (state.unkept, state.crashed, state.failed_checks) == (7, 4, 1)
 
 
 def test_a_cancelled_run_counts_what_it_took_and_nothing_else() -> None:

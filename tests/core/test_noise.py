@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import TYPE_CHECKING
 
 import msgspec
 import pytest
@@ -10,10 +11,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lab.core import noise
-from lab.core.noise import MEMORY, Noise, p_better, pooled
+from lab.core.noise import MEMORY, Noise, gain, p_of, pooled, spread
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 finite = st.floats(allow_nan=False, allow_infinity=False)
 degrees = st.integers(1, 200)
+
+
+def p_better(known: Noise, mine: Sequence[float], theirs: Sequence[float], *, minimize: bool) -> float:
+    """As a test of the loop asks it."""
+    return p_of(gain(mine, theirs, minimize=minimize), spread(known, mine, theirs), len(mine), len(theirs))
 
 
 def test_the_tails_are_those_of_a_library() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
@@ -39,6 +41,11 @@ def change(old: str, new: str, path: str = "train.py") -> list[tuple[str, str, s
         "let mut rng = StdRng::seed_from_u64({});",
         "set.seed({})",
         "seed = args.seed + {}",
+        "seed = {}.5",
+        "rng = random.Random('{}')",
+        'random.seed("the {} of them")',
+        "rng = default_rng([{}, 3])",
+        "seed = 0b1{}".replace("{}", "{0:b}"),
     ],
 )
 def test_another_number_for_a_seed_is_other_luck(template: str) -> None:
@@ -59,7 +66,17 @@ def test_another_number_for_a_seed_is_other_luck(template: str) -> None:
         ("train(seed, 5)", "train(seed, 6)"),
         ("if seed == 5:", "if seed == 6:"),
         ("if seed < 5:", "if seed < 6:"),
-        ("seed = 1.5", "seed = 1.7"),
+        ("seed = [1, 2]", "seed = [1, 2, 3]"),
+        ("seed = (1, 2)", "seed = (1, 2, 3)"),
+        ('seed = "Once upon a time"', 'seed = "It was a dark night"'),
+        ('seed = "https://one.org/"', 'seed = "https://two.org/"'),
+        ("seed = time()", "seed = 3"),
+        ("seed = f(1)", "seed = f(2)"),
+        ("seed = 1 + rate(0.1)", "seed = 1 + rate(0.2)"),
+        ("seed = 1\nx = '# a'", "seed = 2\nx = '# b'"),
+        ("seed = 1\nx = 1  # a", "seed = 2\nx = 2  # a"),
+        ("# seed = 1", "# seed = 2"),
+        ("--seed 5 -1", "--seed 5 -2"),
         ("seed = 1 if fast else 4", "seed = 1 if fast else 5"),
         ("seeds = [1, 2]", "seeds = [1, 2, 3]"),
         ("plant.seed(3)", "plant.seed(4)"),
@@ -84,10 +101,45 @@ def test_a_statement_that_does_nothing_but_seed_may_come_or_go() -> None:
     assert not sameness.seed_only(change("", "model = make(seed=3)"))
 
 
+@pytest.mark.parametrize(
+    "new",
+    [
+        "1 + 4",
+        'int("7")',
+        "0b11",
+        "1e3",
+        'hash("x")',
+        "-(3 * 5)",
+        "0o17",
+        "max(1, 2)",
+        "2 ** 5 % 7",
+        '"x7"',
+        "~3",
+        "1_000",
+    ],
+)
+@pytest.mark.parametrize("template", ["seed = {}", "random.seed({})", "f(x, seed={}, depth=3)", "seed: int = {}"])
+def test_a_constant_is_other_luck_however_it_is_spelt(template: str, new: str) -> None:
+    assert sameness.seed_only(change(template.format(7), template.format(new)))
+
+
+def test_a_remark_beside_a_seed_makes_it_no_change() -> None:
+    assert sameness.seed_only(change("seed = 1", "# try another\n\nseed = 2"))
+    assert sameness.seed_only(change("# one\nseed = 1\nx = 1  # old", "seed = 2  # two\nx = 1  # new"))
+    assert sameness.seed_only(change("f(seed=1)", "f(seed=2)  # better") + change("", "# so far", "b.py"))
+    assert sameness.seed_only(change("f(seed=1); // a", "f(seed=2); // b", "a.cpp"))
+    assert not sameness.seed_only(change("f(seed=1)", "f(seed=2)  # better", "a.txt"))  # who knows what that is
+
+
 def test_seeds_in_several_files_are_luck_and_one_change_among_them_is_none() -> None:
     several = change("seed: 1", "seed: 2", "a.yaml") + change("seed = 1", "seed = 3", "b.py")
     assert sameness.seed_only(several)
     assert not sameness.seed_only(several + change("lr: 1", "lr: 2", "c.yaml"))
+
+
+def _unquoted(line: str) -> str:
+    """Less what stands in quotes, which may be a seed."""
+    return re.sub(r"\"[^\"]*\"|'[^']*'", "", line)
 
 
 LINE = st.text(st.sampled_from("abl=+-*:(), .0159_seed\"'[]"), max_size=24)
@@ -104,7 +156,7 @@ def test_what_differs_in_anything_but_digits_is_never_taken_for_luck(
     ):
         if sameness.seed_only(change(old, new)):
             assert "seed" in old
-            assert [sign for sign in old if not sign.isdigit()] == [sign for sign in new if not sign.isdigit()]
+            assert "".join(filter(str.isalpha, _unquoted(old))) == "".join(filter(str.isalpha, _unquoted(new)))
 
 
 @given(

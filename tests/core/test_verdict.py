@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lab.core.candidate import DISCARD, KEEP
-from lab.core.loop import Loop, Node
+from lab.core.loop import Loop, Node, fold
 from lab.core.noise import Noise, pooled
 from lab.core.spec_fields import Spec
 from lab.core.verdict import (
@@ -31,9 +31,16 @@ from lab.core.verdict import (
     value_of,
 )
 from scripts.bench.quality import code_loop
+from tests.core.loops import tried
 
-LESS = Terms(minimize=True)
+LESS = code_loop.asked()
+STEPPED = [each.name for each in code_loop.NULLS if each.stepped]
 SLACK = 3.0  # standard errors: seeded, so it never flakes; and a change of the code should not fail it by chance
+
+
+def saying(**fields: object) -> Terms:
+    """The terms of a SPEC that says this besides."""
+    return msgspec.structs.replace(LESS, **fields)
 
 
 def a_loop(best: float = 10.0, noise: Noise | None = None, **more: object) -> Loop:
@@ -69,7 +76,7 @@ def test_the_baseline_is_measured_as_often_as_the_spec_says() -> None:
     found = baseline(LESS, (1.0, 1.0, 1.0000001))
     assert isinstance(found, Verdict)
     assert found.rule == CONFIRMED
-    found = baseline(Terms(minimize=True, repeats=1), (1.0,))
+    found = baseline(saying(repeats=1), (1.0,))
     assert isinstance(found, Verdict)
     assert found.rule == CONFIRMED  # measured once, nobody knows that it is not noisy
 
@@ -80,31 +87,69 @@ def test_words_for_people_are_no_rule() -> None:
     assert terms(msgspec.structs.replace(spec, acceptance_rule="improve")).rule == IMPROVE
 
 
-def test_without_noise_one_measurement_decides() -> None:
-    assert answers([9.9], [], a_loop()).verdict == KEEP
-    assert answers([10.0], [], a_loop()).verdict == DISCARD
-    assert answers([10.0], [], a_loop(), lines=-9).verdict == DISCARD  # `improve` means better
-    more = Terms(minimize=False)
-    assert answers([10.1], [], a_loop(), more).verdict == KEEP
+SAME = [10.0] * 9  # what is to be beaten, however often it is measured
+
+
+def test_without_noise_one_measurement_decides_and_what_it_would_keep_is_measured_twice_more() -> None:
+    assert isinstance(judge(LESS, a_loop(), Measured(values=(10.0,))), Verdict)  # a loser costs no more
+    assert judge(LESS, a_loop(), Measured(values=(9.9,))) == Again(pairs=2)
+    found = answers([9.9] * 9, SAME, a_loop())
+    assert (found.verdict, found.rule, found.p) == (KEEP, IMPROVE, None)
+    more = saying(minimize=False)
+    assert answers([10.1] * 9, SAME, a_loop(), more).verdict == KEEP
     assert answers([9.9], [], a_loop(), more).verdict == DISCARD
 
 
+def test_a_declared_improve_asks_once_and_has_no_eye_for_what_is_simpler() -> None:
+    given = saying(rule=IMPROVE)
+    assert answers([9.9], [], a_loop(), given).verdict == KEEP
+    assert answers([10.0], [], a_loop(), given, lines=-9).verdict == DISCARD
+
+
+@pytest.mark.parametrize(
+    ("mine", "theirs"),
+    [
+        ([9.0, 10.0, 10.0], [10.0, 10.0]),  # it was luck
+        ([9.0, 9.0, 10.0], [10.0, 10.0]),
+        ([9.0, 9.0, 9.0], [11.0, 11.0]),  # what is to be beaten is not what it was
+        ([9.0, 9.0, 9.0], [10.0, 9.0]),
+    ],
+)
+def test_a_code_that_differs_from_itself_ends_no_noise_before_anything_is_kept_for_it(
+    mine: list[float], theirs: list[float]
+) -> None:
+    measured = Measured(values=tuple(mine), against=tuple(theirs))
+    answer = judge(LESS, a_loop(), measured)
+    assert answer == Again(pairs=2) or (isinstance(answer, Verdict) and answer.verdict == DISCARD)
+    run = tried(1, DISCARD, 9.5, values=measured.values, against=measured.against)
+    assert run.candidate is not None
+    assert not fold(a_loop(), run, run.candidate).noise.none  # and it is not forgotten
+
+
+def test_what_ended_no_noise_has_no_part_in_the_test_that_follows() -> None:
+    luck, fresh = [9.0, 10.0, 10.0], [9.9, 10.1, 10.0] * 6
+    assert answers([*luck, *fresh], SAME[:2] + [10.1, 9.9, 10.0] * 6, a_loop()).verdict == DISCARD
+    real = answers([5.0, 5.5, 5.0, *[5.0, 5.5] * 9], [10.0, 10.0, *[10.5, 10.0] * 9], a_loop())
+    assert (real.verdict, real.rule) == (KEEP, CONFIRMED)
+
+
 def test_a_gain_below_the_smallest_that_is_worth_it_is_not_kept() -> None:
-    given = Terms(minimize=True, min_effect=0.5)
+    given = saying(min_effect=0.5)
     found = answers([9.6], [], a_loop(), given)
     assert (found.verdict, found.why) == (DISCARD, "the gain is below min_effect")
-    assert answers([9.4], [], a_loop(), given).verdict == KEEP
+    assert answers([9.4] * 9, SAME, a_loop(), given).verdict == KEEP
     mine, theirs = [9.7, 9.71, 9.69] * 6, [10.0, 10.01, 9.99] * 6
     assert answers(mine, theirs, a_loop(noise=noisy(0.01)), given).verdict == DISCARD
     assert answers(mine, theirs, a_loop(noise=noisy(0.01))).verdict == KEEP
 
 
 def test_as_good_with_fewer_lines_is_kept() -> None:
-    given = Terms(minimize=True, rule=SIMPLER)
-    found = answers([10.0], [], a_loop(), given, lines=-1)
-    assert (found.verdict, found.rule) == (KEEP, SIMPLER)
-    assert answers([10.0], [], a_loop(), given, lines=0).verdict == DISCARD
-    assert answers([10.1], [], a_loop(), given, lines=-1).verdict == DISCARD
+    for rule in ("", SIMPLER):
+        given = saying(rule=rule)
+        found = answers([10.0] * 9, SAME, a_loop(), given, lines=-1)
+        assert (found.verdict, found.rule) == (KEEP, SIMPLER)
+        assert answers([10.0], [], a_loop(), given, lines=0).verdict == DISCARD
+        assert answers([10.1], [], a_loop(), given, lines=-1).verdict == DISCARD
     mine, theirs = [10.2, 9.9, 10.1, 9.8, 10.3, 10.0, 9.7, 10.0, 10.1], [10.0, 10.2, 9.8, 10.1, 9.9, 10.0, 9.8, 10.2]
     found = answers(mine, theirs, a_loop(noise=noisy()), lines=-1)
     assert (found.verdict, found.rule) == (KEEP, SIMPLER)
@@ -112,7 +157,7 @@ def test_as_good_with_fewer_lines_is_kept() -> None:
 
 
 def test_where_there_is_no_noise_pairs_are_measured_only_if_the_spec_says_so() -> None:
-    given = Terms(minimize=True, rule=CONFIRMED)
+    given = saying(rule=CONFIRMED)
     loop = a_loop(0.0)
     assert judge(given, loop, Measured(values=(-1.0,))) == Again(pairs=2)
     assert answers([-1.0] * 9, [0.0] * 9, loop, given).verdict == KEEP
@@ -121,10 +166,8 @@ def test_where_there_is_no_noise_pairs_are_measured_only_if_the_spec_says_so() -
 
 
 def test_what_makes_measuring_noisier_is_not_as_good() -> None:
-    mine = [10.0, 40.0, -15.0, 38.0, -12.0, 41.0, -17.0, 40.0, -10.0]
-    assert (
-        answers(mine, [10.0, 10.2, 9.8, 10.1, 9.9, 10.0, 9.8, 10.2], a_loop(noise=noisy()), lines=-1).verdict == DISCARD
-    )
+    mine = [10.0, *[40.0, -15.0, 38.0, -12.0, 41.0, -17.0, 40.0, -10.0] * 2]
+    assert answers(mine, [10.0, 10.2, 9.8, 10.1, 9.9] * 2, a_loop(noise=noisy()), lines=-1).verdict == DISCARD
 
 
 def test_what_only_looked_better_once_is_not_kept() -> None:
@@ -134,7 +177,7 @@ def test_what_only_looked_better_once_is_not_kept() -> None:
 
 
 def test_the_measurement_that_selected_a_candidate_has_no_part_in_its_test() -> None:
-    again, theirs = [9.5, 9.9, 9.2, 9.8, 9.6, 9.4, 9.9, 9.5], [10.0, 10.1, 9.9, 10.2, 10.0, 10.1, 9.9, 10.0]
+    again, theirs = [9.5, 9.9, 9.2, 9.8, 9.6] * 2, [10.0, 10.1, 9.9, 10.2, 10.0] * 2
     lucky, luckier = (answers([first, *again], theirs, a_loop(noise=noisy())) for first in (7.0, -50.0))
     assert (lucky.gain, lucky.p) == (luckier.gain, luckier.p)
 
@@ -152,7 +195,7 @@ def test_the_alpha_of_a_session_is_never_overdrawn() -> None:
 
 
 def test_candidates_at_once_leave_each_other_something() -> None:
-    given = Terms(minimize=True, parallel=4)
+    given = saying(parallel=4)
     found = answers([1.0, *[10.0, 9.9, 10.1] * 6], [10.0, 10.1, 9.9] * 6, a_loop(noise=noisy()), given)
     assert found.alpha <= LESS.alpha / 4
 
@@ -164,7 +207,7 @@ def test_a_large_gain_is_confirmed_by_fresh_measurements_and_worth_their_mean() 
     assert found.p is not None
     assert found.p <= found.alpha <= LESS.alpha
     measured = Measured(values=(1.0, 5.0, 5.2), against=(10.0, 10.1))
-    assert value_of(measured, found) == pytest.approx(5.1)  # and not of the 1.0 that selected it
+    assert value_of(measured) == pytest.approx(5.1)  # and not of the 1.0 that selected it
 
 
 def test_the_incumbent_is_looked_at_again_though_nothing_looks_better() -> None:
@@ -179,7 +222,8 @@ def test_a_metric_that_differs_from_itself_is_noisy_from_then_on() -> None:
     loop = a_loop(unseen=20)
     assert judge(LESS, loop, Measured(values=(9.9,))) == Again(pairs=1)
     same = Measured(values=(9.9, 9.9), against=(10.0,))
-    assert isinstance(judge(LESS, loop, same), Verdict)
+    assert judge(LESS, loop, same) == Again(pairs=1)  # and one more, before it is kept
+    assert isinstance(judge(LESS, loop, Measured(values=(10.1, 10.1), against=(10.0,))), Verdict)
     other = Measured(values=(9.9, 9.9), against=(10.5,))
     assert judge(LESS, loop, other) == Again(pairs=2)
 
@@ -202,7 +246,7 @@ def test_every_candidate_comes_to_a_verdict(
     mine: list[float], theirs: list[float], rule: str, lines: int, unseen: int, pairs: int
 ) -> None:
     for known in (Noise(), noisy(), pooled(Noise(), (10.0, 10.0))):
-        given = Terms(minimize=False, rule=rule, max_pairs=pairs)
+        given = saying(minimize=False, rule=rule, max_pairs=pairs)
         loop = a_loop(noise=known, unseen=unseen)
         found = answers(mine, theirs, loop, given, lines)
         assert found.verdict in (KEEP, DISCARD)
@@ -212,17 +256,20 @@ def test_every_candidate_comes_to_a_verdict(
 @given(st.lists(st.floats(5, 15), min_size=20, max_size=20), st.lists(st.floats(5, 15), min_size=20, max_size=20))
 def test_the_two_directions_mirror_each_other(mine: list[float], theirs: list[float]) -> None:
     down = answers(mine, theirs, a_loop(noise=noisy()))
-    up = answers([-x for x in mine], [-x for x in theirs], a_loop(-10.0, noise=noisy()), Terms(minimize=False))
+    up = answers([-x for x in mine], [-x for x in theirs], a_loop(-10.0, noise=noisy()), saying(minimize=False))
     assert down == up
 
 
 def test_under_noise_alone_a_session_keeps_something_false_as_rarely_as_declared() -> None:
     sessions, alpha = 60, LESS.alpha
     bound = alpha + SLACK * math.sqrt(alpha * (1 - alpha) / sessions)
-    for scenario in code_loop.NULLS[:8]:
+    for scenario in code_loop.NULLS:
+        if scenario.lines < 0:  # takes as long as all of the others
+            continue
         told = code_loop.told(scenario, sessions=sessions, candidates=30, seed=3)
         assert sum(each.false > 0 for each in told) / sessions <= bound, scenario.name
-        assert sum(each.greedy for each in told) / sessions > 2  # what the peers' rule keeps in the same sessions
+        # What the peers' rule keeps in the same sessions: less often where most measurements are equal.
+        assert sum(each.greedy for each in told) / sessions > (0.5 if scenario.name in STEPPED else 2), scenario.name
 
 
 def test_a_real_gain_is_still_found() -> None:

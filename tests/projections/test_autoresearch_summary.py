@@ -64,6 +64,7 @@ def test_the_interval_and_p_are_students() -> None:
         ({"noise": Noise(df=8, ss=8.0)}, summary.LOOK, "reaches down to no gain"),
         ({"gap": 0.9}, summary.LOOK, f"alarm: {HOLDOUT_GAP}"),
         ({"drift": 9.0}, summary.LOOK, "alarm: metric_drift"),
+        ({"unconfirmed": 2}, summary.LOOK, "2 of the 2 kept are unconfirmed"),
     ],
 )
 def test_a_doubt_is_a_reason_to_look_and_no_gain_one_to_leave_it(
@@ -80,6 +81,20 @@ def test_a_measurement_without_noise_needs_no_interval_and_risks_nothing() -> No
     assert (found.false_keeps, found.greedy_false_keeps) == (0.0, 0.0)
     assert found.gain is not None
     assert found.gain.low == found.gain.high == pytest.approx(0.1)
+
+
+def test_what_no_test_confirmed_is_not_told_to_be_free_of_luck() -> None:
+    """`acceptance_rule: improve` on a noisy metric spends no alpha, and keeps what noise offers."""
+    found = told(candidates=19, risk=0.0, kept=2, unconfirmed=2)
+    assert found.false_keeps == 2  # the rule would have kept 2.6 by luck, and there are but two
+    assert told(candidates=5, risk=0.01, unconfirmed=2).false_keeps == pytest.approx(1.46)
+    loop = Loop(base=BASE, best=BEST, noise=NOISY, candidates=19, kept=2, unconfirmed=2, keeps=(FIRST, BEST))
+    page = summary.summary_page(subject(loop)).decode()
+    assert "no more than 2 are to be expected to be luck" in page
+    assert "**Unconfirmed**: 2 of the 2 kept looked better, and no test said so" in page
+    assert "**Unconfirmed**" in summary.summary_page(subject(msgspec.structs.replace(loop, noise=Noise()))).decode()
+    exact = msgspec.structs.replace(loop, noise=Noise(df=2, ss=0.0))
+    assert "nconfirmed" not in summary.summary_page(subject(exact)).decode()
 
 
 def test_what_was_kept_is_ranked_whichever_way_the_metric_goes() -> None:

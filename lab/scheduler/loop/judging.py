@@ -126,7 +126,7 @@ def _judged(ruling: Verdict, measured: Measured, last: Reading) -> Judged:
         why=ruling.why,
         measured=measured,
         ruling=ruling,
-        value=verdict.value_of(measured, ruling),
+        value=verdict.value_of(measured),
         metrics=last.metrics,
         remarks=last.remarks,
         signals=last.signals,

@@ -15,14 +15,18 @@ import sys
 from random import Random
 from typing import TYPE_CHECKING, NamedTuple
 
+import msgspec
+
 from lab.core.candidate import BASELINE, IMPROVE, KEEP, Candidate
 from lab.core.loop import Loop, fold
 from lab.core.run import MINIMIZE, SUCCESS, Run
-from lab.core.verdict import Again, Measured, Terms, Verdict, baseline, judge, value_of
+from lab.core.spec_fields import Spec
+from lab.core.verdict import Again, Measured, Terms, Verdict, baseline, judge, terms, value_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+TICKS = 0.1
 SLACK = 2.0  # standard errors of a share that chance is allowed
 
 
@@ -38,6 +42,7 @@ class Scenario(NamedTuple):
     worse: float = 0.0  # the share of changes that make it worse, by one sigma
     noisier: float = 1.0  # by how much every change spreads the measurement
     lines: int = 1
+    stepped: bool = False  # most measurements are equal
 
 
 class Told(NamedTuple):
@@ -60,6 +65,16 @@ def heavy(rng: Random) -> float:
     return rng.gauss(0, 1) / math.sqrt(rng.gammavariate(1.5, 2) / 3) / math.sqrt(3)
 
 
+def in_steps(size: float) -> Callable[[Random], float]:
+    """Noise printed in steps of so many sigmas, as counts and whole milliseconds are: often it looks like none."""
+    return lambda rng: size * round(rng.gauss(0, 1) / size)
+
+
+def tick(rng: Random) -> float:
+    """The same number, but for one in ten."""
+    return -1.0 if rng.random() < TICKS else 0.0
+
+
 def exact(_rng: Random) -> float:
     return 0.0
 
@@ -80,7 +95,7 @@ def begun(terms: Terms, machine: Machine) -> Loop:
     values: tuple[float, ...] = ()
     while isinstance(answer := baseline(terms, values), Again):
         values += (machine(0.0),)
-    value = value_of(Measured(values=values), answer)
+    value = value_of(Measured(values=values))
     about = Candidate(kind=BASELINE, base="c0", values=values, rule=answer.rule)
     return fold(None, a_run(0, KEEP, value, about), about)
 
@@ -118,7 +133,7 @@ def folded(loop: Loop, number: int, measured: Measured, verdict: Verdict) -> Loo
         gain=verdict.gain, p=verdict.p, alpha=verdict.alpha, rule=verdict.rule, added=max(measured.lines, 0),
         removed=max(-measured.lines, 0),
     )  # fmt: skip
-    return fold(loop, a_run(number, verdict.verdict, value_of(measured, verdict), about), about)
+    return fold(loop, a_run(number, verdict.verdict, value_of(measured), about), about)
 
 
 def session(scenario: Scenario, seed: int, candidates: int, terms: Terms) -> Told:
@@ -169,6 +184,10 @@ NULLS = (
     Scenario("a machine that drifts a lot", gauss, walk=1.0),
     Scenario("changes that measure 3 times as noisily", gauss, noisier=3.0),
     Scenario("changes with fewer lines", gauss, lines=-5),
+    Scenario("noise in steps of 1 sigma", in_steps(1.0), stepped=True),
+    Scenario("noise in steps of 2 sigma", in_steps(2.0), stepped=True),
+    Scenario("noise in steps of 3 sigma", in_steps(3.0), stepped=True),
+    Scenario("one in ten measures otherwise", tick, stepped=True),
 )
 REALS = (
     Scenario("1 in 10 is 1 sigma better", gauss, effect=1.0, real=0.1),
@@ -181,8 +200,13 @@ REALS = (
 )
 
 
-def told(scenario: Scenario, *, sessions: int, candidates: int, seed: int, terms: Terms | None = None) -> list[Told]:
-    given = terms or Terms(minimize=True, repeats=scenario.repeats)
+def asked(**fields: object) -> Terms:
+    """What a SPEC that says no more than this asks for."""
+    return terms(msgspec.structs.replace(Spec(id="bench", metric_direction="minimize"), **fields))
+
+
+def told(scenario: Scenario, *, sessions: int, candidates: int, seed: int, told_by: Terms | None = None) -> list[Told]:
+    given = told_by or asked(baseline_repeats=scenario.repeats)
     return [session(scenario, seed * 1_000_003 + 7919 * number, candidates, given) for number in range(sessions)]
 
 
@@ -204,7 +228,7 @@ def main() -> int:
     parser.add_argument("--candidates", type=int, default=30)
     parser.add_argument("--seed", type=int, default=1)
     given = parser.parse_args()
-    alpha = Terms(minimize=True).alpha
+    alpha = asked().alpha
     bound = alpha + SLACK * math.sqrt(alpha * (1 - alpha) / given.sessions)
     write = sys.stdout.write
     write(f"{given.sessions} sessions of {given.candidates} candidates, seed {given.seed}, session alpha {alpha}\n\n")

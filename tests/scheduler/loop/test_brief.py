@@ -69,6 +69,18 @@ def test_a_brief_says_what_is_wanted_what_may_be_touched_and_where_things_stand(
         assert words in said
 
 
+def test_a_brief_promises_no_more_than_the_rule_that_holds(root: Root) -> None:
+    simpler, tested = "Equal within the noise and fewer lines is kept too", "measured again beside the best"
+    said = told(root)
+    assert simpler in said
+    assert tested in said
+    greedy = msgspec.structs.replace(spec_of(root), acceptance_rule="improve")
+    said = brief.text(root, greedy, view(root), BEGIN, workspace="")
+    assert simpler not in said
+    assert tested not in said
+    assert "Another seed is no change" in said
+
+
 def test_what_was_tried_is_told_with_its_verdict_and_its_notes(root: Root) -> None:
     judged = notes.completed(TOLD, verdict="discard", why="within the noise", gain=0.001)
     first = a_candidate(root, notes=judged, why="within the noise", gain=0.001, p=0.4)
@@ -128,7 +140,7 @@ def test_the_words_of_a_person_stand_first(root: Root, tmp_path: Path) -> None:
 def test_a_brief_tells_the_kind_of_its_start(root: Root) -> None:
     node = Node(run_id="RUN-1", commit="c" * 40, value=0.9, note="wider")
     said = told(root, Start(kind="combine", parent=BASE, other=node, words="combine the two"))
-    assert "The other change is RUN-1 (0.9; wider); its commit is " + "c" * 40 in said
+    assert 'The other change is RUN-1 (0.9; its proposer: "wider"); its commit is ' + "c" * 40 in said
     assert "Begin anew" in told(root, Start(kind="draft", parent=BASE))
     assert "The next idea on the list: fuse them" in told(root, idea=ideas.Idea(text="fuse them", key="k"))
 

@@ -51,7 +51,7 @@ def test_what_is_sent_is_measured_decided_and_kept_like_any_candidate(tmp_path: 
     assert (ruling.verdict, ruling.accepted, ruling.candidate_value, ruling.previous_best_value) == (KEEP, True, 40, 50)
     assert (ruling.changed_files, tried.ingested, tried.troubles) == (("value",), True, ())
     run, made = sealed(loop, ruling.run_id)
-    assert (run.verdict, made.kind, made.base, made.values) == (KEEP, TRY, held.taken.base, (40.0,))
+    assert (run.verdict, made.kind, made.base, made.values) == (KEEP, TRY, held.taken.base, (40.0,) * 3)
     assert run.note == "less is better"
     assert loop.git("rev-parse", BRANCH) == made.commit
     assert loop.git("show", f"{made.commit}:value") == "40"
@@ -153,7 +153,7 @@ def test_a_lab_that_is_killed_after_it_decided_finishes_once(
         mend.mend(loop.root)
         ingest.ingest(loop.root)
     run, made = sealed(loop, held.manifest.run_id)
-    assert (run.verdict, run.value, len(made.values)) == (KEEP, 40, 1)
+    assert (run.verdict, run.value, len(made.values)) == (KEEP, 40, 3)
     sound(loop)
 
 
