@@ -39,13 +39,6 @@ def commit_of(site: Site, ref: str) -> str:
     return os.fsdecode(answer.out).strip() if answer.code == 0 else ""
 
 
-def listed(site: Site, under: str) -> dict[str, str]:
-    """Refs below a prefix, whole names."""
-    lines = site.theirs.out("for-each-ref", "--format=%(objectname) %(refname)").splitlines()
-    pairs = (line.partition(" ") for line in lines)
-    return {name: commit for commit, _, name in pairs if name.startswith(under)}
-
-
 def lies_under(site: Site, ancestor: str, commit: str) -> bool:
     """Whether a commit can be reached from another."""
     return site.git.ask("merge-base", "--is-ancestor", ancestor, commit, codes=(0, 1)).code == 0
@@ -55,11 +48,6 @@ def merge_base(site: Site, one: str, other: str) -> str:
     """Where two commits part."""
     answer = site.git.ask("merge-base", one, other, codes=(0, 1))
     return os.fsdecode(answer.out).split("\n")[0]
-
-
-def history(site: Site, since: str, until: str) -> list[str]:
-    """The commits between two, oldest first."""
-    return site.git.out("rev-list", "--reverse", "--topo-order", until, f"^{since}").split()
 
 
 def tree_of(site: Site, commit: str) -> str:
@@ -78,16 +66,6 @@ def put(site: Site, ref: str, commit: str, *, old: str | None) -> None:
     words = ("update-ref", "--no-deref", "-m", "labctl", ref, commit, *expected)
     answer = site.theirs.ask(*words, environ=committed.identity(site), codes=(0, 1, 128))
     if answer.code:
-        raise _why_not(site, answer, ref, old)
-
-
-def drop(site: Site, ref: str, *, old: str | None) -> None:
-    """Remove a ref, if it names what it should now."""
-    if not commit_of(site, ref):
-        return
-    words = ("update-ref", "--no-deref", "-m", "labctl", "-d", ref, *([] if old is None else [old]))
-    answer = site.theirs.ask(*words, environ=committed.identity(site), codes=(0, 1, 128))
-    if answer.code and commit_of(site, ref):
         raise _why_not(site, answer, ref, old)
 
 

@@ -13,7 +13,6 @@ from lab.store.repository import (
     applying,
     changes,
     committed,
-    fingerprint,
     frozen,
     grafting,
     harvest,
@@ -83,10 +82,6 @@ class Repository:
         """The commit that a branch, a ref or an id names; empty when there is none."""
         return refs.commit_of(self.site, ref)
 
-    def refs(self, under: str) -> dict[str, str]:
-        """Refs that begin with this (such as `refs/lab/x/`), and their commits."""
-        return refs.listed(self.site, under)
-
     def lies_under(self, ancestor: str, commit: str) -> bool:
         """Whether a commit is another, or was made from it."""
         return refs.lies_under(self.site, ancestor, commit)
@@ -94,10 +89,6 @@ class Repository:
     def merge_base(self, one: str, other: str) -> str:
         """The commit that both came from; empty when they have nothing in common."""
         return refs.merge_base(self.site, one, other)
-
-    def history(self, since: str, until: str) -> list[str]:
-        """The commits after one and up to another, oldest first."""
-        return refs.history(self.site, since, until)
 
     def tree_of(self, commit: str) -> str:
         """Git's id of what a commit holds: the same for two commits with the same files."""
@@ -110,10 +101,6 @@ class Repository:
     def put(self, ref: str, commit: str, *, old: str | None = None) -> None:
         """Let a ref name a commit. `old`: what it must name now ("": it must not be there), else `Taken`."""
         refs.put(self.site, ref, commit, old=old)
-
-    def drop(self, ref: str, *, old: str | None = None) -> None:
-        """Remove a ref. Gone already is as good."""
-        refs.drop(self.site, ref, old=old)
 
     def advance(self, branch: str, new: str, old: str) -> None:
         """Move a branch from `old` ("" makes it) to `new`. `Taken` when it is elsewhere.
@@ -239,17 +226,9 @@ class Repository:
 
     # -- what must stay as it is ---------------------------------------------------------------------------------
 
-    def fingerprint(self) -> dict[str, str]:
-        """Digests of what a mutator has no business with: settings, hooks, HEAD, index, refs that are not the lab's."""
-        return fingerprint.taken(self.site)
-
     def digests(self, commit: str, wanted: Callable[[str], bool]) -> dict[str, str]:
         """Git's ids of a commit's files, by path from the workspace."""
         return frozen.committed(self.site, commit, wanted)
-
-    def frozen(self, place: str, wanted: Callable[[str], bool]) -> dict[str, str]:
-        """Digests of the files that lie in a tree now, links and modes too. Not to be compared with `digests`."""
-        return frozen.lying(self.inside(place), wanted)
 
     def read(self, commit: str, path: str) -> bytes:
         """The bytes of a file of a commit, by its path from the workspace."""

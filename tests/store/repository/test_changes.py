@@ -97,22 +97,6 @@ def test_binary_files_and_modes_are_part_of_the_idea(code: Ground, repository: R
     assert len({digest(b"\0a", 0o644), digest(b"\0b", 0o644), digest(b"\0a", 0o755)}) == 3
 
 
-def test_frozen_files_are_told_apart_by_content_kind_and_mode(code: Ground, repository: Repository) -> None:
-    place = code.tree(repository, repository.head())
-
-    def look() -> dict[str, str]:
-        return repository.frozen(str(place), lambda path: path.endswith((".py", ".sh")))
-
-    before = look()
-    assert sorted(before) == ["a.py", "run.sh", "src/b.py"]
-    (place / "run.sh").chmod(0o644)
-    (place / "a.py").unlink()
-    (place / "a.py").symlink_to(code.work / "a.py")
-    (place / "new.py").write_text("")
-    after = look()
-    assert {name for name in after if after[name] != before.get(name)} == {"run.sh", "a.py", "new.py"}
-
-
 def test_digests_of_a_commit_are_named_from_the_workspace(code: Ground) -> None:
     repository = code.open(code.work / "src")
     found = repository.digests(repository.head(), lambda path: not path.startswith("../"))

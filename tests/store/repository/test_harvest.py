@@ -242,7 +242,6 @@ def test_settings_planted_in_the_users_repository_start_nothing(work: Work) -> N
     commit = work.repository.commit(work.harvest().tree, work.base, "m", {})
     work.repository.plain_tree(commit, str(work.ground.new()))
     work.repository.patch(work.base, commit)
-    work.repository.fingerprint()
     work.repository.put("refs/lab/x/1", commit)
     assert not (work.ground.folder / "sprung").exists()
 

@@ -176,7 +176,6 @@ def test_opening_runs_no_program_that_the_repository_names(code: Ground) -> None
     repository.advance("lab/x", commit, "")
     repository.normalised(base, commit)
     repository.stat(base, commit)
-    repository.fingerprint()
     repository.plain_tree(commit, str(code.new()))
     assert repository.apply(commit, base).paths == ("a.py",)
     assert not (code.folder / "sprung").exists()
