@@ -124,13 +124,24 @@ def ended(burst: Burst, teller: Teller, signals: Signals, session: Session, **mo
         "steps": steps,
         **more,
     }
-    warnings = [*burst.turn.warnings, *(outside(burst) if session.terminal.as_json else ())]
+    warnings = [*burst.turn.warnings, *_behind(burst, session), *(outside(burst) if session.terminal.as_json else ())]
     text = [teller.summary()]
     if burst.stopped:
         text.append(f"stopped: {burst.stopped}")
     name = burst.order.experiment
     then = [f"labctl best {name}", f"labctl top {name}"] if teller.good and not session.terminal.as_json else []
     return Answer(data, text, warnings=warnings, then=then, exit_code=1 if burst.failed else 0)
+
+
+def _behind(burst: Burst, session: Session) -> tuple[str, ...]:
+    """Of a code loop: that its branch is not where it is said to be."""
+    from lab.scheduler.loop import scripts
+
+    if burst.spec is None or not scripts.is_loop(burst.spec):
+        return ()
+    from lab.scheduler.loop import branches
+
+    return branches.of_experiment(session.root(), burst.order.experiment)
 
 
 class Teller:

@@ -115,7 +115,7 @@ def _take_in(root: Root, args: argparse.Namespace, session: Session) -> Answer:
         "next": trying.hints(done),
     }
     code = DONE if run.verdict in ("keep", "discard") else FAILED
-    warnings = decided.remarks if decided else ()
+    warnings = (*(decided.remarks if decided else ()), *done.warnings)
     again = "--begin" if not done.is_kept else "--description '...'"
     return Answer(data, _lines(done), warnings=warnings, then=[f"labctl try {args.experiment} {again}"], exit_code=code)
 

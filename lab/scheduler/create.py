@@ -12,6 +12,7 @@ from lab.core.errors import BadInput, NotFound, nearest
 from lab.projections import readme
 from lab.scheduler import places, refresh
 from lab.scheduler.doubts import doubts, promised
+from lab.scheduler.loop import scripts
 from lab.store import experiments, ledger, reading, shipped
 from lab.store.root import refuse_foreign
 from lab.store.sections import hold
@@ -106,7 +107,14 @@ def written(root: Root, data: bytes, folder: str, *, actor: str, dry_run: bool =
 def _fenced(spec: Spec, lab: str) -> Spec:
     """The SPEC, or `BadInput`. A workspace that is told as seen from somewhere is looked at when a run begins."""
     workspace = os.path.expanduser(spec.workspace_root)
-    places.require_fence(lab, spec, workspace if os.path.isabs(workspace) else "")
+    workspace = workspace if os.path.isabs(workspace) else ""
+    places.require_fence(lab, spec, workspace)
+    if scripts.is_loop(spec):
+        from lab.scheduler.loop import branches  # noqa: PLC0415  # git and all: most experiments are no code loops
+
+        own = f"{lab}/experiments/{spec.id}"
+        is_begun = os.path.isdir(f"{own}/runs") and bool(os.listdir(f"{own}/runs"))
+        branches.require(spec, workspace, own=own, is_begun=is_begun)
     return spec
 
 

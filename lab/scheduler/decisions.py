@@ -12,6 +12,7 @@ from lab.core.policy import Escalate, Finish, Pause, Promote
 from lab.core.race import ASHA
 from lab.core.view import ARCHIVED, AWAITING, COMPLETED, OPEN_PHASES, PAUSED, QUEUED
 from lab.scheduler import refresh
+from lab.scheduler.loop import scripts
 from lab.store import experiments, ledger
 
 if TYPE_CHECKING:
@@ -85,6 +86,7 @@ def archive(root: Root, experiment: str, *, reason: str, actor: str) -> Decided:
                 fix=f"labctl complete {experiment}, then archive it",
             )
         decided = _move(root, view, ARCHIVED, reason=reason or "archived", actor=actor)
+    cleared(root, experiment, decided.phase)
     refresh.lab_pages(root)
     return decided
 
@@ -178,9 +180,24 @@ def _phase(  # the parts of a decision
         if view.phase in refused:
             raise BadInput(f"{experiment} is {view.phase}", fix=f"labctl resume {experiment} opens it again")
         decided = _move(root, view, phase, reason=reason, actor=actor)
+    cleared(root, experiment, decided.phase)
     if decided.changed:
         refresh.lab_pages(root)
     return decided
+
+
+def cleared(root: Root, experiment: str, phase: str) -> None:
+    """Of a code loop that has ended: the trees that it kept for its next candidate. Outside the section."""
+    if phase not in (COMPLETED, ARCHIVED):
+        return
+    spec = experiments.load(root, experiment).spec
+    if spec is None or not scripts.is_loop(spec):
+        return
+    from lab.scheduler.loop import spent  # noqa: PLC0415  # git and all: most experiments are no code loops
+
+    with root.section(experiment):
+        view, _ = refresh.current(root, experiment)
+    spent.clear(root, spec, view)
 
 
 def _move(root: Root, view: View, phase: str, *, reason: str, actor: str) -> Decided:

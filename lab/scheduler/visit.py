@@ -96,6 +96,7 @@ class Visit:
             self.subject = moves.after_run(self._root, self.subject, self._judged, self._moved)
         if self.subject is not None:
             self.subject = moves.asked(self._root, self.subject)
+            decisions.cleared(self._root, self._name, self.subject.view.phase)
 
     def _begun(self) -> tuple[Running, View] | None:
         """Judge the experiment and, if it is to run, claim it and open its bundle, in one section."""

@@ -36,6 +36,9 @@ def require_work(root: Root, spec: Spec, view: View, *, with_params: bool = Fals
         workspace = places.workspace(root, spec, view)
         places.require_code(spec, workspace)
         places.require_fence(root.layout.root, spec, workspace)
+        from lab.scheduler.loop import branches  # noqa: PLC0415  # git and all: most experiments are no code loops
+
+        branches.of_lab(root, spec, view, workspace)
     door.find(spec.executor)
     environment.require(spec, root.world.environ)
     if (

@@ -12,6 +12,7 @@ from lab.core.errors import BadInput, Unavailable
 from lab.core.subject import Subject
 from lab.projections import autoresearch_summary, status
 from lab.scheduler import places, subjects
+from lab.scheduler.loop import branches
 from lab.store import experiments, reading
 
 if TYPE_CHECKING:
@@ -62,6 +63,7 @@ def wanted(root: Root, experiment: str) -> str:
 def reported(root: Root, experiment: str) -> tuple[Summary, bytes, tuple[str, ...]]:
     """What a loop came to: the numbers, the page, and what is to be said beside them."""
     subject, warnings = _subject(root, experiment)
+    warnings = (*warnings, *branches.behind(root, subject.spec, subject.view))
     return autoresearch_summary.told(subject), autoresearch_summary.summary_page(subject), warnings
 
 

@@ -24,7 +24,7 @@ from lab.core.seal import Seal
 from lab.executors import reference
 from lab.scheduler import cycle, moves, places, refresh
 from lab.scheduler.cycle import Errand
-from lab.scheduler.loop import brief, grounds, harvested, renewing, scripts
+from lab.scheduler.loop import branches, brief, grounds, harvested, renewing, scripts
 from lab.scheduler.loop.grounds import Ground
 from lab.scheduler.visit import Request, Visit
 from lab.store import experiments, reading
@@ -76,6 +76,7 @@ class Tried(msgspec.Struct, frozen=True, kw_only=True):
     begun: Begun
     is_kept: bool
     loop: Loop | None = None
+    warnings: tuple[str, ...] = ()
 
 
 def begin(
@@ -185,7 +186,9 @@ def hand_in(
     if not over:
         _tell_again(root, view, spec, begun)
     tier = view.tiers.get(begun.tier)
-    return Tried(seal=made, decided=decided, begun=begun, is_kept=not over, loop=tier.loop if tier else None)
+    known = tier.loop if tier else None
+    warned = branches.behind(root, spec, view)
+    return Tried(seal=made, decided=decided, begun=begun, is_kept=not over, loop=known, warnings=warned)
 
 
 def _require_change(root: Root, begun: Begun) -> None:

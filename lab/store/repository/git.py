@@ -133,6 +133,13 @@ def found() -> tuple[str, tuple[int, ...]]:
     return program, version
 
 
+def takes(ref: str) -> bool:
+    """Whether it can be the name of a ref."""
+    words = [found()[0], "check-ref-format", ref]
+    environ = {"PATH": os.environ.get("PATH", os.defpath)}
+    return _run(words, given=b"", cwd="/", environ=environ, most=0).code == 0
+
+
 def _run(command: Sequence[str], *, given: bytes, cwd: str, environ: Mapping[str, str], most: int) -> Answer:
     import subprocess  # noqa: PLC0415  # 6 ms that most commands do not need
 

@@ -182,19 +182,6 @@ def test_a_branch_that_somebody_has_checked_out_is_not_moved_and_nothing_is_lost
     sound(loop)
 
 
-def test_a_branch_of_that_name_that_is_somebodys_is_not_taken(tmp_path: Path) -> None:
-    loop = a_loop(tmp_path, spec="promotion_strategy: branch\n")
-    (loop.workspace / "mine").write_text("x\n")
-    git(loop.workspace, "checkout", "-q", "-b", "lab/loop")
-    mine = save(loop.workspace)
-    git(loop.workspace, "checkout", "-q", "main")
-    loop.propose(LESS)
-    made = loop.run().run
-    assert (made.outcome, made.value) == (FAILED, None)
-    assert "lab/loop" in made.reason
-    assert loop.git("rev-parse", BRANCH) == mine
-
-
 def test_what_somebody_commits_on_top_of_the_branch_is_kept(tmp_path: Path) -> None:
     loop = a_loop(tmp_path, spec="promotion_strategy: branch\n")
     loop.change(LESS, LESS)
