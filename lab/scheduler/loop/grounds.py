@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from lab.core import verdict
 from lab.core.errors import BadInput
@@ -17,16 +17,26 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from lab.core.loop import Node
+    from lab.core.manifest import Manifest
     from lab.core.spec import Spec
     from lab.core.verdict import Terms
     from lab.core.view import View
-    from lab.scheduler.cycle import Running
     from lab.store.repository.repository import Repository
     from lab.store.root import Root
 
 BEST, APPLIED = "best", "applied"
 _SHOWN = 10
 OWN_REPOSITORY = "code.git"  # in the experiment's folder, for workspaces that are under no git
+
+
+class Begun(Protocol):
+    """A run that has begun, as far as it matters here: `cycle.Running`, which in turn needs what stands on this."""
+
+    @property
+    def manifest(self) -> Manifest: ...
+
+    @property
+    def spec(self) -> Spec: ...
 
 
 class Ground:
@@ -77,7 +87,7 @@ class Ground:
 class Grounds(Ground):
     """What one candidate stands on."""
 
-    def __init__(self, root: Root, running: Running, view: View, *, path: str) -> None:
+    def __init__(self, root: Root, running: Begun, view: View, *, path: str) -> None:
         """`path` is where the run writes."""
         super().__init__(root, running.spec, view, running.manifest.fidelity_tier)
         self.path = path
