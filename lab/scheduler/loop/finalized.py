@@ -118,6 +118,9 @@ class Finalizing:
         self.plan = self._planned(experiment, prefix or f"{self.summary.branch.rpartition('/')[2]}-final", way)
 
     def _planned(self, experiment: str, prefix: str, way: str) -> Plan:
+        if prefix.startswith("refs/"):  # git would take it, and make refs/heads/refs/heads/...
+            short = prefix.removeprefix("refs/").removeprefix("heads/").strip("/") or "my-loop"
+            raise BadInput(f"{prefix[:60]!r} is a ref, and branches are wanted", fix=f"--prefix {short[:60]}")
         if _NOT_IN_PREFIX.search(prefix) or not prefix:
             raise BadInput(f"{prefix[:60]!r} cannot begin the name of a branch", fix="--prefix my-loop")
         repo = self._repo
