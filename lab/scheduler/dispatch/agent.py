@@ -103,12 +103,11 @@ def _require(root: Root, name: str) -> None:
 
 
 def _measured_first(root: Root, name: str, interrupted: Callable[[], str]) -> None:
-    """The baseline of a code loop, where it has none yet: without one no change could be judged."""
+    """The baseline of a code loop, where it has none yet, or what measures was changed: by it a change is judged."""
     with root.section(name):
         view, loaded = cycle.observe(root, name)
     spec = cycle.usable(loaded).for_tier(view.tier)
-    known = view.tiers.get(view.tier)
-    if not scripts.is_loop(spec) or (known and known.loop and known.loop.best) or view.phase not in OPEN_PHASES:
+    if not scripts.is_loop(spec) or view.phase not in OPEN_PHASES:
         return
     from lab.scheduler.loop import trying  # noqa: PLC0415  # git and all: most experiments are no code loops
 

@@ -76,14 +76,17 @@ def decision(path: str, manifest: Manifest) -> Decided | None:
 
 
 def _with_base(root: Root, held: Held, interrupted: Callable[[], str]) -> Held:
-    """The package with a commit to begin at. One that was claimed before there was a baseline gets it now."""
-    if held.taken.base:
-        return held
+    """The package with a commit to begin at. One that was claimed before there was a baseline gets it now.
+
+    So is the baseline taken again where what measures was changed since: the change is compared with it.
+    """
     name = held.place.experiment
     slots = held.spec.max_parallel + packages.waiting(root).get(name, 0) + 1
     me = machine.this_process(agent.WORKER)
     _, _, best = trying.begun_at(root, name, owner=me, tell=lambda _: None, interrupted=interrupted, slots=slots)
     held = offers.resumed(root, held.place)
+    if held.taken.base:
+        return held
     taken = msgspec.structs.replace(held.taken, base=best.commit, parent=best.run_id)
     return msgspec.structs.replace(held, taken=taken)
 

@@ -65,7 +65,7 @@ def test_what_is_sent_is_measured_decided_and_kept_like_any_candidate(tmp_path: 
 
 
 def test_what_is_shown_is_the_best_code_and_not_the_users(tmp_path: Path) -> None:
-    files = {"secret.py": "1", "more/one": "first\n", "more/two": "2\n"}
+    files = {"secret.py": "1", "more/one": "first\n", "more/two": "echo METRIC cost=2\n"}
     loop = a_loop(tmp_path, spec=f"holdout_command: sh more/two\n{MUTABLE}", files=files)
     loop.change(":", "echo 40 > value")
     (loop.workspace / "value").write_text("the user's own, half done\n")
@@ -183,3 +183,13 @@ def test_a_commit_of_the_users_is_not_what_a_package_begins_at(tmp_path: Path) -
     (loop.workspace / "value").write_text("90\n")
     save(loop.workspace)
     assert send(loop, held, {"value": "40\n"}).ruling.verdict == KEEP
+
+
+def test_what_measures_is_measured_anew_before_what_was_sent_is_compared(tmp_path: Path) -> None:
+    loop = a_loop(tmp_path, spec=f"mutation_command: ''\n{MUTABLE}")
+    held = taken(loop)
+    (loop.workspace / "measure.sh").write_text('echo "METRIC cost=$(($(cat value) * 2))"\n')
+    save(loop.workspace)
+    ruling = send(loop, held, {"value": "45\n"}).ruling
+    assert (ruling.verdict, ruling.candidate_value, ruling.previous_best_value) == (KEEP, 90, 100)
+    sound(loop)
