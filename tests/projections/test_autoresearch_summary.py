@@ -115,3 +115,17 @@ def test_words_from_outside_stay_in_their_place() -> None:
     assert not UNSEEN.search(page.decode())
     assert [len(table) for table in tables(page)] == [3]
     assert len(headings(page)) == 7
+
+
+def test_the_session_tells_the_platform_of_its_start_and_where_a_workspace_is_seen_from() -> None:
+    one = subject(Loop())
+    assert one.spec is not None
+    assert b"Platform" not in summary.summary_page(one)
+    spec = msgspec.structs.replace(one.spec, platform="cuda: H200", workspace_root=".")
+    one = msgspec.structs.replace(one, spec=spec)
+    one.view.created_in = "/home/ann/code"
+    page = summary.summary_page(one).decode()
+    assert "- Platform: cuda: H200, as it was found at the start\n" in page
+    assert "- Workspace: . as seen from /home/ann/code, branch lab/" in page
+    one = msgspec.structs.replace(one, spec=msgspec.structs.replace(spec, workspace_root="/work"))
+    assert "- Workspace: /work, branch" in summary.summary_page(one).decode()
