@@ -90,7 +90,8 @@ def experiment(root: Root, source: str, *, new_id: str = "", actor: str, dry_run
         return Created(name=spec.id, made=False, path=place)
     _publish(root, spec, data, source=source, origin=origin, actor=actor)
     searches = spec.search_space is not None
-    return Created(name=spec.id, made=True, path=place, notes=tuple(doubts(spec)), searches=searches)
+    notes = _doubts(root, spec, os.path.dirname(origin))
+    return Created(name=spec.id, made=True, path=place, notes=notes, searches=searches)
 
 
 def written(root: Root, data: bytes, folder: str, *, actor: str, dry_run: bool = False) -> Created:
@@ -101,7 +102,17 @@ def written(root: Root, data: bytes, folder: str, *, actor: str, dry_run: bool =
         raise BadInput(f"there is an experiment {spec.id} already", where=place, fix=f"--id {spec.id}-2")
     if not dry_run:
         _publish(root, spec, data, source=spec.id, origin=f"{folder}/{layout.SPEC}", actor=actor)
-    return Created(name=spec.id, made=not dry_run, path=place, notes=tuple(doubts(spec)))
+    return Created(name=spec.id, made=not dry_run, path=place, notes=_doubts(root, spec, folder))
+
+
+def _doubts(root: Root, spec: Spec, folder: str) -> tuple[str, ...]:
+    """What would not run, as its text says and as its workspace looks now."""
+    found = doubts(spec)
+    if scripts.is_loop(spec):
+        from lab.scheduler.loop import ready  # noqa: PLC0415  # as below
+
+        found += [each for each in (ready.doubt(root, spec, folder),) if each]
+    return tuple(found)
 
 
 def _fenced(spec: Spec, lab: str) -> Spec:

@@ -52,6 +52,15 @@ def require_work(root: Root, spec: Spec, view: View, *, with_params: bool = Fals
         )
 
 
+def require_ready(root: Root, spec: Spec, view: View, *, proposes: bool) -> None:
+    """Refuse a code loop that its workspace, its agent or a lack of what measures would fail. After `require_work`."""
+    if not scripts.is_loop(spec):
+        return
+    from lab.scheduler.loop import ready  # noqa: PLC0415  # as above
+
+    ready.require(root, spec, view, places.workspace(root, spec, view), proposes=proposes)
+
+
 def carry_out(
     root: Root,
     running: Running,

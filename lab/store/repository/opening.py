@@ -41,34 +41,10 @@ def opened(  # what decides how a workspace is read
 ) -> Site:
     """Everything that the rest of this folder needs. See `repository.opened`."""
     path, own = workspace.real(place), os.path.abspath(own)
-    if any(path == os.path.realpath(folder) for folder in apart):
-        fix = "set workspace_root to the folder of the code; a lab is no workspace"
-        raise BadInput("the workspace is the data root itself", where=path, fix=fix)
-    around = workspace.repository_of(path) if mode != COPY or clean else None
-    theirs = None if around is None else _theirs(files, around, path)
-    if around is None or theirs is None:
+    found = _looked(files, path, mode=mode, clean=clean, apart=apart)
+    if found is None:
         return _without_git(files, path, own=own, mode=mode, now=now, apart=apart)
-    git, settings = theirs
-    if mode == COPY:  # asked to be clean, so there is something to look at first
-        _refuse_dirty(git, around, path, apart)
-        return _without_git(files, path, own=own, mode=mode, now=now, apart=apart)
-    prefix = around.prefix(path)
-    if not _has_commits(git, around):
-        raise BadInput(
-            "the workspace's repository has no commits, so there is nothing to begin from",
-            where=path,
-            fix="commit what should be the baseline (git add FILES; git commit), or set workspace_mode: copy",
-        )
-    entries = git.names("ls-tree", "-r", "-z", "HEAD", "--", prefix) if prefix else git.names("ls-tree", "-rz", "HEAD")
-    if not entries and prefix:
-        if mode == AUTO:  # a folder that the repository around it does not know: nobody thinks of it as its part
-            return _without_git(files, path, own=own, mode=mode, now=now, apart=apart)
-        raise BadInput(
-            "nothing of the workspace is committed", where=path, fix="commit it, or set workspace_mode: copy"
-        )
-    _refuse_submodules(entries, path)
-    if clean:
-        _refuse_dirty(git, around, path, apart)
+    around, git, settings, prefix = found
     shallow = reading.read(f"{around.common}/shallow")
     hidden = [reading.read(f"{around.common}/info/exclude") or b""]
     attributes = reading.read(f"{around.common}/info/attributes") or b""
@@ -84,6 +60,50 @@ def opened(  # what decides how a workspace is read
     else:
         files.replace(f"{own}/shallow", shallow)
     return site
+
+
+def require(files: Files, place: str, *, mode: str, clean: bool, apart: tuple[str, ...]) -> None:
+    """Refuse what `opened` would refuse, and write nothing."""
+    path = workspace.real(place)
+    if _looked(files, path, mode=mode, clean=clean, apart=apart) is None:
+        _refuse_without_git(path, mode)
+
+
+def _looked(
+    files: Files, path: str, *, mode: str, clean: bool, apart: tuple[str, ...]
+) -> tuple[Found, Git, dict[str, str], str] | None:
+    """The user's repository, those of its settings that we follow, and where in it the workspace lies.
+
+    None for a workspace that is to be taken as files. `BadInput` for one that no loop can stand on.
+    """
+    if any(path == os.path.realpath(folder) for folder in apart):
+        fix = "set workspace_root to the folder of the code; a lab is no workspace"
+        raise BadInput("the workspace is the data root itself", where=path, fix=fix)
+    around = workspace.repository_of(path) if mode != COPY or clean else None
+    if around is None:
+        return None
+    git, settings = _theirs(files, around, path)
+    if mode == COPY:  # asked to be clean, so there is something to look at first
+        _refuse_dirty(git, around, path, apart)
+        return None
+    prefix = around.prefix(path)
+    if not _has_commits(git, around):
+        raise BadInput(
+            "the workspace's repository has no commits, so there is nothing to begin from",
+            where=path,
+            fix="commit what should be the baseline (git add FILES; git commit), or set workspace_mode: copy",
+        )
+    entries = git.names("ls-tree", "-r", "-z", "HEAD", "--", prefix) if prefix else git.names("ls-tree", "-rz", "HEAD")
+    if not entries and prefix:
+        if mode == AUTO:  # a folder that the repository around it does not know: nobody thinks of it as its part
+            return None
+        raise BadInput(
+            "nothing of the workspace is committed", where=path, fix="commit it, or set workspace_mode: copy"
+        )
+    _refuse_submodules(entries, path)
+    if clean:
+        _refuse_dirty(git, around, path, apart)
+    return around, git, settings, prefix
 
 
 def uncommitted(site: Site) -> tuple[str, ...]:
@@ -192,16 +212,20 @@ def _excluded(hidden: Iterable[bytes], path: str, apart: Iterable[str], prefix: 
     return b"\n".join(line.rstrip(b"\n") for line in lines) + b"\n"
 
 
-def _without_git(  # the same as of `opened`
-    files: Files, path: str, *, own: str, mode: str, now: Callable[[], datetime], apart: tuple[str, ...]
-) -> Site:
-    """A repository of the lab's own, whose commits hold the workspace as it was at each opening."""
+def _refuse_without_git(path: str, mode: str) -> None:
     if mode not in (AUTO, COPY):
         raise BadInput(
             f"workspace_mode {mode} needs a git repository, and the workspace is in none",
             where=path,
             fix="make one there (git init; git add FILES; git commit), or set workspace_mode: copy",
         )
+
+
+def _without_git(  # the same as of `opened`
+    files: Files, path: str, *, own: str, mode: str, now: Callable[[], datetime], apart: tuple[str, ...]
+) -> Site:
+    """A repository of the lab's own, whose commits hold the workspace as it was at each opening."""
+    _refuse_without_git(path, mode)
     make_own(files, own, {}, exclude=_excluded([], path, apart))
     git = Git(own, durable=files.durable)
     site = Site(

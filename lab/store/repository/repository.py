@@ -52,6 +52,11 @@ def opened(  # what decides how a workspace is read
     return Repository(opening.opened(files, workspace, own=own, mode=mode, clean=clean, now=now, apart=tuple(apart)))
 
 
+def require(files: Files, workspace: str, *, mode: str, clean: bool, apart: Iterable[str]) -> None:
+    """Refuse a workspace that `opened` would refuse, before anything is made of it."""
+    opening.require(files, workspace, mode=mode, clean=clean, apart=tuple(apart))
+
+
 class Repository:
     """An open repository. It holds no state: two processes may have the same one open."""
 

@@ -9,7 +9,6 @@ import pytest
 
 from lab.core.candidate import BASELINE, DISCARD, KEEP
 from lab.core.errors import BadInput
-from lab.core.run import FAILED
 from lab.scheduler import create
 from lab.scheduler.step import PROBLEM
 from tests.scheduler.loop.live import BRANCH, WORKSPACE, Live, a_loop, git, over, save, sound, trace
@@ -39,12 +38,28 @@ def test_a_loop_that_wants_a_clean_workspace_does_not_begin_in_another(tmp_path:
     loop = a_loop(tmp_path, spec="require_clean_workspace: true\n")
     loop.propose(LESS)
     (loop.workspace / "draft").write_text("mine\n")
-    made = loop.run().run
-    assert (made.outcome, made.verdict, made.value) == (FAILED, "", None)
-    assert "'draft'" in loop.page(made.run_id)
+    with pytest.raises(BadInput, match="not committed: 'draft'"):
+        loop.run()
+    assert loop.runs() == []
     (loop.workspace / "draft").unlink()
     assert loop.decided(loop.run().run.run_id).candidate.kind == BASELINE
     sound(loop)
+
+
+def test_an_agent_that_nobody_knows_is_told_and_spends_no_run(tmp_path: Path) -> None:
+    loop = a_loop(tmp_path, spec="mutation_command: \nagent_provider: nosuch\n")
+    with pytest.raises(BadInput, match=r"agent_provider of loop: .*nosuch"):
+        loop.run()
+    assert loop.runs() == []
+    (told,) = create.experiment(loop.root, str(tmp_path / "loop.yaml"), new_id="other", actor="ann").notes
+    assert "nosuch" in told
+
+
+def test_a_loop_that_nothing_measures_is_told_and_spends_no_run(tmp_path: Path) -> None:
+    loop = a_loop(tmp_path, spec='validation_command: ""\n')
+    with pytest.raises(BadInput, match="nothing that measures"):
+        loop.run()
+    assert loop.runs() == []
 
 
 def test_a_detached_head_is_as_good_as_a_branch(tmp_path: Path) -> None:
@@ -96,9 +111,15 @@ def test_what_a_loop_cannot_stand_on_is_refused_and_left_as_it_was(
     loop = over(tmp_path, workspace)
     loop.propose(LESS)
     before = trace(workspace)
-    made = loop.run().run
-    assert (made.outcome, made.value) == (FAILED, None)
-    assert why in made.reason
+    turn = loop.turn()
+    turn.take()
+    (said,) = turn.steps
+    assert said.kind == PROBLEM
+    assert why in said.what
+    assert loop.runs() == [], "no run was spent"
+    (told,) = create.experiment(loop.root, str(tmp_path / "loop.yaml"), new_id="other", actor="ann").notes
+    assert told.startswith("it would not run: ")
+    assert why in told
     assert trace(workspace) == before
     assert loop.left() == []
 

@@ -1,0 +1,74 @@
+"""Whether a code loop can run at all: told before a run is claimed for it, and when it is made.
+
+A run that fails for its workspace teaches nothing, and three of them in a night end the experiment.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+from lab.core.errors import BadInput, LabError
+from lab.scheduler import agents
+from lab.scheduler.loop import grounds, scripts
+from lab.store.repository import repository
+
+if TYPE_CHECKING:
+    from lab.core.spec import Spec
+    from lab.core.view import View
+    from lab.store.root import Root
+
+
+def require(root: Root, spec: Spec, view: View, workspace: str, *, proposes: bool) -> None:
+    """`BadInput` for a loop that cannot run. `proposes` when the run is to make its change itself.
+
+    The workspace of a loop that has just run is not looked at again, unless it has to be clean: to look is some git.
+    """
+    spec = scripts.commands(spec, workspace)
+    if not spec.validation_command:
+        fix = "name what prints the metric as validation_command, or put an autoresearch.sh into the workspace"
+        raise BadInput(f"{spec.id} has nothing that measures", fix=fix)
+    tier = view.tiers.get(view.tier)
+    is_begun = tier is not None and tier.loop is not None and tier.loop.base is not None
+    if spec.require_clean_workspace or not is_begun or view.last is None or not view.last.verdict:
+        repository.require(
+            root.files,
+            workspace,
+            mode=spec.workspace_mode,
+            clean=spec.require_clean_workspace,
+            apart=grounds.apart(root),
+        )
+    if proposes and not spec.mutation_command and spec.agent_provider and scripts.has_proposer(spec):
+        _require_agent(spec, (workspace, root.layout.experiment(spec.id)))
+
+
+def doubt(root: Root, spec: Spec, folder: str) -> str:
+    """Why a loop that was just made would not run, in words; empty where nothing is wrong, or cannot be seen yet.
+
+    `folder` is where its SPEC lay.
+    """
+    workspace = os.path.normpath(os.path.join(folder, os.path.expanduser(spec.workspace_root)))
+    if not scripts.is_loop(spec) or not spec.workspace_root or not os.path.isdir(workspace):
+        return ""
+    spec = scripts.renamed(spec)
+    try:
+        repository.require(
+            root.files,
+            workspace,
+            mode=spec.workspace_mode,
+            clean=spec.require_clean_workspace,
+            apart=grounds.apart(root),
+        )
+        if not spec.mutation_command and spec.agent_provider and scripts.has_proposer(spec):
+            _require_agent(spec, (workspace, folder))
+    except LabError as refusal:
+        return f"it would not run: {refusal.what}" + (f"; {refusal.fix}" if refusal.fix else "")
+    return ""
+
+
+def _require_agent(spec: Spec, folders: tuple[str, ...]) -> None:
+    try:
+        agents.find(spec.agent_provider, "", folders)
+    except LabError as unknown:
+        fix = unknown.fix or "labctl doctor --agents shows those that there are"
+        raise BadInput(f"agent_provider of {spec.id}: {unknown.what}", fix=fix) from unknown
