@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 MEMORY = 60  # degrees of freedom that are remembered: the noise of last week must not outvote today's
-NOISIER = 0.25  # a test whose own spread would be this rare under the known noise is judged by its own
+NOISIER = 0.4  # a test whose own spread would be this rare under the known noise is judged by its own
 _MOST, _LEAST = 1e300, 5e-324  # an infinite sum could not be written down, and one of 0 would say "no noise"
 _STEPS, _CLOSE, _TINY = 400, 1e-15, 1e-300
 
@@ -63,8 +63,25 @@ def spread(noise: Noise, mine: Sequence[float], theirs: Sequence[float]) -> Nois
     alone = pooled(Noise(), mine)
     own = pooled(alone, theirs)
     if any(_wider(each, noise) for each in (alone, own)):
-        return own
+        return _apart(mine, theirs)
     return joined(noise, own)
+
+
+def _apart(mine: Sequence[float], theirs: Sequence[float]) -> Noise:
+    """The noise of two that need not measure equally noisily, as Welch and Satterthwaite count it.
+
+    Were all degrees of freedom counted, a change that measures ten times as noisily would pass for sure of itself.
+    """
+    one, other = pooled(Noise(), mine), pooled(Noise(), theirs)
+    parts = [(each.ss / each.df / (each.df + 1), each.df) for each in (one, other) if each.df]
+    largest = max((part for part, _ in parts), default=0.0)
+    if largest == 0 or not math.isfinite(largest):
+        return joined(one, other)
+    shares = [(part / largest, df) for part, df in parts]  # their squares may be more than can be written down
+    total = math.fsum(share for share, _ in shares)
+    df = max(int(total * total / math.fsum(share * share / df for share, df in shares)), 1)
+    variance = total * largest / (1 / len(mine) + 1 / len(theirs))
+    return Noise(df=df, ss=max(min(variance * df, _MOST), _LEAST))
 
 
 def _wider(one: Noise, known: Noise) -> bool:

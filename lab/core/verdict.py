@@ -31,7 +31,8 @@ SHARE = 10  # a test takes about one part in (this + the tests before it) of the
 STEEP, LEAST, LARGEST = 1.5, 0.05, 6.0  # how much larger the part is, for how good the candidate looked
 LATE = 4  # a look after n pairs has n to this power of a test's alpha: early looks are cheap, and find what is large
 PATIENCE = 1.9  # a test goes on while it would succeed if the rest turned out this many standard errors better
-SURE = 1.645  # standard errors that a simpler candidate must stay above "one sigma worse than the best confirmed"
+WORSE = 0.5  # in sigmas: what a simpler candidate may lose to the best confirmed
+SURE = 1.645  # standard errors by which it must be above that
 STALE, STALE_EXACT = 5, 20  # candidates, after which the incumbent is measured again though nothing looked better
 _LIKELY, _MARGINAL, _FEWEST = 2.0, 1.0, 3
 
@@ -274,10 +275,11 @@ def _may_yet(terms: Terms, test: _Test) -> bool:
 
 
 def _as_good(terms: Terms, loop: Loop, test: _Test, errors: float) -> bool:
-    """Whether it is no more than one sigma below the best confirmed, give or take so many standard errors.
+    """Whether it is no more than half a sigma below the best confirmed, give or take so many standard errors.
 
     Held against the peak and not against the incumbent: else a hundred changes, each a little worse than the one before
-    and simpler, would walk downhill. What the incumbent itself lacks to the peak was measured no better than this.
+    and simpler, would walk downhill. And held against it in two ways. By what the incumbent lacks to the peak: that
+    knows nothing of drift, but an incumbent that was kept by luck measured too well. And by its own measurements.
     """
     below = 0.0
     if loop.best is not None and loop.best.value is not None and loop.peak is not None:
@@ -286,8 +288,13 @@ def _as_good(terms: Terms, loop: Loop, test: _Test, errors: float) -> bool:
     sigma = test.noise.sigma or 0.0
     if loop.noise.sigma is not None:
         sigma = min(sigma, loop.noise.sigma)  # what made measuring noisier may not lose more for it
-    margin = max(sigma, terms.min_effect)
-    return test.gain + below + errors * error >= -margin
+    margin = max(WORSE * sigma, terms.min_effect)
+    if test.gain + below + errors * error < -margin:
+        return False
+    if loop.peak is None:
+        return True
+    error = (test.noise.sigma or 0.0) / math.sqrt(len(test.mine))
+    return gain(test.mine, (loop.peak,), minimize=terms.minimize) + errors * error >= -margin
 
 
 def _no_gain(terms: Terms, found: float) -> str:

@@ -48,6 +48,16 @@ def test_a_difference_is_judged_as_by_the_t_test_of_a_library() -> None:
     assert p_better(Noise(), mine, theirs, minimize=False) == pytest.approx(1 - ours)
 
 
+def test_what_measures_noisier_than_was_known_is_judged_as_by_welch() -> None:
+    stats = pytest.importorskip("scipy.stats")
+    mine, theirs = (-30.0, 5.0, -28.0, 11.0, -60.0), (0.0, 0.5, -0.5, 0.2)
+    found = spread(Noise(df=40, ss=40.0), mine, theirs)
+    library = stats.ttest_ind(mine, theirs, alternative="less", equal_var=False)
+    assert found.df == int(library.df) == 4  # of the seven
+    assert noise.t_tail(-library.statistic, library.df) == pytest.approx(library.pvalue)
+    assert p_of(gain(mine, theirs, minimize=True), found, 5, 4) == pytest.approx(library.pvalue, rel=0.02)
+
+
 def test_repeats_that_are_equal_to_the_last_digit_are_no_noise() -> None:
     assert pooled(Noise(), (0.1, 0.1, 0.1)).none
     assert not pooled(Noise(), (0.1, 0.1, math.nextafter(0.1, 1))).none
