@@ -16,18 +16,21 @@ if TYPE_CHECKING:
 
 WHITESPACE, COMMENTS = "whitespace", "comments"
 _MASK = "\0"
+_LINE_CHARS = 4_000  # a longer one is data or was made by a program: it counts as a change, whatever is in it
 _NUMBER = r"-?(?:0[xX][0-9a-fA-F_]+|0[bB][01_]+|0[oO][0-7_]+|[0-9][0-9_]*)(?:[uU]?[lL]{0,2})"
 _NAME = r"(?P<name>[A-Za-z_][\w-]*)"
+_BEGINS = r"(?<![\w-])"  # else each letter of a long word would be tried, and a word of 10 kB takes seconds
 # `seed = 5`, `seed: int = 5`, `seed: 5`, `"seed": 5`, `seed += 5`, `args.seed + 5`; and `--seed 5`, `"--seed", "5"`,
 # but not `train(seed, 5)`.
 _NAMED = re.compile(
-    rf"(?P<before>(?<!\w)(?:{_NAME}(?:[\"']\s*:|\s*:\s*\w+\s*=|:\s|\s*[=+*^-]|\s*[+*^-]=)\s*"
+    rf"(?P<before>{_BEGINS}(?:{_NAME}(?:[\"']\s*:|\s*:\s*\w+\s*=|:\s|\s*[=+*^-]|\s*[+*^-]=)\s*"
     r"|--?(?P<flag>[A-Za-z][\w-]*)(?:\s+|=|[\"']\s*,\s*)))(?=[\"'\w(+~.-])"
 )
 _FLAGGED = re.compile(rf"[\"']?{_NUMBER}(?![\w.])")  # or the first half of a learning rate would pass for a seed
 # `seeds = [1, 2]`: each is other luck, and how many there are is not.
 _LIST = re.compile(
-    rf"(?P<before>{_NAME}[\"']?\s*[:=]\s*)(?P<numbers>[\[(]\s*{_NUMBER}(?:\s*,\s*{_NUMBER})*\s*,?\s*[\])])"
+    rf"(?P<before>{_BEGINS}{_NAME}[\"']?\s*[:=]\s*)"
+    rf"(?P<numbers>[\[(]\s*{_NUMBER}(?:\s*,\s*{_NUMBER})*\s*+,?\s*+[\])])"
 )
 _CALL = re.compile(
     r"(?P<before>(?:(?:\b(?:random|rng|generator|gen|prng|g)\.|\bset\.|(?<![\w.]))seed"
@@ -46,7 +49,7 @@ _PARTS = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[0-9]+")
 # A whole statement that does nothing but seed. What stands before the call is a module or a generator.
 _STATEMENT = re.compile(
     rf"\s*[\"']?(?:const |let |var |int |auto |export |self\.)?(?:[A-Za-z_][\w.-]*)"
-    rf"(?:[\"']?\s*(?::\s*\w+\s*)?[:=]\s*[\"']?{_MASK}[\"']?|\(\s*{_MASK}\s*\))\s*[,;]?\s*(?:(?:#|//).*)?"
+    rf"(?:[\"']?\s*(?::\s*\w+\s*)?[:=]\s*[\"']?{_MASK}[\"']?|\(\s*{_MASK}\s*\))\s*+[,;]?\s*+(?:(?:#|//).*)?"
 )
 
 _HASHED = ("py", "pyi", "sh", "bash", "yaml", "yml", "toml", "cfg", "ini", "r", "R", "rb", "pl", "cmake", "jl", "mk")
@@ -70,7 +73,6 @@ _SLASHED = (
     "swift",
 )
 _NO_REMARKS = ("cfg", "ini")  # there a line is a remark as a whole, or not at all
-_BLANKS = re.compile(r"(?<=\S)\s+")
 
 
 def seed_only(lines: Iterable[tuple[str, str, str]]) -> bool:
@@ -133,7 +135,10 @@ def _less_statements(path: str, lines: list[str]) -> list[tuple[str, str]]:
 
 def _masked(line: str) -> str:
     """The line with every constant that is certainly a seed blotted out."""
-    line = _blotted(line.replace(_MASK, "?"), _CALL)
+    line = line.replace(_MASK, "?")
+    if len(line) > _LINE_CHARS:
+        return line
+    line = _blotted(line, _CALL)
     line = _LIST.sub(_blot_list, line)
     return _blotted(line, _NAMED)
 
@@ -174,7 +179,7 @@ def _is_seed(name: str) -> bool:
 
 
 def _squeezed(lines: list[str]) -> list[str]:
-    return [_BLANKS.sub(" ", line.rstrip()) for line in lines if line.strip()]
+    return [line[: len(line) - len(line.lstrip())] + " ".join(line.split()) for line in lines if line.strip()]
 
 
 def _less_comments(path: str, lines: list[str]) -> list[str]:
@@ -185,6 +190,8 @@ def _less_comments(path: str, lines: list[str]) -> list[str]:
 
 def _less_remark(path: str, line: str) -> str:
     """The line without the remark at its end, where that is no part of a text."""
+    if len(line) > _LINE_CHARS:
+        return line
     suffix = path.rpartition(".")[2]
     sign = "#" if suffix in _HASHED and suffix not in _NO_REMARKS else "//" if suffix in _SLASHED else ""
     place = -1

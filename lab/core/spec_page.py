@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 _BUDGET = "Wall-clock limit of one run"
 _BUDGET_READERS = "executor, scheduler"
 _NUMBER = {"type": "number"}
+_BOUNDS = (("exclusiveMinimum", "above"), ("minimum", "from"), ("exclusiveMaximum", "below"), ("maximum", "to"))
 _BLANK: dict[str, object] = {"enum": [None, ""]}  # the default, as a template leaves it for its reader to fill in
 
 
@@ -171,11 +172,7 @@ def _type_words(name: str, told: dict[str, object]) -> str:
         return " \\| ".join(str(word) for word in words_known)
     kind = {"array": "list", "boolean": "true or false", "integer": "whole number", "string": "text"}
     words = kind.get(str(shape.get("type")), str(shape.get("type")))
-    bounds = [
-        f"{prefix} {shape[key]:,}"
-        for key, prefix in (("exclusiveMinimum", "above"), ("minimum", "from"), ("maximum", "to"))
-        if key in shape
-    ]
+    bounds = [f"{prefix} {shape[key]:,}" for key, prefix in _BOUNDS if key in shape]
     return " ".join((words, *bounds))
 
 

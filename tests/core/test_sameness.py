@@ -189,3 +189,12 @@ def test_a_line_that_was_moved_is_a_change() -> None:
     moved = [*change("step()", ""), *change("other()", "other( )"), *change("", "step()")]
     assert not sameness.seed_only(moved)
     assert sameness.cosmetic(moved) == ""
+
+
+@pytest.mark.parametrize("piece", ["x", "a-", "seed", "seed ", "# ", "seed=(", "--s", "seeds=[1,", "a:", "1 + ", "'"])
+@pytest.mark.parametrize("many", [3_900, 1_000_000])  # as long as a line that is read may be, and far longer
+def test_a_line_of_data_takes_no_longer_than_it_takes_to_read(piece: str, many: int) -> None:
+    line = f"seed = {piece * (many // len(piece))}"
+    lines = change(f"{line}1", f"{line}2")
+    assert sameness.seed_only(lines) is (piece == "1 + " and many == 3_900)  # a constant, if a long one
+    assert sameness.cosmetic(lines) == ""
