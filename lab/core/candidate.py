@@ -21,7 +21,7 @@ class Candidate(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, g
     parent: str = ""  # the run whose commit it began at; empty for the baseline's
     base: str = ""  # the commit it began at
     commit: str = ""  # the commit that holds the change; empty when nothing was changed
-    diff: str = ""  # digest of the change, less what does not matter: the same idea is not tried twice
+    diff: str = ""  # digest of the change, less what does not matter: not tried twice. Empty where it was not judged
     idea: str = ""  # key of the idea that its proposer was given from the list; empty where it was given none
     added: int = 0
     removed: int = 0

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 from lab.core.errors import BadInput
 from lab.scheduler import places, refresh
 from lab.scheduler.loop import scripts
-from lab.scheduler.loop.grounds import BEST, branch, ref
+from lab.scheduler.loop.grounds import APPLIED, BEST, branch, ref
+from lab.scheduler.loop.keeping import APPLY
 from lab.store import reading
 from lab.store.repository import naming
 
@@ -27,6 +28,10 @@ if TYPE_CHECKING:
 _HEADS, _OURS = "refs/heads/", "refs/heads/lab"
 _BRANCH = "branch"
 _COPY = "copy"
+_NOT_APPLIED = (
+    "what was kept is not applied to the workspace, which is different there; the best is {commit}: "
+    "git diff HEAD {commit} | git apply; or go back to what is committed, and the next run applies all of it"
+)
 
 
 def require(spec: Spec, workspace: str, *, own: str, is_begun: bool) -> None:
@@ -59,19 +64,23 @@ def of_lab(root: Root, spec: Spec, view: View, workspace: str) -> None:
 
 
 def behind(root: Root, spec: Spec | None, view: View) -> tuple[str, ...]:
-    """In words, that the branch for people is not at the best. Nothing where it is, or where there is to be none."""
+    """In words, that the branch for people, or the workspace, is not at the best. Nothing where it is as promised."""
     tier = view.tiers.get(view.tier)
     best = tier.loop.best if tier is not None and tier.loop is not None else None
     if spec is None or best is None or not best.commit:
         return ()
     spec = scripts.renamed(spec.for_tier(view.tier))
     workspace = places.workspace(root, spec, view)
-    if spec.promotion_strategy != _BRANCH or not os.path.isdir(workspace):
+    if spec.promotion_strategy not in (_BRANCH, APPLY) or not os.path.isdir(workspace):
         return ()
     wanted = branch(spec)
-    refs = naming.Refs(workspace, (_OURS, ref(spec.id, BEST)))
+    refs = naming.Refs(workspace, (_OURS, ref(spec.id, BEST), ref(spec.id, APPLIED)))
     if ref(spec.id, BEST) not in refs.found:
         return ()  # a workspace without git, whose commits lie in the lab
+    if spec.promotion_strategy == APPLY:
+        applied = refs.found.get(ref(spec.id, APPLIED))
+        is_behind = bool(tier and tier.loop and tier.loop.kept) if applied is None else applied.commit != best.commit
+        return (_NOT_APPLIED.format(commit=best.commit[:12]),) if is_behind else ()
     there, name, commit = refs.found.get(wanted), wanted.removeprefix(_HEADS), best.commit[:12]
     if there is not None and refs.lies_under(best.commit, there.commit):
         return ()

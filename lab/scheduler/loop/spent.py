@@ -31,9 +31,12 @@ def clear(root: Root, spec: Spec, view: View) -> None:
     here = scripts.renamed(spec.for_tier(view.tier))
     with suppress(LabError, OSError, RecursionError):
         repo = grounds.opened(root, here, places.workspace(root, here, view))
-        repo.drop_spares()
+        repo.drop_spares(folder)
         for name in {each.removesuffix(_READY) for each in names if each.startswith(_BEST)}:
-            repo.remove_tree(f"{folder}/{name}", is_spare=False)
+            if repo.is_tree(f"{folder}/{name}"):
+                repo.remove_tree(f"{folder}/{name}", is_spare=False)
+            else:  # it came with a lab that was moved or copied
+                root.files.discard_folder(f"{folder}/{name}")
             root.files.discard(f"{folder}/{name}{_READY}")
 
 

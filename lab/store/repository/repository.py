@@ -153,9 +153,9 @@ class Repository:
         """
         trees.remove(self.site, place, is_spare=is_spare)
 
-    def drop_spares(self) -> None:
-        """Remove the trees that were kept for later, when there is no later."""
-        spare.dropped(self.site)
+    def drop_spares(self, folder: str) -> None:
+        """Remove the trees that were kept for later in a folder, when there is no later."""
+        spare.dropped(self.site, folder)
 
     def sweep(self, folder: str = "") -> list[str]:
         """Forget the trees whose folder is gone. Returns where they were.

@@ -57,13 +57,13 @@ def put_aside(site: Site, place: str) -> bool:
     return bool(slot)
 
 
-def dropped(site: Site) -> None:
-    """Remove every spare tree of this repository."""
+def dropped(site: Site, folder: str) -> None:
+    """Remove the spare trees of a folder. Of a lab that was copied, those of the first one are noted here too."""
     with hold(f"{site.own}/spare.lock"):
-        for seen in noted.every(site):
-            if os.path.basename(seen.place).startswith(NAME):
-                remove(site, seen.place)
-                noted.forget(site, seen.place)
+        for slot in _slots(f"{folder}/any"):
+            if os.path.lexists(slot):
+                remove(site, slot)
+                noted.forget(site, slot)
 
 
 def unknown_dropped(site: Site, folder: str) -> None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from lab.core.candidate import KEEP
+from lab.scheduler.loop import branches
 from tests.scheduler.loop.live import a_loop, git, sound
 
 if TYPE_CHECKING:
@@ -39,6 +40,9 @@ def test_what_does_not_fit_is_kept_and_waits_until_the_way_is_free(tmp_path: Pat
     assert (loop.workspace / "value").read_text() == "mine\n"
     assert (loop.workspace / "other").read_text() == "0\n"
     assert "not applied" in loop.page(kept.run_id)
+    (word,) = branches.of_experiment(loop.root, "loop")
+    assert "not applied to the workspace" in word
+    assert kept.candidate.commit[:12] in word
     again = loop.change(BOTH)
     assert (again.verdict, again.candidate_value) == (KEEP, 37)
     assert (loop.workspace / "other").read_text() == "0\n"
@@ -49,6 +53,7 @@ def test_what_does_not_fit_is_kept_and_waits_until_the_way_is_free(tmp_path: Pat
     loop.change(":")
     assert (loop.workspace / "value").read_text() == "37\n"
     assert (loop.workspace / "other").read_text() == "3\n"
+    assert branches.of_experiment(loop.root, "loop") == ()
     sound(loop)
 
 

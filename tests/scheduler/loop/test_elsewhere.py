@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from lab.core.candidate import KEEP
+from lab.scheduler import decisions
 from lab.scheduler.step import PROBLEM
 from tests.scheduler.loop.live import NAME, Live, a_lab_at, a_loop, sound
 
@@ -52,7 +53,9 @@ def test_a_lab_that_was_moved_or_copied_goes_on_with_its_loops(
     )  # fmt: skip
     kept = loop.change("echo 99 > value", LESS)
     assert (kept.verdict, kept.candidate_value) == (KEEP, 36)
-    assert sorted(str(each.relative_to(old)) for each in old.rglob("*")) == there
     spares = [each.name for each in (new / f"scratch/loops/{NAME}").iterdir() if each.name.startswith(".spare-")]
     assert spares
     sound(loop)
+    decisions.complete(loop.root, NAME, reason="enough", actor="ann")
+    assert list((new / f"scratch/loops/{NAME}").iterdir()) == []
+    assert sorted(str(each.relative_to(old)) for each in old.rglob("*")) == there

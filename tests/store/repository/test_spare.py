@@ -92,7 +92,7 @@ def test_nothing_of_a_tree_is_left_in_the_next_one(
     repository = many.open()
     base = repository.head()
     commit, _ = many.candidate(repository, lambda place: (place / "many/4/f4.py").write_text("n = 44\n"), base)
-    repository.drop_spares()
+    repository.drop_spares(str(many.lab / "scratch"))
 
     def made(commit: str) -> Path:
         if mode != "plain":
@@ -157,7 +157,7 @@ def test_only_two_trees_are_kept_and_none_when_there_is_no_later(many: Ground, r
     assert sorted(os.listdir(scratch)) == [".spare-0", ".spare-1"]
     assert repository.sweep() == []
     assert many.git("worktree", "list").count("\n") == 0
-    repository.drop_spares()
+    repository.drop_spares(str(many.lab / "scratch"))
     assert os.listdir(scratch) == []
     assert os.listdir(many.lab / "code.git/trees") == []
 
