@@ -334,7 +334,7 @@ def hints(done: Tried) -> list[str]:
     if loop is None:
         return said
     start = frontier.choose(loop, Random(f"{done.begun.experiment}:{loop.candidates}"))
-    if start.words:
+    if start.words and not done.is_kept:  # what it says is of a new tree, and this one is to be mended
         said.append(start.words)
     if loop.best is not None and loop.best.value is not None:
         said.append(f"the best is {loop.best.value:.6g}, of {loop.best.run_id}")

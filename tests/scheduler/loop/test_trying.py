@@ -140,5 +140,7 @@ def test_a_change_that_crashes_keeps_its_tree(tmp_path: Path) -> None:
     Path(begun.tree, "value").unlink()
     done = hand_in(loop)
     assert (done.seal.run.verdict, done.is_kept) == (CRASHED, True)
+    told = trying.hints(done)
+    assert [each.partition(" ")[0] for each in told] == ["mend", "the"], told  # one way to go, and where the best is
     put(begun, 40)
     assert hand_in(loop).seal.run.verdict == KEEP
