@@ -80,3 +80,8 @@ def test_whatever_is_kept_comes_back_as_it_was(found: dict[str, object]) -> None
         return
     assert asi.parse(json.dumps(asi.told(notes)), own=True) == notes
     assert isinstance(notes, Asi)
+
+
+def test_a_gain_of_nothing_is_called_no_gain() -> None:
+    told = asi.completed(Asi(), verdict="discard", why="it is no better", gain=0.0, metric="loss")
+    assert told.result == "discard, loss the same: it is no better"
