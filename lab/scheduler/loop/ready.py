@@ -28,6 +28,7 @@ def require(root: Root, spec: Spec, view: View, workspace: str, *, proposes: boo
     if not spec.validation_command:
         fix = "name what prints the metric as validation_command, or put an autoresearch.sh into the workspace"
         raise BadInput(f"{spec.id} has nothing that measures", fix=fix)
+    _require_writable(spec)
     tier = view.tiers.get(view.tier)
     is_begun = tier is not None and tier.loop is not None and tier.loop.base is not None
     if spec.require_clean_workspace or not is_begun or view.last is None or not view.last.verdict:
@@ -59,11 +60,20 @@ def doubt(root: Root, spec: Spec, folder: str) -> str:
             clean=spec.require_clean_workspace,
             apart=grounds.apart(root),
         )
+        _require_writable(spec)
         if not spec.mutation_command and spec.agent_provider and scripts.has_proposer(spec):
             _require_agent(spec, (workspace, folder))
     except LabError as refusal:
         return f"it would not run: {refusal.what}" + (f"; {refusal.fix}" if refusal.fix else "")
     return ""
+
+
+def _require_writable(spec: Spec) -> None:
+    """A step could not write to what is not there, and would fail in words of its own."""
+    for given in spec.writable_paths:
+        if not os.path.exists(os.path.expanduser(given)):
+            fix = f"mkdir -p {given}, or correct writable_paths in SPEC.yaml"
+            raise BadInput(f"writable_paths of {spec.id} has {given}, which is not there", fix=fix)
 
 
 def _require_agent(spec: Spec, folders: tuple[str, ...]) -> None:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import pytest
+
 from lab.core.candidate import CHECKS_FAILED, CRASHED, KEEP
+from lab.core.errors import BadInput
 from tests.scheduler.loop.live import a_loop, sound
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-    import pytest
 
 LESS = "echo 40 > value"
 
@@ -25,6 +26,16 @@ def test_a_folder_below_home_may_be_written_to(tmp_path: Path, monkeypatch: pyte
     assert (made.verdict, made.candidate_value) == (KEEP, 40), made.reason
     assert {each.name for each in (home / "cache").iterdir()} == {"baseline", "validation"}
     sound(loop)
+
+
+def test_a_folder_that_is_not_there_spends_no_run(tmp_path: Path) -> None:
+    loop = a_loop(tmp_path, spec=f"writable_paths: [{tmp_path}/later]\n")
+    with pytest.raises(BadInput, match="later, which is not there") as told:
+        loop.run()
+    assert loop.runs() == []
+    assert told.value.fix.startswith(f"mkdir -p {tmp_path}/later")
+    (tmp_path / "later").mkdir()
+    assert loop.change(":").verdict == KEEP
 
 
 def test_a_folder_that_a_step_removes_ends_no_run(tmp_path: Path) -> None:
