@@ -63,8 +63,6 @@ _PYTEST = re.compile(r"^E {3,}")
 class Halve(msgspec.Struct, frozen=True, kw_only=True):
     """Measure once more with half the device batch at the same total batch. Whether it listens is its own."""
 
-    divisor: int = DIVISOR
-
 
 class Repair(msgspec.Struct, frozen=True, kw_only=True):
     """Give the change back to its proposer with the crash, once."""

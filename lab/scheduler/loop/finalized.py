@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     from lab.store.root import Root
 
 INDEPENDENT, STACKED = "independent", "stacked"
-WAYS = (INDEPENDENT, STACKED)
 _SLUG_CHARS, _TITLE_CHARS = 40, 100
 _NOT_IN_SLUG = re.compile(r"[^a-z0-9]+")
 _NOT_IN_PREFIX = re.compile(r"[^A-Za-z0-9._/-]|\.\.|//|^[/.-]|[/.]$|\.lock$|\.lock/|/\.")

@@ -51,7 +51,6 @@ class Bench:
         self.commit = commit
         self.place = place
         self.evaluator: Evaluator | None = None
-        self.is_cold = True  # nothing was measured in it yet
         self._grounds = grounds
         self._steps = running
         self._more: dict[str, str] = {}
@@ -108,7 +107,6 @@ class Bench:
         command = own.get(label) or spec.validation_command
         before = boxed.seen(f"{self.tree}/{layout.METRICS}")
         step = self._run(label, command)
-        self.is_cold = False
         if before != boxed.seen(f"{self.tree}/{layout.METRICS}"):
             boxed.collect(self._grounds.root.files, self.tree, step.folder)
         return self._failed(step) or self._read(step)
@@ -166,7 +164,6 @@ class Standing:
         if is_there and not grounds.repo.strayed(bench.place, bench.commit, without=grounds.hidden):
             bench.evaluator = Evaluator(bench.tree, grounds.spec)
             bench.settle()
-            bench.is_cold = False
             return None
         failed = bench.make()
         if failed is None:

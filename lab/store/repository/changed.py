@@ -33,11 +33,6 @@ class Changed(msgspec.Struct, frozen=True, kw_only=True):
         """Whether it is a repository of its own. The content of one is in no commit of ours."""
         return SUBMODULE in (self.old_mode, self.new_mode)
 
-    @property
-    def is_mode_change(self) -> bool:
-        """Whether a file became executable, or stopped being so."""
-        return self.status in (MODIFIED, RENAMED) and self.old_mode != self.new_mode
-
 
 class Harvest(msgspec.Struct, frozen=True, kw_only=True):
     """What differs between a commit and a tree in which somebody worked."""
