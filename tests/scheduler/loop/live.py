@@ -120,7 +120,8 @@ class Live(NamedTuple):
             return refresh.current(self.root, NAME)[0]
 
     def state(self) -> State:
-        found = self.view().tiers["default"].loop
+        view = self.view()
+        found = view.tiers[view.tier].loop
         assert found is not None
         return found
 
