@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import jsonschema  # type: ignore[import-untyped]  # its types come in a package of their own
@@ -17,10 +18,10 @@ from tests.cli.hermes_root import a_hermes_root
 from tests.cli.searches import a_searched_lab, some_runs
 from tests.cli.test_verbs import JOURNAL
 from tests.scheduler.labs import a_lab, an_experiment, foreign, me, one_run
+from tests.scheduler.loop.live import git, save
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
     from tests.cli.labs import Labctl
 
@@ -72,6 +73,29 @@ def start(go: Heard, place: Path, tmp_path: Path) -> None:
     go("import-root", str(tmp_path / "old"))
     (tmp_path / "journal.log").write_text(JOURNAL)
     go("import", "sweep", "journal.log")
+    code = some_code(tmp_path)
+    settings = ("--edit", "value", "--metric", "cost", "--direction", "lower", "--measure", "sh measure.sh")
+    go("autoresearch", "start", "--workspace", str(code), "--id", "loop", "--mutate", "sh less.sh", "--yes", *settings)
+    go("burst", "loop", "-n", "2")
+    go("autoresearch", "report", "loop")
+    go("autoresearch", "export", "loop", "--output", "-")
+    go("autoresearch", "resume", "loop")
+    go("autoresearch", "finalize", "loop", "--dry-run")
+    (tmp_path / "results.tsv").write_text("commit\tcost\tmemory_gb\tstatus\tdescription\na1b2c3d\t5.0\t1.0\tkeep\tx\n")
+    told = ("--workspace", str(code), "--direction", "lower", "--measure", "sh measure.sh")
+    go("autoresearch", "import", str(tmp_path / "results.tsv"), "--id", "old", *told)
+
+
+def some_code(tmp_path: Path) -> Path:
+    """A repository with one number in it, and what prints that number and lowers it."""
+    code = tmp_path / "code"
+    code.mkdir()
+    (code / "value").write_text("50\n")
+    (code / "measure.sh").write_text('echo "METRIC cost=$(cat value)"\n')
+    (code / "less.sh").write_text("echo $(($(cat value) - 1)) > value.new && mv value.new value\n")
+    git(code, "init", "-q")
+    save(code)
+    return code
 
 
 def run(go: Heard, place: Path, tmp_path: Path) -> None:
@@ -84,6 +108,16 @@ def run(go: Heard, place: Path, tmp_path: Path) -> None:
     first = min(os.listdir(root.layout.runs("sweep")))
     go("replay", first)
     go("mutate", "--provider", "stub", "--run-dir", str(tmp_path))
+    code = some_code(tmp_path)
+    more = f"executor: reference\nworkspace_root: {code}\nvalidation_command: cat value\nmutable_paths: [value]\n"
+    an_experiment(root, "loop", more)
+    begun = go("try", "loop", "--begin")["begun"]
+    go("try", "loop", "--list")
+    assert isinstance(begun, dict)
+    (Path(begun["tree"]) / "value").write_text("40\n")
+    go("try", "loop", "--description", "less")
+    go("try", "loop", "--begin")
+    go("try", "loop", "--drop")
 
 
 def look(go: Heard, place: Path, tmp_path: Path) -> None:
@@ -96,6 +130,8 @@ def look(go: Heard, place: Path, tmp_path: Path) -> None:
         ("digest", "--date", "2026-01-02"), ("weekly-digest", "--week", "2026-W01"),
     ):  # fmt: skip
         go(*words)
+    (tmp_path / "run.log").write_text("METRIC loss=0.5\n")
+    go("metrics", "parse", str(tmp_path / "run.log"), "--metric", "loss")
     running = cycle.begin(root, "sweep", owner=me())
     assert go("show", running.manifest.run_id)["state"] == "under way"
 
