@@ -6,7 +6,9 @@ import itertools
 import os
 import shutil
 import signal
+import tempfile
 from importlib.util import find_spec
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -14,7 +16,6 @@ from hypothesis import settings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
 settings.register_profile("ci", deadline=None, derandomize=False, print_blob=True, max_examples=100)
 settings.register_profile("deep", settings.get_profile("ci"), max_examples=3000)  # --hypothesis-profile=deep
@@ -86,6 +87,13 @@ def isolated_environment(homes: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     home.mkdir()
     monkeypatch.setenv("HOME", str(home))
     monkeypatch.setenv("LANG", "C.UTF-8")
+
+
+@pytest.fixture(scope="module")
+def on_disk() -> Iterator[Path]:
+    """A folder that is not in shared memory, where every program may write whatever fence it stands in."""
+    with tempfile.TemporaryDirectory(prefix="labctl-disk-", ignore_cleanup_errors=True) as place:
+        yield Path(os.path.realpath(place))
 
 
 @pytest.fixture(scope="session")

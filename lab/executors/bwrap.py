@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 # Where only root puts programs. One that is found by PATH may be what an earlier candidate left there.
 _PLACES = ("/usr/bin/bwrap", "/usr/local/bin/bwrap", "/bin/bwrap", "/run/current-system/sw/bin/bwrap")
+SHARED = "/dev/shm"  # noqa: S108  # nothing is put there
 _SOMEBODY = 1000  # root is nobody special inside
 _ASK_S, _SAID_CHARS = 10.0, 200
 _GPUS = ("nvidia", "dri", "kfd", "accel", "dxg", "infiniband")
@@ -28,6 +29,11 @@ _SERVANTS = (
     "/run/dbus/system_bus_socket", "/run/systemd/private", "/run/user",
 )  # fmt: skip
 _tried: dict[str, str] = {}
+
+
+def is_in_shared(fence: Fence) -> bool:
+    """Whether something that may be written lies in shared memory, which every program may write to."""
+    return any(path.startswith(f"{SHARED}/") for path in fence.writable)
 
 
 class Owner(msgspec.Struct, frozen=True, kw_only=True):
@@ -41,6 +47,8 @@ def argv(
     program: str, fence: Fence, cwd: str, *, owner: Owner, folders: Collection[str] = (), devices: Iterable[str] = ()
 ) -> tuple[str, ...]:
     """The words to put before those of the program to be started. `folders` are those of the hidden that are folders.
+
+    Shared memory is its own, but where the lab itself lies there: then what lies beside could not be seen.
 
     Pure. A later mount covers an earlier one, so what lies deeper comes later: a folder that may be written below one
     that is hidden, and a file that is frozen below that.
@@ -56,6 +64,7 @@ def argv(
     return (
         program, "--ro-bind", "/", "/", "--dev", "/dev", "--proc", "/proc",
         *(word for device in devices for word in ("--dev-bind", device, device)),
+        *(("--bind", SHARED, SHARED) if is_in_shared(fence) else ()),
         *(word for _, words in mounts for word in words),
         *(word for path in fence.hidden if path in folders for word in ("--remount-ro", path)),
         "--unshare-all", "--share-net", "--unshare-user", "--disable-userns",

@@ -40,6 +40,9 @@ class Reach(msgspec.Struct, frozen=True, kw_only=True):
     why: str = ""  # in words, what is missing
 
 
+_OPEN = "shared memory open"
+
+
 def available() -> Reach:
     """What this machine can do. bwrap is tried once in a process: 20 ms."""
     abi, trouble = landlock.version(), bwrap.trouble()
@@ -75,7 +78,8 @@ def raised(program: Program) -> Raised:
         if not os.access(program.argv[0], os.X_OK):  # bwrap would say it, as if it had been the program
             what = "Permission denied" if os.path.exists(program.argv[0]) else "No such file or directory"
             raise Unavailable(f"the program cannot be started: {program.argv[0]}: {what}")
-        return Raised(said=BWRAP, argv=bwrap.found(fence, program.cwd))
+        said = f"{BWRAP}, {_OPEN}" if bwrap.is_in_shared(fence) else BWRAP
+        return Raised(said=said, argv=bwrap.found(fence, program.cwd))
     if fence.level == AUTO:
         return Raised(said=f"none: {_NO_LANDLOCK}; {bwrap.trouble()}")
     why = bwrap.trouble() if wanted == BWRAP else _NO_LANDLOCK
@@ -91,6 +95,7 @@ def _best(fence: Fence, abi: int) -> str:
 def _landlock(fence: Fence, abi: int) -> str:
     """What is claimed, and what was asked for besides and is not held."""
     lacks = {"nothing frozen": fence.frozen, "nothing hidden": fence.hidden}
+    lacks[_OPEN] = fence.writable if bwrap.is_in_shared(fence) else ()
     lacks["files may be cut short"] = () if abi >= _HOLDS_TRUNCATION else fence.writable or ("/",)
     return ", ".join((f"{LANDLOCK} {abi}", *(words for words, asked in lacks.items() if asked)))
 

@@ -22,6 +22,15 @@ from tests.executors.supervised import alive, program, supervised
 if TYPE_CHECKING:
     from pathlib import Path
 
+
+@pytest.fixture
+def tmp_path(on_disk: Path, request: pytest.FixtureRequest) -> Path:
+    """One's own below it: the suite may run in shared memory, which is open to everybody."""
+    place = on_disk / f"{abs(hash(request.node.name)):x}"
+    place.mkdir()
+    return place
+
+
 needs_landlock = pytest.mark.skipif(landlock.version() < 3, reason="this kernel has no Landlock that holds truncation")
 needs_bwrap = pytest.mark.skipif(bool(bwrap.trouble()), reason=bwrap.trouble() or "bwrap is there")
 LEVELS = [pytest.param(LANDLOCK, marks=needs_landlock), pytest.param(BWRAP, marks=needs_bwrap)]

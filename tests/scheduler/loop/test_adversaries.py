@@ -113,8 +113,9 @@ def snapshot(home: Path) -> dict[str, dict[str, tuple[object, ...]]]:
 
 
 @pytest.fixture(scope="module")
-def siege(tmp_path_factory: pytest.TempPathFactory) -> Siege:
-    home = tmp_path_factory.mktemp("siege")
+def siege(on_disk: Path) -> Siege:
+    home = on_disk / "siege"
+    home.mkdir()
     for name, text in FILES.items():
         (home / "code" / name).parent.mkdir(parents=True, exist_ok=True)
         (home / "code" / name).write_text(text)
