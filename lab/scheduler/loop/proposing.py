@@ -84,7 +84,7 @@ class Proposer:
         remarks = [found.problem] if found.problem else []
         said = mutating.said(f"{step.folder}/{layout.ARTIFACTS}/{mutating.RECORD}")
         logs = (layout.STDOUT, layout.STDERR)  # those have no secrets
-        if self._steps.hidden and step.exit.fenced != BWRAP:
+        if self._steps.hidden and not step.exit.fenced.startswith(BWRAP):
             remarks.append(_READABLE.format(step.exit.fenced or "no fence"))
         leaked = asi.blotted(grounds.root, step.folder, self._steps.secrets, but=logs)
         if leaked:
