@@ -130,6 +130,12 @@ class View(msgspec.Struct, kw_only=True):
         return tier.best if tier else None
 
     @property
+    def loop(self) -> Loop | None:
+        """What the code loop of the tier that the experiment is in knows; None where there is none."""
+        tier = self.tiers.get(self.tier)
+        return tier.loop if tier else None
+
+    @property
     def bests(self) -> dict[str, Run]:
         """The best run of every tier that has one."""
         return {name: tier.best for name, tier in self.tiers.items() if tier.best is not None}

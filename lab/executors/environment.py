@@ -108,6 +108,11 @@ def require(spec: Spec, environ: Mapping[str, str]) -> None:
             raise BadInput(what, where=f"experiments/{spec.id}/{layout.SPEC}", fix=f"name {name} in `env` instead")
 
 
+def kept_secret(spec: Spec, environ: Mapping[str, str]) -> tuple[str, ...]:
+    """The values that the SPEC calls secrets: they may be in nothing that is kept."""
+    return tuple(environ[name] for name in spec.secrets if environ.get(name))
+
+
 def looks_secret(name: str) -> bool:
     """Whether a variable's name says that its value is a secret: one of its words is KEY, TOKEN and the like."""
     return not _SECRET_WORDS.isdisjoint(name.upper().split("_"))

@@ -7,7 +7,6 @@ import os
 from typing import TYPE_CHECKING, Protocol
 
 from lab.core import verdict
-from lab.core.errors import BadInput
 from lab.core.loop import Loop
 from lab.scheduler import places
 from lab.scheduler.loop import scripts
@@ -53,9 +52,7 @@ class Ground:
         self.workspace = places.workspace(root, spec, view)
         self.repo = opened(root, spec, self.workspace)
         self.spec: Spec = scripts.commands(spec, self.workspace)
-        if not self.spec.validation_command:
-            fix = "name what prints the metric as validation_command, or put an autoresearch.sh into the workspace"
-            raise BadInput(f"{self.spec.id} has nothing that measures", fix=fix)
+        scripts.require_measured(self.spec)
         self.hidden = scripts.hidden(self.spec, self.workspace)
 
     @property
@@ -121,10 +118,6 @@ class Grounds(Ground):
             git = f"{git}/objects"  # a checkout that lies in its own repository: data that a step reads may lie there
         ours = (layout.experiment(self.experiment), trees(self.root, self.experiment), layout.place("backups"))
         return (*inside, *scripts.hidden_outside(self.spec, self.workspace), git, *ours)
-
-    @property
-    def minimize(self) -> bool:
-        return self.terms.minimize
 
     def place(self, name: str) -> str:
         """A folder for trees of this run."""

@@ -13,6 +13,7 @@ import msgspec
 from lab.core import candidate as candidates
 from lab.core import crash, verdict
 from lab.core.verdict import Again, Measured, Verdict
+from lab.scheduler.loop import steps
 
 if TYPE_CHECKING:
     from lab.core.loop import Loop
@@ -100,7 +101,7 @@ def _more(
 def fallen(reading: Reading, measured: Measured) -> Judged:
     """One that has no value: its checks failed, its measuring was tampered with, or it crashed."""
     step = reading.step
-    if reading.tampered or (step is not None and step.label == "checks" and step.exit.started):
+    if reading.tampered or (step is not None and step.label == steps.CHECKS and step.exit.started):
         return Judged(
             verdict=candidates.CHECKS_FAILED, why=reading.problem, measured=measured, tail=step.tail if step else ""
         )

@@ -25,12 +25,9 @@ def require(root: Root, spec: Spec, view: View, workspace: str, *, proposes: boo
     The workspace of a loop that has just run is not looked at again, unless it has to be clean: to look is some git.
     """
     spec = scripts.commands(spec, workspace)
-    if not spec.validation_command:
-        fix = "name what prints the metric as validation_command, or put an autoresearch.sh into the workspace"
-        raise BadInput(f"{spec.id} has nothing that measures", fix=fix)
+    scripts.require_measured(spec)
     _require_writable(spec)
-    tier = view.tiers.get(view.tier)
-    is_begun = tier is not None and tier.loop is not None and tier.loop.base is not None
+    is_begun = view.loop is not None and view.loop.base is not None
     if spec.require_clean_workspace or not is_begun or view.last is None or not view.last.verdict:
         repository.require(
             root.files,

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from lab.core.errors import BadInput
 from lab.executors.sandbox import folded
 from lab.store import reading
 
@@ -65,6 +66,13 @@ def renamed(spec: Spec) -> Spec:
 def is_loop(spec: Spec) -> bool:
     """Whether its runs are candidates of a code loop."""
     return renamed(spec).executor == REFERENCE
+
+
+def require_measured(spec: Spec) -> None:
+    """`BadInput` for a loop that nothing measures. `spec` is the one of `commands`."""
+    if not spec.validation_command:
+        fix = "name what prints the metric as validation_command, or put an autoresearch.sh into the workspace"
+        raise BadInput(f"{spec.id} has nothing that measures", fix=fix)
 
 
 def has_proposer(spec: Spec) -> bool:

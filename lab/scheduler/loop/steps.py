@@ -18,7 +18,7 @@ from lab.core.errors import LabError
 from lab.core.launch import CANCELLED, INTERRUPTED, MEMORY, SUPERSEDED, TIMEOUT, Exit, Fence
 from lab.core.manifest import Usage
 from lab.core.world import stamp
-from lab.executors import fence, outcome
+from lab.executors import environment, fence, outcome
 from lab.executors.command import Command
 from lab.scheduler import launching, passing, places
 
@@ -108,8 +108,7 @@ class Steps:
     @property
     def secrets(self) -> tuple[str, ...]:
         """The values that may be in nothing that is kept."""
-        environ = self._root.world.environ
-        return tuple(environ[name] for name in self._spec.secrets if environ.get(name))
+        return environment.kept_secret(self._spec, self._root.world.environ)
 
     @property
     def elapsed_s(self) -> float:

@@ -21,7 +21,7 @@ from lab.core.frontier import Start
 from lab.core.loop import Loop
 from lab.core.record import Record, page, parse
 from lab.core.seal import Seal
-from lab.executors import reference
+from lab.executors import environment, reference
 from lab.scheduler import cycle, moves, places, refresh
 from lab.scheduler.cycle import Errand
 from lab.scheduler.loop import branches, brief, grounds, harvested, renewing, scripts
@@ -122,9 +122,8 @@ def _forget(root: Root, repo: Repository, folder: str) -> None:
 
 def _start(view: View, best: Node) -> Start:
     """What whoever works in a tree is told to do there: it begins at the best, wherever the loop itself would."""
-    tier = view.tiers.get(view.tier)
-    loop = tier.loop if tier else None
-    words = frontier.choose(loop, Random(f"{view.experiment}:{view.generation}")).words if loop else ""
+    luck = Random(f"{view.experiment}:{view.generation}")
+    words = frontier.choose(view.loop, luck).words if view.loop else ""
     return Start(kind=TRY, parent=best, words=words)
 
 
@@ -195,8 +194,7 @@ def _require_change(root: Root, begun: Begun) -> None:
     """`BadInput` where nothing was changed: it would spend a run, and take the tree from whoever works in it."""
     view, spec = _observed(root, begun.experiment)
     here = Ground(root, spec, view, begun.tier)
-    environ = root.world.environ
-    secrets = tuple(environ[name] for name in spec.secrets if environ.get(name))
+    secrets = environment.kept_secret(spec, root.world.environ)
     without = (*here.hidden, *brief.documents(here.workspace))
     if harvested.is_empty(here.repo, begun.place, begun.base, secrets=secrets, without=without):
         fix = f"edit there, then hand it in again; or take it back: labctl try {begun.experiment} --drop"
@@ -305,8 +303,7 @@ def _repository(root: Root, view: View, spec: Spec) -> Repository:
 
 
 def _best(view: View) -> Node | None:
-    tier = view.tiers.get(view.tier)
-    return tier.loop.best if tier and tier.loop else None
+    return view.loop.best if view.loop else None
 
 
 def _said(move: Move | None) -> str:
