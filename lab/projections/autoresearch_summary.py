@@ -75,8 +75,7 @@ def is_loop(subject: Subject) -> bool:
 def told(subject: Subject) -> Summary:
     """What there is to say of a loop, in the tier that it is in."""
     view, spec = subject.view, spec_here(subject.view, subject.spec)
-    tier = view.tiers.get(view.tier)
-    loop = (tier.loop if tier else None) or loops.Loop()
+    loop = view.loop or loops.Loop()
     way = view.directions.get(view.tier, view.direction)
     gain = _gain(loop, way, spec.baseline_repeats if spec else 1)
     alarms = loops.alarms(loop)

@@ -61,8 +61,7 @@ class Code(msgspec.Struct, frozen=True, kw_only=True):
 
 def of(view: View, spec: Spec | None, tried: Sequence[Tried], ideas: Sequence[str]) -> Code | None:
     """The value; None for what is no code loop, or has no baseline yet."""
-    tier = view.tiers.get(view.tier)
-    loop = tier.loop if tier else None
+    loop = view.loop
     if loop is None or loop.base is None or spec is None:
         return None
     best = loop.best or Node(run_id="", commit="")

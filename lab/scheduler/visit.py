@@ -202,8 +202,7 @@ class Visit:
 
     def _waits_for_hands(self, view: View, spec: Spec) -> bool:
         """Whether it is a code loop in which nobody makes changes, and which has its baseline."""
-        tier = view.tiers.get(view.tier)
-        if tier is None or tier.loop is None or tier.loop.base is None:
+        if view.loop is None or view.loop.base is None:
             return False
         if self._errand is not None:  # a change, or the baseline that it is to be compared with
             return False

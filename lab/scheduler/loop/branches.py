@@ -65,8 +65,7 @@ def of_lab(root: Root, spec: Spec, view: View, workspace: str) -> None:
 
 def behind(root: Root, spec: Spec | None, view: View) -> tuple[str, ...]:
     """In words, that the branch for people, or the workspace, is not at the best. Nothing where it is as promised."""
-    tier = view.tiers.get(view.tier)
-    best = tier.loop.best if tier is not None and tier.loop is not None else None
+    best = view.loop.best if view.loop else None
     if spec is None or best is None or not best.commit:
         return ()
     spec = scripts.renamed(spec.for_tier(view.tier))
@@ -79,7 +78,7 @@ def behind(root: Root, spec: Spec | None, view: View) -> tuple[str, ...]:
         return ()  # a workspace without git, whose commits lie in the lab
     if spec.promotion_strategy == APPLY:
         applied = refs.found.get(ref(spec.id, APPLIED))
-        is_behind = bool(tier and tier.loop and tier.loop.kept) if applied is None else applied.commit != best.commit
+        is_behind = bool(view.loop and view.loop.kept) if applied is None else applied.commit != best.commit
         return (_NOT_APPLIED.format(commit=best.commit[:12]),) if is_behind else ()
     there, name, commit = refs.found.get(wanted), wanted.removeprefix(_HEADS), best.commit[:12]
     if there is not None and refs.lies_under(best.commit, there.commit):

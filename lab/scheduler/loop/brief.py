@@ -71,8 +71,7 @@ def text(  # the parts of a brief
     idea: Idea | None = None,
 ) -> str:
     """The brief: at most `MOST_CHARS` characters. `workspace` is where the person's autoresearch.md and ideas lie."""
-    tier = view.tiers.get(view.tier)
-    loop = (tier.loop if tier else None) or Loop()
+    loop = view.loop or Loop()
     open_ideas = [each.text for each in ideas.listed(root, spec, workspace) if each.is_open]
     before = [
         f"# The next change of {spec.id}",
@@ -138,8 +137,7 @@ def document(root: Root, spec: Spec, view: View, workspace: str = "", place: str
     place = place or (f"{workspace}/{DOCUMENT}" if workspace else "")
     theirs = _read(place, _DOCUMENT_BYTES) if place else ""
     above, below = _around(theirs)
-    tier = view.tiers.get(view.tier)
-    loop = (tier.loop if tier else None) or Loop()
+    loop = view.loop or Loop()
     ours = [MARK, "", *parts.steered(view.steering, _page(root, spec)), *parts.standing(spec, loop), *parts.kept(loop)]
     ours += parts.tried(tries.recent(root, spec.id, view.tier), MOST_CHARS // 2)
     listed = ideas.listed(root, spec, workspace)[:_DOCUMENT_IDEAS]

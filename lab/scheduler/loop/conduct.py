@@ -104,7 +104,9 @@ class _Candidate:
             how, why = outcome.trouble(self._running.manifest, stopped.exit)
             return Ended(outcome=how, reason=why, wall_s=at.steps.wall_s, usage=at.steps.usage())
         finally:
-            beside = at.grounds.place("beside")  # of its own, where another candidate may keep something meanwhile
+            beside = at.grounds.place(
+                measuring.BESIDE
+            )  # of its own, where another candidate may keep something meanwhile
             for place in (at.bench.place, beside, *(() if self._handed else (self._changing,))):
                 measuring.discard(at.grounds, place)
 
@@ -158,10 +160,8 @@ class _Candidate:
         """Get a change made, and measure it."""
         at, parent = self._at, self._parent()
         if at.start.kind in _FREE:
-            self._at.idea = ideas.following(
-                ideas.listed(self._at.root, self._at.grounds.spec, self._at.grounds.workspace)
-            )
-        proposer = Proposer(self._at.grounds, self._at.steps, self._at.start, self._at.idea)
+            at.idea = ideas.following(ideas.listed(at.root, at.grounds.spec, at.grounds.workspace))
+        proposer = Proposer(at.grounds, at.steps, at.start, at.idea)
         proposed = self._made(parent, proposer)
         refusal = self._taken(proposed, parent)
         return refusal or self._measured(parent, proposer)
@@ -272,10 +272,7 @@ class _Candidate:
 
     def _judged(self, first: Reading) -> Judged:
         """What follows from a first measurement."""
-        grounds, bench, best = self._at.grounds, self._at.bench, self._at.grounds.loop.best
-        if best is None:
-            message = "a candidate before its baseline"
-            raise AssertionError(message)
+        grounds, bench, best = self._at.grounds, self._at.bench, self._at.grounds.best
         standing = Standing(grounds, self._at.steps, best.commit)
         lines = self._at.harvested.added - self._at.harvested.removed + (self._parent().lines - best.lines)
         return judging.candidate(grounds.terms, grounds.loop, bench, standing, lines, first)

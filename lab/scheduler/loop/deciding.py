@@ -23,7 +23,7 @@ from lab.scheduler.loop import asi, harvested, keeping, measuring
 
 if TYPE_CHECKING:
     from lab.core.asi import Asi
-    from lab.core.loop import Loop, Node
+    from lab.core.loop import Loop
     from lab.scheduler.cycle import Running
     from lab.scheduler.loop.attempt import Attempt
     from lab.scheduler.loop.grounds import Grounds
@@ -47,7 +47,7 @@ def decide(at: Attempt, running: Running, judged: Judged, *, is_last: bool = Tru
         running.lease.check()  # who was superseded meanwhile moves nothing
         if commit:
             try:
-                keeping.require_current(grounds, _best(at))
+                keeping.require_current(grounds, at.grounds.best)
             except keeping.Overtaken:
                 if not is_last:
                     raise
@@ -69,7 +69,7 @@ def decide(at: Attempt, running: Running, judged: Judged, *, is_last: bool = Tru
         if decided.verdict != candidates.KEEP:
             return decided
         remarks = list(keeping.move(grounds, commit or at.harvested.commit))
-        if commit and _best(at).commit != at.harvested.base:  # it began elsewhere: what it adds to the best
+        if commit and at.grounds.best.commit != at.harvested.base:  # it began elsewhere: what it adds to the best
             remarks += _kept_anew(at)
         decided = msgspec.structs.replace(decided, remarks=tuple(dict.fromkeys((*decided.remarks, *remarks))))
         files.replace(f"{grounds.path}/{reference.DECISION}", page(decided), durable=True)
@@ -78,22 +78,14 @@ def decide(at: Attempt, running: Running, judged: Judged, *, is_last: bool = Tru
 
 
 def _kept_anew(at: Attempt) -> list[str]:
-    found = msgspec.structs.replace(at.harvested, base=_best(at).commit)
+    found = msgspec.structs.replace(at.harvested, base=at.grounds.best.commit)
     why = harvested.keep_files(at.grounds, found)
     return [f"diff.patch is what was changed since {at.harvested.base[:12]}: {why}"] if why else []
 
 
-def _best(at: Attempt) -> Node:
-    best = at.grounds.loop.best
-    if best is None:
-        message = "a candidate before its baseline"
-        raise AssertionError(message)
-    return best
-
-
 def _line(at: Attempt, judged: Judged) -> str:
     grounds = at.grounds
-    commit = keeping.commit_of(grounds, at.harvested, _best(at), at.note, judged.value)
+    commit = keeping.commit_of(grounds, at.harvested, at.grounds.best, at.note, judged.value)
     grounds.repo.put(grounds.ref(grounds.run_id), commit)
     return commit
 
@@ -104,7 +96,7 @@ def _stand(at: Attempt, commit: str) -> None:
     if not commit or grounds.spec.max_parallel > 1:
         return
     with suppress(OSError):
-        measuring.stand(grounds, at.bench, commit, _best(at).commit)
+        measuring.stand(grounds, at.bench, commit, at.grounds.best.commit)
 
 
 def _completed(at: Attempt, judged: Judged) -> Asi:

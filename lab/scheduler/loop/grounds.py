@@ -72,6 +72,14 @@ class Ground:
         return branch(self.spec) if self.spec.promotion_strategy == "branch" else ""
 
     @property
+    def best(self) -> Node:
+        """What is to be beaten. Asked only after the baseline: before it nothing is judged."""
+        if self.loop.best is None:
+            message = "a candidate before its baseline"
+            raise AssertionError(message)
+        return self.loop.best
+
+    @property
     def line(self) -> Node | None:
         """Where the line of kept commits has got to, in whichever tier. The refs are of all tiers together."""
         return line(self.view)
