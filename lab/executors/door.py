@@ -19,6 +19,7 @@ BUILT_IN: Mapping[str, str] = {
     "command": "lab.executors.command:Command",
     "reference": "lab.executors.reference:Reference",
     "stub": "lab.executors.stub:Stub",
+    "training": "lab.executors.training:Training",
 }
 
 

@@ -27,7 +27,12 @@ def read(path: str, manifest: Manifest, ended: Exit) -> Ended:
     how, why = trouble(manifest, ended)
     if not how and found.value is None:
         how, why = FAILED, found.problem
-    how = how or SUCCESS
+    return told(path, manifest, ended, found, (how or SUCCESS, why))
+
+
+def told(path: str, manifest: Manifest, ended: Exit, found: Found, judged: tuple[str, str]) -> Ended:
+    """The same of a run that was judged already: its outcome, and the reason where it is no success."""
+    how, why = judged
     remarks = (*found.remarks, *((ended.problem,) if ended.problem and ended.problem not in why else ()))
     curve = report.read(path)
     if curve.passed_over:

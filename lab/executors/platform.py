@@ -71,6 +71,24 @@ def detected(
     return Platform(why="no GPU was found")
 
 
+def visible(environ: Mapping[str, str], *, top: str = "") -> int:
+    """How many NVIDIA devices a program with these variables may use; of others nothing is known, which counts as 0."""
+    nodes = glob.glob(f"{top}/dev/nvidia[0-9]*")
+    there = sum(re.fullmatch(r"nvidia\d+", os.path.basename(node)) is not None for node in nodes)
+    chosen = environ.get("CUDA_VISIBLE_DEVICES")
+    if _hiding(environ) or chosen is None:
+        return 0 if _hiding(environ) else there
+    named = [each.strip() for each in chosen.split(",")]
+    if any(each.startswith("MIG") for each in named):
+        return min(there, 1)  # one process sees one slice, whatever else is named
+    known = 0
+    for each in named:  # as CUDA reads it: the first name that it does not know ends the list
+        if not each.startswith("GPU-") and not (each.isdecimal() and int(each) < there):
+            break
+        known += 1
+    return min(there, known)
+
+
 def _hiding(environ: Mapping[str, str]) -> str:
     """The variable that keeps programs from every GPU."""
     names = ("CUDA_VISIBLE_DEVICES", "HIP_VISIBLE_DEVICES", "NVIDIA_VISIBLE_DEVICES")

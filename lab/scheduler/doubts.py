@@ -38,7 +38,7 @@ def doubts(spec: Spec) -> list[str]:
     except BadInput as unknown:
         found.append(f"it would not run: {unknown.what}" + (f"; {unknown.fix}" if unknown.fix else ""))
     for tier in spec.fidelity_tiers:
-        problem = command.doubts(spec.for_tier(tier)) if spec.executor == "command" else ""
+        problem = command.doubts(spec.for_tier(tier)) if spec.executor in ("command", "training") else ""
         if problem:
             found.append(f"it would not run: {problem}")
     return list(dict.fromkeys(found))

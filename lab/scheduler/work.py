@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from lab.scheduler.cycle import Running
     from lab.store.root import Root
 
-_COMMAND = "command"
+_COMMAND, _TRAINING = "command", "training"
 # The command of experiments that name none; hermes-lab read the second one.
 _DEFAULTS = ("LAB_EXECUTOR_COMMAND", "HERMES_LAB_EXECUTOR_COMMAND")
 
@@ -41,6 +41,13 @@ def require_work(root: Root, spec: Spec, view: View, *, with_params: bool = Fals
         branches.of_lab(root, spec, view, workspace)
     door.find(spec.executor)
     environment.require(spec, root.world.environ)
+    if spec.executor == _TRAINING:
+        from lab.executors import training  # noqa: PLC0415  # for those that train
+
+        workspace, folders = places.workspace(root, spec, view), places.folders(root, view)
+        training.require(
+            spec, workspace=workspace, folders=folders, environ=environment.allowed(root.world.environ)
+        )  # fmt: skip
     if (
         spec.executor == _COMMAND
         and not with_command(root.world.environ, spec, with_params=with_params).executor_command

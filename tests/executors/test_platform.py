@@ -74,3 +74,20 @@ def test_a_driver_that_is_not_there_or_fails_stops_nothing() -> None:
     assert platform._printed(("no-such-program-anywhere",)) == ""
     assert platform._printed(("false",)) == ""
     assert platform._printed(("echo", "yes")) == "yes\n"
+
+
+@pytest.mark.parametrize(
+    ("chosen", "count"),
+    [(None, 3), ("0,2", 2), ("1", 1), ("", 0), ("-1", 0),
+     ("0,-1,2", 1), ("0,7,1", 1), ("GPU-8932f937,1", 2), ("MIG-1,MIG-2", 1)],
+)  # fmt: skip
+def test_the_gpus_that_a_program_may_use_are_those_that_cuda_would_count(
+    tmp_path: Path, chosen: str | None, count: int
+) -> None:
+    top = a_machine(tmp_path, "nvidia0", "nvidia1", "nvidia2", "nvidiactl")
+    environ = {} if chosen is None else {"CUDA_VISIBLE_DEVICES": chosen}
+    assert platform.visible(environ, top=top) == count
+
+
+def test_where_there_is_no_gpu_none_is_counted_whatever_is_chosen(tmp_path: Path) -> None:
+    assert platform.visible({"CUDA_VISIBLE_DEVICES": "0,1"}, top=a_machine(tmp_path)) == 0

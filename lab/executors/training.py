@@ -1,0 +1,208 @@
+"""The executor of training scripts: `executor_command` is the script and flags of its own; blank is `train.py`.
+
+The script is found as `command` finds one. What is left to the lab: the Python that has torch, what must be set before
+torch is loaded, `torchrun` where a script may use several GPUs, and the parameters of the run, each as `--name=value`.
+A parameter that a placeholder of the command names is not handed over twice, and one that is null is left out. An
+interpreter in front of the script is taken as given.
+
+A success has told its metric and taken a step. What a failed script said last is the reason of its failure.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from lab.core import crash, layout
+from lab.core.errors import BadInput, NotFound
+from lab.core.run import FAILED, SUCCESS
+from lab.executors import interpreter, metrics, outcome, placeholders, platform
+from lab.executors.command import Command
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from lab.core.ended import Ended
+    from lab.core.launch import Exit, Launch, Program
+    from lab.core.manifest import Manifest
+    from lab.core.spec import Spec
+    from lab.executors.metrics import Found
+
+NAME = "training"
+METRIC = "val_bpb"
+SCRIPT = "train.py"
+_SUFFIX = ".py"
+# Threads that wait by spinning take the processor from those that compute, most of all from another run's.
+_WAITING = {"OMP_WAIT_POLICY": "PASSIVE", "GOMP_SPINCOUNT": "0", "PYTHONUNBUFFERED": "1"}
+_RESTARTS = "TORCHELASTIC_RESTART_COUNT"  # a script that reads it knows that it is started once more, and why
+_MOST_SCRIPT_BYTES = 1 << 20
+_TAIL_BYTES, _TAIL_LINES = 1 << 16, 400
+_REASON_CHARS = 400
+_STEPS = ("num_steps", "steps", "step")
+_YES = ("1", "true", "yes")
+_SAID = re.compile(r"[\w.-]+\.py: \S")
+
+
+class Training:
+    def prepare(self, launch: Launch) -> Program:
+        """The script under the Python that has torch, its flags behind it. Nothing is written; that Python is asked."""
+        written = command_of(launch.spec)
+        require(launch.spec, workspace=launch.workspace, folders=launch.folders, environ=launch.environ)
+        torch = None
+        if _is_bare(written):
+            torch = interpreter.find(launch.environ)
+            written = f"{shlex.quote(torch.python)} {written}"
+        spec = msgspec.structs.replace(launch.spec, executor_command=written)
+        program = Command().prepare(msgspec.structs.replace(launch, spec=spec))
+        argv = (*_started(program.argv, torch, launch), *flags(launch.params, launch.spec.executor_command))
+        environ = {**_WAITING, **_threads(launch.spec), **program.environ}
+        return msgspec.structs.replace(program, argv=argv, environ=environ)
+
+    def read(self, path: str, manifest: Manifest, ended: Exit) -> Ended:
+        """Its exit, its metrics and its last words, from the disk."""
+        found = metrics.read(path, manifest.metric or METRIC)
+        summary = _summary(path)
+        how, why = outcome.trouble(manifest, ended)
+        if how == FAILED and not ended.stopped and ended.started:
+            why = _last_words(path, ended, why)
+        if not how:
+            how, why = _judged(found)
+        note = found.note or _note(summary, how)
+        told = outcome.told(path, manifest, ended, msgspec.structs.replace(found, note=note), (how, why))
+        peak_mb = found.metrics.get("peak_vram_mb", 0.0)
+        if peak_mb <= 0 or told.usage.gpu_peak_memory_mb is not None:
+            return told
+        return msgspec.structs.replace(told, usage=msgspec.structs.replace(told.usage, gpu_peak_memory_mb=peak_mb))
+
+
+def command_of(spec: Spec) -> str:
+    """What a SPEC means: a script and its flags. Flags alone are those of train.py."""
+    written = spec.executor_command.strip()
+    return f"{SCRIPT} {written}".strip() if not written or written.startswith("-") else written
+
+
+def require(spec: Spec, *, workspace: str, folders: tuple[str, ...], environ: Mapping[str, str]) -> None:
+    """Refuse what cannot train, before a run is claimed: no workspace, no script, no torch."""
+    if spec.shell:
+        fix = "take `shell: true` out, or use `executor: command` and name the parameters in the command"
+        raise BadInput(f"{spec.id} trains by a script, and `shell: true` is for a shell's text", fix=fix)
+    if workspace and not os.path.isdir(workspace):
+        fix = "put it back, or say where it is now: workspace_root in SPEC.yaml"
+        raise BadInput(f"the workspace of {spec.id} is not there", where=workspace, fix=fix)
+    written = command_of(spec)
+    if not _is_bare(written):
+        return
+    script = shlex.split(written)[0]
+    if "{" not in script and not _place(script, workspace, folders):
+        looked = ", ".join(dict.fromkeys(each for each in (workspace, *folders) if each)) or "no folder"
+        fix = "name it in executor_command and its folder as workspace_root; the lab's own: labctl create gpu-training"
+        raise NotFound(f"there is no training script {script}; looked in {looked}", fix=fix)
+    interpreter.find(environ)
+
+
+def flags(params: Mapping[str, object] | None, written: str = "") -> tuple[str, ...]:
+    """The parameters as flags of the script, less those that a placeholder of its command hands over."""
+    return tuple(
+        f"--{name}={placeholders.plain(value, name)}"
+        for name, value in (params or {}).items()
+        if value is not None and f"{{params.{name}}}" not in written
+    )
+
+
+def _is_bare(written: str) -> bool:
+    """Whether a command begins with the script, and so leaves the Python to the lab."""
+    try:
+        words = shlex.split(written)
+    except ValueError:
+        return False  # a quote left open: `Command` says it
+    return bool(words) and words[0].endswith(_SUFFIX)
+
+
+def _place(script: str, workspace: str, folders: tuple[str, ...]) -> str:
+    places = (
+        (script,) if script.startswith("/") else tuple(f"{each}/{script}" for each in (workspace, *folders) if each)
+    )
+    return next((place for place in places if os.path.isfile(place)), "")
+
+
+def _threads(spec: Spec) -> dict[str, str]:
+    """As many threads as the run has processors: more of them only wait for one another."""
+    return {} if spec.cpu_limit is None else {"OMP_NUM_THREADS": str(max(1, int(spec.cpu_limit)))}
+
+
+def _started(argv: tuple[str, ...], torch: interpreter.Torch | None, launch: Launch) -> tuple[str, ...]:
+    """The same, in one process for each GPU where there are several. A torch that knows no GPU has one process."""
+    if len(argv) < 2 or not argv[1].endswith(_SUFFIX):  # noqa: PLR2004  # a Python and a script
+        return argv
+    count = platform.visible(launch.environ)
+    if count <= 1:
+        return argv
+    if torch is None:
+        try:
+            torch = interpreter.of(argv[0])
+        except LookupError:
+            return argv
+    if not torch.cuda and not torch.hip:
+        return argv
+    run = ("-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={count}")
+    # Started once more after any failure, a script that does not ask why would fail twice, at twice the price.
+    once_more = ("--max-restarts=1",) if _reads_restarts(argv[1]) else ()
+    return (argv[0], *run, *once_more, *argv[1:])
+
+
+def _reads_restarts(script: str) -> bool:
+    try:
+        with open(script, "rb") as file:
+            return _RESTARTS.encode() in file.read(_MOST_SCRIPT_BYTES)
+    except OSError:
+        return False
+
+
+def _judged(found: Found) -> tuple[str, str]:
+    """What becomes of a script that ended well: without a finite metric and a step it trained nothing."""
+    if found.value is None:
+        return FAILED, found.problem
+    steps = next((found.metrics[name] for name in _STEPS if name in found.metrics), None)
+    if steps is None:
+        return FAILED, f"it told no number of steps: print `{_STEPS[0]}: 250` below a line `---`, or METRIC steps=250"
+    if steps < 1:
+        return FAILED, "it took no step, so its metric is that of a model which learned nothing"
+    return SUCCESS, ""
+
+
+def _last_words(path: str, ended: Exit, why: str) -> str:
+    """What the script said of its failure; else the last error in its log; else only how it ended."""
+    lines = outcome.tail(f"{path}/{layout.STDERR}", _TAIL_BYTES, _TAIL_LINES)
+    said = next((at for at in range(len(lines) - 1, -1, -1) if _SAID.match(lines[at])), None)
+    if said is not None:
+        words = lines[said]
+        if said + 1 < len(lines) and lines[said + 1].strip().startswith("fix: "):
+            words = f"{words}; {lines[said + 1].strip()}"
+    elif lines:
+        words = crash.what("\n".join(lines), ended.code, ended.signal)
+    else:
+        return why
+    words = " ".join(words.split())
+    return f"{words[:_REASON_CHARS]} ({why.removeprefix('it ')})"
+
+
+def _summary(path: str) -> dict[str, str]:
+    """The `name: value` lines below the last `---`: what of a summary is no number."""
+    lines = outcome.tail(f"{path}/{layout.STDOUT}", _TAIL_BYTES, _TAIL_LINES)
+    start = max((at for at, line in enumerate(lines) if line.strip() == "---"), default=len(lines))
+    pairs = (line.partition(":") for line in lines[start + 1 :])
+    return {name.strip(): value.strip() for name, colon, value in pairs if colon}
+
+
+def _note(summary: Mapping[str, str], how: str) -> str:
+    """Where, how large, how long and on what: what tells two values of one metric apart."""
+    told = [summary.get("device", "")]
+    for name, words in (("num_params_M", "{} M parameters"), ("num_steps", "{} steps"), ("data", "{}")):
+        told.append(words.format(summary[name]) if name in summary else "")
+    if summary.get("oom_halved") in _YES:
+        told.append("device batch halved after out of memory")
+    return ", ".join(filter(None, told)) if how == SUCCESS else ""
