@@ -3,6 +3,9 @@
 SPEC is a file, a folder with a SPEC.yaml in it, or the name of a shipped template (`--list` shows them). It is checked
 whole before anything is written, and copied as it is. The experiment has the id that its SPEC says; one that is made
 from a template by name has the template's name, unless --id gives another.
+
+A template that is a folder (`gpu-training`) is copied into the current folder first, for its files are there to be
+edited. Nothing is ever overwritten: a folder of that name is taken as it lies.
 """
 
 from __future__ import annotations
@@ -48,12 +51,14 @@ def answer(args: argparse.Namespace, session: Session) -> Answer:
     root = session.root()
     new_id = args.new_id or create.template(args.spec)
     made = create.experiment(root, args.spec, new_id=new_id, actor=session.actor, dry_run=args.dry_run)
-    data = {"experiment": made.name, "path": made.path, "dry_run": args.dry_run}
+    data = {"experiment": made.name, "path": made.path, "dry_run": args.dry_run, "copied": made.copied}
     if args.dry_run:
-        return Answer(data, [f"would create experiment: {made.name}"])
+        copies = [f"would copy the template to: {made.copied}"] if made.copied else []
+        return Answer(data, [*copies, f"would create experiment: {made.name}"])
     first = f"labctl burst {made.name}" if made.searches else f"labctl run-once --experiment {made.name}"
     then = [f"labctl show {made.name}", first]
-    return Answer(data, [f"created experiment: {made.name}"], warnings=made.notes, then=then)
+    copies = [f"copied the template to: {made.copied}"] if made.copied else []
+    return Answer(data, [*copies, f"created experiment: {made.name}"], warnings=made.notes, then=then)
 
 
 def _lines(abouts: dict[str, str]) -> list[str]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from lab.core import canonical, event, ids, layout
-from lab.core.errors import BadInput, NotFound, nearest
+from lab.core.errors import BadInput, LabError, NotFound, Unavailable, nearest
 from lab.projections import readme
 from lab.scheduler import places, refresh
 from lab.scheduler.doubts import doubts, promised
@@ -32,6 +32,7 @@ class Created(msgspec.Struct, frozen=True, kw_only=True):
     path: str
     notes: tuple[str, ...] = ()
     searches: bool = False  # whether it has a search space, for a burst to go through
+    copied: str = ""  # the folder that a template's files were copied to, or would be
 
 
 def make_lab(root: Root) -> Created:
@@ -74,10 +75,15 @@ def checked(source: str, data_root: str) -> tuple[Spec, str]:
 
 
 def experiment(root: Root, source: str, *, new_id: str = "", actor: str, dry_run: bool = False) -> Created:
-    """Make an experiment from a SPEC: a file, or the name of a shipped template. Refused whole, or made whole."""
+    """Make an experiment from a SPEC: a file, or the name of a shipped template. Refused whole, or made whole.
+
+    A template that is a folder is copied to where this is called, under its own name, and the experiment is about the
+    copy: its files are there to be edited. What has that name already is taken as it lies.
+    """
     if new_id:
         ids.experiment_id(new_id)
     data, origin = _source(source)
+    copied = _copy_of(root, source)
     spec = promised(experiments.parse_spec(data, origin))
     if new_id:
         data = _renamed(data, spec.id, new_id, origin)
@@ -87,11 +93,70 @@ def experiment(root: Root, source: str, *, new_id: str = "", actor: str, dry_run
     if dry_run:
         if os.path.lexists(place):
             raise _taken(spec.id, source, place)
-        return Created(name=spec.id, made=False, path=place)
+        return Created(name=spec.id, made=False, path=place, copied=copied)
+    if copied:
+        if os.path.lexists(place):
+            raise _taken(spec.id, source, place)
+        _lay_out(root, shipped.find_folder(source), copied)
+        origin = f"{copied}/{layout.SPEC}"
     _publish(root, spec, data, source=source, origin=origin, actor=actor)
-    searches = spec.search_space is not None
-    notes = _doubts(root, spec, os.path.dirname(origin))
-    return Created(name=spec.id, made=True, path=place, notes=notes, searches=searches)
+    folder = os.path.dirname(origin)
+    return Created(
+        name=spec.id,
+        made=True,
+        path=place,
+        notes=_doubts(root, spec, folder),
+        searches=spec.search_space is not None or _varies(spec, folder),
+        copied=copied,
+    )
+
+
+def _varies(spec: Spec, folder: str) -> bool:
+    """Whether a search space lies in the workspace of a SPEC from this folder."""
+    from lab.scheduler.search.spaces import NAMES  # noqa: PLC0415  # the search and all
+
+    workspace = _workspace(spec, folder)
+    return bool(workspace) and any(reading.is_file(f"{workspace}/{name}") for name in NAMES)
+
+
+def _copy_of(root: Root, source: str) -> str:
+    """Where the folder of a template goes; empty for a SPEC that is not one, or that is there already."""
+    name = "" if os.path.lexists(os.path.abspath(os.path.expanduser(source))) else shipped.find_folder(source)
+    if not name:
+        return ""
+    here = os.getcwd()
+    target = os.path.join(here, name)
+    lab = os.path.realpath(root.layout.root)
+    if os.path.realpath(here) == lab or os.path.realpath(here).startswith(f"{lab}/"):
+        what = f"the template {name} is a folder, and would be copied into the lab"
+        raise BadInput(what, where=here, fix="go to where your own files are, and type it there")
+    if reading.is_file(f"{target}/{layout.SPEC}"):  # asked for as templates/NAME, where NAME was copied before
+        raise BadInput(f"the template {name} was copied already", where=target, fix=f"labctl create ./{name}")
+    if os.path.lexists(target):
+        raise _in_the_way(name, target)
+    return target
+
+
+def _in_the_way(name: str, target: str) -> BadInput:
+    what = f"the template {name} would be copied to a place where something else lies"
+    return BadInput(what, where=target, fix="move that away, or type it in another folder; nothing was written")
+
+
+def _lay_out(root: Root, name: str, target: str) -> None:
+    """Copy the files of a template, all or none."""
+    contents = shipped.read_folder(name)
+    try:
+        root.files.create_folder(target, contents)
+    except FileExistsError:
+        raise _in_the_way(name, target) from None
+    except OSError as error:
+        fix = f"go to a folder that you may write, and with room for it: the files of {name} are copied there"
+        what = f"the template {name} cannot be copied here: {error.strerror}"
+        raise Unavailable(what, where=os.path.dirname(target), fix=fix) from error
+    for file in contents:
+        root.files.sync_file(f"{target}/{file}")
+    root.files.sync_folder(target)
+    root.files.sync_folder(os.path.dirname(target))
 
 
 def written(root: Root, data: bytes, folder: str, *, actor: str, dry_run: bool = False) -> Created:
@@ -112,7 +177,21 @@ def _doubts(root: Root, spec: Spec, folder: str) -> tuple[str, ...]:
         from lab.scheduler.loop import ready  # noqa: PLC0415  # as below
 
         found += [each for each in (ready.doubt(root, spec, folder),) if each]
+    if spec.executor == "training":
+        from lab.executors import environment, training  # noqa: PLC0415  # a Python is asked
+
+        try:
+            seen = environment.allowed(root.world.environ)
+            training.require(spec, workspace=_workspace(spec, folder), folders=(folder,), environ=seen)
+        except LabError as refusal:
+            found.append(f"it would not run here: {refusal.what}" + (f"; {refusal.fix}" if refusal.fix else ""))
     return tuple(found)
+
+
+def _workspace(spec: Spec, folder: str) -> str:
+    return (
+        os.path.normpath(os.path.join(folder, os.path.expanduser(spec.workspace_root))) if spec.workspace_root else ""
+    )
 
 
 def _fenced(spec: Spec, lab: str) -> Spec:
@@ -196,7 +275,10 @@ def _source(source: str) -> tuple[bytes, str]:
     if os.path.isdir(path):
         inside = next((name for name in ("SPEC.yaml", "spec.yaml") if reading.is_file(f"{path}/{name}")), "")
         if not inside:
-            raise BadInput("this folder has no SPEC.yaml", where=path, fix="name the SPEC file itself")
+            fix = "name the SPEC file itself"
+            if name := shipped.find_folder(source):
+                fix = f"{fix}; to copy the template {name}, go to a folder where nothing is called so"
+            raise BadInput("this folder has no SPEC.yaml", where=path, fix=fix)
         path = f"{path}/{inside}"
     data = reading.read_given(path, _MAX_SPEC_BYTES)
     if data is not None:
@@ -204,7 +286,10 @@ def _source(source: str) -> tuple[bytes, str]:
     name = shipped.find(source)
     if name:
         return shipped.read_template(name), f"{shipped.template_folder()}/{name}"
-    known = tuple(name.removesuffix(shipped.SUFFIX) for name in shipped.templates())
+    folder = shipped.find_folder(source)
+    if folder:
+        return shipped.read_folder(folder)[layout.SPEC], f"{shipped.template_folder()}/{folder}/{layout.SPEC}"
+    known = shipped.names()
     close = nearest(os.path.basename(source).removesuffix(shipped.SUFFIX), known)
     fix = f"did you mean {close}? " if close else ""
     raise NotFound(f"there is no SPEC {source}", where=path, fix=f"{fix}a file, or a template: {', '.join(known)}")

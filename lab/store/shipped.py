@@ -10,7 +10,7 @@ from itertools import takewhile
 
 from lab.core.errors import NotFound, Unavailable, nearest
 
-SUFFIX = ".yaml"
+SUFFIX, SPEC = ".yaml", "SPEC.yaml"
 PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 
 
@@ -40,7 +40,7 @@ def config(name: str) -> str:
 
 
 def templates() -> tuple[str, ...]:
-    """The names of the shipped SPECs, as `read_template` takes them; folders of other templates are not among them."""
+    """The names of the shipped SPECs that are one file, as `read_template` takes them."""
     return tuple(sorted(name for name in os.listdir(template_folder()) if name.endswith(SUFFIX)))
 
 
@@ -65,13 +65,43 @@ def read_template(name: str) -> bytes:
         return file.read()
 
 
+def folders() -> tuple[str, ...]:
+    """The names of the templates that are folders: a SPEC, and beside it the files that it is about."""
+    top = template_folder()
+    return tuple(sorted(name for name in os.listdir(top) if os.path.isfile(os.path.join(top, name, SPEC))))
+
+
+def find_folder(name: str) -> str:
+    """The listed folder that somebody means, spelt as for `find`; else ""."""
+    wanted = name.removeprefix("./").removeprefix("templates/").rstrip("/")
+    return wanted if wanted in folders() else ""
+
+
+def read_folder(name: str) -> dict[str, bytes]:
+    """The files of a listed folder by their names. What lies deeper, such as `__pycache__`, is no part of it."""
+    place = os.path.join(template_folder(), name)
+    contents = {}
+    for entry in sorted(os.listdir(place)):
+        path = os.path.join(place, entry)
+        if os.path.isfile(path) and not entry.startswith("."):
+            with open(path, "rb") as file:
+                contents[entry] = file.read()
+    return contents
+
+
+def names() -> tuple[str, ...]:
+    """The short name of every template."""
+    return tuple(sorted((*(name.removesuffix(SUFFIX) for name in templates()), *folders())))
+
+
 def abouts() -> dict[str, str]:
     """Each template's short name, and the first sentence of the comment that it begins with."""
     found = {}
-    for name in templates():
-        lines = read_template(name).decode().splitlines()
+    for name in names():
+        data = read_folder(name)[SPEC] if name in folders() else read_template(name)
+        lines = data.decode().splitlines()
         comment = [line.removeprefix("#").strip() for line in takewhile(lambda line: line.startswith("#"), lines)]
-        found[name.removesuffix(SUFFIX)] = " ".join(comment).partition(". ")[0].rstrip(".")
+        found[name] = " ".join(comment).partition(". ")[0].rstrip(".")
     return found
 
 

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 import pytest
 
 from lab.core import event
-from lab.core.errors import BadInput, LabError, NotFound
+from lab.core.errors import BadInput, LabError, NotFound, Unavailable
 from lab.projections import index
-from lab.scheduler import create, refresh
-from lab.store import experiments, ledger, reading, verify
+from lab.scheduler import create, places, refresh
+from lab.store import experiments, ledger, reading, shipped, verify
 from lab.testing.files import Crash, CrashingFiles, FullDisk, a_root
-from tests.scheduler.labs import SPEC, a_lab, identities, one_run, reopened, tree
+from tests.scheduler.labs import SPEC, a_lab, an_experiment, identities, one_run, reopened, tree
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -190,3 +190,112 @@ def test_a_full_disk_leaves_no_half_made_experiment(tmp_path: Path, spec: str) -
         before = tree(root.layout.root)
         refresh.everything(root)
         assert tree(root.layout.root) == before
+
+
+# -- templates that are folders ---------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    (tmp_path / "mine").mkdir()
+    monkeypatch.chdir(tmp_path / "mine")
+    return tmp_path / "mine"
+
+
+@pytest.mark.parametrize("name", ["gpu-training", "templates/gpu-training", "./gpu-training/"])
+def test_a_template_that_is_a_folder_is_copied_and_the_experiment_is_about_the_copy(
+    root: Root, here: Path, name: str
+) -> None:
+    made = create.experiment(root, name, actor="ann")
+    assert made.copied == str(here / "gpu-training")
+    shipped_folder = f"{shipped.template_folder()}/gpu-training"
+    for file in ("SPEC.yaml", "train.py", "prepare.py", "search_space.json"):
+        assert (here / "gpu-training" / file).read_bytes() == reading.read(f"{shipped_folder}/{file}")
+    assert "__pycache__" not in os.listdir(here / "gpu-training")
+    view = refresh.catch_up(root, "gpu-training").view
+    loaded = experiments.load(root, "gpu-training").spec
+    assert loaded is not None
+    assert places.workspace(root, loaded, view) == str(here / "gpu-training")
+    assert made.searches
+
+
+def test_what_lies_where_a_template_would_go_is_taken_as_it_is(root: Root, here: Path) -> None:
+    create.experiment(root, "gpu-training", actor="ann")
+    (here / "gpu-training/train.py").write_text("# mine\n")
+    with pytest.raises(BadInput, match="there is an experiment gpu-training already"):
+        create.experiment(root, "gpu-training", actor="ann")
+    again = create.experiment(root, "gpu-training", new_id="second", actor="ann")
+    assert again.copied == ""
+    assert (here / "gpu-training/train.py").read_text() == "# mine\n"
+    with pytest.raises(BadInput, match="was copied already"):
+        create.experiment(root, "templates/gpu-training", new_id="third", actor="ann")
+
+
+def test_nothing_is_copied_over_what_is_something_else(root: Root, here: Path) -> None:
+    (here / "gpu-training").mkdir()
+    (here / "gpu-training/thesis.tex").touch()
+    with pytest.raises(BadInput, match=r"no SPEC\.yaml") as refused:
+        create.experiment(root, "gpu-training", actor="ann")
+    assert "go to a folder where nothing is called so" in refused.value.fix
+    with pytest.raises(BadInput, match="something else lies"):
+        create.experiment(root, "templates/gpu-training", actor="ann")
+    assert os.listdir(here / "gpu-training") == ["thesis.tex"]
+    (here / "gpu-training/thesis.tex").unlink()
+    (here / "gpu-training").rmdir()
+    (here / "gpu-training").symlink_to(here / "gone")
+    with pytest.raises(BadInput, match="something else lies"):
+        create.experiment(root, "templates/gpu-training", actor="ann")
+    assert experiments.names(root) == ["a"]
+
+
+def test_a_template_is_not_copied_for_an_experiment_that_cannot_be_made(root: Root, here: Path) -> None:
+    an_experiment(root, "gpu-training")
+    with pytest.raises(BadInput, match="already"):
+        create.experiment(root, "gpu-training", actor="ann")
+    with pytest.raises(LabError):
+        create.experiment(root, "gpu-training", new_id="../up", actor="ann")
+    told = create.experiment(root, "gpu-training", new_id="b", actor="ann", dry_run=True)
+    assert (told.copied, told.made) == (str(here / "gpu-training"), False)
+    assert os.listdir(here) == []
+
+
+def test_a_template_is_not_copied_into_the_lab(root: Root, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = tree(root.layout.root)
+    for folder in (root.layout.root, root.layout.experiment("a")):
+        monkeypatch.chdir(folder)
+        with pytest.raises(BadInput, match="would be copied into the lab"):
+            create.experiment(root, "gpu-training", actor="ann")
+    assert tree(root.layout.root) == before
+
+
+def test_a_copy_that_was_stopped_anywhere_is_whole_or_not_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    counted = CrashingFiles()
+    root = a_lab(tmp_path / "dry", files=counted)
+    first = counted.steps + 1
+    (tmp_path / "0").mkdir()
+    monkeypatch.chdir(tmp_path / "0")
+    create.experiment(root, "gpu-training", actor="ann")
+    wanted = shipped.read_folder("gpu-training")
+    for at in range(first, counted.steps + 1):
+        place = tmp_path / str(at)
+        place.mkdir()
+        monkeypatch.chdir(place)
+        stopped = a_lab(place / "lab", files=CrashingFiles(at=at))
+        with pytest.raises(Crash):
+            create.experiment(stopped, "gpu-training", actor="ann")
+        after = reopened(stopped)
+        if not types(after).count(event.EXPERIMENT_CREATED):
+            assert create.experiment(after, "gpu-training", actor="ann").made, counted.log[at - 1]
+        copied = {path.name: path.read_bytes() for path in (place / "gpu-training").iterdir()}
+        assert copied == wanted, counted.log[at - 1]
+        assert experiments.names(after) == ["gpu-training"]
+
+
+def test_a_full_disk_leaves_no_half_made_copy(root: Root, here: Path) -> None:
+    for at in range(1, 6):
+        disk = FullDisk(at=at)
+        with pytest.raises(Unavailable, match="cannot be copied here: No space"):
+            create.experiment(reopened(root, disk), "gpu-training", actor="ann")
+        assert os.listdir(here) == []

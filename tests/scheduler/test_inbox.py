@@ -174,6 +174,7 @@ def test_every_intent_reaches_the_lab(root: Root) -> None:
         (b'{"intent": "pause", "target": "nobody"}', "there is no experiment nobody"),
         (b'{"intent": "pause", "target": "a", "parameters": {"x": "y"}}', "no parameter"),
         (b'{"intent": "create", "parameters": {"spec": "../secret.yaml"}}', "neither a SPEC's text"),
+        (b'{"intent": "create", "parameters": {"spec": "gpu-training"}}', "an order cannot copy"),
         (b'{"intent": "create", "parameters": {"spec": "id: [\\n"}}', "SPEC"),
         (b'{"intent": "approve", "target": "a-9"}', "there is no proposal"),
         (b'{"intent": "cancel", "target": "a"}', "no run of a is under way"),

@@ -40,6 +40,24 @@ def test_nothing_but_a_listed_template_is_ever_opened(package: Path, name: str) 
         shipped.read_template(name)
 
 
+def test_a_folder_with_a_spec_is_a_template_and_its_files_are_read_flat(package: Path) -> None:
+    folder = package / "templates" / "training"
+    assert shipped.folders() == ()
+    (folder / "SPEC.yaml").write_bytes(b"# It trains. And more.\nid: training\n")
+    (folder / "train.py").write_bytes(b"pass\n")
+    (folder / "__pycache__").mkdir()
+    (folder / "__pycache__/train.pyc").touch()
+    (folder / ".hidden").touch()
+    assert shipped.folders() == ("training",)
+    assert shipped.names() == ("sweep", "training")
+    assert set(shipped.read_folder("training")) == {"SPEC.yaml", "train.py"}
+    assert shipped.abouts()["training"] == "It trains"
+    for name in ("training", "templates/training", "./templates/training/", "training/"):
+        assert shipped.find_folder(name) == "training"
+    for name in ("", ".", "..", "../lab", "skills", "training/train.py", "training.yaml"):
+        assert shipped.find_folder(name) == ""
+
+
 def test_a_misspelt_name_is_answered_with_the_nearest(package: Path) -> None:
     with pytest.raises(NotFound, match=r"did you mean sweep\.yaml\?"):
         shipped.read_template("sweeep")

@@ -30,11 +30,12 @@ class Templates(msgspec.Struct):
 
 
 class Created(msgspec.Struct):
-    """`create`. With `--dry-run` nothing was made."""
+    """`create`. With `--dry-run` nothing was made. `copied` is the folder that a template's files were copied to."""
 
     experiment: str
     path: str
     dry_run: bool
+    copied: str
 
 
 class Valid(msgspec.Struct):

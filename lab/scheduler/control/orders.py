@@ -248,6 +248,9 @@ def _create(root: Root, given: Order) -> dict[str, object]:
         root.files.replace(source, spec.encode())
     elif not (source.startswith("/") or create.template(source)):
         what = f"{source[:200]!r} is neither a SPEC's text, nor a template, nor an absolute path"
+        if shipped.find_folder(source):
+            what = f"the template {source} is a folder, which an order cannot copy to where somebody works on it"
+            raise BadInput(what, fix=f"at a terminal: labctl create {source}; or give the absolute path of a copy")
         raise BadInput(what, fix="give the text of the SPEC, with its lines, as parameters.spec")
     try:
         new_id = given.text("id") or create.template(source)
