@@ -56,7 +56,7 @@ class Torch(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def built_for(self) -> str:
         """In a word, for a person."""
-        return f"CUDA {self.cuda}" if self.cuda else f"ROCm {self.hip}" if self.hip else "no GPU"
+        return f"CUDA {self.cuda}" if self.cuda else f"ROCm {self.hip}" if self.hip else "the CPU"
 
 
 def find(environ: Mapping[str, str]) -> Torch:

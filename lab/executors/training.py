@@ -104,6 +104,12 @@ def require(spec: Spec, *, workspace: str, folders: tuple[str, ...], environ: Ma
     interpreter.find(environ)
 
 
+def require_torch(spec: Spec, environ: Mapping[str, str]) -> None:
+    """Refuse where no Python has torch, unless the SPEC names one itself."""
+    if _is_bare(command_of(spec)):
+        interpreter.find(environ)
+
+
 def flags(params: Mapping[str, object] | None, written: str = "") -> tuple[str, ...]:
     """The parameters as flags of the script, less those that a placeholder of its command hands over."""
     return tuple(

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from lab import __version__
-from lab.core.errors import LabError
+from lab.core.errors import LabError, Unavailable
 from lab.core.launch import Limits, Program
 from lab.scheduler import passing
 from lab.store import experiments, leases, plug_ins
@@ -32,7 +32,7 @@ _NEEDED = {"msgspec": "msgspec", "jinja2": "jinja2", "yaml": "pyyaml", "tomlkit"
 _EXTRAS = {
     "search": ("optuna", "nevergrad", "numpy"),
     "parquet": ("pyarrow",),
-    "train": ("torch",),
+    "train": ("torch", "numpy", "tokenizers"),
     "notify": ("apprise",),
 }
 _FULL_GB, _LOW_GB = 0.5, 5.0
@@ -53,6 +53,7 @@ def checks(root: Root) -> Iterator[Check]:
     """All of them, the surroundings first. Each is looked at when it is asked for."""
     yield _python()
     yield from _packages()
+    yield _training(root)
     yield _git(root)
     yield from _plug_ins()
     in_lab = _lab(root)
@@ -88,6 +89,27 @@ def _packages() -> Iterator[Check]:
             )  # fmt: skip
         else:
             yield Check(name=f"extra {extra}", state=OK, what=f"installed: {', '.join(modules)}")
+
+
+def _training(root: Root) -> Check:
+    """Which Python the executor `training` would take, and what it would compute on. Torch is not loaded for it."""
+    from lab.executors import environment, interpreter, platform  # noqa: PLC0415  # a Python is asked
+
+    seen = environment.allowed(root.world.environ)
+    device = platform.detected(seen)
+    try:
+        found = interpreter.find(seen)
+    except Unavailable as absent:
+        return Check(name="training", state=NONE, what=f"{absent.what}; {device.words}", fix=absent.fix)
+    what = f"torch {found.version} for {found.built_for} in {found.python}; {device.words}"
+    if found.missing:
+        fix = f"{found.python} -m pip install {' '.join(found.missing)}: the template gpu-training needs them"
+        return Check(name="training", state=WARNING, what=f"{what}; not there: {', '.join(found.missing)}", fix=fix)
+    is_idle = (device.kind == platform.CUDA and not found.cuda) or (device.kind == platform.ROCM and not found.hip)
+    if is_idle:
+        fix = "install a torch that is built for it; the first page of pytorch.org says how"
+        return Check(name="training", state=WARNING, what=f"{what}; this torch leaves the GPU idle", fix=fix)
+    return Check(name="training", state=OK, what=what)
 
 
 def _git(root: Root) -> Check:
@@ -230,6 +252,10 @@ def _of_spec(root: Root, spec: Spec) -> Iterator[str]:
         executors.find(spec.executor)
         if spec.strategy:
             strategies.find(spec.strategy)
+        if spec.executor == "training":
+            from lab.executors import environment, training  # noqa: PLC0415  # as above
+
+            training.require_torch(spec, environment.allowed(root.world.environ))
     except LabError as unfit:
         yield unfit.what
     if spec.agent_provider:

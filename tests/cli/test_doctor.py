@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import sys
+import venv
 import warnings
 from typing import TYPE_CHECKING
 
@@ -60,6 +62,42 @@ def test_in_a_lab_a_program_is_run_as_a_run_would_be(labctl: Labctl, place: Path
     assert state(said, "clock")[0] == "ok"
     assert state(said, "schedule")[0] == "none"
     assert os.listdir(place / "scratch" / "agents") == []
+
+
+def test_the_python_that_would_train_is_named_and_what_is_missing_is_no_failure(
+    labctl: Labctl, place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    a_lab(place)
+    folder = tmp_path / "env"
+    venv.create(folder, symlinks=True)
+    monkeypatch.setattr(sys, "executable", f"{folder}/bin/python")
+    monkeypatch.setenv("PATH", f"{folder}/bin")
+    said = labctl("doctor", "--json")
+    assert state(said, "training")[0] == "none"
+    assert "no Python here has torch" in state(said, "training")[1]
+    assert "pip install 'labctl[train]'" in state(said, "training")[2]
+    torch = next(folder.glob("lib/python3*/site-packages")) / "torch"
+    torch.mkdir()
+    (torch / "__init__.py").write_text("raise SystemExit('torch was loaded')\n")
+    (torch / "version.py").write_text("__version__ = '2.9.0+cpu'\n")
+    how, what, fix = state(labctl("doctor", "--json"), "training")
+    assert how == "warning"
+    assert what.startswith(f"torch 2.9.0+cpu for the CPU in {folder}/bin/python; ")
+    assert "numpy" in fix
+
+
+def test_an_experiment_that_trains_where_no_torch_is_fails_the_check(
+    labctl: Labctl, place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    a_lab(place)
+    (tmp_path / "s.yaml").write_text("id: gpu\nexecutor: training\n")
+    labctl.done("create", str(tmp_path / "s.yaml"))
+    venv.create(tmp_path / "env", symlinks=True)
+    monkeypatch.setattr(sys, "executable", f"{tmp_path}/env/bin/python")
+    monkeypatch.setenv("PATH", f"{tmp_path}/env/bin")
+    said = labctl("doctor", "--json")
+    assert said.code == 1
+    assert "no Python here has torch" in state(said, "gpu")[1]
 
 
 def test_a_folder_that_is_no_lab_fails(labctl: Labctl, place: Path) -> None:
