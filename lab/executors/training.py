@@ -39,10 +39,13 @@ _SUFFIX = ".py"
 # Threads that wait by spinning take the processor from those that compute, most of all from another run's.
 _WAITING = {"OMP_WAIT_POLICY": "PASSIVE", "GOMP_SPINCOUNT": "0", "PYTHONUNBUFFERED": "1"}
 _RESTARTS = "TORCHELASTIC_RESTART_COUNT"  # a script that reads it knows that it is started once more, and why
-_MOST_SCRIPT_BYTES = 1 << 20
+_MOST_SCRIPT_CHARS = 1 << 20
 _TAIL_BYTES, _TAIL_LINES = 1 << 16, 400
-_REASON_CHARS = 400
+_REASON_CHARS, _DIGEST_CHARS = 400, 8
 _STEPS = ("num_steps", "steps", "step")
+_IMPORT = re.compile(r"^(?:from|import) (\w+)", re.MULTILINE)
+_AGAIN = "it is not run twice"  # the last word of a script that torchrun started again; why it failed stands above
+_TRACEBACK = "Traceback (most recent call last)"
 _YES = ("1", "true", "yes")
 _SAID = re.compile(r"[\w.-]+\.py: \S")
 
@@ -71,10 +74,10 @@ class Training:
             why = _last_words(path, ended, why)
         if not how:
             how, why = _judged(found)
-        note = found.note or _note(summary, how)
+        note = found.note or (_note(summary) if how == SUCCESS else "")
         told = outcome.told(path, manifest, ended, msgspec.structs.replace(found, note=note), (how, why))
         peak_mb = found.metrics.get("peak_vram_mb", 0.0)
-        if peak_mb <= 0 or told.usage.gpu_peak_memory_mb is not None:
+        if peak_mb <= 0 or told.usage.gpu_peak_memory_mb is not None or summary.get("device_kind") == platform.CPU:
             return told
         return msgspec.structs.replace(told, usage=msgspec.structs.replace(told.usage, gpu_peak_memory_mb=peak_mb))
 
@@ -161,11 +164,19 @@ def _started(argv: tuple[str, ...], torch: interpreter.Torch | None, launch: Lau
 
 
 def _reads_restarts(script: str) -> bool:
+    """Whether a script, or a module of its folder that it imports, asks why it was started."""
+    text = _text(script)
+    folder = os.path.dirname(script)
+    beside = (_text(f"{folder}/{name}.py") for name in dict.fromkeys(_IMPORT.findall(text)))
+    return _RESTARTS in text or any(_RESTARTS in each for each in beside)
+
+
+def _text(path: str) -> str:
     try:
-        with open(script, "rb") as file:
-            return _RESTARTS.encode() in file.read(_MOST_SCRIPT_BYTES)
+        with open(path, encoding="utf-8", errors="replace") as file:
+            return file.read(_MOST_SCRIPT_CHARS)
     except OSError:
-        return False
+        return ""
 
 
 def _judged(found: Found) -> tuple[str, str]:
@@ -183,17 +194,15 @@ def _judged(found: Found) -> tuple[str, str]:
 def _last_words(path: str, ended: Exit, why: str) -> str:
     """What the script said of its failure; else the last error in its log; else only how it ended."""
     lines = outcome.tail(f"{path}/{layout.STDERR}", _TAIL_BYTES, _TAIL_LINES)
-    said = next((at for at in range(len(lines) - 1, -1, -1) if _SAID.match(lines[at])), None)
-    if said is not None:
-        words = lines[said]
-        if said + 1 < len(lines) and lines[said + 1].strip().startswith("fix: "):
-            words = f"{words}; {lines[said + 1].strip()}"
-    elif lines:
+    if not lines:
+        return why
+    said = max((at for at, line in enumerate(lines) if _SAID.match(line) and _AGAIN not in line), default=None)
+    if said is None or any(line.startswith(_TRACEBACK) for line in lines[said:]):  # it got over what it said
         words = crash.what("\n".join(lines), ended.code, ended.signal)
     else:
-        return why
-    words = " ".join(words.split())
-    return f"{words[:_REASON_CHARS]} ({why.removeprefix('it ')})"
+        below = lines[said + 1].strip() if said + 1 < len(lines) else ""
+        words = f"{lines[said]}; {below}" if below.startswith("fix: ") else lines[said]
+    return f"{' '.join(words.split())[:_REASON_CHARS]} ({why.removeprefix('it ')})"
 
 
 def _summary(path: str) -> dict[str, str]:
@@ -204,11 +213,12 @@ def _summary(path: str) -> dict[str, str]:
     return {name.strip(): value.strip() for name, colon, value in pairs if colon}
 
 
-def _note(summary: Mapping[str, str], how: str) -> str:
+def _note(summary: Mapping[str, str]) -> str:
     """Where, how large, how long and on what: what tells two values of one metric apart."""
     told = [summary.get("device", "")]
-    for name, words in (("num_params_M", "{} M parameters"), ("num_steps", "{} steps"), ("data", "{}")):
+    for name, words in (("num_params_M", "{} M parameters"), ("num_steps", "{} steps")):
         told.append(words.format(summary[name]) if name in summary else "")
+    told.append(f"{summary.get('data', '')} {summary.get('data_digest', '')[:_DIGEST_CHARS]}".strip())
     if summary.get("oom_halved") in _YES:
         told.append("device batch halved after out of memory")
-    return ", ".join(filter(None, told)) if how == SUCCESS else ""
+    return ", ".join(filter(None, told))

@@ -38,8 +38,9 @@ num_steps:        250
 num_params_M:     0.79
 peak_vram_mb:     812.5
 device:           NVIDIA H200
-data:             builtin 1b2c3d4e
-oom_halved:       1
+data:             builtin
+data_digest:      1b2c3d4e5f60718293a4b5c6d7e8f901
+oom_halved:       true
 """
 
 
@@ -219,7 +220,13 @@ def test_several_gpus_have_a_process_each(place: Place, mine: str) -> None:
 
 @pytest.mark.usefixtures("two_gpus")
 def test_only_a_script_that_asks_why_it_was_started_again_is_started_again(place: Place, mine: str) -> None:
+    assert "--max-restarts=1" not in place.argv()
     place.script.write_text('os.environ.get("TORCHELASTIC_RESTART_COUNT")\n')
+    assert "--max-restarts=1" in place.argv()
+    (place.path / "ws/beside.py").write_text(place.script.read_text())
+    place.script.write_text("import os\n")
+    assert "--max-restarts=1" not in place.argv()
+    place.script.write_text("import os\nfrom beside import main\n")
     assert "--max-restarts=1" in place.argv()
 
 
@@ -259,6 +266,10 @@ def test_the_drivers_own_word_on_memory_comes_first(tmp_path: Path) -> None:
     assert ended(tmp_path, SUMMARY, usage=Usage(gpu_peak_memory_mb=900.0)).usage.gpu_peak_memory_mb == 900.0
 
 
+def test_the_memory_of_a_cpu_is_no_gpus(tmp_path: Path) -> None:
+    assert ended(tmp_path, f"{SUMMARY}device_kind: cpu\n").usage.gpu_peak_memory_mb is None
+
+
 def test_a_spec_that_names_no_metric_means_val_bpb(tmp_path: Path) -> None:
     assert ended(tmp_path, SUMMARY, metric="").value == 2.291
 
@@ -280,6 +291,8 @@ def test_a_run_that_did_not_train_has_no_value(tmp_path: Path, out: str, why: st
         ("step 1\ntrain.py: the loss is nan at step 12\nbye\n", "train.py: the loss is nan at step 12"),
         ("train.py: no torch\n  fix: pip install torch\n", "train.py: no torch; fix: pip install torch"),
         ("Traceback:\n  File x\ntorch.OutOfMemoryError: CUDA is full\n", "torch.OutOfMemoryError: CUDA is full"),
+        ("train.py: it is inf\ntrain.py: it failed, and not for memory: it is not run twice\n", "train.py: it is inf"),
+        ("train.py: out of memory\nTraceback (most recent call last):\n  x\nKeyError: 3\n", "KeyError: 3"),
         ("", ""),
     ],
 )  # fmt: skip
