@@ -1,0 +1,766 @@
+"""Train a small GPT inside a budget, and tell its bits per byte on text that it has not seen.
+
+It reads from top to bottom: what can be set, the model, the optimizer, what fits, the loop. Data and measure are those of
+prepare.py; the machine, the clock of the budget and the checkpoints those of harness.py. Both stay as they are.
+
+    python train.py                                        on what is here: CUDA, MPS or CPU
+    python train.py --budget 300s --depth 8 --width 512    five minutes
+    python train.py --plan --vram-gb 24                    what would fit another card
+    python train.py --resume checkpoint.pt                 goes on where it was stopped
+    torchrun --nproc-per-node 4 train.py                   on several devices
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import gc
+import math
+import os
+import platform
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+import harness  # isort: skip  # before torch: it sets what torch reads when it is loaded
+import prepare
+import torch
+import torch.distributed as dist
+import torch.nn.functional as F  # noqa: N812  # as everybody writes it
+from harness import Bell, Failed, Machine, Progress, knob, megabytes, say, way
+from prepare import Refused
+from torch import Tensor, nn
+from torch.nn.attention.flex_attention import create_block_mask, flex_attention
+from torch.utils.checkpoint import checkpoint
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    import numpy as np
+
+# ----------------------------------------------------------------------------------------------------- what can be set
+
+# Where a knob is None the machine decides, between these two.
+ON_CPU: dict[str, int] = {"depth": 2, "width": 128, "head_dim": 64, "batch_tokens": 2048}
+ON_GPU: dict[str, int] = {"depth": 8, "width": 512, "head_dim": 128, "batch_tokens": 1 << 18}
+AUTO_STEPS = 250  # the default budget of a CPU: the operations of so many steps of its default shape
+AUTO_SECONDS = 300.0  # and of a GPU
+
+
+@dataclass(frozen=True)
+class Config:
+    """Every field is a flag, in this order; in a flag `_` and `-` are the same."""
+
+    # the model
+    depth: int | None = knob(None, "layers", 1, 128)
+    width: int | None = knob(None, "channels, a multiple of head-dim", 16, 16384)
+    head_dim: int | None = knob(None, "channels of a head, even", 8, 256)
+    context: int | None = knob(None, "tokens of a row in training; as the data says if not given", 8, 1 << 20)
+    windows: str = knob("SSSL", "attention by layer, repeated: S short, L long; the last layer is always long")
+    short_window: int = knob(4, "a short window is the context divided by this", 1, 64)
+    softcap: float = knob(15.0, "logits are bent to stay within this", 1, 60)
+    rope_base: float = knob(10000.0, "longest wave of the rotary positions", 10, 1e9)
+    qk_scale: float = knob(1.15, "attention is sharper by this, squared, than after plain normalisation", 0.1, 10)
+    up_scale: float = knob(0.5, "size of the first matrix of the MLP at the start", 0.01, 10)
+    smear: bool = knob(default=True, about="mix in the token before, by a gate")
+    backout: float = knob(0.2, "share of the middle layer taken out before the head, at the start", -1, 1)
+    # the optimizer
+    batch_tokens: int | None = knob(None, "tokens of a step, over all devices", 8, 1 << 26)
+    matrix_lr: float = knob(0.04, "rate of the matrices (Muon)", 0, 1e6)
+    embedding_lr: float = knob(0.6, "rate of the embeddings (AdamW) at width 768", 0, 1e6)
+    head_lr: float = knob(0.004, "rate of the head (AdamW) at width 768", 0, 1e6)
+    scalar_lr: float = knob(0.5, "rate of the scalars and gates (AdamW)", 0, 1e6)
+    weight_decay: float = knob(0.2, "of the matrices, where it agrees with the step; falls to 0", 0, 10)
+    momentum: float = knob(0.95, "of Muon, once momentum-steps are over", 0, 0.9999)
+    momentum_steps: int = knob(300, "steps in which the momentum rises from 0.85", 1, 1 << 30)
+    # the schedule, by the share of the budget that is used
+    warmup: float = knob(0.0, "share of the budget in which the rates rise", 0, 1)
+    warmdown: float = knob(0.5, "share of the budget, its last, in which they fall", 0, 1)
+    final_lr: float = knob(0.0, "what is left of them at the very end", 0, 1)
+    seed: int = knob(1, "of the first weights and of the order of the data", 0, 1 << 31)
+    dataset: str = knob("builtin", "builtin, climbmix or local:PATH")
+    budget: str = knob("auto", "250steps, 300s, 2tflop (kflop to eflop), or auto")
+    # how it is run
+    device: str = way("auto", "auto, cpu, mps, cuda or cuda:N")
+    precision: str = way("auto", "auto, fp32, bf16 or fp16")
+    device_batch: int | None = way(None, "rows at once on a device; what fits if not given", 1, 1 << 20)
+    checkpointing: str = way("auto", "gradient checkpointing: auto (where nothing else fits), on or off")
+    compile: str = way("auto", "torch.compile: auto (on CUDA), on or off")
+    threads: int | None = way(None, "of the CPU; OMP_NUM_THREADS, else up to 4, if not given", 1, 1024)
+    vram_gb: float | None = way(None, "plan for a device with so much memory", 0.001, 1e6)
+    warmup_steps: int | None = way(None, "steps that are run and rolled back before the clock starts", 0, 1000)
+    checkpoint: str = way("", "where to save (else the run's artifacts, else ./checkpoint.pt)")
+    checkpoint_every: float = way(600.0, "seconds between two saves", 0, 1e9)
+    keep_checkpoint: bool = way(default=False, about="leave the checkpoint, with the trained weights, at a good end")
+    resume: str = way("", "the checkpoint to go on from; what is not given is as it says")
+    plan: bool = way(default=False, about="tell the shape and the memory that it needs, and end")
+
+
+# ----------------------------------------------------------------------------------------------------------- the model
+
+
+@dataclass(frozen=True)
+class Shape:
+    """All that the model is made of."""
+
+    vocab: int
+    depth: int
+    width: int
+    head_dim: int
+    context: int
+    windows: tuple[int, ...]  # by layer, in tokens
+    softcap: float
+    rope_base: float
+    qk_scale: float
+    up_scale: float
+    smear: bool
+    backout: float
+
+    @property
+    def heads(self) -> int:
+        return self.width // self.head_dim
+
+    @property
+    def valued(self) -> tuple[int, ...]:
+        """Layers with value embeddings: every other one, and the last."""
+        return tuple(layer for layer in range(self.depth) if layer % 2 == (self.depth - 1) % 2)
+
+    @property
+    def matrices(self) -> int:
+        """Weights of the blocks that every token is multiplied with."""
+        return 12 * self.depth * self.width**2
+
+    def flops(self) -> float:
+        """Floating-point operations that a token costs in training: products forward, and twice that backward."""
+        seen = sum((w * (w + 1) / 2 + (self.context - w) * w) / self.context for w in self.windows)  # keys of a token
+        gates = GATE * self.heads * len(self.valued) + GATE * self.smear
+        return 6.0 * (self.matrices + self.vocab * self.width + gates) + 12.0 * self.width * seen
+
+
+GATE = 24  # channels that a gate looks at
+
+
+def shape_of(config: Config, vocab: int) -> Shape:
+    """The shape of a config in which nothing is left open."""
+    if config.depth is None or config.width is None or config.head_dim is None or config.context is None:
+        raise TypeError("the config is not filled in")
+    if config.width % config.head_dim or config.head_dim % 2 or config.width < GATE:
+        raise Refused(f"--width {config.width} with --head-dim {config.head_dim}: no whole number of even heads",
+                      fix=f"--width {max(1, config.width // 64) * 64} --head-dim 64")  # fmt: skip
+    short = max(1, config.context // config.short_window)
+    letters = [config.windows[layer % len(config.windows)] for layer in range(config.depth - 1)] + ["L"]
+    windows = tuple(short if letter == "S" else config.context for letter in letters)
+    return Shape(vocab, config.depth, config.width, config.head_dim, config.context, windows, config.softcap,
+                 config.rope_base, config.qk_scale, config.up_scale, config.smear, config.backout)  # fmt: skip
+
+
+class Loss(torch.autograd.Function):
+    """Sum of nats over targets, from the output of the last layer.
+
+    The gradient is made in the same pass, piece by piece: neither logits nor their gradient are ever there as a whole.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, head: Tensor, targets: Tensor, softcap: float) -> Tensor:
+        flat, wanted, weight = x.flatten(0, -2), targets.flatten(), head.to(x.dtype)
+        x_slope, head_slope = torch.empty_like(flat), torch.zeros_like(head)
+        nats = x.new_zeros((), dtype=torch.float32)
+        at_once = piece_rows(x.device.type, len(head))
+        for piece, part, slope in zip(*(one.split(at_once) for one in (flat, wanted, x_slope)), strict=True):
+            bent, likely, lost = bent_logits(piece, weight, part, softcap)
+            nats += lost.sum()
+            likely.scatter_add_(1, part[:, None], likely.new_full((len(part), 1), -1.0))
+            grown = likely.mul_(bent.square_().neg_().add_(1.0)).to(x.dtype)
+            torch.mm(grown, weight, out=slope) if not torch.compiler.is_compiling() else slope.copy_(grown @ weight)
+            head_slope.addmm_(grown.T, piece) if x.dtype == head.dtype else head_slope.add_(grown.T @ piece)
+        ctx.save_for_backward(x_slope.view_as(x), head_slope)
+        return nats
+
+    @staticmethod
+    def backward(ctx: Any, slope: Tensor) -> tuple[Tensor, Tensor, None, None]:  # type: ignore[override]
+        x_slope, head_slope = ctx.saved_tensors
+        return x_slope * slope.to(x_slope.dtype), head_slope * slope, None, None
+
+
+def piece_rows(kind: str, vocab: int) -> int:
+    """How many tokens' logits are made at once: on a CPU what stays in its cache."""
+    return max(16, (1 << 18 if kind == "cpu" else 1 << 27) // vocab)
+
+
+def bent_logits(x: Tensor, weight: Tensor, targets: Tensor, softcap: float) -> tuple[Tensor, Tensor, Tensor]:
+    """Logits as a share of the cap, probabilities, and the nats of each target."""
+    bent = (x @ weight.T).float().div_(softcap).tanh_()
+    likely = bent.mul(softcap).exp_()
+    total = likely.sum(1, keepdim=True)
+    lost = total.log() - softcap * bent.gather(1, targets[:, None])
+    return bent, likely.div_(total), lost.squeeze(1)
+
+
+class Squared(torch.autograd.Function):
+    """ReLU, squared, keeping one tensor for the way back instead of two."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor) -> Tensor:
+        above = x.relu()
+        ctx.save_for_backward(above)
+        return above.square()
+
+    @staticmethod
+    def backward(ctx: Any, slope: Tensor) -> Tensor:  # type: ignore[override]
+        (above,) = ctx.saved_tensors
+        return (slope * above).mul_(2.0)
+
+
+def norm(x: Tensor) -> Tensor:
+    return F.rms_norm(x, (x.size(-1),))
+
+
+class GPT(nn.Module):
+    """Matrices of one form lie in one parameter, layer by layer, so that the optimizer takes them all at once."""
+
+    def __init__(self, shape: Shape, *, attention: str = "sdpa", checkpointing: bool = False,
+                 dtype: torch.dtype = torch.float32) -> None:  # fmt: skip
+        super().__init__()
+        self.shape, self.attention, self.checkpointing, self.dtype = shape, attention, checkpointing, dtype
+        depth, width, valued = shape.depth, shape.width, len(shape.valued)
+        self.embedding = nn.Parameter(torch.empty(shape.vocab, width))
+        self.values = nn.Parameter(torch.empty(valued, shape.vocab, width))
+        self.mixing = nn.Parameter(torch.empty(depth, 4, width, width))  # query, key, value, out
+        self.mlp = nn.Parameter(torch.empty(depth, 2, 4 * width, width))  # up, and down turned on its side
+        self.head = nn.Parameter(torch.empty(shape.vocab, width))
+        self.gates = nn.Parameter(
+            torch.zeros(valued, shape.heads, GATE)
+        )  # how much of its value embedding a head takes
+        self.residual = nn.Parameter(torch.ones(depth))  # what a layer takes of the stream, and of its beginning
+        self.beginning = nn.Parameter(torch.full((depth,), 0.1))
+        if shape.smear:
+            self.smear_gate, self.smear = nn.Parameter(torch.zeros(1, GATE)), nn.Parameter(torch.zeros(1))
+        if shape.backout:
+            self.backout = nn.Parameter(torch.full((1,), shape.backout))
+        self.cosine: Tensor
+        self.sine: Tensor
+        self.register_buffer("cosine", torch.empty(0), persistent=False)
+        self.register_buffer("sine", torch.empty(0), persistent=False)
+        self.masks: dict[tuple[int, int], Any] = {}
+
+    @torch.no_grad()
+    def begin(self, seed: int) -> GPT:
+        """The first weights. They are drawn on the CPU: a seed means the same on every device."""
+        chance = torch.Generator().manual_seed(seed)
+        bound = math.sqrt(3.0 / self.shape.width)  # a uniform draw with a deviation of 1/sqrt(width)
+        self.embedding.normal_(generator=chance)
+        self.head.normal_(std=0.001, generator=chance)
+        self.values.uniform_(-bound, bound, generator=chance)
+        self.mixing.uniform_(-bound, bound, generator=chance)[:, 3].zero_()
+        self.mlp.uniform_(-bound, bound, generator=chance)[:, 1].zero_()
+        self.mlp[:, 0].mul_(self.shape.up_scale)
+        return self
+
+    def ready(self, device: torch.device, longest: int) -> GPT:
+        """On its device, with the positions of rows up to the longest."""
+        self.to(device)
+        wave = self.shape.rope_base ** -(torch.arange(0, self.shape.head_dim, 2, device=device) / self.shape.head_dim)
+        angle = torch.outer(torch.arange(longest, device=device), wave)[None, :, None, None]
+        self.cosine, self.sine = angle.cos(), angle.sin()
+        return self
+
+    def logits(self, tokens: Tensor) -> Tensor:
+        """What evaluation reads, bent as in training."""
+        x = self(tokens)
+        return (x @ self.head.to(x.dtype).T).float().div_(self.shape.softcap).tanh_().mul_(self.shape.softcap)
+
+    def loss(self, tokens: Tensor, targets: Tensor) -> Tensor:
+        """Nats of all targets together, for training."""
+        return Loss.apply(self(tokens), self.head, targets, self.shape.softcap)  # type: ignore[no-any-return]
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        """What the head reads."""
+        shape, x = self.shape, norm(self.embedding[tokens].to(self.dtype))
+        if shape.smear:
+            gate = self.smear.to(x.dtype) * torch.sigmoid(F.linear(x[:, 1:, :GATE], self.smear_gate.to(x.dtype)))
+            x = torch.cat([x[:, :1], x[:, 1:] + gate * x[:, :-1]], dim=1)
+        first = middle = x
+        mixing, mlp, gates = (
+            self.mixing.to(x.dtype).unbind(),
+            self.mlp.to(x.dtype).unbind(),
+            self.gates.to(x.dtype).unbind(),
+        )
+        values = self.values.unbind()
+        residual, beginning = self.residual.to(x.dtype).unbind(), self.beginning.to(x.dtype).unbind()
+        for layer, window in enumerate(shape.windows):
+            x = residual[layer] * x + beginning[layer] * first
+            at = shape.valued.index(layer) if layer in shape.valued else None
+            value, gate = (None, None) if at is None else (values[at][tokens].to(x.dtype), gates[at])
+            given = (x, value, gate, mixing[layer], mlp[layer], window)
+            x = checkpoint(self.block, *given, use_reentrant=False) if self.checkpointing else self.block(*given)
+            if layer == shape.depth // 2 - 1:
+                middle = x
+        return norm(x - self.backout.to(x.dtype) * middle) if shape.backout and shape.depth > 1 else norm(x)
+
+    def block(
+        self, x: Tensor, value: Tensor | None, gate: Tensor | None, mixing: Tensor, mlp: Tensor, window: int
+    ) -> Tensor:
+        """Attention, then the MLP, each added to the stream."""
+        rows, length, width = x.shape
+        normed = norm(x)
+        query_key, v = (
+            F.linear(normed, mixing[:3].flatten(0, 1)).view(rows, length, 3, -1, self.shape.head_dim).split([2, 1], 2)
+        )
+        v = v.squeeze(2)
+        if value is not None and gate is not None:
+            v = v + (2.0 * torch.sigmoid(F.linear(normed[..., :GATE], gate))).unsqueeze(-1) * value.view_as(v)
+        cosine, sine = self.cosine[:, :length].to(x.dtype), self.sine[:, :length].to(x.dtype)
+        left, right = norm(query_key).chunk(2, dim=-1)
+        q, k = torch.cat([left * cosine + right * sine, right * cosine - left * sine], dim=-1).unbind(2)
+        x = x + F.linear(self.attend(q, k, v, window).reshape(rows, length, width), mixing[3])
+        return x + Squared.apply(F.linear(norm(x), mlp[0])) @ mlp[1]
+
+    def attend(self, q: Tensor, k: Tensor, v: Tensor, window: int) -> Tensor:
+        """Each token looks at itself and at what came before it, as far back as the window."""
+        length, scale = q.size(1), self.shape.qk_scale**2 / math.sqrt(self.shape.head_dim)
+        window = length if window >= self.shape.context else window  # a long window is all of the row, however long
+        if self.attention == "flash":
+            return flash_attention()(q, k, v, softmax_scale=scale, causal=True, window_size=(window - 1, 0))  # type: ignore[no-any-return]
+        q, k, v = q.transpose(1, 2), k.transpose(1, 2), v.transpose(1, 2)
+        if window >= length:
+            out = F.scaled_dot_product_attention(q, k, v, is_causal=True, scale=scale)
+        elif self.attention == "flex":
+            out = flex_attention(q, k, v, block_mask=self.mask(length, window, q.device), scale=scale)
+        else:
+            out = F.scaled_dot_product_attention(q, k, v, attn_mask=self.mask(length, window, q.device), scale=scale)
+        return out.transpose(1, 2)
+
+    def mask(self, length: int, window: int, device: torch.device) -> Any:
+        """Which keys a short window leaves, made once."""
+        if (length, window) not in self.masks:
+            if self.attention == "flex":
+                near = lambda b, h, q, k: (q >= k) & (q - k < window)  # noqa: ARG005, E731  # as FlexAttention calls it
+                made: Any = create_block_mask(near, None, None, length, length, device=device)
+            else:
+                back = torch.arange(length, device=device)[:, None] - torch.arange(length, device=device)
+                made = (back >= 0) & (back < window)
+            self.masks[length, window] = made
+        return self.masks[length, window]
+
+
+def flash_attention() -> Callable[..., Tensor]:
+    from flash_attn import flash_attn_func  # noqa: PLC0415  # only where it is installed; nothing is downloaded
+
+    return flash_attn_func  # type: ignore[no-any-return]
+
+
+# ------------------------------------------------------------------------------------------------------- the optimizer
+
+# Steps towards the nearest orthogonal matrix: the polynomials of Polar Express (Amsel and others, 2025, arXiv 2505.16932).
+POLAR = (
+    (8.156554524902461, -22.48329292557795, 15.878769915207462),
+    (4.042929935166739, -2.808917465908714, 0.5000178451051316),
+    (3.8916678022926607, -2.772484153217685, 0.5060648178503393),
+    (3.285753657755655, -2.3681294933425376, 0.46449024233003106),
+    (2.3465413258596377, -1.7097828382687081, 0.42323551169305323),
+)
+
+
+def orthogonal(matrices: Tensor) -> Tensor:
+    """The nearest orthogonal matrices, all at once; none is wider than high."""
+    x = matrices / (matrices.norm(dim=(-2, -1), keepdim=True) * 1.02 + 1e-6)
+    for a, b, c in POLAR:
+        gram = x.mT @ x
+        x = torch.baddbmm(x, x, torch.baddbmm(gram, gram, gram, beta=b, alpha=c), beta=a)
+    return x
+
+
+def muon_step(weight: Tensor, slope: Tensor, speed: Tensor, spread: Tensor, rate: Tensor, momentum: Tensor, decay: Tensor,
+              low: torch.dtype) -> None:  # fmt: skip
+    """Momentum, made orthogonal, evened out by row, added where decay agrees. `weight` is [matrices, rows, columns]."""
+    speed.lerp_(slope, 1.0 - momentum)
+    step = orthogonal(slope.lerp(speed, momentum).to(low)).float()
+    # NorMuon: rows that always move far are held back, and the size of the step as a whole stays what it was.
+    size = step.square().mean(-1, keepdim=True)
+    spread.lerp_(size, 0.05)
+    even = spread.clamp_min(1e-10).rsqrt()
+    step = (
+        step
+        * even
+        * (size.sum(-2, keepdim=True).sqrt() / (size * even.square()).sum(-2, keepdim=True).sqrt().clamp_min(1e-10))
+    )
+    weight.sub_(rate * step.add_(decay * weight * (step * weight >= 0)))
+
+
+def adam_step(
+    weight: Tensor, slope: Tensor, mean: Tensor, square: Tensor, rate: Tensor, betas: Tensor, left: Tensor
+) -> None:
+    """AdamW without decay. `left` is how much of the two averages is still their zero at the start."""
+    mean.lerp_(slope, 1.0 - betas[0])
+    square.lerp_(slope.square(), 1.0 - betas[1])
+    weight.sub_(mean / ((square / (1.0 - left[1])).sqrt_() + 1e-10) * (rate / (1.0 - left[0])))
+
+
+class Optimizer:
+    """Muon for the matrices of the blocks, AdamW for everything else. Its state is a dictionary of plain tensors."""
+
+    def __init__(self, model: GPT, config: Config, *, compiled: bool = False) -> None:
+        self.config, self.parameters = config, dict(model.named_parameters())
+        wider = (model.shape.width / 768) ** -0.5
+        rates = {"embedding": config.embedding_lr * wider, "values": config.embedding_lr * wider, "head": config.head_lr * wider,
+                 "residual": config.scalar_lr * 0.01, "mixing": config.matrix_lr, "mlp": config.matrix_lr}  # fmt: skip
+        self.rates = {name: rates.get(name, config.scalar_lr) for name in self.parameters}
+        self.updates = 0
+        self.state: dict[str, Tensor] = {}
+        for name, weight in self.parameters.items():
+            self.state[f"{name}.first"] = torch.zeros_like(weight)
+            flat = name in MATRICES  # of a matrix, one number a row
+            self.state[f"{name}.second"] = torch.zeros_like(weight[..., :1] if flat else weight)
+        self.low = (
+            torch.bfloat16 if model.embedding.device.type == "cuda" and model.dtype == torch.bfloat16 else torch.float32
+        )
+        self.muon = torch.compile(muon_step, dynamic=False) if compiled else muon_step
+        self.adam = torch.compile(adam_step, dynamic=False) if compiled else adam_step
+
+    @torch.no_grad()
+    def step(self, share: float) -> None:
+        """One step of all weights, at this share of the budget."""
+        self.updates += 1
+        config, rate = self.config, rate_at(self.config, share)
+        rise = min(1.0, self.updates / config.momentum_steps)
+        momentum = torch.tensor(0.85 + (config.momentum - 0.85) * rise)
+        for name, weight in self.parameters.items():
+            slope, first, second = weight.grad, self.state[f"{name}.first"], self.state[f"{name}.second"]
+            if slope is None:
+                continue
+            if name in MATRICES:
+                flat = [one.flatten(0, 1) for one in (weight, slope, first, second)]
+                taller = torch.ones(len(flat[0]), 1, 1, device=weight.device)
+                if name == "mlp":
+                    taller[::2] = 2.0  # up is four times as high as wide
+                decay = torch.tensor(config.weight_decay * (1.0 - share))
+                self.muon(*flat, self.rates[name] * rate * taller, momentum, decay, self.low)
+            else:
+                betas = torch.tensor([0.96 if name == "beginning" else 0.8, 0.95])
+                self.adam(weight, slope, first, second, torch.tensor(self.rates[name] * rate), betas, betas**self.updates)
+
+
+MATRICES = ("mixing", "mlp")
+
+
+def rate_at(config: Config, share: float) -> float:
+    """What the rates are multiplied with once this share of the budget is used."""
+    if share < config.warmup:
+        return max(share / config.warmup, 1e-3)
+    left = min(1.0, (1.0 - share) / config.warmdown) if config.warmdown else 1.0
+    return config.final_lr + (1.0 - config.final_lr) * max(0.0, left)
+
+
+# ------------------------------------------------------------------------------------------ what fits, before it is tried
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How a step is cut up, and what it is taken to need."""
+
+    rows: int  # at once, on one device
+    accumulation: int
+    checkpointing: bool
+    parts: dict[str, float]  # bytes, by what they are for
+
+    @property
+    def bytes(self) -> float:
+        return sum(self.parts.values())
+
+
+def bytes_of(shape: Shape, rows: int, machine: Machine, *, checkpointing: bool) -> dict[str, float]:
+    """What training takes of a device, in bytes."""
+    tokens, width, size = rows * shape.context, shape.width, machine.dtype.itemsize
+    others = shape.vocab * width * (2 + len(shape.valued))
+    layer = tokens * width * size * 21.0  # what a block keeps for the way back, in widths
+    kept = layer + tokens * width * size * shape.depth if checkpointing else layer * shape.depth
+    piece = min(tokens, piece_rows(machine.kind, shape.vocab)) * shape.vocab
+    return {
+        "weights": 4.0 * (shape.matrices + others),
+        "gradients": 4.0 * (shape.matrices + others),
+        "optimizer": 4.0 * shape.matrices + 8.0 * others,
+        "activations": kept + tokens * width * size * 6.0,
+        "logits": piece * 10.0 + 4.0 * shape.vocab * width,
+    }
+
+
+def plans(config: Config, shape: Shape, machine: Machine, rows: int) -> Iterator[Plan]:
+    """Ways to cut up a step of so many rows a device, the fastest first."""
+    most = config.device_batch or max(1, {"cpu": 1 << 13, "mps": 1 << 16}.get(machine.kind, 1 << 18) // shape.context)
+    most = max(1, most // int(os.environ.get("LAB_DEVICE_BATCH_DIVISOR", "1")))
+    for checkpointing in {"auto": (False, True), "on": (True,), "off": (False,)}[config.checkpointing]:
+        for at_once in (one for one in range(min(rows, most), 0, -1) if rows % one == 0):
+            parts = bytes_of(shape, at_once, machine, checkpointing=checkpointing)
+            yield Plan(at_once, rows // at_once, checkpointing, parts)
+
+
+def filled_in(config: Config, machine: Machine, data: prepare.Data) -> tuple[Config, Shape, Plan]:
+    """The config with nothing left open, its shape, and a plan that fits; refused where none does."""
+    on = ON_CPU if machine.kind == "cpu" else ON_GPU
+    sizes = [(config.depth or on["depth"], config.width or (64 * config.depth if config.depth else on["width"]))]
+    if machine.kind != "cpu" and not config.depth and not config.width:
+        sizes += [(6, 384), (4, 256), (2, 128)]  # for smaller cards
+    context = config.context or data.context
+    tokens = config.batch_tokens or max(on["batch_tokens"], context * machine.world)
+    rows, over = divmod(tokens, context * machine.world)
+    if over or not rows:
+        raise Refused(f"--batch-tokens {tokens}: no whole number of rows of {context} tokens on {machine.world} device(s)",
+                      fix=f"--batch-tokens {max(1, rows) * context * machine.world}")  # fmt: skip
+    for depth, width in sizes:
+        head_dim = config.head_dim or next((one for one in (on["head_dim"], 64, 32, 16) if width % one == 0), 16)
+        whole = dataclasses.replace(config, depth=depth, width=width, head_dim=head_dim, context=context, batch_tokens=tokens)
+        shape = shape_of(whole, data.vocab_size)
+        every = list(plans(config, shape, machine, rows))
+        fitting = [plan for plan in every if plan.bytes <= machine.memory]
+        if fitting and ((depth, width) == sizes[-1] or fitting[0].rows * context >= min(rows * context, 1 << 16)):
+            return whole, shape, fitting[0]
+    least = every[-1]
+    raise Refused(
+        f"depth {depth}, width {width}, {context} tokens a row do not fit: {megabytes(least.bytes):,.0f} MB are needed with "
+        f"{least.rows} row(s) at once, {megabytes(machine.memory):,.0f} MB are there ({in_words(least.parts)})",
+        fix="a smaller --depth, --width or --context",
+    )
+
+
+def in_words(parts: dict[str, float]) -> str:
+    return ", ".join(f"{name} {megabytes(size):,.0f}" for name, size in parts.items())
+
+
+def tell_plan(config: Config, shape: Shape, plan: Plan, machine: Machine) -> None:
+    """What was found, and what was made of it."""
+    kept = ", with gradient checkpointing" if plan.checkpointing else ""
+    halved = ", halved after it ran out of memory" if os.environ.get("LAB_DEVICE_BATCH_DIVISOR", "1") != "1" else ""
+    say(f"device: {machine.words()}")
+    say(f"shape: depth {shape.depth}, width {shape.width}, {shape.heads} head(s), {shape.context} tokens a row, "
+        f"windows {', '.join(map(str, shape.windows))}, vocabulary {shape.vocab}")  # fmt: skip
+    say(f"step: {config.batch_tokens} tokens, {plan.accumulation} x {plan.rows} rows on each device{kept}{halved}")
+    say(f"memory: {megabytes(plan.bytes + machine.base):,.0f} MB estimated ({in_words(plan.parts)}"
+        f"{f', torch and Python {megabytes(machine.base):,.0f}' if machine.base else ''}), "
+        f"{megabytes(machine.memory + machine.base):,.0f} MB are there")  # fmt: skip
+
+
+# ------------------------------------------------------------------------------------------------------------ the loop
+
+
+class Run:
+    """A training run: everything that moves."""
+
+    def __init__(self, config: Config, machine: Machine, data: prepare.Data, bell: Bell) -> None:
+        self.config, self.shape, self.plan = filled_in(config, machine, data)
+        self.machine, self.data, self.bell = machine, data, bell
+        self.tokens = self.config.batch_tokens or 0
+        self.model = GPT(self.shape, attention=machine.attention, checkpointing=self.plan.checkpointing, dtype=machine.dtype)
+        self.model.begin(config.seed).ready(machine.device, max(self.shape.context, data.context))
+        self.optimizer = Optimizer(self.model, config, compiled=machine.compiled)
+        self.loss = torch.compile(self.model.loss, dynamic=False) if machine.compiled else self.model.loss
+        self.rows = prepare.Rows(data, "train", self.shape.context, seed=config.seed)
+        self.scale = 65536.0 if machine.dtype == torch.float16 else 1.0  # of the loss: fp16 has no small gradients
+        steps, seconds = self.budget()
+        self.progress = Progress(machine, bell, most_steps=steps, most_seconds=seconds, tokens=self.tokens)
+        self.path = os.path.abspath(config.checkpoint or os.path.join(harness.artifacts(), "checkpoint.pt"))
+        self.saved = time.monotonic()
+
+    def budget(self) -> tuple[float, float]:
+        """Steps and seconds that may be used; one of them is without end."""
+        step = self.shape.flops() * self.tokens
+        steps, seconds, flops = math.inf, AUTO_SECONDS, math.inf
+        if self.config.budget != "auto":
+            steps, seconds, flops = harness.steps_seconds_flops(self.config.budget)
+        elif self.machine.kind == "cpu":
+            plain = dataclasses.replace(Config(), context=self.data.context, **ON_CPU)
+            flops, seconds = shape_of(plain, self.data.vocab_size).flops() * ON_CPU["batch_tokens"] * AUTO_STEPS, math.inf
+        steps = min(steps, math.floor(flops / step + 1e-9)) if flops < math.inf else steps
+        if steps < 1 or seconds <= 0:
+            raise Refused(f"--budget {self.config.budget} is too short: one step is {step / 1e12:.3g} tflop",
+                          fix="a larger --budget, or a smaller --batch-tokens, --depth or --width")  # fmt: skip
+        return steps, seconds
+
+    def step(self, share: float) -> tuple[Tensor, int]:
+        """One step of the optimizer: nats per token, still on the device, and the bytes of its targets."""
+        machine, plan = self.machine, self.plan
+        everywhere = self.rows.take(self.tokens // self.shape.context)
+        mine = everywhere.reshape(machine.world, plan.accumulation, plan.rows, -1)[machine.rank]
+        total = torch.zeros((), device=machine.device)
+        for piece in mine:
+            rows = torch.from_numpy(piece)
+            rows = rows.pin_memory().to(machine.device, non_blocking=True) if machine.kind == "cuda" else rows.to(machine.device)
+            nats = self.loss(rows[:, :-1], rows[:, 1:])
+            (nats * (self.scale / self.tokens)).backward()
+            total += nats.detach()
+        slopes = [weight.grad for weight in self.model.parameters() if weight.grad is not None]
+        if machine.world > 1:  # each has its rows' share of the mean: the sum is the gradient
+            for sent in [dist.all_reduce(one, async_op=True) for one in (*slopes, total)]:
+                sent.wait()
+        if self.scale == 1.0 or self.unscaled(slopes):
+            self.optimizer.step(share)
+        self.model.zero_grad(set_to_none=True)
+        return total / self.tokens, int(self.data.token_bytes[everywhere[:, 1:]].sum())
+
+    def unscaled(self, slopes: list[Tensor]) -> bool:
+        """fp16: gradients in their own size. False where they ran over: the step is passed over, the next scaled less."""
+        fine = bool(torch.stack([slope.sum().isfinite() for slope in slopes]).all())
+        for slope in slopes:
+            slope.div_(self.scale)
+        self.scale *= 2.0**0.001 if fine else 0.5
+        return fine
+
+    def train(self) -> None:
+        """Steps until the budget is used. On CUDA a loss is looked at one step late: its work is queued, and goes on."""
+        progress, late, held = self.progress, self.machine.kind == "cuda", []
+        progress.began = self.saved = time.monotonic()
+        self.bell.waits = True
+        while (share := progress.used(len(self.data.tokens("val")))) < 1.0:
+            began = time.perf_counter()
+            nats, size = self.step(share)
+            progress.steps += 1
+            held.append((progress.steps, share, nats, size))
+            told = [(*one[:2], float(one[2]), one[3]) for one in held[: len(held) - late]]  # waits for the device
+            del held[: len(told)]
+            progress.seconds += time.perf_counter() - began
+            for one in told:
+                progress.hear(*one)
+            if progress.steps == 1:
+                gc.collect()
+                gc.freeze()
+                gc.disable()  # a collection within a step is a pause that the budget would pay for
+            self.keep()
+        began = time.perf_counter()
+        self.machine.wait()
+        progress.seconds += time.perf_counter() - began
+        for step, _, loss, size in held:
+            progress.hear(step, 1.0, float(loss), size)
+        self.bell.waits = False
+
+    def keep(self) -> None:
+        """Between two steps: end where it was asked for, and save where it is time."""
+        if self.progress.steps == 1 and self.progress.seconds > self.progress.most_seconds:
+            raise Failed(f"--budget {self.config.budget} is too short: one step took {self.progress.seconds:.3f} s")
+        if self.bell.rung or time.monotonic() - self.saved > self.config.checkpoint_every:
+            self.save()
+        if self.bell.rung:
+            raise harness.Stopped(self.bell.rung)
+
+    def warm(self, steps: int) -> None:
+        """Compile and settle, then put everything back to the bit: no step is for free."""
+        kept = {kind: {name: held.to("cpu", copy=True) for name, held in of.items()} for kind, of in self.tensors().items()}
+        before = self.position()
+        for _ in range(steps):
+            self.step(0.0)
+        self.machine.wait()
+        self.put_back(before, kept)
+
+    def tensors(self) -> dict[str, dict[str, Tensor]]:
+        return {"model": self.model.state_dict(), "optimizer": self.optimizer.state, "chance": {"cpu": torch.get_rng_state()}}
+
+    def position(self) -> dict[str, Any]:
+        return {"position": self.rows.position, "scale": self.scale, "updates": self.optimizer.updates}
+
+    @torch.no_grad()
+    def put_back(self, position: dict[str, Any], tensors: dict[str, dict[str, Tensor]]) -> None:
+        self.model.load_state_dict(tensors["model"])
+        for name, held in tensors["optimizer"].items():
+            self.optimizer.state[name].copy_(held)
+        torch.set_rng_state(tensors["chance"]["cpu"])
+        self.scale, self.optimizer.updates = position["scale"], position["updates"]
+        self.rows = prepare.Rows(
+            self.data, "train", self.shape.context, seed=self.config.seed, position=position["position"]
+        )
+
+    def save(self) -> None:
+        self.machine.wait()
+        if self.machine.rank == 0:
+            about = {"config": dataclasses.asdict(self.config), "data": self.data.digest, "progress": self.progress.state(),
+                     "torch": torch.__version__, **self.position()}  # fmt: skip
+            harness.save(self.path, about, self.tensors())
+        self.saved = time.monotonic()
+
+    def go_on(self, about: dict[str, Any], tensors: dict[str, dict[str, Tensor]]) -> None:
+        """Take up what a checkpoint holds."""
+        if about["data"] != self.data.digest:
+            raise Refused(f"the data {self.data.digest[:12]} is not the checkpoint's {about['data'][:12]}",
+                          fix="start anew without --resume")  # fmt: skip
+        self.put_back(about, tensors)
+        for name, value in about["progress"].items():
+            setattr(self.progress, name, value)
+        say(f"goes on after step {self.progress.steps}")
+
+
+def model_of(path: str, device: str = "cpu") -> tuple[GPT, dict[str, Any]]:
+    """The model of a checkpoint for prepare.py, and what is known of it: `config`, and the digest of its `data`."""
+    about, tensors = harness.load(path)
+    config = Config(**about["config"])
+    data = prepare.ensure(config.dataset)
+    model = GPT(shape_of(config, len(tensors["model"]["embedding"])))
+    model.load_state_dict(tensors["model"])
+    return model.ready(torch.device(device), max(model.shape.context, data.context)), about
+
+
+def summary(run: Run, score: prepare.Score, trained: float, started: float) -> dict[str, object]:
+    """The nine numbers that all of this kind tell, under their names, then ours."""
+    machine, shape, plan, progress = run.machine, run.shape, run.plan, run.progress
+    tokens, parameters = progress.steps * run.tokens, sum(one.numel() for one in run.model.parameters())
+    peak = prepare.peak_flops(machine.name, machine.precision)
+    mfu = 100 * shape.flops() * tokens / progress.seconds / (peak * machine.world) if peak else None
+    git = ["git", "-C", os.path.dirname(os.path.abspath(__file__)), "rev-parse", "--short=12", "HEAD"]
+    commit = subprocess.run(git, capture_output=True, text=True, check=False).stdout.strip()
+    return {
+        "val_bpb": f"{score.bpb:.6f}", "training_seconds": f"{progress.seconds:.1f}",
+        "total_seconds": f"{time.monotonic() - harness.STARTED:.1f}", "peak_vram_mb": f"{megabytes(machine.peak_bytes()):.1f}",
+        "mfu_percent": "unknown" if mfu is None else f"{mfu:.2f}", "total_tokens_M": f"{tokens / 1e6:.3f}",
+        "num_steps": progress.steps, "num_params_M": f"{parameters / 1e6:.3f}", "depth": shape.depth,
+        "width": shape.width, "heads": shape.heads, "context": shape.context, "batch_tokens": run.tokens,
+        "train_bpb": f"{progress.smooth:.6f}", "tokens_per_second": f"{tokens / progress.seconds:.0f}",
+        "tflop": f"{shape.flops() * tokens / 1e12:.6f}", "startup_seconds": f"{started:.1f}",
+        "estimate_mb": f"{megabytes(plan.bytes + machine.base):.1f}", "peak_mb": f"{megabytes(trained):.1f}",
+        "eval_rows": score.rows, "eval_tokens": score.tokens, "eval_bytes": score.bytes, "device_batch": plan.rows,
+        "accumulation": plan.accumulation, "checkpointing": plan.checkpointing,
+        "oom_halved": os.environ.get("LAB_DEVICE_BATCH_DIVISOR", "1") != "1", "budget": run.config.budget,
+        "ended_by": progress.ended_by, "seed": run.config.seed, "device": machine.name, "device_kind": machine.kind,
+        "devices": machine.world, "threads": machine.threads, "precision": machine.precision, "attention": machine.attention,
+        "compiled": machine.compiled, "torch": torch.__version__, "python": platform.python_version(),
+        "commit": commit or "none", "data": run.data.name, "data_digest": run.data.digest,
+        **{f"{name}_py": harness.sha256(f"{os.path.dirname(os.path.abspath(__file__))}/{name}.py")[:16]
+           for name in ("train", "prepare", "harness")},
+    }  # fmt: skip
+
+
+def program(arguments: list[str]) -> int:
+    """From flags to the printed end."""
+    config, about, tensors = harness.resumed(Config, harness.given(Config, arguments, __doc__ or ""))
+    bell = Bell()
+    machine = harness.detect(config)
+    data = prepare.ensure(config.dataset, say=say)
+    if config.plan:
+        tell_plan(*filled_in(config, machine, data), machine)
+        return 0
+    run = Run(config, machine, data, bell)
+    tell_plan(run.config, run.shape, run.plan, machine)
+    harness.keep_source(os.path.abspath(__file__))
+    if about:
+        run.go_on(about, tensors)
+        tensors.clear()
+    warm = 3 if machine.compiled or machine.kind != "cpu" else 0
+    run.warm(warm if config.warmup_steps is None else config.warmup_steps)
+    started = time.monotonic() - harness.STARTED
+    run.train()
+    trained = machine.peak_bytes()
+    if not run.progress.steps:
+        raise Failed("the lab's time is too short for one step")
+    if machine.rank == 0:  # the others wait: the score is that of one device, whatever their number
+        rows = max(1, (1 << 13 if machine.kind == "cpu" else 1 << 15) // data.context)
+        score = prepare.evaluate(run.model.logits, data, "val", device=machine.device, batch_rows=rows)
+        harness.tell(summary(run, score, trained, started))
+        if config.keep_checkpoint:
+            run.save()
+        elif os.path.exists(run.path):
+            os.unlink(run.path)
+    if machine.world > 1:
+        dist.barrier(group=run.progress.control)
+        dist.destroy_process_group()
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(harness.main(program, sys.argv[1:]))
