@@ -36,7 +36,7 @@ PASSED = frozenset({
     # which accelerators it may use
     "ROCM_PATH", "ROCR_VISIBLE_DEVICES", "HIP_VISIBLE_DEVICES",
     # settings of ours
-    "LAB_EXECUTOR_PROFILE", "HERMES_LAB_EXECUTOR_PROFILE",
+    "LAB_EXECUTOR_PROFILE", "HERMES_LAB_EXECUTOR_PROFILE", "LAB_TRAINING_CACHE",
 })  # fmt: skip
 # A name that looks like a secret (NVIDIA_API_KEY) does not pass by its prefix.
 PASSED_PREFIXES = ("LC_", "XDG_", "CUDA_", "NVIDIA_", "OMP_", "MKL_", "OPENBLAS_")
