@@ -1,14 +1,14 @@
-"""What every run stands on and no experiment changes: flags, the machine, the budget's clock, checkpoints, the printed end.
+"""How a run is run, whatever it trains: flags, the budget's clock, checkpoints, running out of memory, the printed end.
 
-Frozen, as prepare.py is: a train.py that kept its own clock could give itself steps for free. It knows nothing of labctl;
-a lab is heard through the variables that every run of it has, and at a terminal none of them is there.
+Frozen, as prepare.py is: a train.py that kept its own clock could give itself steps for free. It knows nothing of
+labctl; a lab is heard through the variables that every run of it has, and at a terminal none of them is there.
 """
 
 from __future__ import annotations
 
 import argparse
-import ctypes
 import dataclasses
+import gc
 import hashlib
 import json
 import math
@@ -16,35 +16,21 @@ import os
 import pickle
 import platform
 import re
-import resource
 import shutil
 import signal
+import subprocess
 import sys
 import tempfile
 import time
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import UTC, datetime
-from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, NoReturn
 
-# Before torch: a thread that waits must sleep. Spinning costs a busy machine seven times the CPU time.
-os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-os.environ.setdefault("GOMP_SPINCOUNT", "0")
-os.environ.setdefault("PYTORCH_CUDA_ALLOC_CONF", "expandable_segments:True")  # pieces of odd sizes are used again
-
-STARTED = time.monotonic()
-HERE = os.path.dirname(os.path.abspath(__file__))
-sys.path[:0] = [] if HERE in sys.path else [HERE]
-try:
-    import torch
-    import torch.distributed as dist
-
-    import prepare
-except ModuleNotFoundError as absent:
-    print(f"train.py: {absent.name} is not installed for {sys.executable}", file=sys.stderr)
-    print("  fix: pip install 'labctl[train]'", file=sys.stderr)
-    raise SystemExit(5) from None
-from prepare import Refused
+import machine  # isort: skip  # before torch: it sets what torch reads when it is loaded
+import prepare
+import torch
+import torch.distributed as dist
+from machine import HERE, Machine, Plan, Refused, divisor, say
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -54,12 +40,12 @@ if TYPE_CHECKING:
 # --------------------------------------------------------------------------------------------------------------- flags
 
 
-def knob(default: object, about: str, low: float = -math.inf, high: float = math.inf, *, computes: bool = True) -> Any:  # noqa: ANN401  # as dataclasses.field
+def knob(default: object, about: str, low: float = -math.inf, high: float = math.inf, *, computes: bool = True) -> Any:
     """One flag of a config. `computes`: it changes what is computed, so that a run can only go on with the same."""
     return field(default=default, metadata={"about": about, "low": low, "high": high, "computes": computes})
 
 
-def way(default: object, about: str, low: float = -math.inf, high: float = math.inf) -> Any:  # noqa: ANN401  # the same
+def way(default: object, about: str, low: float = -math.inf, high: float = math.inf) -> Any:
     """A flag that says how it is run, or where."""
     return knob(default, about, low, high, computes=False)
 
@@ -123,154 +109,6 @@ def value_of(one: dataclasses.Field[Any], text: str) -> object:
     return int(number) if kind == "int" else number
 
 
-# --------------------------------------------------------------------------------------------------------- the machine
-
-
-@dataclass(frozen=True, kw_only=True)
-class Machine:
-    """What it runs on, and what was made of that."""
-
-    device: torch.device
-    name: str
-    dtype: torch.dtype  # of activations and products; weights and the optimizer's state are fp32 everywhere
-    compiled: bool
-    attention: str  # flash, flex or sdpa
-    memory: float  # bytes that a run may take
-    base: float = 0.0  # bytes of the process before there is a model, where that is counted
-    threads: int = 1
-    rank: int = 0
-    world: int = 1
-
-    @property
-    def kind(self) -> str:
-        return str(self.device.type)
-
-    @property
-    def precision(self) -> str:
-        return {torch.float32: "fp32", torch.bfloat16: "bf16", torch.float16: "fp16"}[self.dtype]
-
-    def wait(self) -> None:
-        """Until the device has done what it was given."""
-        if self.kind == "cuda":
-            torch.cuda.synchronize()
-        elif self.kind == "mps":
-            torch.mps.synchronize()
-
-    def peak_bytes(self) -> float:
-        """The most that was in use: of the device's memory, on a CPU of the process."""
-        if self.kind == "cuda":
-            return float(torch.cuda.max_memory_allocated())
-        if self.kind == "mps":
-            return float(torch.mps.driver_allocated_memory())
-        most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-        return most if sys.platform == "darwin" else most * 1024.0
-
-    def words(self) -> str:
-        compiled = "compiled" if self.compiled else "not compiled"
-        many = f" x {self.world}" if self.world > 1 else ""
-        return f"{self.name} ({self.kind}{many}), {self.precision}, attention {self.attention}, {compiled}, threads {self.threads}"
-
-
-def detect(config: Any) -> Machine:  # noqa: ANN401  # the Config of whatever train.py it is
-    """What is here, set up as it is best. With --plan and --vram-gb: a card that need not be here."""
-    if config.plan and config.vram_gb:
-        return elsewhere(config)
-    rank, world, local = (int(os.environ.get(*at)) for at in (("RANK", "0"), ("WORLD_SIZE", "1"), ("LOCAL_RANK", "0")))
-    device = wanted_device(config.device, local)
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    threads = config.threads or int(os.environ.get("OMP_NUM_THREADS") or 0) or max(1, min(4, cores // world))
-    torch.set_num_threads(threads)
-    torch.set_flush_denormal(True)  # what is nearly 0 costs a CPU a hundred times what 0 does
-    if device.type == "cuda":
-        torch.cuda.set_device(device)
-        torch.set_float32_matmul_precision("high")
-        memory, name = float(torch.cuda.mem_get_info(device)[0]) * 0.94, str(torch.cuda.get_device_name(device))
-    elif device.type == "mps":
-        memory, name = float(torch.mps.recommended_max_memory()) * 0.9, f"{platform.machine()} (Metal)"
-    else:
-        keep_pages()
-        memory, name = free_memory() * 0.9 / world, first_match("/proc/cpuinfo", r"model name\s*: (.*)") or platform.machine()
-    base = resident() if device.type == "cpu" else 0.0
-    if config.vram_gb:
-        memory = max(0.0, config.vram_gb * (1 << 30) - (base or 600 << 20))  # a CUDA context takes 0.6 GB for itself
-    if world > 1:
-        dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
-    dtype, compiled = precision_of(config, device), config.compile == "on" or (config.compile, device.type) == ("auto", "cuda")
-    flash = device.type == "cuda" and dtype != torch.float32 and find_spec("flash_attn") is not None
-    attention = "flash" if flash else "flex" if compiled and device.type == "cuda" else "sdpa"
-    return Machine(device=device, name=name, dtype=dtype, compiled=compiled, attention=attention, memory=memory, base=base,
-                   threads=threads, rank=rank, world=world)  # fmt: skip
-
-
-def elsewhere(config: Any) -> Machine:  # noqa: ANN401  # the same
-    """A card to plan for: CUDA with bf16, unless something else was asked for."""
-    kind = "cuda" if config.device == "auto" else config.device.partition(":")[0]
-    named = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
-    dtype = named.get(config.precision, torch.bfloat16 if kind == "cuda" else torch.float32)
-    own = 600 << 20 if kind == "cuda" else 0
-    return Machine(device=torch.device(kind), name=f"a device with {config.vram_gb:g} GB", dtype=dtype, compiled=kind == "cuda",
-                   attention="flex" if kind == "cuda" else "sdpa", memory=config.vram_gb * (1 << 30) * 0.94 - own)  # fmt: skip
-
-
-def wanted_device(wish: str, local_rank: int) -> torch.device:
-    """The device that was asked for, else the best that is here."""
-    cuda, mps = torch.cuda.device_count() if torch.cuda.is_available() else 0, torch.backends.mps.is_available()
-    here = ", ".join(["cpu", *["mps"] * mps, *[f"cuda:{at}" for at in range(cuda)]])
-    kind, _, index = ("cuda" if cuda else "mps" if mps else "cpu").partition(":") if wish == "auto" else wish.partition(":")
-    if (kind == "cuda" and int(index or local_rank) >= cuda) or (kind == "mps" and not mps):
-        raise Refused(f"--device {wish} is not here; here: {here}", fix="leave --device away, or name one that is here")
-    return torch.device("cuda", int(index or local_rank)) if kind == "cuda" else torch.device(kind)
-
-
-def precision_of(config: Any, device: torch.device) -> torch.dtype:  # noqa: ANN401  # the same
-    """By what the device can: bf16 from Ampere on, fp16 with scaled losses on Volta and Turing, fp32 elsewhere."""
-    if config.precision != "auto":
-        return {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}[config.precision]
-    major = torch.cuda.get_device_capability(device)[0] if device.type == "cuda" else 0
-    return torch.bfloat16 if major >= 8 else torch.float16 if major == 7 else torch.float32  # noqa: PLR2004  # as said
-
-
-def keep_pages() -> None:
-    """Let the allocator keep what was freed: to take the same pages from the kernel at each step is a part of its time."""
-    if sys.platform == "linux" and platform.libc_ver()[0] == "glibc":
-        for option in (-1, -3):  # M_TRIM_THRESHOLD, M_MMAP_THRESHOLD
-            ctypes.CDLL(None).mallopt(option, 1 << 30)
-
-
-def first_match(path: str, pattern: str) -> str:
-    try:
-        with open(path, encoding="utf-8") as file:
-            found = re.search(pattern, file.read())
-    except OSError:
-        return ""
-    return found[1] if found else ""
-
-
-def resident() -> float:
-    """Bytes of this process that are in memory now."""
-    pages = first_match("/proc/self/statm", r"^\d+ (\d+)")
-    most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss  # elsewhere: at the start it is the same
-    return float(pages) * resource.getpagesize() if pages else float(most)
-
-
-def free_memory() -> float:
-    """Bytes that a program may still take, from the machine or from the control group that it is in."""
-    all_of_it = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    free = float(first_match("/proc/meminfo", r"MemAvailable: +(\d+) kB") or all_of_it / 1024) * 1024
-    most, used = (first_match(f"/sys/fs/cgroup/memory.{name}", r"^(\d+)$") for name in ("max", "current"))
-    return min(free, float(most) - float(used or 0)) if most else free
-
-
-def say(text: str) -> None:
-    """Words for whoever looks on: they are no part of the numbers."""
-    if os.environ.get("RANK", "0") == "0":
-        print(text, file=sys.stderr, flush=True)
-
-
-def megabytes(size: float) -> float:
-    return size / (1 << 20)
-
-
 # -------------------------------------------------------------------------------------------- the budget and its clock
 
 
@@ -309,7 +147,11 @@ def steps_seconds_flops(budget: str) -> tuple[float, float, float]:
         raise Refused(f"--budget {budget}: it begins with no number", fix="such as 250steps, 300s or 2tflop") from None
     if unit.startswith("step"):
         return math.floor(value), math.inf, math.inf
-    return (math.inf, value, math.inf) if unit == "s" else (math.inf, math.inf, value * 1000.0 ** (1 + "kmgtpe".index(unit[0])))
+    return (
+        (math.inf, value, math.inf)
+        if unit == "s"
+        else (math.inf, math.inf, value * 1000.0 ** (1 + "kmgtpe".index(unit[0])))
+    )
 
 
 class Progress:
@@ -360,7 +202,8 @@ class Progress:
         if time.monotonic() - self.spoken >= 3 or share >= 1:  # noqa: PLR2004  # seconds
             self.spoken = time.monotonic()
             pace = self.tokens * self.steps / max(self.seconds, 1e-9)
-            say(f"{percent:3d} %  step {step}  loss {loss:.4f}  train bits per byte {self.smooth:.4f}  {pace:,.0f} tokens/s")
+            bits_now = f"train bits per byte {self.smooth:.4f}"
+            say(f"{percent:3d} %  step {step}  loss {loss:.4f}  {bits_now}  {pace:,.0f} tokens/s")
 
 
 def lab_seconds_left() -> float:
@@ -368,7 +211,7 @@ def lab_seconds_left() -> float:
     if os.environ.get("LAB_DEADLINE"):
         return (datetime.fromisoformat(os.environ["LAB_DEADLINE"]) - datetime.now(UTC)).total_seconds()
     if os.environ.get("LAB_TIME_BUDGET_SECONDS"):
-        return float(os.environ["LAB_TIME_BUDGET_SECONDS"]) - (time.monotonic() - STARTED)
+        return float(os.environ["LAB_TIME_BUDGET_SECONDS"]) - (time.monotonic() - machine.STARTED)
     return math.inf
 
 
@@ -412,9 +255,13 @@ def load(path: str) -> tuple[dict[str, Any], dict[str, dict[str, Tensor]]]:
         about = json.loads(held.pop("about"))
         known = about["format"] == FORMAT
     except OSError as error:
-        raise Refused(f"{path}: {error.strerror or error}", fix="--resume takes a checkpoint that train.py saved") from None
+        raise Refused(
+            f"{path}: {error.strerror or error}", fix="--resume takes a checkpoint that train.py saved"
+        ) from None
     except (RuntimeError, ValueError, KeyError, EOFError, AttributeError, TypeError, pickle.UnpicklingError):
-        raise Refused(f"{path} is no whole checkpoint", fix="--resume takes a file that train.py saved", code=4) from None
+        raise Refused(
+            f"{path} is no whole checkpoint", fix="--resume takes a file that train.py saved", code=4
+        ) from None
     if not known:
         raise Refused(f"{path}: its format, {about['format']}, is another one", fix="use the train.py that saved it")
     return about, held
@@ -435,6 +282,131 @@ def resumed(config: type, flags: dict[str, object]) -> tuple[Any, dict[str, Any]
     return config(**{**before, **flags}), about, held
 
 
+# ---------------------------------------------------------------------------------------------------------------- a run
+
+
+def limits(budget: str, step_flops: float, auto: tuple[float, float]) -> tuple[float, float]:
+    """Steps and seconds that may be used, one of them without end. `auto`: what it is where nothing is said."""
+    steps, seconds, flops = steps_seconds_flops(budget) if budget != "auto" else (math.inf, *auto)
+    steps = min(steps, math.floor(flops / step_flops + 1e-9)) if flops < math.inf else steps
+    if steps < 1 or seconds <= 0:
+        raise Refused(f"--budget {budget} is too short: one step is {step_flops / 1e12:.3g} tflop",
+                      fix="a larger --budget, or a smaller --batch-tokens, --depth or --width")  # fmt: skip
+    return steps, seconds
+
+
+class Run:
+    """What moves in training, and how it is kept. A subclass makes the model, and knows what a step is."""
+
+    config: Any
+    plan: Plan
+    model: torch.nn.Module
+    optimizer: Any  # its `state` is a dictionary of tensors, its `updates` a count
+    rows: prepare.Rows
+    progress: Progress
+    scale: float  # of the loss: fp16 has no small gradients
+
+    def __init__(self, device: Machine, data: prepare.Data, bell: Bell) -> None:
+        self.machine, self.data, self.bell = device, data, bell
+        self.saved = time.monotonic()
+
+    def step(self, share: float) -> tuple[Tensor, int]:
+        raise NotImplementedError
+
+    def deal(self, position: dict[str, object] | None = None) -> None:
+        self.rows = prepare.Rows(self.data, "train", self.config.context, seed=self.config.seed, position=position)
+
+    def train(self) -> None:
+        """Steps until the budget is used. On CUDA a loss is looked at one step late, and nothing waits for it."""
+        progress, late = self.progress, self.machine.kind == "cuda"
+        held: list[tuple[int, float, Tensor, int]] = []
+        progress.began = self.saved = time.monotonic()
+        self.bell.waits = True
+        while (share := progress.used(len(self.data.tokens("val")))) < 1.0:
+            began = time.perf_counter()
+            held.append((progress.steps + 1, share, *self.step(share)))
+            progress.steps += 1
+            told = [
+                (step, used, float(loss), size) for step, used, loss, size in held[: len(held) - late]
+            ]  # waits for it
+            del held[: len(told)]
+            progress.seconds += time.perf_counter() - began
+            for one in told:
+                progress.hear(*one)
+            if progress.steps == 1:
+                gc.collect()
+                gc.freeze()
+                gc.disable()  # a collection within a step is a pause that the budget would pay for
+            self.between_steps()
+        began = time.perf_counter()
+        self.machine.wait()
+        progress.seconds += time.perf_counter() - began
+        for step, _, loss, size in held:
+            progress.hear(step, 1.0, float(loss), size)
+        self.bell.waits = False
+
+    def between_steps(self) -> None:
+        """End where it was asked for, and save where it is time."""
+        if self.progress.steps == 1 and self.progress.seconds > self.progress.most_seconds:
+            raise Failed(f"--budget {self.config.budget} is too short: one step took {self.progress.seconds:.3f} s")
+        if self.bell.rung or time.monotonic() - self.saved > self.config.checkpoint_every:
+            self.save()
+        if self.bell.rung:
+            raise Stopped(self.bell.rung)
+
+    def warm(self, steps: int) -> None:
+        """Compile and settle, then put everything back to the bit: no step is for free."""
+        kept = {
+            kind: {name: one.to("cpu", copy=True) for name, one in of.items()} for kind, of in self.tensors().items()
+        }
+        before = self.position()
+        for _ in range(steps):
+            self.step(0.0)
+        self.machine.wait()
+        self.put_back(before, kept)
+
+    def tensors(self) -> dict[str, dict[str, Tensor]]:
+        return {
+            "model": self.model.state_dict(),
+            "optimizer": self.optimizer.state,
+            "chance": {"cpu": torch.get_rng_state()},
+        }
+
+    def position(self) -> dict[str, Any]:
+        return {"position": self.rows.position, "scale": self.scale, "updates": self.optimizer.updates}
+
+    @torch.no_grad()
+    def put_back(self, position: dict[str, Any], tensors: dict[str, dict[str, Tensor]]) -> None:
+        self.model.load_state_dict(tensors["model"])
+        for name, one in tensors["optimizer"].items():
+            self.optimizer.state[name].copy_(one)
+        torch.set_rng_state(tensors["chance"]["cpu"])
+        self.scale, self.optimizer.updates = position["scale"], position["updates"]
+        self.deal(position["position"])
+
+    @property
+    def path(self) -> str:
+        return os.path.abspath(self.config.checkpoint or os.path.join(artifacts(), "checkpoint.pt"))
+
+    def save(self) -> None:
+        self.machine.wait()
+        if self.machine.rank == 0:
+            about = {"config": dataclasses.asdict(self.config), "data": self.data.digest, "torch": torch.__version__}
+            about |= {"progress": self.progress.state(), **self.position()}
+            save(self.path, about, self.tensors())
+        self.saved = time.monotonic()
+
+    def go_on(self, about: dict[str, Any], tensors: dict[str, dict[str, Tensor]]) -> None:
+        """Take up what a checkpoint holds."""
+        if about["data"] != self.data.digest:
+            raise Refused(f"the data {self.data.digest[:12]} is not the checkpoint's {about['data'][:12]}",
+                          fix="start anew without --resume")  # fmt: skip
+        self.put_back(about, tensors)
+        for name, value in about["progress"].items():
+            setattr(self.progress, name, value)
+        say(f"goes on after step {self.progress.steps}")
+
+
 # ------------------------------------------------------------------------------------------------------------- the end
 
 
@@ -443,13 +415,34 @@ def sha256(path: str) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+FILES = ("train", "prepare", "harness", "machine")
+NO_MEASURES = {"commit", "seed", "data_digest", *(f"{name}_py" for name in FILES)}
+
+
+def facts(run: Run) -> dict[str, object]:
+    """What a number is worth nothing without."""
+    device, progress = run.machine, run.progress
+    git = ["git", "-C", HERE, "rev-parse", "--short=12", "HEAD"]
+    commit = subprocess.run(git, capture_output=True, text=True, check=False).stdout.strip()
+    return {
+        "device_batch": run.plan.rows, "accumulation": run.plan.accumulation, "checkpointing": run.plan.checkpointing,
+        "oom_halved": divisor() > 1, "budget": run.config.budget, "ended_by": progress.ended_by,
+        "seed": run.config.seed,
+        "device": device.name, "device_kind": device.kind, "devices": device.world, "threads": device.threads,
+        "precision": device.precision, "attention": device.attention, "compiled": device.compiled,
+        "torch": torch.__version__, "python": platform.python_version(), "commit": commit or "none",
+        "data": run.data.name, "data_digest": run.data.digest,
+        **{f"{name}_py": sha256(os.path.join(HERE, f"{name}.py"))[:16] for name in FILES},
+    }  # fmt: skip
+
+
 def tell(numbers: Mapping[str, object]) -> None:
     """The block after `---`, and what of it is a measurement as METRIC lines."""
     print("---")
     for name, value in numbers.items():
         print(f"{name + ':':20} {str(value).lower() if isinstance(value, bool) else value}")
     for name, value in numbers.items():
-        if re.fullmatch(r"-?\d+(\.\d+)?", str(value)) and name not in {"commit", "seed", "train_py", "prepare_py", "data_digest"}:
+        if re.fullmatch(r"-?\d+(\.\d+)?", str(value)) and name not in NO_MEASURES:
             print(f"METRIC {name}={value}")
     sys.stdout.flush()
 
@@ -470,17 +463,21 @@ HALVED = {"LAB_DEVICE_BATCH_DIVISOR": "2", "LAB_GRAD_ACCUM_FACTOR": "2"}
 def halve(error: BaseException) -> int:
     """Start anew with half the rows at once, which frees all that the failed step held; but only once."""
     words = " ".join(str(error).split())[:300]
-    if os.environ.get("LAB_DEVICE_BATCH_DIVISOR", "1") != "1":
+    if divisor() > 1:
         print(f"train.py: device out of memory, with half the device batch as well: {words}", file=sys.stderr)
         return 1
     print(f"train.py: device out of memory: {words}", file=sys.stderr)
-    print("starts anew with half the device batch and twice the accumulation; the total batch stays", file=sys.stderr, flush=True)
+    print(
+        "starts anew with half the device batch and twice the accumulation; the total batch stays",
+        file=sys.stderr,
+        flush=True,
+    )
     sys.stdout.flush()
     if "TORCHELASTIC_RUN_ID" in os.environ:
         with open(marker(), "w", encoding="ascii"):
             return 1
     os.environ |= HALVED
-    os.execv(sys.executable, sys.orig_argv)  # noqa: S606  # this very program
+    return os.execv(sys.executable, sys.orig_argv)  # noqa: S606  # this very program
 
 
 def main(program: Callable[[list[str]], int], arguments: list[str]) -> int:

@@ -1,7 +1,7 @@
 """Train a small GPT inside a budget, and tell its bits per byte on text that it has not seen.
 
-It reads from top to bottom: what can be set, the model, the optimizer, what fits, the loop. Data and measure are those of
-prepare.py; the machine, the clock of the budget and the checkpoints those of harness.py. Both stay as they are.
+It reads from top to bottom: what can be set, the model, the optimizer, what fits, a step. Three files beside it stay
+as they are: prepare.py is data and measure, harness.py the budget's clock and checkpoints, machine.py the device.
 
     python train.py                                        on what is here: CUDA, MPS or CPU
     python train.py --budget 300s --depth 8 --width 512    five minutes
@@ -13,11 +13,8 @@ prepare.py; the machine, the clock of the budget and the checkpoints those of ha
 from __future__ import annotations
 
 import dataclasses
-import gc
 import math
 import os
-import platform
-import subprocess
 import sys
 import time
 from dataclasses import dataclass
@@ -29,16 +26,14 @@ import prepare
 import torch
 import torch.distributed as dist
 import torch.nn.functional as F  # noqa: N812  # as everybody writes it
-from harness import Bell, Failed, Machine, Progress, knob, megabytes, say, way
-from prepare import Refused
+from harness import Bell, Failed, Progress, Run, knob, way
+from machine import STARTED, Machine, Plan, Refused, cut_up, detect, divisor, megabytes, say
 from torch import Tensor, nn
 from torch.nn.attention.flex_attention import create_block_mask, flex_attention
 from torch.utils.checkpoint import checkpoint
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-
-    import numpy as np
+    from collections.abc import Callable
 
 # ----------------------------------------------------------------------------------------------------- what can be set
 
@@ -322,7 +317,7 @@ class GPT(nn.Module):
         length, scale = q.size(1), self.shape.qk_scale**2 / math.sqrt(self.shape.head_dim)
         window = length if window >= self.shape.context else window  # a long window is all of the row, however long
         if self.attention == "flash":
-            return flash_attention()(q, k, v, softmax_scale=scale, causal=True, window_size=(window - 1, 0))  # type: ignore[no-any-return]
+            return flash_attention()(q, k, v, softmax_scale=scale, causal=True, window_size=(window - 1, 0))
         q, k, v = q.transpose(1, 2), k.transpose(1, 2), v.transpose(1, 2)
         if window >= length:
             out = F.scaled_dot_product_attention(q, k, v, is_causal=True, scale=scale)
@@ -353,7 +348,7 @@ def flash_attention() -> Callable[..., Tensor]:
 
 # ------------------------------------------------------------------------------------------------------- the optimizer
 
-# Steps towards the nearest orthogonal matrix: the polynomials of Polar Express (Amsel and others, 2025, arXiv 2505.16932).
+# Steps towards the nearest orthogonal matrix: polynomials of Polar Express (Amsel and others, arXiv 2505.16932).
 POLAR = (
     (8.156554524902461, -22.48329292557795, 15.878769915207462),
     (4.042929935166739, -2.808917465908714, 0.5000178451051316),
@@ -372,8 +367,8 @@ def orthogonal(matrices: Tensor) -> Tensor:
     return x
 
 
-def muon_step(weight: Tensor, slope: Tensor, speed: Tensor, spread: Tensor, rate: Tensor, momentum: Tensor, decay: Tensor,
-              low: torch.dtype) -> None:  # fmt: skip
+def muon_step(weight: Tensor, slope: Tensor, speed: Tensor, spread: Tensor, rate: Tensor, momentum: Tensor,
+              decay: Tensor, low: torch.dtype) -> None:  # fmt: skip
     """Momentum, made orthogonal, evened out by row, added where decay agrees. `weight` is [matrices, rows, columns]."""
     speed.lerp_(slope, 1.0 - momentum)
     step = orthogonal(slope.lerp(speed, momentum).to(low)).float()
@@ -404,8 +399,9 @@ class Optimizer:
     def __init__(self, model: GPT, config: Config, *, compiled: bool = False) -> None:
         self.config, self.parameters = config, dict(model.named_parameters())
         wider = (model.shape.width / 768) ** -0.5
-        rates = {"embedding": config.embedding_lr * wider, "values": config.embedding_lr * wider, "head": config.head_lr * wider,
-                 "residual": config.scalar_lr * 0.01, "mixing": config.matrix_lr, "mlp": config.matrix_lr}  # fmt: skip
+        embedding, head = config.embedding_lr * wider, config.head_lr * wider
+        rates = {"embedding": embedding, "values": embedding, "head": head, "residual": config.scalar_lr * 0.01,
+                 "mixing": config.matrix_lr, "mlp": config.matrix_lr}  # fmt: skip
         self.rates = {name: rates.get(name, config.scalar_lr) for name in self.parameters}
         self.updates = 0
         self.state: dict[str, Tensor] = {}
@@ -439,7 +435,9 @@ class Optimizer:
                 self.muon(*flat, self.rates[name] * rate * taller, momentum, decay, self.low)
             else:
                 betas = torch.tensor([0.96 if name == "beginning" else 0.8, 0.95])
-                self.adam(weight, slope, first, second, torch.tensor(self.rates[name] * rate), betas, betas**self.updates)
+                self.adam(
+                    weight, slope, first, second, torch.tensor(self.rates[name] * rate), betas, betas**self.updates
+                )
 
 
 MATRICES = ("mixing", "mlp")
@@ -453,47 +451,21 @@ def rate_at(config: Config, share: float) -> float:
     return config.final_lr + (1.0 - config.final_lr) * max(0.0, left)
 
 
-# ------------------------------------------------------------------------------------------ what fits, before it is tried
+# ---------------------------------------------------------------------------------------- what fits, before it is tried
 
 
-@dataclass(frozen=True)
-class Plan:
-    """How a step is cut up, and what it is taken to need."""
-
-    rows: int  # at once, on one device
-    accumulation: int
-    checkpointing: bool
-    parts: dict[str, float]  # bytes, by what they are for
-
-    @property
-    def bytes(self) -> float:
-        return sum(self.parts.values())
-
-
-def bytes_of(shape: Shape, rows: int, machine: Machine, *, checkpointing: bool) -> dict[str, float]:
-    """What training takes of a device, in bytes."""
-    tokens, width, size = rows * shape.context, shape.width, machine.dtype.itemsize
-    others = shape.vocab * width * (2 + len(shape.valued))
+def bytes_of(shape: Shape, rows: int, size: int, kind: str, *, checkpointing: bool) -> dict[str, float]:
+    """What training takes of a device of that kind, in bytes. `size`: of an activation."""
+    tokens, width, others = rows * shape.context, shape.width, shape.vocab * shape.width * (2 + len(shape.valued))
     layer = tokens * width * size * 21.0  # what a block keeps for the way back, in widths
     kept = layer + tokens * width * size * shape.depth if checkpointing else layer * shape.depth
-    piece = min(tokens, piece_rows(machine.kind, shape.vocab)) * shape.vocab
     return {
         "weights": 4.0 * (shape.matrices + others),
         "gradients": 4.0 * (shape.matrices + others),
         "optimizer": 4.0 * shape.matrices + 8.0 * others,
         "activations": kept + tokens * width * size * 6.0,
-        "logits": piece * 10.0 + 4.0 * shape.vocab * width,
+        "logits": min(tokens, piece_rows(kind, shape.vocab)) * shape.vocab * 10.0 + 4.0 * shape.vocab * width,
     }
-
-
-def plans(config: Config, shape: Shape, machine: Machine, rows: int) -> Iterator[Plan]:
-    """Ways to cut up a step of so many rows a device, the fastest first."""
-    most = config.device_batch or max(1, {"cpu": 1 << 13, "mps": 1 << 16}.get(machine.kind, 1 << 18) // shape.context)
-    most = max(1, most // int(os.environ.get("LAB_DEVICE_BATCH_DIVISOR", "1")))
-    for checkpointing in {"auto": (False, True), "on": (True,), "off": (False,)}[config.checkpointing]:
-        for at_once in (one for one in range(min(rows, most), 0, -1) if rows % one == 0):
-            parts = bytes_of(shape, at_once, machine, checkpointing=checkpointing)
-            yield Plan(at_once, rows // at_once, checkpointing, parts)
 
 
 def filled_in(config: Config, machine: Machine, data: prepare.Data) -> tuple[Config, Shape, Plan]:
@@ -506,76 +478,70 @@ def filled_in(config: Config, machine: Machine, data: prepare.Data) -> tuple[Con
     tokens = config.batch_tokens or max(on["batch_tokens"], context * machine.world)
     rows, over = divmod(tokens, context * machine.world)
     if over or not rows:
-        raise Refused(f"--batch-tokens {tokens}: no whole number of rows of {context} tokens on {machine.world} device(s)",
+        raise Refused(f"--batch-tokens {tokens}: no whole rows of {context} tokens on {machine.world} device(s)",
                       fix=f"--batch-tokens {max(1, rows) * context * machine.world}")  # fmt: skip
+    most = config.device_batch or max(1, MOST_TOKENS[machine.kind] // context)
     for depth, width in sizes:
         head_dim = config.head_dim or next((one for one in (on["head_dim"], 64, 32, 16) if width % one == 0), 16)
-        whole = dataclasses.replace(config, depth=depth, width=width, head_dim=head_dim, context=context, batch_tokens=tokens)
+        whole = dataclasses.replace(
+            config, depth=depth, width=width, head_dim=head_dim, context=context, batch_tokens=tokens
+        )
         shape = shape_of(whole, data.vocab_size)
-        every = list(plans(config, shape, machine, rows))
-        fitting = [plan for plan in every if plan.bytes <= machine.memory]
-        if fitting and ((depth, width) == sizes[-1] or fitting[0].rows * context >= min(rows * context, 1 << 16)):
-            return whole, shape, fitting[0]
-    least = every[-1]
+
+        def parts(rows: int, checkpointing: bool, shape: Shape = shape) -> dict[str, float]:  # noqa: FBT001
+            return bytes_of(shape, rows, machine.dtype.itemsize, machine.kind, checkpointing=checkpointing)
+
+        plans = cut_up(rows, most, config.checkpointing, parts)
+        good = next((plan for plan in plans if plan.bytes <= machine.memory), None)
+        if good and ((depth, width) == sizes[-1] or good.rows * context >= min(rows * context, 1 << 16)):
+            return whole, shape, good
+    least = plans[-1]
     raise Refused(
-        f"depth {depth}, width {width}, {context} tokens a row do not fit: {megabytes(least.bytes):,.0f} MB are needed with "
-        f"{least.rows} row(s) at once, {megabytes(machine.memory):,.0f} MB are there ({in_words(least.parts)})",
+        f"depth {depth}, width {width}, {context} tokens a row do not fit: {megabytes(least.bytes):,.0f} MB are needed "
+        f"with {least.rows} row(s) at once, {megabytes(machine.memory):,.0f} MB are there ({least.words()})",
         fix="a smaller --depth, --width or --context",
     )
 
 
-def in_words(parts: dict[str, float]) -> str:
-    return ", ".join(f"{name} {megabytes(size):,.0f}" for name, size in parts.items())
+MOST_TOKENS = {"cpu": 1 << 13, "mps": 1 << 16, "cuda": 1 << 18}  # at once: more than that is no faster
 
 
 def tell_plan(config: Config, shape: Shape, plan: Plan, machine: Machine) -> None:
     """What was found, and what was made of it."""
     kept = ", with gradient checkpointing" if plan.checkpointing else ""
-    halved = ", halved after it ran out of memory" if os.environ.get("LAB_DEVICE_BATCH_DIVISOR", "1") != "1" else ""
+    halved = ", halved after it ran out of memory" if divisor() > 1 else ""
+    before = f", Python and torch {megabytes(machine.base):,.0f}" if machine.base else ""
     say(f"device: {machine.words()}")
     say(f"shape: depth {shape.depth}, width {shape.width}, {shape.heads} head(s), {shape.context} tokens a row, "
         f"windows {', '.join(map(str, shape.windows))}, vocabulary {shape.vocab}")  # fmt: skip
     say(f"step: {config.batch_tokens} tokens, {plan.accumulation} x {plan.rows} rows on each device{kept}{halved}")
-    say(f"memory: {megabytes(plan.bytes + machine.base):,.0f} MB estimated ({in_words(plan.parts)}"
-        f"{f', torch and Python {megabytes(machine.base):,.0f}' if machine.base else ''}), "
+    say(f"memory: {megabytes(plan.bytes + machine.base):,.0f} MB estimated ({plan.words()}{before}), "
         f"{megabytes(machine.memory + machine.base):,.0f} MB are there")  # fmt: skip
 
 
 # ------------------------------------------------------------------------------------------------------------ the loop
 
 
-class Run:
-    """A training run: everything that moves."""
+class Training(Run):
+    """This model, this optimizer, and a step of both. The loop around it keeps the clock: it is harness.Run.train."""
 
     def __init__(self, config: Config, machine: Machine, data: prepare.Data, bell: Bell) -> None:
+        super().__init__(machine, data, bell)
         self.config, self.shape, self.plan = filled_in(config, machine, data)
-        self.machine, self.data, self.bell = machine, data, bell
         self.tokens = self.config.batch_tokens or 0
-        self.model = GPT(self.shape, attention=machine.attention, checkpointing=self.plan.checkpointing, dtype=machine.dtype)
+        self.model = GPT(
+            self.shape, attention=machine.attention, checkpointing=self.plan.checkpointing, dtype=machine.dtype
+        )
         self.model.begin(config.seed).ready(machine.device, max(self.shape.context, data.context))
         self.optimizer = Optimizer(self.model, config, compiled=machine.compiled)
         self.loss = torch.compile(self.model.loss, dynamic=False) if machine.compiled else self.model.loss
-        self.rows = prepare.Rows(data, "train", self.shape.context, seed=config.seed)
-        self.scale = 65536.0 if machine.dtype == torch.float16 else 1.0  # of the loss: fp16 has no small gradients
-        steps, seconds = self.budget()
+        self.scale = 65536.0 if machine.dtype == torch.float16 else 1.0
+        plain = shape_of(dataclasses.replace(Config(), context=data.context, **ON_CPU), data.vocab_size)
+        quick = plain.flops() * ON_CPU["batch_tokens"] * AUTO_STEPS
+        auto = (math.inf, quick) if machine.kind == "cpu" else (AUTO_SECONDS, math.inf)
+        steps, seconds = harness.limits(config.budget, self.shape.flops() * self.tokens, auto)
         self.progress = Progress(machine, bell, most_steps=steps, most_seconds=seconds, tokens=self.tokens)
-        self.path = os.path.abspath(config.checkpoint or os.path.join(harness.artifacts(), "checkpoint.pt"))
-        self.saved = time.monotonic()
-
-    def budget(self) -> tuple[float, float]:
-        """Steps and seconds that may be used; one of them is without end."""
-        step = self.shape.flops() * self.tokens
-        steps, seconds, flops = math.inf, AUTO_SECONDS, math.inf
-        if self.config.budget != "auto":
-            steps, seconds, flops = harness.steps_seconds_flops(self.config.budget)
-        elif self.machine.kind == "cpu":
-            plain = dataclasses.replace(Config(), context=self.data.context, **ON_CPU)
-            flops, seconds = shape_of(plain, self.data.vocab_size).flops() * ON_CPU["batch_tokens"] * AUTO_STEPS, math.inf
-        steps = min(steps, math.floor(flops / step + 1e-9)) if flops < math.inf else steps
-        if steps < 1 or seconds <= 0:
-            raise Refused(f"--budget {self.config.budget} is too short: one step is {step / 1e12:.3g} tflop",
-                          fix="a larger --budget, or a smaller --batch-tokens, --depth or --width")  # fmt: skip
-        return steps, seconds
+        self.deal()
 
     def step(self, share: float) -> tuple[Tensor, int]:
         """One step of the optimizer: nats per token, still on the device, and the bytes of its targets."""
@@ -585,7 +551,11 @@ class Run:
         total = torch.zeros((), device=machine.device)
         for piece in mine:
             rows = torch.from_numpy(piece)
-            rows = rows.pin_memory().to(machine.device, non_blocking=True) if machine.kind == "cuda" else rows.to(machine.device)
+            rows = (
+                rows.pin_memory().to(machine.device, non_blocking=True)
+                if machine.kind == "cuda"
+                else rows.to(machine.device)
+            )
             nats = self.loss(rows[:, :-1], rows[:, 1:])
             (nats * (self.scale / self.tokens)).backward()
             total += nats.detach()
@@ -599,130 +569,39 @@ class Run:
         return total / self.tokens, int(self.data.token_bytes[everywhere[:, 1:]].sum())
 
     def unscaled(self, slopes: list[Tensor]) -> bool:
-        """fp16: gradients in their own size. False where they ran over: the step is passed over, the next scaled less."""
+        """fp16: gradients in their own size. False where they ran over: no step is taken, the next is scaled less."""
         fine = bool(torch.stack([slope.sum().isfinite() for slope in slopes]).all())
         for slope in slopes:
             slope.div_(self.scale)
         self.scale *= 2.0**0.001 if fine else 0.5
         return fine
 
-    def train(self) -> None:
-        """Steps until the budget is used. On CUDA a loss is looked at one step late: its work is queued, and goes on."""
-        progress, late, held = self.progress, self.machine.kind == "cuda", []
-        progress.began = self.saved = time.monotonic()
-        self.bell.waits = True
-        while (share := progress.used(len(self.data.tokens("val")))) < 1.0:
-            began = time.perf_counter()
-            nats, size = self.step(share)
-            progress.steps += 1
-            held.append((progress.steps, share, nats, size))
-            told = [(*one[:2], float(one[2]), one[3]) for one in held[: len(held) - late]]  # waits for the device
-            del held[: len(told)]
-            progress.seconds += time.perf_counter() - began
-            for one in told:
-                progress.hear(*one)
-            if progress.steps == 1:
-                gc.collect()
-                gc.freeze()
-                gc.disable()  # a collection within a step is a pause that the budget would pay for
-            self.keep()
-        began = time.perf_counter()
-        self.machine.wait()
-        progress.seconds += time.perf_counter() - began
-        for step, _, loss, size in held:
-            progress.hear(step, 1.0, float(loss), size)
-        self.bell.waits = False
-
-    def keep(self) -> None:
-        """Between two steps: end where it was asked for, and save where it is time."""
-        if self.progress.steps == 1 and self.progress.seconds > self.progress.most_seconds:
-            raise Failed(f"--budget {self.config.budget} is too short: one step took {self.progress.seconds:.3f} s")
-        if self.bell.rung or time.monotonic() - self.saved > self.config.checkpoint_every:
-            self.save()
-        if self.bell.rung:
-            raise harness.Stopped(self.bell.rung)
-
-    def warm(self, steps: int) -> None:
-        """Compile and settle, then put everything back to the bit: no step is for free."""
-        kept = {kind: {name: held.to("cpu", copy=True) for name, held in of.items()} for kind, of in self.tensors().items()}
-        before = self.position()
-        for _ in range(steps):
-            self.step(0.0)
-        self.machine.wait()
-        self.put_back(before, kept)
-
-    def tensors(self) -> dict[str, dict[str, Tensor]]:
-        return {"model": self.model.state_dict(), "optimizer": self.optimizer.state, "chance": {"cpu": torch.get_rng_state()}}
-
-    def position(self) -> dict[str, Any]:
-        return {"position": self.rows.position, "scale": self.scale, "updates": self.optimizer.updates}
-
-    @torch.no_grad()
-    def put_back(self, position: dict[str, Any], tensors: dict[str, dict[str, Tensor]]) -> None:
-        self.model.load_state_dict(tensors["model"])
-        for name, held in tensors["optimizer"].items():
-            self.optimizer.state[name].copy_(held)
-        torch.set_rng_state(tensors["chance"]["cpu"])
-        self.scale, self.optimizer.updates = position["scale"], position["updates"]
-        self.rows = prepare.Rows(
-            self.data, "train", self.shape.context, seed=self.config.seed, position=position["position"]
-        )
-
-    def save(self) -> None:
-        self.machine.wait()
-        if self.machine.rank == 0:
-            about = {"config": dataclasses.asdict(self.config), "data": self.data.digest, "progress": self.progress.state(),
-                     "torch": torch.__version__, **self.position()}  # fmt: skip
-            harness.save(self.path, about, self.tensors())
-        self.saved = time.monotonic()
-
-    def go_on(self, about: dict[str, Any], tensors: dict[str, dict[str, Tensor]]) -> None:
-        """Take up what a checkpoint holds."""
-        if about["data"] != self.data.digest:
-            raise Refused(f"the data {self.data.digest[:12]} is not the checkpoint's {about['data'][:12]}",
-                          fix="start anew without --resume")  # fmt: skip
-        self.put_back(about, tensors)
-        for name, value in about["progress"].items():
-            setattr(self.progress, name, value)
-        say(f"goes on after step {self.progress.steps}")
-
 
 def model_of(path: str, device: str = "cpu") -> tuple[GPT, dict[str, Any]]:
     """The model of a checkpoint for prepare.py, and what is known of it: `config`, and the digest of its `data`."""
     about, tensors = harness.load(path)
     config = Config(**about["config"])
-    data = prepare.ensure(config.dataset)
     model = GPT(shape_of(config, len(tensors["model"]["embedding"])))
     model.load_state_dict(tensors["model"])
-    return model.ready(torch.device(device), max(model.shape.context, data.context)), about
+    return model.ready(torch.device(device), max(model.shape.context, prepare.ensure(config.dataset).context)), about
 
 
-def summary(run: Run, score: prepare.Score, trained: float, started: float) -> dict[str, object]:
+def summary(run: Training, score: prepare.Score, peak: float, startup: float) -> dict[str, object]:
     """The nine numbers that all of this kind tell, under their names, then ours."""
-    machine, shape, plan, progress = run.machine, run.shape, run.plan, run.progress
+    machine, shape, progress = run.machine, run.shape, run.progress
     tokens, parameters = progress.steps * run.tokens, sum(one.numel() for one in run.model.parameters())
-    peak = prepare.peak_flops(machine.name, machine.precision)
-    mfu = 100 * shape.flops() * tokens / progress.seconds / (peak * machine.world) if peak else None
-    git = ["git", "-C", os.path.dirname(os.path.abspath(__file__)), "rev-parse", "--short=12", "HEAD"]
-    commit = subprocess.run(git, capture_output=True, text=True, check=False).stdout.strip()
+    flops, best = shape.flops() * tokens, prepare.peak_flops(machine.name, machine.precision)
+    mfu = f"{100 * flops / progress.seconds / (best * machine.world):.2f}" if best else "unknown"
     return {
         "val_bpb": f"{score.bpb:.6f}", "training_seconds": f"{progress.seconds:.1f}",
-        "total_seconds": f"{time.monotonic() - harness.STARTED:.1f}", "peak_vram_mb": f"{megabytes(machine.peak_bytes()):.1f}",
-        "mfu_percent": "unknown" if mfu is None else f"{mfu:.2f}", "total_tokens_M": f"{tokens / 1e6:.3f}",
-        "num_steps": progress.steps, "num_params_M": f"{parameters / 1e6:.3f}", "depth": shape.depth,
+        "total_seconds": f"{time.monotonic() - STARTED:.1f}", "peak_vram_mb": f"{megabytes(machine.peak_bytes()):.1f}",
+        "mfu_percent": mfu, "total_tokens_M": f"{tokens / 1e6:.3f}", "num_steps": progress.steps,
+        "num_params_M": f"{parameters / 1e6:.3f}", "depth": shape.depth,
         "width": shape.width, "heads": shape.heads, "context": shape.context, "batch_tokens": run.tokens,
         "train_bpb": f"{progress.smooth:.6f}", "tokens_per_second": f"{tokens / progress.seconds:.0f}",
-        "tflop": f"{shape.flops() * tokens / 1e12:.6f}", "startup_seconds": f"{started:.1f}",
-        "estimate_mb": f"{megabytes(plan.bytes + machine.base):.1f}", "peak_mb": f"{megabytes(trained):.1f}",
-        "eval_rows": score.rows, "eval_tokens": score.tokens, "eval_bytes": score.bytes, "device_batch": plan.rows,
-        "accumulation": plan.accumulation, "checkpointing": plan.checkpointing,
-        "oom_halved": os.environ.get("LAB_DEVICE_BATCH_DIVISOR", "1") != "1", "budget": run.config.budget,
-        "ended_by": progress.ended_by, "seed": run.config.seed, "device": machine.name, "device_kind": machine.kind,
-        "devices": machine.world, "threads": machine.threads, "precision": machine.precision, "attention": machine.attention,
-        "compiled": machine.compiled, "torch": torch.__version__, "python": platform.python_version(),
-        "commit": commit or "none", "data": run.data.name, "data_digest": run.data.digest,
-        **{f"{name}_py": harness.sha256(f"{os.path.dirname(os.path.abspath(__file__))}/{name}.py")[:16]
-           for name in ("train", "prepare", "harness")},
+        "tflop": f"{flops / 1e12:.6f}", "startup_seconds": f"{startup:.1f}",
+        "estimate_mb": f"{megabytes(run.plan.bytes + machine.base):.1f}", "peak_mb": f"{megabytes(peak):.1f}",
+        "eval_rows": score.rows, "eval_tokens": score.tokens, "eval_bytes": score.bytes, **harness.facts(run),
     }  # fmt: skip
 
 
@@ -730,12 +609,12 @@ def program(arguments: list[str]) -> int:
     """From flags to the printed end."""
     config, about, tensors = harness.resumed(Config, harness.given(Config, arguments, __doc__ or ""))
     bell = Bell()
-    machine = harness.detect(config)
+    machine = detect(config)
     data = prepare.ensure(config.dataset, say=say)
     if config.plan:
         tell_plan(*filled_in(config, machine, data), machine)
         return 0
-    run = Run(config, machine, data, bell)
+    run = Training(config, machine, data, bell)
     tell_plan(run.config, run.shape, run.plan, machine)
     harness.keep_source(os.path.abspath(__file__))
     if about:
@@ -743,15 +622,15 @@ def program(arguments: list[str]) -> int:
         tensors.clear()
     warm = 3 if machine.compiled or machine.kind != "cpu" else 0
     run.warm(warm if config.warmup_steps is None else config.warmup_steps)
-    started = time.monotonic() - harness.STARTED
+    startup = time.monotonic() - STARTED
     run.train()
-    trained = machine.peak_bytes()
+    peak = machine.peak_bytes()
     if not run.progress.steps:
         raise Failed("the lab's time is too short for one step")
     if machine.rank == 0:  # the others wait: the score is that of one device, whatever their number
         rows = max(1, (1 << 13 if machine.kind == "cpu" else 1 << 15) // data.context)
         score = prepare.evaluate(run.model.logits, data, "val", device=machine.device, batch_rows=rows)
-        harness.tell(summary(run, score, trained, started))
+        harness.tell(summary(run, score, peak, startup))
         if config.keep_checkpoint:
             run.save()
         elif os.path.exists(run.path):
