@@ -58,7 +58,7 @@ def read_spec(data: bytes, where: str) -> None:
     spec.parse(mapping, lines, where)
 
 
-@pytest.mark.parametrize("template", sorted((CHECKOUT / "templates").glob("*.yaml")), ids=lambda path: path.name)
+@pytest.mark.parametrize("template", sorted((CHECKOUT / "templates").rglob("*.yaml")), ids=lambda path: path.name)
 def test_every_template_is_a_spec_that_the_lab_accepts(template: Path) -> None:
     read_spec(template.read_bytes(), template.name)
 

@@ -11,7 +11,7 @@ from lab.executors import door, environment, placeholders
 from lab.testing.executors import a_manifest
 
 PAGE = (Path(__file__).resolve().parents[2] / "docs/reference/executors.md").read_text(encoding="utf-8")
-SETTINGS = {"LAB_EXECUTOR_COMMAND", "HERMES_LAB_EXECUTOR_COMMAND"}
+SETTINGS = {"LAB_EXECUTOR_COMMAND", "HERMES_LAB_EXECUTOR_COMMAND", "LAB_TRAINING_CACHE"}
 
 
 def test_the_variables_are_those_that_are_set() -> None:
