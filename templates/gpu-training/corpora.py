@@ -206,7 +206,7 @@ class Progress:
             self._say(f"data: {self._word} {self._done / 1e6:,.0f}{of} MB, {speed:.1f} MB/s")
 
 
-def the_library(name: str, *, extra: str) -> Any:  # noqa: ANN401 - a module
+def the_library(name: str, *, extra: str) -> Any:
     """Loaded when it is needed: whoever has the data needs numpy alone."""
     try:
         return __import__(name, fromlist=["*"])
@@ -538,7 +538,7 @@ def answered(url: str, say: Say) -> tuple[list[dict[str, Any]], str]:
     return patiently(attempt, lambda: 0, url, say, threading.Event())
 
 
-def opened_url(url: str, start: int = 0) -> Any:  # noqa: ANN401 - http.client's response
+def opened_url(url: str, start: int = 0) -> Any:
     headers = {"User-Agent": "labctl-training-template", "Accept-Encoding": "identity"}
     if start:
         headers["Range"] = f"bytes={start}-"

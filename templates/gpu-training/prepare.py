@@ -462,7 +462,7 @@ def cut(begins: np.ndarray, ends: np.ndarray, length: int, phase: np.ndarray) ->
 
 @dataclass(frozen=True, kw_only=True)
 class Packed:
-    """Full rows, as pieces. A piece of size 0 is a BOS alone."""
+    """Rows, as pieces. A piece of size 0 is a BOS alone."""
 
     begins: list[int]
     sizes: list[int]
@@ -470,11 +470,11 @@ class Packed:
     rest: list[tuple[int, int]]  # (begin, size) of what fills no row
 
 
-def pack(begins: np.ndarray, sizes: np.ndarray, length: int) -> Packed:
+def pack(begins: np.ndarray, sizes: np.ndarray, length: int, *, whole: bool = False) -> Packed:
     """Best fit: into the room that a row has left goes the largest piece that fits whole, and each costs a BOS more.
 
-    Where none fits, the largest of all is cut, and what is left of it becomes a piece of its own. Of two pieces of one
-    size the first is taken first.
+    Where none fits, the largest of all is cut, and what is left of it becomes a piece of its own; with `whole` the row
+    stays as it is, and all pieces find a row. Of two pieces of one size the first is taken first.
     """
     order = np.argsort(sizes, kind="stable")
     kinds, first = np.unique(sizes[order], return_index=True)
@@ -485,10 +485,12 @@ def pack(begins: np.ndarray, sizes: np.ndarray, length: int) -> Packed:
     out_begins: list[int] = []
     out_sizes: list[int] = []
     rows = [0]
-    while left > length:
+    while left > length or (whole and there):
         room = length + 1
         while room:
             fitting = there & ((1 << room) - 1)
+            if whole and not fitting:
+                break
             size = (fitting or there).bit_length() - 1
             take = min(size, room - 1)
             if take:
@@ -610,19 +612,14 @@ class Rows:
 def fixed_rows(data: Data, split: str) -> np.ndarray:
     """The rows of evaluation, uint16[n, context + 1]: every token of the split is a target exactly once.
 
-    The targets that count are those with `data.token_bytes[target] > 0`; BOS and what fills the last row have 0.
+    A document is cut each `context` tokens and nowhere else; what is left of a row is BOS. The targets that count are
+    those with `data.token_bytes[target] > 0`.
     """
     starts, length = data.starts(split), data.context
-    packed = pack(*cut(starts[:-1], starts[1:], length, np.full(len(starts) - 1, length)), length)
-    rest = Packed(
-        begins=[begin for begin, _ in packed.rest], sizes=[size for _, size in packed.rest],
-        rows=[0, len(packed.rest)], rest=[],
-    )  # fmt: skip
-    full = len(packed.rows) - 1
-    out = np.full((full + bool(packed.rest), length + 1), data.bos, dtype=np.uint16)
-    tokens = data.tokens(split).view(np.ndarray)
-    filled(out, tokens, packed, range(full))
-    filled(out[full:], tokens, rest, range(bool(packed.rest)))
+    pieces = cut(starts[:-1], starts[1:], length, np.full(len(starts) - 1, length))
+    packed = pack(*pieces, length, whole=True)
+    out = np.full((len(packed.rows) - 1, length + 1), data.bos, dtype=np.uint16)
+    filled(out, data.tokens(split).view(np.ndarray), packed, range(len(out)))
     return out
 
 
