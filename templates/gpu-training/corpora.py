@@ -293,7 +293,7 @@ def the_wheel(say: Say) -> str:
 def docstrings() -> list[tuple[str, str]]:
     """Of every module that this Python ships, a module a document."""
     root = sysconfig.get_paths()["stdlib"]
-    left_out = {"site-packages", "dist-packages", "test", "tests", "idlelib", "lib2to3", "__pycache__"}
+    left_out = {"site-packages", "dist-packages", "test", "tests", "idlelib", "lib2to3", "encodings", "pydoc_data"}
     texts = []
     for folder, folders, names in os.walk(root):
         folders[:] = sorted(set(folders) - left_out)
@@ -412,6 +412,8 @@ def read_parquet(path: str, fix: str = "a readable file with a column `text` of 
     parquet = the_library("pyarrow.parquet", extra="parquet")
     try:
         with parquet.ParquetFile(path) as file:
+            if "text" not in file.schema_arrow.names:
+                raise Refused(f"{path} has no column text, only: {', '.join(file.schema_arrow.names)}", fix=fix)
             for batch in file.iter_batches(batch_size=256, columns=["text"]):
                 yield from (str(text) for text in batch.column(0).to_pylist() if text)
     except (OSError, ValueError, KeyError, LookupError) as error:

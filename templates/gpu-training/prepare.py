@@ -854,7 +854,6 @@ def score(given: argparse.Namespace) -> None:
 
 
 def main(words: list[str]) -> int:
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # drafts go away on the way out
     given = arguments(words)
     try:
         if "checkpoint" in given:
@@ -875,4 +874,5 @@ def main(words: list[str]) -> int:
 
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # drafts go away on the way out
     sys.exit(main(sys.argv[1:]))
