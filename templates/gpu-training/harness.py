@@ -295,6 +295,12 @@ def limits(budget: str, step_flops: float, auto: tuple[float, float]) -> tuple[f
     return steps, seconds
 
 
+def same_data(about: dict[str, Any], data: prepare.Data) -> None:
+    if about["data"] != data.digest:
+        raise Refused(f"the data {data.digest[:12]} is not the checkpoint's {about['data'][:12]}",
+                      fix="the corpus it was trained on, or a new start without --resume")  # fmt: skip
+
+
 class Run:
     """What moves in training, and how it is kept. A subclass makes the model, and knows what a step is."""
 
@@ -398,9 +404,7 @@ class Run:
 
     def go_on(self, about: dict[str, Any], tensors: dict[str, dict[str, Tensor]]) -> None:
         """Take up what a checkpoint holds."""
-        if about["data"] != self.data.digest:
-            raise Refused(f"the data {self.data.digest[:12]} is not the checkpoint's {about['data'][:12]}",
-                          fix="start anew without --resume")  # fmt: skip
+        same_data(about, self.data)
         self.put_back(about, tensors)
         for name, value in about["progress"].items():
             setattr(self.progress, name, value)

@@ -151,11 +151,14 @@ def precision_of(config: Any, device: torch.device) -> torch.dtype:  # the same
     return torch.bfloat16 if major >= 8 else torch.float16 if major == 7 else torch.float32  # noqa: PLR2004  # as said
 
 
-def keep_pages() -> None:
-    """Let the allocator keep what was freed: to take the same pages from the kernel at each step costs time."""
+def keep_pages(size: int = 1 << 30) -> None:
+    """Let the allocator keep what was freed: to take the same pages from the kernel at each step costs time.
+
+    Not in evaluation: there each small result would lie in the hole of a large one, and the heap would grow for ever.
+    """
     if sys.platform == "linux" and platform.libc_ver()[0] == "glibc":
         for option in (-1, -3):  # M_TRIM_THRESHOLD, M_MMAP_THRESHOLD
-            ctypes.CDLL(None).mallopt(option, 1 << 30)
+            ctypes.CDLL(None).mallopt(option, size)
 
 
 def first_match(path: str, pattern: str) -> str:

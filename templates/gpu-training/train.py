@@ -22,12 +22,14 @@ from typing import TYPE_CHECKING, Any
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import harness  # isort: skip  # before torch: it sets what torch reads when it is loaded
+import kernels
 import prepare
 import torch
 import torch.distributed as dist
 import torch.nn.functional as F  # noqa: N812  # as everybody writes it
 from harness import Bell, Failed, Progress, Run, knob, way
-from machine import STARTED, Machine, Plan, Refused, cut_up, detect, divisor, megabytes, say
+from kernels import mixed, norm, squared_relu_mlp, turned
+from machine import STARTED, Machine, Plan, Refused, cut_up, detect, divisor, keep_pages, megabytes, say
 from torch import Tensor, nn
 from torch.nn.attention.flex_attention import create_block_mask, flex_attention
 from torch.utils.checkpoint import checkpoint
@@ -151,67 +153,6 @@ def shape_of(config: Config, vocab: int) -> Shape:
                  config.rope_base, config.qk_scale, config.up_scale, config.smear, config.backout)  # fmt: skip
 
 
-class Loss(torch.autograd.Function):
-    """Sum of nats over targets, from the output of the last layer.
-
-    The gradient is made in the same pass, piece by piece: neither logits nor their gradient are ever there as a whole.
-    """
-
-    @staticmethod
-    def forward(ctx: Any, x: Tensor, head: Tensor, targets: Tensor, softcap: float) -> Tensor:
-        flat, wanted, weight = x.flatten(0, -2), targets.flatten(), head.to(x.dtype)
-        x_slope, head_slope = torch.empty_like(flat), torch.zeros_like(head)
-        nats = x.new_zeros((), dtype=torch.float32)
-        at_once = piece_rows(x.device.type, len(head))
-        for piece, part, slope in zip(*(one.split(at_once) for one in (flat, wanted, x_slope)), strict=True):
-            bent, likely, lost = bent_logits(piece, weight, part, softcap)
-            nats += lost.sum()
-            likely.scatter_add_(1, part[:, None], likely.new_full((len(part), 1), -1.0))
-            grown = likely.mul_(bent.square_().neg_().add_(1.0)).to(x.dtype)
-            torch.mm(grown, weight, out=slope) if not torch.compiler.is_compiling() else slope.copy_(grown @ weight)
-            head_slope.addmm_(grown.T, piece) if x.dtype == head.dtype else head_slope.add_(grown.T @ piece)
-        ctx.save_for_backward(x_slope.view_as(x), head_slope)
-        return nats
-
-    @staticmethod
-    def backward(ctx: Any, slope: Tensor) -> tuple[Tensor, Tensor, None, None]:  # type: ignore[override]
-        x_slope, head_slope = ctx.saved_tensors
-        return x_slope * slope.to(x_slope.dtype), head_slope * slope, None, None
-
-
-def piece_rows(kind: str, vocab: int) -> int:
-    """How many tokens' logits are made at once: on a CPU what stays in its cache."""
-    return max(16, (1 << 18 if kind == "cpu" else 1 << 27) // vocab)
-
-
-def bent_logits(x: Tensor, weight: Tensor, targets: Tensor, softcap: float) -> tuple[Tensor, Tensor, Tensor]:
-    """Logits as a share of the cap, probabilities, and the nats of each target."""
-    bent = (x @ weight.T).float().div_(softcap).tanh_()
-    likely = bent.mul(softcap).exp_()
-    total = likely.sum(1, keepdim=True)
-    lost = total.log() - softcap * bent.gather(1, targets[:, None])
-    return bent, likely.div_(total), lost.squeeze(1)
-
-
-class Squared(torch.autograd.Function):
-    """ReLU, squared, keeping one tensor for the way back instead of two."""
-
-    @staticmethod
-    def forward(ctx: Any, x: Tensor) -> Tensor:
-        above = x.relu()
-        ctx.save_for_backward(above)
-        return above.square()
-
-    @staticmethod
-    def backward(ctx: Any, slope: Tensor) -> Tensor:  # type: ignore[override]
-        (above,) = ctx.saved_tensors
-        return (slope * above).mul_(2.0)
-
-
-def norm(x: Tensor) -> Tensor:
-    return F.rms_norm(x, (x.size(-1),))
-
-
 class GPT(nn.Module):
     """Matrices of one form lie in one parameter, layer by layer, so that the optimizer takes them all at once."""
 
@@ -225,19 +166,14 @@ class GPT(nn.Module):
         self.mixing = nn.Parameter(torch.empty(depth, 4, width, width))  # query, key, value, out
         self.mlp = nn.Parameter(torch.empty(depth, 2, 4 * width, width))  # up, and down turned on its side
         self.head = nn.Parameter(torch.empty(shape.vocab, width))
-        self.gates = nn.Parameter(
-            torch.zeros(valued, shape.heads, GATE)
-        )  # how much of its value embedding a head takes
+        self.gates = nn.Parameter(torch.zeros(valued, shape.heads, GATE))  # how much of its values a head takes
         self.residual = nn.Parameter(torch.ones(depth))  # what a layer takes of the stream, and of its beginning
         self.beginning = nn.Parameter(torch.full((depth,), 0.1))
         if shape.smear:
             self.smear_gate, self.smear = nn.Parameter(torch.zeros(1, GATE)), nn.Parameter(torch.zeros(1))
         if shape.backout:
             self.backout = nn.Parameter(torch.full((1,), shape.backout))
-        self.cosine: Tensor
-        self.sine: Tensor
-        self.register_buffer("cosine", torch.empty(0), persistent=False)
-        self.register_buffer("sine", torch.empty(0), persistent=False)
+        self.waves = torch.empty(0)
         self.masks: dict[tuple[int, int], Any] = {}
 
     @torch.no_grad()
@@ -257,18 +193,17 @@ class GPT(nn.Module):
         """On its device, with the positions of rows up to the longest."""
         self.to(device)
         wave = self.shape.rope_base ** -(torch.arange(0, self.shape.head_dim, 2, device=device) / self.shape.head_dim)
-        angle = torch.outer(torch.arange(longest, device=device), wave)[None, :, None, None]
-        self.cosine, self.sine = angle.cos(), angle.sin()
+        angle = torch.outer(torch.arange(longest, device=device), wave)[None, :, None]
+        self.waves = torch.stack([angle.cos(), angle.sin()], dim=-1)
         return self
 
     def logits(self, tokens: Tensor) -> Tensor:
         """What evaluation reads, bent as in training."""
-        x = self(tokens)
-        return (x @ self.head.to(x.dtype).T).float().div_(self.shape.softcap).tanh_().mul_(self.shape.softcap)
+        return kernels.logits(self(tokens), self.head, self.shape.softcap)
 
     def loss(self, tokens: Tensor, targets: Tensor) -> Tensor:
         """Nats of all targets together, for training."""
-        return Loss.apply(self(tokens), self.head, targets, self.shape.softcap)  # type: ignore[no-any-return]
+        return kernels.head_loss(self(tokens), self.head, targets, self.shape.softcap)
 
     def forward(self, tokens: Tensor) -> Tensor:
         """What the head reads."""
@@ -277,15 +212,10 @@ class GPT(nn.Module):
             gate = self.smear.to(x.dtype) * torch.sigmoid(F.linear(x[:, 1:, :GATE], self.smear_gate.to(x.dtype)))
             x = torch.cat([x[:, :1], x[:, 1:] + gate * x[:, :-1]], dim=1)
         first = middle = x
-        mixing, mlp, gates = (
-            self.mixing.to(x.dtype).unbind(),
-            self.mlp.to(x.dtype).unbind(),
-            self.gates.to(x.dtype).unbind(),
-        )
-        values = self.values.unbind()
-        residual, beginning = self.residual.to(x.dtype).unbind(), self.beginning.to(x.dtype).unbind()
+        mixing, mlp, gates = (one.to(x.dtype).unbind() for one in (self.mixing, self.mlp, self.gates))
+        values, residual, beginning = self.values.unbind(), self.residual.unbind(), self.beginning.unbind()
         for layer, window in enumerate(shape.windows):
-            x = residual[layer] * x + beginning[layer] * first
+            x = mixed(x, residual[layer], first, beginning[layer])
             at = shape.valued.index(layer) if layer in shape.valued else None
             value, gate = (None, None) if at is None else (values[at][tokens].to(x.dtype), gates[at])
             given = (x, value, gate, mixing[layer], mlp[layer], window)
@@ -294,23 +224,18 @@ class GPT(nn.Module):
                 middle = x
         return norm(x - self.backout.to(x.dtype) * middle) if shape.backout and shape.depth > 1 else norm(x)
 
-    def block(
-        self, x: Tensor, value: Tensor | None, gate: Tensor | None, mixing: Tensor, mlp: Tensor, window: int
-    ) -> Tensor:
+    def block(self, x: Tensor, value: Tensor | None, gate: Tensor | None, mixing: Tensor, mlp: Tensor,
+              window: int) -> Tensor:  # fmt: skip
         """Attention, then the MLP, each added to the stream."""
-        rows, length, width = x.shape
-        normed = norm(x)
-        query_key, v = (
-            F.linear(normed, mixing[:3].flatten(0, 1)).view(rows, length, 3, -1, self.shape.head_dim).split([2, 1], 2)
-        )
-        v = v.squeeze(2)
+        (rows, length, width), heads, normed = x.shape, self.shape.heads, norm(x)
+        three = F.linear(normed, mixing[:3].flatten(0, 1)).view(rows, length, 3 * heads, -1)
+        query_key, v = three.split([2 * heads, heads], dim=2)
         if value is not None and gate is not None:
-            v = v + (2.0 * torch.sigmoid(F.linear(normed[..., :GATE], gate))).unsqueeze(-1) * value.view_as(v)
-        cosine, sine = self.cosine[:, :length].to(x.dtype), self.sine[:, :length].to(x.dtype)
-        left, right = norm(query_key).chunk(2, dim=-1)
-        q, k = torch.cat([left * cosine + right * sine, right * cosine - left * sine], dim=-1).unbind(2)
+            share = 2.0 * torch.sigmoid(F.linear(normed[..., :GATE], gate))
+            v = torch.addcmul(v, share.unsqueeze(-1), value.view_as(v))
+        q, k = turned(query_key, self.waves[:, :length]).split(heads, dim=2)
         x = x + F.linear(self.attend(q, k, v, window).reshape(rows, length, width), mixing[3])
-        return x + Squared.apply(F.linear(norm(x), mlp[0])) @ mlp[1]
+        return x + squared_relu_mlp(norm(x), mlp[0], mlp[1])
 
     def attend(self, q: Tensor, k: Tensor, v: Tensor, window: int) -> Tensor:
         """Each token looks at itself and at what came before it, as far back as the window."""
@@ -376,11 +301,8 @@ def muon_step(weight: Tensor, slope: Tensor, speed: Tensor, spread: Tensor, rate
     size = step.square().mean(-1, keepdim=True)
     spread.lerp_(size, 0.05)
     even = spread.clamp_min(1e-10).rsqrt()
-    step = (
-        step
-        * even
-        * (size.sum(-2, keepdim=True).sqrt() / (size * even.square()).sum(-2, keepdim=True).sqrt().clamp_min(1e-10))
-    )
+    before, after = size.sum(-2, keepdim=True), (size * even.square()).sum(-2, keepdim=True)
+    step = step * (even * (before / after.clamp_min(1e-20)).sqrt())
     weight.sub_(rate * step.add_(decay * weight * (step * weight >= 0)))
 
 
@@ -464,7 +386,7 @@ def bytes_of(shape: Shape, rows: int, size: int, kind: str, *, checkpointing: bo
         "gradients": 4.0 * (shape.matrices + others),
         "optimizer": 4.0 * shape.matrices + 8.0 * others,
         "activations": kept + tokens * width * size * 6.0,
-        "logits": min(tokens, piece_rows(kind, shape.vocab)) * shape.vocab * 10.0 + 4.0 * shape.vocab * width,
+        "logits": min(tokens, kernels.head_rows(kind, shape.vocab)) * shape.vocab * 10.0 + 4.0 * shape.vocab * width,
     }
 
 
@@ -577,13 +499,25 @@ class Training(Run):
         return fine
 
 
-def model_of(path: str, device: str = "cpu") -> tuple[GPT, dict[str, Any]]:
-    """The model of a checkpoint for prepare.py, and what is known of it: `config`, and the digest of its `data`."""
+def scorable(path: str, device: str = "") -> tuple[Callable[[Tensor], Tensor], prepare.Data, dict[str, Any]]:
+    """For `prepare.py score`: what gives the logits of a checkpoint, its data, and how they are to be evaluated."""
     about, tensors = harness.load(path)
-    config = Config(**about["config"])
-    model = GPT(shape_of(config, len(tensors["model"]["embedding"])))
+    config = dataclasses.replace(Config(**about["config"]), device=device or "auto", plan=False)
+    here, data = detect(config), prepare.ensure(config.dataset, say=say)
+    harness.same_data(about, data)
+    model = GPT(shape_of(config, data.vocab_size), attention="sdpa", dtype=here.dtype)
     model.load_state_dict(tensors["model"])
-    return model.ready(torch.device(device), max(model.shape.context, prepare.ensure(config.dataset).context)), about
+    model.ready(here.device, max(model.shape.context, data.context))
+    return model.logits, data, evaluation(here, data)
+
+
+def evaluation(machine: Machine, data: prepare.Data) -> dict[str, Any]:
+    """How a model is evaluated: on so many rows at once that their logits stay small."""
+    keep_pages(1 << 17)
+    return {
+        "device": machine.device,
+        "batch_rows": max(1, (1 << 11 if machine.kind == "cpu" else 1 << 15) // data.context),
+    }
 
 
 def summary(run: Training, score: prepare.Score, peak: float, startup: float) -> dict[str, object]:
@@ -628,8 +562,7 @@ def program(arguments: list[str]) -> int:
     if not run.progress.steps:
         raise Failed("the lab's time is too short for one step")
     if machine.rank == 0:  # the others wait: the score is that of one device, whatever their number
-        rows = max(1, (1 << 13 if machine.kind == "cpu" else 1 << 15) // data.context)
-        score = prepare.evaluate(run.model.logits, data, "val", device=machine.device, batch_rows=rows)
+        score = prepare.evaluate(run.model.logits, data, "val", **evaluation(machine, data))
         harness.tell(summary(run, score, peak, startup))
         if config.keep_checkpoint:
             run.save()
