@@ -92,4 +92,8 @@ def _candidates(environ: Mapping[str, str]) -> tuple[str, ...]:
     places.append(sys.executable)
     path = [folder for folder in (environ.get("PATH") or os.defpath).split(":") if folder.startswith("/")]
     places.append(shutil.which("python3", path=":".join(path)) or "")
-    return tuple(dict.fromkeys(place for place in places if place and os.access(place, os.X_OK)))
+    found: dict[tuple[str, str], str] = {}  # `python3` beside `python` is the same; in another folder it is not
+    for place in places:
+        if place and os.access(place, os.X_OK):
+            found.setdefault((os.path.dirname(place), os.path.realpath(place)), place)
+    return tuple(found.values())
