@@ -45,7 +45,7 @@ _REASON_CHARS, _DIGEST_CHARS = 400, 8
 _STEPS = ("num_steps", "steps", "step")
 _IMPORT = re.compile(r"^(?:from|import) (\w+)", re.MULTILINE)
 _AGAIN = "it is not run twice"  # the last word of a script that torchrun started again; why it failed stands above
-_TRACEBACK = "Traceback (most recent call last)"
+_TRACEBACK, _TORCHRUN = "Traceback (most recent call last)", "ChildFailedError"
 _YES = ("1", "true", "yes")
 _SAID = re.compile(r"[\w.-]+\.py: \S")
 
@@ -193,16 +193,24 @@ def _judged(found: Found) -> tuple[str, str]:
 
 def _last_words(path: str, ended: Exit, why: str) -> str:
     """What the script said of its failure; else the last error in its log; else only how it ended."""
-    lines = outcome.tail(f"{path}/{layout.STDERR}", _TAIL_BYTES, _TAIL_LINES)
+    lines = _own(outcome.tail(f"{path}/{layout.STDERR}", _TAIL_BYTES, _TAIL_LINES))
     if not lines:
         return why
-    said = max((at for at, line in enumerate(lines) if _SAID.match(line) and _AGAIN not in line), default=None)
+    said = max((at for at, line in enumerate(lines) if _SAID.match(line)), default=None)
     if said is None or any(line.startswith(_TRACEBACK) for line in lines[said:]):  # it got over what it said
         words = crash.what("\n".join(lines), ended.code, ended.signal)
     else:
         below = lines[said + 1].strip() if said + 1 < len(lines) else ""
         words = f"{lines[said]}; {below}" if below.startswith("fix: ") else lines[said]
     return f"{' '.join(words.split())[:_REASON_CHARS]} ({why.removeprefix('it ')})"
+
+
+def _own(lines: list[str]) -> list[str]:
+    """What the script itself said: not what torchrun says of it, and not that it was started again in vain."""
+    last = max((at for at, line in enumerate(lines) if line.startswith(_TRACEBACK)), default=None)
+    if last is not None and any(_TORCHRUN in line for line in lines[last:]):
+        lines = lines[:last]
+    return [line for line in lines if _AGAIN not in line]
 
 
 def _summary(path: str) -> dict[str, str]:

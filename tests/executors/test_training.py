@@ -42,6 +42,15 @@ data:             builtin
 data_digest:      1b2c3d4e5f60718293a4b5c6d7e8f901
 oom_halved:       true
 """
+OF_TORCHRUN = """\
+E1129 03:34:42.863000 7706 api.py:1002] failed (exitcode: 1) local_rank: 1 (pid: 7777) of binary: python
+Traceback (most recent call last):
+  File "run.py", line 1032, in <module>
+    main()
+torch.distributed.elastic.multiprocessing.errors.ChildFailedError:
+train.py FAILED
+Root Cause (first observed failure):
+"""
 
 
 class TestTraining(ExecutorContract):
@@ -291,7 +300,8 @@ def test_a_run_that_did_not_train_has_no_value(tmp_path: Path, out: str, why: st
         ("step 1\ntrain.py: the loss is nan at step 12\nbye\n", "train.py: the loss is nan at step 12"),
         ("train.py: no torch\n  fix: pip install torch\n", "train.py: no torch; fix: pip install torch"),
         ("Traceback:\n  File x\ntorch.OutOfMemoryError: CUDA is full\n", "torch.OutOfMemoryError: CUDA is full"),
-        ("train.py: it is inf\ntrain.py: it failed, and not for memory: it is not run twice\n", "train.py: it is inf"),
+        (f"train.py: a\ntrain.py: it failed, and not for memory: it is not run twice\n{OF_TORCHRUN}", "train.py: a"),
+        (f"KeyError: 3\n{OF_TORCHRUN}", "KeyError: 3"),
         ("train.py: out of memory\nTraceback (most recent call last):\n  x\nKeyError: 3\n", "KeyError: 3"),
         ("", ""),
     ],
