@@ -1,0 +1,247 @@
+"""Measure the training template on a CPU, beside a plain step of the same design (scripts/bench/plain.py).
+
+    python scripts/bench/train.py [--quick] [--only speed quality memory whole gpu] [--json | --markdown]
+
+One thread, and CPU time: steps of both in turns, so that a slow minute is everybody's. `quality` trains both with equal
+seeds for 250 steps of the builtin data and scores them on all held-out plays; `memory` holds the estimate against the
+peak of a process of its own for each shape; `whole` is the default run with its start and its end. `gpu` tells what it
+finds there, and nothing where there is none. It wants the extra `train`. Not a test; --quick takes a minute or two, the
+whole some fifteen.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import os
+import resource
+import statistics
+import subprocess
+import sys
+import time
+from functools import cache
+from typing import TYPE_CHECKING, NamedTuple
+
+if __name__ == "__main__":
+    sys.path[0] = os.path.dirname(os.path.dirname(os.path.dirname(os.path.realpath(__file__))))
+
+from scripts.bench import program
+from scripts.bench.gauge import CHECKOUT
+from scripts.bench.table import QUICK, Row
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+    from types import ModuleType
+
+    from scripts.bench.program import Measure
+    from scripts.bench.table import Size
+
+TEMPLATE = os.path.join(CHECKOUT, "templates", "gpu-training")
+STEPS, ROWS, LENGTH = 250, 16, 128
+GOAL_SPEED, GOAL_BPB, GOAL_MEMORY, GOAL_S = 1.2, 2.30, 0.15, 60.0
+CLAIMED = "reference claims 0.9979 on an H100, about 0.991 on an H200"
+# Before torch is loaded: one thread, which sleeps when it waits, in this process and in all that it starts.
+ONE_THREAD = {"OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "PASSIVE", "GOMP_SPINCOUNT": "0"}
+SHAPES: Mapping[str, Mapping[str, object]] = {
+    "depth 2, width 128": {},
+    "depth 4, width 256": {"depth": 4, "width": 256},
+    "depth 4, width 512, rows of 512": {"depth": 4, "width": 512, "context": 512, "batch_tokens": 8192},
+    "depth 4, width 512, rows of 1,024": {"depth": 4, "width": 512, "context": 1024, "batch_tokens": 8192},
+    "the same, checkpointed": {
+        "depth": 4, "width": 512, "context": 1024, "batch_tokens": 8192, "checkpointing": "on"
+    },
+}  # fmt: skip
+
+
+class Contender(NamedTuple):
+    """Either of the two, ready to go on."""
+
+    step: Callable[[], object]
+    score: Callable[[], float]
+
+
+class Parts(NamedTuple):
+    """The template's own modules, and torch. They are no package, and are loaded only where they are measured."""
+
+    train: ModuleType
+    machine: ModuleType
+    harness: ModuleType
+    prepare: ModuleType
+    torch: ModuleType
+    bell: object
+
+
+@cache
+def parts() -> Parts:
+    """Loaded once. The bell is one too: it takes the signals of the process."""
+    os.environ.update(ONE_THREAD)
+    sys.path.insert(1, TEMPLATE)
+    named = importlib.util.spec_from_file_location("template_train", os.path.join(TEMPLATE, "train.py"))
+    if named is None or named.loader is None:
+        raise RuntimeError(f"{TEMPLATE}/train.py cannot be loaded")
+    train = importlib.util.module_from_spec(named)
+    sys.modules[named.name] = train  # this file is called train too
+    named.loader.exec_module(train)
+    machine, harness, prepare, torch = map(importlib.import_module, ("machine", "harness", "prepare", "torch"))
+    return Parts(train, machine, harness, prepare, torch, harness.Bell())
+
+
+def ours(steps: int, seed: int, **fields: object) -> Contender:
+    """train.py as it stands, but for its loop: which step comes next is said here."""
+    at = parts()
+    config = at.train.Config(device="cpu", threads=1, seed=seed, budget=f"{steps}steps", **fields)
+    run = at.train.Training(config, at.machine.detect(config), at.prepare.ensure("builtin"), at.bell)
+    shares = iter(number / steps for number in range(steps))
+    return Contender(lambda: float(run.step(next(shares))[0]), lambda: _score(run.model.logits))
+
+
+def plain(steps: int, seed: int) -> Contender:
+    """The reference step on the same rows."""
+    at = parts()
+    data = at.prepare.ensure("builtin")
+    rows = at.prepare.Rows(data, "train", LENGTH, seed=seed)
+    trainer = importlib.import_module("scripts.bench.plain").Trainer(vocab=data.vocab_size, steps=steps, seed=seed)
+
+    def step() -> object:
+        taken = at.torch.from_numpy(rows.take(ROWS))
+        return trainer.step([(taken[:, :-1], taken[:, 1:])])
+
+    return Contender(step, lambda: _score(trainer.model))
+
+
+def _score(logits: object) -> float:
+    at = parts()
+    told = at.prepare.evaluate(logits, at.prepare.ensure("builtin"), "val", device="cpu", batch_rows=64)
+    return float(told.bpb)
+
+
+def speed(_: str, __: str, size: Size) -> list[Row]:
+    """Tokens a CPU second, in turns. The first steps only warm up."""
+    count, warm = (12, 3) if size is QUICK else (40, 5)
+    both = {"ours": ours(count, 1), "plain": plain(count, 1)}
+    taken: dict[str, list[float]] = {name: [] for name in both}
+    for turn in range(count):
+        for name, contender in both.items():
+            before = time.process_time()
+            contender.step()
+            if turn >= warm:
+                taken[name].append(time.process_time() - before)
+    ratio = statistics.median(theirs / own for own, theirs in zip(taken["ours"], taken["plain"], strict=True))
+    own_s, plain_s = statistics.median(taken["ours"]), statistics.median(taken["plain"])
+    tokens = ROWS * LENGTH
+    return [
+        Row(what="a step, forward to optimizer: tokens a CPU second", ours=f"{tokens / own_s:,.0f}",
+            floor=f"{tokens / plain_s:,.0f} (the reference step, plainly)", ratio=ratio, goal=f">= {GOAL_SPEED}x",
+            met=ratio >= GOAL_SPEED, number=tokens / own_s),
+    ]  # fmt: skip
+
+
+def quality(_: str, __: str, size: Size) -> list[Row]:
+    """Bits per byte after 250 steps. A seed is the same rows for both; the first weights are their own."""
+    scores: dict[str, list[float]] = {"ours": [], "plain": []}
+    for seed in (1,) if size is QUICK else (1, 2, 3):
+        for name, make in (("ours", ours), ("plain", plain)):
+            contender = make(STEPS, seed)
+            for _step in range(STEPS):
+                contender.step()
+            scores[name].append(contender.score())
+            print(f"  seed {seed}, {name}: {scores[name][-1]:.4f}", file=sys.stderr, flush=True)
+    own, theirs = statistics.mean(scores["ours"]), statistics.mean(scores["plain"])
+    told = f"val_bpb after {STEPS} steps, {len(scores['ours'])} seed(s)"
+    return [
+        Row(what=told, ours=_spread(scores["ours"]), floor=f"{_spread(scores['plain'])} (the reference step)",
+            ratio=own / theirs, goal="<= 1.00x", met=own <= theirs, number=own),
+        Row(what=told, ours=_spread(scores["ours"]), goal=f"<= {GOAL_BPB:.2f}", met=max(scores["ours"]) <= GOAL_BPB,
+            number=own),
+    ]  # fmt: skip
+
+
+def _spread(values: Sequence[float]) -> str:
+    if len(values) < 2:  # noqa: PLR2004  # one value has no spread
+        return f"{values[0]:.4f}"
+    return f"{statistics.mean(values):.4f} +- {statistics.stdev(values):.4f}"
+
+
+_PEAK = """import json, sys
+sys.path.insert(0, sys.argv[1])
+import harness, machine, prepare, train
+config = train.Config(device="cpu", threads=1, budget="3steps", **json.loads(sys.argv[2]))
+device = machine.detect(config)
+run = train.Training(config, device, prepare.ensure("builtin"), harness.Bell())
+for number in range(3):
+    run.step(number / 3)
+with open("/proc/self/status", encoding="ascii") as file:  # not ru_maxrss: a child inherits its parent's
+    peak = next(int(line.split()[1]) * 1024 for line in file if line.startswith("VmHWM"))
+print(run.plan.bytes + device.base, peak)
+"""
+
+
+def memory(_: str, __: str, size: Size) -> list[Row]:
+    """What is estimated before a shape is tried, and the peak of a process that trained it for three steps."""
+    rows = []
+    for name, fields in list(SHAPES.items())[: 2 if size is QUICK else None]:
+        command = [sys.executable, "-c", _PEAK, TEMPLATE, json.dumps(fields)]
+        done = subprocess.run(command, env={**os.environ, **ONE_THREAD}, capture_output=True, text=True, check=True)
+        estimate, peak = map(float, done.stdout.split()[-2:])
+        rows.append(
+            Row(what=f"peak memory, {name}", ours=f"{estimate / 1e6:,.0f} MB estimated",
+                floor=f"{peak / 1e6:,.0f} MB measured", ratio=estimate / peak, goal=f"within {GOAL_MEMORY:.0%}",
+                met=abs(estimate / peak - 1) <= GOAL_MEMORY, number=estimate / 1e6)
+        )  # fmt: skip
+    return rows
+
+
+def whole(scratch: str, _: str, __: Size) -> list[Row]:
+    """The default run as a user starts it, the check of the data and the evaluation with it. The data is there."""
+    parts().prepare.ensure("builtin")
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    told = _summary(os.path.join(scratch, "checkpoint.pt"), "--device", "cpu", "--threads", "1")
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    used_s = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    what = f"python train.py, {told['num_steps']} steps, val_bpb {told['val_bpb']}"
+    return [
+        Row(
+            what=what,
+            ours=f"{used_s:.0f} CPU s",
+            goal=f"about {GOAL_S:.0f} s",
+            met=used_s <= GOAL_S * 1.1,
+            number=used_s,
+        )
+    ]
+
+
+def gpu(scratch: str, _: str, size: Size) -> list[Row]:
+    """Five minutes on a GPU, as the reference has them; a minute with --quick."""
+    if not parts().torch.cuda.is_available():
+        return [Row(what="a GPU", ours="none here: unmeasured")]
+    dataset, budget_s = os.environ.get("LAB_BENCH_DATASET", "climbmix"), 60 if size is QUICK else 300
+    words = ("--dataset", dataset, "--budget", f"{budget_s}s", "--device", "cuda")
+    told = _summary(os.path.join(scratch, "checkpoint.pt"), *words)
+    about = f"{told['device']}, commit {told['commit']}, {dataset}, {told['precision']}, {told['attention']}"
+    return [
+        Row(what=f"val_bpb after {budget_s} s: {about}", ours=told["val_bpb"], floor=CLAIMED,
+            number=float(told["val_bpb"])),
+        Row(what="tokens a second", ours=told["tokens_per_second"], number=float(told["tokens_per_second"])),
+        Row(what="MFU", ours=f"{told['mfu_percent']} %", floor="39.8 % (claimed, H100)"),
+        Row(what="peak memory", ours=f"{told['estimate_mb']} MB estimated", floor=f"{told['peak_mb']} MB measured",
+            ratio=float(told["estimate_mb"]) / float(told["peak_mb"]), goal=f"within {GOAL_MEMORY:.0%}",
+            met=abs(float(told["estimate_mb"]) / float(told["peak_mb"]) - 1) <= GOAL_MEMORY),
+    ]  # fmt: skip
+
+
+def _summary(checkpoint: str, *flags: str) -> dict[str, str]:
+    command = [sys.executable, os.path.join(TEMPLATE, "train.py"), "--checkpoint", checkpoint, *flags]
+    done = subprocess.run(command, env={**os.environ, **ONE_THREAD}, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise RuntimeError(f"train.py ended with {done.returncode}: {done.stderr[-2000:]}")
+    lines = done.stdout.rpartition("\n---\n")[2].splitlines()
+    return {name: value.strip() for name, _, value in (line.partition(":") for line in lines) if value}
+
+
+MEASURES: Mapping[str, Measure] = {
+    "speed": speed, "quality": quality, "memory": memory, "whole": whole, "gpu": gpu,
+}  # fmt: skip
+
+
+if __name__ == "__main__":
+    program.run(__doc__, MEASURES)
