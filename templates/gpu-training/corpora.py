@@ -23,6 +23,7 @@ import sysconfig
 import threading
 import time
 import urllib.error
+import urllib.parse
 import urllib.request
 import zipfile
 from concurrent.futures import ThreadPoolExecutor
@@ -535,7 +536,8 @@ def answered(url: str, say: Say) -> tuple[list[dict[str, Any]], str]:
             following = re.search(r'<([^>]+)>;\s*rel="next"', response.headers.get("Link") or "")
         if not isinstance(page, list):
             raise ValueError(f"{url} answered with something else than a list")  # noqa: TRY004 - tried again
-        return page, following[1] if following else ""
+        beyond = urllib.parse.urlsplit(following[1]) if following else None
+        return page, f"{hub()}{beyond.path}?{beyond.query}" if beyond else ""  # a mirror may name the hub itself
 
     return patiently(attempt, lambda: 0, url, say, threading.Event())
 
@@ -556,6 +558,8 @@ def patiently(attempt: Callable[[], T], size: Callable[[], int], url: str, say: 
         except (OSError, http.client.HTTPException, ValueError) as error:
             if isinstance(error, OSError) and error.errno in OF_THE_DISK:
                 raise
+            if isinstance(error, urllib.error.HTTPError):
+                error.close()
             told = f"HTTP {error.code}" if isinstance(error, urllib.error.HTTPError) else str(error) or repr(error)
             fix = "see HF_ENDPOINT and the network, then run it again: what has come is kept"
             if isinstance(error, urllib.error.HTTPError) and error.code in GONE:
@@ -642,8 +646,9 @@ def append(url: str, path: str, size: int, progress: Progress, stop: threading.E
         elif start and not str(response.headers.get("Content-Range")).startswith(f"bytes {start}-"):
             raise ValueError(f"answered with {response.headers.get('Content-Range')}, not with bytes {start}-")
         with open(f"{path}.part", "ab" if start else "wb") as file:
-            while not stop.is_set() and (piece := response.read(min(PIECE, size - start + 1))):
+            while not stop.is_set() and (piece := response.read1(min(PIECE, size - start + 1))):
                 file.write(piece)
+                file.flush()  # what a killed run has written is what the next one need not fetch
                 start += len(piece)
                 progress.add(len(piece))
                 if start > size:
