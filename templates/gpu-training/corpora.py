@@ -123,8 +123,11 @@ def sync_folder(path: str) -> None:
 
 
 def sha256(path: str) -> str:
+    digest = hashlib.sha256()
     with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+        while piece := file.read(1 << 20):
+            digest.update(piece)
+    return digest.hexdigest()
 
 
 def canonical(content: object) -> bytes:

@@ -63,6 +63,10 @@ def to_stderr(line: str) -> None:
     print(line, file=sys.stderr, flush=True)
 
 
+def quietly(_: str) -> None:
+    """Say nothing."""
+
+
 # ---- Data: what is ready, opened and verified ------------------------------------------------------------------------
 
 
@@ -101,7 +105,7 @@ def ensure(dataset: str, *, say: Say | None = None) -> Data:
     """
     say = say or to_stderr
     request = corpora.requested(dataset)
-    return ready(request, say) or made_apart(request, say)
+    return ready(request, quietly) or made_apart(request, say)  # what is amiss is said by who makes it again
 
 
 def ready(request: Request, say: Say) -> Data | None:
@@ -828,7 +832,7 @@ def prepared(given: argparse.Namespace, say: Say) -> Data:
         except Damaged as damage:
             raise Refused(f"damaged: {damage}", fix="the same without --check makes it again", code=1) from damage
     request = replace(request, shards=given.shards, vocab=given.vocab, again=given.again)
-    return ready(request, say) or made(request, say)
+    return ready(request, quietly) or made(request, say)
 
 
 def show(data: Data) -> None:

@@ -176,6 +176,9 @@ def test_ensure_makes_what_is_missing_in_a_process_of_its_own(tmp_path: Path, sa
     said.clear()
     assert prepare.ensure(f"local:{path}", say=said.append).digest == data.digest
     assert said == []
+    Path(data.folder, "val.tokens").unlink()
+    assert prepare.ensure(f"local:{path}", say=said.append).digest == data.digest
+    assert sum("val.tokens is missing; making it again" in line for line in said) == 1
 
 
 def test_what_the_process_refuses_is_refused_here_in_its_words(tmp_path: Path, said: list[str]) -> None:
