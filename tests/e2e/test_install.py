@@ -80,6 +80,18 @@ def test_an_installed_labctl_finds_its_own_templates(installed: Path, tmp_path: 
     assert int(count) == len(list((CHECKOUT / "templates").glob("*.yaml")))
 
 
+@pytest.mark.parametrize("name", ["gpu-training", "templates/gpu-training"])
+def test_an_installed_labctl_copies_a_template_that_is_a_folder(installed: Path, tmp_path: Path, name: str) -> None:
+    run(installed, "init", cwd=tmp_path)
+    assert "gpu-training" in run(installed, "create", "--list", cwd=tmp_path)
+    told = json.loads(run(installed, "create", name, "--json", cwd=tmp_path))["data"]
+    assert told["copied"] == str(tmp_path / "gpu-training")
+    shipped = (CHECKOUT / "templates" / "gpu-training").iterdir()
+    assert set(os.listdir(tmp_path / "gpu-training")) == {path.name for path in shipped if path.is_file()}
+    spec = tmp_path / "gpu-training" / "SPEC.yaml"
+    assert spec.read_bytes() == (CHECKOUT / "templates" / "gpu-training" / "SPEC.yaml").read_bytes()
+
+
 def test_an_installed_labctl_installs_its_skills_from_the_wheel(installed: Path, tmp_path: Path) -> None:
     told = json.loads(run(installed, "skills", "show", "labctl-operate", "--json", cwd=tmp_path))["data"]
     assert told["summary"]["path"] == "lab/.agents/skills/labctl-operate/SKILL.md"
