@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import multiprocessing
 import os
 import resource
 import statistics
@@ -31,6 +32,7 @@ from scripts.bench.table import QUICK, Row
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
+    from multiprocessing.connection import Connection
     from types import ModuleType
 
     from scripts.bench.program import Measure
@@ -53,13 +55,6 @@ SHAPES: Mapping[str, Mapping[str, object]] = {
 }  # fmt: skip
 
 
-class Contender(NamedTuple):
-    """Either of the two, ready to go on."""
-
-    step: Callable[[], object]
-    score: Callable[[], float]
-
-
 class Parts(NamedTuple):
     """The template's own modules, and torch. They are no package, and are loaded only where they are measured."""
 
@@ -68,12 +63,10 @@ class Parts(NamedTuple):
     harness: ModuleType
     prepare: ModuleType
     torch: ModuleType
-    bell: object
 
 
 @cache
 def parts() -> Parts:
-    """Loaded once. The bell is one too: it takes the signals of the process."""
     os.environ.update(ONE_THREAD)
     sys.path.insert(1, TEMPLATE)
     named = importlib.util.spec_from_file_location("template_train", os.path.join(TEMPLATE, "train.py"))
@@ -83,21 +76,69 @@ def parts() -> Parts:
     sys.modules[named.name] = train  # this file is called train too
     named.loader.exec_module(train)
     machine, harness, prepare, torch = map(importlib.import_module, ("machine", "harness", "prepare", "torch"))
-    return Parts(train, machine, harness, prepare, torch, harness.Bell())
+    return Parts(train, machine, harness, prepare, torch)
 
 
-def ours(steps: int, seed: int, **fields: object) -> Contender:
-    """train.py as it stands, but for its loop: which step comes next is said here."""
+class Contender:
+    """One of the two in a process of its own: what one does to the allocator is not the other's gain."""
+
+    def __init__(self, name: str, steps: int, seed: int) -> None:
+        os.environ.update(ONE_THREAD)
+        at_home = multiprocessing.get_context("spawn")
+        self._pipe, theirs = at_home.Pipe()
+        self._process = at_home.Process(target=_serve, args=(theirs, name, steps, seed), daemon=True)
+        self._process.start()
+        theirs.close()  # or its end would never be heard
+
+    def step(self) -> float:
+        """The CPU seconds of the next step."""
+        return self._asked("step")
+
+    def score(self) -> float:
+        """Bits per byte on all held-out text, and its end."""
+        told = self._asked("score")
+        self.end()
+        return told
+
+    def end(self) -> None:
+        self._pipe.close()
+        self._process.join()
+
+    def _asked(self, word: str) -> float:
+        self._pipe.send(word)
+        return float(self._pipe.recv())
+
+
+def _serve(pipe: Connection, name: str, steps: int, seed: int) -> None:
+    step, logits = {"ours": ours, "plain": plain}[name](steps, seed)
     at = parts()
-    config = at.train.Config(device="cpu", threads=1, seed=seed, budget=f"{steps}steps", **fields)
-    run = at.train.Training(config, at.machine.detect(config), at.prepare.ensure("builtin"), at.bell)
+    try:
+        while True:
+            if pipe.recv() == "step":
+                before = time.process_time()
+                step()
+                pipe.send(time.process_time() - before)
+            else:
+                told = at.prepare.evaluate(logits, at.prepare.ensure("builtin"), "val", device="cpu", batch_rows=64)
+                pipe.send(told.bpb)
+    except EOFError:
+        return
+
+
+def ours(steps: int, seed: int) -> tuple[Callable[[], object], object]:
+    """A step of train.py as it stands, without its loop, and its model."""
+    at = parts()
+    config = at.train.Config(device="cpu", threads=1, seed=seed, budget=f"{steps}steps")
+    run = at.train.Training(config, at.machine.detect(config), at.prepare.ensure("builtin"), at.harness.Bell())
     shares = iter(number / steps for number in range(steps))
-    return Contender(lambda: float(run.step(next(shares))[0]), lambda: _score(run.model.logits))
+    return lambda: float(run.step(next(shares))[0]), run.model.logits
 
 
-def plain(steps: int, seed: int) -> Contender:
-    """The reference step on the same rows."""
+def plain(steps: int, seed: int) -> tuple[Callable[[], object], object]:
+    """The reference step on the same rows, and its model."""
     at = parts()
+    at.torch.set_num_threads(1)
+    at.torch.set_flush_denormal(True)
     data = at.prepare.ensure("builtin")
     rows = at.prepare.Rows(data, "train", LENGTH, seed=seed)
     trainer = importlib.import_module("scripts.bench.plain").Trainer(vocab=data.vocab_size, steps=steps, seed=seed)
@@ -106,28 +147,18 @@ def plain(steps: int, seed: int) -> Contender:
         taken = at.torch.from_numpy(rows.take(ROWS))
         return trainer.step([(taken[:, :-1], taken[:, 1:])])
 
-    return Contender(step, lambda: _score(trainer.model))
-
-
-def _score(logits: object) -> float:
-    at = parts()
-    told = at.prepare.evaluate(logits, at.prepare.ensure("builtin"), "val", device="cpu", batch_rows=64)
-    return float(told.bpb)
+    return step, trainer.model
 
 
 def speed(_: str, __: str, size: Size) -> list[Row]:
     """Tokens a CPU second, in turns. The first steps only warm up."""
     count, warm = (12, 3) if size is QUICK else (40, 5)
-    both = {"ours": ours(count, 1), "plain": plain(count, 1)}
-    taken: dict[str, list[float]] = {name: [] for name in both}
-    for turn in range(count):
-        for name, contender in both.items():
-            before = time.process_time()
-            contender.step()
-            if turn >= warm:
-                taken[name].append(time.process_time() - before)
-    ratio = statistics.median(theirs / own for own, theirs in zip(taken["ours"], taken["plain"], strict=True))
-    own_s, plain_s = statistics.median(taken["ours"]), statistics.median(taken["plain"])
+    both = {name: Contender(name, count, 1) for name in ("ours", "plain")}
+    taken = [{name: contender.step() for name, contender in both.items()} for _ in range(count)][warm:]
+    for contender in both.values():
+        contender.end()
+    ratio = statistics.median(each["plain"] / each["ours"] for each in taken)
+    own_s, plain_s = (statistics.median(each[name] for each in taken) for name in ("ours", "plain"))
     tokens = ROWS * LENGTH
     return [
         Row(what="a step, forward to optimizer: tokens a CPU second", ours=f"{tokens / own_s:,.0f}",
@@ -140,18 +171,18 @@ def quality(_: str, __: str, size: Size) -> list[Row]:
     """Bits per byte after 250 steps. A seed is the same rows for both; the first weights are their own."""
     scores: dict[str, list[float]] = {"ours": [], "plain": []}
     for seed in (1,) if size is QUICK else (1, 2, 3):
-        for name, make in (("ours", ours), ("plain", plain)):
-            contender = make(STEPS, seed)
+        for name, told in scores.items():
+            contender = Contender(name, STEPS, seed)
             for _step in range(STEPS):
                 contender.step()
-            scores[name].append(contender.score())
-            print(f"  seed {seed}, {name}: {scores[name][-1]:.4f}", file=sys.stderr, flush=True)
+            told.append(contender.score())
+            print(f"  seed {seed}, {name}: {told[-1]:.4f}", file=sys.stderr, flush=True)
     own, theirs = statistics.mean(scores["ours"]), statistics.mean(scores["plain"])
-    told = f"val_bpb after {STEPS} steps, {len(scores['ours'])} seed(s)"
+    what = f"val_bpb after {STEPS} steps, {len(scores['ours'])} seed(s)"
     return [
-        Row(what=told, ours=_spread(scores["ours"]), floor=f"{_spread(scores['plain'])} (the reference step)",
+        Row(what=what, ours=_spread(scores["ours"]), floor=f"{_spread(scores['plain'])} (the reference step)",
             ratio=own / theirs, goal="<= 1.00x", met=own <= theirs, number=own),
-        Row(what=told, ours=_spread(scores["ours"]), goal=f"<= {GOAL_BPB:.2f}", met=max(scores["ours"]) <= GOAL_BPB,
+        Row(what=what, ours=_spread(scores["ours"]), goal=f"<= {GOAL_BPB:.2f}", met=max(scores["ours"]) <= GOAL_BPB,
             number=own),
     ]  # fmt: skip
 
