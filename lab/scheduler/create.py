@@ -289,6 +289,12 @@ def _source(source: str) -> tuple[bytes, str]:
     folder = shipped.find_folder(source)
     if folder:
         return shipped.read_folder(folder)[layout.SPEC], f"{shipped.template_folder()}/{folder}/{layout.SPEC}"
+    folder = shipped.find_folder(os.path.dirname(source))
+    if folder:
+        fix = (
+            f"labctl create {folder} copies that template here; then: labctl create {folder}/{os.path.basename(source)}"
+        )
+        raise NotFound(f"there is no SPEC {source}", where=path, fix=fix)
     known = shipped.names()
     close = nearest(os.path.basename(source).removesuffix(shipped.SUFFIX), known)
     fix = f"did you mean {close}? " if close else ""

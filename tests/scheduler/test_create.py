@@ -259,6 +259,15 @@ def test_a_template_is_not_copied_for_an_experiment_that_cannot_be_made(root: Ro
     assert os.listdir(here) == []
 
 
+@pytest.mark.parametrize("name", ["gpu-training/code-loop.yaml", "templates/gpu-training/code-loop.yaml"])
+def test_a_file_of_a_template_is_asked_for_after_it_was_copied(root: Root, here: Path, name: str) -> None:
+    with pytest.raises(NotFound, match="there is no SPEC") as refused:
+        create.experiment(root, name, actor="ann")
+    assert "then: labctl create gpu-training/code-loop.yaml" in refused.value.fix
+    create.experiment(root, "gpu-training", actor="ann")
+    assert create.experiment(root, "gpu-training/code-loop.yaml", actor="ann").name == "gpu-code-loop"
+
+
 def test_a_template_is_not_copied_into_the_lab(root: Root, monkeypatch: pytest.MonkeyPatch) -> None:
     before = tree(root.layout.root)
     for folder in (root.layout.root, root.layout.experiment("a")):
