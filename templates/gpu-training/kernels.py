@@ -128,7 +128,7 @@ class Mlp(Function):
 
 def logits(x: Tensor, head: Tensor, softcap: float) -> Tensor:
     """Bent to stay within the cap, in fp32."""
-    return (x @ head.to(x.dtype).T).float().div_(softcap).tanh_().mul_(softcap)
+    return (x @ head.to(x.dtype).T).float().div_(softcap).tanh_() * softcap
 
 
 def head_loss(x: Tensor, head: Tensor, targets: Tensor, softcap: float) -> Tensor:

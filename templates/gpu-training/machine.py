@@ -73,8 +73,8 @@ class Machine:
             return float(torch.cuda.max_memory_allocated())
         if self.kind == "mps":
             return float(torch.mps.driver_allocated_memory())
-        most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-        return most if sys.platform == "darwin" else most * 1024.0
+        most = first_match("/proc/self/status", r"VmHWM:\s+(\d+) kB")  # ru_maxrss begins with that of the parent
+        return float(most) * 1024 if most else float(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
 
     def words(self) -> str:
         compiled = "compiled" if self.compiled else "not compiled"

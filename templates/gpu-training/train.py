@@ -65,10 +65,10 @@ class Config:
     backout: float = knob(0.2, "share of the middle layer taken out before the head, at the start", -1, 1)
     # the optimizer
     batch_tokens: int | None = knob(None, "tokens of a step, over all devices", 8, 1 << 26)
-    matrix_lr: float = knob(0.04, "rate of the matrices (Muon)", 0, 1e6)
-    embedding_lr: float = knob(0.6, "rate of the embeddings (AdamW) at width 768", 0, 1e6)
-    head_lr: float = knob(0.004, "rate of the head (AdamW) at width 768", 0, 1e6)
-    scalar_lr: float = knob(0.5, "rate of the scalars and gates (AdamW)", 0, 1e6)
+    matrix_lr: float = knob(0.04, "rate of the matrices (Muon)", 0)
+    embedding_lr: float = knob(0.6, "rate of the embeddings (AdamW) at width 768", 0)
+    head_lr: float = knob(0.004, "rate of the head (AdamW) at width 768", 0)
+    scalar_lr: float = knob(0.5, "rate of the scalars and gates (AdamW)", 0)
     weight_decay: float = knob(0.2, "of the matrices, where it agrees with the step; falls to 0", 0, 10)
     momentum: float = knob(0.95, "of Muon, once momentum-steps are over", 0, 0.9999)
     momentum_steps: int = knob(300, "steps in which the momentum rises from 0.85", 1, 1 << 30)
@@ -212,30 +212,32 @@ class GPT(nn.Module):
             gate = self.smear.to(x.dtype) * torch.sigmoid(F.linear(x[:, 1:, :GATE], self.smear_gate.to(x.dtype)))
             x = torch.cat([x[:, :1], x[:, 1:] + gate * x[:, :-1]], dim=1)
         first = middle = x
-        mixing, mlp, gates = (one.to(x.dtype).unbind() for one in (self.mixing, self.mlp, self.gates))
-        values, residual, beginning = self.values.unbind(), self.residual.unbind(), self.beginning.unbind()
+        # One split of all layers: their slopes come back as one piece, where each index would make a bank of zeros.
+        mixing = self.mixing.to(x.dtype).flatten(0, 2).split([3 * shape.width, shape.width] * shape.depth)
+        mlp = self.mlp.to(x.dtype).flatten(0, 2).split(4 * shape.width)
+        values, gates = self.values.flatten(0, 1).split(shape.vocab), self.gates.to(x.dtype).unbind()
+        residual, beginning = self.residual.unbind(), self.beginning.unbind()
         for layer, window in enumerate(shape.windows):
             x = mixed(x, residual[layer], first, beginning[layer])
             at = shape.valued.index(layer) if layer in shape.valued else None
             value, gate = (None, None) if at is None else (values[at][tokens].to(x.dtype), gates[at])
-            given = (x, value, gate, mixing[layer], mlp[layer], window)
+            given = (x, value, gate, *mixing[2 * layer : 2 * layer + 2], *mlp[2 * layer : 2 * layer + 2], window)
             x = checkpoint(self.block, *given, use_reentrant=False) if self.checkpointing else self.block(*given)
             if layer == shape.depth // 2 - 1:
                 middle = x
         return norm(x - self.backout.to(x.dtype) * middle) if shape.backout and shape.depth > 1 else norm(x)
 
-    def block(self, x: Tensor, value: Tensor | None, gate: Tensor | None, mixing: Tensor, mlp: Tensor,
-              window: int) -> Tensor:  # fmt: skip
+    def block(self, x: Tensor, value: Tensor | None, gate: Tensor | None, three: Tensor, out: Tensor, up: Tensor,
+              down: Tensor, window: int) -> Tensor:  # fmt: skip
         """Attention, then the MLP, each added to the stream."""
         (rows, length, width), heads, normed = x.shape, self.shape.heads, norm(x)
-        three = F.linear(normed, mixing[:3].flatten(0, 1)).view(rows, length, 3 * heads, -1)
-        query_key, v = three.split([2 * heads, heads], dim=2)
+        query_key, v = F.linear(normed, three).view(rows, length, 3 * heads, -1).split([2 * heads, heads], dim=2)
         if value is not None and gate is not None:
             share = 2.0 * torch.sigmoid(F.linear(normed[..., :GATE], gate))
             v = torch.addcmul(v, share.unsqueeze(-1), value.view_as(v))
         q, k = turned(query_key, self.waves[:, :length]).split(heads, dim=2)
-        x = x + F.linear(self.attend(q, k, v, window).reshape(rows, length, width), mixing[3])
-        return x + squared_relu_mlp(norm(x), mlp[0], mlp[1])
+        x = x + F.linear(self.attend(q, k, v, window).reshape(rows, length, width), out)
+        return x + squared_relu_mlp(norm(x), up, down)
 
     def attend(self, q: Tensor, k: Tensor, v: Tensor, window: int) -> Tensor:
         """Each token looks at itself and at what came before it, as far back as the window."""
@@ -296,23 +298,27 @@ def muon_step(weight: Tensor, slope: Tensor, speed: Tensor, spread: Tensor, rate
               decay: Tensor, low: torch.dtype) -> None:  # fmt: skip
     """Momentum, made orthogonal, evened out by row, added where decay agrees. `weight` is [matrices, rows, columns]."""
     speed.lerp_(slope, 1.0 - momentum)
-    step = orthogonal(slope.lerp(speed, momentum).to(low)).float()
+    step = orthogonal(slope.lerp_(speed, momentum).to(low)).float()
     # NorMuon: rows that always move far are held back, and the size of the step as a whole stays what it was.
     size = step.square().mean(-1, keepdim=True)
     spread.lerp_(size, 0.05)
     even = spread.clamp_min(1e-10).rsqrt()
     before, after = size.sum(-2, keepdim=True), (size * even.square()).sum(-2, keepdim=True)
-    step = step * (even * (before / after.clamp_min(1e-20)).sqrt())
-    weight.sub_(rate * step.add_(decay * weight * (step * weight >= 0)))
+    step.mul_(even * (before / after.clamp_min(1e-20)).sqrt())
+    agrees = (step * weight >= 0).to(step.dtype).mul_(decay)
+    weight.sub_(step.addcmul_(weight, agrees).mul_(rate))
 
 
 def adam_step(
     weight: Tensor, slope: Tensor, mean: Tensor, square: Tensor, rate: Tensor, betas: Tensor, left: Tensor
 ) -> None:
-    """AdamW without decay. `left` is how much of the two averages is still their zero at the start."""
+    """AdamW without decay. `left` is how much of the two averages is still their zero at the start.
+
+    At the first step a block gives nothing and the slopes of its scalars are rounding: 1e-8 keeps them where they are.
+    """
     mean.lerp_(slope, 1.0 - betas[0])
     square.lerp_(slope.square(), 1.0 - betas[1])
-    weight.sub_(mean / ((square / (1.0 - left[1])).sqrt_() + 1e-10) * (rate / (1.0 - left[0])))
+    weight.sub_(mean / ((square / (1.0 - left[1])).sqrt_() + 1e-8) * (rate / (1.0 - left[0])))
 
 
 class Optimizer:
@@ -337,6 +343,10 @@ class Optimizer:
         self.muon = torch.compile(muon_step, dynamic=False) if compiled else muon_step
         self.adam = torch.compile(adam_step, dynamic=False) if compiled else adam_step
 
+    def at_once(self, bank: Tensor) -> int:
+        """Matrices of a bank in one go: so few that what a step makes on its way stays small beside the bank."""
+        return max(1, (1 << 22 if bank.device.type == "cpu" else 1 << 26) // bank[0, 0].numel())
+
     @torch.no_grad()
     def step(self, share: float) -> None:
         """One step of all weights, at this share of the budget."""
@@ -349,12 +359,14 @@ class Optimizer:
             if slope is None:
                 continue
             if name in MATRICES:
-                flat = [one.flatten(0, 1) for one in (weight, slope, first, second)]
-                taller = torch.ones(len(flat[0]), 1, 1, device=weight.device)
+                taller = torch.ones(weight.shape[:2], device=weight.device)[..., None, None]
                 if name == "mlp":
-                    taller[::2] = 2.0  # up is four times as high as wide
-                decay = torch.tensor(config.weight_decay * (1.0 - share))
-                self.muon(*flat, self.rates[name] * rate * taller, momentum, decay, self.low)
+                    taller[:, 0] = 2.0  # up is four times as high as wide
+                decay, bank = torch.tensor(config.weight_decay * (1.0 - share)), (weight, slope, first, second)
+                for part in zip(
+                    *(one.flatten(0, 1).split(self.at_once(weight)) for one in (*bank, taller)), strict=True
+                ):
+                    self.muon(*part[:4], self.rates[name] * rate * part[4], momentum, decay, self.low)
             else:
                 betas = torch.tensor([0.96 if name == "beginning" else 0.8, 0.95])
                 self.adam(
@@ -379,13 +391,13 @@ def rate_at(config: Config, share: float) -> float:
 def bytes_of(shape: Shape, rows: int, size: int, kind: str, *, checkpointing: bool) -> dict[str, float]:
     """What training takes of a device of that kind, in bytes. `size`: of an activation."""
     tokens, width, others = rows * shape.context, shape.width, shape.vocab * shape.width * (2 + len(shape.valued))
-    layer = tokens * width * size * 21.0  # what a block keeps for the way back, in widths
+    layer = tokens * width * size * 16.0  # what a block keeps for the way back, in widths
     kept = layer + tokens * width * size * shape.depth if checkpointing else layer * shape.depth
     return {
         "weights": 4.0 * (shape.matrices + others),
         "gradients": 4.0 * (shape.matrices + others),
         "optimizer": 4.0 * shape.matrices + 8.0 * others,
-        "activations": kept + tokens * width * size * 6.0,
+        "activations": kept + tokens * width * size * 21.0,  # and what the way back needs at once
         "logits": min(tokens, kernels.head_rows(kind, shape.vocab)) * shape.vocab * 10.0 + 4.0 * shape.vocab * width,
     }
 
