@@ -257,6 +257,20 @@ def test_every_program_of_the_template_but_train_py_is_read_only_in_the_code_loo
     assert set(re.findall(r"(?m)^  - (\S+)$", named)) == programs
 
 
+def test_the_baseline_of_each_search_is_what_train_py_does_by_itself() -> None:
+    folder = CHECKOUT / "templates/gpu-training"
+    asked = "import json, train, dataclasses; print(json.dumps(dataclasses.asdict(train.Config())))"
+    more = "; print(json.dumps([train.ON_CPU, train.ON_GPU]))"
+    done = subprocess.run(
+        [sys.executable, "-B", "-c", asked + more], cwd=folder, capture_output=True, text=True, check=True
+    )
+    own, by_device = map(json.loads, done.stdout.splitlines())
+    for name, on in zip(("search_space.json", "search_space_gpu.json"), by_device, strict=True):
+        space = json.loads((folder / name).read_text(encoding="utf-8"))["parameters"]
+        default = {knob: {**own, **on}[knob] for knob in space}
+        assert {knob: about["default"] for knob, about in space.items()} == default, name
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(3600)
 def test_a_burst_over_the_real_knobs_improves_on_the_defaults(lab: Lab, tmp_path: Path) -> None:
