@@ -187,7 +187,7 @@ class Progress:
             share, self.bell.rung = float(agreed[0]), int(agreed[1])
         return share
 
-    def hear(self, step: int, share: float, loss: float, size: int) -> None:
+    def hear(self, step: int, loss: float, size: int, share: float) -> None:
         """Nats per token and bytes of a step: checked, smoothed, reported."""
         if not loss <= 100.0:  # noqa: PLR2004  # nan is not either
             raise Failed(f"the loss is {loss} at step {step}: training came apart, and there is no number")
@@ -325,20 +325,21 @@ class Run:
     def train(self) -> None:
         """Steps until the budget is used. On CUDA a loss is looked at one step late, and nothing waits for it."""
         progress, late = self.progress, self.machine.kind == "cuda"
-        held: list[tuple[int, float, Tensor, int]] = []
+        held: list[tuple[int, Tensor, int]] = []
         progress.began = self.saved = time.monotonic()
         self.bell.waits = True
-        while (share := progress.used(len(self.data.tokens("val")))) < 1.0:
+        evaluated = len(self.data.tokens("val"))
+        share = progress.used(evaluated)
+        while share < 1.0:
             began = time.perf_counter()
-            held.append((progress.steps + 1, share, *self.step(share)))
+            held.append((progress.steps + 1, *self.step(share)))
             progress.steps += 1
-            told = [
-                (step, used, float(loss), size) for step, used, loss, size in held[: len(held) - late]
-            ]  # waits for it
+            told = [(step, float(loss), size) for step, loss, size in held[: len(held) - late]]  # waits for the device
             del held[: len(told)]
             progress.seconds += time.perf_counter() - began
+            share = progress.used(evaluated)
             for one in told:
-                progress.hear(*one)
+                progress.hear(*one, share)
             if progress.steps == 1:
                 gc.collect()
                 gc.freeze()
@@ -347,8 +348,8 @@ class Run:
         began = time.perf_counter()
         self.machine.wait()
         progress.seconds += time.perf_counter() - began
-        for step, _, loss, size in held:
-            progress.hear(step, 1.0, float(loss), size)
+        for step, loss, size in held:
+            progress.hear(step, float(loss), size, 1.0)
         self.bell.waits = False
 
     def between_steps(self) -> None:

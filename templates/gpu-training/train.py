@@ -392,13 +392,15 @@ def bytes_of(shape: Shape, rows: int, size: int, kind: str, *, checkpointing: bo
     """What training takes of a device of that kind, in bytes. `size`: of an activation."""
     tokens, width, others = rows * shape.context, shape.width, shape.vocab * shape.width * (2 + len(shape.valued))
     layer = tokens * width * size * 16.0  # what a block keeps for the way back, in widths
-    kept = layer + tokens * width * size * shape.depth if checkpointing else layer * shape.depth
+    kept = layer + tokens * width * size * 3.0 * shape.depth if checkpointing else layer * shape.depth
     return {
         "weights": 4.0 * (shape.matrices + others),
-        "gradients": 4.0 * (shape.matrices + others),
+        "gradients": 8.0 * shape.matrices + 4.0 * others,  # by layer, then as one bank
         "optimizer": 4.0 * shape.matrices + 8.0 * others,
-        "activations": kept + tokens * width * size * 21.0,  # and what the way back needs at once
+        "activations": kept + tokens * width * size * 18.0,  # and what the way back needs at once
         "logits": min(tokens, kernels.head_rows(kind, shape.vocab)) * shape.vocab * 10.0 + 4.0 * shape.vocab * width,
+        "attention": tokens * shape.heads * shape.context * 4.0 if kind == "cpu" else 0.0,  # its way back holds all scores
+        "libraries": float(28 << 20) if kind == "cpu" else 0.0,  # what they load and set aside once there is work
     }
 
 

@@ -1,0 +1,283 @@
+"""A training run, from its flags to the printed end: tiny shapes, in this process and as a program."""
+
+from __future__ import annotations
+
+import gc
+import json
+import math
+import os
+import re
+import signal
+import subprocess
+import sys
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import harness
+import machine
+import prepare
+import pytest
+import torch
+import train
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+TEMPLATE = Path(train.__file__).parent
+TINY = ("--depth", "1", "--width", "32", "--head-dim", "16", "--batch-tokens", "512", "--threads", "1")
+PEERS = ("val_bpb", "training_seconds", "total_seconds", "peak_vram_mb", "mfu_percent", "total_tokens_M", "num_steps",
+         "num_params_M", "depth")  # fmt: skip
+
+
+@pytest.fixture(autouse=True)
+def as_it_was() -> Iterator[None]:
+    """A run takes signals, freezes the collector and sets threads; it is meant to be a process of its own."""
+    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+    threads = torch.get_num_threads()
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
+    gc.enable()
+    gc.unfreeze()
+    torch.set_num_threads(threads)
+    torch.set_flush_denormal(False)
+    machine.keep_pages(1 << 17)
+
+
+@pytest.fixture
+def data(small: prepare.Data, shared_cache: Path, monkeypatch: pytest.MonkeyPatch) -> prepare.Data:
+    monkeypatch.setenv("LAB_TRAINING_CACHE", str(shared_cache))
+    return small
+
+
+@pytest.fixture
+def told(small_dataset: str, data: prepare.Data, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch,
+         tmp_path: Path) -> Told:  # fmt: skip
+    monkeypatch.chdir(tmp_path)
+    return Told(("--dataset", small_dataset, *TINY), capsys)
+
+
+class Told:
+    """Runs train.py in this process, and keeps what it said."""
+
+    def __init__(self, flags: tuple[str, ...], capsys: pytest.CaptureFixture[str]) -> None:
+        self.flags, self.capsys = flags, capsys
+        self.out = self.err = ""
+
+    def __call__(self, *flags: str) -> int:
+        code = harness.main(train.program, [*self.flags, *flags])
+        self.out, self.err = self.capsys.readouterr()
+        return code
+
+    @property
+    def block(self) -> dict[str, str]:
+        lines = self.out.partition("---\n")[2].splitlines()
+        return dict(line.split(":", 1) for line in lines if not line.startswith("METRIC"))  # type: ignore[misc]
+
+    def number(self, name: str) -> float:
+        return float(self.block[name])
+
+
+def run_of(data: prepare.Data, dataset: str, **knobs: object) -> train.Training:
+    config = train.Config(**{"depth": 1, "width": 32, "head_dim": 16, "batch_tokens": 512, "budget": "9steps",
+                             "threads": 1, "dataset": dataset, **knobs})  # type: ignore[arg-type]  # fmt: skip
+    return train.Training(config, machine.detect(config), data, harness.Bell())
+
+
+def losses(run: train.Training, steps: int = 5) -> list[float]:
+    return [float(run.step(step / steps)[0]) for step in range(steps)]
+
+
+def test_the_block_has_the_fields_of_its_peers_first_and_the_numbers_again_as_metrics(told: Told) -> None:
+    assert told("--budget", "3steps") == 0
+    assert tuple(told.block)[:9] == PEERS
+    assert told.block["num_steps"].strip() == "3"
+    assert told.block["mfu_percent"].strip() == "unknown"
+    metrics = dict(re.findall(r"^METRIC (\w+)=(\S+)$", told.out, re.MULTILINE))
+    assert metrics["val_bpb"] == told.block["val_bpb"].strip()
+    assert 0 < float(metrics["val_bpb"]) < 9
+    assert "mfu_percent" not in metrics
+    assert len(told.block["train_py"].strip()) == 16
+    assert not os.path.exists("checkpoint.pt")
+
+
+def test_the_score_is_what_prepare_says_of_the_kept_weights(told: Told, data: prepare.Data) -> None:
+    assert told("--budget", "3steps", "--keep-checkpoint", "--checkpoint", "kept/one.pt") == 0
+    model, same, settings = train.scorable("kept/one.pt", "cpu")
+    assert prepare.evaluate(model, same, "val", **settings).bpb == pytest.approx(told.number("val_bpb"), abs=1e-6)
+
+
+def test_the_same_seed_on_one_thread_gives_the_same_losses_to_the_bit(small_dataset: str, data: prepare.Data) -> None:
+    one, same = (losses(run_of(data, small_dataset)) for _ in range(2))
+    assert one == same
+    assert one != losses(run_of(data, small_dataset, seed=2))
+    assert one[-1] < one[0]
+
+
+def test_steps_that_warm_it_up_leave_no_trace(small_dataset: str, data: prepare.Data) -> None:
+    cold, warm = run_of(data, small_dataset), run_of(data, small_dataset)
+    warm.warm(3)
+    assert losses(cold) == losses(warm)
+    assert all(
+        torch.equal(one, other) for one, other in zip(cold.model.parameters(), warm.model.parameters(), strict=True)
+    )
+
+
+@pytest.mark.parametrize("rows", [1, 2])
+def test_the_device_batch_changes_only_the_order_of_additions(
+    rows: int, small_dataset: str, data: prepare.Data
+) -> None:
+    whole, cut = run_of(data, small_dataset), run_of(data, small_dataset, device_batch=rows)
+    assert (cut.plan.rows, cut.plan.accumulation) == (rows, whole.plan.rows // rows)
+    assert losses(cut) == pytest.approx(losses(whole), rel=1e-3)
+
+
+def test_narrow_types_train_as_well(small_dataset: str, data: prepare.Data) -> None:
+    wide = losses(run_of(data, small_dataset))
+    for precision in ("bf16", "fp16"):
+        assert losses(run_of(data, small_dataset, precision=precision)) == pytest.approx(wide, rel=0.02)
+
+
+def test_an_fp16_step_that_ran_over_is_passed_over_and_scaled_less(small_dataset: str, data: prepare.Data) -> None:
+    run = run_of(data, small_dataset, precision="fp16")
+    before = run.model.mlp.detach().clone()
+    run.scale = 1e30
+    run.step(0.0)
+    assert torch.equal(run.model.mlp, before)
+    assert run.scale == 5e29
+
+
+def test_a_run_that_comes_apart_stops_at_once_and_has_no_number(told: Told) -> None:
+    assert told("--budget", "50steps", "--embedding-lr", "1e300") == 1
+    assert re.search(r"train.py: the loss is nan at step [23]", told.err)
+    assert "METRIC" not in told.out
+    assert "---" not in told.out
+
+
+@pytest.mark.parametrize(
+    ("flags", "words"),
+    [
+        (["--budget", "0steps"], "too short"),
+        (["--budget", "1kflop"], "too short: one step is"),
+        (["--budget", "soon"], "--budget soon"),
+        (["--dpeth", "3"], "--dpeth"),
+        (["--depth", "two"], "a whole number from 1 to 128"),
+        (["--depth", "2.5"], "a whole number"),
+        (["--matrix-lr", "nan"], "a number from 0"),
+        (["--smear", "perhaps"], "on or off"),
+        (["--device", "cuda"], "--device cuda is not here; here: cpu"),
+        (["--device", "tpu"], "--device tpu"),
+        (["--width", "40"], "--head-dim"),
+        (["--batch-tokens", "100"], "no whole rows"),
+        (["--resume", "nowhere.pt"], "nowhere.pt"),
+        (["--dataset", "nothing"], "nothing"),
+        (["--vram-gb", "0.001", "--depth", "4"], "do not fit"),
+    ],
+)
+def test_what_cannot_be_is_refused_with_words_and_a_way_out(told: Told, flags: list[str], words: str) -> None:
+    assert told(*flags) == 2
+    assert words in told.err
+    assert "\n  fix: " in told.err
+    assert told.out == ""
+
+
+def test_a_budget_of_seconds_that_one_step_overruns_has_no_number(told: Told) -> None:
+    assert told("--budget", "0.000001s") == 1
+    assert "too short: one step took" in told.err
+    assert "METRIC" not in told.out
+
+
+def test_a_budget_of_seconds_ends_with_the_step_that_reaches_it(told: Told) -> None:
+    assert told("--budget", "0.3s") == 0
+    assert told.number("training_seconds") >= 0.3
+    assert told.number("num_steps") >= 1
+
+
+def test_equal_operations_are_more_steps_of_a_smaller_model(small_dataset: str, data: prepare.Data) -> None:
+    small, large = (run_of(data, small_dataset, budget="1gflop", depth=depth) for depth in (1, 3))
+    assert small.progress.most_steps == math.floor(1e9 / (small.shape.flops() * 512))
+    assert small.progress.most_steps > large.progress.most_steps
+
+
+def test_the_default_budget_is_that_of_250_default_steps(small_dataset: str, data: prepare.Data) -> None:
+    config = train.Config(dataset=small_dataset, threads=1)
+    assert train.Training(config, machine.detect(config), data, harness.Bell()).progress.most_steps == train.AUTO_STEPS
+
+
+def test_names_may_have_either_dash_and_values_may_stand_behind_an_equals_sign() -> None:
+    given = harness.given(train.Config, ["--batch_tokens=4096", "--matrix-lr", "0.1", "--smear=off", "--plan"], "")
+    assert given == {"batch_tokens": 4096, "matrix_lr": 0.1, "smear": False, "plan": True}
+
+
+def test_what_it_reports_rises_to_a_hundred(told: Told, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LAB_REPORT", str(tmp_path / "report.txt"))
+    assert told("--budget", "7steps") == 0
+    lines = [line.split() for line in (tmp_path / "report.txt").read_text().splitlines()]
+    percents = [int(percent) for percent, _ in lines]
+    assert percents == sorted(set(percents))
+    assert percents[-1] == 100
+    assert float(lines[-1][1]) == pytest.approx(told.number("train_bpb"), abs=1e-5)
+
+
+def test_the_lab_has_its_time_back_before_it_is_over(told: Told, monkeypatch: pytest.MonkeyPatch) -> None:
+    ends = datetime.now(UTC) + timedelta(seconds=8)
+    monkeypatch.setenv("LAB_DEADLINE", ends.isoformat().replace("+00:00", "Z"))
+    assert told("--budget", "1000000steps") == 0
+    assert told.block["ended_by"].strip() == "the lab's time"
+    assert datetime.now(UTC) < ends
+
+
+def test_without_time_for_a_step_there_is_no_number(told: Told, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LAB_TIME_BUDGET_SECONDS", "1")
+    assert told("--budget", "5steps") == 1
+    assert "too short for one step" in told.err
+
+
+def test_a_run_of_a_lab_keeps_what_ran_and_a_code_loop_does_not(
+    told: Told, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LAB_RUN_DIR", str(tmp_path))
+    monkeypatch.setenv("LAB_STEP", "validation")
+    assert told("--budget", "1steps") == 0
+    assert not (tmp_path / "artifacts" / "train.py").exists()
+    monkeypatch.delenv("LAB_STEP")
+    assert told("--budget", "1steps", "--keep-checkpoint") == 0
+    assert (tmp_path / "artifacts" / "train.py").read_bytes() == (TEMPLATE / "train.py").read_bytes()
+    assert (tmp_path / "artifacts" / "checkpoint.pt").exists()
+
+
+def test_the_search_space_begins_where_train_py_begins() -> None:
+    space = json.loads((TEMPLATE / "search_space.json").read_text())["parameters"]
+    on_cpu = {**{name: one.default for name, one in train.Config.__dataclass_fields__.items()}, **train.ON_CPU}
+    assert {name: on_cpu[name] for name in space} == {name: one["default"] for name, one in space.items()}
+    for name, one in space.items():
+        for value in one.get("choices", [one.get("low"), one.get("high")]):
+            assert harness.given(train.Config, [f"--{name}={value}"], "")[name] == value
+
+
+# ---- As a program ----------------------------------------------------------------------------------------------------
+
+
+def test_without_torch_it_says_what_to_install(tmp_path: Path) -> None:
+    (tmp_path / "torch.py").write_text("raise ModuleNotFoundError(\"No module named 'torch'\", name='torch')\n")
+    ran = subprocess.run([sys.executable, TEMPLATE / "train.py"], env={**os.environ, "PYTHONPATH": str(tmp_path)},
+                         capture_output=True, text=True, check=False)  # fmt: skip
+    assert ran.returncode == 5
+    assert ran.stderr.startswith("train.py: torch is not installed")
+    assert "pip install 'labctl[train]'" in ran.stderr
+
+
+def test_help_names_every_flag_with_an_example() -> None:
+    ran = subprocess.run([sys.executable, TEMPLATE / "train.py", "--help"], capture_output=True, text=True, check=False)
+    assert ran.returncode == 0
+    assert "python train.py --plan --vram-gb 24" in ran.stdout
+    assert all(f"--{name.replace('_', '-')} " in ran.stdout for name in train.Config.__dataclass_fields__)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+@pytest.mark.needs("g++")
+def test_compiled_it_computes_the_same(small_dataset: str, data: prepare.Data) -> None:
+    plain, compiled = run_of(data, small_dataset), run_of(data, small_dataset, compile="on")
+    assert losses(compiled, 3) == pytest.approx(losses(plain, 3), rel=1e-3)
