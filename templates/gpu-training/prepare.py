@@ -105,7 +105,10 @@ def ensure(dataset: str, *, say: Say | None = None) -> Data:
     """
     say = say or to_stderr
     request = corpora.requested(dataset)
-    return ready(request, quietly) or made_apart(request, say)  # what is amiss is said by who makes it again
+    data = ready(request, quietly) or made_apart(request, say)  # what is amiss is said by who makes it again
+    if request.name == "builtin" and corpora.noted(request).get("kind") == "docstrings":
+        say(f"data: builtin is {data.corpus} here, not the plays; prepare.py --dataset builtin --again tries for them")
+    return data
 
 
 def ready(request: Request, say: Say) -> Data | None:
@@ -205,7 +208,7 @@ class Tokenizer:
         return list(dict.fromkeys([*(bytes([byte]) for byte in range(256)), *(a + b for a, b in self.merges)]))
 
     def sizes(self) -> np.ndarray:
-        return np.array([*map(len, self.tokens), 0], dtype=np.int32)
+        return np.array([*(len(token) for token in self.tokens), 0], dtype=np.int32)
 
     def encode(self) -> bytes:
         merges = [[left.hex(), right.hex()] for left, right in self.merges]

