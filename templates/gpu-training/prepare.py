@@ -234,9 +234,7 @@ class Tokenizer:
             return bytes(byte_of[letter] for letter in spelt)
 
         pairs = json.loads(learner.to_str())["model"]["merges"]
-        return Tokenizer(
-            tuple((bytes(map(byte_of.get, left)), bytes(map(byte_of.get, right))) for left, right in pairs)
-        )
+        return Tokenizer(tuple((as_bytes(left), as_bytes(right)) for left, right in pairs))
 
     def encoder(self) -> Callable[[list[str]], list[np.ndarray]]:
         """A function from texts to ids, on all cores."""

@@ -413,6 +413,7 @@ def test_without_the_wheel_the_docstrings_stand_in_loudly_and_for_good(
 
 
 @pytest.mark.heavy
+@pytest.mark.timeout(120)
 def test_the_docstrings_of_this_python_are_a_corpus() -> None:
     documents = corpora.docstrings()
     assert sum(len(text) for _, text in documents) > 1_000_000
