@@ -244,6 +244,8 @@ def save(path: str, about: Mapping[str, object], tensors: Mapping[str, dict[str,
         os.replace(draft, path)
     except (OSError, RuntimeError) as error:  # torch says RuntimeError where a disk is full
         say(f"train.py: no checkpoint could be saved at {path}: {error}")
+        if os.path.exists(draft):
+            os.unlink(draft)  # a full disk is not helped by half a checkpoint
         return
     say(f"saved in {path}")
 

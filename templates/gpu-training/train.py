@@ -399,7 +399,7 @@ def bytes_of(shape: Shape, rows: int, size: int, kind: str, *, checkpointing: bo
         "optimizer": 4.0 * shape.matrices + 8.0 * others,
         "activations": kept + tokens * width * size * 18.0,  # and what the way back needs at once
         "logits": min(tokens, kernels.head_rows(kind, shape.vocab)) * shape.vocab * 10.0 + 4.0 * shape.vocab * width,
-        "attention": tokens * shape.heads * shape.context * 4.0 if kind == "cpu" else 0.0,  # its way back holds all scores
+        "scores": tokens * shape.heads * shape.context * 4.0 if kind == "cpu" else 0.0,  # of attention, on its way back
         "libraries": float(28 << 20) if kind == "cpu" else 0.0,  # what they load and set aside once there is work
     }
 
