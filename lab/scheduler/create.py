@@ -115,7 +115,7 @@ def _varies(spec: Spec, folder: str) -> bool:
     """Whether a search space lies in the workspace of a SPEC from this folder."""
     from lab.scheduler.search.spaces import NAMES  # noqa: PLC0415  # the search and all
 
-    workspace = _workspace(spec, folder)
+    workspace = "" if scripts.is_loop(spec) else _workspace(spec, folder)
     return bool(workspace) and any(reading.is_file(f"{workspace}/{name}") for name in NAMES)
 
 

@@ -242,6 +242,7 @@ def test_the_code_loop_measures_what_a_script_changes_in_train_py(lab: Lab) -> N
     baseline, changed = lab.runs("gpu-code-loop")
     told = [json.loads((run / "artifacts/decision.json").read_text(encoding="utf-8")) for run in (baseline, changed)]
     assert told[0]["verdict"] == "keep"
+    assert not (baseline / "params.json").exists()  # the space beside it is that of the search
     assert told[0]["candidate"]["holdout"] > 0
     assert told[1]["verdict"] in ("keep", "discard")
     assert told[1]["changed_files"] == ["train.py"]

@@ -280,13 +280,14 @@ def test_a_template_is_not_copied_into_the_lab(root: Root, monkeypatch: pytest.M
 def test_a_copy_that_was_stopped_anywhere_is_whole_or_not_there(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    wanted = shipped.read_folder("gpu-training")
+    monkeypatch.setattr(shipped, "read_folder", lambda name: wanted)
     counted = CrashingFiles()
     root = a_lab(tmp_path / "dry", files=counted)
     first = counted.steps + 1
     (tmp_path / "0").mkdir()
     monkeypatch.chdir(tmp_path / "0")
     create.experiment(root, "gpu-training", actor="ann")
-    wanted = shipped.read_folder("gpu-training")
     for at in range(first, counted.steps + 1):
         place = tmp_path / str(at)
         place.mkdir()

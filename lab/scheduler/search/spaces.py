@@ -20,6 +20,7 @@ from lab.core.space import Space
 from lab.core.trial import luck
 from lab.core.view import View
 from lab.scheduler import cycle, places
+from lab.scheduler.loop import scripts
 from lab.scheduler.search.book import Book
 from lab.store import experiments, reading
 
@@ -45,6 +46,8 @@ class Found(msgspec.Struct, frozen=True, kw_only=True):
 def find(root: Root, spec: Spec, view: View, given: str = "") -> Found | None:
     """The space of an experiment, or None where nobody wrote one. `given` is a file that a person named.
 
+    Of a code loop only a space that somebody named counts: what lies in its workspace belongs to the code.
+
     An experiment has one space: `spec` is the SPEC that was read, not that of a tier, and the file is looked for in its
     workspace, whatever workspace a tier has of its own. A promoted run would else be no point of the next tier's space.
     `NotFound` when a file that was named is not there, `BadInput` when it cannot be used. Constraints that no point
@@ -58,6 +61,8 @@ def find(root: Root, spec: Spec, view: View, given: str = "") -> Found | None:
     beside = places.folders(root, view)
     if spec.search_space:
         return _of_spec(spec.search_space, [there, *beside] if there else list(beside))
+    if scripts.is_loop(spec):
+        return None  # its runs would claim parameters that nothing heeds
     return _lying(there or beside[0])
 
 

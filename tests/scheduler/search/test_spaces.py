@@ -85,6 +85,16 @@ def test_a_path_in_the_spec_is_seen_from_the_workspace_then_from_the_spec(tmp_pa
     assert names(found(root)) == ("x",)
 
 
+def test_a_file_in_the_workspace_of_a_code_loop_is_its_space_only_when_it_is_named(tmp_path: Path) -> None:
+    root, place = a_lab_on(tmp_path, "executor: reference\nvalidation_command: python3 measure.py\n")
+    (place / "search_space.json").write_text(PLAIN)
+    assert found(root) is None
+    assert found(root, str(place / "search_space.json")) is not None
+    with open(root.layout.spec("a"), "a", encoding="utf-8") as spec:
+        spec.write("search_space: search_space.json\n")
+    assert names(found(root)) == ("x",)
+
+
 def test_without_a_workspace_the_file_beside_the_spec_is_the_space(tmp_path: Path) -> None:
     root = a_lab(tmp_path / "lab")
     folder = tmp_path / "mine"
