@@ -35,7 +35,8 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
 def hub(files: dict[str, bytes], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[doubles.Hub]:
     with doubles.served(dict(files)) as hub:
         monkeypatch.setenv("HF_ENDPOINT", hub.url)
-        monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+        for name in ("NO_PROXY", "no_proxy"):
+            monkeypatch.setenv(name, "127.0.0.1")
         monkeypatch.setenv("LAB_TRAINING_CACHE", str(tmp_path / "cache"))
         monkeypatch.setattr(corpora, "WAITS_S", (0.0, 0.0))
         yield hub
