@@ -78,12 +78,12 @@ def find_folder(name: str) -> str:
 
 
 def read_folder(name: str) -> dict[str, bytes]:
-    """The files of a listed folder by their names. What lies deeper, such as `__pycache__`, is no part of it."""
+    """The files of a listed folder by their names. What lies deeper or is hidden, but for .gitignore, is none of it."""
     place = os.path.join(template_folder(), name)
     contents = {}
     for entry in sorted(os.listdir(place)):
         path = os.path.join(place, entry)
-        if os.path.isfile(path) and not entry.startswith("."):
+        if os.path.isfile(path) and (not entry.startswith(".") or entry == ".gitignore"):
             with open(path, "rb") as file:
                 contents[entry] = file.read()
     return contents

@@ -237,6 +237,8 @@ def test_the_code_loop_measures_what_a_script_changes_in_train_py(lab: Lab) -> N
     (lab.code / "ideas.py").write_text(IDEAS, encoding="utf-8")
     for words in (["init", "-q"], ["add", "--all"], ["commit", "-q", "-m", "as it is"]):
         git(*words, lab=lab)
+    tracked = subprocess.run(["git", "ls-files"], cwd=lab.code, env=lab.environ, capture_output=True, check=True).stdout
+    assert b"__pycache__" not in tracked
     lab.typed("create", str(loop))
     lab.typed("burst", "gpu-code-loop", "-n", "2")
     baseline, changed = lab.runs("gpu-code-loop")

@@ -48,9 +48,10 @@ def test_a_folder_with_a_spec_is_a_template_and_its_files_are_read_flat(package:
     (folder / "__pycache__").mkdir()
     (folder / "__pycache__/train.pyc").touch()
     (folder / ".hidden").touch()
+    (folder / ".gitignore").write_bytes(b"__pycache__/\n")
     assert shipped.folders() == ("training",)
     assert shipped.names() == ("sweep", "training")
-    assert set(shipped.read_folder("training")) == {"SPEC.yaml", "train.py"}
+    assert set(shipped.read_folder("training")) == {".gitignore", "SPEC.yaml", "train.py"}
     assert shipped.abouts()["training"] == "It trains"
     for name in ("training", "templates/training", "./templates/training/", "training/"):
         assert shipped.find_folder(name) == "training"
