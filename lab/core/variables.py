@@ -10,6 +10,7 @@ READ = {
     "HERMES_LAB_DATA_ROOT": "the data root, if LAB_DATA_ROOT is not set",
     "LAB_EXECUTOR_COMMAND": "the command of experiments that name none",
     "HERMES_LAB_EXECUTOR_COMMAND": "the same, if LAB_EXECUTOR_COMMAND is not set",
+    "LAB_TRAINING_CACHE": "passed on to runs: where the training template keeps its data",
     "LABCTL_OUTPUT": "`json` for --json on every command",
     "LABCTL_ACTOR": "the name that decisions are written down for; else USER, LOGNAME",
     "LABCTL_CONFINEMENT": "auto, namespace, subreaper or group: how the processes of a run are held together",
@@ -21,6 +22,8 @@ READ = {
     "CODEX_HOME": "where skills and mcp install put what is Codex's, if not in ~/.codex",
     "HERMES_HOME": "the same of Hermes, if not in ~/.hermes",
     "HTTPS_PROXY": "with HTTP_PROXY, ALL_PROXY and NO_PROXY, in small letters too: how a model's service is reached",
+    "VIRTUAL_ENV": "the environment whose Python trains, if it has torch; or CONDA_PREFIX",
+    "CUDA_VISIBLE_DEVICES": "the GPUs that a training script has a process for",
     "SSL_CERT_FILE": "whom to trust when a model is asked over TLS; or a folder, SSL_CERT_DIR",
 }
 GIVEN = {
