@@ -7,6 +7,7 @@ labctl; a lab is heard through the variables that every run of it has, and at a 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import dataclasses
 import gc
 import hashlib
@@ -509,3 +510,7 @@ def main(program: Callable[[list[str]], int], arguments: list[str]) -> int:
         if not out_of_memory(error):
             raise
         return halve(error)
+    finally:
+        if "TORCHELASTIC_RESTART_COUNT" in os.environ and divisor() > 1 and os.path.exists(marker()):
+            with contextlib.suppress(FileNotFoundError):  # another process was faster
+                os.unlink(marker())

@@ -109,7 +109,7 @@ def detect(config: Any) -> Machine:  # the Config of whatever train.py it is
     if config.vram_gb:
         memory = max(0.0, config.vram_gb * (1 << 30) - (base or 600 << 20))  # a CUDA context takes 0.6 GB for itself
     if world > 1:
-        dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
+        meet("nccl" if device.type == "cuda" else "gloo", rank, world)
     dtype, compiled = (
         precision_of(config, device),
         config.compile == "on" or (config.compile, device.type) == ("auto", "cuda"),
@@ -118,6 +118,16 @@ def detect(config: Any) -> Machine:  # the Config of whatever train.py it is
     attention = "flash" if flash else "flex" if compiled and device.type == "cuda" else "sdpa"
     return Machine(device=device, name=name, dtype=dtype, compiled=compiled, attention=attention, memory=memory,
                    base=base, threads=threads, rank=rank, world=world)  # fmt: skip
+
+
+def meet(back_end: str, rank: int, world: int) -> None:
+    """The processes of a torchrun find each other; after a restart where none of the dead has left a word."""
+    again = int(os.environ.get("TORCHELASTIC_RESTART_COUNT", "0"))
+    if not again or os.environ.get("TORCHELASTIC_USE_AGENT_STORE") != "True":
+        dist.init_process_group(back_end)
+        return
+    store = dist.TCPStore(os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"]), world, is_master=False)
+    dist.init_process_group(back_end, store=dist.PrefixStore(f"again-{again}", store), rank=rank, world_size=world)
 
 
 def elsewhere(config: Any) -> Machine:  # the same
@@ -223,5 +233,14 @@ def divisor() -> int:
 def cut_up(rows: int, most: int, checkpointing: str, parts: Callable[[int, bool], dict[str, float]]) -> list[Plan]:
     """Ways to run a step of so many rows on a device, at most so many at once, the fastest first."""
     ways: Iterable[bool] = {"auto": (False, True), "on": (True,), "off": (False,)}[checkpointing]
-    counts = [count for count in range(min(rows, max(1, most // divisor())), 0, -1) if rows % count == 0]
+    counts = [count for count in range(min(rows, most), 0, -1) if rows % count == 0]
     return [Plan(count, rows // count, way, parts(count, way)) for way in ways for count in counts]
+
+
+def fitting(plans: list[Plan], memory: float) -> Plan | None:
+    """The fastest that fits; where that ran out of memory, one with half its rows at once."""
+    first = next((plan for plan in plans if plan.bytes <= memory), None)
+    if first is None or divisor() == 1:
+        return first
+    fewer = max(1, first.rows // divisor())
+    return next(plan for plan in plans if plan.checkpointing == first.checkpointing and plan.rows <= fewer)

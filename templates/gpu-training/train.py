@@ -29,7 +29,7 @@ import torch.distributed as dist
 import torch.nn.functional as F  # noqa: N812  # as everybody writes it
 from harness import Bell, Failed, Progress, Run, knob, way
 from kernels import mixed, norm, squared_relu_mlp, turned
-from machine import STARTED, Machine, Plan, Refused, cut_up, detect, divisor, keep_pages, megabytes, say
+from machine import STARTED, Machine, Plan, Refused, cut_up, detect, divisor, fitting, keep_pages, megabytes, say
 from torch import Tensor, nn
 from torch.nn.attention.flex_attention import create_block_mask, flex_attention
 from torch.utils.checkpoint import checkpoint
@@ -391,15 +391,17 @@ def rate_at(config: Config, share: float) -> float:
 def bytes_of(shape: Shape, rows: int, size: int, kind: str, *, checkpointing: bool) -> dict[str, float]:
     """What training takes of a device of that kind, in bytes. `size`: of an activation."""
     tokens, width, others = rows * shape.context, shape.width, shape.vocab * shape.width * (2 + len(shape.valued))
-    layer = tokens * width * size * 16.0  # what a block keeps for the way back, in widths
-    kept = layer + tokens * width * size * 3.0 * shape.depth if checkpointing else layer * shape.depth
+    unit = float(tokens * width * size)  # a number for each channel of each token; how many of them was measured
+    kept = 50.0 + 3.0 * shape.depth if checkpointing else 16.0 * shape.depth  # for the way back
+    scores = (
+        0.0 if kind == "cuda" else 4.0 + shape.context / shape.head_dim
+    )  # of attention, where the way back holds all
     return {
         "weights": 4.0 * (shape.matrices + others),
         "gradients": 8.0 * shape.matrices + 4.0 * others,  # by layer, then as one bank
         "optimizer": 4.0 * shape.matrices + 8.0 * others,
-        "activations": kept + tokens * width * size * 18.0,  # and what the way back needs at once
+        "activations": unit * (kept + max(16.0, scores)),
         "logits": min(tokens, kernels.head_rows(kind, shape.vocab)) * shape.vocab * 10.0 + 4.0 * shape.vocab * width,
-        "scores": tokens * shape.heads * shape.context * 4.0 if kind == "cpu" else 0.0,  # of attention, on its way back
         "libraries": float(28 << 20) if kind == "cpu" else 0.0,  # what they load and set aside once there is work
     }
 
@@ -428,7 +430,7 @@ def filled_in(config: Config, machine: Machine, data: prepare.Data) -> tuple[Con
             return bytes_of(shape, rows, machine.dtype.itemsize, machine.kind, checkpointing=checkpointing)
 
         plans = cut_up(rows, most, config.checkpointing, parts)
-        good = next((plan for plan in plans if plan.bytes <= machine.memory), None)
+        good = fitting(plans, machine.memory)
         if good and ((depth, width) == sizes[-1] or good.rows * context >= min(rows * context, 1 << 16)):
             return whole, shape, good
     least = plans[-1]
