@@ -31,7 +31,8 @@ import machine  # isort: skip  # before torch: it sets what torch reads when it 
 import prepare
 import torch
 import torch.distributed as dist
-from machine import HERE, Machine, Plan, Refused, divisor, say
+from machine import HERE, Machine, Plan, divisor, say
+from prepare import Refused
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

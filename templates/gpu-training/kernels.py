@@ -45,7 +45,7 @@ class Norm(Function):
         return y
 
     @staticmethod
-    def backward(ctx: Any, slope: Tensor) -> Tensor:  # type: ignore[override]
+    def backward(ctx: Any, slope: Tensor) -> Tensor:
         return through_norm(slope, *ctx.saved_tensors)
 
 

@@ -126,8 +126,10 @@ def meet(back_end: str, rank: int, world: int) -> None:
     if not again or os.environ.get("TORCHELASTIC_USE_AGENT_STORE") != "True":
         dist.init_process_group(back_end)
         return
-    store = dist.TCPStore(os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"]), world, is_master=False)
-    dist.init_process_group(back_end, store=dist.PrefixStore(f"again-{again}", store), rank=rank, world_size=world)
+    from torch.distributed import PrefixStore, TCPStore  # type: ignore[attr-defined]  # noqa: PLC0415  # not in all builds
+
+    common = TCPStore(os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"]), world, is_master=False)
+    dist.init_process_group(back_end, store=PrefixStore(f"again-{again}", common), rank=rank, world_size=world)
 
 
 def elsewhere(config: Any) -> Machine:  # the same
@@ -244,3 +246,15 @@ def fitting(plans: list[Plan], memory: float) -> Plan | None:
         return first
     fewer = max(1, first.rows // divisor())
     return next(plan for plan in plans if plan.checkpointing == first.checkpointing and plan.rows <= fewer)
+
+
+def tell_plan(shape: str, tokens: int, plan: Plan, machine: Machine) -> None:
+    """What was found, and what was made of it."""
+    kept = ", with gradient checkpointing" if plan.checkpointing else ""
+    halved = ", halved after it ran out of memory" if divisor() > 1 else ""
+    before = f", Python and torch {megabytes(machine.base):,.0f}" if machine.base else ""
+    say(f"device: {machine.words()}")
+    say(f"shape: {shape}")
+    say(f"step: {tokens} tokens, {plan.accumulation} x {plan.rows} rows on each device{kept}{halved}")
+    say(f"memory: {megabytes(plan.bytes + machine.base):,.0f} MB estimated ({plan.words()}{before}), "
+        f"{megabytes(machine.memory + machine.base):,.0f} MB are there")  # fmt: skip

@@ -29,7 +29,8 @@ import torch.distributed as dist
 import torch.nn.functional as F  # noqa: N812  # as everybody writes it
 from harness import Bell, Failed, Progress, Run, knob, way
 from kernels import mixed, norm, squared_relu_mlp, turned
-from machine import STARTED, Machine, Plan, Refused, cut_up, detect, divisor, fitting, keep_pages, megabytes, say
+from machine import STARTED, Machine, Plan, cut_up, detect, fitting, keep_pages, megabytes, say, tell_plan
+from prepare import Refused
 from torch import Tensor, nn
 from torch.nn.attention.flex_attention import create_block_mask, flex_attention
 from torch.utils.checkpoint import checkpoint
@@ -40,8 +41,8 @@ if TYPE_CHECKING:
 # ----------------------------------------------------------------------------------------------------- what can be set
 
 # Where a knob is None the machine decides, between these two.
-ON_CPU: dict[str, int] = {"depth": 2, "width": 128, "head_dim": 64, "batch_tokens": 2048}
-ON_GPU: dict[str, int] = {"depth": 8, "width": 512, "head_dim": 128, "batch_tokens": 1 << 18}
+ON_CPU: dict[str, Any] = {"depth": 2, "width": 128, "head_dim": 64, "batch_tokens": 2048}
+ON_GPU: dict[str, Any] = {"depth": 8, "width": 512, "head_dim": 128, "batch_tokens": 1 << 18}
 AUTO_STEPS = 250  # the default budget of a CPU: the operations of so many steps of its default shape
 AUTO_SECONDS = 300.0  # and of a GPU
 
@@ -124,6 +125,10 @@ class Shape:
         """Layers with value embeddings: every other one, and the last."""
         return tuple(layer for layer in range(self.depth) if layer % 2 == (self.depth - 1) % 2)
 
+    def words(self) -> str:
+        windows = f"windows {', '.join(map(str, self.windows))}"
+        return f"depth {self.depth}, width {self.width}, {self.heads} head(s), {self.context} tokens a row, {windows}"
+
     @property
     def matrices(self) -> int:
         """Weights of the blocks that every token is multiplied with."""
@@ -189,11 +194,13 @@ class GPT(nn.Module):
         self.mlp[:, 0].mul_(self.shape.up_scale)
         return self
 
-    def ready(self, device: torch.device, longest: int) -> GPT:
-        """On its device, with the positions of rows up to the longest."""
+    def ready(self, device: torch.device, *lengths: int) -> GPT:
+        """On its device, with positions and masks of rows of these lengths: a compiler finds them made."""
         self.to(device)
+        for length, window in [(length, window) for length in lengths for window in self.shape.windows]:
+            self.mask(length, window, device)
         wave = self.shape.rope_base ** -(torch.arange(0, self.shape.head_dim, 2, device=device) / self.shape.head_dim)
-        angle = torch.outer(torch.arange(longest, device=device), wave)[None, :, None]
+        angle = torch.outer(torch.arange(max(lengths), device=device), wave)[None, :, None]
         self.waves = torch.stack([angle.cos(), angle.sin()], dim=-1)
         return self
 
@@ -220,21 +227,21 @@ class GPT(nn.Module):
         for layer, window in enumerate(shape.windows):
             x = mixed(x, residual[layer], first, beginning[layer])
             at = shape.valued.index(layer) if layer in shape.valued else None
-            value, gate = (None, None) if at is None else (values[at][tokens].to(x.dtype), gates[at])
-            given = (x, value, gate, *mixing[2 * layer : 2 * layer + 2], *mlp[2 * layer : 2 * layer + 2], window)
+            value = None if at is None else (values[at][tokens].to(x.dtype), gates[at])
+            given = (x, value, *mixing[2 * layer : 2 * layer + 2], *mlp[2 * layer : 2 * layer + 2], window)
             x = checkpoint(self.block, *given, use_reentrant=False) if self.checkpointing else self.block(*given)
             if layer == shape.depth // 2 - 1:
                 middle = x
         return norm(x - self.backout.to(x.dtype) * middle) if shape.backout and shape.depth > 1 else norm(x)
 
-    def block(self, x: Tensor, value: Tensor | None, gate: Tensor | None, three: Tensor, out: Tensor, up: Tensor,
+    def block(self, x: Tensor, value: tuple[Tensor, Tensor] | None, three: Tensor, out: Tensor, up: Tensor,
               down: Tensor, window: int) -> Tensor:  # fmt: skip
         """Attention, then the MLP, each added to the stream."""
         (rows, length, width), heads, normed = x.shape, self.shape.heads, norm(x)
         query_key, v = F.linear(normed, three).view(rows, length, 3 * heads, -1).split([2 * heads, heads], dim=2)
-        if value is not None and gate is not None:
-            share = 2.0 * torch.sigmoid(F.linear(normed[..., :GATE], gate))
-            v = torch.addcmul(v, share.unsqueeze(-1), value.view_as(v))
+        if value is not None:
+            share = 2.0 * torch.sigmoid(F.linear(normed[..., :GATE], value[1]))
+            v = torch.addcmul(v, share.unsqueeze(-1), value[0].view_as(v))
         q, k = turned(query_key, self.waves[:, :length]).split(heads, dim=2)
         x = x + F.linear(self.attend(q, k, v, window).reshape(rows, length, width), out)
         return x + squared_relu_mlp(norm(x), up, down)
@@ -270,7 +277,7 @@ class GPT(nn.Module):
 def flash_attention() -> Callable[..., Tensor]:
     from flash_attn import flash_attn_func  # noqa: PLC0415  # only where it is installed; nothing is downloaded
 
-    return flash_attn_func  # type: ignore[no-any-return]
+    return flash_attn_func
 
 
 # ------------------------------------------------------------------------------------------------------- the optimizer
@@ -294,8 +301,8 @@ def orthogonal(matrices: Tensor) -> Tensor:
     return x
 
 
-def muon_step(weight: Tensor, slope: Tensor, speed: Tensor, spread: Tensor, rate: Tensor, momentum: Tensor,
-              decay: Tensor, low: torch.dtype) -> None:  # fmt: skip
+def muon_step(weight: Tensor, slope: Tensor, speed: Tensor, spread: Tensor, rate: Tensor, momentum: Number,
+              decay: Number, low: torch.dtype) -> None:  # fmt: skip
     """Momentum, made orthogonal, evened out by row, added where decay agrees. `weight` is [matrices, rows, columns]."""
     speed.lerp_(slope, 1.0 - momentum)
     step = orthogonal(slope.lerp_(speed, momentum).to(low)).float()
@@ -309,16 +316,19 @@ def muon_step(weight: Tensor, slope: Tensor, speed: Tensor, spread: Tensor, rate
     weight.sub_(step.addcmul_(weight, agrees).mul_(rate))
 
 
-def adam_step(
-    weight: Tensor, slope: Tensor, mean: Tensor, square: Tensor, rate: Tensor, betas: Tensor, left: Tensor
-) -> None:
+def adam_step(weight: Tensor, slope: Tensor, mean: Tensor, square: Tensor, rate: Number, beta: float,
+              left: tuple[Number, Number]) -> None:  # fmt: skip
     """AdamW without decay. `left` is how much of the two averages is still their zero at the start.
 
     At the first step a block gives nothing and the slopes of its scalars are rounding: 1e-8 keeps them where they are.
     """
-    mean.lerp_(slope, 1.0 - betas[0])
-    square.lerp_(slope.square(), 1.0 - betas[1])
+    mean.lerp_(slope, 1.0 - beta)
+    square.lerp_(slope.square(), 1.0 - SQUARE_BETA)
     weight.sub_(mean / ((square / (1.0 - left[1])).sqrt_() + 1e-8) * (rate / (1.0 - left[0])))
+
+
+MATRICES, SQUARE_BETA = ("mixing", "mlp"), 0.95
+Number = float | Tensor  # a tensor where it is compiled: a float would be compiled in, anew at each step
 
 
 class Optimizer:
@@ -340,6 +350,7 @@ class Optimizer:
         self.low = (
             torch.bfloat16 if model.embedding.device.type == "cuda" and model.dtype == torch.bfloat16 else torch.float32
         )
+        self.number: Callable[[float], Number] = torch.tensor if compiled else float
         self.muon = torch.compile(muon_step, dynamic=False) if compiled else muon_step
         self.adam = torch.compile(adam_step, dynamic=False) if compiled else adam_step
 
@@ -351,30 +362,25 @@ class Optimizer:
     def step(self, share: float) -> None:
         """One step of all weights, at this share of the budget."""
         self.updates += 1
-        config, rate = self.config, rate_at(self.config, share)
-        rise = min(1.0, self.updates / config.momentum_steps)
-        momentum = torch.tensor(0.85 + (config.momentum - 0.85) * rise)
+        config, rate, number = self.config, rate_at(self.config, share), self.number
+        momentum = number(0.85 + (config.momentum - 0.85) * min(1.0, self.updates / config.momentum_steps))
+        decay = number(config.weight_decay * (1.0 - share))
         for name, weight in self.parameters.items():
             slope, first, second = weight.grad, self.state[f"{name}.first"], self.state[f"{name}.second"]
             if slope is None:
                 continue
             if name in MATRICES:
-                taller = torch.ones(weight.shape[:2], device=weight.device)[..., None, None]
+                rates = torch.full(weight.shape[:2], self.rates[name] * rate, device=weight.device)
                 if name == "mlp":
-                    taller[:, 0] = 2.0  # up is four times as high as wide
-                decay, bank = torch.tensor(config.weight_decay * (1.0 - share)), (weight, slope, first, second)
-                for part in zip(
-                    *(one.flatten(0, 1).split(self.at_once(weight)) for one in (*bank, taller)), strict=True
-                ):
-                    self.muon(*part[:4], self.rates[name] * rate * part[4], momentum, decay, self.low)
+                    rates[:, 0] *= 2.0  # up is four times as high as wide
+                banks = (weight, slope, first, second, rates[..., None, None])
+                for part in zip(*(bank.flatten(0, 1).split(self.at_once(weight)) for bank in banks), strict=True):
+                    self.muon(*part, momentum, decay, self.low)  # type: ignore[call-arg]
             else:
-                betas = torch.tensor([0.96 if name == "beginning" else 0.8, 0.95])
-                self.adam(
-                    weight, slope, first, second, torch.tensor(self.rates[name] * rate), betas, betas**self.updates
-                )
-
-
-MATRICES = ("mixing", "mlp")
+                beta = 0.96 if name == "beginning" else 0.8
+                adam, number = (self.adam, self.number) if weight.numel() >= 1 << 14 else (adam_step, float)  # worth it
+                left = (number(beta**self.updates), number(SQUARE_BETA**self.updates))
+                adam(weight, slope, first, second, number(self.rates[name] * rate), beta, left)
 
 
 def rate_at(config: Config, share: float) -> float:
@@ -419,6 +425,7 @@ def filled_in(config: Config, machine: Machine, data: prepare.Data) -> tuple[Con
         raise Refused(f"--batch-tokens {tokens}: no whole rows of {context} tokens on {machine.world} device(s)",
                       fix=f"--batch-tokens {max(1, rows) * context * machine.world}")  # fmt: skip
     most = config.device_batch or max(1, MOST_TOKENS[machine.kind] // context)
+    plans: list[Plan] = []
     for depth, width in sizes:
         head_dim = config.head_dim or next((one for one in (on["head_dim"], 64, 32, 16) if width % one == 0), 16)
         whole = dataclasses.replace(
@@ -444,24 +451,13 @@ def filled_in(config: Config, machine: Machine, data: prepare.Data) -> tuple[Con
 MOST_TOKENS = {"cpu": 1 << 13, "mps": 1 << 16, "cuda": 1 << 18}  # at once: more than that is no faster
 
 
-def tell_plan(config: Config, shape: Shape, plan: Plan, machine: Machine) -> None:
-    """What was found, and what was made of it."""
-    kept = ", with gradient checkpointing" if plan.checkpointing else ""
-    halved = ", halved after it ran out of memory" if divisor() > 1 else ""
-    before = f", Python and torch {megabytes(machine.base):,.0f}" if machine.base else ""
-    say(f"device: {machine.words()}")
-    say(f"shape: depth {shape.depth}, width {shape.width}, {shape.heads} head(s), {shape.context} tokens a row, "
-        f"windows {', '.join(map(str, shape.windows))}, vocabulary {shape.vocab}")  # fmt: skip
-    say(f"step: {config.batch_tokens} tokens, {plan.accumulation} x {plan.rows} rows on each device{kept}{halved}")
-    say(f"memory: {megabytes(plan.bytes + machine.base):,.0f} MB estimated ({plan.words()}{before}), "
-        f"{megabytes(machine.memory + machine.base):,.0f} MB are there")  # fmt: skip
-
-
 # ------------------------------------------------------------------------------------------------------------ the loop
 
 
 class Training(Run):
     """This model, this optimizer, and a step of both. The loop around it keeps the clock: it is harness.Run.train."""
+
+    model: GPT
 
     def __init__(self, config: Config, machine: Machine, data: prepare.Data, bell: Bell) -> None:
         super().__init__(machine, data, bell)
@@ -470,11 +466,11 @@ class Training(Run):
         self.model = GPT(
             self.shape, attention=machine.attention, checkpointing=self.plan.checkpointing, dtype=machine.dtype
         )
-        self.model.begin(config.seed).ready(machine.device, max(self.shape.context, data.context))
+        self.model.begin(config.seed).ready(machine.device, self.shape.context, data.context)
         self.optimizer = Optimizer(self.model, config, compiled=machine.compiled)
         self.loss = torch.compile(self.model.loss, dynamic=False) if machine.compiled else self.model.loss
         self.scale = 65536.0 if machine.dtype == torch.float16 else 1.0
-        plain = shape_of(dataclasses.replace(Config(), context=data.context, **ON_CPU), data.vocab_size)
+        plain = shape_of(Config(context=data.context, **ON_CPU), data.vocab_size)
         quick = plain.flops() * ON_CPU["batch_tokens"] * AUTO_STEPS
         auto = (math.inf, quick) if machine.kind == "cpu" else (AUTO_SECONDS, math.inf)
         steps, seconds = harness.limits(config.budget, self.shape.flops() * self.tokens, auto)
@@ -523,7 +519,7 @@ def scorable(path: str, device: str = "") -> tuple[Callable[[Tensor], Tensor], p
     harness.same_data(about, data)
     model = GPT(shape_of(config, data.vocab_size), attention="sdpa", dtype=here.dtype)
     model.load_state_dict(tensors["model"])
-    model.ready(here.device, max(model.shape.context, data.context))
+    model.ready(here.device, model.shape.context, data.context)
     return model.logits, data, evaluation(here, data)
 
 
@@ -562,10 +558,11 @@ def program(arguments: list[str]) -> int:
     machine = detect(config)
     data = prepare.ensure(config.dataset, say=say)
     if config.plan:
-        tell_plan(*filled_in(config, machine, data), machine)
+        whole, shape, plan = filled_in(config, machine, data)
+        tell_plan(shape.words(), whole.batch_tokens or 0, plan, machine)
         return 0
     run = Training(config, machine, data, bell)
-    tell_plan(run.config, run.shape, run.plan, machine)
+    tell_plan(run.shape.words(), run.tokens, run.plan, machine)
     harness.keep_source(os.path.abspath(__file__))
     if about:
         run.go_on(about, tensors)
@@ -578,7 +575,8 @@ def program(arguments: list[str]) -> int:
     if not run.progress.steps:
         raise Failed("the lab's time is too short for one step")
     if machine.rank == 0:  # the others wait: the score is that of one device, whatever their number
-        score = prepare.evaluate(run.model.logits, data, "val", **evaluation(machine, data))
+        logits = torch.compile(run.model.logits, dynamic=False) if machine.compiled else run.model.logits
+        score = prepare.evaluate(logits, data, "val", **evaluation(machine, data))
         harness.tell(summary(run, score, peak, startup))
         if config.keep_checkpoint:
             run.save()

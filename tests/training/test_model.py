@@ -171,9 +171,7 @@ def test_decay_holds_back_only_what_the_step_draws_in_as_well() -> None:
 
     def stepped(decay: float) -> torch.Tensor:
         new, state = weight.clone(), (torch.zeros(1, 8, 8), torch.zeros(1, 8, 1))
-        train.muon_step(
-            new, slope.clone(), *state, torch.tensor(0.1), torch.tensor(0.9), torch.tensor(decay), torch.float32
-        )
+        train.muon_step(new, slope.clone(), *state, torch.tensor(0.1), 0.9, decay, torch.float32)
         return new
 
     plain, decayed = stepped(0.0), stepped(0.5)
@@ -184,8 +182,7 @@ def test_decay_holds_back_only_what_the_step_draws_in_as_well() -> None:
 
 def test_a_scalar_without_a_slope_stays_where_it_is() -> None:
     weight, state = torch.ones(2), (torch.zeros(2), torch.zeros(2))
-    betas = torch.tensor([0.8, 0.95])
-    train.adam_step(weight, torch.full((2,), 1e-12), *state, torch.tensor(0.5), betas, betas)
+    train.adam_step(weight, torch.full((2,), 1e-12), *state, 0.5, 0.8, (0.8, 0.95))
     assert weight.tolist() == pytest.approx([1.0, 1.0], abs=1e-3)
 
 

@@ -51,7 +51,7 @@ class Injected:
 
     def run(self, *flags: str, failures: int = 0) -> subprocess.CompletedProcess[str]:
         (self.cwd / "failures").write_text(str(failures))
-        argv = [sys.executable, TEMPLATE / "train.py", "--dataset", self.dataset, "--threads", "1", *flags]
+        argv = [sys.executable, str(TEMPLATE / "train.py"), "--dataset", self.dataset, "--threads", "1", *flags]
         return subprocess.run(argv, cwd=self.cwd, env=self.environ, capture_output=True, text=True, check=False)
 
 

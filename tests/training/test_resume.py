@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import harness
 import machine
@@ -23,8 +24,17 @@ FLAGS = ("--depth", "1", "--width", "32", "--head-dim", "16", "--batch-tokens", 
 
 
 def run_of(small_dataset: str, data: prepare.Data, **knobs: object) -> train.Training:
-    config = train.Config(**{"depth": 1, "width": 32, "head_dim": 16, "batch_tokens": 512, "budget": "8steps",
-                             "threads": 1, "dataset": small_dataset, **knobs})  # type: ignore[arg-type]  # fmt: skip
+    known: dict[str, Any] = {
+        "depth": 1,
+        "width": 32,
+        "head_dim": 16,
+        "batch_tokens": 512,
+        "budget": "8steps",
+        "threads": 1,
+        "dataset": small_dataset,
+        **knobs,
+    }
+    config = train.Config(**known)
     before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
     try:
         return train.Training(config, machine.detect(config), data, harness.Bell())
@@ -76,7 +86,7 @@ def started(cwd: Path, dataset: str, cache: Path, *flags: str) -> subprocess.Pop
 
 
 def numbers(told: str) -> dict[str, str]:
-    return dict(line.removeprefix("METRIC ").split("=") for line in told.splitlines() if line.startswith("METRIC "))  # type: ignore[misc]
+    return dict(line.removeprefix("METRIC ").split("=") for line in told.splitlines() if line.startswith("METRIC "))
 
 
 def stopped_by(number: signal.Signals, first: subprocess.Popen[str], report: Path) -> dict[str, int]:

@@ -12,7 +12,7 @@ import subprocess
 import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import harness
 import machine
@@ -20,6 +20,7 @@ import prepare
 import pytest
 import torch
 import train
+from torch._dynamo.testing import CompileCounterWithBackend
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -73,15 +74,24 @@ class Told:
     @property
     def block(self) -> dict[str, str]:
         lines = self.out.partition("---\n")[2].splitlines()
-        return dict(line.split(":", 1) for line in lines if not line.startswith("METRIC"))  # type: ignore[misc]
+        return dict(line.split(":", 1) for line in lines if not line.startswith("METRIC"))
 
     def number(self, name: str) -> float:
         return float(self.block[name])
 
 
 def run_of(data: prepare.Data, dataset: str, **knobs: object) -> train.Training:
-    config = train.Config(**{"depth": 1, "width": 32, "head_dim": 16, "batch_tokens": 512, "budget": "9steps",
-                             "threads": 1, "dataset": dataset, **knobs})  # type: ignore[arg-type]  # fmt: skip
+    known: dict[str, Any] = {
+        "depth": 1,
+        "width": 32,
+        "head_dim": 16,
+        "batch_tokens": 512,
+        "budget": "9steps",
+        "threads": 1,
+        "dataset": dataset,
+        **knobs,
+    }
+    config = train.Config(**known)
     return train.Training(config, machine.detect(config), data, harness.Bell())
 
 
@@ -275,8 +285,23 @@ def test_help_names_every_flag_with_an_example() -> None:
     assert all(f"--{name.replace('_', '-')} " in ran.stdout for name in train.Config.__dataclass_fields__)
 
 
+@pytest.mark.timeout(60)
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of torch about itself
+def test_what_a_compiler_is_given_is_traced_whole_and_once(
+    small_dataset: str, data: prepare.Data, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without the compiler itself, which takes minutes here: the graphs are run as they are."""
+    compiler, graphs = torch.compile, CompileCounterWithBackend("aot_eager")
+    monkeypatch.setattr(
+        torch, "compile", lambda code, **_: compiler(code, backend=graphs, dynamic=False, fullgraph=True)
+    )
+    plain, compiled = run_of(data, small_dataset, width=64), run_of(data, small_dataset, width=64, compile="on")
+    assert losses(compiled, 4) == pytest.approx(losses(plain, 4), rel=1e-3)
+    assert graphs.frame_count <= 8  # the loss, two banks of matrices, and the larger of what AdamW moves
+
+
 @pytest.mark.slow
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(600)
 @pytest.mark.needs("g++")
 def test_compiled_it_computes_the_same(small_dataset: str, data: prepare.Data) -> None:
     plain, compiled = run_of(data, small_dataset), run_of(data, small_dataset, compile="on")
