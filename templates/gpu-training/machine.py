@@ -60,6 +60,14 @@ class Machine:
     def precision(self) -> str:
         return {torch.float32: "fp32", torch.bfloat16: "bf16", torch.float16: "fp16"}[self.dtype]
 
+    @property
+    def products(self) -> str:
+        """The type that its matrix units compute in: fp32 goes through them as tf32 where they know it."""
+        fp32 = self.kind == "cuda" and self.dtype == torch.float32
+        if fp32 and torch.cuda.get_device_capability(self.device)[0] >= 8:  # noqa: PLR2004  # Ampere
+            return "tf32"
+        return self.precision
+
     def wait(self) -> None:
         """Until the device has done what it was given."""
         if self.kind == "cuda":

@@ -536,7 +536,7 @@ def summary(run: Training, score: prepare.Score, peak: float, startup: float) ->
     """The nine numbers that all of this kind tell, under their names, then ours."""
     machine, shape, progress = run.machine, run.shape, run.progress
     tokens, parameters = progress.steps * run.tokens, sum(one.numel() for one in run.model.parameters())
-    flops, best = shape.flops() * tokens, prepare.peak_flops(machine.name, machine.precision)
+    flops, best = shape.flops() * tokens, prepare.peak_flops(machine.name, machine.products)
     mfu = f"{100 * flops / progress.seconds / (best * machine.world):.2f}" if best else "unknown"
     return {
         "val_bpb": f"{score.bpb:.6f}", "training_seconds": f"{progress.seconds:.1f}",
@@ -576,7 +576,11 @@ def program(arguments: list[str]) -> int:
         raise Failed("the lab's time is too short for one step")
     if machine.rank == 0:  # the others wait: the score is that of one device, whatever their number
         logits = torch.compile(run.model.logits, dynamic=False) if machine.compiled else run.model.logits
-        score = prepare.evaluate(logits, data, "val", **evaluation(machine, data))
+        try:
+            score = prepare.evaluate(logits, data, "val", **evaluation(machine, data))
+        except harness.Stopped:
+            run.save()  # the training is done: --resume goes on to the evaluation
+            raise
         harness.tell(summary(run, score, peak, startup))
         if config.keep_checkpoint:
             run.save()

@@ -131,3 +131,12 @@ def test_a_device_that_is_not_here_is_refused_with_what_is(monkeypatch: pytest.M
     assert machine.wanted_device("cuda:0", 1) == torch.device("cuda", 0)
     with pytest.raises(prepare.Refused, match="cuda:3 is not here; here: cpu, cuda:0, cuda:1"):
         machine.wanted_device("cuda:3", 0)
+
+
+def test_a_peak_is_that_of_the_units_that_are_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    here = machine.detect(train.Config(plan=True, vram_gb=80, precision="fp32"))
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda _: (9, 0))
+    assert here.products == "tf32"
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda _: (6, 1))
+    assert here.products == "fp32"
+    assert machine.detect(train.Config(plan=True, vram_gb=80)).products == "bf16"

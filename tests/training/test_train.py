@@ -238,6 +238,23 @@ def test_the_lab_has_its_time_back_before_it_is_over(told: Told, monkeypatch: py
     assert datetime.now(UTC) < ends
 
 
+def test_stopped_in_its_evaluation_it_keeps_what_it_trained(told: Told, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert told("--budget", "3steps") == 0
+    expected = told.number("val_bpb")
+    with monkeypatch.context() as patch:
+        patch.setattr(prepare, "evaluate", lambda *_, **__: os.kill(os.getpid(), signal.SIGTERM))
+        assert told("--budget", "3steps") == 143
+    assert "METRIC" not in told.out
+    assert told("--resume", "checkpoint.pt") == 0
+    assert told.number("val_bpb") == expected
+    assert not os.path.exists("checkpoint.pt")
+
+
+def test_it_saves_as_often_as_it_is_told_to(told: Told) -> None:
+    assert told("--budget", "4steps", "--checkpoint-every", "0") == 0
+    assert told.err.count("saved in ") == 4
+
+
 def test_without_time_for_a_step_there_is_no_number(told: Told, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LAB_TIME_BUDGET_SECONDS", "1")
     assert told("--budget", "5steps") == 1
