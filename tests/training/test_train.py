@@ -112,6 +112,17 @@ def test_the_block_has_the_fields_of_its_peers_first_and_the_numbers_again_as_me
     assert not os.path.exists("checkpoint.pt")
 
 
+def test_mfu_is_all_timed_steps_over_all_timed_seconds_and_the_peak(
+    told: Told, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(prepare, "peak_flops", lambda *_: 1e9)
+    assert told("--budget", "40steps") == 0
+    per_second = told.number("tflop") * 1e12 / told.number("training_seconds")
+    assert told.number("mfu_percent") == pytest.approx(
+        100 * per_second / 1e9, rel=0.3
+    )  # the seconds are told in tenths
+
+
 def test_the_score_is_what_prepare_says_of_the_kept_weights(told: Told, data: prepare.Data) -> None:
     assert told("--budget", "3steps", "--keep-checkpoint", "--checkpoint", "kept/one.pt") == 0
     model, same, settings = train.scorable("kept/one.pt", "cpu")
