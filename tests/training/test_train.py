@@ -117,10 +117,9 @@ def test_mfu_is_all_timed_steps_over_all_timed_seconds_and_the_peak(
 ) -> None:
     monkeypatch.setattr(prepare, "peak_flops", lambda *_: 1e9)
     assert told("--budget", "40steps") == 0
-    per_second = told.number("tflop") * 1e12 / told.number("training_seconds")
-    assert told.number("mfu_percent") == pytest.approx(
-        100 * per_second / 1e9, rel=0.3
-    )  # the seconds are told in tenths
+    per_token = told.number("tflop") * 1e12 / (told.number("num_steps") * 512)
+    expected = 100 * per_token * told.number("tokens_per_second") / 1e9
+    assert told.number("mfu_percent") == pytest.approx(expected, rel=0.01)
 
 
 def test_the_score_is_what_prepare_says_of_the_kept_weights(told: Told, data: prepare.Data) -> None:
