@@ -226,7 +226,8 @@ def _note(summary: Mapping[str, str]) -> str:
     told = [summary.get("device", "")]
     for name, words in (("num_params_M", "{} M parameters"), ("num_steps", "{} steps")):
         told.append(words.format(summary[name]) if name in summary else "")
-    told.append(f"{summary.get('data', '')} {summary.get('data_digest', '')[:_DIGEST_CHARS]}".strip())
+    corpus = summary.get("corpus") or summary.get("data", "")
+    told.append(f"{corpus} {summary.get('data_digest', '')[:_DIGEST_CHARS]}".strip())
     if summary.get("oom_halved") in _YES:
         told.append("device batch halved after out of memory")
     return ", ".join(filter(None, told))

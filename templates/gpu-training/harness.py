@@ -424,7 +424,7 @@ def sha256(path: str) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-FILES = ("train", "prepare", "harness", "machine")
+FILES = ("train", "prepare", "corpora", "harness", "machine", "kernels")
 NO_MEASURES = {"commit", "seed", "data_digest", *(f"{name}_py" for name in FILES)}
 
 
@@ -440,7 +440,7 @@ def facts(run: Run) -> dict[str, object]:
         "device": device.name, "device_kind": device.kind, "devices": device.world, "threads": device.threads,
         "precision": device.precision, "attention": device.attention, "compiled": device.compiled,
         "torch": torch.__version__, "python": platform.python_version(), "commit": commit or "none",
-        "data": run.data.name, "data_digest": run.data.digest,
+        "data": run.data.name, "corpus": run.data.corpus, "data_digest": run.data.digest,
         **{f"{name}_py": sha256(os.path.join(HERE, f"{name}.py"))[:16] for name in FILES},
     }  # fmt: skip
 

