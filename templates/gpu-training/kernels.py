@@ -128,7 +128,8 @@ class Mlp(Function):
 
 def logits(x: Tensor, head: Tensor, softcap: float) -> Tensor:
     """Bent to stay within the cap, in fp32."""
-    return (x @ head.to(x.dtype).T).float().div_(softcap).tanh_() * softcap
+    share = (x @ head.to(x.dtype).T).float().mul_(2.0 / softcap).sigmoid_()  # as in HeadLoss
+    return share * (2.0 * softcap) - softcap
 
 
 def head_loss(x: Tensor, head: Tensor, targets: Tensor, softcap: float) -> Tensor:

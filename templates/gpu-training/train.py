@@ -41,8 +41,8 @@ if TYPE_CHECKING:
 # ----------------------------------------------------------------------------------------------------- what can be set
 
 # Where a knob is None the machine decides, between these two.
-ON_CPU: dict[str, Any] = {"depth": 2, "width": 128, "head_dim": 64, "batch_tokens": 2048}
-ON_GPU: dict[str, Any] = {"depth": 8, "width": 512, "head_dim": 128, "batch_tokens": 1 << 18}
+ON_CPU: dict[str, Any] = {"depth": 2, "width": 128, "head_dim": 64, "batch_tokens": 2048, "scalar_lr": 0.05}
+ON_GPU: dict[str, Any] = {"depth": 8, "width": 512, "head_dim": 128, "batch_tokens": 1 << 18, "scalar_lr": 0.5}
 AUTO_STEPS = 250  # the default budget of a CPU: the operations of so many steps of its default shape
 AUTO_SECONDS = 300.0  # and of a GPU
 
@@ -57,19 +57,17 @@ class Config:
     head_dim: int | None = knob(None, "channels of a head, even", 8, 256)
     context: int | None = knob(None, "tokens of a row in training; as the data says if not given", 8, 1 << 20)
     windows: str = knob("SSSL", "attention by layer, repeated: S short, L long; the last layer is always long")
-    short_window: int = knob(4, "a short window is the context divided by this", 1, 64)
+    short_window: int = knob(2, "a short window is the context divided by this", 1, 64)
     softcap: float = knob(15.0, "logits are bent to stay within this", 1, 60)
     rope_base: float = knob(10000.0, "longest wave of the rotary positions", 10, 1e9)
-    qk_scale: float = knob(1.15, "attention is sharper by this, squared, than after plain normalisation", 0.1, 10)
-    up_scale: float = knob(0.5, "size of the first matrix of the MLP at the start", 0.01, 10)
+    qk_scale: float = knob(1.0, "attention is sharper by this, squared, than after plain normalisation", 0.1, 10)
     smear: bool = knob(default=True, about="mix in the token before, by a gate")
-    backout: float = knob(0.2, "share of the middle layer taken out before the head, at the start", -1, 1)
     # the optimizer
     batch_tokens: int | None = knob(None, "tokens of a step, over all devices", 8, 1 << 26)
     matrix_lr: float = knob(0.04, "rate of the matrices (Muon)", 0)
     embedding_lr: float = knob(0.6, "rate of the embeddings (AdamW) at width 768", 0)
     head_lr: float = knob(0.004, "rate of the head (AdamW) at width 768", 0)
-    scalar_lr: float = knob(0.5, "rate of the scalars and gates (AdamW)", 0)
+    scalar_lr: float | None = knob(None, "rate of the scalars and gates (AdamW)", 0)
     weight_decay: float = knob(0.2, "of the matrices, where it agrees with the step; falls to 0", 0, 10)
     momentum: float = knob(0.95, "of Muon, once momentum-steps are over", 0, 0.9999)
     momentum_steps: int = knob(300, "steps in which the momentum rises from 0.85", 1, 1 << 30)
@@ -112,9 +110,7 @@ class Shape:
     softcap: float
     rope_base: float
     qk_scale: float
-    up_scale: float
     smear: bool
-    backout: float
 
     @property
     def heads(self) -> int:
@@ -155,7 +151,7 @@ def shape_of(config: Config, vocab: int) -> Shape:
     letters = [config.windows[layer % len(config.windows)] for layer in range(config.depth - 1)] + ["L"]
     windows = tuple(short if letter == "S" else config.context for letter in letters)
     return Shape(vocab, config.depth, config.width, config.head_dim, config.context, windows, config.softcap,
-                 config.rope_base, config.qk_scale, config.up_scale, config.smear, config.backout)  # fmt: skip
+                 config.rope_base, config.qk_scale, config.smear)  # fmt: skip
 
 
 class GPT(nn.Module):
@@ -176,8 +172,6 @@ class GPT(nn.Module):
         self.beginning = nn.Parameter(torch.full((depth,), 0.1))
         if shape.smear:
             self.smear_gate, self.smear = nn.Parameter(torch.zeros(1, GATE)), nn.Parameter(torch.zeros(1))
-        if shape.backout:
-            self.backout = nn.Parameter(torch.full((1,), shape.backout))
         self.waves = torch.empty(0)
         self.masks: dict[tuple[int, int], Any] = {}
 
@@ -191,7 +185,6 @@ class GPT(nn.Module):
         self.values.uniform_(-bound, bound, generator=chance)
         self.mixing.uniform_(-bound, bound, generator=chance)[:, 3].zero_()
         self.mlp.uniform_(-bound, bound, generator=chance)[:, 1].zero_()
-        self.mlp[:, 0].mul_(self.shape.up_scale)
         return self
 
     def ready(self, device: torch.device, *lengths: int) -> GPT:
@@ -214,11 +207,11 @@ class GPT(nn.Module):
 
     def forward(self, tokens: Tensor) -> Tensor:
         """What the head reads."""
-        shape, x = self.shape, norm(self.embedding[tokens].to(self.dtype))
+        shape, x = self.shape, norm(F.embedding(tokens, self.embedding).to(self.dtype))
         if shape.smear:
             gate = self.smear.to(x.dtype) * torch.sigmoid(F.linear(x[:, 1:, :GATE], self.smear_gate.to(x.dtype)))
             x = torch.cat([x[:, :1], x[:, 1:] + gate * x[:, :-1]], dim=1)
-        first = middle = x
+        first = x
         # One split of all layers: their slopes come back as one piece, where each index would make a bank of zeros.
         mixing = self.mixing.to(x.dtype).flatten(0, 2).split([3 * shape.width, shape.width] * shape.depth)
         mlp = self.mlp.to(x.dtype).flatten(0, 2).split(4 * shape.width)
@@ -227,12 +220,10 @@ class GPT(nn.Module):
         for layer, window in enumerate(shape.windows):
             x = mixed(x, residual[layer], first, beginning[layer])
             at = shape.valued.index(layer) if layer in shape.valued else None
-            value = None if at is None else (values[at][tokens].to(x.dtype), gates[at])
+            value = None if at is None else (F.embedding(tokens, values[at]).to(x.dtype), gates[at])
             given = (x, value, *mixing[2 * layer : 2 * layer + 2], *mlp[2 * layer : 2 * layer + 2], window)
             x = checkpoint(self.block, *given, use_reentrant=False) if self.checkpointing else self.block(*given)
-            if layer == shape.depth // 2 - 1:
-                middle = x
-        return norm(x - self.backout.to(x.dtype) * middle) if shape.backout and shape.depth > 1 else norm(x)
+        return norm(x)
 
     def block(self, x: Tensor, value: tuple[Tensor, Tensor] | None, three: Tensor, out: Tensor, up: Tensor,
               down: Tensor, window: int) -> Tensor:  # fmt: skip
@@ -283,7 +274,7 @@ def flash_attention() -> Callable[..., Tensor]:
 # ------------------------------------------------------------------------------------------------------- the optimizer
 
 # Steps towards the nearest orthogonal matrix: polynomials of Polar Express (Amsel and others, arXiv 2505.16932).
-POLAR = (
+FAR = (
     (8.156554524902461, -22.48329292557795, 15.878769915207462),
     (4.042929935166739, -2.808917465908714, 0.5000178451051316),
     (3.8916678022926607, -2.772484153217685, 0.5060648178503393),
@@ -292,13 +283,27 @@ POLAR = (
 )
 
 
+# By the same rule, for singular values from 0.03 of the norm up: those of narrow matrices lie no farther apart.
+NARROW = 128
+NEAR = ((7.362563, -20.743325, 15.160332), (2.917698, -2.182556, 0.475556), (2.046384, -1.429552, 0.393363))
+
+
 def orthogonal(matrices: Tensor) -> Tensor:
     """The nearest orthogonal matrices, all at once; none is wider than high."""
     x = matrices / (matrices.norm(dim=(-2, -1), keepdim=True) * 1.02 + 1e-6)
-    for a, b, c in POLAR:
-        gram = x.mT @ x
-        x = torch.baddbmm(x, x, torch.baddbmm(gram, gram, gram, beta=b, alpha=c), beta=a)
-    return x
+    polynomials = NEAR if x.size(-1) <= NARROW else FAR
+    if x.size(-2) <= 2 * x.size(-1) or x.dtype != torch.float32:
+        for a, b, c in polynomials:
+            gram = x.mT @ x
+            x = torch.baddbmm(x, x, torch.baddbmm(gram, gram, gram, beta=b, alpha=c), beta=a)
+        return x
+    # Of high ones all but the last product are made in the small square; narrow types are too coarse for that.
+    gram, one = x.mT @ x, torch.eye(x.size(-1), device=x.device)
+    whole = one.expand_as(gram)
+    for a, b, c in polynomials:
+        part = torch.baddbmm(gram, gram, gram, beta=b, alpha=c) + a * one
+        whole, gram = whole @ part, part @ gram @ part
+    return x @ whole
 
 
 def muon_step(weight: Tensor, slope: Tensor, speed: Tensor, spread: Tensor, rate: Tensor, momentum: Number,
@@ -338,9 +343,10 @@ class Optimizer:
         self.config, self.parameters = config, dict(model.named_parameters())
         wider = (model.shape.width / 768) ** -0.5
         embedding, head = config.embedding_lr * wider, config.head_lr * wider
-        rates = {"embedding": embedding, "values": embedding, "head": head, "residual": config.scalar_lr * 0.01,
+        scalars = config.scalar_lr or 0.0
+        rates = {"embedding": embedding, "values": embedding, "head": head, "residual": scalars * 0.01,
                  "mixing": config.matrix_lr, "mlp": config.matrix_lr}  # fmt: skip
-        self.rates = {name: rates.get(name, config.scalar_lr) for name in self.parameters}
+        self.rates = {name: rates.get(name, scalars) for name in self.parameters}
         self.updates = 0
         self.state: dict[str, Tensor] = {}
         for name, weight in self.parameters.items():
@@ -428,9 +434,9 @@ def filled_in(config: Config, machine: Machine, data: prepare.Data) -> tuple[Con
     plans: list[Plan] = []
     for depth, width in sizes:
         head_dim = config.head_dim or next((one for one in (on["head_dim"], 64, 32, 16) if width % one == 0), 16)
-        whole = dataclasses.replace(
-            config, depth=depth, width=width, head_dim=head_dim, context=context, batch_tokens=tokens
-        )
+        scalars = on["scalar_lr"] if config.scalar_lr is None else config.scalar_lr
+        whole = dataclasses.replace(config, depth=depth, width=width, head_dim=head_dim, context=context,
+                                    batch_tokens=tokens, scalar_lr=scalars)  # fmt: skip
         shape = shape_of(whole, data.vocab_size)
 
         def parts(rows: int, checkpointing: bool, shape: Shape = shape) -> dict[str, float]:  # noqa: FBT001
@@ -467,7 +473,7 @@ class Training(Run):
             self.shape, attention=machine.attention, checkpointing=self.plan.checkpointing, dtype=machine.dtype
         )
         self.model.begin(config.seed).ready(machine.device, self.shape.context, data.context)
-        self.optimizer = Optimizer(self.model, config, compiled=machine.compiled)
+        self.optimizer = Optimizer(self.model, self.config, compiled=machine.compiled)
         self.loss = torch.compile(self.model.loss, dynamic=False) if machine.compiled else self.model.loss
         self.scale = 65536.0 if machine.dtype == torch.float16 else 1.0
         plain = shape_of(Config(context=data.context, **ON_CPU), data.vocab_size)
@@ -484,12 +490,8 @@ class Training(Run):
         mine = everywhere.reshape(machine.world, plan.accumulation, plan.rows, -1)[machine.rank]
         total = torch.zeros((), device=machine.device)
         for piece in mine:
-            rows = torch.from_numpy(piece)
-            rows = (
-                rows.pin_memory().to(machine.device, non_blocking=True)
-                if machine.kind == "cuda"
-                else rows.to(machine.device)
-            )
+            rows, pinned = torch.from_numpy(piece), machine.kind == "cuda"
+            rows = (rows.pin_memory() if pinned else rows).to(machine.device, non_blocking=pinned)
             nats = self.loss(rows[:, :-1], rows[:, 1:])
             (nats * (self.scale / self.tokens)).backward()
             total += nats.detach()

@@ -14,7 +14,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 SHAPE = train.Shape(
     vocab=256, depth=3, width=64, head_dim=32, context=32, windows=(8, 32, 32), softcap=15.0, rope_base=1e4,
-    qk_scale=1.15, up_scale=0.5, smear=True, backout=0.2,
+    qk_scale=1.15, smear=True,
 )  # fmt: skip
 HERE = torch.device("cpu")
 
@@ -89,7 +89,7 @@ def test_no_token_sees_what_comes_after_it(at: int) -> None:
 
 
 def test_a_short_window_ends_where_it_says() -> None:
-    shape = dataclasses.replace(SHAPE, depth=1, windows=(8,), smear=False, backout=0.0)
+    shape = dataclasses.replace(SHAPE, depth=1, windows=(8,), smear=False)
     model, (tokens, _) = model_of(shape), rows_of(1)
     other = tokens.clone()
     other[0, 4] = (other[0, 4] + 1) % shape.vocab
