@@ -169,7 +169,7 @@ class GPT(nn.Module):
         self.head = nn.Parameter(torch.empty(shape.vocab, width))
         self.gates = nn.Parameter(torch.zeros(valued, shape.heads, GATE))  # how much of its values a head takes
         self.residual = nn.Parameter(torch.ones(depth))  # what a layer takes of the stream, and of its beginning
-        self.beginning = nn.Parameter(torch.full((depth,), 0.1))
+        self.beginning = nn.Parameter(torch.zeros(depth))
         if shape.smear:
             self.smear_gate, self.smear = nn.Parameter(torch.zeros(1, GATE)), nn.Parameter(torch.zeros(1))
         self.waves = torch.empty(0)
