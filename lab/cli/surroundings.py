@@ -12,10 +12,20 @@ from lab.core.world import Done, World
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+_CACHE = "LAB_TRAINING_CACHE"
+
 
 def the_world() -> World:
     """The world as it is, for a command at a terminal or under cron."""
-    return World(now=_now, rng=random.SystemRandom(), run=run_program, environ=dict(os.environ))
+    return World(now=_now, rng=random.SystemRandom(), run=run_program, environ=_environ())
+
+
+def _environ() -> dict[str, str]:
+    """The variables as they are, but for a folder that is seen from here: each run would see another in its own."""
+    environ = dict(os.environ)
+    if environ.get(_CACHE):
+        environ[_CACHE] = os.path.abspath(os.path.expanduser(environ[_CACHE]))
+    return environ
 
 
 def _now() -> datetime:

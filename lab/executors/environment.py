@@ -76,10 +76,10 @@ def build(
     `more` comes last and wins. `BadInput` as `require` says it, and for params that no variable can hold.
     """
     require(spec, environ)
-    child = allowed(environ)
-    child["PYTHONUNBUFFERED"] = "1"  # or a run that is killed at its budget takes its last lines with it
-    named = {name: environ[name] for name in (*spec.env, *spec.secrets) if name in environ}
-    child.update(named)
+    child = {
+        "PYTHONUNBUFFERED": "1",
+        **given(spec, environ),
+    }  # or a run that is killed at its budget takes its last lines with it
     child.update(_of_lab(spec, manifest, places))
     child.update(_of_run(spec, manifest, places, best))
     child.update(_of_spec(spec))
@@ -90,7 +90,7 @@ def build(
     for name, value in child.items():
         if "\0" in value:
             raise BadInput(f"{name} would hold a zero byte, which no program can be given", fix="take it out")
-    return child, _secret_values(spec, named)
+    return child, _secret_values(spec, _named(spec, environ))
 
 
 def require(spec: Spec, environ: Mapping[str, str]) -> None:
@@ -123,9 +123,18 @@ def allowed(environ: Mapping[str, str]) -> dict[str, str]:
     return {name: value for name, value in environ.items() if _passes(name)}
 
 
+def given(spec: Spec, environ: Mapping[str, str]) -> dict[str, str]:
+    """Of the surroundings what a run of this SPEC sees: what all may see, and what it names."""
+    return {**allowed(environ), **_named(spec, environ)}
+
+
 def is_secret(name: str, value: str) -> bool:
     """Whether a value is most likely a secret, by its name. What is short, or a number, is none."""
     return looks_secret(name) and len(value) >= _SHORTEST_GUESS and not value.isdecimal()
+
+
+def _named(spec: Spec, environ: Mapping[str, str]) -> dict[str, str]:
+    return {name: environ[name] for name in (*spec.env, *spec.secrets) if name in environ}
 
 
 def _passes(name: str) -> bool:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 INSTALL = "pip install 'labctl[train]'"
+_OURS = ("LAB_", "HERMES_LAB_")  # other ones in each run, and they lead no Python anywhere
 _ASK_S = 20.0  # a network drive that is slow must not look like a Python without torch
 # torch/version.py is a few lines of `name: type = value`; an empty entry of sys.path would be the current folder.
 _QUESTION = """
@@ -64,7 +65,7 @@ def find(environ: Mapping[str, str]) -> Torch:
     asked = _candidates(environ)
     for python in asked:
         try:
-            return of(python)
+            return of(python, environ)
         except LookupError:
             continue
     named = ", ".join(asked) or "none: no python3 is on PATH"
@@ -72,12 +73,22 @@ def find(environ: Mapping[str, str]) -> Torch:
     raise Unavailable(f"no Python here has torch; asked {named}", fix=fix)
 
 
+def of(python: str, environ: Mapping[str, str]) -> Torch:
+    """What this Python says of its torch in a run with these variables. `LookupError` when it has none, or is silent.
+
+    Asked with the variables of whoever started the lab, it would find by PYTHONPATH a torch that no run finds.
+    """
+    given = sorted((name, value) for name, value in environ.items() if not name.startswith(_OURS))
+    return _asked(python, tuple(given))
+
+
 @cache  # only what was found is kept: torch may be installed while a lab runs
-def of(python: str) -> Torch:
-    """What this Python says of its torch. `LookupError` when it has none, or does not answer."""
+def _asked(python: str, environ: tuple[tuple[str, str], ...]) -> Torch:
     command = (python, "-c", _QUESTION)
     try:
-        done = subprocess.run(command, capture_output=True, stdin=subprocess.DEVNULL, timeout=_ASK_S, check=False)
+        done = subprocess.run(
+            command, env=dict(environ), capture_output=True, stdin=subprocess.DEVNULL, timeout=_ASK_S, check=False
+        )
         if done.returncode == 0:
             answer = done.stdout.rstrip().rpartition(b"\n")[2]  # a sitecustomize may print something of its own
             return msgspec.structs.replace(msgspec.json.decode(answer, type=Torch), python=python)

@@ -2,8 +2,9 @@
 
 The script is found as `command` finds one. What is left to the lab: the Python that has torch, what must be set before
 torch is loaded, `torchrun` where a script may use several GPUs, and the parameters of the run, each as `--name=value`.
-A parameter that a placeholder of the command names is not handed over twice, and one that is null is left out. An
-interpreter in front of the script is taken as given.
+A parameter that a placeholder of the command names is not handed over twice, and one that is null is left out. One
+that the command says itself is refused: which of the two counts would be the script's secret. A Python in front of the
+script is taken as given.
 
 A success has told its metric and taken a step. What a failed script said last is the reason of its failure.
 """
@@ -13,6 +14,8 @@ from __future__ import annotations
 import os
 import re
 import shlex
+import shutil
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -24,7 +27,7 @@ from lab.executors import interpreter, metrics, outcome, placeholders, platform
 from lab.executors.command import Command
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping, Sequence
 
     from lab.core.ended import Ended
     from lab.core.launch import Exit, Launch, Program
@@ -46,6 +49,8 @@ _STEPS = ("num_steps", "steps", "step")
 _IMPORT = re.compile(r"^(?:from|import) (\w+)", re.MULTILINE)
 _AGAIN = "it is not run twice"  # the last word of a script that torchrun started again; why it failed stands above
 _TRACEBACK, _TORCHRUN = "Traceback (most recent call last)", "ChildFailedError"
+_PYTHON = re.compile(r"(?:python|pypy)[\d.]*")
+_DEVICE, _ONE = "--device", re.compile(r"cpu|mps|(?:[a-z]+:)?\d+")
 _YES = ("1", "true", "yes")
 _SAID = re.compile(r"[\w.-]+\.py: \S")
 
@@ -54,14 +59,18 @@ class Training:
     def prepare(self, launch: Launch) -> Program:
         """The script under the Python that has torch, its flags behind it. Nothing is written; that Python is asked."""
         written = command_of(launch.spec)
-        require(launch.spec, workspace=launch.workspace, folders=launch.folders, environ=launch.environ)
+        require(
+            launch.spec, workspace=launch.workspace, folders=launch.folders, environ=launch.environ,
+            names=tuple(launch.params or ()),
+        )  # fmt: skip
         torch = None
         if _is_bare(written):
             torch = interpreter.find(launch.environ)
             written = f"{shlex.quote(torch.python)} {written}"
         spec = msgspec.structs.replace(launch.spec, executor_command=written)
         program = Command().prepare(msgspec.structs.replace(launch, spec=spec))
-        argv = (*_started(program.argv, torch, launch), *flags(launch.params, launch.spec.executor_command))
+        whole = (*program.argv, *flags(launch.params, launch.spec.executor_command))
+        argv = _started(whole, torch, launch)
         environ = {**_WAITING, **_threads(launch.spec), **program.environ}
         return msgspec.structs.replace(program, argv=argv, environ=environ)
 
@@ -88,23 +97,52 @@ def command_of(spec: Spec) -> str:
     return f"{SCRIPT} {written}".strip() if not written or written.startswith("-") else written
 
 
-def require(spec: Spec, *, workspace: str, folders: tuple[str, ...], environ: Mapping[str, str]) -> None:
-    """Refuse what cannot train, before a run is claimed: no workspace, no script, no torch."""
+def require(
+    spec: Spec,
+    *,
+    workspace: str,
+    folders: tuple[str, ...],
+    environ: Mapping[str, str],
+    names: Collection[str] = (),
+) -> None:
+    """Refuse what cannot train, before a run is claimed: no workspace, no script, no torch, a knob said twice.
+
+    `names` are those of the parameters that the run is given, or will be.
+    """
     if spec.shell:
         fix = "take `shell: true` out, or use `executor: command` and name the parameters in the command"
         raise BadInput(f"{spec.id} trains by a script, and `shell: true` is for a shell's text", fix=fix)
     if workspace and not os.path.isdir(workspace):
         fix = "put it back, or say where it is now: workspace_root in SPEC.yaml"
         raise BadInput(f"the workspace of {spec.id} is not there", where=workspace, fix=fix)
-    written = command_of(spec)
-    if not _is_bare(written):
+    require_single(spec, names)
+    words = _words(command_of(spec))
+    at = _script_at(words)
+    if at is None:
         return
-    script = shlex.split(written)[0]
+    script = words[at]
     if "{" not in script and not _place(script, workspace, folders):
         looked = ", ".join(dict.fromkeys(each for each in (workspace, *folders) if each)) or "no folder"
         fix = "name it in executor_command and its folder as workspace_root; the lab's own: labctl create gpu-training"
         raise NotFound(f"there is no training script {script}; looked in {looked}", fix=fix)
-    interpreter.find(environ)
+    if at == 0:
+        interpreter.find(environ)
+    else:
+        _require_python(words[0], environ)
+
+
+def require_single(spec: Spec, names: Collection[str]) -> None:
+    """Refuse a parameter that is a flag of the command too: a script takes the last one, and says nothing."""
+    words = _words(command_of(spec))
+    at = _script_at(words)
+    behind = words if at is None else words[at + 1 :]
+    said = {_as_flag(word): word.partition("=")[0] for word in behind if word.startswith("--")}
+    for name in names:
+        flag = said.get(_as_flag(f"--{name}"))
+        if flag and not _is_placed(name, spec.executor_command):
+            what = f"{name} is said twice: executor_command of {spec.id} has {flag}, and its search space has {name}"
+            fix = f'take {flag} out of the command and give the space one value, "{name}": {{"value": ...}}'
+            raise BadInput(what, fix=f"{fix}; or take {name} out of the space")
 
 
 def require_torch(spec: Spec, environ: Mapping[str, str]) -> None:
@@ -118,17 +156,54 @@ def flags(params: Mapping[str, object] | None, written: str = "") -> tuple[str, 
     return tuple(
         f"--{name}={placeholders.plain(value, name)}"
         for name, value in (params or {}).items()
-        if value is not None and f"{{params.{name}}}" not in written
+        if value is not None and not _is_placed(name, written)
     )
+
+
+def _is_placed(name: str, written: str) -> bool:
+    """Whether a placeholder of the command hands a parameter over."""
+    return f"{{params.{name}}}" in written
+
+
+def _as_flag(word: str) -> str:
+    """A flag as it is compared: without its value, and `-` for `_`, as train.py and click read both."""
+    return word.partition("=")[0].replace("_", "-")
+
+
+def _words(written: str) -> tuple[str, ...]:
+    try:
+        return tuple(shlex.split(written))
+    except ValueError:
+        return ()  # a quote left open: `Command` says it
 
 
 def _is_bare(written: str) -> bool:
     """Whether a command begins with the script, and so leaves the Python to the lab."""
-    try:
-        words = shlex.split(written)
-    except ValueError:
-        return False  # a quote left open: `Command` says it
-    return bool(words) and words[0].endswith(_SUFFIX)
+    return _script_at(_words(written)) == 0
+
+
+def _script_at(words: Sequence[str]) -> int | None:
+    """Where the script stands: first, or behind a Python and its options. None where it cannot be told."""
+    if not words or words[0].endswith(_SUFFIX):
+        return 0 if words else None
+    if not _PYTHON.fullmatch(os.path.basename(words[0])):
+        return None
+    at = 1
+    while at < len(words) and words[at].startswith("-"):
+        option = words[at]
+        is_other = option in ("-", "--") or (option[1] not in "-XW" and any(letter in option for letter in "cm"))
+        if is_other:  # from its input, `-c`, `-m`: no file comes after them
+            return None
+        at += 2 if option in ("-X", "-W") else 1
+    return at if at < len(words) and words[at].endswith(_SUFFIX) else None
+
+
+def _require_python(name: str, environ: Mapping[str, str]) -> None:
+    """Refuse a Python that is not there. `Command` looks for one in the workspace."""
+    is_there = os.access(name, os.X_OK) if name.startswith("/") else "/" in name
+    if not is_there and not shutil.which(name, path=environ.get("PATH") or os.defpath):
+        fix = "correct executor_command, or begin it with the script: the lab finds the Python that has torch"
+        raise NotFound(f"there is no program {name}", fix=fix)
 
 
 def _place(script: str, workspace: str, folders: tuple[str, ...]) -> str:
@@ -145,22 +220,33 @@ def _threads(spec: Spec) -> dict[str, str]:
 
 def _started(argv: tuple[str, ...], torch: interpreter.Torch | None, launch: Launch) -> tuple[str, ...]:
     """The same, in one process for each GPU where there are several. A torch that knows no GPU has one process."""
-    if len(argv) < 2 or not argv[1].endswith(_SUFFIX):  # noqa: PLR2004  # a Python and a script
-        return argv
+    at = _script_at(argv)
     count = platform.visible(launch.environ)
-    if count <= 1:
+    if not at or count <= 1 or _names_one(argv[at + 1 :]):
         return argv
     if torch is None:
         try:
-            torch = interpreter.of(argv[0])
+            torch = interpreter.of(argv[0], launch.environ)
         except LookupError:
             return argv
     if not torch.cuda and not torch.hip:
         return argv
     run = ("-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={count}")
     # Started once more after any failure, a script that does not ask why would fail twice, at twice the price.
-    once_more = ("--max-restarts=1",) if _reads_restarts(argv[1]) else ()
-    return (argv[0], *run, *once_more, *argv[1:])
+    once_more = ("--max-restarts=1",) if _reads_restarts(argv[at]) else ()
+    # torchrun starts its own Python without the options of this one, so they go with the script.
+    program = ("--no-python", *argv) if at > 1 else argv[1:]
+    return (argv[0], *run, *once_more, *program)
+
+
+def _names_one(words: Sequence[str]) -> bool:
+    """Whether its flags name a single device. As many processes as there are GPUs would all go for that one."""
+    named = ""
+    for word, following in pairwise((*words, "")):
+        flag, equals, value = word.partition("=")
+        if flag == _DEVICE:
+            named = value if equals else following
+    return bool(_ONE.fullmatch(named))
 
 
 def _reads_restarts(script: str) -> bool:

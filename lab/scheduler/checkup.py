@@ -255,7 +255,7 @@ def _of_spec(root: Root, spec: Spec) -> Iterator[str]:
         if spec.executor == "training":
             from lab.executors import environment, training  # noqa: PLC0415  # as above
 
-            training.require_torch(spec, environment.allowed(root.world.environ))
+            training.require_torch(spec, environment.given(spec, root.world.environ))
     except LabError as unfit:
         yield unfit.what
     if spec.agent_provider:

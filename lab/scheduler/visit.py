@@ -133,7 +133,7 @@ class Visit:
         tier = errand.tier or view.tier
         if self._request.classes and spec.for_tier(tier).executor_class not in self._request.classes:
             return None  # its SPEC was edited since the index told of it, or its race goes on in another class
-        work.require_work(self._root, spec.for_tier(tier), view, with_params=errand.params is not None)
+        work.require_work(self._root, spec.for_tier(tier), view, errand.params)
         work.require_ready(self._root, spec.for_tier(tier), view, proposes=self._errand is None)
         followed = decisions.follow(self._root, view, spec, tier)
         if followed is not None:

@@ -16,7 +16,7 @@ from lab.scheduler import boxed, launching, places
 from lab.scheduler.loop import scripts
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Collection, Mapping
 
     from lab.core.launch import Stop
     from lab.core.spec import Spec
@@ -29,8 +29,11 @@ _COMMAND, _TRAINING = "command", "training"
 _DEFAULTS = ("LAB_EXECUTOR_COMMAND", "HERMES_LAB_EXECUTOR_COMMAND")
 
 
-def require_work(root: Root, spec: Spec, view: View, *, with_params: bool = False) -> None:
-    """Refuse an experiment that has nothing to run, before a run is claimed for it."""
+def require_work(root: Root, spec: Spec, view: View, params: Collection[str] | None = None) -> None:
+    """Refuse an experiment that has nothing to run, before a run is claimed for it.
+
+    `params` are the names of what its run is given, or will be; None where it is given none.
+    """
     spec = scripts.renamed(spec)
     if spec.executor == scripts.REFERENCE:
         workspace = places.workspace(root, spec, view)
@@ -46,11 +49,12 @@ def require_work(root: Root, spec: Spec, view: View, *, with_params: bool = Fals
 
         workspace, folders = places.workspace(root, spec, view), places.folders(root, view)
         training.require(
-            spec, workspace=workspace, folders=folders, environ=environment.allowed(root.world.environ)
+            spec, workspace=workspace, folders=folders, environ=environment.given(spec, root.world.environ),
+            names=params or (),
         )  # fmt: skip
     if (
         spec.executor == _COMMAND
-        and not with_command(root.world.environ, spec, with_params=with_params).executor_command
+        and not with_command(root.world.environ, spec, with_params=params is not None).executor_command
     ):
         raise BadInput(
             f"{spec.id} has no executor_command, so there is nothing to run",

@@ -175,6 +175,30 @@ def test_a_python_in_front_is_taken_as_given(place: Place) -> None:
     assert place.argv(f"{bare} -X dev train.py --depth 2") == (bare, "-X", "dev", str(place.script), "--depth", "2")
 
 
+def test_a_python_in_front_does_not_hide_that_its_script_is_not_there(place: Place) -> None:
+    launch = place.launch("/usr/bin/env-nosuch/python train.py")
+    with pytest.raises(NotFound, match="there is no program /usr/bin/env-nosuch/python"):
+        training.require(launch.spec, workspace=launch.workspace, folders=(), environ=launch.environ)
+    launch = place.launch("python3 -u nosuch.py")
+    with pytest.raises(NotFound, match=r"there is no training script nosuch\.py; looked in .*/ws"):
+        training.require(launch.spec, workspace=launch.workspace, folders=(), environ=launch.environ)
+    with pytest.raises(NotFound, match="there is no program python3"):
+        place.argv("python3 -u train.py")
+
+
+def test_a_torch_that_no_run_would_find_is_not_counted(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    python = place.a_python("bare")
+    monkeypatch.setattr(sys, "executable", python)
+    (place.path / "apart/torch").mkdir(parents=True)
+    (place.path / "apart/torch/__init__.py").write_text(NEVER_LOADED)
+    monkeypatch.setenv("PYTHONPATH", str(place.path / "apart"))
+    with pytest.raises(Unavailable):
+        place.argv()
+    assert place.argv(PYTHONPATH=place.path / "apart")[0] == python  # a SPEC that names it hands it over
+    with pytest.raises(Unavailable):
+        place.argv()
+
+
 def test_no_script_is_refused_by_name(place: Place, mine: str) -> None:
     place.script.unlink()
     with pytest.raises(NotFound, match=r"there is no training script train\.py; looked in .*/ws"):
@@ -212,6 +236,20 @@ def test_a_parameter_that_the_command_names_itself_is_not_handed_over_twice(plac
     assert place.argv("train.py --rate {params.lr}", {"lr": 0.1, "depth": 2})[2:] == ("--rate", "0.1", "--depth=2")
 
 
+@pytest.mark.usefixtures("mine")
+@pytest.mark.parametrize(
+    "command", ["train.py --batch-size 32", "--batch_size=32", "{python} -u train.py --batch_size 1"]
+)
+def test_what_the_command_and_the_space_both_say_is_refused(place: Place, command: str) -> None:
+    written = command.replace("{python}", sys.executable)
+    with pytest.raises(
+        BadInput, match=r"batch_size is said twice: executor_command of gpu has --batch.size"
+    ) as refused:
+        place.argv(written, {"lr": 0.1, "batch_size": 64})
+    assert '"batch_size": {"value": ...}' in refused.value.fix
+    assert place.argv(written.replace("batch", "micro"), {"batch_size": 64})[-1] == "--batch_size=64"
+
+
 def test_waiting_threads_sleep_and_a_limit_of_processors_is_that_of_threads(place: Place, mine: str) -> None:
     told = Training().prepare(place.launch(cpu_limit=2.5)).environ
     assert (told["OMP_WAIT_POLICY"], told["GOMP_SPINCOUNT"], told["OMP_NUM_THREADS"]) == ("PASSIVE", "0", "2")
@@ -225,7 +263,22 @@ def test_several_gpus_have_a_process_each(place: Place, mine: str) -> None:
     run = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2")
     assert place.argv("train.py --seed 1", {"depth": 2}) == (mine, *run, str(place.script), "--seed", "1", "--depth=2")
     assert place.argv(f"{mine} train.py") == (mine, *run, str(place.script))
-    assert place.argv(f"{mine} -u train.py") == (mine, "-u", str(place.script))
+    assert place.argv(f"{mine} -u -X dev train.py") == (
+        mine, *run, "--no-python", mine, "-u", "-X", "dev", str(place.script),
+    )  # fmt: skip
+    assert place.argv(f"{mine} -c 'import train'") == (mine, "-c", "import train")
+
+
+@pytest.mark.usefixtures("two_gpus", "mine")
+@pytest.mark.parametrize(
+    ("command", "params", "processes"),
+    [("train.py --device cuda:1", {}, 1), ("train.py --device=cpu", {}, 1), ("train.py", {"device": "cuda:0"}, 1),
+     ("train.py --device mps", {}, 1), ("train.py --device cuda", {}, 2), ("train.py --device auto", {}, 2)],
+)  # fmt: skip
+def test_a_device_that_is_named_has_one_process(
+    place: Place, command: str, params: dict[str, object], processes: int
+) -> None:
+    assert ("--nproc-per-node=2" in place.argv(command, params)) == (processes > 1)
 
 
 @pytest.mark.usefixtures("two_gpus")
@@ -250,7 +303,7 @@ def test_a_torch_without_gpus_has_one_process_however_many_there_are(place: Plac
 def test_a_real_torch_is_known_without_being_loaded() -> None:
     if importlib.util.find_spec("torch") is None:
         pytest.skip("torch is not installed here")
-    assert interpreter.of(sys.executable).version == importlib.metadata.version("torch")
+    assert interpreter.of(sys.executable, {}).version == importlib.metadata.version("torch")
 
 
 # -- read -----------------------------------------------------------------------------------------------------------

@@ -78,7 +78,7 @@ def replay(root: Root, run_id: str, *, owner: Owner, interrupted: Callable[[], s
     if change is not None:
         spec = sent.measuring(spec, here)
         here = spec.for_tier(made.run.tier)
-    work.require_work(root, here, view, with_params=found.params() is not None)
+    work.require_work(root, here, view, found.params())
     where = places.workspace(root, here, view)
     with (
         _workspace(root, where, manifest, warnings, as_is=as_is) as base,

@@ -95,7 +95,9 @@ class Burst:
             why = f" ({self.view.phase_reason})" if self.view.phase_reason else ""
             raise BadInput(f"{name} is {self.view.phase}{why}, so it runs nothing", fix=f"labctl resume {name}")
         found = self.search.ready(self.view, spec)
-        work.require_work(self._root, spec.for_tier(self.view.tier), self.view, with_params=found is not None)
+        work.require_work(
+            self._root, spec.for_tier(self.view.tier), self.view, None if found is None else found.space.names
+        )
         work.require_ready(self._root, spec.for_tier(self.view.tier), self.view, proposes=True)
         slots = max(spec.max_parallel, self.order.jobs)
         self.turn.request = msgspec.structs.replace(self.turn.request, slots=slots)
