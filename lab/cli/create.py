@@ -55,8 +55,8 @@ def answer(args: argparse.Namespace, session: Session) -> Answer:
     if args.dry_run:
         copies = [f"would copy the template to: {made.copied}"] if made.copied else []
         return Answer(data, [*copies, f"would create experiment: {made.name}"])
-    first = f"labctl burst {made.name}" if made.searches else f"labctl run-once --experiment {made.name}"
-    then = [f"labctl show {made.name}", first]
+    first = f"labctl burst {made.name}" if made.goes_on else f"labctl run-once --experiment {made.name}"
+    then = [f"labctl show {made.name}", *filter(None, [made.before]), first]
     copies = [f"copied the template to: {made.copied}"] if made.copied else []
     return Answer(data, [*copies, f"created experiment: {made.name}"], warnings=made.notes, then=then)
 

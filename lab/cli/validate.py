@@ -7,6 +7,7 @@ for editors and agents.
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
 from lab.cli.terminal import Answer
@@ -39,15 +40,13 @@ def answer(args: argparse.Namespace, session: Session) -> Answer:
     if not args.target:
         raise BadInput("nothing to validate", fix="labctl validate SPEC.yaml (or --schema)")
     spec, origin = create.checked(args.target, session.path)
-    warnings = _doubts(spec)
+    warnings = _doubts(spec, os.path.dirname(origin))
     data = {"id": spec.id, "source": origin, "tiers": list(spec.fidelity_tiers), "time_budget_s": spec.time_budget_s}
     return Answer(data, [f"valid: {spec.id} ({origin})"], warnings=warnings)
 
 
-def _doubts(spec: Spec) -> list[str]:
+def _doubts(spec: Spec, folder: str) -> list[str]:
     """What is allowed, and hardly meant."""
-    import os
-
     from lab.scheduler.doubts import doubts
     from lab.scheduler.search.asking import advice
     from lab.store import shipped
@@ -56,4 +55,4 @@ def _doubts(spec: Spec) -> list[str]:
     if spec.goal in shipped.goals():
         found.append("the goal is still the template's: say what should become better")
     asked = advice.problems((spec.strategy, *spec.strategies), spec.llm, os.environ)
-    return found + doubts(spec) + [f"the model cannot be asked: {each}" for each in asked]
+    return found + doubts(spec, folder) + [f"the model cannot be asked: {each}" for each in asked]

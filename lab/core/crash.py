@@ -91,14 +91,17 @@ def kind(exit_code: int | None, signal: int | None, tail: str, stopped: str = ""
 
 
 def what(tail: str, exit_code: int | None = None, signal: int | None = None) -> str:
-    """One line that says what happened: the last one that names an error, else the last one at all."""
+    """One line that says what happened: the last one that names an error, else the last one at all.
+
+    What the program says to do about it, on the line below (`  fix: pip install ...`), comes along.
+    """
     _, line = _last(tail)
     line = line or next(_from_the_end(tail), "")
     if not line and signal:
         line = f"it was ended by signal {signal}, and said nothing"
     elif not line and exit_code is not None:
         line = f"it ended with {exit_code}, and said nothing"
-    words = " ".join(line.split())
+    words = " ".join(f"{line}; {_fix_below(line, tail)}".removesuffix("; ").split())
     return words if len(words) <= _WHAT_CHARS else f"{words[: _WHAT_CHARS - 1]}…"
 
 
@@ -128,6 +131,14 @@ def _last(tail: str) -> tuple[str, str]:
         if _ERROR.search(line):
             return OTHER, line
     return "", ""
+
+
+def _fix_below(line: str, tail: str) -> str:
+    """The line of advice that stands below another one; empty where none does."""
+    seen = list(_from_the_end(tail))
+    at = seen.index(line) if line in seen else 0
+    below = seen[at - 1].strip() if at else ""
+    return below if below.startswith("fix: ") else ""
 
 
 def _from_the_end(tail: str) -> Iterator[str]:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import shlex
+import shutil
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -11,7 +13,7 @@ from lab.core import canonical, event, ids, layout
 from lab.core.errors import BadInput, LabError, NotFound, Unavailable, nearest
 from lab.projections import readme
 from lab.scheduler import places, refresh
-from lab.scheduler.doubts import doubts, promised
+from lab.scheduler.doubts import doubts, promised, workspace_at
 from lab.scheduler.loop import scripts
 from lab.store import experiments, ledger, reading, shipped
 from lab.store.root import refuse_foreign
@@ -22,6 +24,8 @@ if TYPE_CHECKING:
     from lab.store.root import Root
 
 _MAX_SPEC_BYTES = 1 << 20
+_DATA = "prepare.py"  # of a template that is a folder, what makes its data
+_PROGRAMS = (".py", layout.SPEC)
 
 
 class Created(msgspec.Struct, frozen=True, kw_only=True):
@@ -31,8 +35,11 @@ class Created(msgspec.Struct, frozen=True, kw_only=True):
     made: bool
     path: str
     notes: tuple[str, ...] = ()
-    searches: bool = False  # whether it has a search space, for a burst to go through
+    goes_on: bool = (
+        False  # whether each run differs from the last: by a search space, or as a loop. Then it is a burst's
+    )
     copied: str = ""  # the folder that a template's files were copied to, or would be
+    before: str = ""  # a command to type before its first run
 
 
 def make_lab(root: Root) -> Created:
@@ -84,7 +91,7 @@ def experiment(root: Root, source: str, *, new_id: str = "", actor: str, dry_run
         ids.experiment_id(new_id)
     data, origin = _source(source)
     copied = _copy_of(root, source)
-    spec = promised(experiments.parse_spec(data, origin))
+    spec = promised(_parsed(data, origin, source))
     if new_id:
         data = _renamed(data, spec.id, new_id, origin)
         spec = promised(experiments.parse_spec(data, origin))
@@ -106,16 +113,44 @@ def experiment(root: Root, source: str, *, new_id: str = "", actor: str, dry_run
         made=True,
         path=place,
         notes=_doubts(root, spec, folder),
-        searches=spec.search_space is not None or _varies(spec, folder),
+        goes_on=spec.search_space is not None or scripts.is_loop(spec) or _varies(spec, folder),
         copied=copied,
+        before=_prepared(root, copied),
     )
+
+
+def _parsed(data: bytes, origin: str, source: str) -> Spec:
+    """The SPEC. Of a file that only has a template's name it is said what it keeps from being copied."""
+    try:
+        return experiments.parse_spec(data, origin)
+    except BadInput as unfit:
+        name = shipped.find_folder(source)
+        if not name or os.path.abspath(os.path.expanduser(source)) != origin:
+            raise
+        what = f"a file lies where the template {name} would be copied, and it is no SPEC: {unfit.what}"
+        raise BadInput(what, where=origin, fix="move that file away, or type it in another folder") from unfit
+
+
+def _prepared(root: Root, copied: str) -> str:
+    """The command that makes the data of a template that was copied. At a terminal it may use a proxy; no run may."""
+    if not copied or not reading.is_file(f"{copied}/{_DATA}"):
+        return ""
+    from lab.executors import environment, interpreter  # noqa: PLC0415  # a Python is asked
+
+    seen = environment.allowed(root.world.environ)
+    try:
+        python = interpreter.find(seen).python
+    except LabError:
+        return ""  # that there is none is among the notes
+    python = "python3" if shutil.which("python3", path=seen.get("PATH")) == python else python
+    return shlex.join((python, os.path.relpath(f"{copied}/{_DATA}"), "--dataset", "builtin"))
 
 
 def _varies(spec: Spec, folder: str) -> bool:
     """Whether a search space lies in the workspace of a SPEC from this folder."""
     from lab.scheduler.search.spaces import NAMES  # noqa: PLC0415  # the search and all
 
-    workspace = "" if scripts.is_loop(spec) else _workspace(spec, folder)
+    workspace = "" if scripts.is_loop(spec) else workspace_at(spec, folder)
     return bool(workspace) and any(reading.is_file(f"{workspace}/{name}") for name in NAMES)
 
 
@@ -127,6 +162,10 @@ def _copy_of(root: Root, source: str) -> str:
     here = os.getcwd()
     target = os.path.join(here, name)
     lab = os.path.realpath(root.layout.root)
+    own = {file for file in shipped.read_folder(name) if file.endswith(_PROGRAMS)}
+    if own <= set(os.listdir(here)):
+        fix = f"labctl create . --id {name}-2 makes an experiment over these files; for other files go elsewhere"
+        raise BadInput(f"this folder is a copy of the template {name} already", where=here, fix=fix)
     if os.path.realpath(here) == lab or os.path.realpath(here).startswith(f"{lab}/"):
         what = f"the template {name} is a folder, and would be copied into the lab"
         raise BadInput(what, where=here, fix="go to where your own files are, and type it there")
@@ -172,26 +211,20 @@ def written(root: Root, data: bytes, folder: str, *, actor: str, dry_run: bool =
 
 def _doubts(root: Root, spec: Spec, folder: str) -> tuple[str, ...]:
     """What would not run, as its text says and as its workspace looks now."""
-    found = doubts(spec)
+    found = doubts(spec, folder)
     if scripts.is_loop(spec):
         from lab.scheduler.loop import ready  # noqa: PLC0415  # as below
 
-        found += [each for each in (ready.doubt(root, spec, folder),) if each]
+        found += [each for each in (ready.doubt(root, spec, folder), ready.torchless(root, spec, folder)) if each]
     if spec.executor == "training":
         from lab.executors import environment, training  # noqa: PLC0415  # a Python is asked
 
         try:
-            seen = environment.allowed(root.world.environ)
-            training.require(spec, workspace=_workspace(spec, folder), folders=(folder,), environ=seen)
+            seen = environment.given(spec, root.world.environ)
+            training.require(spec, workspace=workspace_at(spec, folder), folders=(folder,), environ=seen)
         except LabError as refusal:
             found.append(f"it would not run here: {refusal.what}" + (f"; {refusal.fix}" if refusal.fix else ""))
     return tuple(found)
-
-
-def _workspace(spec: Spec, folder: str) -> str:
-    return (
-        os.path.normpath(os.path.join(folder, os.path.expanduser(spec.workspace_root))) if spec.workspace_root else ""
-    )
 
 
 def _fenced(spec: Spec, lab: str) -> Spec:
@@ -272,6 +305,9 @@ def _announced(root: Root, name: str) -> bool:
 def _source(source: str) -> tuple[bytes, str]:
     """The SPEC's bytes and the path they came from."""
     path = os.path.abspath(os.path.expanduser(source))
+    if os.path.islink(path) and not os.path.exists(path):
+        fix = "put back what it leads to, or remove the link"
+        raise BadInput("this is a link to a place where nothing is", where=path, fix=fix)
     if os.path.isdir(path):
         inside = next((name for name in ("SPEC.yaml", "spec.yaml") if reading.is_file(f"{path}/{name}")), "")
         if not inside:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
-from lab.core.errors import BadInput
+from lab.core.errors import BadInput, LabError
 from lab.executors import command, door
 from lab.scheduler.loop import scripts
 
@@ -26,8 +27,14 @@ def promised(spec: Spec) -> Spec:
     return spec
 
 
-def doubts(spec: Spec) -> list[str]:
-    """One line a doubt; none for a SPEC that may run as far as its text can tell."""
+def workspace_at(spec: Spec, folder: str) -> str:
+    """The workspace of a SPEC that lies in a folder; empty where it names none."""
+    given = os.path.expanduser(spec.workspace_root)
+    return os.path.normpath(os.path.join(folder, given)) if given else ""
+
+
+def doubts(spec: Spec, folder: str) -> list[str]:
+    """One line a doubt; none for a SPEC that may run as far as its text can tell. `folder` is where it lies."""
     found: list[str] = []
     over = {each.field for each in spec.overrides if each.value}
     runs_nothing = spec.executor == "command" and not any(getattr(spec, name) or name in over for name in _WORK)
@@ -41,4 +48,23 @@ def doubts(spec: Spec) -> list[str]:
         problem = command.doubts(spec.for_tier(tier)) if spec.executor in ("command", "training") else ""
         if problem:
             found.append(f"it would not run: {problem}")
+    found += [f"it would not run: {each}" for each in (_said_twice(spec, folder),) if each]
     return list(dict.fromkeys(found))
+
+
+def _said_twice(spec: Spec, folder: str) -> str:
+    """A knob that a training command and its search space both say, in words."""
+    if spec.executor != "training":
+        return ""
+    from lab.executors import training  # noqa: PLC0415  # for those that train
+    from lab.scheduler.search import spaces  # noqa: PLC0415  # the search and all
+
+    try:
+        names = spaces.names_at(spec, workspace_at(spec, folder), folder)
+    except LabError:
+        return ""  # a space that is not there is told by what reads it
+    try:
+        training.require_single(spec, names)
+    except BadInput as refusal:
+        return f"{refusal.what}; {refusal.fix}"
+    return ""

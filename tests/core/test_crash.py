@@ -54,6 +54,13 @@ TOLD = {
 }  # fmt: skip
 
 
+def test_what_a_program_says_to_do_about_it_is_part_of_what_happened() -> None:
+    said = "train.py: no torch\n  fix: pip install torch\n"
+    assert crash.what(said, 5) == "train.py: no torch; fix: pip install torch"
+    assert crash.what(f"{said}ValueError: 3\n", 1) == "ValueError: 3"
+    assert crash.what("train.py: no torch\nfix it\n", 5) == "train.py: no torch"
+
+
 @pytest.mark.parametrize("name", TOLD)
 def test_a_crash_is_of_the_kind_that_its_last_error_says(name: str) -> None:
     kind, tail = TOLD[name]

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import venv
 from typing import TYPE_CHECKING
 
+import msgspec
 import pytest
 
 from lab.core import event
@@ -12,13 +14,12 @@ from lab.core.errors import BadInput, LabError, NotFound, Unavailable
 from lab.projections import index
 from lab.scheduler import create, places, refresh
 from lab.store import experiments, ledger, reading, shipped, verify
+from lab.store.root import Root
 from lab.testing.files import Crash, CrashingFiles, FullDisk, a_root
 from tests.scheduler.labs import SPEC, a_lab, an_experiment, identities, one_run, reopened, tree
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-    from lab.store.root import Root
 
 
 @pytest.fixture
@@ -216,7 +217,7 @@ def test_a_template_that_is_a_folder_is_copied_and_the_experiment_is_about_the_c
     loaded = experiments.load(root, "gpu-training").spec
     assert loaded is not None
     assert places.workspace(root, loaded, view) == str(here / "gpu-training")
-    assert made.searches
+    assert made.goes_on
 
 
 def test_what_lies_where_a_template_would_go_is_taken_as_it_is(root: Root, here: Path) -> None:
@@ -243,9 +244,50 @@ def test_nothing_is_copied_over_what_is_something_else(root: Root, here: Path) -
     (here / "gpu-training/thesis.tex").unlink()
     (here / "gpu-training").rmdir()
     (here / "gpu-training").symlink_to(here / "gone")
+    for word in ("gpu-training", "gpu-training/"):
+        with pytest.raises(BadInput, match="a link to a place where nothing is"):
+            create.experiment(root, word, actor="ann")
     with pytest.raises(BadInput, match="something else lies"):
         create.experiment(root, "templates/gpu-training", actor="ann")
     assert experiments.names(root) == ["a"]
+
+
+def test_a_file_with_the_name_of_a_template_is_said_to_be_in_its_way(root: Root, here: Path) -> None:
+    (here / "gpu-training").write_text("to do: train\n")
+    with pytest.raises(BadInput, match="a file lies where the template gpu-training would be copied") as refused:
+        create.experiment(root, "gpu-training", actor="ann")
+    assert refused.value.where == str(here / "gpu-training")
+    (here / "gpu-training").write_text(SPEC.format(id="own"))
+    assert create.experiment(root, "gpu-training", actor="ann").name == "own"
+
+
+def test_a_copy_is_not_copied_into_itself(root: Root, here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    create.experiment(root, "gpu-training", actor="ann")
+    (here / "gpu-training").rename(here / "wide")
+    (here / "wide/README.md").unlink()
+    monkeypatch.chdir(here / "wide")
+    with pytest.raises(BadInput, match="is a copy of the template gpu-training already") as refused:
+        create.experiment(root, "gpu-training", new_id="b", actor="ann")
+    assert "labctl create . --id gpu-training-2" in refused.value.fix
+    assert create.experiment(root, ".", new_id="gpu-training-2", actor="ann").made
+
+
+def test_a_knob_that_the_command_and_the_space_both_say_is_doubted(root: Root, here: Path) -> None:
+    create.experiment(root, "gpu-training", actor="ann")
+    spec = here / "gpu-training/SPEC.yaml"
+    spec.write_text(spec.read_text().replace("executor_command: train.py", "executor_command: train.py --depth 1"))
+    notes = create.experiment(root, "gpu-training", new_id="b", actor="ann").notes
+    assert any("depth is said twice" in note for note in notes), notes
+
+
+def test_a_loop_whose_python_has_no_torch_is_doubted(root: Root, here: Path) -> None:
+    venv.create(here / "bare", symlinks=True)
+    world = msgspec.structs.replace(root.world, environ={"PATH": f"{here}/bare/bin"})
+    seen = Root(root.layout.root, world, files=root.files)
+    create.experiment(root, "gpu-training", actor="ann")
+    made = create.experiment(seen, "gpu-training/code-loop.yaml", actor="ann")
+    assert any(f"python3 is {here}/bare/bin/python3, which has no torch" in note for note in made.notes), made.notes
+    assert made.goes_on
 
 
 def test_a_template_is_not_copied_for_an_experiment_that_cannot_be_made(root: Root, here: Path) -> None:

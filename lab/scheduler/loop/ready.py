@@ -6,9 +6,12 @@ A run that fails for its workspace teaches nothing, and three of them in a night
 from __future__ import annotations
 
 import os
+import re
+import shutil
 from typing import TYPE_CHECKING
 
 from lab.core.errors import BadInput, LabError
+from lab.executors import environment, interpreter
 from lab.scheduler import agents
 from lab.scheduler.loop import grounds, scripts
 from lab.store.repository import repository
@@ -17,6 +20,10 @@ if TYPE_CHECKING:
     from lab.core.spec import Spec
     from lab.core.view import View
     from lab.store.root import Root
+
+_TRAINS = re.compile(r"(?:^|[\s'\"])(python3?)\s+([\w.-]+\.py)\b")
+_IMPORTS_TORCH = re.compile(r"^\s*(?:import|from) torch\b", re.MULTILINE)
+_MOST_CHARS = 1 << 20
 
 
 def require(root: Root, spec: Spec, view: View, workspace: str, *, proposes: bool) -> None:
@@ -63,6 +70,37 @@ def doubt(root: Root, spec: Spec, folder: str) -> str:
     except LabError as refusal:
         return f"it would not run: {refusal.what}" + (f"; {refusal.fix}" if refusal.fix else "")
     return ""
+
+
+def torchless(root: Root, spec: Spec, folder: str) -> str:
+    """Why the Python that the commands of a loop take cannot train, in words; empty where nothing like it is seen.
+
+    Looked at are commands that begin a script of the workspace which imports torch by `python` or `python3`.
+    """
+    workspace = os.path.normpath(os.path.join(folder, os.path.expanduser(spec.workspace_root)))
+    found = _TRAINS.search(spec.validation_command)
+    if not spec.workspace_root or not found or not _IMPORTS_TORCH.search(_text(f"{workspace}/{found[2]}")):
+        return ""
+    seen = environment.given(spec, root.world.environ)
+    python = shutil.which(found[1], path=seen.get("PATH") or os.defpath)
+    fix = "activate the environment that has it before labctl burst, or name its Python in the commands of the SPEC"
+    if python is None:
+        return f"it would not run here: there is no {found[1]} on PATH; {fix}"
+    try:
+        missing = interpreter.of(python, seen).missing
+    except LookupError:
+        return f"it would not run here: {found[1]} is {python}, which has no torch; {fix}"
+    if missing:
+        return f"it may not run here: {python} has no {' and no '.join(missing)}: pip install 'labctl[train]' into it"
+    return ""
+
+
+def _text(path: str) -> str:
+    try:
+        with open(path, encoding="utf-8", errors="replace") as file:
+            return file.read(_MOST_CHARS)
+    except OSError:
+        return ""
 
 
 def _require_writable(spec: Spec) -> None:

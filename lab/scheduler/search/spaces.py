@@ -98,6 +98,15 @@ def in_file(root: Root, path: str) -> Found | None:
     return find(root, spec, view)
 
 
+def names_at(spec: Spec, workspace: str, folder: str) -> tuple[str, ...]:
+    """The names in the space of a SPEC that is no experiment yet and lies in `folder`; none where nobody wrote one."""
+    if isinstance(spec.search_space, Space):
+        return spec.search_space.names
+    places_of_it = [each for each in (workspace, folder) if each]
+    found = _of_spec(spec.search_space, places_of_it) if spec.search_space else _lying(places_of_it[0])
+    return found.space.names if found else ()
+
+
 def share_met(space: Space, where: str = "") -> float:
     """Which share of drawn points meets the constraints. `BadInput` when none does, with `where` it was written."""
     if not space.constraints:
