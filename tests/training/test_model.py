@@ -55,6 +55,19 @@ def test_slopes_by_hand_are_those_of_plain_torch(monkeypatch: pytest.MonkeyPatch
     assert {name: far(by_hand[name], plain[name]) for name in plain if far(by_hand[name], plain[name]) > 1e-4} == {}
 
 
+@pytest.mark.parametrize("size", [1e-4, 1e-3, 1.0])
+def test_what_is_nearly_zero_has_the_norm_that_torch_gives_it(size: float) -> None:
+    x, slope = (torch.randn(3, 16, generator=torch.Generator().manual_seed(seed)) for seed in (1, 2))
+    by_hand, plain = ((x * size).requires_grad_() for _ in range(2))
+    found, expected = kernels.norm(by_hand), torch.nn.functional.rms_norm(plain, (16,), eps=1e-6)
+    found.backward(slope)
+    expected.backward(slope)
+    assert by_hand.grad is not None
+    assert plain.grad is not None
+    assert far(found.detach(), expected.detach()) < 1e-6
+    assert far(by_hand.grad, plain.grad) < 1e-5
+
+
 def test_the_loss_is_the_cross_entropy_of_the_logits() -> None:
     model, (tokens, targets) = model_of(), rows_of(4)
     expected = cross_entropy(model.logits(tokens).flatten(0, 1), targets.flatten(), reduction="sum")
