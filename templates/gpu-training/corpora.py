@@ -59,8 +59,14 @@ class Refused(Exception):
 
 def cache_folder() -> str:
     """Where data lies: outside every bundle, so that a thousand runs share one copy."""
-    home = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
-    return os.path.abspath(os.environ.get("LAB_TRAINING_CACHE") or os.path.join(home, "labctl", "training"))
+    home = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
+    wish = os.environ.get("LAB_TRAINING_CACHE") or os.path.join(home, "labctl", "training")
+    return os.path.abspath(os.path.expanduser(wish))
+
+
+NOT_WRITABLE = (  # ENOENT is what a folder in /proc gives
+    errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST, errno.ENOENT, errno.ENAMETOOLONG, errno.ELOOP,
+)  # fmt: skip
 
 
 @contextlib.contextmanager
@@ -72,7 +78,7 @@ def writing(folder: str) -> Iterator[None]:
         elsewhere = "or set LAB_TRAINING_CACHE to a folder elsewhere"
         if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
             what, fix = f"the disk of {folder} is full", f"free some space there, {elsewhere}"
-        elif error.errno in (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST):
+        elif error.errno in NOT_WRITABLE:
             what, fix = f"{folder} cannot be written ({error.strerror})", f"make it writable, {elsewhere}"
         else:
             raise

@@ -567,22 +567,10 @@ class Rows:
             at += count
         return out
 
-    def skip(self, rows: int) -> None:
-        """Pass over rows that another device takes."""
-        while rows > 0:
-            count = self._here(rows)
-            self._row += count
-            rows -= count
-
     @property
     def position(self) -> dict[str, Any]:
         carried = [list(piece) for piece in self._carried]
         return {**self._of, "epoch": self._epoch, "block": self._block, "row": self._row, "carried": carried}
-
-    @property
-    def epoch(self) -> int:
-        """How often the whole split has been dealt out before the rows that come next."""
-        return self._epoch
 
     def _here(self, wanted: int) -> int:
         """How many of the wanted rows this block still has; goes on to the next one where it has none."""
@@ -647,56 +635,89 @@ def evaluate(
     *,
     device: torch.device | str,
     batch_rows: int,
-    autocast: torch.dtype | None = None,
 ) -> Score:
     """Bits per byte over a whole split. `model(inputs[B, T] long)` gives logits [B, T, at least vocab_size].
 
     The loss is taken here, in float32, so that no train.py can define its own. Refused where the bytes do not add up
     to the text, where the score is not a number, and where a logit depends on a token that it has to predict.
-    A torch module is put into eval mode, and back.
+    A torch module, or the one that a method belongs to, is put into eval mode, and back. Where memory ends it goes on
+    with a quarter of the rows at once: the training is paid for, and rows at once change no score.
     """
     import torch  # noqa: PLC0415 - data is made without it
 
-    rows = fixed_rows(data, split)
+    rows, module = fixed_rows(data, split), module_of(model)
     batch_rows = max(1, min(batch_rows, len(rows)))
-    sizes = torch.from_numpy(data.token_bytes).to(device)
-    was_training = isinstance(model, torch.nn.Module) and model.training
-    if isinstance(model, torch.nn.Module):
-        model.eval()
-    nats, counted, size = [], [], []
+    was_training = module is not None and module.training
+    if module is not None:
+        module.eval()
     try:
-        with torch.no_grad():
-            for at in range(0, len(rows), batch_rows):
-                batch = np.full((batch_rows, data.context + 1), data.bos, dtype=np.int64)  # compiled for one shape
-                batch[: len(rows) - at] = rows[at : at + batch_rows]
-                block = torch.from_numpy(batch).to(device)
-                inputs, targets = block[:, :-1].contiguous(), block[:, 1:].contiguous()
-                with typed(device, autocast):
-                    logits = model(inputs)
-                    if not at:
-                        sees_nothing_ahead(model, inputs, logits, data.bos)
-                counts = sizes[targets]
-                nats.append((row_losses(logits, targets) * (counts > 0)).sum(1).cpu())
-                size.append(counts.sum(1).cpu())
-                counted.append((counts > 0).sum(1).cpu())
+        sums: tuple[float, int, int] | None = None
+        while sums is None:
+            try:
+                sums = summed(model, rows, data, device, batch_rows)
+                continue
+            except (RuntimeError, MemoryError) as error:
+                if batch_rows == 1 or not out_of_memory(error):
+                    raise
+            batch_rows = max(1, batch_rows // 4)  # here, where what failed is no longer held by its traceback
+            to_stderr(f"data: out of memory in evaluation; it goes on with {batch_rows} row(s) at once")
+            if torch.device(device).type == "cuda":
+                torch.cuda.empty_cache()
     finally:
-        if was_training and isinstance(model, torch.nn.Module):
-            model.train()
-    total, text = float(torch.cat(nats).double().sum()), int(torch.cat(size).sum())
+        if was_training and module is not None:
+            module.train()
+    nats, text, tokens = sums
     if text != data.text_bytes[split]:
         what = f"the targets of {split} stand for {text:,} bytes, and its text has {data.text_bytes[split]:,}"
         raise Refused(what, fix="prepare.py --dataset ... --check", code=1)
-    if not math.isfinite(total):
-        raise Refused(f"the loss over {split} is {total}", fix="a lower rate, or a wider type", code=1)
-    tokens = int(torch.cat(counted).sum())
-    return Score(bpb=total / math.log(2) / text, nats=total, bytes=text, tokens=tokens, rows=len(rows))
+    if not math.isfinite(nats):
+        raise Refused(f"the loss over {split} is {nats}", fix="a lower rate, or a wider type", code=1)
+    return Score(bpb=nats / math.log(2) / text, nats=nats, bytes=text, tokens=tokens, rows=len(rows))
 
 
-def typed(device: torch.device | str, dtype: torch.dtype | None) -> contextlib.AbstractContextManager[object]:
+def summed(
+    model: Callable[[torch.Tensor], torch.Tensor],
+    rows: np.ndarray,
+    data: Data,
+    device: torch.device | str,
+    batch_rows: int,
+) -> tuple[float, int, int]:
+    """Nats of all targets that count, the bytes that they stand for, and how many they are."""
     import torch  # noqa: PLC0415
 
-    kind = torch.device(device).type
-    return torch.autocast(kind, dtype=dtype) if dtype is not None else contextlib.nullcontext()
+    sizes = torch.from_numpy(data.token_bytes).to(device)
+    nats, size, counted = [], [], []
+    with torch.no_grad():
+        for at in range(0, len(rows), batch_rows):
+            batch = np.full((batch_rows, data.context + 1), data.bos, dtype=np.int64)  # compiled for one shape
+            batch[: len(rows) - at] = rows[at : at + batch_rows]
+            block = torch.from_numpy(batch).to(device)
+            inputs, targets = block[:, :-1].contiguous(), block[:, 1:].contiguous()
+            logits = model(inputs)
+            if not at:
+                sees_nothing_ahead(model, inputs, logits, data.bos)
+            counts = sizes[targets]
+            nats.append((row_losses(logits, targets) * (counts > 0)).sum(1).cpu())
+            size.append(counts.sum(1).cpu())
+            counted.append((counts > 0).sum(1).cpu())
+    return float(torch.cat(nats).double().sum()), int(torch.cat(size).sum()), int(torch.cat(counted).sum())
+
+
+def module_of(model: object) -> torch.nn.Module | None:
+    """The module that is measured: itself, or behind one of its methods, compiled or not."""
+    import torch  # noqa: PLC0415
+
+    plain = getattr(model, "_torchdynamo_orig_callable", model)
+    owner = getattr(plain, "__self__", plain)
+    return owner if isinstance(owner, torch.nn.Module) else None
+
+
+def out_of_memory(error: BaseException) -> bool:
+    """Whether a device, or the machine, had no more memory to give."""
+    import torch  # noqa: PLC0415
+
+    words = ("out of memory", "can't allocate memory", "CUBLAS_STATUS_ALLOC_FAILED")  # MPS and CPU: RuntimeError
+    return isinstance(error, (MemoryError, torch.OutOfMemoryError)) or any(one in str(error) for one in words)
 
 
 def row_losses(logits: torch.Tensor, targets: torch.Tensor, most: int = 1 << 26) -> torch.Tensor:
@@ -773,7 +794,8 @@ PEAKS = (
     ("MI250X", 191.5, 191.5, 0, 47.9),
     ("MI210", 181, 181, 0, 45.3),
 )
-OF_ANOTHER_SPEED = r"\b(MIG|GRID|Laptop|Max-Q|SUPER|Ti|D)\b"  # behind the words of a line it is another device
+# Beside the words of a line these are another device: a slice (of a vGPU too: -40C), or one that is clocked otherwise.
+OF_ANOTHER_SPEED = r"\b(MIG|GRID|Laptop|Max-Q|SUPER|Ti|D|FHHL)\b|-\d+[ABCQ]$"
 
 
 def peak_flops(device: str, dtype: str) -> float | None:
@@ -852,7 +874,14 @@ def score(given: argparse.Namespace) -> None:
     sys.modules.setdefault("prepare", sys.modules[__name__])  # train.py raises our Refused, not a twin of it
     import train  # noqa: PLC0415 - only here
 
-    model, data, settings = train.scorable(given.checkpoint, given.device)
+    try:
+        model, data, settings = train.scorable(given.checkpoint, given.device)
+    except (KeyError, TypeError, ValueError, RuntimeError) as error:
+        if out_of_memory(error):
+            raise Refused(f"out of memory: {error}", fix="--device cpu", code=1) from error
+        why = " ".join(f"{type(error).__name__}: {error}".split())[:200]
+        what = f"{given.checkpoint} does not fit the train.py that lies here ({why})"
+        raise Refused(what, fix="the train.py that saved it, beside this prepare.py", code=4) from error
     told = evaluate(model, data, given.split, **settings)
     print(f"{given.split}: {told.bytes:,} bytes, {told.tokens:,} tokens, {told.rows:,} rows of {data.digest[:16]}")
     print(f"METRIC {given.name or given.split + '_bpb'}={told.bpb:.6f}")

@@ -346,6 +346,27 @@ def test_a_cache_in_the_way_of_a_file_is_said(tmp_path: Path) -> None:
     assert f"prepare.py: {tmp_path}/cache cannot be written" in done.stderr
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="there is no /proc elsewhere")
+def test_a_cache_where_no_folder_can_be_made_is_said(
+    tmp_path: Path, said: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dataset = f"local:{texts.jsonl(tmp_path / 'some.jsonl', texts.documents(44))}"
+    monkeypatch.setenv("LAB_TRAINING_CACHE", "/proc/no-such-place")
+    with pytest.raises(prepare.Refused, match="/proc/no-such-place cannot be written") as refused:
+        make(dataset, said)
+    assert refused.value.code == 5
+
+
+@pytest.mark.parametrize(("wish", "at"), [("near/cache", "{here}/near/cache"), ("~/cache", "{home}/cache")])
+def test_a_cache_is_one_place_whatever_way_it_is_named(
+    wish: str, at: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("LAB_TRAINING_CACHE", wish)
+    assert corpora.cache_folder() == at.format(here=tmp_path, home=tmp_path / "home")
+
+
 @pytest.mark.needs_user
 def test_a_cache_that_is_read_only_serves_what_it_has_and_says_what_it_cannot(
     tmp_path: Path, cache: Path, said: list[str]

@@ -53,7 +53,7 @@ def test_every_token_is_a_target_once_an_epoch(
     shown = Counter(enough(rows, epochs, length).ravel().tolist())
     shown.pop(data.bos, None)
     assert set(shown) <= set(range(sum(sizes)))
-    assert shown + carried(rows) == Counter(dict.fromkeys(range(sum(sizes)), rows.epoch + 1))
+    assert shown + carried(rows) == Counter(dict.fromkeys(range(sum(sizes)), rows.position["epoch"] + 1))
 
 
 def enough(rows: prepare.Rows, epochs: int, length: int) -> np.ndarray:
@@ -61,9 +61,9 @@ def enough(rows: prepare.Rows, epochs: int, length: int) -> np.ndarray:
     taken = [np.empty((0, length + 1), dtype=np.int64)]
     while True:
         taken.append(rows.take(len(rows._order) - rows._row))
-        if rows.epoch >= epochs - 1 and rows._block == rows._blocks - 1:
+        if rows.position["epoch"] >= epochs - 1 and rows._block == rows._blocks - 1:
             return np.concatenate(taken)
-        if not rows._order and rows.epoch > epochs + length:
+        if not rows._order and rows.position["epoch"] > epochs + length:
             raise AssertionError("no rows come")
         go_on(rows)
 
@@ -120,24 +120,6 @@ def test_a_position_goes_on_with_the_very_next_row(
     assert again.position == rows.position
 
 
-@settings(max_examples=30)
-@given(SIZES, LENGTHS, st.integers(1, 4), st.integers(1, 3))
-def test_devices_that_skip_each_others_rows_share_the_stream(
-    place: Path, sizes: list[int], length: int, devices: int, each: int
-) -> None:
-    data = texts.data_of(place, sizes)
-    alone = prepare.Rows(data, "train", length, seed=3).take(devices * each * 2)
-    shares = []
-    for rank in range(devices):
-        rows = prepare.Rows(data, "train", length, seed=3)
-        for _ in range(2):
-            rows.skip(rank * each)
-            shares.append((rank, rows.take(each)))
-            rows.skip((devices - rank - 1) * each)
-    in_order = [share for step in range(2) for rank in range(devices) for share in [shares[rank * 2 + step][1]]]
-    assert np.array_equal(np.concatenate(in_order), alone)
-
-
 @settings(max_examples=60)
 @given(SIZES, LENGTHS)
 def test_evaluation_shows_every_token_as_a_target_exactly_once(place: Path, sizes: list[int], context: int) -> None:
@@ -156,7 +138,7 @@ def test_seeds_and_epochs_have_orders_of_their_own(tmp_path: Path) -> None:
     epoch = first.take(100)
     assert not np.array_equal(epoch, prepare.Rows(data, "train", 20, seed=1).take(100))
     assert not np.array_equal(epoch, first.take(100))
-    assert first.epoch == 1
+    assert first.position["epoch"] == 1
 
 
 def test_few_rows_are_lost_to_the_bos_of_cut_documents(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

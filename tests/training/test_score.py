@@ -80,6 +80,42 @@ def test_a_module_is_measured_in_eval_mode_and_put_back(small: prepare.Data) -> 
     assert model.training
 
 
+@pytest.mark.parametrize("compiled", [False, True])
+def test_the_module_behind_a_method_is_measured_in_eval_mode_too(small: prepare.Data, compiled: bool) -> None:
+    """What train.py hands over is `model.logits`, compiled or not."""
+
+    class Dropping(Pairs):
+        def logits(self, inputs: torch.Tensor) -> torch.Tensor:
+            return torch.nn.functional.dropout(self(inputs), 0.5, self.training)
+
+    model = Dropping(small.vocab_size)
+    logits = torch.compile(model.logits, backend="eager") if compiled else model.logits
+    assert scored(logits, small) == scored(Pairs(small.vocab_size), small)
+    assert model.training
+
+
+def test_memory_that_ends_in_evaluation_costs_rows_at_once_and_no_score(
+    small: prepare.Data, capsys: pytest.CaptureFixture[str]
+) -> None:
+    plain = Pairs(small.vocab_size)
+
+    def model(inputs: torch.Tensor) -> torch.Tensor:
+        if len(inputs) > 1:
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")
+        return plain(inputs)
+
+    assert scored(model, small, batch_rows=12) == scored(plain, small)
+    assert "out of memory in evaluation; it goes on with 1 row(s) at once" in capsys.readouterr().err
+
+
+def test_memory_that_is_too_small_for_one_row_is_a_failure(small: prepare.Data) -> None:
+    def model(inputs: torch.Tensor) -> torch.Tensor:
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    with pytest.raises(torch.OutOfMemoryError):
+        scored(model, small)
+
+
 def test_a_model_that_looks_ahead_is_refused(small: prepare.Data) -> None:
     """It would score as if it knew: each place is told the token that it has to predict."""
 
@@ -128,6 +164,9 @@ def test_the_peak_of_a_device_is_its_own_or_unknown() -> None:
         ("NVIDIA GeForce RTX 4080 SUPER", "bf16"),
         ("NVIDIA GeForce RTX 3080 Ti", "bf16"),
         ("NVIDIA H100 80GB HBM3 MIG 1g.10gb", "bf16"),
+        ("NVIDIA A100-40C", "bf16"),
+        ("NVIDIA A40-48Q", "bf16"),
+        ("Tesla V100-FHHL-16GB", "fp16"),
         ("NVIDIA A1000", "bf16"),
         ("Some GB200X", "bf16"),
     ],
@@ -146,18 +185,37 @@ def scorable(path, device):
 """
 
 
-def test_the_command_scores_a_checkpoint_on_the_holdout(
-    small: prepare.Data, small_dataset: str, shared_cache: Path, tmp_path: Path
-) -> None:
+@pytest.fixture
+def command(shared_cache: Path, tmp_path: Path) -> list[str]:
+    """`prepare.py score checkpoint.pt`, with a small train.py beside it."""
     for name in ("prepare.py", "corpora.py"):
         shutil.copy(TEMPLATE / name, tmp_path)
     (tmp_path / "train.py").write_text(STUB, encoding="utf-8")
+    return [sys.executable, str(tmp_path / "prepare.py"), "score", str(tmp_path / "checkpoint.pt")]
+
+
+def run(command: list[str], cache: Path) -> subprocess.CompletedProcess[str]:
+    environ = {**os.environ, "LAB_TRAINING_CACHE": str(cache)}
+    return subprocess.run(command, env=environ, capture_output=True, text=True, check=False)
+
+
+def test_the_command_scores_a_checkpoint_on_the_holdout(
+    command: list[str], small: prepare.Data, small_dataset: str, shared_cache: Path, tmp_path: Path
+) -> None:
     model = Pairs(small.vocab_size)
     torch.save({"dataset": small_dataset, "table": model.table}, tmp_path / "checkpoint.pt")
-    command = [sys.executable, str(tmp_path / "prepare.py"), "score", str(tmp_path / "checkpoint.pt")]
-    environ = {**os.environ, "LAB_TRAINING_CACHE": str(shared_cache)}
-    done = subprocess.run(command, env=environ, capture_output=True, text=True, check=False)
+    done = run(command, shared_cache)
     assert done.returncode == 0, done.stderr
     found = re.search(r"^METRIC holdout_bpb=(\S+)$", done.stdout, re.MULTILINE)
     assert found
     assert float(found[1]) == pytest.approx(scored(model, small, split="holdout").bpb, abs=1e-6)
+
+
+def test_a_checkpoint_of_another_model_is_refused_with_words(
+    command: list[str], shared_cache: Path, tmp_path: Path
+) -> None:
+    torch.save({"table": torch.zeros(1)}, tmp_path / "checkpoint.pt")
+    done = run(command, shared_cache)
+    assert done.returncode == 4
+    assert f"{tmp_path}/checkpoint.pt does not fit the train.py that lies here (KeyError: 'dataset')" in done.stderr
+    assert "Traceback" not in done.stderr
