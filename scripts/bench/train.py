@@ -47,10 +47,10 @@ ONE_THREAD = {"OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "PASSIVE", "GOMP_SPINCO
 SHAPES: Mapping[str, Mapping[str, object]] = {
     "depth 2, width 128": {},
     "depth 4, width 256": {"depth": 4, "width": 256},
-    "depth 4, width 512, rows of 512": {"depth": 4, "width": 512, "context": 512, "batch_tokens": 8192},
-    "depth 4, width 512, rows of 1,024": {"depth": 4, "width": 512, "context": 1024, "batch_tokens": 8192},
+    "depth 4, width 512, rows of 512": {"depth": 4, "width": 512, "context": 512, "batch_tokens": 2048},
+    "depth 4, width 512, rows of 1,024": {"depth": 4, "width": 512, "context": 1024, "batch_tokens": 2048},
     "the same, checkpointed": {
-        "depth": 4, "width": 512, "context": 1024, "batch_tokens": 8192, "checkpointing": "on"
+        "depth": 4, "width": 512, "context": 1024, "batch_tokens": 2048, "checkpointing": "on"
     },
 }  # fmt: skip
 
@@ -196,11 +196,11 @@ def _spread(values: Sequence[float]) -> str:
 _PEAK = """import json, sys
 sys.path.insert(0, sys.argv[1])
 import harness, machine, prepare, train
-config = train.Config(device="cpu", threads=1, budget="3steps", **json.loads(sys.argv[2]))
+config = train.Config(device="cpu", threads=1, budget="2steps", **json.loads(sys.argv[2]))
 device = machine.detect(config)
 run = train.Training(config, device, prepare.ensure("builtin"), harness.Bell())
-for number in range(3):
-    run.step(number / 3)
+for number in range(2):
+    run.step(number / 2)
 with open("/proc/self/status", encoding="ascii") as file:  # not ru_maxrss: a child inherits its parent's
     peak = next(int(line.split()[1]) * 1024 for line in file if line.startswith("VmHWM"))
 print(run.plan.bytes + device.base, peak)
@@ -208,7 +208,7 @@ print(run.plan.bytes + device.base, peak)
 
 
 def memory(_: str, __: str, size: Size) -> list[Row]:
-    """What is estimated before a shape is tried, and the peak of a process that trained it for three steps."""
+    """What is estimated before a shape is tried, and the peak of a process that trained it for two steps."""
     rows = []
     for name, fields in list(SHAPES.items())[: 2 if size is QUICK else None]:
         command = [sys.executable, "-c", _PEAK, TEMPLATE, json.dumps(fields)]
