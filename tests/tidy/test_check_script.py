@@ -117,10 +117,11 @@ def test_an_installation_cut_short_is_done_again(
         Path(venv).mkdir(exist_ok=True)
         return True
 
-    def install(venv: str) -> bool:
+    def install(venv: str, *extras: str) -> bool:
         steps.append("install")
         return next(results)
 
+    monkeypatch.setenv("CI", "true")
     monkeypatch.setattr(check, "make_venv", make)
     monkeypatch.setattr(check, "install", install)
     monkeypatch.setattr(check, "digest", lambda *names: "one")
@@ -130,3 +131,25 @@ def test_an_installation_cut_short_is_done_again(
     monkeypatch.setattr(check, "digest", lambda *names: "two")  # constraints.txt changed
     assert check.set_up(venv)
     assert steps[4:] == ["install"]
+
+
+def test_without_a_torch_for_the_platform_the_rest_is_checked_and_ci_says_no(
+    check: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    tried: list[str] = []
+
+    def install(venv: str, extras: str = "train") -> bool:
+        tried.append(extras)
+        return "train" not in extras
+
+    (tmp_path / "venv").mkdir()
+    monkeypatch.setattr(check, "make_venv", lambda venv: True)
+    monkeypatch.setattr(check, "install", install)
+    monkeypatch.setenv("CI", "true")
+    assert not check.set_up(str(tmp_path / "venv"))
+    assert tried == ["train"]
+    monkeypatch.delenv("CI")
+    assert check.set_up(str(tmp_path / "venv"))
+    assert "warning: torch could not be installed" in capsys.readouterr().out
+    assert check.set_up(str(tmp_path / "venv"))
+    assert tried[1:] == ["train", "dev,parquet,search"] * 2  # tried again, for it may have been the network
