@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -64,9 +66,7 @@ def card(gigabytes: float) -> machine.Machine:
 @pytest.fixture
 def long_rows(small: prepare.Data) -> prepare.Data:
     """As climbmix has them."""
-    from dataclasses import replace
-
-    return replace(small, vocab_size=8192, context=2048)
+    return dataclasses.replace(small, vocab_size=8192, context=2048)
 
 
 @pytest.mark.parametrize(("gigabytes", "largest"), [(4, 4), (8, 6), (16, 8), (80, 8)])
@@ -110,18 +110,107 @@ def test_a_plan_names_the_card_the_shape_and_the_parts(
     assert ran.stdout == ""
 
 
-def test_what_a_device_can_do_decides_the_type(monkeypatch: pytest.MonkeyPatch) -> None:
-    config, cuda = train.Config(), torch.device("cuda")
-    for capability, dtype in (
-        ((9, 0), torch.bfloat16),
-        ((8, 0), torch.bfloat16),
-        ((7, 5), torch.float16),
-        ((6, 1), torch.float32),
-    ):
-        monkeypatch.setattr(torch.cuda, "get_device_capability", lambda _, capability=capability: capability)
-        assert machine.precision_of(config, cuda) == dtype
-    assert machine.precision_of(config, torch.device("cpu")) == torch.float32
-    assert machine.precision_of(train.Config(precision="bf16"), torch.device("cpu")) == torch.bfloat16
+def test_what_a_device_can_do_decides_the_type() -> None:
+    config = train.Config()
+    for capability, dtype in ((90, torch.bfloat16), (80, torch.bfloat16), (75, torch.float16), (61, torch.float32)):
+        assert machine.precision_of(config, capability) == dtype
+    assert machine.precision_of(config, 0) == torch.float32
+    assert machine.precision_of(train.Config(precision="bf16"), 0) == torch.bfloat16
+
+
+class Card:
+    """A CUDA device that is not here: what torch says of one, as far as it is asked before there is a model."""
+
+    def __init__(self, patch: pytest.MonkeyPatch, capability: tuple[int, int], *, free: float = 24e9) -> None:
+        told = {"is_available": True, "device_count": 1, "get_device_capability": capability, "set_device": None,
+                "mem_get_info": (int(free), int(free)), "get_device_name": "A card"}  # fmt: skip
+        for name, value in told.items():
+            patch.setattr(torch.cuda, name, lambda *_, value=value: value)
+        for name in ("set_float32_matmul_precision", "set_flush_denormal"):  # they would hold for other tests
+            patch.setattr(torch, name, lambda _: None)
+        patch.setattr(machine, "find_spec", {"triton": object()}.get)
+        patch.setenv("CC", "cc")
+
+    @staticmethod
+    def detected(*, vram_gb: float | None = None, precision: str = "auto") -> machine.Machine:
+        return machine.detect(train.Config(threads=torch.get_num_threads(), vram_gb=vram_gb, precision=precision))
+
+
+@pytest.mark.parametrize(
+    ("capability", "compiled", "attention"),
+    [((9, 0), True, "flex"), ((8, 0), True, "flex"), ((7, 5), True, "sdpa"), ((6, 1), False, "sdpa")],
+)
+def test_a_card_is_compiled_for_and_attended_to_as_it_can(
+    capability: tuple[int, int], compiled: bool, attention: str, monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    here = Card(monkeypatch, capability).detected()
+    assert (here.compiled, here.attention) == (compiled, attention)
+    assert ("compile: off, for a capability of 6.1" in capsys.readouterr().err) == (not compiled)
+
+
+@pytest.mark.parametrize(("lacks", "words"), [("triton", "triton is not installed"), ("cc", "there is no C compiler")])
+def test_without_the_parts_of_a_compiler_it_is_off_and_said(
+    lacks: str, words: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    card = Card(monkeypatch, (8, 0))
+    if lacks == "triton":
+        monkeypatch.setattr(machine, "find_spec", lambda _: None)
+    monkeypatch.delenv("CC")
+    monkeypatch.setattr(shutil, "which", lambda _: None)
+    here = card.detected()
+    assert (here.compiled, here.attention) == (False, "sdpa")
+    assert f"compile: off, for {words}" in capsys.readouterr().err
+
+
+def test_a_flash_attn_that_cannot_be_loaded_is_said_and_not_chosen(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "flash_attn.py").write_text("raise OSError('undefined symbol')\n", encoding="utf-8")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    card = Card(monkeypatch, (9, 0))
+    monkeypatch.setattr(machine, "find_spec", lambda _: object())
+    assert card.detected().attention == "flex"
+    assert "flash-attn is installed and cannot be loaded (OSError: undefined symbol)" in capsys.readouterr().err
+    (tmp_path / "flash_attn.py").write_text("def flash_attn_func() -> None: ...\n" + "#" * 99, encoding="utf-8")
+    assert card.detected().attention == "flash"
+    assert card.detected(precision="fp32").attention == "flex"
+    monkeypatch.delitem(sys.modules, "flash_attn")
+
+
+def test_of_several_cards_the_weakest_decides_for_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An A100 that met a T4 took bf16, and the T4 fp16 with a scaled loss: their sum was the gradient of nothing."""
+    card = Card(monkeypatch, (8, 0), free=40e9)
+    alone = card.detected()
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    monkeypatch.setattr(machine, "meet", lambda *_: None)
+
+    def with_a_t4(own: torch.Tensor, *_: object) -> None:
+        own.copy_(torch.minimum(own, torch.tensor([15e9, 75, 1, 1], dtype=torch.float64)))
+
+    monkeypatch.setattr(torch.distributed, "all_reduce", with_a_t4)
+    monkeypatch.setattr(machine, "least", lambda _, *own, least=machine.least: least(torch.device("cpu"), *own))
+    together = card.detected()
+    assert (alone.precision, alone.attention) == ("bf16", "flex")
+    assert (together.precision, together.attention, together.memory) == ("fp16", "sdpa", 15e9)
+
+
+def test_less_memory_than_a_card_has_may_be_planned_with_and_not_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    card = Card(monkeypatch, (8, 0), free=24e9)
+    assert card.detected(vram_gb=80).memory == card.detected().memory
+    assert card.detected(vram_gb=8).memory == pytest.approx(8 * (1 << 30) * 0.94 - (600 << 20))
+
+
+@pytest.mark.parametrize(
+    ("head_dim", "length", "capability", "attention"),
+    [(128, 2048, 89, "flex"), (8, 2048, 90, "sdpa"), (192, 2048, 89, "sdpa"), (192, 2048, 90, "flex"),
+     (128, 1 << 16, 90, "sdpa")],
+)  # fmt: skip
+def test_what_flex_attention_has_no_kernel_for_is_done_by_sdpa(
+    head_dim: int, length: int, capability: int, attention: str
+) -> None:
+    here = dataclasses.replace(card(24), capability=capability)
+    assert here.suited(head_dim, length).attention == attention
 
 
 def test_a_device_that_is_not_here_is_refused_with_what_is(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -129,6 +218,9 @@ def test_a_device_that_is_not_here_is_refused_with_what_is(monkeypatch: pytest.M
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
     assert machine.wanted_device("auto", 1) == torch.device("cuda", 1)
     assert machine.wanted_device("cuda:0", 1) == torch.device("cuda", 0)
+    with pytest.raises(prepare.Refused, match="2 processes would share one device, cuda:1") as refused:
+        machine.wanted_device("cuda:1", 0, 2)
+    assert "CUDA_VISIBLE_DEVICES=1" in refused.value.fix
     with pytest.raises(prepare.Refused, match="cuda:3 is not here; here: cpu, cuda:0, cuda:1"):
         machine.wanted_device("cuda:3", 0)
 
