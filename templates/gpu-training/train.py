@@ -7,7 +7,7 @@ as they are: prepare.py is data and measure, harness.py the budget's clock and c
     python train.py --budget 300s --depth 8 --width 512    five minutes
     python train.py --plan --vram-gb 24                    what would fit another card
     python train.py --resume checkpoint.pt                 goes on where it was stopped
-    torchrun --nproc-per-node 4 train.py                   on several devices
+    torchrun --standalone --max-restarts=1 --nproc-per-node 4 train.py      on several devices
 """
 
 from __future__ import annotations
@@ -16,20 +16,20 @@ import dataclasses
 import math
 import os
 import sys
-import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import harness  # isort: skip  # before torch: it sets what torch reads when it is loaded
 import kernels
+import numpy as np
 import prepare
 import torch
 import torch.distributed as dist
 import torch.nn.functional as F  # noqa: N812  # as everybody writes it
-from harness import Bell, Failed, Progress, Run, knob, way
+from harness import Bell, Progress, Run, attention_flops, knob, way
 from kernels import mixed, norm, squared_relu_mlp, turned
-from machine import STARTED, Machine, Plan, cut_up, detect, fitting, keep_pages, megabytes, say, tell_plan
+from machine import Machine, Plan, cut_up, detect, fitting, megabytes, say, tell_plan
 from prepare import Refused
 from torch import Tensor, nn
 from torch.nn.attention.flex_attention import create_block_mask, flex_attention
@@ -40,11 +40,10 @@ if TYPE_CHECKING:
 
 # ----------------------------------------------------------------------------------------------------- what can be set
 
-# Where a knob is None the machine decides, between these two.
+# Where a knob is None the machine decides, between these.
 ON_CPU: dict[str, Any] = {"depth": 2, "width": 128, "head_dim": 64, "batch_tokens": 2048, "scalar_lr": 0.05}
-ON_GPU: dict[str, Any] = {"depth": 8, "width": 512, "head_dim": 128, "batch_tokens": 1 << 18, "scalar_lr": 0.5}
-AUTO_STEPS = 250  # the default budget of a CPU: the operations of so many steps of its default shape
-AUTO_SECONDS = 300.0  # and of a GPU
+ON_MPS: dict[str, Any] = {"depth": 4, "width": 256, "head_dim": 64, "batch_tokens": 1 << 15, "scalar_lr": 0.5}
+ON_CUDA: dict[str, Any] = {"depth": 8, "width": 512, "head_dim": 128, "batch_tokens": 1 << 18, "scalar_lr": 0.5}
 
 
 @dataclass(frozen=True)
@@ -52,7 +51,7 @@ class Config:
     """Every field is a flag, in this order; in a flag `_` and `-` are the same."""
 
     # the model
-    depth: int | None = knob(None, "layers", 1, 128)
+    depth: int | None = knob(None, "layers; where it alone is given, the width is 64 a layer", 1, 128)
     width: int | None = knob(None, "channels, a multiple of head-dim", 16, 16384)
     head_dim: int | None = knob(None, "channels of a head, even", 8, 256)
     context: int | None = knob(None, "tokens of a row in training; as the data says if not given", 8, 1 << 20)
@@ -63,7 +62,7 @@ class Config:
     qk_scale: float = knob(1.0, "attention is sharper by this, squared, than after plain normalisation", 0.1, 10)
     smear: bool = knob(default=True, about="mix in the token before, by a gate")
     # the optimizer
-    batch_tokens: int | None = knob(None, "tokens of a step, over all devices", 8, 1 << 26)
+    batch_tokens: int | None = knob(None, "tokens of a step, over all devices, in whole rows", 8, 1 << 26)
     matrix_lr: float = knob(0.04, "rate of the matrices (Muon)", 0)
     embedding_lr: float = knob(0.6, "rate of the embeddings (AdamW) at width 768", 0)
     head_lr: float = knob(0.004, "rate of the head (AdamW) at width 768", 0)
@@ -89,6 +88,7 @@ class Config:
     warmup_steps: int | None = way(None, "steps that are run and rolled back before the clock starts", 0, 1000)
     checkpoint: str = way("", "where to save (else the run's artifacts, else ./checkpoint.pt)")
     checkpoint_every: float = way(600.0, "seconds between two saves", 0, 1e9)
+    save_at_stop: bool = way(default=True, about="save where TERM or Ctrl-C ends it")
     keep_checkpoint: bool = way(default=False, about="leave the checkpoint, with the trained weights, at a good end")
     resume: str = way("", "the checkpoint to go on from; what is not given is as it says")
     plan: bool = way(default=False, about="tell the shape and the memory that it needs, and end")
@@ -132,9 +132,9 @@ class Shape:
 
     def flops(self) -> float:
         """Floating-point operations that a token costs in training: products forward, and twice that backward."""
-        seen = sum((w * (w + 1) / 2 + (self.context - w) * w) / self.context for w in self.windows)  # keys of a token
         gates = GATE * self.heads * len(self.valued) + GATE * self.smear
-        return 6.0 * (self.matrices + self.vocab * self.width + gates) + 12.0 * self.width * seen
+        products = 6.0 * (self.matrices + self.vocab * self.width + gates)
+        return products + attention_flops(self.width, self.context, self.windows)
 
 
 GATE = 24  # channels that a gate looks at
@@ -190,8 +190,9 @@ class GPT(nn.Module):
     def ready(self, device: torch.device, *lengths: int) -> GPT:
         """On its device, with positions and masks of rows of these lengths: a compiler finds them made."""
         self.to(device)
-        for length, window in [(length, window) for length in lengths for window in self.shape.windows]:
-            self.mask(length, window, device)
+        for length, reach in {(one, self.reach(one, window)) for one in lengths for window in self.shape.windows}:
+            if self.attention != "flash" and (reach < length or device.type == "mps"):
+                self.mask(length, reach, device)
         wave = self.shape.rope_base ** -(torch.arange(0, self.shape.head_dim, 2, device=device) / self.shape.head_dim)
         angle = torch.outer(torch.arange(max(lengths), device=device), wave)[None, :, None]
         self.waves = torch.stack([angle.cos(), angle.sin()], dim=-1)
@@ -237,32 +238,38 @@ class GPT(nn.Module):
         x = x + F.linear(self.attend(q, k, v, window).reshape(rows, length, width), out)
         return x + squared_relu_mlp(norm(x), up, down)
 
+    def reach(self, length: int, window: int) -> int:
+        """Tokens that a layer looks back on. A long window is all of the row, however long."""
+        return length if window >= self.shape.context else min(window, length)
+
     def attend(self, q: Tensor, k: Tensor, v: Tensor, window: int) -> Tensor:
         """Each token looks at itself and at what came before it, as far back as the window."""
         length, scale = q.size(1), self.shape.qk_scale**2 / math.sqrt(self.shape.head_dim)
-        window = length if window >= self.shape.context else window  # a long window is all of the row, however long
+        reach, on_mps = self.reach(length, window), q.device.type == "mps"
         if self.attention == "flash":
-            return flash_attention()(q, k, v, softmax_scale=scale, causal=True, window_size=(window - 1, 0))
+            back = (reach - 1, 0) if reach < length else (-1, -1)  # its kernel without windows is the faster one
+            return flash_attention()(q, k, v, softmax_scale=scale, causal=True, window_size=back)
         q, k, v = q.transpose(1, 2), k.transpose(1, 2), v.transpose(1, 2)
-        if window >= length:
+        if on_mps:  # there, views were read wrongly, and `is_causal` let half types look ahead: both in silence
+            q, k, v = q.contiguous(), k.contiguous(), v.contiguous()
+        if reach >= length and not on_mps:
             out = F.scaled_dot_product_attention(q, k, v, is_causal=True, scale=scale)
         elif self.attention == "flex":
-            out = flex_attention(q, k, v, block_mask=self.mask(length, window, q.device), scale=scale)
+            out = flex_attention(q, k, v, block_mask=self.mask(length, reach, q.device), scale=scale)
         else:
-            out = F.scaled_dot_product_attention(q, k, v, attn_mask=self.mask(length, window, q.device), scale=scale)
+            out = F.scaled_dot_product_attention(q, k, v, attn_mask=self.mask(length, reach, q.device), scale=scale)
         return out.transpose(1, 2)
 
-    def mask(self, length: int, window: int, device: torch.device) -> Any:
-        """Which keys a short window leaves, made once."""
-        if (length, window) not in self.masks:
+    def mask(self, length: int, reach: int, device: torch.device) -> Any:
+        """Which keys are left, made once, and not on the device: on its way it takes ten bytes for each pair."""
+        if (length, reach) not in self.masks:
             if self.attention == "flex":
-                near = lambda b, h, q, k: (q >= k) & (q - k < window)  # noqa: ARG005, E731  # as FlexAttention calls it
-                made: Any = create_block_mask(near, None, None, length, length, device=device)
+                near = lambda b, h, q, k: (q >= k) & (q - k < reach)  # noqa: ARG005, E731  # as FlexAttention calls it
+                made: Any = create_block_mask(near, None, None, length, length, device="cpu")
             else:
-                back = torch.arange(length, device=device)[:, None] - torch.arange(length, device=device)
-                made = (back >= 0) & (back < window)
-            self.masks[length, window] = made
-        return self.masks[length, window]
+                made = torch.ones(length, length, dtype=torch.bool, device="cpu").tril_().triu_(1 - reach)
+            self.masks[length, reach] = made.to(device)
+        return self.masks[length, reach]
 
 
 def flash_attention() -> Callable[..., Tensor]:
@@ -292,7 +299,7 @@ def orthogonal(matrices: Tensor) -> Tensor:
     """The nearest orthogonal matrices, all at once; none is wider than high."""
     x = matrices / (matrices.norm(dim=(-2, -1), keepdim=True) * 1.02 + 1e-6)
     polynomials = NEAR if x.size(-1) <= NARROW else FAR
-    if x.size(-2) <= 2 * x.size(-1) or x.dtype != torch.float32:
+    if x.size(-2) <= 2 * x.size(-1) or x.dtype != torch.float32 or x.device.type == "cuda":  # fp32 there may be tf32
         for a, b, c in polynomials:
             gram = x.mT @ x
             x = torch.baddbmm(x, x, torch.baddbmm(gram, gram, gram, beta=b, alpha=c), beta=a)
@@ -323,16 +330,18 @@ def muon_step(weight: Tensor, slope: Tensor, speed: Tensor, spread: Tensor, rate
 
 def adam_step(weight: Tensor, slope: Tensor, mean: Tensor, square: Tensor, rate: Number, beta: float,
               left: tuple[Number, Number]) -> None:  # fmt: skip
-    """AdamW without decay. `left` is how much of the two averages is still their zero at the start.
-
-    At the first step a block gives nothing and the slopes of its scalars are rounding: 1e-8 keeps them where they are.
-    """
+    """AdamW without decay. `left` is how much of the two averages is still their zero at the start."""
     mean.lerp_(slope, 1.0 - beta)
     square.lerp_(slope.square(), 1.0 - SQUARE_BETA)
     weight.sub_(mean / ((square / (1.0 - left[1])).sqrt_() + 1e-8) * (rate / (1.0 - left[0])))
 
 
-MATRICES, SQUARE_BETA = ("mixing", "mlp"), 0.95
+MATRICES, SCALARS = (
+    ("mixing", "mlp"),
+    ("gates", "beginning", "smear_gate", "smear"),
+)  # what is in neither has a rate of its own
+LATER = ("residual", "beginning")  # in the first step no block gives anything: their slopes are what rounding left
+SQUARE_BETA = 0.95
 Number = float | Tensor  # a tensor where it is compiled: a float would be compiled in, anew at each step
 
 
@@ -346,6 +355,10 @@ class Optimizer:
         scalars = config.scalar_lr or 0.0
         rates = {"embedding": embedding, "values": embedding, "head": head, "residual": scalars * 0.01,
                  "mixing": config.matrix_lr, "mlp": config.matrix_lr}  # fmt: skip
+        unknown = [name for name, one in self.parameters.items() if name not in rates and name not in SCALARS]
+        if unknown:
+            raise Refused(f"no rate is known for {', '.join(unknown)}",
+                          fix="name it in Optimizer's rates, in MATRICES for Muon too, or in SCALARS")  # fmt: skip
         self.rates = {name: rates.get(name, scalars) for name in self.parameters}
         self.updates = 0
         self.state: dict[str, Tensor] = {}
@@ -373,7 +386,7 @@ class Optimizer:
         decay = number(config.weight_decay * (1.0 - share))
         for name, weight in self.parameters.items():
             slope, first, second = weight.grad, self.state[f"{name}.first"], self.state[f"{name}.second"]
-            if slope is None:
+            if slope is None or (self.updates == 1 and name in LATER):
                 continue
             if name in MATRICES:
                 rates = torch.full(weight.shape[:2], self.rates[name] * rate, device=weight.device)
@@ -414,23 +427,28 @@ def bytes_of(shape: Shape, rows: int, size: int, kind: str, *, checkpointing: bo
         "optimizer": 4.0 * shape.matrices + 8.0 * others,
         "activations": unit * (kept + max(16.0, scores)),
         "logits": min(tokens, kernels.head_rows(kind, shape.vocab)) * shape.vocab * 10.0 + 4.0 * shape.vocab * width,
+        "masks": (1.0 + size) * shape.context**2 * len({one for one in shape.windows if one < shape.context}),
         "libraries": float(28 << 20) if kind == "cpu" else 0.0,  # what they load and set aside once there is work
     }
 
 
 def filled_in(config: Config, machine: Machine, data: prepare.Data) -> tuple[Config, Shape, Plan]:
     """The config with nothing left open, its shape, and a plan that fits; refused where none does."""
-    on = ON_CPU if machine.kind == "cpu" else ON_GPU
+    on = {"cpu": ON_CPU, "mps": ON_MPS, "cuda": ON_CUDA}[machine.kind]
     sizes = [(config.depth or on["depth"], config.width or (64 * config.depth if config.depth else on["width"]))]
     if machine.kind != "cpu" and not config.depth and not config.width:
-        sizes += [(6, 384), (4, 256), (2, 128)]  # for smaller cards
+        sizes += [size for size in ((6, 384), (4, 256), (2, 128)) if size < sizes[0]]  # for smaller cards
     context = config.context or data.context
     tokens = config.batch_tokens or max(on["batch_tokens"], context * machine.world)
     rows, over = divmod(tokens, context * machine.world)
-    if over or not rows:
-        raise Refused(f"--batch-tokens {tokens}: no whole rows of {context} tokens on {machine.world} device(s)",
-                      fix=f"--batch-tokens {max(1, rows) * context * machine.world}")  # fmt: skip
+    if not rows:
+        raise Refused(f"--batch-tokens {tokens}: not a row of {context} tokens on each of {machine.world} device(s)",
+                      fix=f"--batch-tokens {context * machine.world}")  # fmt: skip
+    if over:
+        say(f"batch-tokens {tokens}: {tokens - over} of them are whole rows on {machine.world} device(s)")
+        tokens -= over
     most = config.device_batch or max(1, MOST_TOKENS[machine.kind] // context)
+    enough = MOST_TOKENS[machine.kind] // 4  # tokens at once that make a larger model worth it
     plans: list[Plan] = []
     for depth, width in sizes:
         head_dim = config.head_dim or next((one for one in (on["head_dim"], 64, 32, 16) if width % one == 0), 16)
@@ -444,7 +462,7 @@ def filled_in(config: Config, machine: Machine, data: prepare.Data) -> tuple[Con
 
         plans = cut_up(rows, most, config.checkpointing, parts)
         good = fitting(plans, machine.memory)
-        if good and ((depth, width) == sizes[-1] or good.rows * context >= min(rows * context, 1 << 16)):
+        if good and ((depth, width) == sizes[-1] or good.rows * context >= min(rows * context, enough)):
             return whole, shape, good
     least = plans[-1]
     raise Refused(
@@ -461,13 +479,14 @@ MOST_TOKENS = {"cpu": 1 << 13, "mps": 1 << 16, "cuda": 1 << 18}  # at once: more
 
 
 class Training(Run):
-    """This model, this optimizer, and a step of both. The loop around it keeps the clock: it is harness.Run.train."""
+    """This model, this optimizer, and a step of both."""
 
     model: GPT
 
     def __init__(self, config: Config, machine: Machine, data: prepare.Data, bell: Bell) -> None:
-        super().__init__(machine, data, bell)
-        self.config, self.shape, self.plan = filled_in(config, machine, data)
+        super().__init__(config, machine, data, bell)
+        self.config, self.shape, self.plan = filled_in(self.config, machine, data)
+        self.machine = machine = machine.suited(self.shape.head_dim, max(self.shape.context, data.context))
         self.tokens = self.config.batch_tokens or 0
         self.model = GPT(
             self.shape, attention=machine.attention, checkpointing=self.plan.checkpointing, dtype=machine.dtype
@@ -476,20 +495,30 @@ class Training(Run):
         self.optimizer = Optimizer(self.model, self.config, compiled=machine.compiled)
         self.loss = torch.compile(self.model.loss, dynamic=False) if machine.compiled else self.model.loss
         self.scale = 65536.0 if machine.dtype == torch.float16 else 1.0
-        plain = shape_of(Config(context=data.context, **ON_CPU), data.vocab_size)
-        quick = plain.flops() * ON_CPU["batch_tokens"] * AUTO_STEPS
-        auto = (math.inf, quick) if machine.kind == "cpu" else (AUTO_SECONDS, math.inf)
-        steps, seconds = harness.limits(config.budget, self.shape.flops() * self.tokens, auto)
+        steps, seconds = harness.limits(self.config.budget, self.shape.flops() * self.tokens)
         self.progress = Progress(machine, bell, most_steps=steps, most_seconds=seconds, tokens=self.tokens)
         self.deal()
 
+    def twin(self) -> GPT:
+        with torch.device("meta"):
+            return GPT(self.shape).ready(torch.device("meta"), self.shape.context)
+
+    def train(self) -> None:
+        """A step a turn. Between two of them the harness looks at the clock, at the loss, and at what came in."""
+        for share in self.turns():
+            self.hear(*self.step(share))
+
     def step(self, share: float) -> tuple[Tensor, int]:
         """One step of the optimizer: nats per token, still on the device, and the bytes of its targets."""
-        machine, plan = self.machine, self.plan
-        everywhere = self.rows.take(self.tokens // self.shape.context)
-        mine = everywhere.reshape(machine.world, plan.accumulation, plan.rows, -1)[machine.rank]
+        machine = self.machine
+        start, everywhere = self.rows.position, self.rows.take(self.tokens // self.shape.context)
+        mine = np.split(everywhere, machine.world)[machine.rank]
         total = torch.zeros((), device=machine.device)
-        for piece in mine:
+        for piece in np.array_split(mine, self.plan.accumulation):
+            if self.bell.rung and machine.world == 1:  # a long step would outlast the time that a signal leaves
+                self.model.zero_grad(set_to_none=True)
+                self.deal(start)
+                self.stop()
             rows, pinned = torch.from_numpy(piece), machine.kind == "cuda"
             rows = (rows.pin_memory() if pinned else rows).to(machine.device, non_blocking=pinned)
             nats = self.loss(rows[:, :-1], rows[:, 1:])
@@ -516,41 +545,13 @@ class Training(Run):
 def scorable(path: str, device: str = "") -> tuple[Callable[[Tensor], Tensor], prepare.Data, dict[str, Any]]:
     """For `prepare.py score`: what gives the logits of a checkpoint, its data, and how they are to be evaluated."""
     about, tensors = harness.load(path)
-    config = dataclasses.replace(Config(**about["config"]), device=device or "auto", plan=False)
+    config = dataclasses.replace(harness.kept(Config, about), device=device or "auto", plan=False)
     here, data = detect(config), prepare.ensure(config.dataset, say=say)
     harness.same_data(about, data)
     model = GPT(shape_of(config, data.vocab_size), attention="sdpa", dtype=here.dtype)
-    model.load_state_dict(tensors["model"])
+    harness.fill(model, tensors)
     model.ready(here.device, model.shape.context, data.context)
-    return model.logits, data, evaluation(here, data)
-
-
-def evaluation(machine: Machine, data: prepare.Data) -> dict[str, Any]:
-    """How a model is evaluated: on so many rows at once that their logits stay small."""
-    keep_pages(1 << 17)
-    return {
-        "device": machine.device,
-        "batch_rows": max(1, (1 << 11 if machine.kind == "cpu" else 1 << 15) // data.context),
-    }
-
-
-def summary(run: Training, score: prepare.Score, peak: float, startup: float) -> dict[str, object]:
-    """The nine numbers that all of this kind tell, under their names, then ours."""
-    machine, shape, progress = run.machine, run.shape, run.progress
-    tokens, parameters = progress.steps * run.tokens, sum(one.numel() for one in run.model.parameters())
-    flops, best = shape.flops() * tokens, prepare.peak_flops(machine.name, machine.products)
-    mfu = f"{100 * flops / progress.seconds / (best * machine.world):.2f}" if best else "unknown"
-    return {
-        "val_bpb": f"{score.bpb:.6f}", "training_seconds": f"{progress.seconds:.1f}",
-        "total_seconds": f"{time.monotonic() - STARTED:.1f}", "peak_vram_mb": f"{megabytes(machine.peak_bytes()):.1f}",
-        "mfu_percent": mfu, "total_tokens_M": f"{tokens / 1e6:.3f}", "num_steps": progress.steps,
-        "num_params_M": f"{parameters / 1e6:.3f}", "depth": shape.depth,
-        "width": shape.width, "heads": shape.heads, "context": shape.context, "batch_tokens": run.tokens,
-        "train_bpb": f"{progress.smooth:.6f}", "tokens_per_second": f"{tokens / progress.seconds:.0f}",
-        "tflop": f"{flops / 1e12:.6f}", "startup_seconds": f"{startup:.1f}",
-        "estimate_mb": f"{megabytes(run.plan.bytes + machine.base):.1f}", "peak_mb": f"{megabytes(peak):.1f}",
-        "eval_rows": score.rows, "eval_tokens": score.tokens, "eval_bytes": score.bytes, **harness.facts(run),
-    }  # fmt: skip
+    return model.logits, data, harness.evaluation(here, data)
 
 
 def program(arguments: list[str]) -> int:
@@ -561,36 +562,17 @@ def program(arguments: list[str]) -> int:
     data = prepare.ensure(config.dataset, say=say)
     if config.plan:
         whole, shape, plan = filled_in(config, machine, data)
-        tell_plan(shape.words(), whole.batch_tokens or 0, plan, machine)
+        tell_plan(shape.words(), whole.batch_tokens or 0, plan, machine, config.device_batch)
         return 0
     run = Training(config, machine, data, bell)
-    tell_plan(run.shape.words(), run.tokens, run.plan, machine)
-    harness.keep_source(os.path.abspath(__file__))
-    if about:
-        run.go_on(about, tensors)
-        tensors.clear()
-    warm = 3 if machine.compiled or machine.kind != "cpu" else 0
-    run.warm(warm if config.warmup_steps is None else config.warmup_steps)
-    startup = time.monotonic() - STARTED
+    tell_plan(run.shape.words(), run.tokens, run.plan, machine, config.device_batch)
+    run.begin(about, tensors)
     run.train()
     peak = machine.peak_bytes()
-    if not run.progress.steps:
-        raise Failed("the lab's time is too short for one step")
-    if machine.rank == 0:  # the others wait: the score is that of one device, whatever their number
-        logits = torch.compile(run.model.logits, dynamic=False) if machine.compiled else run.model.logits
-        try:
-            score = prepare.evaluate(logits, data, "val", **evaluation(machine, data))
-        except harness.Stopped:
-            run.save()  # the training is done: --resume goes on to the evaluation
-            raise
-        harness.tell(summary(run, score, peak, startup))
-        if config.keep_checkpoint:
-            run.save()
-        elif os.path.exists(run.path):
-            os.unlink(run.path)
-    if machine.world > 1:
-        dist.barrier(group=run.progress.control)
-        dist.destroy_process_group()
+    score = run.score()
+    if score is not None:
+        harness.tell(harness.summary(run, score, peak))
+    run.end()
     return 0
 
 

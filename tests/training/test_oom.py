@@ -74,7 +74,7 @@ TINY = ("--depth", "1", "--width", "32", "--head-dim", "16", "--batch-tokens", "
 def test_the_first_time_it_halves_the_device_batch_at_the_same_total_and_says_so(failing: Injected) -> None:
     plain, halved = failing.run(*TINY), failing.run(*TINY, failures=1)
     assert halved.returncode == 0, halved.stderr
-    assert "starts anew with half the device batch and twice the accumulation" in halved.stderr
+    assert "starts anew with half the rows at once; the total batch stays" in halved.stderr
     assert "oom_halved:          true" in halved.stdout
     assert number(halved, "device_batch") == number(plain, "device_batch") / 2
     assert number(halved, "accumulation") == 2 * number(plain, "accumulation")

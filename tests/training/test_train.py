@@ -189,7 +189,9 @@ def test_a_run_that_comes_apart_stops_at_once_and_has_no_number(told: Told) -> N
         (["--device", "cuda"], "--device cuda is not here; here: cpu"),
         (["--device", "tpu"], "--device tpu"),
         (["--width", "40"], "--head-dim"),
-        (["--batch-tokens", "100"], "no whole rows"),
+        (["--batch-tokens", "100"], "not a row of 128 tokens on each of 1 device(s)"),
+        (["--budget", "1e999s"], "has no end"),
+        (["--budget", "1e999steps"], "has no end"),
         (["--resume", "nowhere.pt"], "nowhere.pt"),
         (["--dataset", "nothing"], "nothing"),
         (["--vram-gb", "0.001", "--depth", "4"], "do not fit"),
@@ -220,9 +222,17 @@ def test_equal_operations_are_more_steps_of_a_smaller_model(small_dataset: str, 
     assert small.progress.most_steps > large.progress.most_steps
 
 
-def test_the_default_budget_is_that_of_250_default_steps(small_dataset: str, data: prepare.Data) -> None:
-    config = train.Config(dataset=small_dataset, threads=1)
-    assert train.Training(config, machine.detect(config), data, harness.Bell()).progress.most_steps == train.AUTO_STEPS
+def test_the_default_budget_is_250_steps_of_the_default_shape_on_the_builtin_data() -> None:
+    config = train.Config(context=128, **train.ON_CPU)
+    step = train.shape_of(config, 1024).flops() * train.ON_CPU["batch_tokens"]
+    assert harness.limits(harness.resolved("auto", "cpu"), step) == (250, math.inf)
+    assert harness.limits(harness.resolved("auto", "cuda"), step) == (math.inf, 300)
+
+
+def test_the_default_budget_stands_in_the_summary_as_what_it_was(told: Told, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(harness, "AUTO_ON_CPU", "2steps")
+    assert told() == 0
+    assert (told.block["budget"].strip(), told.block["budget_resolved"].strip()) == ("auto", "2steps")
 
 
 def test_names_may_have_either_dash_and_values_may_stand_behind_an_equals_sign() -> None:
