@@ -7,6 +7,7 @@ import json
 import os
 import random
 import re
+import shlex
 import subprocess
 import sys
 import sysconfig
@@ -137,6 +138,37 @@ def test_a_run_that_is_cancelled_saves_a_checkpoint_within_its_grace(lab: Lab) -
     lab.typed("verify")
 
 
+def test_a_search_that_ends_hopeless_runs_keeps_no_checkpoints_of_them(lab: Lab) -> None:
+    shipped = (CHECKOUT / "templates/gpu-training/SPEC.yaml").read_text(encoding="utf-8")
+    (told,) = re.findall(r"(?m)^executor_command: train\.py (.*)$", shipped)
+    lab.create(f"{told} --budget 400steps", early_stop="asha\nreduction_factor: 2\nunstopped_share: 0")
+    lab.typed("burst", "gpu-training", "-n", "2")
+    bent = {
+        "matrix_lr": {"low": 0.01, "high": 0.1, "default": 0.04},
+        "softcap": {"low": 1.0, "high": 1.1, "default": 1.0},
+    }
+    (lab.code / "search_space.json").write_text(json.dumps(bent), encoding="utf-8")
+    lab.typed("burst", "gpu-training", "-n", "2")
+    last = lab.manifests()[-1]
+    assert (last["status"], last["value"]) == ("cancelled", None), last
+    assert "best 1 in 2" in str(last["reason"])
+    assert not list(lab.path.glob("lab/**/*.pt"))
+    lab.typed("verify")
+
+
+def test_a_budget_that_the_labs_time_cuts_off_ends_with_a_number(lab: Lab) -> None:
+    lab.create("--budget 1000000steps", time_budget="40s")
+    lab.typed("burst", "gpu-training", "-n", "1")
+    (told,) = lab.manifests()
+    assert told["status"] == "success"
+    assert isinstance(told["value"], float)
+    assert told["value"] < 3
+    (run,) = lab.runs()
+    steps = re.search(r"^METRIC num_steps=(\d+)", (run / "stdout.log").read_text(encoding="utf-8"), re.MULTILINE)
+    assert steps is not None
+    assert 1 <= int(steps[1]) < 1000000
+
+
 def await_text(lab: Lab, wanted: str) -> None:
     """Until the run has said it, on either of its outputs."""
     deadline = time.monotonic() + 120
@@ -214,33 +246,60 @@ open("train.py", "w").write(changed)
 """
 
 
-def git(*words: str, lab: Lab) -> None:
-    subprocess.run(["git", *words], cwd=lab.code, env=lab.environ, check=True, capture_output=True)
+def documented(page: str, last: str, *swaps: tuple[str, str]) -> str:
+    """The commands of the page's block that ends with a line, but for other data and fewer runs."""
+    text = (CHECKOUT / page).read_text(encoding="utf-8")
+    (block,) = [each for each in text.split("```") if each.rstrip().endswith(last)]
+    commands = block.partition("\n")[2]
+    for old, new in swaps:
+        assert old in commands
+        commands = commands.replace(old, new)
+    return commands
+
+
+def type_in(lab: Lab, commands: str) -> None:
+    """Type commands of a page at a shell that has labctl, and a python3 with torch."""
+    there = lab.path / "bin"
+    there.mkdir(exist_ok=True)
+    for name, argv in (("labctl", lab.command()), ("python3", [lab.python])):
+        (there / name).write_text(f'#!/bin/sh\nexec {shlex.join(argv)} "$@"\n', encoding="utf-8")
+        (there / name).chmod(0o755)
+    lab.environ["PATH"] = f"{there}:{lab.environ['PATH']}"
+    done = subprocess.run(
+        ["bash", "-e", "-c", commands], cwd=lab.path, env=lab.environ, capture_output=True, text=True, check=False
+    )  # fmt: skip
+    assert done.returncode == 0, f"{commands}\n{done.stdout}\n{done.stderr}"
+
+
+def test_each_page_types_the_code_loop_alike() -> None:
+    wanted = [line.split() for line in documented("docs/how-to/train.md", "burst gpu-code-loop -n 5").splitlines()]
+    readme = documented("templates/gpu-training/README.md", "labctl autoresearch report gpu-code-loop")
+    told = [line.partition("  #")[0].replace('"', "'").split() for line in readme.splitlines()]
+    assert told[: len(wanted)] == wanted
+    head = (CHECKOUT / "templates/gpu-training/code-loop.yaml").read_text(encoding="utf-8").partition("\n\n")[0]
+    typed = [each for line in head.splitlines() if line.startswith("#   ") for each in line[4:].split(" && labctl ")]
+    assert [each.replace('"', "'").removeprefix("labctl ") for each in typed] == [
+        " ".join(line).removeprefix("labctl ") for line in wanted
+    ]
 
 
 @pytest.mark.needs("git")
 def test_the_code_loop_measures_what_a_script_changes_in_train_py(lab: Lab) -> None:
     lab.typed("create", "gpu-training")
+    mine = (lab.code / "train.py").read_bytes()
     dataset = f"local:{lab.cache}/texts.jsonl"
-    subprocess.run(
-        [sys.executable, "prepare.py", "--dataset", "local", f"{lab.cache}/texts.jsonl"],
-        cwd=lab.code, env=lab.environ, check=True, capture_output=True,
-    )  # fmt: skip
     loop = lab.code / "code-loop.yaml"
     text = loop.read_text(encoding="utf-8")
     text = text.replace("--dataset builtin --check", f"--dataset local {lab.cache}/texts.jsonl --check")
-    text = text.replace("python3 train.py", f"{sys.executable} train.py --dataset {dataset} --budget 3steps {TINY}")
-    text = text.replace("python3 prepare.py", f"{sys.executable} prepare.py")
-    text = text.replace('mutation_command: ""', f"mutation_command: {sys.executable} ideas.py")
+    text = text.replace("python3 train.py", f"python3 train.py --dataset {dataset} --budget 3steps {TINY}")
+    text = text.replace('mutation_command: ""', "mutation_command: python3 ideas.py")
     text = text.replace("baseline_repeats: 3", "baseline_repeats: 1").replace(": confirmed ", ": improve ")
     loop.write_text(text, encoding="utf-8")
     (lab.code / "ideas.py").write_text(IDEAS, encoding="utf-8")
-    for words in (["init", "-q"], ["add", "--all"], ["commit", "-q", "-m", "as it is"]):
-        git(*words, lab=lab)
+    other, fewer = ("builtin", f"local {lab.cache}/texts.jsonl"), ("-n 5", "-n 2")
+    type_in(lab, documented("docs/how-to/train.md", "burst gpu-code-loop -n 5", other, fewer))
     tracked = subprocess.run(["git", "ls-files"], cwd=lab.code, env=lab.environ, capture_output=True, check=True).stdout
     assert b"__pycache__" not in tracked
-    lab.typed("create", str(loop))
-    lab.typed("burst", "gpu-code-loop", "-n", "2")
     baseline, changed = lab.runs("gpu-code-loop")
     told = [json.loads((run / "artifacts/decision.json").read_text(encoding="utf-8")) for run in (baseline, changed)]
     assert told[0]["verdict"] == "keep"
@@ -249,7 +308,7 @@ def test_the_code_loop_measures_what_a_script_changes_in_train_py(lab: Lab) -> N
     assert told[1]["verdict"] in ("keep", "discard")
     assert told[1]["changed_files"] == ["train.py"]
     assert "matrix_lr" in (changed / "artifacts/diff.patch").read_text(encoding="utf-8")
-    assert (lab.code / "train.py").read_bytes() == (CHECKOUT / "templates/gpu-training/train.py").read_bytes()
+    assert (lab.code / "train.py").read_bytes() == mine
 
 
 def test_every_program_of_the_template_but_train_py_is_read_only_in_the_code_loop() -> None:
@@ -263,7 +322,7 @@ def test_every_program_of_the_template_but_train_py_is_read_only_in_the_code_loo
 def test_the_baseline_of_each_search_is_what_train_py_does_by_itself() -> None:
     folder = CHECKOUT / "templates/gpu-training"
     asked = "import json, train, dataclasses; print(json.dumps(dataclasses.asdict(train.Config())))"
-    more = "; print(json.dumps([train.ON_CPU, train.ON_GPU]))"
+    more = "; print(json.dumps([train.ON_CPU, train.ON_CUDA]))"
     done = subprocess.run(
         [sys.executable, "-B", "-c", asked + more], cwd=folder, capture_output=True, text=True, check=True
     )
