@@ -9,6 +9,7 @@ import kernels
 import pytest
 import torch
 import train
+from torch.nn.attention.flex_attention import create_mask
 from torch.nn.functional import cross_entropy
 from torch.utils.flop_counter import FlopCounterMode
 
@@ -118,6 +119,43 @@ def test_a_longer_row_than_in_training_is_looked_at_whole() -> None:
         assert torch.allclose(model.logits(rows)[:, : SHAPE.context], model.logits(rows[:, : SHAPE.context]), atol=1e-4)
 
 
+def test_flash_attention_is_asked_for_the_same_windows(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = []
+
+    def flash(
+        q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, *, softmax_scale: float, causal: bool,
+        window_size: tuple[int, int],
+    ) -> torch.Tensor:  # fmt: skip
+        """As flash-attn documents its own: a side of -1 has no end, and `causal` leaves nothing that comes later."""
+        asked.append((causal, *window_size))
+        back = torch.arange(q.size(1))[:, None] - torch.arange(k.size(1))
+        far = window_size[0] if window_size[0] >= 0 else q.size(1)
+        scores = torch.einsum("bqhd,bkhd->bhqk", q, k) * softmax_scale
+        scores = scores.masked_fill((back < 0) | (back > far), -torch.inf)
+        return torch.einsum("bhqk,bkhd->bqhd", scores.softmax(-1), v)
+
+    monkeypatch.setattr(train, "flash_attention", lambda: flash)
+    model, (tokens, _) = model_of(), rows_of(2)
+    with torch.no_grad():
+        expected = model.logits(tokens)
+        model.attention = "flash"
+        assert torch.allclose(model.logits(tokens), expected, atol=1e-4)
+    assert asked == [(True, 7, 0), (True, -1, -1), (True, -1, -1)]
+
+
+def test_only_masks_that_are_read_are_made() -> None:
+    short, width = {(32, 8), (64, 8)}, 2 * SHAPE.context
+    assert set(train.GPT(SHAPE).ready(HERE, SHAPE.context, width).masks) == short
+    assert set(train.GPT(SHAPE, attention="flex").ready(HERE, SHAPE.context, width).masks) == short
+    assert not train.GPT(SHAPE, attention="flash").ready(HERE, SHAPE.context).masks
+
+
+def test_the_masks_of_flex_and_of_plain_attention_leave_the_same_keys() -> None:
+    plain, flex = (train.GPT(SHAPE, attention=kind).mask(32, 8, HERE) for kind in ("sdpa", "flex"))
+    assert torch.equal(create_mask(flex.mask_mod, None, None, 32, 32, device="cpu")[0, 0], plain)
+    assert plain.sum(1).tolist() == [*range(1, 8), *[8] * 25]
+
+
 def test_positions_count_only_by_their_distance() -> None:
     model, chance = model_of(), torch.Generator().manual_seed(1)
     q, k = (torch.randn(1, 1, 1, 32, generator=chance) for _ in range(2))
@@ -197,6 +235,19 @@ def test_a_scalar_without_a_slope_stays_where_it_is() -> None:
     weight, state = torch.ones(2), (torch.zeros(2), torch.zeros(2))
     train.adam_step(weight, torch.full((2,), 1e-12), *state, 0.5, 0.8, (0.8, 0.95))
     assert weight.tolist() == pytest.approx([1.0, 1.0], abs=1e-3)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_the_first_step_moves_no_scalar_whose_slope_is_rounding(dtype: torch.dtype) -> None:
+    """At the start no block gives anything. AdamW makes a whole step of the smallest slope."""
+    config = train.Config(depth=3, width=64, head_dim=32, context=32, scalar_lr=0.5)
+    model = train.GPT(SHAPE, dtype=dtype).begin(1).ready(HERE, SHAPE.context)
+    optimizer, (tokens, targets) = train.Optimizer(model, config), rows_of(4)
+    for moved in (False, True):
+        model.loss(tokens, targets).backward()
+        optimizer.step(0.0)
+        assert bool(model.beginning.abs().sum() > 0) == moved
+        assert bool((model.residual != 1.0).any()) == moved
 
 
 def test_the_rates_rise_stay_and_fall_by_the_share_of_the_budget() -> None:

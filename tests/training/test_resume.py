@@ -77,6 +77,28 @@ def test_a_resumed_run_goes_on_to_the_bit(
     assert whole.rows.position == second.rows.position
 
 
+def test_a_signal_within_a_step_is_heard_before_its_next_piece(
+    small_dataset: str, small: prepare.Data, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On a slow device a step may take longer than the time that a signal leaves."""
+    expected = stepped(run_of(small_dataset, small), 3)
+    knobs = {"device_batch": 1, "checkpoint": str(tmp_path / "c.pt")}
+    first, second = (run_of(small_dataset, small, **knobs) for _ in range(2))
+    begun, loss, pieces = stepped(first, 1), first.loss, []
+
+    def rung(*rows: torch.Tensor) -> torch.Tensor:
+        pieces.append(rows)
+        first.bell.rung = signal.SIGTERM
+        return loss(*rows)
+
+    monkeypatch.setattr(first, "loss", rung)
+    with pytest.raises(harness.Stopped):
+        first.step(0.0)
+    assert len(pieces) == 1
+    second.go_on(*harness.load(str(tmp_path / "c.pt")))
+    assert begun + stepped(second, 2) == pytest.approx(expected, abs=1e-5)
+
+
 def started(cwd: Path, dataset: str, cache: Path, *flags: str) -> subprocess.Popen[str]:
     return subprocess.Popen(
         [sys.executable, TEMPLATE / "train.py", *FLAGS, "--dataset", dataset, *flags], cwd=cwd, text=True,
