@@ -1,4 +1,4 @@
-"""Two processes of torchrun on a CPU: the numbers of one, one voice, and one answer to what goes wrong."""
+"""Two and three processes of torchrun on a CPU: the numbers of one, one voice, and one answer to what goes wrong."""
 
 from __future__ import annotations
 
@@ -97,3 +97,23 @@ def test_a_signal_to_torchrun_saves_one_checkpoint(pair: Pair, tmp_path: Path) -
     assert "METRIC" not in out
     assert err.count("saved in ") == 1
     assert (tmp_path / "checkpoint.pt").exists()
+
+
+def test_three_that_were_paused_end_where_three_do_that_were_not(pair: Pair, tmp_path: Path) -> None:
+    pair.environ["LAB_REPORT"] = str(tmp_path / "report.txt")
+    whole = pair.start("--budget", "150steps", processes=3)
+    out, err = whole.communicate()
+    assert whole.returncode == 0, err
+    (tmp_path / "report.txt").unlink()
+    paused = pair.start("--budget", "150steps", processes=3)
+    while paused.poll() is None and not (tmp_path / "report.txt").exists():
+        time.sleep(0.01)
+    paused.send_signal(signal.SIGTERM)
+    paused.communicate()
+    assert paused.returncode != 0
+    rest = pair.start("--resume", "checkpoint.pt", processes=3)
+    again, err = rest.communicate()
+    assert rest.returncode == 0, err
+    assert (numbers(again)["devices"], numbers(again)["num_steps"]) == (3, 150)
+    for name in ("val_bpb", "train_bpb", "total_tokens_M"):
+        assert numbers(again)[name] == pytest.approx(numbers(out)[name], rel=1e-5), name
