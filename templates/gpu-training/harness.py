@@ -33,7 +33,7 @@ import prepare
 import torch
 import torch.distributed as dist
 from machine import HERE, STARTED, Machine, Plan, divisor, keep_pages, megabytes, say
-from prepare import Refused
+from prepare import Refused, out_of_memory
 from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import flop_registry
@@ -120,6 +120,10 @@ def value_of(one: dataclasses.Field[Any], text: str) -> object:
 
 class Failed(Exception):
     """It ran, and there is no number."""
+
+
+class Uncompilable(Exception):
+    """The compiler failed before the clock ran."""
 
 
 class Stopped(BaseException):
@@ -422,9 +426,10 @@ def same_data(about: dict[str, Any], data: prepare.Data) -> None:
 
 
 def evaluation(device: Machine, data: prepare.Data) -> dict[str, Any]:
-    """How a model is evaluated: on so many rows at once that their logits stay small."""
+    """How a model is evaluated: on so many rows at once that their logits stay small, in half of the memory."""
     keep_pages(1 << 17)
-    tokens = 1 << 11 if device.kind == "cpu" else 1 << 15
+    most = device.memory / 2 / (24 * data.vocab_size)  # bytes of a logit, with what is made of it
+    tokens = 1 << 11 if device.kind == "cpu" else min(1 << 15, int(most))
     return {"device": device.device, "batch_rows": max(1, tokens // data.context)}
 
 
@@ -476,9 +481,16 @@ class Run:
             self.go_on(about, tensors)
             tensors.clear()
         warm = 3 if self.machine.compiled or self.machine.kind != "cpu" else 0
-        self.warm(warm if self.config.warmup_steps is None else self.config.warmup_steps)
-        if lab_seconds_left() < math.inf and self.machine.rank == 0:
-            self.reserve = self.price()
+        try:
+            self.warm(warm if self.config.warmup_steps is None else self.config.warmup_steps)
+            if lab_seconds_left() < math.inf and self.machine.rank == 0:
+                self.reserve = self.price()
+        except (Refused, Failed):
+            raise
+        except Exception as error:  # what a compiler raises is not ours to know; if it was not its fault it comes again
+            if not self.machine.compiled or out_of_memory(error):
+                raise
+            raise Uncompilable(" ".join(f"{type(error).__name__}: {error}".split())[:300]) from error
         self.startup = time.monotonic() - STARTED
 
     def count(self) -> None:
@@ -743,11 +755,6 @@ def tell(numbers: Mapping[str, object]) -> None:
     sys.stdout.flush()
 
 
-def out_of_memory(error: BaseException) -> bool:
-    words = ("out of memory", "can't allocate memory", "CUBLAS_STATUS_ALLOC_FAILED")
-    return isinstance(error, (MemoryError, torch.OutOfMemoryError)) or any(one in str(error) for one in words)
-
-
 # ------------------------------------------------------------------------------------------------------- out of memory
 
 HALVED = {"LAB_DEVICE_BATCH_DIVISOR": "2", "LAB_GRAD_ACCUM_FACTOR": "2"}
@@ -798,6 +805,17 @@ def halve(error: BaseException) -> int:
     return os.execv(sys.executable, sys.orig_argv)  # noqa: S606  # this very program
 
 
+def plainly(error: Uncompilable) -> int:
+    """Start anew without the compiler."""
+    print(f"train.py: it cannot be compiled here ({error})", file=sys.stderr)
+    if "TORCHELASTIC_RUN_ID" in os.environ:  # one of several, and the others wait for it
+        print("  fix: --compile off", file=sys.stderr)
+        return 1
+    print("starts anew with --compile off", file=sys.stderr, flush=True)
+    sys.stdout.flush()
+    return os.execv(sys.executable, [*sys.orig_argv, "--compile", "off"])  # noqa: S606  # this very program
+
+
 def main(program: Callable[[list[str]], int], arguments: list[str]) -> int:
     """Run it; whatever ends it becomes words and an exit code."""
     Run.now, restarted = None, os.environ.get("TORCHELASTIC_RESTART_COUNT", "0") != "0"
@@ -814,6 +832,8 @@ def main(program: Callable[[list[str]], int], arguments: list[str]) -> int:
     except Refused as refusal:
         print(f"train.py: {refusal.what}\n  fix: {refusal.fix}", file=sys.stderr)
         return refusal.code
+    except Uncompilable as failure:
+        return plainly(failure)
     except Failed as failure:
         print(f"train.py: {failure}", file=sys.stderr)
         return 1
