@@ -752,11 +752,13 @@ def sees_nothing_ahead(
 # Tera floating-point operations a second, dense: a data sheet that names a figure with sparsity is halved. In the order
 # bf16, fp16, tf32, fp32; 0 where a device has no such unit. The first line whose words are all in the name holds.
 PEAKS = (
-    # NVIDIA Blackwell (DGX B200, HGX B100 and GB200 NVL72 data sheets)
+    # "NVIDIA Blackwell" data sheet: GB200 NVL72 and HGX B200, by GPU; the B100: "NVIDIA Blackwell Architecture
+    # Technical Brief", HGX B100, whose tf32 is told in two figures only: none here
     ("GB200", 2500, 2500, 1250, 80),
-    ("B200", 2250, 2250, 1125, 75),
-    ("B100", 1750, 1750, 875, 60),
-    # NVIDIA Hopper (H100, H200 and H200 NVL data sheets; GH200 Grace Hopper data sheet; H800 and H20 product briefs)
+    ("B200", 2250, 2250, 1100, 75),
+    ("B100", 1750, 1750, 0, 60),
+    # "NVIDIA H100 Tensor Core GPU", "NVIDIA H200 Tensor Core GPU", "NVIDIA GH200 Grace Hopper Superchip" data sheets; of
+    # the H800 and the H20 there is none in public: what sellers of servers say
     ("H200 NVL", 835.5, 835.5, 417.5, 60),
     ("H200", 989.5, 989.5, 494.5, 67),
     ("GH200", 989.5, 989.5, 494.5, 67),
@@ -766,29 +768,30 @@ PEAKS = (
     ("H800 PCIe", 756, 756, 378, 51),
     ("H800", 989.5, 989.5, 494.5, 67),
     ("H20", 148, 148, 74, 44),
-    # NVIDIA Ampere (A100, A30, A40, A10 data sheets; RTX A6000 data sheet)
+    # "NVIDIA A100 Tensor Core GPU" (the A800 has its units), "NVIDIA A30 Tensor Core GPU", "NVIDIA A40", "NVIDIA A10 Tensor Core GPU" and "NVIDIA RTX A6000" data sheets
     ("A100", 312, 312, 156, 19.5),
     ("A800", 312, 312, 156, 19.5),
     ("A30", 165, 165, 82, 10.3),
     ("A40", 149.7, 149.7, 74.8, 37.4),
     ("A10", 125, 125, 62.5, 31.2),
     ("RTX A6000", 154.8, 154.8, 77.4, 38.7),
-    # NVIDIA Ada (L4, L40, L40S data sheets; RTX 6000 Ada data sheet)
-    ("L40S", 362, 362, 183, 91.6),
-    ("L40", 181, 181, 90.5, 90.5),
+    # "NVIDIA L40S", "NVIDIA L40", "NVIDIA L4 Tensor Core GPU" and "NVIDIA RTX 6000 Ada Generation" data sheets
+    ("L40S", 362.05, 362.05, 183, 91.6),
+    ("L40", 181.05, 181.05, 90.5, 90.5),
     ("L4", 121, 121, 60, 30.3),
     ("RTX 6000 Ada", 364.2, 364.2, 182.1, 91.1),
-    # NVIDIA Volta and Turing (V100 and T4 data sheets): no bf16
+    # "NVIDIA Tesla V100 GPU Accelerator" and "NVIDIA T4" data sheets: no bf16
     ("V100 PCIe", 0, 112, 0, 14),
     ("V100", 0, 125, 0, 15.7),
     ("T4", 0, 65, 0, 8.1),
-    # GeForce, with float32 accumulation (Ampere GA102, Ada and Blackwell architecture white papers)
+    # GeForce, with float32 accumulation: appendices of "NVIDIA RTX Blackwell GPU Architecture", "NVIDIA Ada GPU
+    # Architecture" and "NVIDIA Ampere GA102 GPU Architecture"
     ("RTX 5090", 209.5, 209.5, 104.8, 104.8),
     ("RTX 4090", 165.2, 165.2, 82.6, 82.6),
     ("RTX 4080", 97.5, 97.5, 48.7, 48.7),
     ("RTX 3090", 71, 71, 35.6, 35.6),
     ("RTX 3080", 59.5, 59.5, 29.8, 29.8),
-    # AMD Instinct (MI300X, MI325X, MI210 data sheets; of an MI250X torch sees one half)
+    # "AMD Instinct MI325X", "MI300X", "MI250X" and "MI210 Accelerator" data sheets; of an MI250X torch sees one half
     ("MI325X", 1307.4, 1307.4, 653.7, 163.4),
     ("MI300X", 1307.4, 1307.4, 653.7, 163.4),
     ("MI250X", 191.5, 191.5, 0, 47.9),

@@ -144,6 +144,7 @@ def test_the_peak_of_a_device_is_its_own_or_unknown() -> None:
     assert prepare.peak_flops("NVIDIA H100 80GB HBM3", "bf16") == 989.5e12
     assert prepare.peak_flops("NVIDIA H100 PCIe", "bf16") == 756e12
     assert prepare.peak_flops("NVIDIA H200", "bf16") == 989.5e12
+    assert prepare.peak_flops("NVIDIA B200", "tf32") == 1100e12
     assert prepare.peak_flops("NVIDIA GH200 480GB", "fp32") == 67e12
     assert prepare.peak_flops("NVIDIA A100-SXM4-40GB", "tf32") == 156e12
     assert prepare.peak_flops("Tesla V100-PCIE-16GB", "fp16") == 112e12
