@@ -750,15 +750,16 @@ def sees_nothing_ahead(
 # ---- Peaks: what MFU is divided by -----------------------------------------------------------------------------------
 
 # Tera floating-point operations a second, dense: a data sheet that names a figure with sparsity is halved. In the order
-# bf16, fp16, tf32, fp32; 0 where there is no such unit, or no figure. The first line whose words are all in the name holds.
+# bf16, fp16, tf32, fp32; 0 where there is no such unit, or no figure. The first line whose
+# words are all in the name holds.
 PEAKS = (
     # "NVIDIA Blackwell" data sheet: GB200 NVL72 and HGX B200, by GPU; the B100: "NVIDIA Blackwell Architecture
     # Technical Brief", HGX B100; its tf32 was not to be found
     ("GB200", 2500, 2500, 1250, 80),
     ("B200", 2250, 2250, 1100, 75),
     ("B100", 1750, 1750, 0, 60),
-    # "NVIDIA H100 Tensor Core GPU", "NVIDIA H200 Tensor Core GPU" and "NVIDIA GH200 Grace Hopper Superchip" sheets; of the
-    # H800 and the H20 there is none in public: what sellers of servers say
+    # "NVIDIA H100 Tensor Core GPU", "NVIDIA H200 Tensor Core GPU" and "NVIDIA GH200 Grace Hopper Superchip" sheets; of
+    # the H800 and the H20 there is none in public: what sellers of servers say
     ("H200 NVL", 835.5, 835.5, 417.5, 60),
     ("H200", 989.5, 989.5, 494.5, 67),
     ("GH200", 989.5, 989.5, 494.5, 67),
