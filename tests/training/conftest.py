@@ -11,6 +11,8 @@ if TYPE_CHECKING:
 
     import prepare
 
+    from tests.training.runs import Told
+
 ABSENT = [name for name in ("torch", "numpy", "tokenizers") if find_spec(name) is None]
 
 
@@ -48,3 +50,39 @@ def small(shared_cache: Path, small_dataset: str) -> Iterator[prepare.Data]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("LAB_TRAINING_CACHE", str(shared_cache))
         yield prepare.made(corpora.requested(small_dataset), lambda _: None)
+
+
+@pytest.fixture
+def as_it_was() -> Iterator[None]:
+    """A run takes signals, freezes the collector and sets threads; it is meant to be a process of its own."""
+    import gc
+    import signal
+
+    import machine
+    import torch
+
+    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+    threads = torch.get_num_threads()
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
+    gc.enable()
+    gc.unfreeze()
+    torch.set_num_threads(threads)
+    torch.set_flush_denormal(False)
+    machine.keep_pages(1 << 17)
+
+
+@pytest.fixture
+def data(as_it_was: None, small: prepare.Data, shared_cache: Path, monkeypatch: pytest.MonkeyPatch) -> prepare.Data:
+    monkeypatch.setenv("LAB_TRAINING_CACHE", str(shared_cache))
+    return small
+
+
+@pytest.fixture
+def told(small_dataset: str, data: prepare.Data, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch,
+         tmp_path: Path) -> Told:  # fmt: skip
+    from tests.training.runs import TINY, Told
+
+    monkeypatch.chdir(tmp_path)
+    return Told(("--dataset", small_dataset, *TINY), capsys)

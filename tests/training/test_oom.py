@@ -23,9 +23,10 @@ if TYPE_CHECKING:
 TEMPLATE = Path(train.__file__).parent
 FAILS = """
 import os, torch
-backward = torch.Tensor.backward
+backward, before = torch.Tensor.backward, [int(os.environ.get("FAILS_AFTER", "0"))]
 def failing(*arguments, **more):
-    left = int(open(os.environ["FAILURES"]).read())
+    before[0] -= 1
+    left = int(open(os.environ["FAILURES"]).read()) if before[0] < 0 else 0
     if left:
         open(os.environ["FAILURES"], "w").write(str(left - 1))
         raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")
@@ -80,6 +81,21 @@ def test_the_first_time_it_halves_the_device_batch_at_the_same_total_and_says_so
     assert number(halved, "accumulation") == 2 * number(plain, "accumulation")
     assert number(halved, "total_tokens_M") == number(plain, "total_tokens_M")
     assert number(halved, "val_bpb") == pytest.approx(number(plain, "val_bpb"), rel=1e-3)
+
+
+@pytest.mark.heavy
+@pytest.mark.timeout(60)
+def test_late_it_goes_on_from_its_own_checkpoint_and_reports_on(failing: Injected, tmp_path: Path) -> None:
+    failing.environ |= {"FAILS_AFTER": "6", "LAB_REPORT": str(tmp_path / "report.txt")}
+    ran = failing.run(*TINY[:-1], "8steps", "--checkpoint-every", "0", failures=1)
+    assert ran.returncode == 0, ran.stderr
+    assert f"goes on from {tmp_path / 'checkpoint.pt'} with half the rows at once" in ran.stderr
+    assert re.search(r"goes on after step [1-7]$", ran.stderr, re.MULTILINE)
+    assert number(ran, "num_steps") == 8
+    percents = [int(line.split()[0]) for line in (tmp_path / "report.txt").read_text().splitlines()]
+    assert percents == sorted(set(percents))
+    assert percents[-1] == 100
+    assert not (tmp_path / "checkpoint.pt").exists()
 
 
 @pytest.mark.heavy

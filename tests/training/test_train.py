@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import json
 import math
 import os
@@ -10,93 +9,20 @@ import re
 import signal
 import subprocess
 import sys
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 import harness
-import machine
 import prepare
 import pytest
 import torch
 import train
 from torch._dynamo.testing import CompileCounterWithBackend
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator
+from tests.training.runs import Told, losses, run_of
 
 TEMPLATE = Path(train.__file__).parent
-TINY = ("--depth", "1", "--width", "32", "--head-dim", "16", "--batch-tokens", "512", "--threads", "1")
 PEERS = ("val_bpb", "training_seconds", "total_seconds", "peak_vram_mb", "mfu_percent", "total_tokens_M", "num_steps",
          "num_params_M", "depth")  # fmt: skip
-
-
-@pytest.fixture(autouse=True)
-def as_it_was() -> Iterator[None]:
-    """A run takes signals, freezes the collector and sets threads; it is meant to be a process of its own."""
-    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
-    threads = torch.get_num_threads()
-    yield
-    for number, handler in before.items():
-        signal.signal(number, handler)
-    gc.enable()
-    gc.unfreeze()
-    torch.set_num_threads(threads)
-    torch.set_flush_denormal(False)
-    machine.keep_pages(1 << 17)
-
-
-@pytest.fixture
-def data(small: prepare.Data, shared_cache: Path, monkeypatch: pytest.MonkeyPatch) -> prepare.Data:
-    monkeypatch.setenv("LAB_TRAINING_CACHE", str(shared_cache))
-    return small
-
-
-@pytest.fixture
-def told(small_dataset: str, data: prepare.Data, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch,
-         tmp_path: Path) -> Told:  # fmt: skip
-    monkeypatch.chdir(tmp_path)
-    return Told(("--dataset", small_dataset, *TINY), capsys)
-
-
-class Told:
-    """Runs train.py in this process, and keeps what it said."""
-
-    def __init__(self, flags: tuple[str, ...], capsys: pytest.CaptureFixture[str]) -> None:
-        self.flags, self.capsys = flags, capsys
-        self.out = self.err = ""
-
-    def __call__(self, *flags: str) -> int:
-        code = harness.main(train.program, [*self.flags, *flags])
-        self.out, self.err = self.capsys.readouterr()
-        return code
-
-    @property
-    def block(self) -> dict[str, str]:
-        lines = self.out.partition("---\n")[2].splitlines()
-        return dict(line.split(":", 1) for line in lines if not line.startswith("METRIC"))
-
-    def number(self, name: str) -> float:
-        return float(self.block[name])
-
-
-def run_of(data: prepare.Data, dataset: str, **knobs: object) -> train.Training:
-    known: dict[str, Any] = {
-        "depth": 1,
-        "width": 32,
-        "head_dim": 16,
-        "batch_tokens": 512,
-        "budget": "9steps",
-        "threads": 1,
-        "dataset": dataset,
-        **knobs,
-    }
-    config = train.Config(**known)
-    return train.Training(config, machine.detect(config), data, harness.Bell())
-
-
-def losses(run: train.Training, steps: int = 5) -> list[float]:
-    return [float(run.step(step / steps)[0]) for step in range(steps)]
 
 
 def test_the_block_has_the_fields_of_its_peers_first_and_the_numbers_again_as_metrics(told: Told) -> None:
@@ -248,14 +174,6 @@ def test_what_it_reports_rises_to_a_hundred(told: Told, tmp_path: Path, monkeypa
     assert percents == sorted(set(percents))
     assert percents[-1] == 100
     assert float(lines[-1][1]) == pytest.approx(told.number("train_bpb"), abs=1e-5)
-
-
-def test_the_lab_has_its_time_back_before_it_is_over(told: Told, monkeypatch: pytest.MonkeyPatch) -> None:
-    ends = datetime.now(UTC) + timedelta(seconds=8)
-    monkeypatch.setenv("LAB_DEADLINE", ends.isoformat().replace("+00:00", "Z"))
-    assert told("--budget", "1000000steps") == 0
-    assert told.block["ended_by"].strip() == "the lab's time"
-    assert datetime.now(UTC) < ends
 
 
 def test_stopped_in_its_evaluation_it_keeps_what_it_trained(told: Told, monkeypatch: pytest.MonkeyPatch) -> None:
