@@ -357,6 +357,7 @@ def test_torchrun_that_starts_nothing_anew_is_told_what_would(
 ) -> None:
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     monkeypatch.setenv("TORCHELASTIC_RUN_ID", "none")
+    monkeypatch.setattr(harness.Run, "now", None)
     monkeypatch.setenv("TORCHELASTIC_MAX_RESTARTS", "0")
     assert harness.halve(MemoryError("of the device")) == 1
     assert "--max-restarts=1" in capsys.readouterr().err
