@@ -191,7 +191,7 @@ class GPT(nn.Module):
         """On its device, with positions and masks of rows of these lengths: a compiler finds them made."""
         self.to(device)
         for length, reach in {(one, self.reach(one, window)) for one in lengths for window in self.shape.windows}:
-            if self.attention != "flash" and (reach < length or device.type == "mps"):
+            if self.attention != "flash" and (reach < length or misread(device)):
                 self.mask(length, reach, device)
         wave = self.shape.rope_base ** -(torch.arange(0, self.shape.head_dim, 2, device=device) / self.shape.head_dim)
         angle = torch.outer(torch.arange(max(lengths), device=device), wave)[None, :, None]
@@ -245,14 +245,14 @@ class GPT(nn.Module):
     def attend(self, q: Tensor, k: Tensor, v: Tensor, window: int) -> Tensor:
         """Each token looks at itself and at what came before it, as far back as the window."""
         length, scale = q.size(1), self.shape.qk_scale**2 / math.sqrt(self.shape.head_dim)
-        reach, on_mps = self.reach(length, window), q.device.type == "mps"
+        reach, careful = self.reach(length, window), misread(q.device)
         if self.attention == "flash":
             back = (reach - 1, 0) if reach < length else (-1, -1)  # its kernel without windows is the faster one
             return flash_attention()(q, k, v, softmax_scale=scale, causal=True, window_size=back)
         q, k, v = q.transpose(1, 2), k.transpose(1, 2), v.transpose(1, 2)
-        if on_mps:  # there, views were read wrongly, and `is_causal` let half types look ahead: both in silence
+        if careful:
             q, k, v = q.contiguous(), k.contiguous(), v.contiguous()
-        if reach >= length and not on_mps:
+        if reach >= length and not careful:
             out = F.scaled_dot_product_attention(q, k, v, is_causal=True, scale=scale)
         elif self.attention == "flex":
             out = flex_attention(q, k, v, block_mask=self.mask(length, reach, q.device), scale=scale)
@@ -270,6 +270,11 @@ class GPT(nn.Module):
                 made = torch.ones(length, length, dtype=torch.bool, device="cpu").tril_().triu_(1 - reach)
             self.masks[length, reach] = made.to(device)
         return self.masks[length, reach]
+
+
+def misread(device: torch.device) -> bool:
+    """Where torch's attention read views wrongly, and let half types look ahead if only told that it is causal."""
+    return device.type == "mps"  # pytorch issues 163597, 181133 and 195910: all in silence
 
 
 def flash_attention() -> Callable[..., Tensor]:

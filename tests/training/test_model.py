@@ -143,6 +143,16 @@ def test_flash_attention_is_asked_for_the_same_windows(monkeypatch: pytest.Monke
     assert asked == [(True, 7, 0), (True, -1, -1), (True, -1, -1)]
 
 
+def test_where_attention_is_misread_it_is_given_masks_and_computes_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    model, (tokens, targets) = model_of(), rows_of(3)
+    expected = slopes(model, model.loss(tokens, targets))
+    monkeypatch.setattr(train, "misread", lambda _: True)
+    careful = model_of()
+    assert set(careful.masks) == {(64, 8), (64, 64)}
+    found = slopes(careful, careful.loss(tokens, targets))
+    assert max(far(found[name], expected[name]) for name in expected) < 1e-4
+
+
 def test_only_masks_that_are_read_are_made() -> None:
     short, width = {(32, 8), (64, 8)}, 2 * SHAPE.context
     assert set(train.GPT(SHAPE).ready(HERE, SHAPE.context, width).masks) == short
