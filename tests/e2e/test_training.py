@@ -228,6 +228,23 @@ def test_without_torch_no_run_is_made_and_the_command_that_helps_is_named(lab: L
     assert "no Python here has torch" in lab.typed("doctor", code=1)
 
 
+def test_a_knob_that_is_said_twice_spends_no_run(lab: Lab) -> None:
+    lab.create("--budget 3steps --matrix-lr 0.1")
+    said = lab.typed("burst", "gpu-training", "-n", "1", code=2)
+    assert "matrix_lr is said twice: executor_command of gpu-training has --matrix-lr" in said
+    lab.typed("run-once", "--experiment", "gpu-training", "--now", "--executor-class", "gpu", code=1)
+    assert lab.runs() == []
+
+
+def test_a_cache_named_from_here_takes_the_data_out_of_the_bundles(lab: Lab) -> None:
+    lab.create("--budget 1steps")
+    lab.environ["LAB_TRAINING_CACHE"] = os.path.relpath(lab.cache, lab.path)
+    lab.typed("burst", "gpu-training", "-n", "1")
+    (run,) = lab.runs()
+    assert not list(run.rglob("*.tokens"))
+    assert not list(run.rglob("data.json"))
+
+
 def test_a_script_that_went_away_spends_no_run(lab: Lab) -> None:
     lab.create("--budget 3steps")
     (lab.code / "train.py").unlink()
