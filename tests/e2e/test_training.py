@@ -232,6 +232,7 @@ def test_a_knob_that_is_said_twice_spends_no_run(lab: Lab) -> None:
     lab.create("--budget 3steps --matrix-lr 0.1")
     said = lab.typed("burst", "gpu-training", "-n", "1", code=2)
     assert "matrix_lr is said twice: executor_command of gpu-training has --matrix-lr" in said
+    assert "matrix_lr is said twice" in lab.typed("space", "check", "gpu-training")
     lab.typed("run-once", "--experiment", "gpu-training", "--now", "--executor-class", "gpu", code=1)
     assert lab.runs() == []
 

@@ -135,7 +135,7 @@ def outside(root: Root, experiment: str, space: Space) -> Outside:
 
 
 def unfilled(root: Root, experiment: str, space: Space) -> list[str]:
-    """Placeholders of the experiment's commands that a run of this space could not fill, one line each."""
+    """What the experiment's commands and this space do not agree on, a line each: placeholders, knobs that both say."""
     loaded = experiments.load(root, experiment)
     if loaded.spec is None:
         return []
@@ -156,7 +156,21 @@ def unfilled(root: Root, experiment: str, space: Space) -> list[str]:
                 f"{{params.{name}}} has no value in runs where {name} does not count, and they fail: "
                 "let the program read params.json, LAB_PARAM_* or its config file"
             )
-    return found
+    return found + _said_twice(loaded.spec, space)
+
+
+def _said_twice(spec: Spec, space: Space) -> list[str]:
+    from lab.executors import training  # noqa: PLC0415  # for those that train
+
+    found = []
+    for tier in spec.fidelity_tiers:
+        here = spec.for_tier(tier)
+        try:
+            if here.executor == training.NAME:
+                training.require_single(here, space.names)
+        except BadInput as refusal:
+            found.append(f"{refusal.what}; {refusal.fix}")
+    return list(dict.fromkeys(found))
 
 
 def _why(space: Space, params: dict[str, object]) -> str:
