@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 
 # Where a knob is None the machine decides, between these.
 ON_CPU: dict[str, Any] = {"depth": 2, "width": 128, "head_dim": 64, "batch_tokens": 2048, "scalar_lr": 0.05}
-ON_MPS: dict[str, Any] = {"depth": 4, "width": 256, "head_dim": 64, "batch_tokens": 1 << 15, "scalar_lr": 0.5}
+ON_MPS: dict[str, Any] = {"depth": 4, "width": 256, "head_dim": 64, "batch_tokens": 1 << 15, "scalar_lr": 0.05}
 ON_CUDA: dict[str, Any] = {"depth": 8, "width": 512, "head_dim": 128, "batch_tokens": 1 << 18, "scalar_lr": 0.5}
 
 
