@@ -25,7 +25,7 @@ import tempfile
 import time
 from dataclasses import field
 from datetime import UTC, datetime
-from functools import cache
+from functools import cache, cached_property
 from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
 
 import machine  # isort: skip  # before torch: it sets what torch reads when it is loaded
@@ -233,9 +233,9 @@ class Progress:
         bits = loss * self.tokens / math.log(2) / size
         self.smooth += max(0.05, 1.0 / step) * (bits - self.smooth)
         percent = min(100, math.floor(share * 100 + 1e-9))
-        if percent > self.told and self.machine.rank == 0:
+        if percent > self.told:
             self.told = percent
-            if os.environ.get("LAB_REPORT"):
+            if os.environ.get("LAB_REPORT") and self.machine.rank == 0:
                 with open(os.environ["LAB_REPORT"], "a", encoding="ascii") as report:
                     report.write(f"{percent} {self.smooth:.6f}\n")
         if time.monotonic() - self.spoken >= 3 or share >= 1:  # noqa: PLR2004  # seconds
@@ -577,6 +577,7 @@ class Run:
         self.machine.wait()
         self.put_back(before, kept)
 
+    @cached_property
     def reader(self) -> Callable[[Tensor], Tensor]:
         """What gives the logits that are evaluated."""
         logits: Callable[[Tensor], Tensor] = self.model.logits
@@ -587,7 +588,7 @@ class Run:
         """Seconds that the evaluation will take, from one batch of it, and half as long again."""
         settings, rows = evaluation(self.machine, self.data), prepare.fixed_rows(self.data, "val")
         batch = torch.from_numpy(rows[: settings["batch_rows"]].astype("int64")).to(self.machine.device)
-        logits, began = self.reader(), 0.0
+        logits, began = self.reader, 0.0
         self.model.eval()
         for _ in range(2):  # the first one settles, and compiles
             self.machine.wait()
@@ -605,7 +606,7 @@ class Run:
         if self.machine.rank:
             return None
         try:
-            return prepare.evaluate(self.reader(), self.data, "val", **evaluation(self.machine, self.data))
+            return prepare.evaluate(self.reader, self.data, "val", **evaluation(self.machine, self.data))
         except Stopped:
             if self.config.save_at_stop:
                 self.save()  # the training is done: --resume goes on to the evaluation
@@ -798,8 +799,10 @@ def halve(error: BaseException) -> int:
     sys.stdout.flush()
     note = json.dumps({"resume": kept, "told": run.progress.told if run is not None else 0})
     if many:
-        with open(os.open(marker(), os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW, 0o600), "w", encoding="ascii") as file:
+        draft = f"{marker()}.{os.getpid()}"  # several may run out of memory at once
+        with open(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="ascii") as file:
             file.write(note)
+        os.replace(draft, marker())
         return 1
     os.environ |= {**HALVED, AGAIN: note}
     return os.execv(sys.executable, sys.orig_argv)  # noqa: S606  # this very program
