@@ -179,6 +179,8 @@ def test_what_another_run_saved_meanwhile_stays(
     monkeypatch.chdir(tmp_path)
     run = run_of(data, small_dataset)
     Path("checkpoint.pt").write_text("ten hours")
+    run.end()
+    assert os.listdir() == ["checkpoint.pt"]
     run.save()
     assert sorted(os.listdir()) == [f"checkpoint-{os.getpid()}.pt", "checkpoint.pt"]
     run.end()
