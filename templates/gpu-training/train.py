@@ -41,9 +41,12 @@ if TYPE_CHECKING:
 # ----------------------------------------------------------------------------------------------------- what can be set
 
 # Where a knob is None the machine decides, between these.
-ON_CPU: dict[str, Any] = {"depth": 2, "width": 128, "head_dim": 64, "batch_tokens": 2048, "scalar_lr": 0.05}
-ON_MPS: dict[str, Any] = {"depth": 4, "width": 256, "head_dim": 64, "batch_tokens": 1 << 15, "scalar_lr": 0.05}
-ON_CUDA: dict[str, Any] = {"depth": 8, "width": 512, "head_dim": 128, "batch_tokens": 1 << 18, "scalar_lr": 0.5}
+ON_CPU: dict[str, Any] = {"depth": 2, "width": 128, "head_dim": 64, "batch_tokens": 2048, "scalar_lr": 0.05,
+                          "weight_decay": 0.0}  # fmt: skip  # of half a million tokens there is little to forget
+ON_MPS: dict[str, Any] = {"depth": 4, "width": 256, "head_dim": 64, "batch_tokens": 1 << 15, "scalar_lr": 0.05,
+                          "weight_decay": 0.2}  # fmt: skip
+ON_CUDA: dict[str, Any] = {"depth": 8, "width": 512, "head_dim": 128, "batch_tokens": 1 << 18, "scalar_lr": 0.5,
+                           "weight_decay": 0.2}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -67,13 +70,13 @@ class Config:
     embedding_lr: float = knob(0.6, "rate of the embeddings (AdamW) at width 768", 0)
     head_lr: float = knob(0.004, "rate of the head (AdamW) at width 768", 0)
     scalar_lr: float | None = knob(None, "rate of the scalars and gates (AdamW)", 0)
-    weight_decay: float = knob(0.2, "of the matrices, where it agrees with the step; falls to 0", 0, 10)
+    weight_decay: float | None = knob(None, "of the matrices, where it agrees with the step; falls to 0", 0, 10)
     momentum: float = knob(0.95, "of Muon, once momentum-steps are over", 0, 0.9999)
     momentum_steps: int = knob(300, "steps in which the momentum rises from 0.85", 1, 1 << 30)
     # the schedule, by the share of the budget that is used
     warmup: float = knob(0.0, "share of the budget in which the rates rise", 0, 1)
-    warmdown: float = knob(0.5, "share of the budget, its last, in which they fall", 0, 1)
-    final_lr: float = knob(0.0, "what is left of them at the very end", 0, 1)
+    warmdown: float = knob(0.7, "share of the budget, its last, in which they fall", 0, 1)
+    final_lr: float = knob(0.05, "what is left of them at the very end", 0, 1)
     seed: int = knob(1, "of the first weights and of the order of the data", 0, 1 << 31)
     dataset: str = knob("builtin", "builtin, climbmix or local:PATH")
     budget: str = knob("auto", "250steps, 300s, 2tflop (kflop to eflop), or auto")
@@ -388,7 +391,7 @@ class Optimizer:
         self.updates += 1
         config, rate, number = self.config, rate_at(self.config, share), self.number
         momentum = number(0.85 + (config.momentum - 0.85) * min(1.0, self.updates / config.momentum_steps))
-        decay = number(config.weight_decay * (1.0 - share))
+        decay = number((config.weight_decay or 0.0) * (1.0 - share))
         for name, weight in self.parameters.items():
             slope, first, second = weight.grad, self.state[f"{name}.first"], self.state[f"{name}.second"]
             if slope is None or (self.updates == 1 and name in LATER):
@@ -458,8 +461,9 @@ def filled_in(config: Config, machine: Machine, data: prepare.Data) -> tuple[Con
     for depth, width in sizes:
         head_dim = config.head_dim or next((one for one in (on["head_dim"], 64, 32, 16) if width % one == 0), 16)
         scalars = on["scalar_lr"] if config.scalar_lr is None else config.scalar_lr
+        decay = on["weight_decay"] if config.weight_decay is None else config.weight_decay
         whole = dataclasses.replace(config, depth=depth, width=width, head_dim=head_dim, context=context,
-                                    batch_tokens=tokens, scalar_lr=scalars)  # fmt: skip
+                                    batch_tokens=tokens, scalar_lr=scalars, weight_decay=decay)  # fmt: skip
         shape = shape_of(whole, data.vocab_size)
 
         def parts(rows: int, checkpointing: bool, shape: Shape = shape) -> dict[str, float]:  # noqa: FBT001
