@@ -13,7 +13,7 @@ nothing of labctl, need no torch to make data, and neither download nor make any
 
 from __future__ import annotations
 
-from functools import cache, partial
+import argparse
 import contextlib
 import hashlib
 import json
@@ -27,7 +27,7 @@ import sys
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from functools import cache
+from functools import cache, partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 try:
