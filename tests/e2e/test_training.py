@@ -184,7 +184,7 @@ def await_text(lab: Lab, wanted: str) -> None:
 @pytest.mark.parametrize(
     ("flags", "space", "said"),
     [
-        ("--budget 60steps", {"matrix_lr": {"value": 1e6}, "embedding_lr": {"value": 1e6}}, r"train\.py: .*loss is"),
+        ("--budget 60steps", {"matrix_lr": {"value": 1e6}, "weight_decay": {"value": 9}}, r"train\.py: .*loss is"),
         ("--budget 1kflop", {"matrix_lr": {"value": 0.04}}, r"train\.py: .*too short"),
         ("--budget 3steps", {"dept": {"value": 2}}, r"train\.py: .*dept"),
     ],
