@@ -76,10 +76,7 @@ def build(
     `more` comes last and wins. `BadInput` as `require` says it, and for params that no variable can hold.
     """
     require(spec, environ)
-    child = {
-        "PYTHONUNBUFFERED": "1",
-        **given(spec, environ),
-    }  # or a run that is killed at its budget takes its last lines with it
+    child = {"PYTHONUNBUFFERED": "1", **given(spec, environ)}  # or who is killed takes the last lines with them
     child.update(_of_lab(spec, manifest, places))
     child.update(_of_run(spec, manifest, places, best))
     child.update(_of_spec(spec))

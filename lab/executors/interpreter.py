@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 INSTALL = "pip install 'labctl[train]'"
 _OURS = ("LAB_", "HERMES_LAB_")  # other ones in each run, and they lead no Python anywhere
+_MOST_CHARS = 1 << 20
 _ASK_S = 20.0  # a network drive that is slow must not look like a Python without torch
 # torch/version.py is a few lines of `name: type = value`; an empty entry of sys.path would be the current folder.
 _QUESTION = """
@@ -80,6 +81,15 @@ def of(python: str, environ: Mapping[str, str]) -> Torch:
     """
     given = sorted((name, value) for name, value in environ.items() if not name.startswith(_OURS))
     return _asked(python, tuple(given))
+
+
+def text_of(script: str) -> str:
+    """The text of a script as far as it can be read, and is not larger than any is."""
+    try:
+        with open(script, encoding="utf-8", errors="replace") as file:
+            return file.read(_MOST_CHARS)
+    except OSError:
+        return ""
 
 
 @cache  # only what was found is kept: torch may be installed while a lab runs

@@ -42,7 +42,6 @@ _SUFFIX = ".py"
 # Threads that wait by spinning take the processor from those that compute, most of all from another run's.
 _WAITING = {"OMP_WAIT_POLICY": "PASSIVE", "GOMP_SPINCOUNT": "0", "PYTHONUNBUFFERED": "1"}
 _RESTARTS = "TORCHELASTIC_RESTART_COUNT"  # a script that reads it knows that it is started once more, and why
-_MOST_SCRIPT_CHARS = 1 << 20
 _TAIL_BYTES, _TAIL_LINES = 1 << 16, 400
 _REASON_CHARS, _DIGEST_CHARS = 400, 8
 _STEPS = ("num_steps", "steps", "step")
@@ -251,18 +250,10 @@ def _names_one(words: Sequence[str]) -> bool:
 
 def _reads_restarts(script: str) -> bool:
     """Whether a script, or a module of its folder that it imports, asks why it was started."""
-    text = _text(script)
+    text = interpreter.text_of(script)
     folder = os.path.dirname(script)
-    beside = (_text(f"{folder}/{name}.py") for name in dict.fromkeys(_IMPORT.findall(text)))
+    beside = (interpreter.text_of(f"{folder}/{name}.py") for name in dict.fromkeys(_IMPORT.findall(text)))
     return _RESTARTS in text or any(_RESTARTS in each for each in beside)
-
-
-def _text(path: str) -> str:
-    try:
-        with open(path, encoding="utf-8", errors="replace") as file:
-            return file.read(_MOST_SCRIPT_CHARS)
-    except OSError:
-        return ""
 
 
 def _judged(found: Found) -> tuple[str, str]:

@@ -35,9 +35,7 @@ class Created(msgspec.Struct, frozen=True, kw_only=True):
     made: bool
     path: str
     notes: tuple[str, ...] = ()
-    goes_on: bool = (
-        False  # whether each run differs from the last: by a search space, or as a loop. Then it is a burst's
-    )
+    goes_on: bool = False  # whether runs differ, by a search space or as a loop: then they are a burst's
     copied: str = ""  # the folder that a template's files were copied to, or would be
     before: str = ""  # a command to type before its first run
 

@@ -98,7 +98,7 @@ def value_of(one: dataclasses.Field[Any], text: str) -> object:
     kind, flag, about = str(one.type).removesuffix(" | None"), f"--{one.name.replace('_', '-')}", one.metadata["about"]
     if kind == "str":
         if one.name in FORMS and not re.fullmatch(FORMS[one.name], text):
-            raise Refused(f"{flag} {text}: it takes {FORMS[one.name]}", fix=f"{flag}: {about}")
+            raise Refused(f"{flag} {text}: it has no such form", fix=f"{flag}: {about}")
         return text
     if kind == "bool":
         if text.lower() not in SWITCH:

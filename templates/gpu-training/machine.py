@@ -217,7 +217,8 @@ def elsewhere(config: Any) -> Machine:  # the same
     named = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
     dtype = named.get(config.precision, torch.bfloat16 if kind == "cuda" else torch.float32)
     own = CONTEXT if kind == "cuda" else 0
-    memory, attention = config.vram_gb * (1 << 30) * 0.94 - own, "flex" if kind == "cuda" else "sdpa"
+    memory = max(0.0, config.vram_gb * (1 << 30) * 0.94 - own)
+    attention = "flex" if kind == "cuda" else "sdpa"
     return Machine(device=torch.device(kind), name=f"a device with {config.vram_gb:g} GB", dtype=dtype,
                    compiled=kind == "cuda", attention=attention, memory=memory,
                    capability=AMPERE if kind == "cuda" else 0)  # fmt: skip

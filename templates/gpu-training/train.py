@@ -344,10 +344,8 @@ def adam_step(weight: Tensor, slope: Tensor, mean: Tensor, square: Tensor, rate:
     weight.sub_(mean / ((square / (1.0 - left[1])).sqrt_() + 1e-8) * (rate / (1.0 - left[0])))
 
 
-MATRICES, SCALARS = (
-    ("mixing", "mlp"),
-    ("gates", "beginning", "smear_gate", "smear"),
-)  # what is in neither has a rate of its own
+MATRICES = ("mixing", "mlp")
+SCALARS = ("gates", "beginning", "smear_gate", "smear")  # what is in neither has a rate of its own
 LATER = ("residual", "beginning")  # in the first step no block gives anything: their slopes are what rounding left
 SQUARE_BETA = 0.95
 Number = float | Tensor  # a tensor where it is compiled: a float would be compiled in, anew at each step
@@ -405,9 +403,9 @@ class Optimizer:
                     self.muon(*part, momentum, decay, self.low)  # type: ignore[call-arg]
             else:
                 beta = 0.96 if name == "beginning" else 0.8
-                adam, number = (self.adam, self.number) if weight.numel() >= 1 << 14 else (adam_step, float)  # worth it
-                left = (number(beta**self.updates), number(SQUARE_BETA**self.updates))
-                adam(weight, slope, first, second, number(self.rates[name] * rate), beta, left)
+                adam, plain = (self.adam, number) if weight.numel() >= 1 << 14 else (adam_step, float)  # worth it
+                left = (plain(beta**self.updates), plain(SQUARE_BETA**self.updates))
+                adam(weight, slope, first, second, plain(self.rates[name] * rate), beta, left)
 
 
 def rate_at(config: Config, share: float) -> float:
@@ -426,9 +424,7 @@ def bytes_of(shape: Shape, rows: int, size: int, kind: str, *, checkpointing: bo
     tokens, width, others = rows * shape.context, shape.width, shape.vocab * shape.width * (2 + len(shape.valued))
     unit = float(tokens * width * size)  # a number for each channel of each token; how many of them was measured
     kept = 50.0 + 3.0 * shape.depth if checkpointing else 16.0 * shape.depth  # for the way back
-    scores = (
-        0.0 if kind == "cuda" else 4.0 + shape.context / shape.head_dim
-    )  # of attention, where the way back holds all
+    scores = 0.0 if kind == "cuda" else 4.0 + shape.context / shape.head_dim  # where the way back holds all of them
     return {
         "weights": 4.0 * (shape.matrices + others),
         "gradients": 8.0 * shape.matrices + 4.0 * others,  # by layer, then as one bank

@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 
 _TRAINS = re.compile(r"(?:^|[\s'\"])(python3?)\s+([\w.-]+\.py)\b")
 _IMPORTS_TORCH = re.compile(r"^\s*(?:import|from) torch\b", re.MULTILINE)
-_MOST_CHARS = 1 << 20
 
 
 def require(root: Root, spec: Spec, view: View, workspace: str, *, proposes: bool) -> None:
@@ -79,7 +78,11 @@ def torchless(root: Root, spec: Spec, folder: str) -> str:
     """
     workspace = os.path.normpath(os.path.join(folder, os.path.expanduser(spec.workspace_root)))
     found = _TRAINS.search(spec.validation_command)
-    if not spec.workspace_root or not found or not _IMPORTS_TORCH.search(_text(f"{workspace}/{found[2]}")):
+    if (
+        not spec.workspace_root
+        or not found
+        or not _IMPORTS_TORCH.search(interpreter.text_of(f"{workspace}/{found[2]}"))
+    ):
         return ""
     seen = environment.given(spec, root.world.environ)
     python = shutil.which(found[1], path=seen.get("PATH") or os.defpath)
@@ -93,14 +96,6 @@ def torchless(root: Root, spec: Spec, folder: str) -> str:
     if missing:
         return f"it may not run here: {python} has no {' and no '.join(missing)}: pip install 'labctl[train]' into it"
     return ""
-
-
-def _text(path: str) -> str:
-    try:
-        with open(path, encoding="utf-8", errors="replace") as file:
-            return file.read(_MOST_CHARS)
-    except OSError:
-        return ""
 
 
 def _require_writable(spec: Spec) -> None:
