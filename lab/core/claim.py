@@ -35,6 +35,7 @@ class Claim(Record, frozen=True, kw_only=True):
     claimed_at: str
     ttl_s: float = DEFAULT_TTL_S
     run_id: str = ""
+    engine: str = ""  # that has the run in its hands; then its job speaks for the claim: core/job.py
 
 
 class Seen(msgspec.Struct, frozen=True, kw_only=True):
@@ -88,8 +89,11 @@ def judge(seen: Seen) -> Held | Lost:
 
     A holder that is proven dead loses at once. One that lives on this machine, or of which nothing can be known,
     loses only by silence: no renewal within its own `ttl_s`. A renewal stamped in the future (a clock that jumped
-    back) counts as fresh: letting a second holder in is worse than waiting.
+    back) counts as fresh: letting a second holder in is worse than waiting. A run that waits in the queue of an engine
+    has no process and is silent; what becomes of it is judged with the engine's word (`core.job`).
     """
+    if seen.claim.engine:
+        return Held(seen=seen, left_s=seen.claim.ttl_s)
     if seen.alive is False:
         return Lost(seen=seen, proof="its process is gone")
     left_s = seen.claim.ttl_s - max(seen.age_s, 0.0)

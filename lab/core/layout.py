@@ -51,6 +51,9 @@ RELEASED_SUFFIX = ".released"
 SUPERSEDED_SUFFIX = ".superseded"
 ABANDONED_SUFFIX = ".abandoned"
 CANCEL_SUFFIX = ".cancel"
+JOB_SUFFIX = ".job"  # what an engine was asked
+STARTED_SUFFIX = ".started"  # the one body that was let in
+OUTPUT_SUFFIX = ".out"  # what it printed
 
 # Derived files of one experiment: the law of DESIGN.md section 4 is tested by deleting exactly these.
 EXPERIMENT_PAGES = (STATUS, RUNBOOK, SUMMARY, NEXT, CONTEXT, BEST, METRICS_LOG, RESULTS, LATEST_RUN, BEST_RUN)
@@ -195,6 +198,18 @@ class Layout:
 
     def settling(self, experiment: str) -> str:
         return f"{self.root}/registry/locks/{experiment}/settling"
+
+    def placing(self, experiment: str) -> str:
+        return f"{self.root}/registry/locks/{experiment}/placing"
+
+    def engine(self, name: str) -> str:
+        """What an engine of ours keeps of its jobs."""
+        return f"{self.root}/registry/engines/{name}"
+
+    @property
+    def engines(self) -> str:
+        """The lab's own table of which class runs where."""
+        return f"{self.root}/engines.yaml"
 
     def pruning(self, experiment: str) -> str:
         return f"{self.root}/registry/locks/{experiment}/pruning"

@@ -161,6 +161,7 @@ def survey(root: Root, experiment: str) -> Survey:
     )
 
 
+_COMPANIONS = (layout.CANCEL_SUFFIX, layout.JOB_SUFFIX, layout.STARTED_SUFFIX, layout.OUTPUT_SUFFIX)
 _CALLING = (layout.CLAIM_SUFFIX, layout.SUPERSEDED_SUFFIX, layout.ABANDONED_SUFFIX)
 
 
@@ -178,7 +179,7 @@ def _no_run(_generation: int) -> str:
     return ""
 
 
-def take(  # the terms of a lease; every caller names them
+def take(  # noqa: PLR0913  # the terms of a lease; every caller names them
     root: Root,
     experiment: str,
     *,
@@ -187,6 +188,7 @@ def take(  # the terms of a lease; every caller names them
     after: int = 0,
     slots: int = 1,
     ttl_s: float = DEFAULT_TTL_S,
+    engine: str = "",
 ) -> Lease:
     """Claim the next generation, or `Busy`. Nothing is ever taken from anybody here: see `supersede`.
 
@@ -207,6 +209,7 @@ def take(  # the terms of a lease; every caller names them
             claimed_at=root.now(),
             ttl_s=ttl_s,
             run_id=name_run(generation),
+            engine=engine,
         )
         path = root.layout.claim(experiment, generation)
         try:
@@ -316,9 +319,10 @@ def _retire(root: Root, experiment: str, generation: int, suffix: str) -> None:
     target = root.layout.claim(experiment, generation, layout.RELEASED_SUFFIX)
     root.files.move(root.layout.claim(experiment, generation, suffix), target)
     names = os.listdir(root.layout.claims(experiment))
-    asked = root.layout.claim(experiment, generation, layout.CANCEL_SUFFIX)
-    if os.path.basename(asked) in names:
-        root.files.discard(asked)
+    for each in _COMPANIONS:
+        beside = root.layout.claim(experiment, generation, each)
+        if os.path.basename(beside) in names:
+            root.files.discard(beside)
     pairs = [pair for pair in map(layout.claim_file, names) if pair]
     highest = max(number for number, _ in pairs)
     for number, kind in pairs:

@@ -1,0 +1,230 @@
+"""A job: a claimed run in the hands of an engine, which places it, and never decides what is true of it.
+
+An engine may lose a job, know it twice, start it twice, or say wrongly how it ended. So a job is known by its name,
+which follows from its claim; the truth is the claim, the bundle and its seal; and `judge` says what follows from what
+was seen of all of them. Seeing is `scheduler.placing`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Final
+
+import msgspec
+
+from lab.core.record import Record
+from lab.core.spec import Spec  # msgspec resolves annotations
+
+# Where an engine has a job.
+HELD, WAITING, RUNNING, OVER = "held", "waiting", "running", "over"
+# How a job is over. LOST: its place went away, and its processes may live on there; UNKNOWN: the engine does not say.
+DONE, FAILED, MEMORY, TIME, CANCELLED, LOST, UNKNOWN = (
+    "done", "failed", "memory", "time", "cancelled", "lost", "unknown",
+)  # fmt: skip
+REFUSED: Final = "refused"  # never placed: the engine will not have it
+# How long a body may be silent that renews its claim every 20 s, before it counts as gone where nobody speaks for it.
+SILENT_S = 180.0
+# How long files may lag behind what an engine says: a job is over the moment its last process is, and its seal may
+# reach this machine a little later.
+PATIENCE_S = 5.0
+# Exit codes of a body (`labctl exec`): its claim was taken, another body has this run, its lab is not there.
+FENCED, TWICE, NOT_HERE = 75, 76, 74
+
+
+class Wants(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
+    """What a job asks of its engine: a row of engines.yaml. Empty or 0: whatever the engine gives by itself."""
+
+    engine: str = ""  # none: the run happens in the process that asks for it
+    partition: str = ""
+    account: str = ""
+    qos: str = ""
+    gres: str = ""
+    nodes: int = 0
+    cpus: int = 0
+    memory: str = ""
+    time: str = ""  # as the engine writes it; none: from the budget
+    setup: tuple[str, ...] = ()  # lines of shell, before the run
+    options: tuple[str, ...] = ()  # further flags, for who knows the engine
+    python: str = ""  # which runs labctl there; none: the one that runs it here
+    address: str = ""  # of an engine that is spoken to over the network
+    max_in_flight: int = 0  # jobs of this class at once; 0: no limit but the experiment's own
+
+
+class Job(Record, frozen=True, kw_only=True):
+    """What a `.job` file beside a claim says. Written before the engine is asked, and again with what it answered.
+
+    `spec` is the SPEC that the run was claimed under, with its tier applied: it may be edited while the job waits.
+    """
+
+    experiment: str
+    generation: int
+    run_id: str
+    engine: str
+    name: str
+    asked_at: str
+    spec: Spec
+    wants: Wants = Wants()
+    number: str = ""  # the engine's own name for it; a hint, for engines give it to others too
+    released: bool = False
+    ended: str = ""  # one of the words above, once it was taken from the engine
+    why: str = ""
+
+
+class Start(Record, frozen=True, kw_only=True):
+    """What a `.started` file says: the one body that was let in. Its claim's modification time is its heartbeat."""
+
+    run_id: str
+    host: str
+    pid: int
+    number: str = ""
+    restarts: int = 0
+    at: str = ""
+
+
+class Report(msgspec.Struct, frozen=True, kw_only=True):
+    """What an engine says of a job, when it is asked for all of this lab's at once."""
+
+    name: str
+    number: str
+    state: str  # HELD, WAITING, RUNNING, OVER
+    how: str = UNKNOWN  # of one that is over
+    code: int | None = None  # the exit code of its body, where it is told
+    where: str = ""  # the node or nodes
+    why: str = ""  # in the engine's words: what it waits for, or what ended it
+
+
+class Seen(msgspec.Struct, frozen=True, kw_only=True):
+    """One claimed run as it was found. The engine was asked first, and the files were read after its answer."""
+
+    job: Job | None  # none: whoever claimed it died before it wrote one
+    has_bundle: bool = True
+    sealed: bool = False
+    started: Start | None = None
+    cancel_asked: str | None = None
+    silent_s: float = 0.0  # since its body renewed the claim, or a look found it with its engine; by the file server
+    ttl_s: float = SILENT_S
+    reports: tuple[Report, ...] = ()
+
+
+class Leave(msgspec.Struct, frozen=True, kw_only=True):
+    """Nothing is to be done now. `state` and the rest are what to tell people of it."""
+
+    state: str
+    where: str = ""
+    why: str = ""
+    cancel: tuple[str, ...] = ()  # numbers of jobs that are one too many
+
+
+class Submit(msgspec.Struct, frozen=True, kw_only=True):
+    """The engine has never heard of it."""
+
+
+class Release(msgspec.Struct, frozen=True, kw_only=True):
+    """The engine has it and holds it, because whoever submitted it died before it could let it go."""
+
+    number: str
+    cancel: tuple[str, ...] = ()
+
+
+class Take(msgspec.Struct, frozen=True, kw_only=True):
+    """It is out of the engine's hands: take the claim and settle the run. `ended` is the word that goes with it."""
+
+    ended: str
+    why: str
+    cancel: tuple[str, ...] = ()
+
+
+Verdict = Leave | Submit | Release | Take
+
+_LIVE_ORDER = {RUNNING: 0, WAITING: 1, HELD: 2}
+# An exit code that a shell gives for one that a signal ended, and the signals that people and engines end jobs with.
+_WORDS = {
+    DONE: "its job ended well and left no sealed run",
+    FAILED: "its job failed",
+    MEMORY: "its job used more memory than it had asked for",
+    TIME: "its job ran into the time limit of the engine",
+    CANCELLED: "its job was cancelled",
+    LOST: "the place where it ran was lost",
+    UNKNOWN: "its job is over",
+}
+
+
+def prefix(root: str) -> str:
+    """How the names of all jobs of a lab begin: two labs of one user must not see each other's."""
+    return f"lab-{hashlib.sha256(root.encode(errors='surrogateescape')).hexdigest()[:10]}-"
+
+
+def name(root: str, experiment: str, generation: int) -> str:
+    """A job's name. It follows from the claim, so whoever finds a claim can ask whether its job exists."""
+    return f"{prefix(root)}{experiment}-{generation}"
+
+
+def judge(seen: Seen, *, forgets_after_s: float) -> Verdict:
+    """What is to become of a run that an engine has, or should have. Only for an engine that answered.
+
+    `forgets_after_s` is how long an engine may not know a job that it has accepted, or have forgotten one that it runs.
+    """
+    job = seen.job
+    live = sorted((r for r in seen.reports if r.state != OVER), key=lambda r: _LIVE_ORDER[r.state])
+    numbers = tuple(r.number for r in live)
+    if job is None:
+        return Take(ended=LOST, why="whoever claimed it died before it was handed over", cancel=numbers)
+    if job.ended:  # somebody took it, and died before the claim was
+        return Take(ended=job.ended, why=job.why, cancel=numbers)
+    if seen.sealed:  # its body died between the seal and the release
+        return Take(ended=DONE, why="it is sealed", cancel=numbers)
+    if not seen.has_bundle:
+        return Take(ended=LOST, why="its bundle is gone", cancel=numbers)
+    if seen.started is None and seen.cancel_asked is not None and not (live and live[0].state == RUNNING):
+        return Take(ended=CANCELLED, why=seen.cancel_asked or "cancelled before it began", cancel=numbers)
+    if live:
+        return _alive(seen, job, live)
+    if seen.reports:
+        return _over(seen)
+    return _unknown(seen, job, forgets_after_s)
+
+
+def _alive(seen: Seen, job: Job, live: list[Report]) -> Verdict:
+    """The engine has it: once, it is hoped."""
+    started = seen.started
+    first = next((r for r in live if started and r.number == started.number), None)
+    first = first or next((r for r in live if r.number == job.number and r.state != HELD), live[0])
+    doubles = tuple(r.number for r in live if r is not first)
+    everything = (first.number, *doubles)
+    if started is not None and seen.silent_s > max(seen.ttl_s, SILENT_S):
+        return Take(ended=LOST, why=f"its body was not heard of for {seen.silent_s:.0f}s", cancel=everything)
+    if started is not None and first.state != RUNNING:
+        # An engine that lost track of a job queues it again, though it has run: it must not, and the body would refuse.
+        if seen.silent_s <= SILENT_S:
+            return Leave(state=RUNNING, where=started.host, why="its engine lost track of it", cancel=doubles)
+        return Take(ended=LOST, why=f"its engine queued it again: {first.why or first.state}", cancel=everything)
+    if first.state == HELD and not job.released:
+        return Release(number=first.number, cancel=doubles)
+    return Leave(state=first.state, where=first.where, why=first.why, cancel=doubles)
+
+
+def _over(seen: Seen) -> Verdict:
+    """The engine says that its job has ended, and there is no seal."""
+    report = seen.reports[-1]
+    started = seen.started
+    if started is not None and (
+        seen.silent_s <= PATIENCE_S or (report.code == TWICE and seen.silent_s <= SILENT_S)
+    ):  # the body that was refused is over; the one that was let in is another
+        return Leave(state=RUNNING, where=started.host, why="its end is awaited")
+    why = _WORDS.get(report.how, _WORDS[UNKNOWN])
+    if report.code == NOT_HERE:
+        why = "the lab is not to be seen from where its job was placed"
+    at = f" on {report.where}" if report.where else ""
+    more = f" ({report.why})" if report.why else ""
+    return Take(ended=report.how, why=f"{why}{at}{more}")
+
+
+def _unknown(seen: Seen, job: Job, forgets_after_s: float) -> Verdict:
+    """The engine has never heard of it, or has forgotten it."""
+    if seen.started is None and not job.number:
+        return Submit()
+    limit_s = forgets_after_s if seen.started is None else max(forgets_after_s, SILENT_S)
+    where = seen.started.host if seen.started else ""
+    if seen.silent_s <= limit_s:
+        return Leave(state=UNKNOWN, where=where, why="its engine does not know it, and may yet")
+    return Take(ended=LOST, why=f"its engine forgot it, and nobody was heard of for {seen.silent_s:.0f}s")

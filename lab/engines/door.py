@@ -1,0 +1,92 @@
+"""The door through which a class's `engine` becomes something that places jobs: built-ins and plug-ins alike.
+
+Five verbs, and all that is asked of them is placement. An engine may forget, double, restart and misreport jobs;
+it must only never place one that it has not been asked to place.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+import msgspec
+
+from lab.core.job import Wants  # msgspec resolves annotations
+from lab.store.files import Files
+from lab.store.plug_ins import Door
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from lab.core.job import Report
+
+GROUP = "lab.engines"
+BUILT_IN: Mapping[str, str] = {
+    "local": "lab.engines.local:Local",
+    "ray": "lab.engines.ray:Ray",
+    "slurm": "lab.engines.slurm:Slurm",
+}
+
+
+class Ground(msgspec.Struct, frozen=True, kw_only=True):
+    """What an engine stands on: the surroundings of the command, and a folder of the lab that is its own."""
+
+    environ: dict[str, str]
+    folder: str  # registry/engines/<engine>; made by whoever writes the first file there
+    files: Files  # what it writes, it writes through these
+    address: str = ""  # of an engine that is spoken to over the network, where engines.yaml names it
+
+
+class Placement(msgspec.Struct, frozen=True, kw_only=True):
+    """A job as an engine is to place it."""
+
+    name: str
+    argv: tuple[str, ...]  # the body: absolute program and arguments, started in `cwd`
+    cwd: str
+    root: str  # the data root: a body that cannot see it ends with core.job.NOT_HERE
+    output: str  # the file that takes what the body prints
+    budget_s: float  # within which the body ends by itself, its seal included
+    environ: dict[str, str] = {}  # variables that the body is given besides those of its place
+    wants: Wants = Wants()
+
+
+class Refused(Exception):
+    """The engine will not have this job, however often it is asked: what it said, in one line, and what to do."""
+
+    def __init__(self, what: str, *, fix: str = "") -> None:
+        super().__init__(what)
+        self.what = what
+        self.fix = fix
+
+
+class Engine(Protocol):
+    """Where jobs are placed. Keeps no state of its own between two calls: another process may make the next one.
+
+    Every verb raises `lab.core.errors.Unavailable` when the engine cannot be asked now; then nothing is known.
+    """
+
+    forgets_after_s: float
+    """How long it may not know a job that it has accepted: longer than the window in which it saves its state."""
+
+    def submit(self, job: Placement, ground: Ground) -> str:
+        """Hand it over, held: it must not start before `release`. Returns the engine's own number for it. `Refused`."""
+        ...
+
+    def release(self, number: str, ground: Ground) -> None:
+        """Let it start. Does nothing for one that was released, or is not there any more."""
+        ...
+
+    def listed(self, prefix: str, ground: Ground) -> tuple[Report, ...]:
+        """Every job whose name begins so, those that have ended too as long as it knows them: by one question."""
+        ...
+
+    def cancel(self, numbers: tuple[str, ...], ground: Ground) -> None:
+        """End them with all their processes. Does nothing for those that are not there any more."""
+        ...
+
+    def describe(self, ground: Ground) -> str:
+        """What it is and how it is, in one line for people: version, places, whether it is up. Asks it."""
+        ...
+
+
+_DOOR: Door[Engine] = Door(GROUP, "engine", BUILT_IN, ("submit", "release", "listed", "cancel", "describe"))
+find, names, problems = _DOOR.find, _DOOR.names, _DOOR.problems
