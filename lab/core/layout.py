@@ -65,6 +65,7 @@ TABLES = (METRICS_LOG, RESULTS, PEERS_LOG, LOOP_PROGRESS)
 AGENTS = "AGENTS.md"  # derived as long as it begins with our mark; a person's own is left alone
 LAB_PAGES = ("README-FIRST.md", AGENTS, "LAB-STATUS.md", "LAB-INDEX.json")
 DOCUMENTS = ("PROGRAM.md", "CHANGELOG.md")
+ENGINES = "engines.yaml"  # by people too: which class of experiments runs where
 FOLDERS = (
     "registry/locks",
     "experiments",
@@ -209,7 +210,7 @@ class Layout:
     @property
     def engines(self) -> str:
         """The lab's own table of which class runs where."""
-        return f"{self.root}/engines.yaml"
+        return f"{self.root}/{ENGINES}"
 
     def pruning(self, experiment: str) -> str:
         return f"{self.root}/registry/locks/{experiment}/pruning"

@@ -35,8 +35,13 @@ def _folder(name: str) -> str:
 
 def config(name: str) -> str:
     """The text of one file of config/."""
-    with open(os.path.join(_folder("config"), name), encoding="utf-8") as file:
+    with open(config_path(name), encoding="utf-8") as file:
         return file.read()
+
+
+def config_path(name: str) -> str:
+    """Where one file of config/ lies, if it is there."""
+    return os.path.join(_folder("config"), name)
 
 
 def templates() -> tuple[str, ...]:

@@ -1,0 +1,97 @@
+"""Which engine a run goes to: the lab's engines.yaml over the one that comes with labctl, class by class.
+
+A table that cannot be read refuses every run that would ask it. To go on without it would start on this machine what
+was meant for another.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from functools import lru_cache
+from typing import TYPE_CHECKING
+
+from lab.core import engines
+from lab.core.errors import BadInput, Unavailable, nearest
+from lab.core.layout import ENGINES
+from lab.store import files, reading, shipped
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from lab.core.job import Wants
+    from lab.core.spec import Spec
+    from lab.store.root import Root
+
+
+def chosen(root: Root, spec: Spec, *, engine: str = "") -> Wants | None:
+    """What the job of a run of this SPEC, its tier applied, asks for; None when the run happens here, in this process.
+
+    `engine` is what a person said and goes before the table: `here` is none. `BadInput` where that is no engine, or
+    where the table cannot be read.
+    """
+    if engine == engines.HERE:
+        return None
+    if engine:
+        require(engine)
+    return engines.choose(table(root), spec.executor_class, engine)
+
+
+def table(root: Root) -> Mapping[str, Wants]:
+    """The rows that count, by class. `BadInput` names the file and the line; `Unavailable` where it may not be read."""
+    own = _rows(root.layout.engines)
+    try:
+        common = _rows(shipped.config_path(ENGINES))
+    except Unavailable:  # an installation without its config still runs what the lab says
+        common = {}
+    return {**common, **own} if common else own
+
+
+def require(name: str) -> None:
+    """Refuse what is no engine, with what is one."""
+    problem = unfit(name)
+    if problem:
+        raise BadInput(problem, fix="labctl doctor says which engines there are and how they are")
+
+
+def unfit(name: str) -> str:
+    """What is wrong with the name of an engine; nothing, where there is one of that name."""
+    from lab.engines import door  # noqa: PLC0415  # a lab without engines does not load them
+
+    if name in door.BUILT_IN:
+        return ""
+    known = (engines.HERE, *door.names())
+    if name in known:
+        return ""
+    near = nearest(name[:100], known)
+    return f"there is no engine {name[:100]!r}; " + (f"did you mean {near}?" if near else f"known: {', '.join(known)}")
+
+
+def _rows(path: str) -> Mapping[str, Wants]:
+    """The rows of one file; none where there is no file."""
+    try:
+        found = os.lstat(path)
+    except (FileNotFoundError, NotADirectoryError):
+        return {}
+    except OSError as error:
+        raise files.refused(error) from None
+    if not stat.S_ISREG(found.st_mode):
+        # A link may lead to nothing on the node that asks next, and then the same lab would run elsewhere.
+        what = "a link" if stat.S_ISLNK(found.st_mode) else "no plain file"
+        raise BadInput(f"engines.yaml is {what}", where=path, fix="put a plain file there, or nothing")
+    return _parsed(path, found.st_mtime_ns, found.st_size, found.st_ino)
+
+
+@lru_cache(maxsize=8)
+def _parsed(path: str, mtime_ns: int, size: int, inode: int) -> Mapping[str, Wants]:
+    """Once for each state of a file: a burst asks before every run."""
+    del mtime_ns, size, inode
+    try:
+        data = reading.read_head(path, engines.MAX_BYTES + 1)
+    except OSError as error:
+        raise files.refused(error) from None
+    if data is None or (engines.is_blank(data) and len(data) <= engines.MAX_BYTES):
+        return {}
+    from lab.core import engines_text  # noqa: PLC0415  # YAML, for a table that has rows
+
+    return engines_text.parse(data, path, unfit)
