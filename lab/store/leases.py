@@ -11,6 +11,7 @@ from __future__ import annotations
 import errno
 import os
 from contextlib import suppress
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -134,11 +135,12 @@ def survey(root: Root, experiment: str) -> Survey:
             continue
         path = root.layout.claim(experiment, generation, suffix)
         try:
-            claim = _load(path, experiment, generation)
+            seen = os.stat(path)
+            claim = _as_seen(path, experiment, generation, (seen.st_ino, seen.st_size, seen.st_mtime_ns))
         except Corrupt as error:
             damaged.append(Damaged(generation=generation, suffix=suffix, problem=error.what, newer=error.newer))
             continue
-        if claim is None:
+        except FileNotFoundError:
             if os.path.lexists(path):
                 damaged.append(Damaged(generation=generation, suffix=suffix, problem="it is no file"))
             continue  # otherwise released or taken over between the look and the reading
@@ -146,11 +148,8 @@ def survey(root: Root, experiment: str) -> Survey:
             unsettled.append(Unsettled(claim=claim, abandoned=suffix == layout.ABANDONED_SUFFIX))
             continue
         now_s = server_time(root) if now_s is None else now_s
-        try:
-            age_s = now_s - os.stat(path).st_mtime
-        except FileNotFoundError:
-            continue
-        verdict = judge(Seen(claim=claim, age_s=age_s, alive=machine.alive(claim.owner)))
+        alive = None if claim.engine else machine.alive(claim.owner)
+        verdict = judge(Seen(claim=claim, age_s=now_s - seen.st_mtime, alive=alive))
         if isinstance(verdict, Held):
             held.append(verdict)
         else:
@@ -299,6 +298,18 @@ def _readable(data: bytes, path: str) -> Claim | None:
         return parse(Claim, data, path)
     except Corrupt:
         return None
+
+
+@lru_cache(maxsize=4096)
+def _as_seen(path: str, experiment: str, generation: int, _file: tuple[int, int, int]) -> Claim:
+    """A claim, read once for as long as it is the same file: who keeps many runs under way looks at all of them often.
+
+    `FileNotFoundError` where it is no plain file, `Corrupt` where it is no claim; neither is remembered.
+    """
+    claim = _load(path, experiment, generation)
+    if claim is None:
+        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), path)
+    return claim
 
 
 def _load(path: str, experiment: str, generation: int) -> Claim | None:

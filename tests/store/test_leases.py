@@ -12,7 +12,7 @@ import pytest
 from lab.core import layout
 from lab.core.errors import Busy, Superseded
 from lab.core.record import encode
-from lab.store import leases
+from lab.store import leases, reading
 from lab.testing.files import a_root
 from tests.scheduler.labs import dead, foreign, me, silent, write
 
@@ -175,6 +175,34 @@ def test_a_claim_that_cannot_be_read_is_busy_and_never_free(root: Root, damage: 
     with pytest.raises(Busy, match="unreadable claim") as refused:
         take(root)
     assert refused.value.fix in ("labctl recover", "upgrade labctl")
+
+
+def test_a_claim_that_was_looked_at_is_not_opened_again_until_it_changes(
+    root: Root, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mine = [take(root, slots=20) for _ in range(20)]
+    leases.survey(root, "a")
+    opened: list[str] = []
+    read = reading.read
+
+    def watched(path: str) -> bytes | None:
+        opened.append(path)
+        return read(path)
+
+    monkeypatch.setattr(reading, "read", watched)
+    assert len(leases.survey(root, "a").held) == 20
+    assert opened == []
+    write(mine[3].path, b"damaged")
+    seen = leases.survey(root, "a")
+    assert opened == [mine[3].path]
+    assert [(bad.generation, len(seen.held)) for bad in seen.damaged] == [(4, 19)]
+
+
+def test_a_claim_of_an_engine_is_no_processes_to_lose(root: Root) -> None:
+    lease = take(root, owner=dead(), engine="slurm")
+    silent(lease.path)
+    seen = leases.survey(root, "a")
+    assert ([each.seen.claim.engine for each in seen.held], seen.lost) == (["slurm"], ())
 
 
 def test_a_claim_whose_name_and_content_disagree_is_busy(root: Root) -> None:

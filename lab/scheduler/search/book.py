@@ -32,6 +32,7 @@ class Book:
         self._root = root
         self._experiment = experiment
         self._path = root.layout.page(experiment, layout.METRICS_LOG)
+        self._open: dict[str, Line] = {}  # the runs under way, as their bundles told of them
         self._start()
 
     def _start(self) -> None:
@@ -97,12 +98,14 @@ class Book:
         seen = leases.survey(self._root, self._experiment)
         claims = [each.seen.claim for each in seen.held] + [each.seen.claim for each in seen.lost]
         claims += [each.claim for each in seen.unsettled]
-        found = []
+        known, self._open = self._open, {}
         for claim in sorted(claims, key=lambda claim: claim.generation):
-            line = _open_run(self._root.layout.run(self._experiment, claim.run_id)) if claim.run_id else None
+            if not claim.run_id or claim.run_id in self._ids:
+                continue
+            line = known.get(claim.run_id) or _open_run(self._root.layout.run(self._experiment, claim.run_id))
             if line is not None and line.run_id not in self._ids:
-                found.append(line)
-        return found
+                self._open[claim.run_id] = line
+        return list(self._open.values())
 
     def to_try_again(self, under_way: list[Line]) -> list[Line]:
         """Runs that ended with the lab and whose place in the search nobody took since, the oldest first."""
@@ -133,6 +136,7 @@ class Fitted:
 
     def _start(self) -> None:
         self._read = 0
+        self._pending: dict[str, Trial | None] = {}
         self.known: set[object] = set()  # the keys of what these trials tried
         self.trials: list[Trial] = []
         self.outside = 0
@@ -153,6 +157,13 @@ class Fitted:
                 self.trials.append(trial)
                 self.known.add(assignment.key(trial.params))
         self._read = len(self._book.ended)
+
+    def pending(self, under_way: list[Line]) -> list[Trial]:
+        """The runs under way as trials of this tier and space, each fitted once."""
+        known = self._pending
+        mine = [line for line in under_way if line.tier == self._tier]
+        self._pending = {line.run_id: known[line.run_id] if line.run_id in known else self.trial(line) for line in mine}
+        return [trial for trial in self._pending.values() if trial is not None]
 
     def trial(self, line: Line) -> Trial | None:
         """A run as a trial; None where its parameters are no point of the space."""

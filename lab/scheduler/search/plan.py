@@ -239,9 +239,8 @@ class Search:
         fitted = self._points(tier, found)
         fitted.catch_up()
         here = spec.for_tier(tier)
-        pending = [trial for line in under_way if line.tier == tier and (trial := fitted.trial(line))]
         return History(
-            trials=(*fitted.trials, *pending),
+            trials=(*fitted.trials, *fitted.pending(under_way)),
             minimize=here.metric_direction == MINIMIZE,
             seed=seed,
             number=self._number(under_way),

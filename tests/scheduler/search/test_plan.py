@@ -17,6 +17,7 @@ from lab.scheduler import cycle
 from lab.scheduler.cycle import Errand
 from lab.scheduler.search import book
 from lab.scheduler.search.plan import Search, Wanted
+from lab.store import bundles
 from lab.strategies import door
 from tests.scheduler.labs import me
 from tests.scheduler.search.searches import a_search, begun, bowl, edit, lost, next_errand, over, proposed, trial
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from pathlib import Path
     from random import Random
 
+    from lab.core.manifest import Manifest
     from lab.core.space import Space
     from lab.core.trial import History
 
@@ -127,6 +129,28 @@ def test_runs_under_way_are_not_proposed_again(tmp_path: Path, strategy: str) ->
     assert [each.manifest.origin.number for each in going if each.manifest.origin] == [11, 12, 13, 14]
     for each in going:
         over(root, each, bowl(each.params or {}))
+
+
+def test_the_bundle_of_a_run_under_way_is_read_once_by_a_search_that_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = a_search(tmp_path / "lab", "strategy: random\nseed: 1\n")
+    search = Search(root, "hunt")
+    going = [begun(root, search) for _ in range(3)]
+    next_errand(root, search)
+    read: list[str] = []
+    load = bundles.load_manifest
+
+    def watched(path: str) -> Manifest | None:
+        read.append(path)
+        return load(path)
+
+    monkeypatch.setattr(bundles, "load_manifest", watched)
+    assert next_errand(root, search).params not in [each.params for each in going]
+    assert read == []
+    over(root, going[0], 1.0)
+    assert next_errand(root, search).origin is not None
+    assert [line.run_id for line in search.book.under_way()] == [each.manifest.run_id for each in going[1:]]
 
 
 def test_a_small_space_is_tried_whole_and_then_it_is_over(tmp_path: Path) -> None:
