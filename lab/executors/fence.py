@@ -13,8 +13,9 @@ import msgspec
 
 from lab.core.errors import Unavailable
 from lab.core.launch import AUTO, BWRAP, FENCES, LANDLOCK, NO_FENCE
-from lab.executors import bwrap, kernel, landlock
+from lab.executors import bwrap, landlock
 from lab.executors.starting import Raised
+from lab.store import kernel
 
 if TYPE_CHECKING:
     from lab.core.launch import Fence, Program

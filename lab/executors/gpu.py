@@ -11,7 +11,7 @@ import time
 from functools import cache
 from typing import TYPE_CHECKING
 
-from lab.executors import tree
+from lab.store import processes
 
 if TYPE_CHECKING:
     import ctypes
@@ -46,7 +46,7 @@ class Meter:
         except (OSError, AttributeError):
             self._there = False
             return
-        held = self._nvml.held_by(set(tree.descendants(pid)))
+        held = self._nvml.held_by(set(processes.descendants(pid)))
         if held is not None:
             self._peak = max(self._peak or 0, held)
 

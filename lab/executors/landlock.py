@@ -12,7 +12,7 @@ import os
 import struct
 from typing import TYPE_CHECKING
 
-from lab.executors import kernel
+from lab.store import kernel
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

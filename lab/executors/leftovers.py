@@ -5,8 +5,7 @@ from __future__ import annotations
 import os
 from contextlib import suppress
 
-from lab.executors import tree
-from lab.store import machine
+from lab.store import machine, processes
 
 _WITHIN_S = 2.0
 
@@ -23,14 +22,14 @@ def end(run_dir: str) -> int:
         pid = seen.get(pid, (0, ""))[0]
     wanted = {f"LAB_RUN_DIR={path}".encode(errors="surrogateescape") for path in (run_dir, os.path.realpath(run_dir))}
     found = {pid for pid in seen if wanted & _environ(pid)} | set(machine.writers(run_dir))
-    pids = sorted(pid for pid in found - spared if tree.runs(pid))
-    tree.end_all(pids, _WITHIN_S)
+    pids = sorted(pid for pid in found - spared if processes.runs(pid))
+    processes.end_all(pids, _WITHIN_S)
     return len(pids)
 
 
 def _parents() -> dict[int, tuple[int, str]]:
     try:
-        return tree.parents()
+        return processes.parents()
     except OSError:
         return {}  # no /proc here: nothing can be known, and nothing is done
 

@@ -9,8 +9,8 @@ from typing import NoReturn
 import msgspec
 
 from lab.core.launch import Program
-from lab.executors import kernel
 from lab.executors.limits import Cage
+from lab.store import kernel
 
 SIGNALS = tuple(range(1, 32))
 _AS_SHELL = 128

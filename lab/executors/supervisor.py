@@ -14,11 +14,12 @@ import msgspec
 from lab.core.errors import BadInput, Corrupt, LabError
 from lab.core.launch import INTERRUPTED, Exit
 from lab.core.record import parse
-from lab.executors import kernel, tree, warden
 from lab.executors import limits as limiting
+from lab.executors import warden
 from lab.executors.starting import SIGNALS
 from lab.executors.tree import GROUP, NAMESPACE, SUBREAPER
 from lab.executors.warden import Job, Order, Warden
+from lab.store import kernel, processes
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -147,9 +148,9 @@ class _Watch:
         patience_s = limits.budget_s + limits.grace_s + _PATIENCE_S
         while not poll.poll(every_s * 1e3):
             if self._job.how != NAMESPACE:
-                tree.send(self._pid, signal.SIGCONT)  # the run may have stopped its warden, and the clock with it
+                processes.send(self._pid, signal.SIGCONT)  # the run may have stopped its warden, and the clock with it
             if time.monotonic() - self._begun_s > patience_s:
-                tree.send(self._pid, signal.SIGKILL)
+                processes.send(self._pid, signal.SIGKILL)
             self._look_at_gpus()
             stop = None if self._stop_told else watch()
             if stop is not None:
@@ -217,7 +218,7 @@ def _has_children() -> bool:
 
 def _children() -> set[int]:
     own = os.getpid()
-    return {pid for pid, (parent, _) in tree.parents().items() if parent == own}
+    return {pid for pid, (parent, _) in processes.parents().items() if parent == own}
 
 
 def _sweep(ours: set[int]) -> None:
@@ -227,8 +228,8 @@ def _sweep(ours: set[int]) -> None:
         if not strangers:
             return
         for pid in strangers:
-            for each in (*tree.descendants(pid), pid):
-                tree.send(each, signal.SIGKILL)
+            for each in (*processes.descendants(pid), pid):
+                processes.send(each, signal.SIGKILL)
         for pid in strangers:
             with suppress(ChildProcessError):
                 os.waitpid(pid, os.WNOHANG)

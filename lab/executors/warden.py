@@ -22,10 +22,11 @@ from lab.core.errors import LabError
 from lab.core.launch import MEMORY, ORPHANED, TIMEOUT, Exit, Limits, Program
 from lab.core.manifest import Usage
 from lab.core.record import encode
-from lab.executors import kernel, starting
+from lab.executors import starting
 from lab.executors.capture import Capture
 from lab.executors.starting import SIGNALS, Raised, Start
 from lab.executors.tree import GROUP, NAMESPACE, SUBREAPER, Tree, memory_bytes
+from lab.store import kernel
 from lab.store.log import RunLog, draft_of, put
 
 if TYPE_CHECKING:

@@ -101,7 +101,7 @@ class Child:
 
 def _until_we_die() -> Callable[[], None] | None:
     """What makes a turn end, and seal its run, also when this server is killed and can tell nobody any more."""
-    from lab.executors import kernel  # noqa: PLC0415  # loads ctypes, before the fork
+    from lab.store import kernel  # noqa: PLC0415  # loads ctypes, before the fork
 
     if not kernel.LINUX:
         return None

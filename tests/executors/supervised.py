@@ -12,9 +12,8 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from lab.core.launch import Exit, Limits, Program, Stop
-from lab.executors import tree
 from lab.executors.supervisor import supervise
-from lab.store import machine
+from lab.store import machine, processes
 from lab.store.files import Files
 
 if TYPE_CHECKING:
@@ -73,7 +72,7 @@ def until(condition: Callable[[], object], within_s: float = 10.0) -> None:
 def the_child(of: int | None = None) -> int:
     """The newest child of a process, else of this one: while a run goes on, its warden."""
     of = of or os.getpid()
-    children = [pid for pid, (parent, state) in tree.parents().items() if parent == of and state != "Z"]
+    children = [pid for pid, (parent, state) in processes.parents().items() if parent == of and state != "Z"]
     return max(children, key=lambda pid: machine._state_and_start(pid)[1])
 
 

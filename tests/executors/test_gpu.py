@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from lab.core.launch import Limits
-from lab.executors import gpu, tree
+from lab.executors import gpu
+from lab.store import processes
 from tests.executors.supervised import bash, supervised
 
 if TYPE_CHECKING:
@@ -189,7 +190,8 @@ def test_what_a_run_held_is_told_with_its_end(
     monkeypatch.setattr(gpu, "Meter", driver.meter)
 
     def watch() -> None:
-        driver.says(*(f"0 {pid} {64 * MB}" for pid in tree.descendants(os.getpid())))  # its warden too: not counted
+        # Its warden is among them, and is not counted.
+        driver.says(*(f"0 {pid} {64 * MB}" for pid in processes.descendants(os.getpid())))
 
     bundle = tmp_path / "run"
     bundle.mkdir()

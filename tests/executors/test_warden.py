@@ -17,9 +17,9 @@ import pytest
 from lab.core import layout
 from lab.core.launch import Exit, Limits, Stop
 from lab.core.record import parse
-from lab.executors import gpu, kernel, tree
+from lab.executors import gpu
 from lab.executors import limits as limiting
-from lab.store import machine
+from lab.store import kernel, machine, processes
 from lab.store.files import Files
 from tests.executors.supervised import a_caller, alive, bash, killed, python, supervised, the_child, until
 
@@ -364,7 +364,7 @@ def test_what_still_lies_in_the_pipe_when_the_program_has_ended_is_kept(tmp_path
             done.append(warden)
             os.kill(warden, signal.SIGSTOP)
             (tmp_path / "go").touch()
-            until(lambda: not tree.descendants(warden))
+            until(lambda: not processes.descendants(warden))
             os.kill(warden, signal.SIGCONT)
 
     size = 1 << 19
@@ -389,7 +389,7 @@ def test_a_run_that_ended_late_while_nobody_looked_was_late(tmp_path: Path, how:
         warden = the_child()
         done.append(warden)
         os.kill(warden, signal.SIGSTOP)
-        until(lambda: not tree.descendants(warden))
+        until(lambda: not processes.descendants(warden))
         os.kill(warden, signal.SIGCONT)
 
     what = bash(tmp_path, "touch begun; sleep 0.5; exit 0")
