@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from lab.core.run import Run
     from lab.core.view import View
 
-RAN, MOVED, SETTLED, ANSWERED, HELD, PROBLEM, WAITING, NOTED, ASKING, ASKED = (
-    "ran", "moved", "settled", "answered", "busy", "problem", "waiting", "noted", "asking", "asked",
+RAN, MOVED, SETTLED, ANSWERED, HELD, PROBLEM, WAITING, NOTED, ASKING, ASKED, QUEUED = (
+    "ran", "moved", "settled", "answered", "busy", "problem", "waiting", "noted", "asking", "asked", "queued",
 )  # fmt: skip
 
 
@@ -37,6 +37,8 @@ class Step(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     fix: str = ""
     origin: Origin | None = None  # of a run: who chose its parameters
     params: dict[str, object] | None = None
+    engine: str = ""  # of a run that was handed over: to which one
+    number: str = ""  # and what it calls the job
 
 
 def ran(run: Run, params: Mapping[str, object] | None = None) -> Step:

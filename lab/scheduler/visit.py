@@ -47,6 +47,7 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     now: bool = False  # whatever the cadence says
     jobs: int = 1
     slots: int = 0  # how many runs of an experiment may be under way, where a person said so
+    engine: str = ""  # which a person named; `here` for none; otherwise engines.yaml says it
 
 
 class Visit:
