@@ -28,7 +28,7 @@ def is_blank(data: bytes) -> bool:
     if not data.strip():
         return False
     lines = (line.strip() for line in data.removeprefix(b"\xef\xbb\xbf").split(b"\n"))
-    return all(not line or line.startswith((b"#", b"---")) for line in lines)
+    return all(line in (b"", b"---") or line.startswith(b"#") for line in lines)
 
 
 def choose(rows: Mapping[str, Wants], executor_class: str, engine: str = "") -> Wants | None:

@@ -27,7 +27,7 @@ Programs read `LAB-INDEX.json` (one line an experiment), `experiments/<id>/STATU
 | `experiments/<id>/runs/RUN-*/` | sealed bundles: once `SEAL.json` is in one, nothing in it changes |
 | `registry/events.jsonl` | every decision, each line chained to the one before |
 | `control/` | commands and approvals by people |
-| `PROGRAM.md`, `CHANGELOG.md` | written by people; labctl never rewrites them |
+| `PROGRAM.md`, `CHANGELOG.md`, `engines.yaml` | written by people; labctl never rewrites them |
 
 Everything else is **derived**: delete it, run `labctl refresh`, and every byte comes back.
 

@@ -44,7 +44,7 @@ def make_lab(root: Root) -> Created:
     """Make the data root, or finish one that a crash left half made. Never changes what is there."""
     path = root.layout.root
     _refuse_place(path)
-    known = {name.split("/")[0] for name in (*layout.FOLDERS, *layout.LAB_PAGES, *layout.DOCUMENTS)}
+    known = {name.split("/")[0] for name in (*layout.FOLDERS, *layout.LAB_PAGES, *layout.DOCUMENTS, layout.ENGINES)}
     there = set(os.listdir(path)) if os.path.isdir(path) else set()
     foreign = sorted(name for name in there - known if not name.startswith("."))
     if foreign and "registry" not in there:
@@ -56,7 +56,12 @@ def make_lab(root: Root) -> Created:
     _probe(root)
     for name in layout.FOLDERS:
         root.files.folder(root.layout.place(name))
-    for name, data in (("PROGRAM.md", readme.program()), ("CHANGELOG.md", readme.changelog())):
+    begun = {
+        "PROGRAM.md": readme.program(),
+        "CHANGELOG.md": readme.changelog(),
+        layout.ENGINES: shipped.config(layout.ENGINES).encode(),  # all of it comments: who wants a row finds it there
+    }
+    for name, data in begun.items():
         try:
             root.files.create(root.layout.place(name), data)
         except FileExistsError:
