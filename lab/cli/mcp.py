@@ -49,7 +49,7 @@ def answer(args: argparse.Namespace, session: Session) -> Answer:
 
 def _serve(session: Session) -> None:
     """Until the client goes away. From here on nothing but messages may reach stdout: what strays goes to stderr."""
-    from lab.cli import program
+    from lab.store import program
     from lab.mcp.server import Server
 
     speak = os.dup(1)
@@ -61,7 +61,7 @@ def _serve(session: Session) -> None:
 
 
 def _install(args: argparse.Namespace, session: Session) -> Answer:
-    from lab.cli import program
+    from lab.store import program
     from lab.mcp import clients
 
     client = clients.find(args.client)

@@ -76,7 +76,7 @@ def _install(args: argparse.Namespace, root: Root) -> Answer:
 
 def _command(args: argparse.Namespace, root: Root) -> list[str]:
     """The command that takes a turn, and survives: a script of the same environment before a bare interpreter."""
-    from lab.cli import program
+    from lab.store import program
 
     lab = os.path.abspath(root.layout.root)
     words = [*program.words(), "run-once", "--data-root", lab, "--quiet", "--log", os.path.abspath(root.layout.log)]

@@ -12,6 +12,7 @@ from typing import Final
 
 import msgspec
 
+from lab.core.claim import RENEW_EVERY_S
 from lab.core.record import Record
 from lab.core.spec import Spec  # msgspec resolves annotations
 
@@ -27,6 +28,9 @@ SILENT_S = 180.0
 # How long files may lag behind what an engine says: a job is over the moment its last process is, and its seal may
 # reach this machine a little later.
 PATIENCE_S = 5.0
+# A body that lives has renewed its claim within this. Where an engine only says that a job ended, and not how its body
+# did, silence is the second witness: one whose keeper was killed lives on, and its engine calls it failed.
+WITNESS_S = RENEW_EVERY_S + PATIENCE_S
 # Exit codes of a body (`labctl exec`): its claim was taken, another body has this run, its lab is not there.
 FENCED, TWICE, NOT_HERE = 75, 76, 74
 
@@ -65,9 +69,20 @@ class Job(Record, frozen=True, kw_only=True):
     spec: Spec
     wants: Wants = Wants()
     number: str = ""  # the engine's own name for it; a hint, for engines give it to others too
-    released: bool = False
     ended: str = ""  # one of the words above, once it was taken from the engine
     why: str = ""
+
+
+class Sight(Record, frozen=True, kw_only=True):
+    """What a `.seen` file says: how the last look that saw a difference found the job, for pages that ask no engine.
+
+    Its modification time is the last look at all. Losing it loses nothing but that.
+    """
+
+    state: str
+    where: str = ""
+    why: str = ""
+    at: str = ""
 
 
 class Start(Record, frozen=True, kw_only=True):
@@ -110,6 +125,7 @@ class Leave(msgspec.Struct, frozen=True, kw_only=True):
     """Nothing is to be done now. `state` and the rest are what to tell people of it."""
 
     state: str
+    number: str = ""  # of the job that is the one, where the engine has it
     where: str = ""
     why: str = ""
     cancel: tuple[str, ...] = ()  # numbers of jobs that are one too many
@@ -137,7 +153,7 @@ class Take(msgspec.Struct, frozen=True, kw_only=True):
 Verdict = Leave | Submit | Release | Take
 
 _LIVE_ORDER = {RUNNING: 0, WAITING: 1, HELD: 2}
-# An exit code that a shell gives for one that a signal ended, and the signals that people and engines end jobs with.
+# What people are told of a job that is over.
 _WORDS = {
     DONE: "its job ended well and left no sealed run",
     FAILED: "its job failed",
@@ -165,23 +181,30 @@ def judge(seen: Seen, *, forgets_after_s: float) -> Verdict:
     `forgets_after_s` is how long an engine may not know a job that it has accepted, or have forgotten one that it runs.
     """
     job = seen.job
-    live = sorted((r for r in seen.reports if r.state != OVER), key=lambda r: _LIVE_ORDER[r.state])
+    live = sorted((r for r in seen.reports if r.state != OVER), key=lambda r: _LIVE_ORDER.get(r.state, 1))
     numbers = tuple(r.number for r in live)
-    if job is None:
-        return Take(ended=LOST, why="whoever claimed it died before it was handed over", cancel=numbers)
-    if job.ended:  # somebody took it, and died before the claim was
+    if job is not None and job.ended:  # somebody took it, and died before the claim was
         return Take(ended=job.ended, why=job.why, cancel=numbers)
-    if seen.sealed:  # its body died between the seal and the release
+    if seen.sealed and (not live or seen.silent_s > WITNESS_S):  # its body died between the seal and the release
         return Take(ended=DONE, why="it is sealed", cancel=numbers)
     if not seen.has_bundle:
         return Take(ended=LOST, why="its bundle is gone", cancel=numbers)
+    if job is None:
+        return _nameless(seen, numbers)
     if seen.started is None and seen.cancel_asked is not None and not (live and live[0].state == RUNNING):
         return Take(ended=CANCELLED, why=seen.cancel_asked or "cancelled before it began", cancel=numbers)
     if live:
         return _alive(seen, job, live)
     if seen.reports:
-        return _over(seen)
+        return _over(seen, job)
     return _unknown(seen, job, forgets_after_s)
+
+
+def _nameless(seen: Seen, numbers: tuple[str, ...]) -> Verdict:
+    """There is no `.job`: it was never written, or a power cut took it. A body that was let in has read it."""
+    if seen.started is not None and seen.silent_s <= SILENT_S:
+        return Leave(state=RUNNING, where=seen.started.host, number=seen.started.number)
+    return Take(ended=LOST, why="whoever claimed it died before it was handed over", cancel=numbers)
 
 
 def _alive(seen: Seen, job: Job, live: list[Report]) -> Verdict:
@@ -191,32 +214,49 @@ def _alive(seen: Seen, job: Job, live: list[Report]) -> Verdict:
     first = first or next((r for r in live if r.number == job.number and r.state != HELD), live[0])
     doubles = tuple(r.number for r in live if r is not first)
     everything = (first.number, *doubles)
-    if started is not None and seen.silent_s > max(seen.ttl_s, SILENT_S):
+    if started is None:
+        if first.state == HELD:  # whoever submitted it died before this, or the engine forgot that it was let go
+            return Release(number=first.number, cancel=doubles)
+        return Leave(state=first.state, number=first.number, where=first.where, why=first.why, cancel=doubles)
+    if seen.silent_s > max(seen.ttl_s, SILENT_S):
         return Take(ended=LOST, why=f"its body was not heard of for {seen.silent_s:.0f}s", cancel=everything)
-    if started is not None and first.state != RUNNING:
-        # An engine that lost track of a job queues it again, though it has run: it must not, and the body would refuse.
-        if seen.silent_s <= SILENT_S:
-            return Leave(state=RUNNING, where=started.host, why="its engine lost track of it", cancel=doubles)
-        return Take(ended=LOST, why=f"its engine queued it again: {first.why or first.state}", cancel=everything)
-    if first.state == HELD and not job.released:
-        return Release(number=first.number, cancel=doubles)
-    return Leave(state=first.state, where=first.where, why=first.why, cancel=doubles)
+    if first.state == RUNNING:
+        return Leave(
+            state=RUNNING, number=first.number, where=first.where or started.host, why=first.why, cancel=doubles
+        )
+    # An engine that lost track of a job queues it again, though it has run: it must not, and the body would refuse.
+    if seen.silent_s <= SILENT_S:
+        return Leave(
+            state=RUNNING, number=first.number, where=started.host, why="its engine lost track of it", cancel=doubles
+        )
+    return Take(ended=LOST, why=f"its engine queued it again: {first.why or first.state}", cancel=everything)
 
 
-def _over(seen: Seen) -> Verdict:
+def _over(seen: Seen, job: Job) -> Verdict:
     """The engine says that its job has ended, and there is no seal."""
-    report = seen.reports[-1]
     started = seen.started
-    if started is not None and (
-        seen.silent_s <= PATIENCE_S or (report.code == TWICE and seen.silent_s <= SILENT_S)
-    ):  # the body that was refused is over; the one that was let in is another
-        return Leave(state=RUNNING, where=started.host, why="its end is awaited")
+    told = [r for r in seen.reports if started is not None and r.number == started.number]
+    told = told or [r for r in seen.reports if r.number == job.number] or list(seen.reports)
+    report = told[-1]
+    if started is not None and seen.silent_s <= _awaited_s(report):
+        return Leave(state=RUNNING, number=started.number, where=started.host, why="its end is awaited")
     why = _WORDS.get(report.how, _WORDS[UNKNOWN])
     if report.code == NOT_HERE:
         why = "the lab is not to be seen from where its job was placed"
+    elif report.code:
+        why += f" with exit code {report.code}"
     at = f" on {report.where}" if report.where else ""
     more = f" ({report.why})" if report.why else ""
-    return Take(ended=report.how, why=f"{why}{at}{more}")
+    return Take(ended=report.how if report.how in _WORDS else UNKNOWN, why=f"{why}{at}{more}")
+
+
+def _awaited_s(report: Report) -> float:
+    """How long a body that was let in may be silent, after its engine called its job over, before that is believed."""
+    if report.code == TWICE:  # the body that was refused is over; the one that was let in is another
+        return SILENT_S
+    if report.code is not None or report.how in (MEMORY, TIME, CANCELLED):
+        return PATIENCE_S
+    return WITNESS_S
 
 
 def _unknown(seen: Seen, job: Job, forgets_after_s: float) -> Verdict:
@@ -226,5 +266,5 @@ def _unknown(seen: Seen, job: Job, forgets_after_s: float) -> Verdict:
     limit_s = forgets_after_s if seen.started is None else max(forgets_after_s, SILENT_S)
     where = seen.started.host if seen.started else ""
     if seen.silent_s <= limit_s:
-        return Leave(state=UNKNOWN, where=where, why="its engine does not know it, and may yet")
+        return Leave(state=UNKNOWN, number=job.number, where=where, why="its engine does not know it, and may yet")
     return Take(ended=LOST, why=f"its engine forgot it, and nobody was heard of for {seen.silent_s:.0f}s")

@@ -54,6 +54,7 @@ CANCEL_SUFFIX = ".cancel"
 JOB_SUFFIX = ".job"  # what an engine was asked
 STARTED_SUFFIX = ".started"  # the one body that was let in
 OUTPUT_SUFFIX = ".out"  # what it printed
+SEEN_SUFFIX = ".seen"  # how the last look found it
 
 # Derived files of one experiment: the law of DESIGN.md section 4 is tested by deleting exactly these.
 EXPERIMENT_PAGES = (STATUS, RUNBOOK, SUMMARY, NEXT, CONTEXT, BEST, METRICS_LOG, RESULTS, LATEST_RUN, BEST_RUN)

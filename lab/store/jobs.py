@@ -1,20 +1,29 @@
 """Jobs on disk: beside the claim of its run, `.job` says what an engine was asked, `.started` who was let in.
 
+`.seen` says how the last look found it, `.out` is what its body printed.
+
 They go with the claim when the run is settled (`leases`).
 """
 
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from lab.core import layout
-from lab.core.job import Job, Start
+from lab.core.errors import Corrupt
+from lab.core.job import Job, Sight, Start
 from lab.core.record import encode, parse
 from lab.store import reading
 
 if TYPE_CHECKING:
     from lab.store.root import Root
+
+
+def begun(root: Root, job: Job) -> None:
+    """A job that nobody was asked for yet. Not durable: a power cut that takes it takes the claim too, mostly."""
+    root.files.create(_job(root, job.experiment, job.generation), encode(job), durable=False)
 
 
 def write(root: Root, job: Job) -> None:
@@ -45,6 +54,40 @@ def started(root: Root, experiment: str, generation: int) -> Start | None:
     return None if data is None else parse(Start, data, path)
 
 
+def saw(root: Root, experiment: str, generation: int, sight: Sight) -> None:
+    """Say how a look found it, where that is something new."""
+    root.files.replace(_seen(root, experiment, generation), encode(sight))
+
+
+def sight(root: Root, experiment: str, generation: int) -> Sight | None:
+    """How the last look found it; None where nobody looked, or where that cannot be read."""
+    path = _seen(root, experiment, generation)
+    data = reading.read(path)
+    try:
+        return None if data is None else parse(Sight, data, path)
+    except Corrupt:  # it is for people only, and never synced
+        return None
+
+
+def looked(root: Root, experiment: str, generation: int, *, every_s: float, now_s: float) -> None:
+    """Note that its engine has it, by the file server's clock `now_s`."""
+    path = _seen(root, experiment, generation)
+    with suppress(FileNotFoundError):
+        if now_s - os.stat(path).st_mtime >= every_s:
+            root.files.touch(path)
+
+
+def heard(root: Root, experiment: str, generation: int, *, started: bool) -> float:
+    """When somebody was last heard of: the body, or a look that found it waiting. By the file server's clock."""
+    paths = [root.layout.claim(experiment, generation)]
+    paths.append((_started if started else _seen)(root, experiment, generation))
+    found = [0.0]
+    for path in paths:
+        with suppress(FileNotFoundError):
+            found.append(os.stat(path).st_mtime)
+    return max(found)
+
+
 def output(root: Root, experiment: str, generation: int) -> str:
     """Where the body prints to. Beside the claim: a bundle must not change once it is sealed."""
     return root.layout.claim(experiment, generation, layout.OUTPUT_SUFFIX)
@@ -63,6 +106,10 @@ def said(root: Root, experiment: str, generation: int, *, most: int = 2_000) -> 
 
 def _job(root: Root, experiment: str, generation: int) -> str:
     return root.layout.claim(experiment, generation, layout.JOB_SUFFIX)
+
+
+def _seen(root: Root, experiment: str, generation: int) -> str:
+    return root.layout.claim(experiment, generation, layout.SEEN_SUFFIX)
 
 
 def _started(root: Root, experiment: str, generation: int) -> str:

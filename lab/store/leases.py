@@ -119,12 +119,7 @@ class Survey(msgspec.Struct, frozen=True, kw_only=True):
 
 def survey(root: Root, experiment: str) -> Survey:
     """Look at every claim. Claims that cannot be read are reported, and never taken for free."""
-    folder = root.layout.claims(experiment)
-    try:
-        names = os.listdir(folder)
-    except FileNotFoundError:
-        return Survey()
-    found = sorted(pair for pair in map(layout.claim_file, names) if pair is not None)
+    found = _found(root, experiment)
     held: list[Held] = []
     lost: list[Lost] = []
     unsettled: list[Unsettled] = []
@@ -160,7 +155,26 @@ def survey(root: Root, experiment: str) -> Survey:
     )
 
 
-_COMPANIONS = (layout.CANCEL_SUFFIX, layout.JOB_SUFFIX, layout.STARTED_SUFFIX, layout.OUTPUT_SUFFIX)
+def under_way(root: Root, experiment: str) -> int:
+    """How many claims stand, by their names alone: a look at each would make a run dearer by those beside it.
+
+    One whose holder is gone counts until it is taken over.
+    """
+    return sum(suffix == layout.CLAIM_SUFFIX for _, suffix in _found(root, experiment))
+
+
+def _found(root: Root, experiment: str) -> list[tuple[int, str]]:
+    """Every claim that has a name, by generation."""
+    try:
+        names = os.listdir(root.layout.claims(experiment))
+    except FileNotFoundError:
+        return []
+    return sorted(pair for pair in map(layout.claim_file, names) if pair is not None)
+
+
+_COMPANIONS = (
+    layout.CANCEL_SUFFIX, layout.JOB_SUFFIX, layout.STARTED_SUFFIX, layout.OUTPUT_SUFFIX, layout.SEEN_SUFFIX,
+)  # fmt: skip
 _CALLING = (layout.CLAIM_SUFFIX, layout.SUPERSEDED_SUFFIX, layout.ABANDONED_SUFFIX)
 
 
@@ -195,11 +209,13 @@ def take(  # noqa: PLR0913  # the terms of a lease; every caller names them
     it left. `after` is the highest generation that history knows, in case the claims folder was lost.
     """
     while True:
-        seen = survey(root, experiment)
-        taken = len(seen.held) + len(seen.lost) + len(seen.damaged)
-        if taken >= slots:
-            raise _busy(experiment, seen)
-        generation = max(seen.highest, after) + 1
+        found = _found(root, experiment)
+        # Each of these may take a slot. Where there is room for all of them, none needs to be read.
+        if sum(suffix != layout.RELEASED_SUFFIX for _, suffix in found) >= slots:
+            seen = survey(root, experiment)
+            if len(seen.held) + len(seen.lost) + len(seen.damaged) >= slots:
+                raise _busy(experiment, seen)
+        generation = max(max((number for number, _ in found), default=0), after) + 1
         claim = Claim(
             experiment=experiment,
             generation=generation,
