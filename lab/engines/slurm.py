@@ -1,0 +1,128 @@
+"""Slurm, through its own commands: sbatch, scontrol, squeue, scancel, sinfo. No package, no daemon, no state of ours.
+
+Trusted with placement, limits, devices and killing, never with truth: see docs/decisions/0041-engines.md.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from lab.core.errors import Unavailable
+from lab.engines import slurm_text as text
+from lab.engines.door import Refused
+
+if TYPE_CHECKING:
+    from lab.core.job import Report
+    from lab.engines.door import Ground, Placement
+
+LIMIT_S = 30.0  # for one command: without a controller sbatch gives up after 9 s, with a full queue after minutes
+AT_ONCE = 500  # numbers in one scancel: a command line has an end
+_GONE = ("invalid job id", "already finished", "already completing", "no longer pending")
+
+
+class _Said(msgspec.Struct, frozen=True, kw_only=True):
+    """What a command of Slurm answered."""
+
+    code: int
+    out: bytes
+    problem: str
+
+
+class Slurm:
+    """Jobs are found by name. A number is a hint: a controller that was killed gives it to others too."""
+
+    # A controller writes down what it has accepted within some seconds; one that dies before has forgotten it.
+    forgets_after_s = 20.0
+
+    def submit(self, job: Placement, ground: Ground) -> str:
+        said = _call(("sbatch", *text.options(job)), ground, given=os.fsencode(text.script(job)))
+        number = said.out.decode(errors="replace").strip().partition(";")[0]
+        if said.code == 0 and number.isdecimal():
+            return number
+        words = said.problem or f"sbatch ended with {said.code} and said nothing"
+        if said.code == 0 or text.passes(words):
+            raise _unavailable(words)
+        raise Refused(f"Slurm refused it: {text.in_a_line(words)}", fix=text.fix(words))
+
+    def release(self, number: str, ground: Ground) -> None:
+        said = _call(("scontrol", "release", number), ground)
+        # Of one that somebody else holds nothing can be done here; `listed` says why it waits.
+        if said.code != 0 and text.passes(said.problem):
+            raise _unavailable(said.problem)
+
+    def listed(self, prefix: str, ground: Ground) -> tuple[Report, ...]:
+        said = _call(("squeue", "--all", "--states=all", "--noheader", f"--Format={text.FORMAT}"), ground)
+        if said.code != 0:
+            raise _unavailable(said.problem)
+        return text.listed(said.out, prefix)
+
+    def cancel(self, numbers: tuple[str, ...], ground: Ground) -> None:
+        for start in range(0, len(numbers), AT_ONCE):
+            said = _call(("scancel", *numbers[start : start + AT_ONCE]), ground)
+            complaints = [line for line in said.problem.splitlines() if not _is_gone(line)]
+            if said.code != 0 and complaints:
+                raise _unavailable("\n".join(complaints))
+
+    def describe(self, ground: Ground) -> str:
+        config = _call(("scontrol", "show", "config"), ground)
+        nodes = _call(("sinfo", "--noheader", "--format=%R %a %D %t"), ground)
+        for said in (config, nodes):
+            if said.code != 0:
+                raise _unavailable(said.problem)
+        pairs = (line.partition("=") for line in config.out.decode(errors="replace").splitlines())
+        known = {name.strip(): value.strip() for name, _, value in pairs}
+        version, cluster = (known.get(name, "?") for name in ("SLURM_VERSION", "ClusterName"))
+        return f"Slurm {version}, cluster {cluster}: {_places(nodes.out.decode(errors='replace'))}"
+
+
+def _places(said: str) -> str:
+    """`main: 2 idle, 1 down; closed (inact): 2 idle`, of the lines of sinfo."""
+    places: dict[str, list[str]] = {}
+    for line in said.splitlines():
+        partition, available, count, state = line.rsplit(" ", 3)
+        name = partition if available == "up" else f"{partition} ({available})"
+        places.setdefault(name, []).append(f"{count} {state}")
+    return "; ".join(f"{name}: {', '.join(states)}" for name, states in places.items()) or "no partition"
+
+
+def _is_gone(line: str) -> bool:
+    return any(word in line.lower() for word in _GONE)
+
+
+def _unavailable(said: str) -> Unavailable:
+    return Unavailable(
+        f"Slurm cannot be asked now: {text.in_a_line(said) or 'it said nothing'}",
+        fix="nothing is lost; look at it with: scontrol ping; sinfo",
+    )
+
+
+def _call(command: tuple[str, ...], ground: Ground, *, given: bytes = b"") -> _Said:
+    """Start one of its programs and wait. `Unavailable` when it is not installed, or does not come to an end."""
+    import subprocess  # noqa: PLC0415  # 6 ms that most commands do not need
+
+    program = shutil.which(command[0], path=ground.environ.get("PATH", os.defpath))
+    if program is None:
+        fix = (
+            "install Slurm's commands where labctl runs (Debian: slurm-client), or name another engine in engines.yaml"
+        )
+        raise Unavailable(f"Slurm cannot be asked: there is no {command[0]} on PATH", fix=fix)
+    conf = ground.environ.get("SLURM_CONF", "")
+    if conf and not os.path.exists(conf):  # each command would wait a minute for it
+        raise Unavailable("Slurm cannot be asked: SLURM_CONF names a file that is not there", where=conf)
+    environ = {name: value for name, value in ground.environ.items() if name in text.INHERITED}
+    environ["LC_ALL"] = "C"  # its words are read, whatever language the person reads
+    try:
+        done = subprocess.run(
+            (program, *command[1:]), input=given, env=environ, cwd="/",
+            timeout=LIMIT_S, capture_output=True, check=False,
+            start_new_session=True,  # a Ctrl-C at the terminal is for the lab, which knows what is half done
+        )  # fmt: skip
+    except subprocess.TimeoutExpired as error:
+        raise _unavailable(f"{command[0]} took longer than {LIMIT_S:.0f} s") from error
+    except OSError as error:
+        raise _unavailable(f"{command[0]} could not be started: {error.strerror}") from error
+    return _Said(code=done.returncode, out=done.stdout, problem=done.stderr.decode(errors="replace").strip())

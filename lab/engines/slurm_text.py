@@ -1,0 +1,202 @@
+"""What is said to Slurm and what it says, as text. Pure: processes are started in `slurm`."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Final
+
+from lab.core import job as words
+from lab.core.job import Report
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from lab.engines.door import Placement
+
+MINUTE_S: Final = 60.0
+# Before its limit ends a job, its body is told to end. Slurm looks once a minute: the word may come a minute earlier.
+TOLD_S, EARLY_S = 60, 60
+# What a batch script inherits from whoever submits it: where Slurm is, who one is, and where programs lie. Nothing
+# else of a terminal may change a run; and what a job says of itself (SLURM_*) must not reach the next one.
+INHERITED: Final = frozenset({
+    "PATH", "HOME", "USER", "LOGNAME", "SHELL", "LANG", "TZ",
+    "SLURM_CONF", "SLURM_CONF_SERVER", "SLURM_JWT",
+    "SBATCH_ACCOUNT", "SBATCH_PARTITION", "SBATCH_QOS", "SBATCH_RESERVATION", "SBATCH_CONSTRAINT",
+})  # fmt: skip
+_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+
+# In bytes, for names of others hold whatever they like. The name comes last: what is in it moves no other field.
+_FIELDS = (("JobArrayID", 32), ("State", 32), ("exit_code", 16), ("NodeList", 200), ("Reason", 64), ("Name", 400))
+FORMAT: Final = ",".join(f"{name}:{width}" for name, width in _FIELDS)
+
+_WAITING = frozenset({"PENDING", "REQUEUED", "REQUEUE_HOLD", "REQUEUE_FED", "RESV_DEL_HOLD", "SPECIAL_EXIT"})
+_OVER: Mapping[str, str] = {
+    "COMPLETED": words.DONE,
+    "FAILED": words.FAILED,
+    "OUT_OF_MEMORY": words.MEMORY,
+    "TIMEOUT": words.TIME,
+    "DEADLINE": words.TIME,
+    "CANCELLED": words.CANCELLED,
+    "NODE_FAIL": words.LOST,
+    "BOOT_FAIL": words.LOST,
+    "PREEMPTED": words.LOST,
+    "REVOKED": words.LOST,
+}
+# Slurm lost its launch, holds it, and never starts it by itself: it may have run, and it may be running.
+_STRANDED = re.compile(r"launch.failed|requeue.*held|JobHoldMaxRequeue", re.IGNORECASE)
+_UNSAID = frozenset({"", "None", "(null)", "N/A", "n/a"})
+
+# What passes by itself, or by the hand of an operator, and not by another SPEC.
+_PASSES = re.compile(
+    r"unable to contact|timed out|timeout on|temporar|try again|retrying|queue.*full|standby|connection|connect failure"
+    r"|communication|munge|credential|authentication|configuration source|configuration file|fetch_config"
+    r"|talking to database|zero bytes|SubmitJob|MaxJobCount|partition not available|partition is (down|inactive)"
+    r"|protocol|i/o error|writing script|reconfig|shut(ting)? ?down|unexpected message|not responding",
+    re.IGNORECASE,
+)
+# `sbatch: error: `, and what stands before the one thing of interest in the last line.
+_TAG = re.compile(
+    r"^\w+: (error|fatal|warning): ((Batch job submission failed|Unable to allocate resources): )?", re.MULTILINE
+)
+_FIXES = (
+    (r"partition", "name another `partition` in engines.yaml: `sinfo` lists them"),
+    (r"account", "name an `account` of yours in engines.yaml"),
+    (r"qos", "name another `qos` in engines.yaml, or ask less of this one"),
+    (r"time", "lower the time budget in the SPEC, or name a partition that gives more in engines.yaml"),
+    (r"memory|--mem", "ask for less `memory` in engines.yaml"),
+    (r"gres|generic resource", "name a `gres` that the partition has in engines.yaml: `sinfo -o '%P %G'`"),
+    (r"node|cpu|processor|feature|constraint", "ask for less, or for another partition, in engines.yaml"),
+    (r"option", "take the flag out of `options` in engines.yaml"),
+)
+
+
+def quoted(text: str) -> str:
+    """One word of a shell, whatever is in it."""
+    return "'" + text.replace("'", "'\\''") + "'"
+
+
+def script(job: Placement) -> str:
+    """The batch script. It becomes the body: a signal of Slurm reaches it, and its exit code is the job's."""
+    lines = [
+        "#!/bin/bash" if job.wants.setup else "#!/bin/sh",
+        "unset LC_ALL",  # said to sbatch so that its words can be read
+        # Slurm opens no file of the lab: one that it cannot open ends a job without a word that could be told apart.
+        f"if ! cd -- {quoted(job.root)}; then",
+        f"  echo {quoted(f'the data root {job.root} is not to be seen from here')} >&2",
+        f"  exit {words.NOT_HERE}",
+        "fi",
+        f"{{ : >>{quoted(job.output)}; }} 2>/dev/null && exec >>{quoted(job.output)} 2>&1",
+        *(f"export {name}={quoted(value)}" for name, value in job.environ.items() if _NAME.fullmatch(name)),
+        *job.wants.setup,
+        f"cd -- {quoted(job.cwd)} || exit {words.NOT_HERE}",
+        f"exec {' '.join(quoted(word) for word in job.argv)}",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def options(job: Placement) -> list[str]:
+    """The words for sbatch. Ours come last: what engines.yaml adds must not let a job start or come back by itself."""
+    wants = job.wants
+    said = list(wants.options)
+    limit_min, signal = _limits(job)
+    asked = {
+        "partition": wants.partition,
+        "account": wants.account,
+        "qos": wants.qos,
+        "gres": wants.gres,
+        "nodes": str(wants.nodes or ""),
+        "cpus-per-task": str(wants.cpus or ""),
+        "mem": wants.memory,
+        "time": wants.time or str(limit_min),
+        "signal": signal,
+        "job-name": job.name,
+        "chdir": "/",
+        "output": "/dev/null",
+        "export": "ALL",
+        "open-mode": "append",
+    }
+    said += [f"--{name}={value}" for name, value in asked.items() if value]
+    return [*said, "--no-requeue", "--hold", "--parsable"]
+
+
+def _limits(job: Placement) -> tuple[int, str]:
+    """The limit in minutes, and the signal before it: neither before the body has ended by itself."""
+    limit_min = int(-(-(job.budget_s + TOLD_S + EARLY_S) // MINUTE_S))
+    given_min = minutes(job.wants.time) if job.wants.time else limit_min
+    return limit_min, f"B:TERM@{TOLD_S}" if given_min * MINUTE_S > 2 * (TOLD_S + EARLY_S) or not job.wants.time else ""
+
+
+def minutes(text: str) -> float:
+    """A time as Slurm writes it: `90`, `30:00`, `2:00:00`, `1-0`, `1-12:00`. 0 for what is none: sbatch will say so."""
+    days, dash, rest = text.rpartition("-")
+    parts = rest.split(":")
+    if not all(part.isdecimal() for part in (*parts, *([days] if dash else []))):
+        return 0.0
+    numbers = [int(part) for part in parts]
+    if dash:
+        hours, mins, seconds = [*numbers, 0, 0][:3]
+        return int(days) * 1440.0 + hours * 60.0 + mins + seconds / MINUTE_S
+    if len(numbers) == 1:
+        return float(numbers[0])
+    hours, mins, seconds = [0, *numbers][-3:]
+    return hours * 60.0 + mins + seconds / MINUTE_S
+
+
+def listed(said: bytes, prefix: str) -> tuple[Report, ...]:
+    """The jobs of ours among all that squeue told, in `FORMAT`."""
+    found = []
+    for line in said.split(b"\n"):
+        fields, at = [], 0
+        for _, width in _FIELDS:
+            fields.append(line[at : at + width].decode(errors="replace").strip())
+            at += width
+        if fields[-1].startswith(prefix) and fields[0].isdecimal():
+            found.append(_report(fields))
+    return tuple(found)
+
+
+def _report(fields: list[str]) -> Report:
+    number, state, status, where, why, name = fields
+    where, why = ("" if each in _UNSAID else each for each in (where, why))
+    if state in _WAITING:
+        place = words.HELD if why == "JobHeldUser" else words.WAITING
+        how = words.LOST if place == words.WAITING and _STRANDED.search(why) else words.UNKNOWN
+        return Report(name=name, number=number, state=place, how=how, where=where, why=why)
+    if state not in _OVER:  # RUNNING, and all that comes between it and its end
+        # COMPLETING ends when the last process of the job is gone
+        why = state.lower() if state != "RUNNING" else ""
+        return Report(name=name, number=number, state=words.RUNNING, where=where, why=why)
+    code = exit_code(status)
+    if why == "NonZeroExitCode" and code is not None:
+        why = f"exit code {code}"
+    return Report(
+        name=name, number=number, state=words.OVER, how=_OVER[state], code=code, where=where,
+        why=why or (state if state not in ("COMPLETED", "FAILED") else ""),
+    )  # fmt: skip
+
+
+def exit_code(status: str) -> int | None:
+    """Of a status as wait(2) gives it, or of `code:signal`, as Slurms differ. None for one that a signal ended."""
+    code, colon, signal = status.partition(":")
+    if not code.isdecimal() or (colon and not signal.isdecimal()):
+        return None
+    if colon:
+        return int(code) if int(signal) == 0 else None
+    return int(code) >> 8 if int(code) & 0x7F == 0 else None
+
+
+def passes(said: str) -> bool:
+    """Whether what Slurm complains of goes away without anybody changing what was asked."""
+    return _PASSES.search(said) is not None
+
+
+def in_a_line(said: str) -> str:
+    """Its complaint, without the tags before each line."""
+    return "; ".join(dict.fromkeys(line.strip() for line in _TAG.sub("", said).splitlines() if line.strip()))[:600]
+
+
+def fix(said: str) -> str:
+    """What a person may do about a refusal."""
+    return next(
+        (fix for word, fix in _FIXES if re.search(word, said, re.IGNORECASE)), "change what engines.yaml asks for"
+    )
