@@ -11,12 +11,13 @@ import os
 
 from lab.core import json_text
 from lab.core.errors import Unavailable
-from lab.core.layout import ABANDONED_SUFFIX, CLAIM_SUFFIX, SUPERSEDED_SUFFIX, Layout
+from lab.core.layout import ABANDONED_SUFFIX, CLAIM_SUFFIX, JOB_SUFFIX, SUPERSEDED_SUFFIX, Layout
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import TypedDict, TypeGuard
 
+    from lab.cli.placed import Placing
     from lab.core.errors import LabError
 
     class Item(TypedDict, total=False):
@@ -112,19 +113,32 @@ def _folders(path: str) -> int:
         return 0
 
 
-def claims(path: str) -> dict[str, int]:
-    """How many claims each experiment has that are held, or whose run is to be settled. Not whether a holder lives."""
-    found: dict[str, int] = {}
+def beside_claims(path: str) -> dict[str, list[str]]:
+    """The names of what lies in each experiment's folder of claims."""
+    found: dict[str, list[str]] = {}
     try:
         with os.scandir(Layout(path).locks) as entries:
             folders = [(entry.name, entry.path) for entry in entries if entry.is_dir(follow_symlinks=False)]
-        for name, folder in folders:
-            count = sum(each.endswith(OPEN_SUFFIXES) for each in os.listdir(folder))
-            if count:
-                found[name] = count
+        for name, folder in sorted(folders):
+            found[name] = os.listdir(folder)
     except OSError:  # for want of a right: the rest of `status` is no worse for it
         pass
-    return dict(sorted(found.items()))
+    return found
+
+
+def claims(beside: dict[str, list[str]]) -> dict[str, int]:
+    """How many claims each experiment has that are held, or whose run is to be settled. Not whether a holder lives."""
+    counts = {name: sum(each.endswith(OPEN_SUFFIXES) for each in names) for name, names in beside.items()}
+    return {name: count for name, count in counts.items() if count}
+
+
+def engines(path: str, beside: dict[str, list[str]]) -> Placing:
+    """What engines have, where they have anything."""
+    if not any(each.endswith(JOB_SUFFIX) for names in beside.values() for each in names):
+        return {"queued": 0, "running": 0, "runs": [], "left_out": 0}
+    from lab.cli import placed  # a lab without engines pays nothing for them
+
+    return placed.of(path, beside)
 
 
 def _names(path: str) -> frozenset[str] | None:

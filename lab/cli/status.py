@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 
 from lab.cli import heartbeat
-from lab.cli.index import claims, packages, read_index, warnings
+from lab.cli.index import beside_claims, claims, engines, packages, read_index, warnings
 from lab.cli.terminal import Answer
 
 TYPE_CHECKING = False
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from lab.cli.heartbeat import Heartbeat
     from lab.cli.index import Row
+    from lab.cli.placed import Placing
     from lab.cli.session import Session
 
     class Wish(TypedDict):
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
         wants_you: list[Wish]
         active: list[dict[str, object]]
         claims: dict[str, int]
+        engines: Placing
         packages: dict[str, int]
         behind: int
         behind_experiments: list[str]
@@ -72,6 +74,7 @@ def answer(args: argparse.Namespace, session: Session) -> Answer:
     ]
     wants += [{"experiment": "", "what": item["what"], "fix": item.get("fix", "")} for item in lab["alerts"]]
     room = os.statvfs(session.path)
+    beside = beside_claims(session.path)
     data: Shown = {
         "data_root": session.path,
         "experiments": len(rows),
@@ -81,14 +84,15 @@ def answer(args: argparse.Namespace, session: Session) -> Answer:
         "as_of": lab["as_of"],
         "wants_you": wants,
         "active": [_short(row) for row in rows if row["phase"] == "active"],
-        "claims": claims(session.path),
+        "claims": claims(beside),
+        "engines": engines(session.path, beside),
         "packages": packages(session.path),
         "behind": lab["behind"],
         "behind_experiments": [row["id"] for row in rows if row.get("behind")],
         "heartbeat": heartbeat.read(session.path),
     }
     then = ["labctl create first-run"] if not rows else []
-    return Answer(data, _text(data), warnings=warnings(lab), then=then)
+    return Answer(data, _text(data), warnings=[*warnings(lab), *_unseen(data["engines"])], then=then)
 
 
 def _short(row: Row) -> dict[str, object]:
@@ -123,12 +127,48 @@ def _text(data: Shown) -> Iterator[str]:
     if len(active) > _SHOWN:
         yield f"  and {len(active) - _SHOWN} more: labctl list"
     yield from _packages(data["packages"])
+    yield from _engines(data["engines"])
     if data["claims"]:
         yield f"under way or to be settled: {sum(data['claims'].values())} (labctl lease show)"
     if data["heartbeat"] is not None:
         yield heartbeat.line(data["heartbeat"])
     yield f"free_gb: {data['free_gb']}"
     yield f"as of: {data['as_of'] or 'the beginning'}"
+
+
+def _engines(placing: Placing) -> Iterator[str]:
+    """What engines have, where they have anything."""
+    runs = placing["runs"]
+    if not runs:
+        return
+    from lab.cli import placed
+
+    yield f"at engines: {placing['running']} running, {placing['queued']} queued"
+    for row in runs[:_SHOWN]:
+        yield f"  {row['experiment']}  {placed.line(row)}"
+    left_out = len(runs) - _SHOWN + placing["left_out"]
+    if left_out > 0:
+        yield f"  and {left_out} more: labctl lease show"
+
+
+def _unseen(placing: Placing) -> list[str]:
+    """A queue that nobody watches stands still: what ended there is settled, and what is lost made again, by a look."""
+    if not placing["runs"]:
+        return []
+    from lab.cli import heartbeat, placed
+
+    found = [row for row in placing["runs"] if placed.is_unseen(row)]
+    if not found:
+        return []
+    longest = max(found, key=lambda row: row["looked_s_ago"] or 0.0)
+    engines = ", ".join(sorted({row["engine"] for row in found}))
+    ago = heartbeat.shown(longest["looked_s_ago"] or 0.0)
+    what = (
+        f"{len(found)} runs at {engines} were not looked after for {ago}"
+        if len(found) > 1
+        else (f"{longest['run']} at {engines} was not looked after for {ago}")
+    )
+    return [f"{what}: no turn was made, or the engine did not answer; labctl run-once, and labctl doctor"]
 
 
 def _packages(handed: dict[str, int]) -> Iterator[str]:

@@ -51,6 +51,10 @@ def lab(tmp_path: Path) -> Path:
     labctl("init", folder=tmp_path)
     for template in sorted((CHECKOUT / "templates").glob("*.yaml"))[:1]:
         labctl("create", str(template), folder=tmp_path)
+    claims = tmp_path / "lab-data" / "registry" / "locks" / "first"  # and an engine has a run of it
+    claims.mkdir(parents=True)
+    (claims / "00000001.claim").write_text("{}")
+    (claims / "00000001.job").write_text(json.dumps({"run_id": "RUN-1", "engine": "slurm", "number": "7"}))
     return tmp_path
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import msgspec
 from msgspec import UNSET, UnsetType
 
@@ -46,6 +48,30 @@ class Heartbeat(msgspec.Struct):
     late: bool
 
 
+class Placed(msgspec.Struct):
+    """A run that an engine has. `looked_s_ago` since somebody asked its engine; `silent_s` since its body was heard."""
+
+    experiment: str
+    run: str
+    engine: str
+    number: str
+    state: Literal["queued", "running", "ended"]
+    where: str
+    since: str
+    why: str
+    looked_s_ago: float | None
+    silent_s: float | None
+
+
+class Placing(msgspec.Struct):
+    """What engines have: how many, and the first of them in full."""
+
+    queued: int
+    running: int
+    runs: list[Placed]
+    left_out: int
+
+
 class Lab(msgspec.Struct):
     """`status`."""
 
@@ -58,6 +84,7 @@ class Lab(msgspec.Struct):
     wants_you: list[Wish]
     active: list[Active]
     claims: dict[str, int]
+    engines: Placing
     packages: dict[str, int]
     behind: int
     behind_experiments: list[str]
