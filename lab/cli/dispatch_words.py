@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from lab.store.root import Root
 
 WORKER = "dispatch-worker"
+LONGEST_S = 1e9
 
 
 def count(text: str) -> int:
@@ -23,6 +24,20 @@ def count(text: str) -> int:
         message = "must be 1 or more"
         raise argparse.ArgumentTypeError(message)
     return number
+
+
+def seconds(text: str) -> float:
+    """A number of seconds from 0."""
+    number = float(text)
+    if not 0 <= number < LONGEST_S:
+        message = "must be a number of seconds"
+        raise argparse.ArgumentTypeError(message)
+    return number
+
+
+def runs(count: int) -> str:
+    """How many runs, in words."""
+    return "1 run" if count == 1 else f"{count} runs"
 
 
 def which(parser: argparse.ArgumentParser, *, max_runs: int, more: str = "at most N packages") -> None:
@@ -85,4 +100,5 @@ def line(said: Said) -> str:
             return f"ingested dispatch {said.dispatch_id} into {said.experiment}/{said.run_id} ({said.outcome}{value})"
     where = f"; it lies in {said.path}" if said.path else ""
     fix = f" - {said.fix}" if said.fix else ""
-    return f"{said.kind} {said.dispatch_id or said.experiment}{why}{where}{fix}"
+    whose = said.dispatch_id or said.experiment
+    return f"{said.kind}{f' {whose}' if whose else ''}{why}{where}{fix}"

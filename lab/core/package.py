@@ -77,6 +77,35 @@ class Done(Record, frozen=True, kw_only=True):
     note: str = ""
 
 
+class Begun(Record, frozen=True, kw_only=True):
+    """`begun.json`, in a worker's inbox: its run was begun. Found again without an end, its worker was killed."""
+
+    worker: str
+    begun_at: str
+
+
+class Answered(Record, frozen=True, kw_only=True):
+    """`done/<id>.json`, in a folder that tars travel through: a package that was answered, there or here."""
+
+    dispatch_id: str
+    outcome: str
+    reason: str = ""
+    at: str = ""
+    by: str = ""
+    sha256: str = ""  # of the tar that brought the answer, where the lab is
+
+
+class Away(Record, frozen=True, kw_only=True):
+    """`away/<id>.json`, where the lab is: a package that was packed for a worker elsewhere."""
+
+    dispatch_id: str
+    experiment: str
+    run_id: str
+    worker: str
+    bytes: int
+    packed_at: str
+
+
 class Place(msgspec.Struct, frozen=True, kw_only=True):
     """A package's folder name, taken apart."""
 

@@ -2,14 +2,19 @@
 
 Only plain files and folders come out of one, below the folder that is asked for. A link, a device, a name that leaves
 its folder, or more bytes than agreed refuses the whole tar before anything of it is written.
+
+The last file of a tar that was made here is the digest of all bytes before it. So whether a copy has come whole is seen
+from the copy alone, whatever brought it, in which order, and however often it was broken off.
 """
 
 from __future__ import annotations
 
+import hashlib
 import os
 import stat
 import tarfile
 import zlib
+from contextlib import suppress
 from typing import IO, TYPE_CHECKING
 
 from lab.core.errors import BadInput, NotFound
@@ -24,24 +29,74 @@ MOST_BYTES, MOST_FILES = 64 << 30, 100_000
 _PIECE, _BLOCK, _RECORD = 1 << 20, 512, 10_240
 _MODE = 0o755
 _SHOWN_CHARS = 120
+WHOLE = "whole-tar.sha256"  # the last file
 
 
 def pieces(folders: dict[str, str], *, without: Callable[[str], bool] = lambda _: False) -> Iterator[bytes]:
-    """A tar of these folders, each under its name. Links, sockets and pipes are left out."""
-    size = 0
+    """A tar of these folders, each under its name, and its digest. Links, sockets and pipes are left out."""
+    size, digest = 0, hashlib.sha256()
+    for piece in _contents(folders, without):
+        size += len(piece)
+        digest.update(piece)
+        yield piece
+    yield (last := _last(next(iter(folders)), digest.hexdigest()))
+    size += len(last)
+    yield b"\0" * (2 * _BLOCK + -(size + 2 * _BLOCK) % _RECORD)
+
+
+def _contents(folders: dict[str, str], without: Callable[[str], bool]) -> Iterator[bytes]:
     for top, folder in folders.items():
         for place, inside, names in os.walk(folder):
             inside[:] = sorted(name for name in inside if not without(name))
             below = os.path.relpath(place, folder)
             base = top if below == "." else f"{top}/{below}"
-            head = _head(f"{base}/", tarfile.DIRTYPE, _MODE, 0)
-            size += len(head)
-            yield head
+            yield _head(f"{base}/", tarfile.DIRTYPE, _MODE, 0)
             for name in sorted(names):
-                for piece in _file(f"{place}/{name}", f"{base}/{name}") if not without(name) else ():
-                    size += len(piece)
-                    yield piece
-    yield b"\0" * (2 * _BLOCK + -(size + 2 * _BLOCK) % _RECORD)
+                if not without(name):
+                    yield from _file(f"{place}/{name}", f"{base}/{name}")
+
+
+def _last(top: str, digest: str) -> bytes:
+    """The file that says that all before it is there. Two blocks, so that it is found from the end."""
+    about = tarfile.TarInfo(f"{top}/{WHOLE}")
+    text = f"{digest}\n".encode()
+    about.type, about.mode, about.size = tarfile.REGTYPE, stat.S_IRUSR | stat.S_IRGRP | stat.S_IROTH, len(text)
+    return about.tobuf(tarfile.USTAR_FORMAT, "utf-8", "surrogateescape") + text.ljust(_BLOCK, b"\0")
+
+
+def digest_of(path: str) -> str:
+    """The digest of a tar that is all there and as it was written; empty for one that is not, or not yet.
+
+    A tar that another program made is never whole. One that grows is known from its end, without being read.
+    """
+    with suppress(OSError), open(path, "rb") as tar:
+        size = os.fstat(tar.fileno()).st_size
+        tar.seek(max(0, size - _RECORD - 4 * _BLOCK))  # the zeros at the end, and the last file
+        start, tail = tar.tell(), tar.read()
+        blocks = -(-len(tail.rstrip(b"\0")) // _BLOCK) - 2  # before the head of the last file
+        head = tail[blocks * _BLOCK :][:_BLOCK] if blocks >= 0 and not size % _BLOCK and not start % _BLOCK else b""
+        said = _said(head, tail[(blocks + 1) * _BLOCK :][:_BLOCK])
+        if said and _digest(tar, start + blocks * _BLOCK) == said:
+            return said
+    return ""
+
+
+def _said(head: bytes, data: bytes) -> str:
+    try:
+        about = tarfile.TarInfo.frombuf(head, "utf-8", "surrogateescape")
+    except tarfile.HeaderError:
+        return ""
+    fits = about.isreg() and about.name.endswith(f"/{WHOLE}") and about.size <= _BLOCK
+    return data[: about.size].decode(errors="replace").strip() if fits else ""
+
+
+def _digest(tar: IO[bytes], size: int) -> str:
+    tar.seek(0)
+    digest = hashlib.sha256()
+    while size > 0 and (piece := tar.read(min(_PIECE, size))):
+        digest.update(piece)
+        size -= len(piece)
+    return digest.hexdigest() if size == 0 else ""
 
 
 def _head(name: str, kind: bytes, mode: int, size: int) -> bytes:

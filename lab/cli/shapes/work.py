@@ -123,3 +123,24 @@ class Unpacked(msgspec.Struct):
     files: int
     outcome: Outcome | str
     stage: str
+
+
+class Worked(msgspec.Struct):
+    """`worker`. `last` are the newest of its runs."""
+
+    worker: str
+    inbox: str
+    worked: int
+    failed: int
+    troubles: int
+    last: list[Said]
+
+
+class Carried(msgspec.Struct):
+    """`courier`. `lost` did not answer in time: their runs are not counted."""
+
+    packed: list[Said]
+    ingested: list[Said]
+    lost: list[Said]
+    refused: list[Said]
+    others: list[Said]

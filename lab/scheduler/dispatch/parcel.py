@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from contextlib import suppress
+from functools import partial
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -15,7 +16,7 @@ import msgspec
 from lab.core import layout, package
 from lab.core.ended import Ended
 from lab.core.errors import BadInput, LabError, NotFound
-from lab.core.launch import INTERRUPTED, Exit, Launch, Stop
+from lab.core.launch import CANCELLED, INTERRUPTED, Exit, Launch, Stop
 from lab.core.manifest import Manifest
 from lab.core.package import CLAIM, DONE, INPUT, RUN, Done, Taken
 from lab.core.record import page, parse
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
 WORKSPACE = "workspace"
 COPY = ".workspace.draft"  # of a run whose parameters go into a config file; a draft is in no tar
 BACK = ".done.tar"
+BEGUN = "begun.json"  # of a package in a worker's inbox
 
 
 class Packed(msgspec.Struct, frozen=True, kw_only=True):
@@ -56,6 +58,9 @@ class Apart(msgspec.Struct, frozen=True, kw_only=True):
     outcome: str
     reason: str
     tar: str
+    run_id: str = ""
+    tier: str = ""
+    role: str = ""
 
 
 class Unpacked(msgspec.Struct, frozen=True, kw_only=True):
@@ -93,34 +98,62 @@ def pack(root: Root, dispatch_id: str, worker: str, out: str, *, with_workspace:
 
 
 def _left_out(name: str) -> bool:
-    return name in sandbox.LEFT_OUT or layout.is_draft(name) or name == "submit.section"
+    return name in sandbox.LEFT_OUT or layout.is_draft(name) or name in ("submit.section", BEGUN, tarball.WHOLE)
 
 
-def work_apart(files: Files, world: World, path: str, *, interrupted: Callable[[], str]) -> Apart:
-    """Run an unpacked package where there is no lab: into its run/, under its budget. Writes the tar that goes back."""
-    taken, manifest, spec = _read(path)
+def work_apart(
+    files: Files,
+    world: World,
+    path: str,
+    *,
+    interrupted: Callable[[], str],
+    asked: Callable[[], str | None] = lambda: None,
+) -> Apart:
+    """Run an unpacked package where there is no lab: into its run/, under its budget. Writes the tar that goes back.
+
+    `asked` is why somebody wants the run to be ended. A package whose end was written down before is not run again.
+    """
+    taken, manifest, spec = read_apart(path)
     run = f"{path}/{RUN}"
     files.folder(run)
     if reading.is_file(f"{path}/{DONE}"):
         done = parse(Done, reading.read(f"{path}/{DONE}") or b"", f"{path}/{DONE}")
     else:
         try:
-            ended = _ran(files, world, path, manifest, spec, taken, interrupted)
+            ended = _ran(files, world, path, manifest, spec, taken, partial(_word_to_end, interrupted, asked))
         except LabError as refusal:  # what cannot be started has failed, and that is carried home too
             reason = refusal.what + (f"; {refusal.fix}" if refusal.fix else "")
             ended = Ended(outcome=FAILED, reason=reason)
-        done = Done(
-            dispatch_id=taken.dispatch_id, worker=taken.worker, outcome=ended.outcome,
-            completed_at=stamp(world.now()), reason=ended.reason,
-        )  # fmt: skip
-        files.replace(f"{path}/{DONE}", page(done))
+        done = end_apart(files, world, path, taken, ended)
     tar = f"{os.path.dirname(path)}/{taken.dispatch_id}{BACK}"
     files.discard(tar)
     files.create(tar, tarball.pieces({taken.dispatch_id: path}, without=lambda name: _left_out(name) or name == INPUT))
-    return Apart(dispatch_id=taken.dispatch_id, outcome=done.outcome, reason=done.reason, tar=tar)
+    return Apart(
+        dispatch_id=taken.dispatch_id, outcome=done.outcome, reason=done.reason, tar=tar, run_id=taken.run_id,
+        tier=manifest.fidelity_tier, role=manifest.role,
+    )  # fmt: skip
 
 
-def _read(path: str) -> tuple[Taken, Manifest, Spec]:
+def end_apart(files: Files, world: World, path: str, taken: Taken, ended: Ended) -> Done:
+    """Write down how the work on a package ended where there is no lab. It is not judged anew after that."""
+    done = Done(
+        dispatch_id=taken.dispatch_id, worker=taken.worker, outcome=ended.outcome,
+        completed_at=stamp(world.now()), reason=ended.reason,
+    )  # fmt: skip
+    files.replace(f"{path}/{DONE}", page(done), durable=files.durable)
+    return done
+
+
+def _word_to_end(interrupted: Callable[[], str], asked: Callable[[], str | None]) -> Stop | None:
+    came = interrupted()
+    if came:
+        return Stop(how=INTERRUPTED, why=f"stopped by {came}")
+    why = asked()
+    return None if why is None else Stop(how=CANCELLED, why=why)
+
+
+def read_apart(path: str) -> tuple[Taken, Manifest, Spec]:
+    """What an unpacked package says of itself. Refused when it is none."""
     claim, about = f"{path}/{CLAIM}", f"{path}/{INPUT}/{layout.MANIFEST}"
     data, told = reading.read(claim), reading.read(about)
     text = reading.read(f"{path}/{INPUT}/{layout.SPEC}")
@@ -139,7 +172,7 @@ def _ran(  # what a run needs where there is no lab to ask
     manifest: Manifest,
     spec: Spec,
     taken: Taken,
-    interrupted: Callable[[], str],
+    watch: Callable[[], Stop | None],
 ) -> Ended:
     run = f"{path}/{RUN}"
     brought = f"{path}/{WORKSPACE}"
@@ -166,7 +199,7 @@ def _ran(  # what a run needs where there is no lab to ask
                 spec,
                 path=run,
                 run_id=manifest.run_id,
-                watch=lambda: Stop(how=INTERRUPTED, why=f"stopped by {interrupted()}") if interrupted() else None,
+                watch=watch,
             )
     return executor.read(run, manifest, how)
 
@@ -209,7 +242,7 @@ def unpack(root: Root, tar: str) -> Unpacked:
     if wanted is None:
         what = f"{name[:80]!r} is not the folder of a package"
         raise BadInput(what, where=tar, fix="the tar must hold the folder that dispatch-pack packed")
-    done = _done(tar, name, wanted)
+    done = done_of(tar, name, wanted)
     stage, each = packages.require(root, wanted.dispatch_id)
     if stage == package.COMPLETE and done is not None:  # it was unpacked before; saying so again is no mistake
         completing.complete(root, each.dispatch_id, each.worker, _word(done))
@@ -224,7 +257,7 @@ def unpack(root: Root, tar: str) -> Unpacked:
     return Unpacked(dispatch_id=each.dispatch_id, experiment=each.experiment, files=files, outcome=outcome)
 
 
-def _done(tar: str, name: str, wanted: Place) -> Done | None:
+def done_of(tar: str, name: str, wanted: Place) -> Done | None:
     """How the work ended, if the tar says so."""
     data = tarball.file_of(tar, f"{name}/{DONE}", packages.RECORD_BYTES)
     if data is None:

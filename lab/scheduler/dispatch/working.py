@@ -53,18 +53,22 @@ def work_on(
                 add(one)
         if not held:
             break
-        add(_worked(root, held[0], worker, interrupted))
+        add(_worked(root, held[0], interrupted))
     return said
 
 
-def _worked(root: Root, held: Held, worker: str, interrupted: Callable[[], str]) -> Said:
+def _worked(root: Root, held: Held, interrupted: Callable[[], str]) -> Said:
+    return finished(root, held, carried_out(root, held, interrupted))
+
+
+def finished(root: Root, held: Held, ended: Ended) -> Said:
+    """Complete a package whose run has ended. Told as a problem where its lease was lost meanwhile."""
     try:
-        ended = carried_out(root, held, interrupted)
         completing.write_exit(root, held, ended)
         word = Word(ended.outcome, reason=ended.reason)
-        completing.complete(root, held.place.dispatch_id, worker, word)
+        completing.complete(root, held.place.dispatch_id, held.place.worker, word)
     except Superseded as lost:
-        return _with(of(PROBLEM, held), lost)
+        return told(of(PROBLEM, held), lost)
     return _ended(of(DONE, held), ended)
 
 
@@ -80,7 +84,8 @@ def carried_out(root: Root, held: Held, interrupted: Callable[[], str]) -> Ended
     )
 
 
-def _with(said: Said, error: LabError) -> Said:
+def told(said: Said, error: LabError) -> Said:
+    """What went wrong with it."""
     return Said(
         kind=said.kind, dispatch_id=said.dispatch_id, experiment=said.experiment, run_id=said.run_id,
         worker=said.worker, what=error.what, fix=error.fix,
