@@ -45,7 +45,7 @@ def catch_up(root: Root, experiment: str) -> Subject:
     loaded = experiments.load(root, experiment)
     pending = subjects.resumed(root, experiment, loaded)
     if pending is None:
-        pending = subjects.rebuilt(root, experiment, loaded, ledger.entries(root))
+        pending = subjects.rebuilt(root, experiment, loaded, ledger.mentioning(root, 0, experiment))
     _write(root, experiment, pending)
     return pending.subject
 

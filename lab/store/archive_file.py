@@ -35,6 +35,7 @@ def _pieces(root: Root, experiment: str, run_ids: Iterable[str]) -> Iterator[byt
                 if not (reading.is_file(whole) or os.path.islink(whole) or reading.is_folder(whole)):
                     continue  # a socket or a pipe holds nothing
                 info = tar.gettarinfo(whole, arcname=f"{run_id}/{name}")
+                info.mtime = int(info.mtime)  # a part of a second has no place but in two more blocks for each file
                 for piece in _member_pieces(whole, info):
                     size += len(piece)
                     yield piece

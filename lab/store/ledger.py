@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 
 _WIDER = 64
+_BLOCK = 1 << 22  # of a ledger that may be gigabytes long
 
 
 class Mark(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -89,7 +90,8 @@ def entries(root: Root, start: int = 0) -> Iterator[Entry]:
 
     An unfinished last line is not yielded while it can still be a write under way (see `torn_tail`).
     """
-    yield from split(reading.read_from(root.layout.events, start), start, root.layout.events)
+    for begin, data in reading.lines_from(root.layout.events, start, _BLOCK):
+        yield from split(data, begin, root.layout.events)
 
 
 def split(data: bytes, start: int, where: str) -> Iterator[Entry]:
@@ -107,19 +109,18 @@ def mentioning(root: Root, start: int, experiment: str) -> Iterator[Entry]:
 
     An experiment that slept while others filled the ledger pays for reading their lines, not for parsing them.
     """
-    data = reading.read_from(root.layout.events, start)
-    stop = data.find(b"\n")
-    if stop < 0:
-        return
-    yield _entry(data[:stop], start + stop + 1, root.layout.events)
-    needle = mention(experiment)
-    position = stop + 1
-    while (found := data.find(needle, position)) >= 0:
-        begin, stop = data.rfind(b"\n", 0, found) + 1, data.find(b"\n", found)
-        if stop < 0:
-            return
-        yield _entry(data[begin:stop], start + stop + 1, root.layout.events)
-        position = stop + 1
+    where, needle = root.layout.events, mention(experiment)
+    is_first = True
+    for begin, data in reading.lines_from(where, start, _BLOCK):
+        position = 0
+        if is_first:
+            is_first = False
+            position = data.index(b"\n") + 1
+            yield _entry(data[: position - 1], begin + position, where)
+        while (found := data.find(needle, position)) >= 0:
+            first, stop = data.rfind(b"\n", 0, found) + 1, data.index(b"\n", found)
+            yield _entry(data[first:stop], begin + stop + 1, where)
+            position = stop + 1
 
 
 def has(root: Root, end: int, sha256: str) -> bool:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+from functools import cache
 from typing import TYPE_CHECKING
 
 from lab.core.claim import Owner
@@ -27,6 +28,7 @@ def this_process(name: str) -> Owner:
     return Owner(name=name, host=host(), boot_id=_boot_id(), pid_namespace=_pid_namespace(), pid=pid, start_ticks=start)
 
 
+@cache
 def host() -> str:
     """This machine's name, with its machine id where there is one: cloned hosts are often all called `localhost`."""
     machine = _text("/etc/machine-id")[:8]
@@ -106,7 +108,9 @@ def _state_and_start(pid: int) -> tuple[str, int]:
     return fields[0], int(fields[_START_TICKS])
 
 
+@cache
 def _boot_id() -> str:
+    """Which boot this is. Asked once: a machine that looks at a thousand claims is the same one all the time."""
     return _text("/proc/sys/kernel/random/boot_id")
 
 

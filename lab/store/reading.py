@@ -5,6 +5,10 @@ from __future__ import annotations
 import errno
 import os
 import stat
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 
 def read(path: str) -> bytes | None:
@@ -83,6 +87,36 @@ def read_from(path: str, start: int) -> bytes:
             pieces.append(piece)
             start += len(piece)
         return b"".join(pieces)
+    finally:
+        os.close(descriptor)
+
+
+def lines_from(path: str, start: int, block: int) -> Iterator[tuple[int, bytes]]:
+    """Whole lines of a file from an offset on, many at a time, each time with the offset of the first of them.
+
+    As far as the file went when it was opened; without an unfinished last line. A log of gigabytes is never in the
+    memory as a whole, but for a line that is as long.
+    """
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return
+    try:
+        left = os.fstat(descriptor).st_size - start
+        rest = b""
+        while left > 0:
+            # As much again as waits for its newline: a line of gigabytes is copied a few times, not once a block.
+            piece = os.pread(descriptor, min(left, max(block, len(rest))), start + len(rest))
+            if not piece:
+                return
+            left -= len(piece)
+            stop = piece.rfind(b"\n") + 1
+            if not stop:
+                rest += piece
+                continue
+            data, rest = rest + piece[:stop], piece[stop:]
+            yield start, data
+            start += len(data)
     finally:
         os.close(descriptor)
 

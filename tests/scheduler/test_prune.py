@@ -278,6 +278,15 @@ def test_the_archive_is_one_that_tar_reads(root: Root) -> None:
     assert os.path.getsize(root.layout.archive(done.archive)) % 10240 == 0
 
 
+def test_an_archive_holds_its_files_and_one_block_more_for_each(root: Root) -> None:
+    done = prune.prune(root, "a", Wish(keep=5))
+    with tarfile.open(root.layout.archive(done.archive)) as tar:
+        # A name that is no text has a long header.
+        plain = [member for member in tar.getmembers() if member.isreg() and member.name.isascii()]
+    blocks = [member.offset_data - member.offset for member in plain]
+    assert set(blocks) == {tarfile.BLOCKSIZE}
+
+
 def test_a_lost_line_of_the_ledger_is_written_again(root: Root) -> None:
     """The bundles are gone and the ledger was cut: what is the only copy left must not be taken for a draft."""
     done = prune.prune(root, "a", Wish(keep=5))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import tracemalloc
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -234,3 +235,36 @@ def test_a_line_of_a_newer_labctl_is_read_with_what_is_known_of_it(five: Root) -
         file.write(newer.replace(b'"seq":6', b'"seq":6,"colour":"red"'))
     assert note(five).seq == 7
     assert problems(five) == []
+
+
+@pytest.mark.parametrize("block", [1, 7, 64, 300, 10_000])
+def test_lines_are_the_same_however_much_of_the_file_is_read_at_once(
+    five: Root, block: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ledger.append(five, Event(type=event.SPEC_EDITED, ts="", experiment="b", reason="another's" * 50))
+    note(five, "six")
+    with open(five.layout.events, "ab") as file:
+        file.write(b"no record\n\n{unfinished")
+    whole, of_a = list(ledger.entries(five)), list(ledger.mentioning(five, 0, "a"))
+    later = [entry.end for entry in whole[:3]]
+    monkeypatch.setattr(ledger, "_BLOCK", block)
+    assert list(ledger.entries(five)) == whole
+    assert list(ledger.mentioning(five, 0, "a")) == of_a
+    for end in later:
+        assert list(ledger.entries(five, end)) == [entry for entry in whole if entry.end > end]
+    assert [entry.line.event.reason for entry in of_a if entry.line][-2:] == ["reason 4", "six"]
+
+
+def test_a_long_ledger_is_never_in_the_memory_as_a_whole(five: Root) -> None:
+    line = lines(five)[0].replace(b'"a"', b'"b"')
+    with open(five.layout.events, "ab") as file:
+        file.write(line * (50_000_000 // len(line)))
+    tracemalloc.start()
+    try:
+        found = sum(1 for _ in ledger.mentioning(five, 0, "a"))
+        assert next(ledger.entries(five, len(line))).line is not None
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert found == 5
+    assert peak < 20_000_000, "of 50 MB"
