@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from lab.cli.session import Session
     from lab.scheduler.agents_found import Agent
     from lab.scheduler.checkup import Check
+    from lab.store.root import Root
 
 EXAMPLE = "labctl doctor\nlabctl doctor --agents\nlabctl doctor --agents codex claude --live"
 _FAILED = "failed"
@@ -45,6 +46,7 @@ def answer(args: argparse.Namespace, session: Session) -> Answer:
     signals, agents = Signals(), []
     with signals:
         found = list(checkup.checks(root))
+        found += _engines(root, found)
         found += _schedule(session.path)
         if args.agents is not None:
             in_lab = all(each.state == "ok" for each in found if each.name == "lab")
@@ -61,6 +63,14 @@ def answer(args: argparse.Namespace, session: Session) -> Answer:
 
 def _warned(found: list[Check]) -> list[Check]:
     return [each for each in found if each.state == "warning"]
+
+
+def _engines(root: Root, found: list[Check]) -> list[Check]:
+    """How the engines are that this lab names."""
+    from lab.scheduler import engines_found
+
+    in_lab = any(each.name == "lab" and each.state == "ok" for each in found)
+    return list(engines_found.checks(root)) if in_lab else []
 
 
 def _schedule(path: str) -> list[Check]:

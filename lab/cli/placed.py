@@ -47,7 +47,7 @@ if TYPE_CHECKING:
         left_out: int
 
 
-QUEUED, RUNNING, ENDED = "queued", "running", "ended"
+QUEUED, RUNNING, ENDED, _HELD = "queued", "running", "ended", "held"
 MOST = 500
 OPEN_SUFFIXES = (CLAIM_SUFFIX, SUPERSEDED_SUFFIX, ABANDONED_SUFFIX)
 # How long the queue may go unwatched before that is worth a word. A run that began seals itself and needs no look.
@@ -105,28 +105,30 @@ def _row(layout: Layout, name: str, generation: str, *, began: bool, now_s: floa
         return None
     started = _load(beside + STARTED_SUFFIX) if began else {}
     sight = _load(beside + SEEN_SUFFIX)
-    state = ENDED if _word(job, "ended") else RUNNING if began else QUEUED
-    looked_s, asked_s = _time(beside + SEEN_SUFFIX), _time(beside + JOB_SUFFIX)
-    # What was seen before the body began (what it waited for) is not said of it afterwards.
-    seen_it_run = sight.get("state") == RUNNING or not began
-    where = _word(started, "host") or (_word(sight, "where") if sight else "")
-    why = _word(job, "why") or (_word(sight, "why") if seen_it_run else "")
-    if not why and not began and not _word(job, "number"):
-        why = "not handed over yet"
-    heard_s = _time(beside + CLAIM_SUFFIX) if began else None
-    last_s = looked_s if looked_s is not None else asked_s
     return {
         "experiment": name,
         "run": _word(job, "run_id"),
         "engine": _word(job, "engine"),
         "number": _word(started, "number") or _word(job, "number"),
-        "state": state,
-        "where": where,
+        "state": ENDED if _word(job, "ended") else RUNNING if began else QUEUED,
+        "where": _word(sight, "where") or _word(started, "host"),
         "since": _word(started, "at") or _word(job, "asked_at"),
-        "why": why,
-        "looked_s_ago": None if last_s is None else round(max(0.0, now_s - last_s), 1),
-        "silent_s": None if heard_s is None else round(max(0.0, now_s - heard_s), 1),
+        "why": _why(job, sight, began=began),
+        "looked_s_ago": _ago(beside + SEEN_SUFFIX, now_s) if sight else _ago(beside + JOB_SUFFIX, now_s),
+        "silent_s": _ago(beside + CLAIM_SUFFIX, now_s) if began else None,
     }
+
+
+def _why(job: dict[str, object], sight: dict[str, object], *, began: bool) -> str:
+    """What it waits for, or what ended it. What was seen before the body began is not said of it afterwards."""
+    if _word(job, "ended"):
+        return _word(job, "why")
+    if began:
+        return _word(sight, "why") if sight.get("state") == RUNNING else ""
+    if not _word(job, "number"):
+        return f"{_word(job, 'engine')} has not taken it yet"
+    # Where the engine starts it and its body has not come yet, it runs for the engine and for nobody else.
+    return {RUNNING: "it is being started", _HELD: "it is held"}.get(_word(sight, "state")) or _word(sight, "why")
 
 
 def _load(path: str) -> dict[str, object]:
@@ -139,9 +141,10 @@ def _load(path: str) -> dict[str, object]:
     return found if isinstance(found, dict) else {}
 
 
-def _time(path: str) -> float | None:
+def _ago(path: str, now_s: float) -> float | None:
+    """How long ago a file was touched; None where it is not there."""
     try:
-        return os.stat(path).st_mtime
+        return round(max(0.0, now_s - os.stat(path).st_mtime), 1)
     except OSError:
         return None
 

@@ -1,8 +1,8 @@
 """Check a SPEC without creating anything.
 
-TARGET is a SPEC file, a template's name, or the id of an experiment whose SPEC.yaml was edited. All problems are named
-at once, each with its line; what is allowed and hardly meant is a warning. `--schema` prints the JSON Schema of a SPEC
-for editors and agents.
+TARGET is a SPEC file, a template's name, or the id of an experiment whose SPEC.yaml was edited; or `engines.yaml`, the
+lab's table of which class runs where, or a file of that name. All problems are named at once, each with its line; what
+is allowed and hardly meant is a warning. `--schema` prints the JSON Schema of a SPEC for editors and agents.
 """
 
 from __future__ import annotations
@@ -11,7 +11,8 @@ import os
 from typing import TYPE_CHECKING
 
 from lab.cli.terminal import Answer
-from lab.core.errors import BadInput
+from lab.core.errors import BadInput, NotFound
+from lab.core.layout import ENGINES
 
 if TYPE_CHECKING:
     import argparse
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from lab.cli.session import Session
     from lab.core.spec import Spec
 
-EXAMPLE = "labctl validate my-spec.yaml\nlabctl validate --schema > spec.schema.json"
+EXAMPLE = "labctl validate my-spec.yaml\nlabctl validate engines.yaml\nlabctl validate --schema > spec.schema.json"
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -39,14 +40,32 @@ def answer(args: argparse.Namespace, session: Session) -> Answer:
         return Answer(schema, canonical.page(schema).decode().splitlines())
     if not args.target:
         raise BadInput("nothing to validate", fix="labctl validate SPEC.yaml (or --schema)")
+    if os.path.basename(args.target) == ENGINES:
+        return _table(args.target, session)
     spec, origin = create.checked(args.target, session.path)
-    warnings = _doubts(spec, os.path.dirname(origin))
+    warnings = _doubts(spec, os.path.dirname(origin), session)
     data = {"id": spec.id, "source": origin, "tiers": list(spec.fidelity_tiers), "time_budget_s": spec.time_budget_s}
     return Answer(data, [f"valid: {spec.id} ({origin})"], warnings=warnings)
 
 
-def _doubts(spec: Spec, folder: str) -> list[str]:
+def _table(target: str, session: Session) -> Answer:
+    """The table of which class runs where: a file that is named, else the lab's own."""
+    from lab.scheduler import engines
+
+    root = session.root(existing=False)
+    path = os.path.abspath(target) if os.path.lexists(target) or target != ENGINES else root.layout.engines
+    if not os.path.lexists(path):
+        raise NotFound("there is no engines.yaml", where=path, fix="labctl init writes one, all of it comments")
+    rows = engines.rows_of(path)
+    text = [f"valid: {path}", *(f"  {name}: {row.engine}" for name, row in sorted(rows.items()))]
+    if not rows:
+        text.append("  it has no row: every run happens where it is asked for")
+    return Answer({"source": path, "classes": {name: row.engine for name, row in rows.items()}}, text)
+
+
+def _doubts(spec: Spec, folder: str, session: Session) -> list[str]:
     """What is allowed, and hardly meant."""
+    from lab.scheduler import engines
     from lab.scheduler.doubts import doubts
     from lab.scheduler.search.asking import advice
     from lab.store import shipped
@@ -55,4 +74,5 @@ def _doubts(spec: Spec, folder: str) -> list[str]:
     if spec.goal in shipped.goals():
         found.append("the goal is still the template's: say what should become better")
     asked = advice.problems((spec.strategy, *spec.strategies), spec.llm, os.environ)
+    found += engines.doubts(session.root(existing=False), spec)
     return found + doubts(spec, folder) + [f"the model cannot be asked: {each}" for each in asked]

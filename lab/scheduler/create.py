@@ -12,7 +12,7 @@ import msgspec
 from lab.core import canonical, event, ids, layout
 from lab.core.errors import BadInput, LabError, NotFound, Unavailable, nearest
 from lab.projections import readme
-from lab.scheduler import places, refresh
+from lab.scheduler import engines, places, refresh
 from lab.scheduler.doubts import doubts, promised, workspace_at
 from lab.scheduler.loop import scripts
 from lab.store import experiments, ledger, reading, shipped
@@ -214,7 +214,7 @@ def written(root: Root, data: bytes, folder: str, *, actor: str, dry_run: bool =
 
 def _doubts(root: Root, spec: Spec, folder: str) -> tuple[str, ...]:
     """What would not run, as its text says and as its workspace looks now."""
-    found = doubts(spec, folder)
+    found = [*doubts(spec, folder), *engines.doubts(root, spec)]
     if scripts.is_loop(spec):
         from lab.scheduler.loop import ready  # noqa: PLC0415  # as below
 

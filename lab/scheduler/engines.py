@@ -12,7 +12,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from lab.core import engines
-from lab.core.errors import BadInput, Unavailable, nearest
+from lab.core.errors import BadInput, LabError, Unavailable, nearest
 from lab.core.layout import ENGINES
 from lab.store import files, reading, shipped
 
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from lab.core.job import Wants
     from lab.core.spec import Spec
     from lab.store.root import Root
+
+DEFAULT = "default"  # the class of SPECs that name none
 
 
 def chosen(root: Root, spec: Spec, *, engine: str = "") -> Wants | None:
@@ -39,12 +41,31 @@ def chosen(root: Root, spec: Spec, *, engine: str = "") -> Wants | None:
 
 def table(root: Root) -> Mapping[str, Wants]:
     """The rows that count, by class. `BadInput` names the file and the line; `Unavailable` where it may not be read."""
-    own = _rows(root.layout.engines)
+    own = rows_of(root.layout.engines)
     try:
-        common = _rows(shipped.config_path(ENGINES))
+        common = rows_of(shipped.config_path(ENGINES))
     except Unavailable:  # an installation without its config still runs what the lab says
         common = {}
     return {**common, **own} if common else own
+
+
+def doubts(root: Root, spec: Spec) -> list[str]:
+    """What is to be said of a SPEC beside the table: its class looks like one that has a row, or nothing would run."""
+    try:
+        rows = table(root)
+    except LabError as broken:
+        where = f" ({broken.where})" if broken.where else ""
+        return [f"nothing would run: {' '.join(broken.what.split())}{where}"]
+    classes = dict.fromkeys(spec.for_tier(tier).executor_class for tier in spec.fidelity_tiers)
+    return [told for told in (slip(rows, each) for each in classes) if told]
+
+
+def slip(rows: Mapping[str, Wants], executor_class: str) -> str:
+    """What is to be said of a class that has no row, while one of nearly that name has one; else nothing."""
+    near = "" if executor_class in (*rows, DEFAULT) else nearest(executor_class, tuple(rows))
+    if not near:
+        return ""
+    return f"the class {executor_class} has no row in engines.yaml, so its runs happen here; {near} has one"
 
 
 def require(name: str) -> None:
@@ -67,7 +88,7 @@ def unfit(name: str) -> str:
     return f"there is no engine {name[:100]!r}; " + (f"did you mean {near}?" if near else f"known: {', '.join(known)}")
 
 
-def _rows(path: str) -> Mapping[str, Wants]:
+def rows_of(path: str) -> Mapping[str, Wants]:
     """The rows of one file; none where there is no file."""
     try:
         found = os.lstat(path)

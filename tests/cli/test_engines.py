@@ -33,7 +33,7 @@ def test_status_says_what_is_queued_and_what_runs_where(labctl: Labctl, place: P
     assert {name: tuple(row[key] for key in shown) for name, row in rows.items()} == {
         waits.manifest.run_id: ("slurm", "123", "queued", "", "Resources"),
         runs.manifest.run_id: ("slurm", "124", "running", "n7", ""),
-        fresh.manifest.run_id: ("local", "", "queued", "", "not handed over yet"),
+        fresh.manifest.run_id: ("local", "", "queued", "", "local has not taken it yet"),
     }
     assert all(row["since"] for row in rows.values())
     text = labctl.done("status").out
@@ -105,3 +105,54 @@ def test_many_jobs_are_counted_and_the_first_are_shown(labctl: Labctl, place: Pa
     assert (told["queued"], told["running"], len(told["runs"]), told["left_out"]) == (599, 1, 500, 100)
     assert told["runs"][0]["state"] == "running"
     assert "and 580 more" in labctl.done("status").out
+
+
+def table(place: Path, text: str) -> None:
+    (place / "engines.yaml").write_text(text)
+
+
+def checked(labctl: Labctl, name: str) -> tuple[str, str]:
+    checks = labctl("doctor", "--json").envelope["data"]["checks"]
+    return next(((each["state"], each["what"]) for each in checks if each["name"] == name), ("", ""))
+
+
+def test_doctor_asks_each_engine_that_the_lab_names(
+    labctl: Labctl, place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = a_lab(place, "alpha")
+    assert checked(labctl, "engines")[0] == "none"
+    monkeypatch.setenv("PATH", "/nowhere")
+    table(place, "gpu:\n  engine: slurm\nbig:\n  engine: slurm\n  nodes: 2\nsmall:\n  engine: here\n")
+    state, what = checked(labctl, "engine slurm")
+    assert state == "failed"
+    assert "install" in what or "not" in what
+    assert "class big, class gpu" in what
+    table(place, "# nothing\n")
+    assert checked(labctl, "engine slurm") == ("", "")
+    handed(root, "alpha", number="1")
+    assert "runs of alpha" in checked(labctl, "engine slurm")[1]
+
+
+def test_a_table_that_cannot_be_read_is_said_by_doctor_and_by_validate(labctl: Labctl, place: Path) -> None:
+    a_lab(place, "alpha")
+    table(place, "gpu:\n  engine: slurm\n  partitoin: x\n")
+    state, what = checked(labctl, "engines")
+    assert state == "failed"
+    assert "line 3: gpu: unknown key 'partitoin'; did you mean partition?" in what
+    said = labctl("validate", "engines.yaml", "--json")
+    assert said.code == 2
+    assert said.error["where"] == f"{place}/engines.yaml line 3"
+    assert "nothing would run" in labctl.done("validate", "alpha").err
+    table(place, "gpu:\n  engine: slurm\n")
+    assert labctl.done("validate", "engines.yaml", "--json").data["classes"] == {"gpu": "slurm"}
+    (place / "engines.yaml").unlink()
+    assert labctl("validate", "engines.yaml").code == 2
+
+
+def test_a_class_that_is_nearly_one_of_the_table_is_said(labctl: Labctl, place: Path) -> None:
+    a_lab(place, "alpha", more="executor_class: gpuu\n")
+    assert not any("gpuu" in each for each in labctl.done("validate", "alpha", "--json").envelope["warnings"])
+    table(place, "gpu:\n  engine: slurm\n")
+    warnings = labctl.done("validate", "alpha", "--json").envelope["warnings"]
+    assert any("gpuu has no row" in each and "gpu has one" in each for each in warnings)
+    assert checked(labctl, "alpha")[0] == "warning"

@@ -47,6 +47,13 @@ class Valid(msgspec.Struct):
     time_budget_s: float
 
 
+class ValidEngines(msgspec.Struct):
+    """`validate engines.yaml`: each class that has a row, and its engine."""
+
+    source: str
+    classes: dict[str, str]
+
+
 class SpaceShown(msgspec.Struct):
     """`space show` and `space check`; the last three are of `check`, and `runs` and `outside` of an experiment's."""
 
