@@ -135,7 +135,9 @@ class Local:
         return asked
 
     def _live(self, folder: Folder, asked: Asked, suffixes: set[str]) -> Report:
-        """A job of which nobody wrote that it is over."""
+        """A job of which nobody wrote how it ended."""
+        if kept.OVER in suffixes:  # or what was written cannot be read
+            return _report(_end(folder, asked, LOST, "how it ended cannot be read"))
         if kept.BEGUN not in suffixes:
             if _is_of_earlier_boot(asked.by):
                 return _report(self._lost(folder, asked, "this machine has started again since"))
