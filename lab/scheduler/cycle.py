@@ -87,8 +87,16 @@ def usable(loaded: Loaded) -> Spec:
     return loaded.spec
 
 
-def claim(  # the terms of the claim
-    root: Root, view: View, spec: Spec, *, owner: Owner, ttl_s: float = 0.0, tier: str = "", slots: int = 0
+def claim(  # noqa: PLR0913  # the terms of the claim
+    root: Root,
+    view: View,
+    spec: Spec,
+    *,
+    owner: Owner,
+    ttl_s: float = 0.0,
+    tier: str = "",
+    slots: int = 0,
+    engine: str = "",
 ) -> Lease:
     """Take the next generation. Inside the section in which the view was looked at: a pause comes before or after.
 
@@ -105,6 +113,7 @@ def claim(  # the terms of the claim
         slots=slots or here.max_parallel,
         # A run that ends on time must still be able to seal, even if nobody renews its lease meanwhile.
         ttl_s=ttl_s or max(here.time_budget_s + here.kill_grace_s + SEAL_GRACE_S, DEFAULT_TTL_S),
+        engine=engine,
     )
 
 

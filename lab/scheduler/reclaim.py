@@ -13,15 +13,15 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from lab.core import event, layout
+from lab.core import canonical, event, job, layout
 from lab.core.claim import ADOPT, FORGET, SEAL, WAIT, Claim, Owner, Remains, judge_remains
 from lab.core.errors import Busy, Corrupt, NotFound
 from lab.core.manifest import RUNNING, Manifest
-from lab.core.run import CRASH
+from lab.core.run import CANCELLED, CRASH, FAILED, TIMEOUT
 from lab.core.seal import Seal, SealedFile
 from lab.executors import leftovers
 from lab.scheduler import closing, refresh
-from lab.store import bundles, contents, leases, ledger, machine, packages, reading, verify
+from lab.store import bundles, contents, jobs, leases, ledger, machine, packages, reading, verify
 from lab.store.sections import hold
 
 if TYPE_CHECKING:
@@ -34,6 +34,11 @@ if TYPE_CHECKING:
 WATCHDOG = "watchdog"
 _DAMAGED_MANIFEST = "manifest.damaged"
 _PATIENCE_LOOKS, _LOOK_EVERY_S = 20, 0.1
+# What an engine says of a job whose processes are gone, and what the run then is. Of the other ends nothing is known.
+_SURELY_OVER = {
+    job.DONE: CRASH, job.FAILED: CRASH, job.MEMORY: FAILED, job.TIME: TIMEOUT, job.CANCELLED: CANCELLED,
+}  # fmt: skip
+_SAID_CHARS = 500
 
 
 class Settled(msgspec.Struct, frozen=True, kw_only=True):
@@ -52,9 +57,19 @@ class Orphan(msgspec.Struct, frozen=True, kw_only=True):
     generation: int
     owner: Owner
     abandoned: bool = False
+    engine: str = ""
+    ended: str = ""  # the word for how it was taken from its engine: core/job.py
+    why: str = ""
+
+    @property
+    def gone(self) -> bool:
+        """Whether nobody will go on with it: its owner gave up, is proven dead, or its engine ended all of it."""
+        return self.abandoned or self.ended in _SURELY_OVER or machine.alive(self.owner) is False
 
     @property
     def who(self) -> str:
+        if self.engine:
+            return f"its body at {self.engine}"
         return f"{self.owner.name or 'its owner'} on {self.owner.host} (pid {self.owner.pid})"
 
 
@@ -78,7 +93,7 @@ def reclaim(root: Root, experiment: str) -> list[Settled]:
     done: list[Settled] = []
     with settling(root, experiment):
         for item in leases.survey(root, experiment).unsettled:
-            orphan = _of_claim(item.claim, abandoned=item.abandoned)
+            orphan = _of_claim(root, item.claim, abandoned=item.abandoned)
             what = settle(root, orphan)
             if what:
                 with root.section(experiment):
@@ -113,15 +128,17 @@ def refuse_while_writing(root: Root, experiment: str) -> None:
             raise Busy(what, fix=f"end them: kill {shown.replace(',', '')}; then: labctl watchdog --repair")
 
 
-def broken(root: Root, experiment: str, generation: int, *, actor: str) -> list[Settled]:
-    """Take one claim away on a person's word. Its holder, if it lives after all, cannot seal any more."""
+def broken(
+    root: Root, experiment: str, generation: int, *, actor: str, reason: str = "broken by a person"
+) -> list[Settled]:
+    """Take one claim away on somebody's word. Its holder, if it lives after all, cannot seal any more."""
     with root.section(experiment):
         if not leases.supersede(root, experiment, generation):
             fix = f"labctl lease show {experiment} lists the claims"
             raise NotFound(f"{experiment} has no claim of generation {generation}", fix=fix)
         told = event.Event(
             type=event.LEASE_TAKEN_OVER, ts=root.now(), experiment=experiment, generation=generation,
-            reason="broken by a person", actor=actor,
+            reason=reason, actor=actor,
         )  # fmt: skip
         ledger.append(root, told)
     return reclaim(root, experiment)
@@ -140,7 +157,7 @@ def settle(root: Root, orphan: Orphan) -> str:
     path = root.layout.run(orphan.experiment, orphan.run_id)
     if orphan.run_id and reading.is_folder(path):
         root.files.unlock(path)
-        if orphan.abandoned or machine.alive(orphan.owner) is False:
+        if orphan.gone:
             _end_leftovers(path)
     ready = _prepare(root, orphan)
     with root.section(orphan.experiment):
@@ -185,19 +202,28 @@ def _set_aside_seal(root: Root, path: str) -> None:
 def _brought_to_an_end(root: Root, orphan: Orphan, manifest: Manifest) -> Manifest:
     """Close a run of which nobody knows how it ended, or whose end is in its manifest already."""
     if manifest.status == RUNNING:
-        how = (
-            "gave up before the run had ended: the disk refused it"
-            if orphan.abandoned
-            else "died before the run had ended"
-        )
-        reason = f"{orphan.who} {how}"
-        manifest = msgspec.structs.replace(manifest, status=CRASH, value=None, completed_at=root.now(), reason=reason)
+        outcome, reason = _by_engine(root, orphan) if orphan.ended and not orphan.abandoned else (CRASH, _died(orphan))
+        manifest = msgspec.structs.replace(manifest, status=outcome, value=None, completed_at=root.now(), reason=reason)
     result = (
         f"# {orphan.run_id}\n\nOutcome: {manifest.status}\nWhy: {manifest.reason or 'sealed after its owner died'}\n"
     )
     metrics: dict[str, object] = {"metric": manifest.metric, "value": manifest.value}
     bundles.close(root, manifest, result=result, metrics=metrics)
     return manifest
+
+
+def _died(orphan: Orphan) -> str:
+    if orphan.abandoned:
+        return f"{orphan.who} gave up before the run had ended: the disk refused it"
+    return f"{orphan.who} died before the run had ended"
+
+
+def _by_engine(root: Root, orphan: Orphan) -> tuple[str, str]:
+    """How a run ended whose job its engine ended, with the last words of a body that could not tell the lab itself."""
+    said = " ".join(jobs.said(root, orphan.experiment, orphan.generation, most=_SAID_CHARS).split())
+    outcome = _SURELY_OVER.get(orphan.ended, CRASH)
+    more = f"; it said: {canonical.plain(said)}" if said and outcome != CANCELLED else ""
+    return outcome, f"{orphan.why}{more}"
 
 
 def _finish(root: Root, orphan: Orphan, ready: _Ready) -> str:
@@ -211,11 +237,15 @@ def _finish(root: Root, orphan: Orphan, ready: _Ready) -> str:
         return adopt(root, *found) if found is not None else ""
     if ready.verdict == SEAL and ready.manifest is not None:
         bundles.publish(root, ready.manifest.run(), orphan.generation, sealed_by=WATCHDOG, contents=ready.stock)
-        return f"{'its owner gave up' if orphan.abandoned else 'its owner is gone'}; sealed as {ready.manifest.status}"
+        how = "its owner gave up" if orphan.abandoned else orphan.why if orphan.ended else "its owner is gone"
+        return f"{how}; sealed as {ready.manifest.status}"
     _set_aside_seal(root, path)
-    reason = "its holder did not renew the lease, and may still be writing"
+    reason, how = "its holder did not renew the lease, and may still be writing", "its holder was silent"
+    if orphan.engine:
+        how = orphan.why or f"its claim was taken from {orphan.engine}"
+        reason = how if orphan.ended == job.REFUSED else f"{how}, and its processes may live on"
     bundles.supersede(root, orphan.experiment, orphan.run_id, orphan.generation, reason)
-    return "its holder was silent; the bundle is kept, marked superseded, and not counted"
+    return f"{how}; the bundle is kept, marked superseded, and not counted"
 
 
 def adopt(root: Root, made: Seal, data: bytes) -> str:
@@ -237,14 +267,25 @@ def _take_over(root: Root, lost: Lost) -> None:
         ledger.append(root, told)
 
 
-def _of_claim(claim: Claim, *, abandoned: bool) -> Orphan:
+def _of_claim(root: Root, claim: Claim, *, abandoned: bool) -> Orphan:
+    told = _job(root, claim) if claim.engine else None
     return Orphan(
         experiment=claim.experiment,
         run_id=claim.run_id,
         generation=claim.generation,
         owner=claim.owner,
         abandoned=abandoned,
+        engine=claim.engine,
+        ended=told.ended if told is not None else "",
+        why=told.why if told is not None else "",
     )
+
+
+def _job(root: Root, claim: Claim) -> job.Job | None:
+    try:
+        return jobs.load(root, claim.experiment, claim.generation)
+    except Corrupt:  # then nothing is known of its end
+        return None
 
 
 def _remains(root: Root, orphan: Orphan) -> Remains:
@@ -254,7 +295,7 @@ def _remains(root: Root, orphan: Orphan) -> Remains:
         own=own,
         sealed=own and _is_sealed(path, orphan),
         marked=own and reading.is_file(f"{path}/{layout.SUPERSEDED}"),
-        gone=orphan.abandoned or machine.alive(orphan.owner) is False,
+        gone=orphan.gone,
         writing=own and bool(machine.writers(path)),
     )
 

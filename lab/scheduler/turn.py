@@ -9,14 +9,15 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from lab.core.engines import HERE
 from lab.core.errors import Busy, LabError, Superseded
 from lab.core.run import FAILURES
-from lab.scheduler import due, moves, reclaim, refresh
+from lab.scheduler import due, engines, moves, reclaim, refresh
 from lab.scheduler.control import inbox, proposals
 from lab.scheduler.crew import Crew, slots
-from lab.scheduler.step import ANSWERED, ASKING, HELD, MOVED, PROBLEM, RAN, SETTLED, Step
+from lab.scheduler.step import ANSWERED, ASKING, HELD, MOVED, PROBLEM, QUEUED, RAN, SETTLED, Step
 from lab.scheduler.visit import Request, Visit
-from lab.store import files, leases, machine, packages, reading
+from lab.store import experiments, files, leases, machine, packages, reading
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -47,11 +48,17 @@ class Turn:
         self._fresh: dict[str, Subject] = {}
         self._changes: list[tuple[View | None, Subject]] = []
         self._told_at_s = time.monotonic()
+        self._silent: set[str] = set()  # engines that did not answer: each is waited for once a turn
 
     @property
     def ran(self) -> int:
         """How many runs this turn brought to their end."""
         return sum(step.kind == RAN for step in self.steps)
+
+    @property
+    def queued(self) -> int:
+        """How many runs this turn handed to an engine."""
+        return sum(step.kind == QUEUED for step in self.steps)
 
     @property
     def failed(self) -> bool:
@@ -61,15 +68,37 @@ class Turn:
     def take(self) -> None:
         """Everything that is due, up to the limits."""
         self.hear()
+        self.reconcile()
         for name in leases.unsettled(self.root):
             self._safely(name, self.settle)
         found = due.due(self.root, classes=self.request.classes, only=self.request.only, now=self.request.now)
         self._edited = found.edited
         if self.request.jobs > 1:
-            self._in_parallel(found.names)
+            # What an engine runs needs no process of its own here.
+            away = [name for name in found.names if self._goes_away(name)]
+            self._one_by_one(away)
+            self._in_parallel([name for name in found.names if name not in set(away)])
         else:
             self._one_by_one(found.names)
         self.publish()
+
+    def reconcile(self) -> None:
+        """Compare what the lab has claimed with what engines have. Asks none where none has anything."""
+        if not leases.placed(self.root):
+            return
+        from lab.scheduler import placing  # noqa: PLC0415  # most labs have no engine
+
+        for step in placing.reconcile(self.root):
+            self._done(step)
+
+    def _goes_away(self, name: str) -> bool:
+        """Whether an engine runs it. What is wrong with the table of engines is told when it is visited."""
+        if self.request.engine:
+            return self.request.engine != HERE
+        spec = experiments.load(self.root, name).spec
+        with suppress(LabError):
+            return spec is not None and engines.chosen(self.root, spec) is not None
+        return True
 
     def visit(
         self,
@@ -83,7 +112,7 @@ class Turn:
         """One experiment: judge it, and run it once if it is due."""
         visit = Visit(
             self.root, name, self.request, owner=machine.this_process(owner), tell=self._done,
-            interrupted=self.interrupted, search=search, errand=errand, proposal=proposal,
+            interrupted=self.interrupted, search=search, errand=errand, proposal=proposal, silent=self._silent,
         )  # fmt: skip
         try:
             visit.pay()
@@ -119,17 +148,26 @@ class Turn:
 
     def _one_by_one(self, names: Sequence[str]) -> None:
         for name in names:
-            if self.ran >= self.request.max_runs or self.interrupted():
+            if self._has_enough():
                 break
-            self._safely(name, self.visit)
+            self._safely(name, self._visit_while_queued)
             self.publish_now_and_then()
+
+    def _has_enough(self) -> bool:
+        return self.ran + self.queued >= self.request.max_runs or bool(self.interrupted())
+
+    def _visit_while_queued(self, name: str) -> None:
+        """An experiment with several slots gets as many as are free, where an engine has them: none is waited for."""
+        while self.visit(name).placed is not None and not self._has_enough():
+            if slots(self.root, name) == 1:
+                return
 
     def _in_parallel(self, names: Sequence[str]) -> None:
         """Each run in a process of its own. An experiment with several slots gets as many as are free."""
         crew = Crew(self.request.jobs, self._visit_apart, self._heard, self._lost, self.interrupted)
         many = {name: slots(self.root, name) for name in names}
         in_turns = [name for slot in range(max(many.values(), default=0)) for name in names if many[name] > slot]
-        crew.work(in_turns, more=lambda under_way: self.ran + under_way < self.request.max_runs)
+        crew.work(in_turns, more=lambda under_way: self.ran + self.queued + under_way < self.request.max_runs)
 
     def _visit_apart(self, name: str, send: Callable[[bytes], None]) -> None:
         """In a worker: the same visit, told to the turn that started it."""
@@ -174,12 +212,14 @@ class Turn:
     def _done(self, step: Step) -> None:
         if step.kind != ASKING:  # for whoever watches; what came of it is a step
             self.steps.append(step)
+        if step.kind == PROBLEM and step.engine:
+            self._silent.add(step.engine)
         self._tell(step)
 
     def publish(self) -> None:
         """The lab's two pages, once for all that happened; without them `status` counts it in from the ledger."""
         self._told_at_s = time.monotonic()
-        if self._edited or any(step.kind in (RAN, MOVED, SETTLED) for step in self.steps):
+        if self._edited or any(step.kind in (RAN, MOVED, SETTLED, QUEUED) for step in self.steps):
             fresh, self._fresh = tuple(self._fresh.values()), {}
             with suppress(OSError):
                 refresh.lab_pages(self.root, fresh, edited=sorted(self._edited))

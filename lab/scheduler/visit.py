@@ -10,19 +10,21 @@ from typing import TYPE_CHECKING, TypeVar
 import msgspec
 
 from lab.core import policy
-from lab.core.errors import Exhausted, Interrupted, Taken, Unadvised
+from lab.core.claim import Owner
+from lab.core.errors import Busy, Exhausted, Interrupted, Taken, Unadvised
 from lab.core.policy import Proceed, Wait
-from lab.scheduler import cycle, decisions, moves, reclaim, refresh, step, work
+from lab.scheduler import cycle, decisions, engines, moves, reclaim, refresh, step, work
 from lab.scheduler.control import approved
 from lab.scheduler.cycle import Errand
 from lab.scheduler.loop import scripts
-from lab.scheduler.step import SETTLED, Step
+from lab.scheduler.step import QUEUED, SETTLED, Step
 from lab.store import experiments, leases, packages
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Collection
 
-    from lab.core.claim import Owner
+    from lab.core.ended import Ended
+    from lab.core.job import Job, Wants
     from lab.core.policy import Escalate, Finish, Move, Pause, Promote
     from lab.core.proposal import Ruling
     from lab.core.seal import Seal
@@ -53,10 +55,10 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
 class Visit:
     """What happens to one experiment now.
 
-    Afterwards `before` and `subject` tell what it was and what it is, `made` which run came of it, and `move` what was
-    decided where none did. `search` chooses its parameters; without one an experiment whose SPEC names a strategy gets
-    its own. `errand` is what to run, where a person has chosen that already, and `proposal` the approved proposal that
-    is to run and no other: `Taken` when somebody else has run it.
+    Afterwards `before` and `subject` tell what it was and what it is, `made` which run came of it, `placed` which was
+    handed to an engine instead, and `move` what was decided where neither was. `search` chooses its parameters; without
+    one an experiment whose SPEC names a strategy gets its own. `errand` is what to run, where a person has chosen that
+    already, and `proposal` the approved proposal that is to run and no other: `Taken` when somebody else has run it.
     """
 
     def __init__(  # noqa: PLR0913  # what is visited, by whom, and who chooses
@@ -71,10 +73,13 @@ class Visit:
         search: Search | None = None,
         errand: Errand | None = None,
         proposal: str = "",
+        silent: Collection[str] = (),
     ) -> None:
+        """`silent` are engines that did not answer just now: nothing is claimed for them."""
         self.before: View | None = None
         self.subject: Subject | None = None  # None when nothing changed
         self.made: Seal | None = None
+        self.placed: Step | None = None
         self.move: Move | None = None
         self._search = search
         self._errand = errand
@@ -85,24 +90,50 @@ class Visit:
         self._owner = owner
         self._tell = tell
         self._interrupted = interrupted
+        self._silent = silent
+        self._job: Job | None = None
 
     def pay(self) -> None:
         """All of it. Raises what goes wrong; what was sealed until then is sealed."""
         begun = self._begun()
-        if begun is not None:
+        if begun is not None and self._job is not None:
+            self._hand_over(self._job, begun[0])
+        elif begun is not None:
             running, view = begun
             ended = work.carry_out(self._root, running, view, interrupted=self._interrupted)
-            self.made, self.subject = cycle.sealed(self._root, running, ended)
-            self._tell(step.ran(self.made.run, running.params))
-            self.subject = moves.after_run(self._root, self.subject, self._judged, self._moved)
+            self.sealed(running, ended)
+        self.follow()
+
+    def sealed(self, running: Running, ended: Ended) -> None:
+        """Seal a run, and carry out what follows from it. Also for one that another process began."""
+        self.made, self.subject = cycle.sealed(self._root, running, ended)
+        self._tell(step.ran(self.made.run, running.params))
+        self.subject = moves.after_run(self._root, self.subject, self._judged, self._moved)
+
+    def follow(self) -> None:
+        """What is left to do after `sealed`."""
         if self.subject is not None:
             self.subject = moves.asked(self._root, self.subject)
             decisions.cleared(self._root, self._name, self.subject.view.phase)
+
+    def _hand_over(self, job: Job, running: Running) -> None:
+        """Give a claimed run to its engine. What an engine refuses has paused the experiment, and people are told."""
+        from lab.scheduler import placing  # noqa: PLC0415  # as above
+
+        told = placing.hand_over(self._root, job)
+        self.placed = told if told.kind == QUEUED else None
+        if told.kind == QUEUED and running.params is not None:
+            told = msgspec.structs.replace(told, params=dict(running.params))
+        self._tell(told)
+        if told.kind != QUEUED:
+            with self._root.section(self._name):
+                self.subject = refresh.catch_up(self._root, self._name)
 
     def _begun(self) -> tuple[Running, View] | None:
         """Judge the experiment and, if it is to run, claim it and open its bundle, in one section."""
         for item in reclaim.make_way(self._root, self._name):
             self._tell(Step(kind=SETTLED, experiment=item.experiment, run_id=item.run_id, what=item.what))
+        self._refuse_while_placed()
         self._think()
         return self._advised(self._chosen_and_claimed)
 
@@ -136,14 +167,52 @@ class Visit:
             return None  # its SPEC was edited since the index told of it, or its race goes on in another class
         work.require_work(self._root, spec.for_tier(tier), view, errand.params)
         work.require_ready(self._root, spec.for_tier(tier), view, proposes=self._errand is None)
+        wants = self._wants(spec.for_tier(tier))
         followed = decisions.follow(self._root, view, spec, tier)
         if followed is not None:
             self.subject, view = followed, followed.view
             self._tell(step.to_tier(view))
-        lease = cycle.claim(self._root, view, spec, owner=self._owner, tier=tier, slots=self._request.slots)
+        engine = "" if wants is None else wants.engine
+        owner = Owner(name=f"engine:{engine}", host="") if engine else self._owner
+        lease = cycle.claim(
+            self._root, view, spec, owner=owner, tier=tier, slots=self._request.slots, engine=engine
+        )  # fmt: skip
         if ruling is not None:
             approved.spend(self._root, ruling, lease.claim.run_id)
-        return cycle.opened(self._root, lease, view, spec, loaded.sha256, errand), view
+        running = cycle.opened(self._root, lease, view, spec, loaded.sha256, errand)
+        if wants is not None:
+            from lab.scheduler import placing  # noqa: PLC0415  # most runs happen in the process that asks for them
+
+            self._job = placing.noted(self._root, running, wants)
+        return running, view
+
+    def _refuse_while_placed(self) -> None:
+        """`Busy` where engines have as many runs of it as may be under way: before a search thinks, or asks a model.
+
+        A run may wait in a queue for days, and every turn comes by.
+        """
+        held = leases.survey(self._root, self._name).held
+        if not any(each.seen.claim.engine for each in held):
+            return
+        spec = experiments.load(self._root, self._name).spec
+        if spec is not None and len(held) >= max(
+            self._request.slots, *(spec.for_tier(tier).max_parallel for tier in spec.fidelity_tiers)
+        ):
+            raise leases.busy(self._root, self._name)
+
+    def _wants(self, spec: Spec) -> Wants | None:
+        """What the run's job asks of an engine; None where it happens here. Refuses what could not be handed over."""
+        if self._errand is not None and self._errand.handed is not None:  # the tree of its change is on this machine
+            return None
+        wants = engines.chosen(self._root, spec, engine=self._request.engine)
+        if wants is None:
+            return None
+        from lab.scheduler import placing  # noqa: PLC0415  # as above
+
+        if wants.engine in self._silent:
+            raise Busy(f"{wants.engine} does not answer", fix="labctl doctor")
+        placing.require(self._root, wants, spec.executor_class)
+        return wants
 
     def _advised(self, act: Callable[[], T]) -> T | None:
         """Do it. Where the search waits for a model's word, the model is asked, with nothing held meanwhile."""
@@ -213,7 +282,7 @@ class Visit:
         offered = packages.waiting(self._root).get(self._name, 0)
         search = self._searched(spec)
         slots = self._request.slots or spec.max_parallel
-        held = len(leases.survey(self._root, self._name).held) if slots > 1 else 0
+        held = leases.under_way(self._root, self._name) if slots > 1 else 0
         move = policy.decide(
             view,
             spec,

@@ -39,6 +39,12 @@ def open_bundle(root: Root, manifest: Manifest, contents: Mapping[str, bytes]) -
     return path
 
 
+def begun(root: Root, manifest: Manifest) -> None:
+    """Say who carries the run out, where that is not who opened its bundle."""
+    path = root.layout.run(manifest.experiment, manifest.run_id)
+    root.files.replace(f"{path}/{layout.MANIFEST}", page(manifest))
+
+
 def close(root: Root, manifest: Manifest, *, result: str, metrics: Mapping[str, object]) -> None:
     """Say how the run ended: RESULT.md, then metrics.json, then the manifest. What the run wrote itself stays."""
     if manifest.status == RUNNING:

@@ -104,6 +104,12 @@ def said(root: Root, experiment: str, generation: int, *, most: int = 2_000) -> 
         return ""
 
 
+def forget(root: Root, experiment: str, generation: int) -> None:
+    """Remove what a body printed whose claim is gone. Nobody else would, and nobody reads it."""
+    if not os.path.lexists(root.layout.claim(experiment, generation)):
+        root.files.discard(output(root, experiment, generation))
+
+
 def _job(root: Root, experiment: str, generation: int) -> str:
     return root.layout.claim(experiment, generation, layout.JOB_SUFFIX)
 

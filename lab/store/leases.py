@@ -188,6 +188,19 @@ def unsettled(root: Root) -> list[str]:
     return [name for name in folders if any(file.endswith(_CALLING) for file in os.listdir(root.layout.claims(name)))]
 
 
+def placed(root: Root) -> list[str]:
+    """Experiments with a run that an engine has or may have: one listing each, and a look at what has no job yet."""
+    found = []
+    for name in unsettled(root):
+        names = set(os.listdir(root.layout.claims(name)))
+        claims = [file for file in names if file.endswith(layout.CLAIM_SUFFIX)]
+        jobs = {file.removesuffix(layout.JOB_SUFFIX) for file in names if file.endswith(layout.JOB_SUFFIX)}
+        bare = [file for file in claims if file.removesuffix(layout.CLAIM_SUFFIX) not in jobs]
+        if len(bare) < len(claims) or (bare and any(each.seen.claim.engine for each in survey(root, name).held)):
+            found.append(name)
+    return found
+
+
 def _no_run(_generation: int) -> str:
     return ""
 
@@ -249,6 +262,11 @@ def _was_late(root: Root, experiment: str, generation: int) -> bool:
     return any(
         number >= generation for number, suffix in found if (number, suffix) != (generation, layout.CLAIM_SUFFIX)
     )
+
+
+def busy(root: Root, experiment: str) -> Busy:
+    """The refusal for who finds all slots of an experiment taken."""
+    return _busy(experiment, survey(root, experiment))
 
 
 def supersede(root: Root, experiment: str, generation: int) -> bool:
@@ -346,26 +364,36 @@ def _retire(root: Root, experiment: str, generation: int, suffix: str) -> None:
     target = root.layout.claim(experiment, generation, layout.RELEASED_SUFFIX)
     root.files.move(root.layout.claim(experiment, generation, suffix), target)
     names = os.listdir(root.layout.claims(experiment))
-    for each in _COMPANIONS:
-        beside = root.layout.claim(experiment, generation, each)
-        if os.path.basename(beside) in names:
-            root.files.discard(beside)
     pairs = [pair for pair in map(layout.claim_file, names) if pair]
     highest = max(number for number, _ in pairs)
+    _drop_left(root, experiment, names, {number for number, kind in pairs if kind != layout.RELEASED_SUFFIX})
     for number, kind in pairs:
         if kind == layout.RELEASED_SUFFIX and number < highest:
             root.files.discard(root.layout.claim(experiment, number, kind))
+
+
+def _drop_left(root: Root, experiment: str, names: list[str], standing: set[int]) -> None:
+    """What lies beside claims that were given back: of this one, and what a body that was too late left of others."""
+    for name in names:
+        stem, dot, suffix = name.partition(".")
+        if dot + suffix in _COMPANIONS and stem.isascii() and stem.isdecimal() and int(stem) not in standing:
+            root.files.discard(root.layout.claim(experiment, int(stem), dot + suffix))
 
 
 def _busy(experiment: str, seen: Survey) -> Busy:
     fix = f"wait, or look: labctl lease show {experiment}"
     if seen.held:
         first = min(seen.held, key=lambda held: held.left_s)
+        if engine := first.seen.claim.engine:
+            what = f"{experiment} is with {engine}, as {first.seen.claim.run_id}"
+            return Busy(what, fix="wait; labctl status shows what is queued and running where")
         owner = first.seen.claim.owner
         who = f"{owner.name} on {owner.host} (pid {owner.pid})" if owner.pid else owner.name
         return Busy(f"{experiment} is held by {who} for {first.left_s:.0f}s more unless renewed", fix=fix)
     if seen.lost:
         return Busy(f"{experiment} is held by a process that is gone", fix="labctl watchdog --repair")
+    if not seen.damaged:
+        return Busy(f"{experiment} was just given back", fix="try again")
     bad = seen.damaged[0]
     what = f"{experiment} has an unreadable claim {bad.generation:08d}{bad.suffix}: {bad.problem}"
     return Busy(what, fix="upgrade labctl" if bad.newer else "labctl recover")

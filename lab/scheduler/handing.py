@@ -1,0 +1,198 @@
+"""Handing a claimed run to an engine: what is written down, what the engine is given, and what its answer means.
+
+Claim, bundle and `.job` are written in one section; then, outside of it and under the flock `placing`: submit it held,
+write its number down, let it go.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from lab.core import job as words
+from lab.core import layout
+from lab.core.errors import Busy, LabError, Superseded, Unavailable
+from lab.core.job import Job
+from lab.engines import door
+from lab.engines.door import Ground, Placement, Refused
+from lab.scheduler import placed, taking
+from lab.scheduler.loop import scripts
+from lab.scheduler.step import PROBLEM, QUEUED, SETTLED, Step
+from lab.store import jobs, leases, program
+from lab.store.sections import hold
+
+if TYPE_CHECKING:
+    from lab.core.job import Wants
+    from lab.core.spec import Spec
+    from lab.engines.door import Engine
+    from lab.scheduler.cycle import Running
+    from lab.store.root import Root
+
+SEAL_GRACE_S = 120.0
+# How many budgets a candidate of a code loop may take: each of its steps has one of its own.
+_STEPS_OF_A_LOOP = 12
+_WAIT_S = 30.0
+# Variables that a body goes by, besides those that its SPEC names. No secrets: an engine keeps these in files.
+_HANDED_ON = (
+    "LAB_EXECUTOR_COMMAND", "HERMES_LAB_EXECUTOR_COMMAND", "LAB_TRAINING_CACHE", "LABCTL_CONFINEMENT", "VIRTUAL_ENV",
+    "CONDA_PREFIX",
+)  # fmt: skip
+
+
+def owner_name(engine: str) -> str:
+    """Who holds a claim that an engine has."""
+    return f"engine:{engine}"
+
+
+def require(root: Root, wants: Wants, executor_class: str) -> None:
+    """Refuse what could not be handed over, before anything is claimed. `Busy` when the class has enough under way."""
+    door.find(wants.engine)
+    if wants.max_in_flight and count(root, wants.engine, executor_class, most=wants.max_in_flight):
+        what = f"{wants.max_in_flight} jobs of the class {executor_class} are with {wants.engine}"
+        raise Busy(f"{what}, which is as many as engines.yaml allows", fix="labctl status shows them")
+
+
+def count(root: Root, engine: str, executor_class: str, *, most: int) -> bool:
+    """Whether a class has as many jobs at an engine as that. Two that look at once may go one beyond it."""
+    left = most
+    for claim in placed.held(root):
+        found = placed.job(root, claim) if claim.engine == engine else None
+        if found is not None and found.spec.executor_class == executor_class:
+            left -= 1
+            if not left:
+                return True
+    return False
+
+
+def noted(root: Root, running: Running, wants: Wants) -> Job:
+    """Write down what is to be asked of the engine. Inside the section of the claim."""
+    claim = running.lease.claim
+    made = Job(
+        experiment=claim.experiment,
+        generation=claim.generation,
+        run_id=claim.run_id,
+        engine=wants.engine,
+        name=words.name(known_as(root), claim.experiment, claim.generation),
+        asked_at=root.now(),
+        spec=running.spec,
+        wants=wants,
+    )
+    jobs.begun(root, made)
+    return made
+
+
+def hand_over(root: Root, job: Job) -> Step:
+    """Submit a job that was just noted, and let it go. Outside the section.
+
+    An engine that does not answer leaves it for the next look. One that refuses it pauses the experiment, and the run
+    is marked and not counted. The step says which.
+    """
+    with hold(root.layout.placing(job.experiment), wait_s=_WAIT_S):
+        engine, ground = engine_of(root, job.engine, job.wants.address)
+        return submitted(root, job, engine, ground)
+
+
+def submitted(root: Root, job: Job, engine: Engine, ground: Ground) -> Step:
+    """Submit, write the number down, let it go. The caller holds `placing`, and knows that the engine has it not."""
+    experiment, generation = job.experiment, job.generation
+    current = jobs.load(root, experiment, generation)
+    if current is None or not _is_held(root, job):  # taken, or broken by a person, meanwhile
+        what = f"the claim of {job.run_id} was taken before it was submitted"
+        raise Superseded(what, fix=f"see: labctl lease show {experiment}")
+    if current.number:  # somebody found it and was quicker
+        return _queued(current, current.number)
+    try:
+        number = engine.submit(_placement(root, job), ground)
+    except Unavailable as error:
+        return silent(job.engine, experiment, error, run_id=job.run_id)
+    except Refused as refusal:
+        return _turned_down(root, job, engine, refusal)
+    return let_go(root, current, engine, ground, number)
+
+
+def let_go(root: Root, job: Job, engine: Engine, ground: Ground, number: str) -> Step:
+    """Write its number down, then let it start."""
+    if job.number != number:
+        job = msgspec.structs.replace(job, number=number)
+        jobs.write(root, job)
+    try:
+        engine.release(number, ground)
+    except Unavailable as error:
+        return silent(job.engine, job.experiment, error, run_id=job.run_id)
+    return _queued(job, number)
+
+
+def _turned_down(root: Root, job: Job, engine: Engine, refusal: Refused) -> Step:
+    """The experiment waits for a person; the run that was claimed never began."""
+    said = " ".join(refusal.what.split())
+    changed = taking.pause(root, job.experiment, job.engine, said)
+    claim = leases.load(root, job.experiment, job.generation, layout.CLAIM_SUFFIX)
+    if claim is not None:
+        taking.take(root, claim, (), forgets_after_s=engine.forgets_after_s, refused=f"{job.engine} refuses it: {said}")
+        taking.settle(root, job.experiment)
+    fix = refusal.fix or "correct what its class asks for in engines.yaml"
+    return Step(
+        kind=PROBLEM if changed else SETTLED,
+        experiment=job.experiment,
+        run_id=job.run_id,
+        what=f"{job.engine} refuses its job: {said}",
+        fix=f"{fix}; then: labctl resume {job.experiment}",
+    )
+
+
+def _placement(root: Root, job: Job) -> Placement:
+    given = {name: root.world.environ[name] for name in (*_HANDED_ON, *job.spec.env) if name in root.world.environ}
+    for secret in job.spec.secrets:
+        given.pop(secret, None)
+    if job.wants.python:
+        start: tuple[str, ...] = (job.wants.python, "-P", "-c", "from lab.cli.main import entry; entry()")
+    else:
+        start = tuple(program.words())
+    return Placement(
+        name=job.name,
+        argv=(*start, "exec", job.experiment, job.run_id, "--data-root", root.layout.root),
+        cwd="/",
+        root=root.layout.root,
+        output=jobs.output(root, job.experiment, job.generation),
+        budget_s=_budget_s(job.spec),
+        environ=given,
+        wants=job.wants,
+    )
+
+
+def _budget_s(spec: Spec) -> float:
+    """Within which a body ends by itself."""
+    steps = _STEPS_OF_A_LOOP if scripts.is_loop(spec) else 1
+    return steps * (spec.time_budget_s + spec.kill_grace_s) + SEAL_GRACE_S
+
+
+def _is_held(root: Root, job: Job) -> bool:
+    return leases.load(root, job.experiment, job.generation, layout.CLAIM_SUFFIX) is not None
+
+
+def known_as(root: Root) -> str:
+    """The data root by the one name that does not depend on how it was reached."""
+    return os.path.realpath(root.layout.root)
+
+
+def _queued(job: Job, number: str) -> Step:
+    return Step(
+        kind=QUEUED, experiment=job.experiment, run_id=job.run_id, engine=job.engine, number=number,
+        what=f"at {job.engine} (job {number})",
+    )  # fmt: skip
+
+
+def silent(engine: str, experiment: str, error: LabError, *, run_id: str = "") -> Step:
+    """An engine that does not answer: what it has stays as it is, and what it was to be given waits."""
+    what = f"{engine} does not answer: {error.what}" if engine else error.what
+    more = "; the run waits, and is submitted by the next turn" if run_id else ""
+    return Step(kind=PROBLEM, experiment=experiment, run_id=run_id, engine=engine, what=f"{what}{more}", fix=error.fix)
+
+
+def engine_of(root: Root, name: str, address: str) -> tuple[Engine, Ground]:
+    ground = Ground(
+        environ=dict(root.world.environ), folder=root.layout.engine(name), files=root.files, address=address
+    )
+    return door.find(name), ground

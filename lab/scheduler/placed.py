@@ -1,0 +1,148 @@
+"""What the files say of runs that an engine has. Asks no engine, and writes nothing."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from lab.core import layout
+from lab.core.claim import Claim
+from lab.core.errors import Corrupt
+from lab.core.job import HELD, RUNNING, Job, Seen, Start
+from lab.store import bundles, jobs, leases, reading
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+    from lab.core.job import Report
+    from lab.store.root import Root
+
+WAITS = "queued"
+
+
+class State(msgspec.Struct, frozen=True, kw_only=True):
+    """A run that an engine has, as it is told to people. `state` is queued or running, as the last look found it."""
+
+    experiment: str
+    run_id: str
+    generation: int
+    engine: str
+    number: str = ""  # empty until the engine has answered
+    state: str = WAITS
+    where: str = ""  # the node
+    why: str = ""  # in the engine's words: what it waits for
+    since: str = ""
+    executor_class: str = ""
+
+
+class Found(msgspec.Struct, frozen=True, kw_only=True):
+    """One claimed run by its files."""
+
+    claim: Claim
+    job: Job | None
+    started: Start | None
+    has_bundle: bool
+    sealed: bool
+    cancel_asked: str | None
+    heard_s: float
+
+    def seen(self, reports: tuple[Report, ...], now_s: float) -> Seen:
+        """The same with an engine's word, as `core.job` judges it."""
+        return Seen(
+            job=self.job,
+            has_bundle=self.has_bundle,
+            sealed=self.sealed,
+            started=self.started,
+            cancel_asked=self.cancel_asked,
+            silent_s=max(0.0, now_s - self.heard_s),
+            ttl_s=self.claim.ttl_s,
+            reports=reports,
+        )
+
+
+def held(root: Root, only: Collection[str] = ()) -> list[Claim]:
+    """The claims that are an engine's, in the order of their experiments. Empty `only`: of the whole lab."""
+    names = sorted(only) if only else leases.unsettled(root)
+    found = (each.seen.claim for name in names for each in leases.survey(root, name).held)
+    return [claim for claim in found if claim.engine]
+
+
+def look(root: Root, claim: Claim) -> Found | None:
+    """What lies there for a claim; None when it is not held any more."""
+    experiment, generation = claim.experiment, claim.generation
+    path = root.layout.run(experiment, claim.run_id)
+    started = _started(root, claim)
+    heard_s = jobs.heard(root, experiment, generation, started=started is not None)
+    asked = reading.read(root.layout.claim(experiment, generation, layout.CANCEL_SUFFIX))
+    found = Found(
+        claim=claim,
+        job=job(root, claim),
+        started=started,
+        has_bundle=bool(claim.run_id) and reading.is_folder(path),
+        sealed=_is_sealed(path, claim),
+        cancel_asked=None if asked is None else asked.decode(errors="replace").strip(),
+        heard_s=heard_s,
+    )
+    # Last: what was given back meanwhile has lost its files too, and would look like one that never began.
+    return found if os.path.lexists(root.layout.claim(experiment, generation)) else None
+
+
+def job(root: Root, claim: Claim) -> Job | None:
+    """The job of a claim; None where it is not there, or a power cut left it empty. `Corrupt` for a newer labctl's."""
+    try:
+        return jobs.load(root, claim.experiment, claim.generation)
+    except Corrupt as error:
+        if error.newer:
+            raise
+        return None
+
+
+def states(root: Root, experiment: str) -> tuple[State, ...]:
+    """Its runs that an engine has, by generation: from files alone, however the engine is."""
+    return tuple(_state(root, claim) for claim in held(root, (experiment,)))
+
+
+def _state(root: Root, claim: Claim) -> State:
+    here, started = job(root, claim), _started(root, claim)
+    sight = jobs.sight(root, claim.experiment, claim.generation)
+    told = State(
+        experiment=claim.experiment,
+        run_id=claim.run_id,
+        generation=claim.generation,
+        engine=claim.engine,
+        number=here.number if here is not None else "",
+        since=claim.claimed_at,
+        executor_class=here.spec.executor_class if here is not None else "",
+    )
+    if started is not None:
+        where = sight.where if sight is not None and sight.where else started.host
+        return msgspec.structs.replace(told, state=RUNNING, where=where, since=started.at)
+    if sight is None:
+        return told if told.number else msgspec.structs.replace(told, why=f"{claim.engine} has not taken it yet")
+    # Where the engine starts it and its body has not come yet, it runs for the engine and for nobody else.
+    why = sight.why or ("it is held" if sight.state == HELD else "")
+    return msgspec.structs.replace(
+        told, where=sight.where, why="it is being started" if sight.state == RUNNING else why
+    )
+
+
+def _started(root: Root, claim: Claim) -> Start | None:
+    try:
+        return jobs.started(root, claim.experiment, claim.generation)
+    except Corrupt as error:
+        if error.newer:
+            raise
+        return Start(run_id=claim.run_id, host="", pid=0)  # a power cut emptied it: somebody was let in all the same
+
+
+def _is_sealed(path: str, claim: Claim) -> bool:
+    """Whether its seal is there, and is this claim's. A run may have written anything under that name."""
+    if not reading.is_file(f"{path}/{layout.SEAL}"):
+        return False
+    try:
+        found = bundles.load_seal(path)
+    except Corrupt:
+        return False
+    return found is not None and (found[0].run.experiment, found[0].generation) == (claim.experiment, claim.generation)

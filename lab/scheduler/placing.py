@@ -1,0 +1,227 @@
+"""Runs in the hands of an engine: handing them over, looking after them, taking them back. Decision 41.
+
+Asking an engine may take seconds, and happens in no section. Who submits, lets go or takes something of an experiment
+holds its flock `placing` meanwhile, so that nobody submits what is being submitted.
+"""
+
+from __future__ import annotations
+
+import os
+from collections import defaultdict
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from lab.core import job as words
+from lab.core.errors import Busy, LabError, Unavailable
+from lab.core.job import Leave, Release, Sight, Submit, Take, judge
+from lab.scheduler import handing, placed, taking
+from lab.scheduler.handing import hand_over, noted, require
+from lab.scheduler.placed import State, states
+from lab.scheduler.step import HELD, PROBLEM, Step
+from lab.store import jobs, leases
+from lab.store.sections import hold
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable
+
+    from lab.core.claim import Claim
+    from lab.core.job import Report
+    from lab.engines.door import Engine, Ground
+    from lab.scheduler.placed import Found
+    from lab.store.root import Root
+
+__all__ = ["State", "hand_over", "look", "noted", "reconcile", "require", "states"]
+
+_SEEN_EVERY_S = 10.0
+_WAIT_S = 30.0
+
+
+def look(root: Root, experiment: str) -> list[Step]:
+    """`reconcile` for one experiment: what became of its jobs, one question to each engine."""
+    return reconcile(root, only=(experiment,))
+
+
+def reconcile(root: Root, *, only: Collection[str] = ()) -> list[Step]:
+    """Compare what the lab has claimed with what the engines have, and do what follows. Empty `only`: the whole lab.
+
+    One question to each engine, however many jobs it has. Of one that does not answer nothing is touched.
+    """
+    done: list[Step] = []
+    for (name, address, prefix), claims in _by_engine(root, placed.held(root, only)).items():
+        try:
+            engine, ground = handing.engine_of(root, name, address)
+            desk = _Desk(root, name, engine, ground, prefix)
+        except LabError as error:
+            done.append(handing.silent(name, claims[0].experiment if only else "", error))
+            continue
+        done += _settled(desk, claims)
+        strays = _strays(desk)
+        if strays:
+            done += desk.cancel(claims[0].experiment, strays)
+    return done
+
+
+class _Desk:
+    """One engine, and what it said of this lab's jobs when it was asked for all of them."""
+
+    def __init__(self, root: Root, name: str, engine: Engine, ground: Ground, prefix: str) -> None:
+        self.root = root
+        self.name = name
+        self.engine = engine
+        self.ground = ground
+        self.prefix = prefix
+        self.told: dict[str, tuple[Report, ...]] = {}
+        self.ask()
+
+    def ask(self) -> None:
+        """All of them, by one question."""
+        found: dict[str, list[Report]] = defaultdict(list)
+        for report in self.engine.listed(self.prefix, self.ground):
+            found[report.name].append(report)
+        self.told = {name: tuple(reports) for name, reports in found.items()}
+
+    def reports(self, claim: Claim) -> tuple[Report, ...]:
+        """What it says of the job of a claim."""
+        return self.told.get(f"{self.prefix}{claim.experiment}-{claim.generation}", ())
+
+    def judged(self, found: Found, now_s: float) -> words.Verdict:
+        """What is to become of a run."""
+        return judge(
+            found.seen(self.reports(found.claim), now_s), forgets_after_s=self.engine.forgets_after_s
+        )  # fmt: skip
+
+    def cancel(self, experiment: str, numbers: Iterable[str]) -> list[Step]:
+        """End jobs that are one too many, or that nobody waits for. One that does not answer is asked next time."""
+        try:
+            self.engine.cancel(tuple(numbers), self.ground)
+        except Unavailable as error:
+            return [handing.silent(self.name, experiment, error)]
+        return []
+
+
+def _settled(desk: _Desk, claims: Iterable[Claim]) -> list[Step]:
+    """Judge the runs that one engine has, and act where there is something to do."""
+    root = desk.root
+    now_s = leases.server_time(root)
+    to_do: dict[str, list[Claim]] = defaultdict(list)
+    surplus: dict[str, list[str]] = defaultdict(list)
+    done: list[Step] = []
+    for claim in claims:
+        try:
+            found = placed.look(root, claim)
+        except LabError as error:
+            done.append(Step(kind=PROBLEM, experiment=claim.experiment, what=error.what, fix=error.fix))
+            continue
+        if found is None:
+            continue
+        verdict = desk.judged(found, now_s)
+        if isinstance(verdict, Leave):
+            _remember(root, found, verdict, now_s)
+            surplus[claim.experiment] += verdict.cancel
+        else:
+            to_do[claim.experiment].append(claim)
+    for experiment, numbers in surplus.items():
+        if numbers:
+            done += desk.cancel(experiment, numbers)
+    for experiment, its in to_do.items():
+        try:
+            with hold(root.layout.placing(experiment), wait_s=_WAIT_S):
+                done += _Acting(desk).on(experiment, its)
+        except Busy as busy:  # somebody else is at it
+            done.append(Step(kind=HELD, experiment=experiment, what=busy.what, fix=busy.fix))
+        except LabError as error:
+            done.append(Step(kind=PROBLEM, experiment=experiment, what=error.what, fix=error.fix))
+    return done
+
+
+class _Acting:
+    """What is done about jobs of one experiment, by whoever holds its `placing`. Each is judged again first."""
+
+    def __init__(self, desk: _Desk) -> None:
+        self._desk = desk
+        self._root = desk.root
+        self._asked_again = False
+        self._cancel: list[str] = []
+
+    def on(self, experiment: str, claims: Iterable[Claim]) -> list[Step]:
+        """All of them."""
+        done = [step for claim in claims if (step := self._act(claim)) is not None]
+        if self._cancel:
+            done += self._desk.cancel(experiment, self._cancel)
+        return done + taking.settle(self._root, experiment)
+
+    def _act(self, claim: Claim) -> Step | None:
+        root, desk = self._root, self._desk
+        now_s = leases.server_time(root)
+        found = placed.look(root, claim)
+        if found is None:
+            return None
+        verdict = desk.judged(found, now_s)
+        if isinstance(verdict, Submit) and not self._asked_again:
+            # Whoever submitted it may have died after all jobs were asked for: they are once more, now that nobody can.
+            self._asked_again = True
+            desk.ask()
+            verdict = desk.judged(found, now_s)
+        job = found.job
+        match verdict:
+            case Leave():
+                _remember(root, found, verdict, now_s)
+                self._cancel += verdict.cancel
+            case Take():
+                taken = taking.take(
+                    root, claim, desk.reports(claim), forgets_after_s=desk.engine.forgets_after_s
+                )  # fmt: skip
+                self._cancel += taken.cancel if taken is not None else ()
+            case Release() if job is not None:
+                self._cancel += verdict.cancel
+                return handing.let_go(root, job, desk.engine, desk.ground, verdict.number)
+            case Submit() if job is not None:
+                return handing.submitted(root, job, desk.engine, desk.ground)
+            case _:
+                pass
+        return None
+
+
+def _by_engine(root: Root, claims: Iterable[Claim]) -> dict[tuple[str, str, str], list[Claim]]:
+    """The claims by the engine that has them, the address by which it is spoken to, and how their jobs' names begin.
+
+    As their jobs say it: the lab may be known by another path to who looks than to who submitted.
+    """
+    found: dict[tuple[str, str, str], list[Claim]] = defaultdict(list)
+    ours = words.prefix(handing.known_as(root))
+    for claim in claims:
+        try:
+            job = placed.job(root, claim)
+        except LabError:  # a newer labctl's: it is told of when it is looked at
+            job = None
+        prefix = job.name.removesuffix(f"{claim.experiment}-{claim.generation}") if job is not None else ours
+        found[claim.engine, job.wants.address if job is not None else "", prefix].append(claim)
+    return found
+
+
+def _remember(root: Root, found: Found, verdict: Leave, now_s: float) -> None:
+    """Keep how it was found, for pages that ask no engine."""
+    claim, job = found.claim, found.job
+    if job is not None and verdict.number and job.number != verdict.number:
+        jobs.write(root, msgspec.structs.replace(job, number=verdict.number))
+    before = jobs.sight(root, claim.experiment, claim.generation)
+    told = (verdict.state, verdict.where, verdict.why)
+    if before is None or (before.state, before.where, before.why) != told:
+        sight = Sight(state=verdict.state, where=verdict.where, why=verdict.why, at=root.now())
+        jobs.saw(root, claim.experiment, claim.generation, sight)
+    elif verdict.state != words.UNKNOWN:
+        jobs.looked(root, claim.experiment, claim.generation, every_s=_SEEN_EVERY_S, now_s=now_s)
+
+
+def _strays(desk: _Desk) -> list[str]:
+    """Jobs that wait for a run that is over: submitted twice, say. One that runs ends by itself: its claim is gone."""
+    found = []
+    for name, reports in desk.told.items():
+        waiting = [report.number for report in reports if report.state in (words.HELD, words.WAITING)]
+        experiment, dash, generation = name.removeprefix(desk.prefix).rpartition("-")
+        if not (waiting and dash and generation.isascii() and generation.isdecimal()) or "/" in experiment:
+            continue
+        if not os.path.lexists(desk.root.layout.claim(experiment, int(generation))):
+            found += waiting
+    return found
