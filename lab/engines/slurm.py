@@ -68,15 +68,17 @@ class Slurm:
                 raise _unavailable("\n".join(complaints))
 
     def describe(self, ground: Ground) -> str:
-        config = _call(("scontrol", "show", "config"), ground)
-        nodes = _call(("sinfo", "--noheader", "--format=%R %a %D %t"), ground)
-        for said in (config, nodes):
+        asked = []
+        for command in (("scontrol", "show", "config"), ("sinfo", "--noheader", "--format=%R %a %D %t")):
+            said = _call(command, ground)
             if said.code != 0:
                 raise _unavailable(said.problem)
-        pairs = (line.partition("=") for line in config.out.decode(errors="replace").splitlines())
+            asked.append(said.out.decode(errors="replace"))
+        config, nodes = asked
+        pairs = (line.partition("=") for line in config.splitlines())
         known = {name.strip(): value.strip() for name, _, value in pairs}
         version, cluster = (known.get(name, "?") for name in ("SLURM_VERSION", "ClusterName"))
-        return f"Slurm {version}, cluster {cluster}: {_places(nodes.out.decode(errors='replace'))}"
+        return f"Slurm {version}, cluster {cluster}: {_places(nodes)}"
 
 
 def _places(said: str) -> str:
@@ -122,7 +124,8 @@ def _call(command: tuple[str, ...], ground: Ground, *, given: bytes = b"") -> _S
             start_new_session=True,  # a Ctrl-C at the terminal is for the lab, which knows what is half done
         )  # fmt: skip
     except subprocess.TimeoutExpired as error:
-        raise _unavailable(f"{command[0]} took longer than {LIMIT_S:.0f} s") from error
+        said = (error.stderr or b"").decode(errors="replace")  # a full queue: it says so, and tries again and again
+        raise _unavailable(f"{said}\n{command[0]} took longer than {LIMIT_S:.0f} s") from error
     except OSError as error:
         raise _unavailable(f"{command[0]} could not be started: {error.strerror}") from error
     return _Said(code=done.returncode, out=done.stdout, problem=done.stderr.decode(errors="replace").strip())

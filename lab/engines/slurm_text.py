@@ -42,7 +42,7 @@ _OVER: Mapping[str, str] = {
     "PREEMPTED": words.LOST,
     "REVOKED": words.LOST,
 }
-# Slurm lost its launch, holds it, and never starts it by itself: it may have run, and it may be running.
+# Slurm lost its launch and holds it until somebody lets it go again. Its body may have run, and may be running.
 _STRANDED = re.compile(r"launch.failed|requeue.*held|JobHoldMaxRequeue", re.IGNORECASE)
 _UNSAID = frozenset({"", "None", "(null)", "N/A", "n/a"})
 
@@ -59,8 +59,9 @@ _TAG = re.compile(
     r"^\w+: (error|fatal|warning): ((Batch job submission failed|Unable to allocate resources): )?", re.MULTILINE
 )
 _FIXES = (
+    (r"accounting/QOS policy", "ask for less, or name another `qos` or `account` in engines.yaml"),
+    (r"account", "name an `account` of yours in engines.yaml, and a `partition` that it may use"),
     (r"partition", "name another `partition` in engines.yaml: `sinfo` lists them"),
-    (r"account", "name an `account` of yours in engines.yaml"),
     (r"qos", "name another `qos` in engines.yaml, or ask less of this one"),
     (r"time", "lower the time budget in the SPEC, or name a partition that gives more in engines.yaml"),
     (r"memory|--mem", "ask for less `memory` in engines.yaml"),
@@ -159,9 +160,8 @@ def _report(fields: list[str]) -> Report:
     number, state, status, where, why, name = fields
     where, why = ("" if each in _UNSAID else each for each in (where, why))
     if state in _WAITING:
-        place = words.HELD if why == "JobHeldUser" else words.WAITING
-        how = words.LOST if place == words.WAITING and _STRANDED.search(why) else words.UNKNOWN
-        return Report(name=name, number=number, state=place, how=how, where=where, why=why)
+        held = why == "JobHeldUser" or _STRANDED.search(why)  # what an operator holds is not ours to let go
+        return Report(name=name, number=number, state=words.HELD if held else words.WAITING, where=where, why=why)
     if state not in _OVER:  # RUNNING, and all that comes between it and its end
         # COMPLETING ends when the last process of the job is gone
         why = state.lower() if state != "RUNNING" else ""

@@ -282,8 +282,10 @@ DefMemPerCPU=100
 SchedulerType=sched/backfill
 SchedulerParameters=sched_min_interval=0,sched_interval=1,batch_sched_delay=0,default_queue_depth=1000,bf_interval=1
 SlurmdParameters=config_overrides
-MaxJobCount=5000
+
 MinJobAge=3600
+MessageTimeout=3
+EnforcePartLimits=ALL
 ReturnToService=2
 SlurmctldTimeout=60
 SlurmdTimeout=10

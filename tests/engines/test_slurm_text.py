@@ -1,0 +1,218 @@
+"""What is said to Slurm and what it says: as text, without one."""
+
+from __future__ import annotations
+
+import subprocess
+from typing import TYPE_CHECKING
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lab.core import job as words
+from lab.core.job import Wants
+from lab.engines import slurm_text as text
+from lab.engines.door import Placement
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+NAME = "lab-0123456789-sweep-3"
+
+
+def a_job(**wants: object) -> Placement:
+    return Placement(
+        name=NAME, argv=("/usr/bin/labctl", "exec"), cwd="/lab", root="/lab", output="/lab/out", budget_s=300.0,
+        wants=msgspec.convert(wants, Wants),
+    )  # fmt: skip
+
+
+def line(number: str, state: str, *, status: str = "0", where: str = "", why: str = "None", name: str = NAME) -> bytes:
+    fields = zip((number, state, status, where, why, name), text._FIELDS, strict=True)
+    return b"".join(value.encode().ljust(width)[:width] for value, (_, width) in fields)
+
+
+# -- a submission -------------------------------------------------------------------------------------------------
+
+
+def test_a_job_asks_for_what_its_class_wants_and_for_nothing_else() -> None:
+    bare = text.options(a_job())
+    assert not [word for word in bare if word.startswith(("--partition", "--account", "--qos", "--gres", "--mem"))]
+    asked = text.options(
+        a_job(partition="big", account="ann", qos="fast", gres="gpu:2", nodes=2, cpus=8, memory="4G", time="2:00:00")
+    )
+    assert {
+        "--partition=big", "--account=ann", "--qos=fast", "--gres=gpu:2", "--nodes=2", "--cpus-per-task=8", "--mem=4G",
+        "--time=2:00:00",
+    } <= set(asked)  # fmt: skip
+
+
+def test_no_option_of_a_person_lets_a_job_start_or_come_back_by_itself() -> None:
+    asked = text.options(a_job(options=("--requeue", "--output=/lab/mine", "--job-name=mine", "--exclusive")))
+    assert "--exclusive" in asked
+    for flag, ours in (("--requeue", "--no-requeue"), ("--output=/lab/mine", "--output=/dev/null")):
+        assert asked.index(flag) < asked.index(ours)  # the last word is the one that counts
+    assert asked.index("--job-name=mine") < asked.index(f"--job-name={NAME}")
+    assert "--hold" in asked
+
+
+@pytest.mark.parametrize("budget_s", [0.5, 1.0, 59.0, 60.0, 61.0, 3600.0, 86_400.0])
+def test_slurm_neither_tells_nor_ends_a_body_before_its_budget_is_used_up(budget_s: float) -> None:
+    asked = text.options(msgspec.structs.replace(a_job(), budget_s=budget_s))
+    limit_s = 60 * next(int(word.removeprefix("--time=")) for word in asked if word.startswith("--time="))
+    told = next(word for word in asked if word.startswith("--signal=B:TERM@"))
+    told_s = limit_s - int(told.rpartition("@")[2]) - text.EARLY_S  # Slurm may be a minute early
+    assert budget_s <= told_s < limit_s <= budget_s + 3 * 60.0
+
+
+@pytest.mark.parametrize(
+    ("said", "expected"),
+    [
+        ("90", 90.0), ("30:00", 30.0), ("0:30", 0.5), ("2:00:00", 120.0), ("1-0", 1440.0), ("1-12", 2160.0),
+        ("1-12:30", 2190.0), ("2-1:00:00", 2940.0), ("soon", 0.0), ("", 0.0), ("-5", 0.0), ("1:x", 0.0), ("1-", 0.0),
+    ],
+)  # fmt: skip
+def test_a_time_is_read_as_slurm_reads_it(said: str, expected: float) -> None:
+    assert text.minutes(said) == pytest.approx(expected)
+
+
+def test_a_body_is_not_told_to_end_as_soon_as_it_begins() -> None:
+    assert not [word for word in text.options(a_job(time="1")) if word.startswith("--signal")]
+    assert "--signal=B:TERM@60" in text.options(a_job(time="1:00:00"))
+
+
+@given(st.lists(st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"])), min_size=1, max_size=4))
+def test_every_word_reaches_the_program_as_it_is(said: list[str]) -> None:
+    line = " ".join(text.quoted(word) for word in said)
+    done = subprocess.run(["/bin/sh", "-c", f"printf '%s\\0' {line}"], capture_output=True, check=True)
+    assert done.stdout.split(b"\0")[:-1] == [word.encode() for word in said]
+
+
+def test_the_script_becomes_the_body_after_what_sets_its_place_up(tmp_path: Path) -> None:
+    job = msgspec.structs.replace(
+        a_job(setup=["SIGN=ready", "cd /"]),
+        root=str(tmp_path), cwd=str(tmp_path), output=f"{tmp_path}/out",
+        environ={"GIVEN": "a b", "not-a-name": "x"}, argv=("/bin/sh", "-c", 'echo "$SIGN $GIVEN $PPID"; pwd; exit 7'),
+    )  # fmt: skip
+    script = tmp_path / "script"
+    script.write_text(text.script(job).replace("SIGN=", "export SIGN="))
+    done = subprocess.Popen(["/bin/bash", str(script)])
+    assert done.wait() == 7
+    said = (tmp_path / "out").read_text().split()
+    assert said[:3] == ["ready", "a", "b"]
+    assert said[-1] == str(tmp_path)
+
+
+# -- what squeue says ---------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("state", "why", "expected"),
+    [
+        ("PENDING", "JobHeldUser", words.HELD),
+        ("PENDING", "JobHeldAdmin", words.WAITING),
+        ("PENDING", "Resources", words.WAITING),
+        ("PENDING", "launch failed requeued held", words.HELD),
+        ("PENDING", "launch_failed_requeued_held", words.HELD),
+        ("REQUEUE_HOLD", "None", words.WAITING),
+        ("CONFIGURING", "None", words.RUNNING),
+        ("RUNNING", "None", words.RUNNING),
+        ("SUSPENDED", "None", words.RUNNING),
+        ("COMPLETING", "NonZeroExitCode", words.RUNNING),
+        ("A_STATE_OF_NEXT_YEAR", "None", words.RUNNING),
+    ],
+)
+def test_a_job_that_is_not_over_is_where_it_is(state: str, why: str, expected: str) -> None:
+    (report,) = text.listed(line("7", state, why=why), "lab-")
+    assert report.state == expected
+
+
+@pytest.mark.parametrize(
+    ("state", "status", "how", "code"),
+    [
+        ("COMPLETED", "0", words.DONE, 0),
+        ("FAILED", "19456", words.FAILED, 76),
+        ("FAILED", "76:0", words.FAILED, 76),
+        ("FAILED", "9", words.FAILED, None),
+        ("FAILED", "0:9", words.FAILED, None),
+        ("OUT_OF_MEMORY", "125", words.MEMORY, None),
+        ("TIMEOUT", "0", words.TIME, 0),
+        ("DEADLINE", "0", words.TIME, 0),
+        ("CANCELLED", "15", words.CANCELLED, None),
+        ("NODE_FAIL", "1", words.LOST, None),
+        ("PREEMPTED", "0", words.LOST, 0),
+        ("BOOT_FAIL", "", words.LOST, None),
+    ],
+)
+def test_a_job_that_is_over_ended_somehow(state: str, status: str, how: str, code: int | None) -> None:
+    (report,) = text.listed(line("7", state, status=status, where="n1"), "lab-")
+    assert (report.state, report.how, report.code, report.where) == (words.OVER, how, code, "n1")
+
+
+def test_names_of_others_are_harmless_whatever_they_hold() -> None:
+    others = [
+        line("1", "RUNNING", name="odd|n\täme"),
+        line("2_[0-99]", "PENDING", name=NAME),  # an array: not ours, whatever its name
+        line("3", "RUNNING", name="x" * 400),
+        line("4", "RUNNING", name="two\nlab-lines"),
+        b"short", b"", "ä".encode() * 10, b"\xff\xfe" * 300,
+        line("5", "RUNNING", name="not " + NAME),
+    ]  # fmt: skip
+    said = b"\n".join([*others, line("7", "RUNNING", where="n[1-2]", why="(null)"), *others])
+    assert [(each.number, each.name, each.where, each.why) for each in text.listed(said, "lab-0123456789-")] == [
+        ("7", NAME, "n[1-2]", "")
+    ]
+
+
+# -- what it complains of -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("said", "fix"),
+    [
+        ("Batch job submission failed: Invalid partition name specified", "partition"),
+        ("Batch job submission failed: Invalid account or account/partition combination specified", "account"),
+        ("Batch job submission failed: Invalid account specified", "account"),
+        ("Batch job submission failed: Invalid qos specification", "qos"),
+        ("QOSMaxWallDurationPerJobLimit\nsbatch: error: Job violates accounting/QOS policy (job submit ..)", "qos"),
+        ("Batch job submission failed: Requested time limit is invalid (missing or exceeds some limit)", "time budget"),
+        ("Memory specification can not be satisfied\nsbatch: error: Requested node configuration is not ..", "memory"),
+        ("Batch job submission failed: Node count specification invalid", "ask for less"),
+        ("Invalid generic resource (gres) specification", "gres"),
+        ("Batch job submission failed: Access/permission denied", "engines.yaml"),
+        ("our site wants a project code\nsbatch: error: Batch job submission failed: Unspecified error", "change what"),
+    ],
+)  # fmt: skip
+def test_what_no_waiting_mends_is_a_refusal_with_a_fix(said: str, fix: str) -> None:
+    assert not text.passes(said)
+    assert fix in text.fix(said)
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "Batch job submission failed: Unable to contact slurm controller (connect failure)",
+        "Batch job submission failed: Socket timed out on send/recv operation",
+        "Slurm job queue full, sleeping and retrying",
+        "Slurm temporarily unable to accept job, sleeping and retrying",
+        "Batch job submission failed: Slurm backup controller in standby mode",
+        'Munge encode failed: Failed to access "/run/munge/munge.socket.2": No such file or directory',
+        "Batch job submission failed: Protocol authentication error",
+        "Batch job submission failed: Zero Bytes were transmitted or received",
+        "Batch job submission failed: Required partition not available (inactive or drain)",
+        "Batch job submission failed: I/O error writing script/environment to file",
+        "AssocMaxSubmitJobLimit\nsbatch: error: Batch job submission failed: Job violates accounting/QOS policy",
+        "Could not establish a configuration source",
+    ],
+)  # fmt: skip
+def test_what_passes_by_itself_is_waited_for(said: str) -> None:
+    assert text.passes(said)
+
+
+def test_a_complaint_is_one_line_without_its_tags() -> None:
+    said = (
+        "sbatch: error: invalid partition specified: nosuch\n"
+        "sbatch: error: Batch job submission failed: Invalid partition name specified\n\n"
+    )
+    assert text.in_a_line(said) == "invalid partition specified: nosuch; Invalid partition name specified"
