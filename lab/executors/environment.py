@@ -34,17 +34,18 @@ PASSED = frozenset({
     "HF_HOME", "TORCH_HOME", "UV_CACHE_DIR", "PIP_CACHE_DIR",
     "SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE",
     # which accelerators it may use
-    "ROCM_PATH", "ROCR_VISIBLE_DEVICES", "HIP_VISIBLE_DEVICES",
+    "ROCM_PATH", "ROCR_VISIBLE_DEVICES", "HIP_VISIBLE_DEVICES", "GPU_DEVICE_ORDINAL", "ZE_AFFINITY_MASK",
     # settings of ours
     "LAB_EXECUTOR_PROFILE", "HERMES_LAB_EXECUTOR_PROFILE", "LAB_TRAINING_CACHE",
 })  # fmt: skip
-# A name that looks like a secret (NVIDIA_API_KEY) does not pass by its prefix.
-PASSED_PREFIXES = ("LC_", "XDG_", "CUDA_", "NVIDIA_", "OMP_", "MKL_", "OPENBLAS_")
+# A name that looks like a secret (NVIDIA_API_KEY, SLURM_JWT) does not pass by its prefix. SLURM_* is what a job is told
+# of its place, without which a run that has several nodes could not use them (srun).
+PASSED_PREFIXES = ("LC_", "XDG_", "CUDA_", "NVIDIA_", "OMP_", "MKL_", "OPENBLAS_", "SLURM_")
 SCHEMA_VERSION = "1"
 SHORTEST_SECRET = 4  # blotting out every `1` would leave no log and no metric
 _SHORTEST_GUESS = 8  # of what merely looks like a secret; MAX_TOKENS=512 is none
 _SECRET_WORDS = frozenset({
-    "APIKEY", "CREDENTIAL", "CREDENTIALS", "KEY", "KEYS", "PASSWD", "PASSWORD", "PASSWORDS", "SECRET", "SECRETS",
+    "APIKEY", "CREDENTIAL", "CREDENTIALS", "JWT", "KEY", "KEYS", "PASSWD", "PASSWORD", "PASSWORDS", "SECRET", "SECRETS",
     "TOKEN", "TOKENS",
 })  # fmt: skip
 _LONGEST_PARAM = 32_768  # characters; the system refuses to start a program with a variable of 128 KiB
