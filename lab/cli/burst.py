@@ -4,12 +4,16 @@ The search goes on where the last one stopped, in any process: its history is th
 the SPEC's, else portfolio; an experiment without a search space simply runs. Two bursts on one experiment share its
 history. A failed run is told to the search, and ends nothing; exit code 1 says that every run failed. Ctrl-C ends the
 run under way, seals it as cancelled, and the next burst tries its parameters again.
+
+Runs that an engine has (--engine, or engines.yaml) need no process here: --jobs says how many are out at once. They go
+on after Ctrl-C, which only stops handing over; --resume takes them up again.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from lab.cli import afar_words
 from lab.cli import burst_words as words
 
 if TYPE_CHECKING:
@@ -21,6 +25,7 @@ if TYPE_CHECKING:
 
 EXAMPLE = """labctl burst lr-sweep -n 50
 labctl burst lr-sweep --strategy bayesian -n 100 --jobs 4 --seed 1
+labctl burst lr-sweep -n 500 --engine slurm --jobs 64
 labctl burst lr-sweep -n 100 --resume"""
 
 
@@ -28,6 +33,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     """Of what, how many, and by whom."""
     words.common(parser)
     words.jobs(parser)
+    afar_words.engine(parser)
     parser.add_argument("--strategy", default="", metavar="S", help="random, perturb, bayesian, evolution, tree, ...")
 
 
@@ -44,14 +50,16 @@ def go(args: argparse.Namespace, session: Session, verb: str, wanted: Wanted) ->
     root = session.root()
     signals = Signals()
     order = Order(
-        experiment=args.experiment, runs=args.iterations, jobs=args.jobs, pause_s=args.pause, resume=args.resume
-    )
+        experiment=args.experiment, runs=args.iterations, jobs=args.jobs, pause_s=args.pause, resume=args.resume,
+        engine=args.engine,
+    )  # fmt: skip
     teller = words.Teller(session.terminal, verb, args.experiment)
     burst = Burst(root, order, wanted, tell=teller.tell, interrupted=signals.came, worker=args.worker or verb)
     left = burst.prepare()
     words.refuse_direction(burst, args.direction)
     words.say_doubts(session.terminal, burst, left)
     teller.begin(burst, left)
+    afar = afar_words.made_by(root, burst)
     with signals:
-        burst.run()
-    return words.ended(burst, teller, signals, session)
+        (afar or burst).run()
+    return words.ended(burst, teller, signals, session, afar=afar)

@@ -7,12 +7,14 @@ import sys
 import time
 from typing import TYPE_CHECKING
 
+from lab.cli import afar_words
 from lab.cli.terminal import Answer
 
 if TYPE_CHECKING:
     from lab.cli.session import Session
     from lab.cli.signals import Signals
     from lab.cli.terminal import Terminal
+    from lab.scheduler.search.afar import Afar
     from lab.scheduler.search.burst import Burst
     from lab.scheduler.search.plan import Wanted
     from lab.scheduler.step import Step
@@ -98,19 +100,17 @@ def outside(burst: Burst) -> list[str]:
     return found
 
 
-def ended(burst: Burst, teller: Teller, signals: Signals, session: Session, **more: object) -> Answer:
+def ended(
+    burst: Burst, teller: Teller, signals: Signals, session: Session, *, afar: Afar | None = None, **more: object
+) -> Answer:
     """What came of it. Raises what stopped it from outside."""
     from msgspec import to_builtins
-
-    from lab.core.errors import Interrupted
 
     teller.finish()
     if teller.trouble is not None:
         raise teller.trouble
     if signals.came():
-        fix = f"labctl {teller.verb} {burst.order.experiment} goes on where it stopped"
-        what = f"stopped by {signals.came()} with {teller.ran} behind it; the runs under way were sealed as cancelled"
-        raise Interrupted(what, fix=fix)
+        raise afar_words.interrupted(burst, teller, signals, afar)
     steps = [to_builtins(step) for step in burst.turn.steps]
     best = teller.best
     data: dict[str, object] = {
@@ -163,6 +163,7 @@ class Teller:
         self._begun_s = time.monotonic()
         self._draws = draws and sys.stderr.isatty() and not (terminal.quiet or terminal.as_json)
         self._drawn = False
+        self._out: set[str] = set()  # the runs that engines have
 
     def begin(self, burst: Burst, total: int) -> None:
         """What is to come, and what was the best before."""
@@ -188,6 +189,10 @@ class Teller:
             self.trouble = error
 
     def _say(self, step: Step) -> None:
+        if step.kind == "queued":
+            self._out.add(step.run_id)
+        else:
+            self._out.discard(step.run_id)
         if step.kind == "ran":
             self._count(step)
             if not self._draws and not self._terminal.quiet:
@@ -197,6 +202,9 @@ class Teller:
             fix = f" - {step.fix}" if step.fix else ""
             if step.kind == "asking":
                 self._terminal.narrate(f"asking {step.what} ...")
+            elif step.kind == "queued":
+                if not self._draws:  # else they are a number in the line that is drawn
+                    self._terminal.say(f"queued {step.run_id} {step.what}")
             elif step.kind in ("busy", "waiting", "noted"):
                 self._terminal.say(f"{step.kind} {step.experiment}: {step.what}{fix}")
             elif step.kind == "problem" or not self._terminal.quiet:
@@ -242,8 +250,9 @@ class Teller:
         if self.ran:
             spent_s = time.monotonic() - self._begun_s
             left = f", {length(spent_s / self.ran * max(0, self._total - self.ran))} left"
+        out = f", {len(self._out)} out" if self._out else ""
         bar = f"[{'#' * filled}{'.' * (_BAR - filled)}]"
-        sys.stderr.write(f"\r\x1b[K{self._name} {bar} {self.ran}/{self._total} best {best}, {self.tally()}{left}")
+        sys.stderr.write(f"\r\x1b[K{self._name} {bar} {self.ran}/{self._total} best {best}, {self.tally()}{out}{left}")
         sys.stderr.flush()
         self._drawn = True
 

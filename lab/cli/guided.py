@@ -11,6 +11,7 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING
 
+from lab.cli import afar_words
 from lab.cli import burst_words as words
 
 if TYPE_CHECKING:
@@ -29,6 +30,7 @@ _LOOK_EVERY_S = 0.25
 def arguments(parser: argparse.ArgumentParser) -> None:
     """Of what, how many, and by whom."""
     words.common(parser)
+    afar_words.engine(parser)
     parser.add_argument("--strategy", default="", metavar="S", help="random, perturb, bayesian, evolution, tree, ...")
     parser.add_argument(
         "--wait", type=float, default=None, metavar="SECONDS",
@@ -48,7 +50,9 @@ def answer(args: argparse.Namespace, session: Session) -> Answer:
     root = session.root()
     signals = Signals()
     at_terminal = sys.stdin is not None and sys.stdin.isatty() and not session.terminal.as_json
-    order = Order(experiment=args.experiment, runs=args.iterations, pause_s=args.pause, resume=args.resume)
+    order = Order(
+        experiment=args.experiment, runs=args.iterations, pause_s=args.pause, resume=args.resume, engine=args.engine
+    )  # fmt: skip
     teller = words.Teller(session.terminal, "guided", args.experiment, draws=False)
     wanted = words.wanted(args, strategy=args.strategy)
     burst = Burst(root, order, wanted, tell=teller.tell, interrupted=signals.came, worker=args.worker or "guided")
@@ -56,10 +60,11 @@ def answer(args: argparse.Namespace, session: Session) -> Answer:
     words.refuse_direction(burst, args.direction)
     words.say_doubts(session.terminal, burst, left)
     teller.begin(burst, left)
-    guided = Guided(root, burst, ask=_asker(signals.came) if at_terminal else None, actor=session.actor)
+    afar = afar_words.made_by(root, burst)
+    guided = Guided(root, burst, ask=_asker(signals.came) if at_terminal else None, actor=session.actor, afar=afar)
     with signals:
         guided.run(wait_s=args.wait)
-    told = words.ended(burst, teller, signals, session, skipped=guided.skipped)
+    told = words.ended(burst, teller, signals, session, afar=afar, skipped=guided.skipped)
     if guided.waiting:
         raise Busy(
             f"{guided.waiting} waits for a word, and none came; {teller.ran} runs were made before",

@@ -12,6 +12,7 @@ import argparse
 import os
 from typing import TYPE_CHECKING
 
+from lab.cli import afar_words
 from lab.cli.signals import Signals
 from lab.cli.terminal import Answer, NoOutput
 
@@ -39,6 +40,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--jobs", type=_count, default=1, metavar="J", help="run up to J experiments at the same time")
     parser.add_argument("--log", default="", metavar="FILE", help="write the lines there instead; kept below 6 MiB")
     parser.add_argument("--now", action="store_true", help="do not wait for the cadence of the experiments named")
+    afar_words.engine(parser)
 
 
 def _count(text: str) -> int:
@@ -59,6 +61,10 @@ def answer(args: argparse.Namespace, session: Session) -> Answer:
     if args.now and not args.experiment:
         raise BadInput("--now wants --experiment ID", fix="name what is to run before its time")
     root = session.root()
+    if args.engine:
+        from lab.scheduler import engines
+
+        engines.require(args.engine)
     signals = Signals()
     request = Request(
         max_runs=args.max_runs,
@@ -66,6 +72,7 @@ def answer(args: argparse.Namespace, session: Session) -> Answer:
         only=tuple(args.experiment),
         now=args.now,
         jobs=args.jobs,
+        engine=args.engine,
     )
     teller = _Teller(session, root, os.path.abspath(args.log) if args.log else "", args.experiment)
     turn = Turn(root, request, tell=teller.tell, interrupted=signals.came)
@@ -78,7 +85,7 @@ def answer(args: argparse.Namespace, session: Session) -> Answer:
     if teller.trouble is not None:
         raise teller.trouble
     if signals.came():
-        raise Interrupted(f"stopped by {signals.came()}; the runs under way were sealed as cancelled")
+        raise Interrupted(f"stopped by {signals.came()}; the runs under way here were sealed as cancelled")
     if not turn.steps:
         session.terminal.narrate(_nothing(root, request))
     data = {"ran": turn.ran, "steps": to_builtins(turn.steps)}
@@ -153,5 +160,7 @@ def _line(step: Step) -> str:
         value = "" if step.value is None else f" {step.value!r}"
         why = f": {step.what}" if step.what else ""
         return f"ran {step.experiment} [{step.tier}] as {step.role} ({step.outcome}{value}) in {step.wall_s:.1f}s{why}"
+    if step.kind == "queued":
+        return f"queued {step.experiment}: {step.run_id} {step.what}"
     fix = f" - {step.fix}" if step.fix else ""
     return f"{step.kind} {step.experiment}: {step.what}{fix}"

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from lab.cli import afar_words
 from lab.cli import burst_words as words
 
 if TYPE_CHECKING:
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from lab.cli.terminal import Answer
 
 EXAMPLE = """labctl swarm lr-sweep -n 100 --jobs 4
+labctl swarm lr-sweep -n 100 --engine slurm --jobs 64
 labctl swarm lr-sweep --strategies random perturb bayesian --rotate -n 30"""
 
 
@@ -25,6 +27,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     """Of what, how many, and by whom."""
     words.common(parser)
     words.jobs(parser)
+    afar_words.engine(parser)
     parser.add_argument("--strategies", nargs="+", default=[], metavar="S", help="the arms, such as: random bayesian")
     parser.add_argument("--rotate", action="store_true", help="the arms take turns, whatever they have brought")
 

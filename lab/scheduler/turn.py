@@ -91,6 +91,10 @@ class Turn:
         for step in placing.reconcile(self.root):
             self._done(step)
 
+    def ask_again(self) -> None:
+        """Engines that did not answer do so now: runs are handed to them again."""
+        self._silent.clear()
+
     def _goes_away(self, name: str) -> bool:
         """Whether an engine runs it. What is wrong with the table of engines is told when it is visited."""
         if self.request.engine:

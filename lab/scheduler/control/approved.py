@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from lab.core import canonical, event
+from lab.core import canonical, event, layout
 from lab.core.errors import Corrupt
 from lab.core.origin import Origin
 from lab.core.proposal import Proposal, Ruling
@@ -99,17 +99,21 @@ def _place(root: Root, experiment: str, name: str, run_id: str = "") -> str:
 
 
 def _taken_back(root: Root, experiment: str, path: str, name: str, run_id: str) -> bool:
-    """Whether the run that it was given to never came to be; then it waits again. A used one is filed away."""
-    if reading.is_folder(root.layout.run(experiment, run_id)):
-        root.files.folder(os.path.dirname(root.layout.ruled(name)))
-        root.files.move(path, root.layout.ruled(name))
-        return False
+    """Whether the run that it was given to came to nothing; then it waits again. A used one is filed away.
+
+    One that its engine lost is marked as superseded and does not count: what a person said yes to has not been run.
+    """
     seen = leases.survey(root, experiment)
     claims = [each.seen.claim for each in seen.held]
     claims += [each.seen.claim for each in seen.lost]
     claims += [each.claim for each in seen.unsettled]
     if any(claim.run_id == run_id for claim in claims):
-        return False  # its holder may be about to make the bundle; or it is to be settled first
+        return False  # its holder may be about to make the bundle; or it is under way, and may yet be lost
+    bundle = root.layout.run(experiment, run_id)
+    if reading.is_folder(bundle) and not reading.is_file(f"{bundle}/{layout.SUPERSEDED}"):
+        root.files.folder(os.path.dirname(root.layout.ruled(name)))
+        root.files.move(path, root.layout.ruled(name))
+        return False
     root.files.move(path, _place(root, experiment, name), durable=True)
     return True
 

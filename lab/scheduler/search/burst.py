@@ -17,7 +17,7 @@ from lab.core.errors import BadInput, Busy, LabError, Superseded, Taken
 from lab.core.policy import Wait
 from lab.core.run import FAILURES
 from lab.core.view import OPEN_PHASES
-from lab.scheduler import cycle, work
+from lab.scheduler import cycle, engines, work
 from lab.scheduler.crew import Crew
 from lab.scheduler.search.plan import Search
 from lab.scheduler.step import ASKING, HELD, NOTED, PROBLEM, RAN, Step
@@ -40,7 +40,8 @@ RUNS = 10
 MOST_RUNS = 60_000
 _LOOK_EVERY_S = 0.1
 _TOKEN = b"."
-MADE, AGAIN, OVER, ANOTHERS = "made", "again", "over", "another's"
+# GONE: to an engine, and it goes on there whatever becomes of this process.
+MADE, GONE, AGAIN, OVER, ANOTHERS = "made", "gone", "again", "over", "another's"
 
 
 class Order(msgspec.Struct, frozen=True, kw_only=True):
@@ -51,6 +52,7 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
     jobs: int = 1
     pause_s: float = 0.0
     resume: bool = False
+    engine: str = ""  # which a person named; `here` for none
 
 
 class Burst:
@@ -72,11 +74,14 @@ class Burst:
         self.stopped = ""
         self.spec: Spec | None = None
         self.view: View | None = None
+        self.is_afar = False  # some of its runs go to an engine: `afar` makes them all
+        self.handed: Step | None = None  # what was told of the last run that went to one
+        self.refusal: LabError | None = None  # what ended it
         self._root = root
         self._worker_name = ids.worker(worker)
         self._wait_told = False
         self._parent: int | None = None
-        request = Request(only=(order.experiment,), max_runs=order.runs, now=True, jobs=order.jobs)
+        request = Request(only=(order.experiment,), max_runs=order.runs, now=True, jobs=order.jobs, engine=order.engine)
         self.turn = Turn(root, request, tell=tell, interrupted=interrupted)
         self._interrupted = interrupted
         self._tell = tell
@@ -95,6 +100,9 @@ class Burst:
             why = f" ({self.view.phase_reason})" if self.view.phase_reason else ""
             raise BadInput(f"{name} is {self.view.phase}{why}, so it runs nothing", fix=f"labctl resume {name}")
         found = self.search.ready(self.view, spec)
+        tiers = map(spec.for_tier, spec.fidelity_tiers)
+        wanted = [engines.chosen(self._root, tier, engine=self.order.engine) for tier in tiers]
+        self.is_afar = any(each is not None for each in wanted)
         work.require_work(
             self._root, spec.for_tier(self.view.tier), self.view, None if found is None else found.space.names
         )
@@ -112,7 +120,7 @@ class Burst:
             return self.search.book.searched
 
     def run(self) -> None:
-        """All of it. What was sealed is sealed, whatever ends it."""
+        """All of it, where no engine has a part in it. What was sealed is sealed, whatever ends it."""
         try:
             if self.order.jobs > 1 and self.left > 1:
                 self._in_parallel()
@@ -135,6 +143,7 @@ class Burst:
         `errand` is what a person has chosen, `proposal` what a person has approved; without them the search chooses.
         """
         name = self.order.experiment
+        told, self.handed = len(self.turn.steps), None
         try:
             visit = self.turn.visit(name, search=self.search, errand=errand, proposal=proposal, owner=self._worker_name)
         except Taken:
@@ -147,11 +156,16 @@ class Burst:
             return AGAIN
         except LabError as error:
             self._say(PROBLEM, error.what, error.fix)
-            self.stopped = error.what
+            self.stopped, self.refusal = error.what, error
             return OVER
         self._wait_told = False
+        said = self.turn.steps[told:]
+        self.handed = next((each for each in said if each.engine and each.run_id), None)
+        if self.handed is not None:
+            return GONE
         if visit.made is None:
-            self.stopped = _why(visit.move) or "nothing is to be run"
+            refused = next((each.what for each in said if each.kind == PROBLEM), "")
+            self.stopped = _why(visit.move) or refused or "nothing is to be run"
             return OVER
         return MADE
 

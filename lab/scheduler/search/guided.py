@@ -21,12 +21,13 @@ from lab.scheduler import cycle
 from lab.scheduler.control import approvals, proposals
 from lab.scheduler.control.approved import ORIGIN
 from lab.scheduler.search.asking.asker import advised
-from lab.scheduler.search.burst import AGAIN, ANOTHERS, MADE
+from lab.scheduler.search.burst import AGAIN, ANOTHERS, GONE, MADE
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from lab.scheduler.cycle import Errand
+    from lab.scheduler.search.afar import Afar
     from lab.scheduler.search.burst import Burst
     from lab.store.root import Root
 
@@ -54,10 +55,16 @@ class Word(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Guided:
-    """A guided burst. `ask` is a person at a terminal; without one the words come through control/approvals."""
+    """A guided burst. `ask` is a person at a terminal; without one the words come through control/approvals.
 
-    def __init__(self, root: Root, burst: Burst, *, ask: Callable[[Asking], Word] | None, actor: str) -> None:
+    With `afar`, each run may go to an engine, and is waited for like one that happens here.
+    """
+
+    def __init__(
+        self, root: Root, burst: Burst, *, ask: Callable[[Asking], Word] | None, actor: str, afar: Afar | None = None
+    ) -> None:
         self.burst = burst
+        self._afar = afar
         self.waiting = ""  # the proposal that waits for a word when this ended
         self.skipped = 0
         self._root = root
@@ -70,8 +77,10 @@ class Guided:
     def run(self, *, wait_s: float | None) -> None:
         """Ask and run until all is done or somebody stops. `wait_s` is how long to wait for a word in a file."""
         burst = self.burst
-        self._of = burst.left
         try:
+            if burst.order.resume:
+                self._come_back()
+            self._of = burst.left
             while burst.left and not burst.ends():
                 before = burst.left
                 self._step(wait_s)
@@ -81,6 +90,14 @@ class Guided:
                     burst.wait(burst.order.pause_s)
         finally:
             burst.turn.publish()
+
+    def _come_back(self) -> None:
+        """Wait for what engines have of it already: what a person is asked next is better for what comes of that."""
+        if self._afar is None:
+            return
+        self._afar.adopt()
+        while self._afar.out and self.burst.left > 0 and not self.burst.ends():
+            self.burst.left -= self._afar.awaited() == MADE
 
     def _step(self, wait_s: float | None) -> None:
         """One question, and its run if the answer is yes."""
@@ -110,6 +127,9 @@ class Guided:
         how = AGAIN
         while how == AGAIN and not self.burst.ends():
             how = self.burst.one(errand, proposal)
+            if how == GONE and self._afar is not None and self.burst.handed is not None:
+                self._afar.handed_over(self.burst.handed)
+                how = self._afar.awaited()
         if how == MADE:
             self.burst.left -= 1
         return how

@@ -1,0 +1,282 @@
+"""A burst whose runs an engine has: none too many, none forgotten, and an engine that is asked little."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+import msgspec
+import pytest
+
+from lab.core import layout
+from lab.core.proposal import RUN, Proposal
+from lab.scheduler.control import approvals
+from lab.scheduler.search import afar
+from lab.scheduler.search.afar import Afar
+from lab.scheduler.search.burst import Burst, Order
+from lab.scheduler.search.guided import APPROVE, Asking, Guided, Word
+from lab.scheduler.search.plan import Wanted
+from lab.store import leases
+from tests.scheduler.search.searches import a_search
+from tests.scheduler.search.toy import Toy, a_toy
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from lab.scheduler.step import Step
+    from lab.store.root import Root
+
+MORE = "strategy: random\nseed: 1\nexecutor_command: 'true'\n"
+
+
+@pytest.fixture
+def toy(monkeypatch: pytest.MonkeyPatch) -> Toy:
+    monkeypatch.setattr(afar, "ASK_EVERY_S", 0.0)
+    monkeypatch.setattr(afar, "ASK_AT_LEAST_EVERY_S", 0.0)
+    return a_toy(monkeypatch)
+
+
+class World:
+    """A burst, and what goes on around it while it waits. `then` is called at each wait."""
+
+    def __init__(self, root: Root, then: Callable[[World], None], **order: object) -> None:
+        self.root = root
+        self.told: list[Step] = []
+        self.stopped_by = ""
+        self.waits = 0
+        self.most_out = 0
+        terms = msgspec.structs.replace(Order(experiment="hunt", runs=5, engine="toy"), **order)
+        self.burst = Burst(root, terms, Wanted(), tell=self.told.append, interrupted=lambda: self.stopped_by)
+        self.burst.wait = lambda _: self._wait(then)  # type: ignore[method-assign]
+        self.burst.prepare()
+        self.afar = Afar(root, self.burst)
+
+    def _wait(self, then: Callable[[World], None]) -> None:
+        self.waits += 1
+        assert self.waits < 300, [step for step in self.told if step.kind != "queued"]
+        self.most_out = max(self.most_out, len(self.afar.out))
+        then(self)
+
+    def of(self, kind: str) -> list[Step]:
+        return [step for step in self.told if step.kind == kind]
+
+    def held(self) -> int:
+        return len(leases.survey(self.root, "hunt").held)
+
+
+def test_as_many_are_out_as_were_asked_for_and_each_that_comes_back_is_told(tmp_path: Path, toy: Toy) -> None:
+    root = a_search(tmp_path / "lab", MORE)
+
+    def one_ends(_: World) -> None:
+        toy.work(root, toy.waiting()[0], value=float(toy.asked["submit"]))
+
+    world = World(root, one_ends, runs=9, jobs=4)
+    world.afar.run()
+    assert (world.most_out, world.held(), world.burst.left) == (4, 0, 0)
+    assert (len(world.of("queued")), len(world.of("ran"))) == (9, 9)
+    assert sorted(step.run_id for step in world.of("ran")) == sorted(step.run_id for step in world.of("queued"))
+    assert all(step.params and step.value is not None and step.origin for step in world.of("ran"))
+    assert len({str(step.params) for step in world.of("ran")}) == 9
+    assert toy.asked["submit"] == 9
+
+
+def test_what_is_out_at_once_is_never_tried_twice(tmp_path: Path, toy: Toy) -> None:
+    root = a_search(tmp_path / "lab", MORE)
+
+    def all_end(_: World) -> None:
+        for number in toy.waiting():
+            toy.work(root, number)
+
+    world = World(root, all_end, runs=64, jobs=64)
+    world.afar.run()
+    assert world.most_out == 64
+    assert len({str(step.params) for step in world.of("ran")}) == 64
+    assert sorted(step.origin.number for step in world.of("ran") if step.origin) == list(range(64))
+
+
+def test_the_engine_is_asked_as_often_for_many_as_for_one(tmp_path: Path, toy: Toy) -> None:
+    asked: list[int] = []
+    for jobs in (1, 30):
+        root = a_search(tmp_path / f"lab{jobs}", MORE)
+        toy.asked.clear()
+
+        def in_the_end(world: World) -> None:
+            if world.waits > 10:
+                for number in toy.waiting():
+                    toy.work(world.root, number)
+
+        World(root, in_the_end, runs=jobs, jobs=jobs).afar.run()
+        asked.append(toy.asked["listed"])
+    assert asked[0] == asked[1] > 0
+
+
+def test_a_run_that_its_engine_lost_does_not_count_and_another_takes_its_place(tmp_path: Path, toy: Toy) -> None:
+    root = a_search(tmp_path / "lab", MORE)
+
+    def first_is_lost(world: World) -> None:
+        if world.waits == 1:
+            toy.forget(toy.waiting()[0])
+            for name in os.listdir(root.layout.claims("hunt")):  # it has been silent for long
+                if name.endswith((layout.CLAIM_SUFFIX, layout.JOB_SUFFIX, layout.SEEN_SUFFIX)):
+                    os.utime(f"{root.layout.claims('hunt')}/{name}", (1, 1))
+        elif toy.waiting():
+            toy.work(root, toy.waiting()[0])
+
+    world = World(root, first_is_lost, runs=3)
+    world.afar.run()
+    assert (len(world.of("queued")), len(world.of("ran")), world.burst.left) == (4, 3, 0)
+    (lost,) = world.of("settled")
+    assert "does not count, and another run takes its place" in lost.what
+    assert lost.run_id not in {step.run_id for step in world.of("ran")}
+
+
+def test_failures_count_and_stop_what_is_not_handed_over_yet(tmp_path: Path, toy: Toy) -> None:
+    root = a_search(tmp_path / "lab", MORE)
+
+    def all_fail(_: World) -> None:
+        toy.work(root, toy.waiting()[0], None, "failed")
+
+    world = World(root, all_fail, runs=60, jobs=3)
+    world.afar.run()
+    assert 10 <= len(world.of("ran")) <= 12  # ten in a row end a search; what was out then came back
+    assert world.held() == 0
+    assert world.burst.failed
+    assert "10 failures in a row" in "".join(step.what for step in world.of("moved"))
+
+
+def test_no_run_is_handed_over_beyond_the_most_that_the_spec_allows(tmp_path: Path, toy: Toy) -> None:
+    root = a_search(tmp_path / "lab", MORE)
+    path = root.layout.spec("hunt")
+    with open(path, encoding="utf-8") as file:
+        text = file.read()
+    with open(path, "w", encoding="utf-8") as file:
+        file.write(text.replace("max_iterations_total: 1000", "max_iterations_total: 6"))
+
+    def one_ends(_: World) -> None:
+        if toy.waiting():
+            toy.work(root, toy.waiting()[0])
+
+    world = World(root, one_ends, runs=20, jobs=4)
+    world.afar.run()
+    assert (toy.asked["submit"], len(world.of("ran")), world.held()) == (6, 6, 0)
+    assert world.burst.stopped
+
+
+def test_an_interruption_leaves_what_is_out_and_resuming_counts_it(tmp_path: Path, toy: Toy) -> None:
+    root = a_search(tmp_path / "lab", MORE)
+
+    def stop(world: World) -> None:
+        toy.work(root, toy.waiting()[0])
+        world.stopped_by = "SIGINT" if world.waits == 2 else ""
+
+    first = World(root, stop, runs=10, jobs=3)
+    first.afar.run()
+    assert len(first.of("ran")) == 1
+    assert len(first.afar.out) == 3
+    assert first.held() == 2  # one of them has just come back, and nobody has looked
+    before = toy.asked["submit"]
+
+    def one_ends(_: World) -> None:
+        toy.work(root, toy.waiting()[0])
+
+    again = World(root, one_ends, runs=10, jobs=3, resume=True)
+    again.afar.run()
+    assert toy.asked["submit"] == 10
+    assert before == 4
+    assert len(again.of("ran")) == 8  # two were over when it began
+    assert again.held() == 0
+
+
+def test_without_resume_what_another_burst_has_out_is_not_this_ones(tmp_path: Path, toy: Toy) -> None:
+    root = a_search(tmp_path / "lab", MORE)
+    first = World(root, lambda world: setattr(world, "stopped_by", "SIGINT"), runs=2, jobs=2)
+    first.afar.run()
+
+    def one_ends(_: World) -> None:
+        toy.work(root, toy.waiting()[0])
+
+    second = World(root, one_ends, runs=3, jobs=3)
+    second.afar.run()
+    assert len(second.of("ran")) == 3
+    assert toy.asked["submit"] == 5
+
+
+def test_an_engine_that_does_not_answer_is_told_of_once_and_waited_for(tmp_path: Path, toy: Toy) -> None:
+    root = a_search(tmp_path / "lab", MORE)
+
+    def away_for_a_while(world: World) -> None:
+        if world.waits == 1:
+            toy.is_silent = True
+            toy.work(root, toy.waiting()[0])
+        if world.waits == 8:
+            toy.is_silent = False
+        if world.waits > 8 and toy.waiting():
+            toy.work(root, toy.waiting()[0])
+
+    world = World(root, away_for_a_while, runs=6, jobs=2)
+    world.afar.run()
+    assert (len(world.of("ran")), world.held(), world.burst.left) == (6, 0, 0)
+    assert len(world.of("problem")) == 1
+    assert "answered again" in "".join(step.what for step in world.of("noted"))
+    assert len(toy.runs) == 6  # what it was to be given while it was away was claimed once, and submitted once
+
+
+def test_an_engine_that_never_answers_leaves_one_run_to_be_submitted_and_no_heap(tmp_path: Path, toy: Toy) -> None:
+    root = a_search(tmp_path / "lab", MORE)
+    toy.is_silent = True
+
+    def give_up(world: World) -> None:
+        world.stopped_by = "SIGINT" if world.waits > 20 else ""
+
+    world = World(root, give_up, runs=50, jobs=10)
+    world.afar.run()
+    assert (world.held(), len(world.afar.out), len(world.of("problem"))) == (1, 1, 1)
+    toy.is_silent = False
+
+    def one_ends(_: World) -> None:
+        if toy.waiting():
+            toy.work(root, toy.waiting()[0])
+
+    again = World(root, one_ends, runs=2, resume=True)
+    again.afar.run()
+    assert (len(again.of("ran")), len(toy.runs)) == (2, 2)
+
+
+def test_a_guided_run_is_waited_for_with_its_state_shown(tmp_path: Path, toy: Toy) -> None:
+    root = a_search(tmp_path / "lab", MORE)
+
+    def later(world: World) -> None:
+        if world.waits % 3 == 0 and toy.waiting():
+            toy.work(root, toy.waiting()[0])
+
+    world = World(root, later, runs=2)
+    asked: list[Asking] = []
+
+    def approve(asking: Asking) -> Word:
+        asked.append(asking)
+        assert world.held() == 0  # nothing is out while a person thinks
+        return Word(how=APPROVE)
+
+    Guided(root, world.burst, ask=approve, actor="ann", afar=world.afar).run(wait_s=None)
+    assert [each.params for each in asked] == [step.params for step in world.of("ran")]
+    assert all(f"{step.run_id} at toy: queued" in {each.what for each in world.of("noted")} for step in world.of("ran"))
+
+
+def test_an_approved_run_that_was_lost_is_run_again_and_used_up_once(tmp_path: Path, toy: Toy) -> None:
+    root = a_search(tmp_path / "lab", MORE)
+    asked = approvals.ask(root, Proposal(kind=RUN, experiment="hunt", params={"x": 0.5, "lr": 0.1, "n": 2}))
+    approvals.approve(root, asked.proposal_id, actor="ann")
+
+    def first_is_lost(world: World) -> None:
+        if world.waits == 1:
+            toy.forget(toy.waiting()[0])
+            for name in os.listdir(root.layout.claims("hunt")):
+                os.utime(f"{root.layout.claims('hunt')}/{name}", (1, 1))
+        elif toy.waiting():
+            toy.work(root, toy.waiting()[0])
+
+    world = World(root, first_is_lost, runs=2)
+    world.afar.run()
+    assert len(world.of("queued")) == 3
+    assert [step.params == {"x": 0.5, "lr": 0.1, "n": 2} for step in world.of("ran")].count(True) == 1
