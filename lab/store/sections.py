@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 WAIT_S = 30.0
 PAGES_WAIT_S = 5.0
-_POLL_S = 0.005
+_POLL_S, _SLOWEST_S = 0.005, 0.1
 
 
 @contextmanager
@@ -97,4 +97,14 @@ def _wait(descriptor: int, path: str, wait_s: float) -> None:
                 where=path,
                 fix=f"see who it is with: fuser {path}; a stopped process can be continued with: kill -CONT <pid>",
             )
-        time.sleep(_POLL_S)
+        time.sleep(pause_s(time.monotonic() - until_s + wait_s, os.urandom(1)[0] / 255))
+
+
+def pause_s(waited_s: float, luck: float) -> float:
+    """How long to leave it alone before it is asked for again. `luck` is from 0 to 1.
+
+    Longer for who waits long: on a shared disk each ask is a message to its server, and with a thousand nodes in the
+    queue nobody has to be quick for the section to be taken at once. By chance, or those who came together would ask
+    together for ever.
+    """
+    return min(max(_POLL_S, waited_s / 16), _SLOWEST_S) * (0.5 + luck)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import signal
 import subprocess
@@ -14,7 +15,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from lab.core.errors import Busy
-from lab.store.sections import hold
+from lab.store.sections import hold, pause_s
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -67,6 +68,27 @@ def test_whoever_waits_too_long_is_told_who_to_look_for(tmp_path: Path) -> None:
     ):
         pytest.fail("two are in the section")
     assert refused.value.where == str(tmp_path / "s")
+
+
+def test_whoever_waits_long_asks_seldom(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = 0
+    really = fcntl.flock
+
+    def flock(descriptor: int, how: int) -> None:
+        nonlocal asked
+        asked += 1
+        really(descriptor, how)
+
+    monkeypatch.setattr(fcntl, "flock", flock)
+    with hold(str(tmp_path / "section")), pytest.raises(Busy), hold(str(tmp_path / "section"), wait_s=2.0):
+        pass
+    assert 10 < asked < 120, "on a shared disk each ask is a message: 400 of them in 2 s, times a thousand nodes"
+
+
+def test_who_came_together_does_not_ask_together() -> None:
+    assert pause_s(0.0, 0.0) < pause_s(0.0, 1.0)
+    assert pause_s(1.0, 0.5) > pause_s(0.1, 0.5)
+    assert pause_s(3_600.0, 1.0) < 1.0, "a section that is free is taken soon, however long somebody waited"
 
 
 def test_a_killed_holder_frees_its_section_at_once(tmp_path: Path) -> None:
