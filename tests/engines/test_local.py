@@ -21,6 +21,7 @@ from lab.engines.door import Refused
 from lab.engines.kept import Asked, Begun, Folder
 from lab.engines.local import Local
 from lab.store.files import Files
+from lab.store.sections import hold
 from lab.testing.engines import EngineContract
 from tests.executors.supervised import a_caller, until
 
@@ -212,22 +213,21 @@ class TestLocal(EngineContract):
         self.engine.cancel((number,), ground)
         assert self.ended(lab, ground, number).how == words.CANCELLED
 
-    @pytest.mark.parametrize("is_begun", [True, False])
-    def test_a_machine_that_started_again_has_lost_its_jobs(self, lab: str, ground: Ground, *, is_begun: bool) -> None:
-        number = self.engine.submit(self.job(lab, WAITS), ground)
-        if is_begun:
-            self.engine.release(number, ground)
-            self.begun_by(ground, number, boot_id="an earlier one")
-        else:
-            folder = Folder(ground.folder, ground.files)
-            asked = folder.load(Asked, number, kept.ASKED)
-            assert asked is not None
-            by = msgspec.structs.replace(asked.by, boot_id="an earlier one")
-            ground.files.replace(folder.place(number, kept.ASKED), encode(msgspec.structs.replace(asked, by=by)))
-            self.engine.release(number, ground)
-        report = self.seen(lab, ground, number)
-        assert (report.state, report.how) == (OVER, words.LOST)
-        assert bool(read(lab, "ran")) <= is_begun
+    def test_a_machine_that_started_again_has_lost_its_jobs(self, lab: str, ground: Ground) -> None:
+        begun, other = (self.engine.submit(self.job(lab, WAITS, generation=each), ground) for each in (1, 2))
+        self.engine.release(begun, ground)
+        os.kill(self.owner(ground, begun).pid, signal.SIGKILL)
+        self.begun_by(ground, begun, boot_id="an earlier one")
+        folder = Folder(ground.folder, ground.files)
+        asked = folder.load(Asked, other, kept.ASKED)
+        assert asked is not None
+        by = msgspec.structs.replace(asked.by, boot_id="an earlier one")
+        ground.files.replace(folder.place(other, kept.ASKED), encode(msgspec.structs.replace(asked, by=by)))
+        self.engine.release(other, ground)
+        with hold(folder.place(begun, kept.ASKED)):  # by who has nothing to do with it
+            reports = self.engine.listed(words.prefix(lab), ground)
+        assert [(each.state, each.how) for each in reports] == [(OVER, words.LOST)] * 2
+        assert not folder.has(other, kept.BEGUN)
 
     def test_a_container_that_cannot_see_its_pid_knows_that_a_job_lives(self, lab: str, ground: Ground) -> None:
         number = self.engine.submit(self.job(lab, WAITS), ground)
