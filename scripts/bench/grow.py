@@ -60,9 +60,9 @@ def grown(place: str, plan: Sequence[tuple[str, int]], *, durability: str = "fas
     if os.path.exists(ready):
         return root
     create.make_lab(root)
-    chain = _Chain(root)
+    chain = Chain(root)
     for name, runs in plan:
-        _experiment(root, chain, name, durability)
+        experiment(root, chain, name, durability)
         for _ in range(runs):
             _bundle(root, chain, name)
     chain.flush()
@@ -107,7 +107,7 @@ def contents(made: Manifest) -> dict[str, bytes]:
     }
 
 
-class _Chain:
+class Chain:
     """The ledger's end, and lines that are not in the file yet."""
 
     def __init__(self, root: Root) -> None:
@@ -132,7 +132,7 @@ class _Chain:
         self._lines.clear()
 
 
-def _experiment(root: Root, chain: _Chain, name: str, durability: str) -> None:
+def experiment(root: Root, chain: Chain, name: str, durability: str) -> None:
     data = SPEC.format(id=name, durability=durability).encode()
     os.makedirs(root.layout.runs(name))
     _write(root.layout.spec(name), data, 0o644)
@@ -149,7 +149,7 @@ def _experiment(root: Root, chain: _Chain, name: str, durability: str) -> None:
     )
 
 
-def _bundle(root: Root, chain: _Chain, name: str) -> None:
+def _bundle(root: Root, chain: Chain, name: str) -> None:
     chain.runs += 1
     made = manifest(name, chain.runs, BEGINNING + timedelta(seconds=chain.runs))
     path = root.layout.run(name, made.run_id)

@@ -41,11 +41,17 @@ class Size:
     others: tuple[int, ...] = (100, 500)
     lanes: int = 8
     shots: int = 25
+    labs: tuple[int, ...] = (100, 1_000, 10_000)  # experiments
+    names: tuple[int, ...] = (1_000, 100_000, 1_000_000)  # run folders of one experiment
+    claims: tuple[int, ...] = (1, 64, 1_024)  # in flight
+    nodes: int = 1_000
+    lines: int = 200_000  # of a ledger
 
 
 QUICK = Size(
     repeats=7, experiments=50, runs=1_000, listed=1_000, depths=(100, 1_000), sealed=40, stops=(10, 100, 300),
-    synced=40, turns=25, earlier=300, others=(100,), shots=5,
+    synced=40, turns=25, earlier=300, others=(100,), shots=5, labs=(50, 200), names=(1_000, 10_000), claims=(1, 64),
+    nodes=100, lines=20_000,
 )  # fmt: skip
 
 
