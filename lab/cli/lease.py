@@ -1,8 +1,9 @@
 """Show or break the claims on an experiment.
 
-`show` tells who holds it, since when, for how long, and whether that process lives. `break` takes a claim away from a
-holder that cannot be proven dead (another host, a clock that jumped): if it still runs, its result will be kept but not
-counted.
+`show` tells who holds it, since when, for how long, and whether that process lives; of a run that an engine has, what
+it calls the job, where it is and what it waits for. `break` takes a claim away from a holder that cannot be proven dead
+(another host, a clock that jumped): if it still runs, its result will be kept but not counted, and the next turn takes
+its job from the engine.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 
     from lab.cli.session import Session
     from lab.core.claim import Seen
+    from lab.store.leases import Survey
     from lab.store.root import Root
 
 EXAMPLE = "labctl lease show lr-sweep\nlabctl lease break lr-sweep --generation 12 --yes"
@@ -49,8 +51,11 @@ def _rows(root: Root, experiment: str) -> Iterator[dict[str, object]]:
     from lab.store import leases
 
     seen = leases.survey(root, experiment)
+    if any(held.seen.claim.engine for held in seen.held):
+        yield from _placed(root, experiment, seen)
     for held in seen.held:
-        yield _row(held.seen, "held", round(held.left_s, 1), "")
+        if not held.seen.claim.engine:
+            yield _row(held.seen, "held", round(held.left_s, 1), "")
     for lost in seen.lost:
         yield _row(lost.seen, "lost", 0.0, lost.proof)
     for item in seen.unsettled:
@@ -59,6 +64,28 @@ def _rows(root: Root, experiment: str) -> Iterator[dict[str, object]]:
     for bad in seen.damaged:
         state = "of a newer labctl" if bad.newer else f"damaged{bad.suffix}"
         yield {"experiment": experiment, "generation": bad.generation, "state": state, "why": bad.problem}
+
+
+def _placed(root: Root, experiment: str, seen: Survey) -> Iterator[dict[str, object]]:
+    """Claims that are an engine's: no process holds them, and no silence ends them."""
+    from lab.scheduler import placed
+
+    ages = {held.seen.claim.generation: held.seen.age_s for held in seen.held}
+    for each in placed.states(root, experiment):
+        row: dict[str, object] = {
+            "experiment": experiment,
+            "generation": each.generation,
+            "state": each.state,
+            "engine": each.engine,
+            "number": each.number,
+            "where": each.where,
+            "run_id": each.run_id,
+            "since": each.since,
+            "why": each.why,
+        }
+        if each.state == "running" and each.generation in ages:  # one that waits renews nothing
+            row["renewed_s_ago"] = round(ages[each.generation], 1)
+        yield row
 
 
 def _row(seen: Seen, state: str, left_s: float, why: str) -> dict[str, object]:

@@ -10,6 +10,7 @@ from lab.core import layout
 from lab.core.errors import Unavailable
 from lab.core.origin import IMPORTED
 from lab.projections import calibration, tables, text
+from lab.scheduler import placed, placed_words
 from lab.scheduler.results import located
 from lab.store import bundles, experiments, leases, reading, verify
 
@@ -56,7 +57,14 @@ def experiment(root: Root, name: str) -> Shown:
         data["calibration"] = [msgspec.to_builtins(each) for each in judged]
         lines += ["", "what was expected of runs, and what came:", *(f"- {calibration.told(each)}" for each in judged)]
     if seen.held:
-        lines += ["", *(f"under way: {held.seen.claim.run_id}" for held in seen.held)]
+        at = {each.run_id: each for each in placed.states(root, name)}
+        if at:
+            data["engines"] = [msgspec.to_builtins(each) for each in at.values()]
+        lines.append("")
+        for held in seen.held:
+            run_id = held.seen.claim.run_id
+            where = f", {placed_words.line(at[run_id])}" if run_id in at else ""
+            lines.append(f"under way: {run_id}{where}")
     return Shown(data=data, lines=tuple(lines), warnings=tuple(warnings))
 
 
@@ -122,12 +130,17 @@ def _open_run(root: Root, owner: str, run_id: str, path: str) -> Shown:
     manifest = bundles.load_manifest(path)
     lost = reading.is_file(f"{path}/{layout.SUPERSEDED}")
     live = any(held.seen.claim.run_id == run_id for held in leases.survey(root, owner).held)
+    at = placed_words.of(root, owner, run_id) if live else None
     state = "superseded, never counted" if lost else "under way" if live else "not sealed; its holder is gone"
     data: dict[str, object] = {"run_id": run_id, "experiment": owner, "state": state, "path": path}
     if manifest is not None:
         data["started_at"], data["tier"], data["role"] = manifest.started_at, manifest.fidelity_tier, manifest.role
+    lines = tuple(f"{key}: {value}" for key, value in data.items())
+    if at is not None:
+        data.update(engine=at.engine, number=at.number, placed=at.state, where=at.where, why=at.why)
+        lines += (f"engine: {placed_words.line(at)}",)
     warnings = () if live or lost else ("labctl watchdog --repair settles it",)
-    return Shown(data=data, lines=tuple(f"{key}: {value}" for key, value in data.items()), warnings=warnings)
+    return Shown(data=data, lines=lines, warnings=warnings)
 
 
 def _lines(path: str, made: Seal, data: dict[str, object], result: bytes | None) -> list[str]:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 from typing import TYPE_CHECKING
 
 import pytest
 
 from lab.core import job
-from tests.cli.handed import CLAIM, JOB, SEEN, age, handed, seen, started
-from tests.cli.labs import a_lab
+from lab.scheduler import cycle
+from tests.cli.handed import CLAIM, JOB, SEEN, age, handed, printed, seen, started
+from tests.cli.labs import SHIM, a_lab, ended, me
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -156,3 +159,83 @@ def test_a_class_that_is_nearly_one_of_the_table_is_said(labctl: Labctl, place: 
     warnings = labctl.done("validate", "alpha", "--json").envelope["warnings"]
     assert any("gpuu has no row" in each and "gpu has one" in each for each in warnings)
     assert checked(labctl, "alpha")[0] == "warning"
+
+
+def test_show_and_lease_say_where_an_engine_has_a_run(labctl: Labctl, place: Path) -> None:
+    root = a_lab(place, "alpha", more="max_parallel: 3\n")
+    waits, runs = handed(root, "alpha", number="7"), handed(root, "alpha", number="8")
+    seen(root, waits, job.WAITING, why="Resources")
+    started(root, runs, "n3")
+    run = waits.manifest.run_id
+    told = labctl.done("show", run, "--json").data
+    assert (told["state"], told["placed"], told["engine"], told["number"]) == ("under way", "queued", "slurm", "7")
+    assert "engine: queued at slurm (job 7) since" in labctl.done("show", run).out
+    assert labctl.done("show", runs.manifest.run_id, "--json").data["where"] == "n3"
+    page = labctl.done("show", "alpha")
+    assert f"under way: {run}, queued at slurm (job 7)" in page.out
+    assert len(labctl.done("show", "alpha", "--json").data["engines"]) == 2
+    first, second = labctl.done("lease", "show", "alpha", "--json").data["claims"]
+    assert (first["state"], first["engine"], first["number"], first["why"]) == ("queued", "slurm", "7", "Resources")
+    assert (second["state"], second["where"]) == ("running", "n3")
+    assert "pid" not in labctl.done("lease", "show", "alpha").out
+
+
+def test_tail_of_a_run_that_waits_says_so_and_shows_what_its_job_printed(labctl: Labctl, place: Path) -> None:
+    root = a_lab(place, "alpha")
+    waits = handed(root, "alpha", number="7")
+    seen(root, waits, job.WAITING, why="Resources")
+    assert labctl.done("tail", "alpha").out.startswith(f"{waits.manifest.run_id} is queued at slurm (job 7) since")
+    printed(root, waits, "bash: module: command not found\n")
+    assert labctl.done("tail", "alpha").out == "bash: module: command not found\n"
+    told = labctl.done("tail", "alpha", "--json").data
+    assert told["lines"] == ["bash: module: command not found"]
+    assert str(told["engine"]).startswith("queued at slurm")
+    started(root, waits)
+    with open(f"{waits.path}/stdout.log", "w", encoding="utf-8") as file:
+        file.write("step 1\n")
+    assert labctl.done("tail", "alpha").out == "step 1\n"
+
+
+def test_tail_of_an_experiment_takes_what_runs_before_what_waits(labctl: Labctl, place: Path) -> None:
+    root = a_lab(place, "alpha", more="max_parallel: 3\n")
+    runs, _ = handed(root, "alpha", number="7"), handed(root, "alpha", number="8")
+    started(root, runs)
+    assert labctl.done("tail", "alpha", "--json").data["run_id"] == runs.manifest.run_id
+
+
+def test_follow_goes_on_through_the_queue_to_the_end_of_the_run(place: Path) -> None:
+    root = a_lab(place, "alpha")
+    running = handed(root, "alpha", number="7")
+    run = running.manifest.run_id
+    seen(root, running, job.WAITING, why="Resources")
+    command = [sys.executable, SHIM, "tail", "alpha", "-f", "--data-root", str(place)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as child:
+        try:
+            assert child.stdout is not None
+            assert child.stderr is not None
+            assert f"{run} is queued at slurm (job 7)" in child.stderr.readline()
+            started(root, running, "n3")
+            with open(f"{running.path}/stdout.log", "w", encoding="utf-8", buffering=1) as log:
+                log.write("step 1\nst")
+                assert child.stdout.readline() == "step 1\n"
+                log.write("ep 2\n")
+                assert child.stdout.readline() == "step 2\n"
+                log.write("the last words")
+            cycle.finish(root, running, ended(0.5))
+            out, err = child.communicate(timeout=15)
+        finally:
+            child.kill()
+    assert child.returncode == 0
+    assert out == "the last words\n"
+    assert f"{run} is running at slurm (job 7) on n3" in err
+    assert f"{run} has ended: success" in err
+
+
+def test_follow_of_a_run_that_has_ended_shows_its_end(labctl: Labctl, place: Path) -> None:
+    root = a_lab(place, "alpha")
+    running = cycle.begin(root, "alpha", owner=me())
+    with open(f"{running.path}/stdout.log", "w", encoding="utf-8") as log:
+        log.write("one\ntwo\nthree")
+    cycle.finish(root, running, ended(0.5))
+    assert labctl.done("tail", "alpha", "--follow", "-n", "1").out == "two\nthree\n"
+    assert labctl("tail", "alpha", "--follow", "--json").code == 2

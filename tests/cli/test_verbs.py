@@ -83,6 +83,8 @@ VERBS: dict[str, tuple[tuple[str, ...], str, set[str]]] = {
     "steer": (("alpha",), "alpha: nothing is said to its proposers\n", {"experiment", "steering", "changed"}),
     "notify": ((), "Nothing is configured in ", {"configured", "path", "channels", "held_back"}),
     "archive": (("beta",), "archived: beta\n", {"experiment", "phase", "changed"}),
+    "worker": (("--until-idle", "0"), "0 runs\n", {"worker", "inbox", "worked", "failed", "last"}),
+    "courier": (("post",), "Nothing came, and nothing went\n", {"packed", "ingested", "lost", "refused", "others"}),
     "doctor": ((), "ok       python", {"checks", "agents", "failed"}),
     "watchdog": ((), "free_gb: ", {"free_gb", "live", "settled", "alerts"}),
     "recover": ((), "Nothing to mend. The lab is in order.\n", {"done", "left", "pages_written", "findings"}),
@@ -118,6 +120,9 @@ def lab(place: Path, labctl: Labctl, tmp_path: Path) -> Path:
 def prepare(verb: str, labctl: Labctl, lab: Path) -> None:
     """What a verb needs before it: something that may be archived, a question, a run under way."""
     if verb == "archive":
+        labctl.done("pause", "beta")
+    if verb in ("worker", "courier"):  # with nothing to do
+        labctl.done("pause", "alpha")
         labctl.done("pause", "beta")
     if verb in ("approvals", "approve", "reject"):
         later = "2999-01-01T00:00:00.000000Z"  # the clock of this lab stands in January, that of the verb does not
@@ -212,7 +217,7 @@ def test_init_makes_a_lab_and_says_what_to_do_next(labctl: Labctl, place: Path) 
     assert said.out == f"initialized: {place}\n"
     assert said.err == "next: labctl create first-run\n"
     assert sorted(tree(str(place))) == sorted(
-        (*layout.LAB_PAGES, *layout.DOCUMENTS, "registry/events.jsonl")
+        (*layout.LAB_PAGES, *layout.DOCUMENTS, layout.ENGINES, "registry/events.jsonl")
     )  # and nothing half done
 
 

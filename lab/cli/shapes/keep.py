@@ -74,7 +74,10 @@ class Refreshed(msgspec.Struct):
 
 
 class ClaimShown(msgspec.Struct):
-    """A claim on an experiment. Of one that is unsettled or damaged, less is known."""
+    """A claim on an experiment. Of one that is unsettled or damaged, less is known; of an engine's, other things.
+
+    `since` is when the run was claimed, or when its body began.
+    """
 
     experiment: str
     generation: int
@@ -87,6 +90,10 @@ class ClaimShown(msgspec.Struct):
     renewed_s_ago: float | UnsetType = UNSET
     left_s: float | UnsetType = UNSET
     alive: bool | UnsetType | None = UNSET
+    engine: str | UnsetType = UNSET
+    number: str | UnsetType = UNSET
+    where: str | UnsetType = UNSET
+    since: str | UnsetType = UNSET
     why: str | UnsetType = UNSET
 
 

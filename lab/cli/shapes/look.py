@@ -12,6 +12,7 @@ from lab.core.origin import Origin
 from lab.core.run import Run
 from lab.projections import index, status, tables
 from lab.projections.calibration import Calibration  # noqa: TC001  # msgspec resolves annotations
+from lab.scheduler.placed import State  # noqa: TC001  # as above
 
 
 class Wish(msgspec.Struct):
@@ -118,9 +119,13 @@ class Runs(msgspec.Struct):
 
 
 class Experiment(status.Status, frozen=True, kw_only=True):
-    """`show ID`: STATUS.json, less what it was folded from. With `calibration` where values were expected of runs."""
+    """`show ID`: STATUS.json, less what it was folded from. With `calibration` where values were expected of runs.
+
+    `engines` are those of the runs under way that an engine has.
+    """
 
     under_way: tuple[str, ...]
+    engines: tuple[State, ...] | UnsetType = UNSET
     calibration: tuple[Calibration, ...] | UnsetType = UNSET
 
 
@@ -141,7 +146,7 @@ class SealedRun(Run, frozen=True, kw_only=True):
 
 
 class OpenRun(msgspec.Struct):
-    """`show RUN`, of a run that is not sealed."""
+    """`show RUN`, of a run that is not sealed. The last five are of a run that an engine has."""
 
     run_id: str
     experiment: str
@@ -150,6 +155,11 @@ class OpenRun(msgspec.Struct):
     started_at: str | UnsetType = UNSET
     tier: str | UnsetType = UNSET
     role: str | UnsetType = UNSET
+    engine: str | UnsetType = UNSET
+    number: str | UnsetType = UNSET
+    placed: Literal["queued", "running"] | UnsetType = UNSET
+    where: str | UnsetType = UNSET
+    why: str | UnsetType = UNSET
 
 
 class Chosen(msgspec.Struct, kw_only=True):

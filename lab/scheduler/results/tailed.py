@@ -11,18 +11,24 @@ import msgspec
 
 from lab.core import layout
 from lab.core.errors import NotFound, Unavailable
+from lab.scheduler import placed, placed_words
 from lab.scheduler.results import located
-from lab.store import experiments, leases
+from lab.store import experiments, jobs, leases
 
 if TYPE_CHECKING:
+    from lab.scheduler.results.located import Located
     from lab.store.root import Root
 
 STREAMS = {"stdout": layout.STDOUT, "stderr": layout.STDERR}
+FIRST = "stdout"
 MOST_BYTES = 256 << 10
 
 
 class Tail(msgspec.Struct, frozen=True, kw_only=True):
-    """The last lines. `bytes` is the size of the whole log; `is_cut` when the first lacks its start, or any its end."""
+    """The last lines. `bytes` is the size of the whole log; `is_cut` when the first lacks its start, or any its end.
+
+    `engine` says where a run is that an engine has. Before its body began, the lines are what its job printed.
+    """
 
     run_id: str
     experiment: str
@@ -30,16 +36,18 @@ class Tail(msgspec.Struct, frozen=True, kw_only=True):
     bytes: int
     lines: tuple[str, ...]
     is_cut: bool = False
+    engine: str | msgspec.UnsetType = msgspec.UNSET
 
 
 def tail(root: Root, name: str, stream: str, count: int, width: int = 0) -> Tail:
     """Of a run; or of an experiment's latest one, first those under way. Lines are cut after `width`; 0 cuts none."""
-    run_id = name if name.startswith("RUN-") else _latest(root, experiments.require(root, name))
-    found = located.find(root, run_id)
-    if found.kept is not None:
-        fix = f"labctl prune --restore {found.archive}"
-        raise Unavailable(f"the logs of {run_id} are in an archive", where=found.path, fix=fix)
-    size, data = _end(f"{found.path}/{STREAMS[stream]}")
+    run_id = name if name.startswith("RUN-") else latest(root, experiments.require(root, name))
+    found = bundle(root, run_id)
+    at = None if found.made is not None else placed_words.of(root, found.experiment, run_id)
+    path = f"{found.path}/{STREAMS[stream]}"
+    if at is not None and placed_words.waits(at) and stream == FIRST:
+        path = jobs.output(root, found.experiment, at.generation)
+    size, data = end(path)
     lines = data.decode(errors="replace").split("\n")
     if lines[-1] == "":
         lines.pop()
@@ -52,11 +60,24 @@ def tail(root: Root, name: str, stream: str, count: int, width: int = 0) -> Tail
         bytes=size,
         lines=tuple(told),
         is_cut=told != shown or (len(shown) == len(lines) and size > len(data)),
+        engine=msgspec.UNSET if at is None else placed_words.line(at),
     )
 
 
-def _latest(root: Root, experiment: str) -> str:
+def bundle(root: Root, run_id: str) -> Located:
+    """The run of that id, if its logs are here."""
+    found = located.find(root, run_id)
+    if found.kept is not None:
+        fix = f"labctl prune --restore {found.archive}"
+        raise Unavailable(f"the logs of {run_id} are in an archive", where=found.path, fix=fix)
+    return found
+
+
+def latest(root: Root, experiment: str) -> str:
+    """The run of an experiment that is meant when none is named: one under way, else its last one."""
     live = [held.seen.claim.run_id for held in leases.survey(root, experiment).held]
+    queued = {each.run_id for each in placed.states(root, experiment) if placed_words.waits(each)} if live else set()
+    live = [run_id for run_id in live if run_id not in queued] or live  # one that waits has written nothing
     try:
         made = [name for name in os.listdir(root.layout.runs(experiment)) if name.startswith("RUN-")]
     except FileNotFoundError:
@@ -67,7 +88,7 @@ def _latest(root: Root, experiment: str) -> str:
     return runs[-1]
 
 
-def _end(path: str) -> tuple[int, bytes]:
+def end(path: str) -> tuple[int, bytes]:
     """A log's size and its last bytes; nothing for a run that wrote none. A run may have put anything in its place."""
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
