@@ -162,8 +162,9 @@ class Turn:
 
     def _visit_while_queued(self, name: str) -> None:
         """An experiment with several slots gets as many as are free, where an engine has them: none is waited for."""
+        most = self.request.slots or slots(self.root, name)
         while self.visit(name).placed is not None and not self._has_enough():
-            if slots(self.root, name) == 1:
+            if leases.under_way(self.root, name) >= most:
                 return
 
     def _in_parallel(self, names: Sequence[str]) -> None:
