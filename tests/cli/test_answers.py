@@ -187,6 +187,13 @@ def work(go: Heard, place: Path, tmp_path: Path) -> None:
     change = {"dispatch_id": task["dispatch_id"], "changes": {"model.txt": "3\n"}, "reasoning": "less"}
     (tmp_path / "change.json").write_text(json.dumps(change))
     go("dispatch-agent-submit", "change.json")
+    an_experiment(root, "away", "executor: stub\n")
+    an_experiment(root, "here", "executor: stub\n")
+    go("worker", "--experiment", "here", "--max-runs", "1")
+    (tmp_path / "in").mkdir()
+    go("courier", "post", "--experiment", "away", "--send", f"mv {{file}} {tmp_path}/in/")
+    go("worker", "--inbox", "in", "--until-idle", "0", "--send", "mv {file} post")
+    go("courier", "post", "--experiment", "away")
 
 
 def keep(go: Heard, place: Path, tmp_path: Path) -> None:

@@ -177,7 +177,7 @@ class Inbox:
         where, _, pid = draft.removesuffix(layout.DRAFT_SUFFIX).rpartition(AT)[2].partition("-")
         if where != machine.here() or not pid.isdecimal():
             return True  # this machine was started anew; or another one shares the disk: to unpack it twice is harmless
-        if not machine.is_gone(where, int(pid)):
+        if int(pid) != os.getpid() and not machine.is_gone(where, int(pid)):
             return False
         self._files.discard_folder(self._box.place(f"{RUNNING}/{draft}"))
         return True
@@ -269,7 +269,7 @@ class Inbox:
 
     def _forget(self, name: str) -> None:
         for draft in os.listdir(self._box.place(RUNNING)):
-            if draft.startswith(f".{name}{AT}"):
+            if draft.startswith((f".{name}{AT}", f".{name}.")):
                 self._files.discard_folder(self._box.place(f"{RUNNING}/{draft}"))
         self._files.discard(self._box.place(f"{RUNNING}/{name}.tar"))
         self._files.discard(self._box.place(f"{name}{CANCEL}"))

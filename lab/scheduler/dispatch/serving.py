@@ -154,7 +154,7 @@ class AtLab:
             return False
         self._ended = (held, None)
         self._ended = (held, working.carried_out(root, held, self._interrupted))
-        return self._finished(root, tell)
+        return self._finished(self._lab(), tell)
 
     def _next(self, root: Root, tell: Callable[[Said], None]) -> Held | None:
         held = self._claimed(root, tell)
@@ -187,6 +187,7 @@ class AtLab:
         except (Unavailable, Busy):
             raise  # the lab is to hear of it once it is there again
         except LabError as wrong:
+            self._lab()  # one that went away meanwhile looks as if it had lost the package
             said = working.told(offers.of(PROBLEM, held), wrong)
         self._ended = None
         tell(said)
