@@ -48,7 +48,7 @@ class World:
         self.most_out = 0
         terms = msgspec.structs.replace(Order(experiment="hunt", runs=5, engine="toy"), **order)
         self.burst = Burst(root, terms, Wanted(), tell=self.told.append, interrupted=lambda: self.stopped_by)
-        self.burst.wait = lambda _: self._wait(then)  # type: ignore[method-assign]
+        self.burst.wait = lambda for_s: self._wait(then)  # type: ignore[method-assign]
         self.burst.prepare()
         self.afar = Afar(root, self.burst)
 
