@@ -46,12 +46,14 @@ class Size:
     claims: tuple[int, ...] = (1, 64, 1_024)  # in flight
     nodes: int = 1_000
     lines: int = 200_000  # of a ledger
+    noops: int = 500  # runs of a burst
+    rounds: int = 3
 
 
 QUICK = Size(
     repeats=7, experiments=50, runs=1_000, listed=1_000, depths=(100, 1_000), sealed=40, stops=(10, 100, 300),
     synced=40, turns=25, earlier=300, others=(100,), shots=5, labs=(50, 200), names=(1_000, 10_000), claims=(1, 64),
-    nodes=100, lines=20_000,
+    nodes=100, lines=20_000, noops=40, rounds=1,
 )  # fmt: skip
 
 
