@@ -1,7 +1,9 @@
 """End a run that is under way, or every run of an experiment.
 
 Whoever runs it, on any machine, sees the word within half a second, ends the run and seals it as cancelled: it counts
-as nobody's failure. --wait stays until that has happened. To keep the next run from starting, pause the experiment.
+as nobody's failure. A run that waits at an engine is taken from it at once, and one that runs there hears the word in
+its place; while its engine does not answer, it stays asked. --wait stays until the run has ended. To keep the next run
+from starting, pause the experiment.
 """
 
 from __future__ import annotations
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
 
 EXAMPLE = "labctl cancel lr-sweep --reason 'wrong data' --wait"
 _LOOK_EVERY_S = 0.1
+_ASK_EVERY_S = 5.0  # an engine, which has its own grace before it ends a job
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -38,7 +41,11 @@ def answer(args: argparse.Namespace, session: Session) -> Answer:
         raise BadInput(f"--at-most {args.at_most} is not a number of seconds", fix="write --at-most 60")
     root = session.root()
     asked = cancel.cancel(root, args.run, reason=args.reason, actor=session.actor)
-    how = _ended(root, asked, args.at_most) if args.wait else [""] * len(asked)
+    warnings = _tell_engines(root, asked)
+    if args.wait:
+        how = _ended(root, asked, args.at_most)
+    else:
+        how = [cancel.ended(root, each) if each.engine else "" for each in asked]
     rows = [
         {
             "experiment": each.experiment,
@@ -50,7 +57,16 @@ def answer(args: argparse.Namespace, session: Session) -> Answer:
         for each, outcome in zip(asked, how, strict=True)
     ]
     text = [_line(each, outcome) for each, outcome in zip(asked, how, strict=True)]
-    return Answer({"runs": rows}, text)
+    return Answer({"runs": rows}, text, warnings=warnings)
+
+
+def _tell_engines(root: Root, asked: list[Cancelled]) -> list[str]:
+    """What went wrong when the engines were told; the word itself stays."""
+    from lab.scheduler.control import cancel
+    from lab.scheduler.step import HELD, PROBLEM
+
+    steps = cancel.from_engines(root, asked)
+    return [f"{step.experiment}: {step.what}".lstrip(": ") for step in steps if step.kind in (HELD, PROBLEM)]
 
 
 def _line(asked: Cancelled, outcome: str) -> str:
@@ -67,11 +83,16 @@ def _ended(root: Root, asked: list[Cancelled], at_most_s: float) -> list[str]:
     from lab.scheduler.control import cancel
 
     until_s = time.monotonic() + at_most_s
+    ask_s = time.monotonic() + _ASK_EVERY_S
     found: list[str] = []
     for each in asked:
         while not (outcome := cancel.ended(root, each)):
-            if time.monotonic() >= until_s:
+            now_s = time.monotonic()
+            if now_s >= until_s:
                 raise cancel.still_running(each, at_most_s)
+            if now_s >= ask_s:
+                cancel.from_engines(root, (each,))
+                ask_s = time.monotonic() + _ASK_EVERY_S
             time.sleep(_LOOK_EVERY_S)
         found.append(outcome)
     return found

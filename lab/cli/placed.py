@@ -74,7 +74,7 @@ def line(row: Placed) -> str:
     if row["where"]:
         said += f" on {row['where']}"
     if row["since"]:
-        said += f" since {row['since']}"
+        said += f" since {row['since'][:19]}Z"
     silent_s = row["silent_s"]
     if silent_s is not None and silent_s > SILENT_S:
         said += f", silent for {silent_s / 60:.0f} min"

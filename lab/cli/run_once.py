@@ -163,4 +163,5 @@ def _line(step: Step) -> str:
     if step.kind == "queued":
         return f"queued {step.experiment}: {step.run_id} {step.what}"
     fix = f" - {step.fix}" if step.fix else ""
-    return f"{step.kind} {step.experiment}: {step.what}{fix}"
+    whose = f" {step.experiment}" if step.experiment else ""
+    return f"{step.kind}{whose}: {step.what}{fix}"

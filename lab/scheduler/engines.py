@@ -36,7 +36,23 @@ def chosen(root: Root, spec: Spec, *, engine: str = "") -> Wants | None:
         return None
     if engine:
         require(engine)
-    return engines.choose(table(root), spec.executor_class, engine)
+    wants = engines.choose(table(root), spec.executor_class, engine)
+    if wants is not None and wants.engine == engines.WORKER:
+        what = f"the class {spec.executor_class} is for workers, as engines.yaml says"
+        raise BadInput(what, fix=f"labctl worker --executor-class {spec.executor_class}; --engine here runs it here")
+    return wants
+
+
+def is_for_workers(root: Root, spec: Spec) -> bool:
+    """Whether the table leaves the runs of a SPEC, its tier applied, to `labctl worker` and `labctl courier`."""
+    row = table(root).get(spec.executor_class)
+    return row is not None and row.engine == engines.WORKER
+
+
+def placed_classes(root: Root) -> frozenset[str]:
+    """The classes whose runs are an engine's: a worker that was not told of them leaves them alone."""
+    nobody = (engines.HERE, engines.WORKER)
+    return frozenset(name for name, row in table(root).items() if row.engine not in nobody)
 
 
 def table(root: Root) -> Mapping[str, Wants]:
@@ -79,7 +95,7 @@ def unfit(name: str) -> str:
     """What is wrong with the name of an engine; nothing, where there is one of that name."""
     from lab.engines import door  # noqa: PLC0415  # a lab without engines does not load them
 
-    if name in door.BUILT_IN:
+    if name in door.BUILT_IN or name == engines.HERE:
         return ""
     known = (engines.HERE, *door.names())
     if name in known:

@@ -11,6 +11,8 @@ if TYPE_CHECKING:
     from lab.scheduler.placed import State
     from lab.store.root import Root
 
+_SECONDS = len("2026-11-21T09:30:00")
+
 
 def of(root: Root, experiment: str, run_id: str) -> State | None:
     """What is known of one run; None when no engine has it."""
@@ -19,10 +21,14 @@ def of(root: Root, experiment: str, run_id: str) -> State | None:
 
 def line(state: State) -> str:
     """Where it is, since when, and what it waits for."""
+    since = f" since {state.since[:_SECONDS]}Z" if state.since else ""
+    return f"{state.state} at {holder(state)}{since}" + (f": {state.why}" if state.why else "")
+
+
+def holder(state: State) -> str:
+    """The engine, what it calls the job, and the place that it gave it."""
     job = f" (job {state.number})" if state.number else ""
-    where = f" on {state.where}" if state.where else ""
-    since = f" since {state.since}" if state.since else ""
-    return f"{state.state} at {state.engine}{job}{where}{since}" + (f": {state.why}" if state.why else "")
+    return f"{state.engine}{job}" + (f" on {state.where}" if state.where else "")
 
 
 def waits(state: State) -> bool:

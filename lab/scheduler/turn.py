@@ -73,6 +73,9 @@ class Turn:
             self._safely(name, self.settle)
         found = due.due(self.root, classes=self.request.classes, only=self.request.only, now=self.request.now)
         self._edited = found.edited
+        if found.names and not self._knows_where():
+            self.publish()
+            return
         if self.request.jobs > 1:
             # What an engine runs needs no process of its own here.
             away = [name for name in found.names if self._goes_away(name)]
@@ -94,6 +97,19 @@ class Turn:
     def ask_again(self) -> None:
         """Engines that did not answer do so now: runs are handed to them again."""
         self._silent.clear()
+
+    def _knows_where(self) -> bool:
+        """Whether it can be told where runs are to happen. Said once, and before a model is asked what to run."""
+        if self.request.engine == HERE:
+            return True
+        try:
+            engines.table(self.root)
+        except LabError as broken:
+            where = f" ({broken.where})" if broken.where else ""
+            what = f"{' '.join(broken.what.split())}{where}; until it is mended nothing runs"
+            self._done(Step(kind=PROBLEM, experiment="", what=what, fix=broken.fix))
+            return False
+        return True
 
     def _goes_away(self, name: str) -> bool:
         """Whether an engine runs it. What is wrong with the table of engines is told when it is visited."""

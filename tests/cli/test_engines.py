@@ -12,12 +12,14 @@ import pytest
 from lab.core import job
 from lab.scheduler import cycle
 from tests.cli.handed import CLAIM, JOB, SEEN, age, handed, printed, seen, started
-from tests.cli.labs import SHIM, a_lab, ended, me
+from tests.cli.labs import SHIM, a_lab, ended, me, process
+from tests.scheduler import engine_double
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from tests.cli.labs import Labctl
+    from tests.scheduler.engine_double import Double
 
 
 def test_status_says_what_is_queued_and_what_runs_where(labctl: Labctl, place: Path) -> None:
@@ -239,3 +241,80 @@ def test_follow_of_a_run_that_has_ended_shows_its_end(labctl: Labctl, place: Pat
     cycle.finish(root, running, ended(0.5))
     assert labctl.done("tail", "alpha", "--follow", "-n", "1").out == "two\nthree\n"
     assert labctl("tail", "alpha", "--follow", "--json").code == 2
+
+
+SLEEPS = "executor_command: sh -c 'echo begun; exec sleep 100'\nshell: true\nmax_parallel: 2\n"
+
+
+@pytest.fixture
+def engine(monkeypatch: pytest.MonkeyPatch) -> Double:
+    return engine_double.installed(monkeypatch)
+
+
+@pytest.fixture
+def queued(place: Path, labctl: Labctl, engine: Double) -> str:
+    """A lab with a run that waits at the double: its id."""
+    del engine
+    a_lab(place, "alpha", more=SLEEPS)
+    table(place, "default:\n  engine: double\n")
+    labctl.done("run-once", "--experiment", "alpha", "--max-runs", "1")
+    (run,) = labctl.done("status", "--json").data["engines"]["runs"]
+    assert run["state"] == "queued"
+    return str(run["run"])
+
+
+def test_a_run_that_waits_is_taken_from_its_engine_at_once(labctl: Labctl, place: Path, queued: str) -> None:
+    said = labctl.done("cancel", queued, "--reason", "wrong data")
+    assert said.out == f"ended: {queued} (cancelled)\n"
+    assert [each.state for each in engine_double.load(f"{place}/registry/engines/double")] == [job.OVER]
+    assert labctl.done("show", queued, "--json").data["reason"].endswith("wrong data")
+    assert labctl.done("status", "--json").data["engines"]["queued"] == 0
+    assert labctl("cancel", queued).code == 2
+
+
+def test_a_run_whose_engine_does_not_answer_stays_asked(labctl: Labctl, engine: Double, queued: str) -> None:
+    engine.silent = True
+    said = labctl.done("cancel", "alpha")
+    assert said.out == f"asked to end: {queued}, run by double (job 1)\n"
+    assert "the controller is down" in said.err
+    waited = labctl("cancel", "alpha", "--wait", "--at-most", "0.2", "--json")
+    assert waited.code == 3
+    assert "or its engine answers" in str(waited.error["fix"])
+    engine.silent = False
+    assert labctl.done("cancel", "alpha", "--wait").out == f"ended: {queued} (cancelled)\n"
+
+
+def test_a_run_in_a_place_of_its_engine_hears_the_word_by_itself(place: Path) -> None:
+    a_lab(place, "alpha", more=SLEEPS)
+    table(place, "default:\n  engine: local\n")
+    assert process("run-once", "--max-runs", "1", root=place).code == 0
+    with subprocess.Popen(
+        [sys.executable, SHIM, "tail", "alpha", "-f", "--data-root", str(place)], stdout=subprocess.PIPE, text=True
+    ) as tail:
+        try:
+            assert tail.stdout is not None
+            assert tail.stdout.readline() == "begun\n"
+            said = process("cancel", "alpha", "--wait", "--json", root=place)
+            (run,) = said.data["runs"]
+            assert (run["outcome"], run["changed"]) == ("cancelled", True)
+            assert tail.wait(timeout=15) == 0
+        finally:
+            tail.kill()
+    assert process("status", "--json", root=place).data["engines"]["runs"] == []
+
+
+def test_under_a_broken_table_nothing_runs_and_it_is_said_once(labctl: Labctl, place: Path) -> None:
+    a_lab(place, "alpha", "beta", more="executor_command: 'true'\n")
+    table(place, "default:\n  engine: lokal\n")
+    said = labctl("run-once")
+    assert said.code == 1
+    assert said.out.count("did you mean local?") == 1
+    assert f"{place}/engines.yaml line 2" in said.out
+    status = labctl.done("status", "--json").data
+    assert (status["runs"], status["claims"]) == (0, {})
+    for verb in ("burst", "guided"):
+        refused = labctl(verb, "alpha")
+        assert refused.code in (1, 2)
+        assert "did you mean local?" in refused.all
+    assert labctl.done("status", "--json").data["runs"] == 0
+    assert labctl("run-once", "--engine", "here").out.count("ran ") == 2

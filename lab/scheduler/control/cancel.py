@@ -10,11 +10,14 @@ import msgspec
 from lab.core import event, ids, layout
 from lab.core.errors import BadInput, Busy, Corrupt, NotFound, nearest
 from lab.core.package import COMPLETE
-from lab.scheduler import refresh
+from lab.scheduler import placed_words, refresh
 from lab.store import bundles, experiments, leases, ledger, packages, reading
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from lab.core.claim import Claim
+    from lab.scheduler.step import Step
     from lab.store.root import Root
 
 _SHOWN = 5
@@ -28,6 +31,7 @@ class Cancelled(msgspec.Struct, frozen=True, kw_only=True):
     generation: int
     owner: str
     changed: bool
+    engine: str = ""  # that has the run: it is asked too, since a run that waits there hears nothing
 
 
 def cancel(root: Root, what: str, *, reason: str, actor: str) -> list[Cancelled]:
@@ -143,19 +147,41 @@ def _ask(root: Root, claim: Claim, *, reason: str, actor: str) -> Cancelled:
         ledger.append(root, told)
         why = " ".join(reason.split()) or "no reason was given"
         leases.ask_to_cancel(root, claim.experiment, claim.generation, f"{actor}: {why}" if actor else why)
-    owner = claim.owner.name
-    if claim.owner.pid:
-        owner += f" on {claim.owner.host} (pid {claim.owner.pid})"
     return Cancelled(
         experiment=claim.experiment,
         run_id=claim.run_id,
         generation=claim.generation,
-        owner=owner,
+        owner=_owner(root, claim),
         changed=changed,
+        engine=claim.engine,
     )
+
+
+def _owner(root: Root, claim: Claim) -> str:
+    """Who runs it, in words."""
+    if claim.engine:
+        state = placed_words.of(root, claim.experiment, claim.run_id)
+        return placed_words.holder(state) if state is not None else claim.engine
+    if claim.owner.pid:
+        return f"{claim.owner.name} on {claim.owner.host} (pid {claim.owner.pid})"
+    return claim.owner.name
+
+
+def from_engines(root: Root, asked: Iterable[Cancelled]) -> list[Step]:
+    """Have engines hear the word: what waits there is taken from them, and what runs there ends by itself.
+
+    What came of it, trouble included: a run whose engine does not answer stays asked, and ends when one does.
+    """
+    names = sorted({each.experiment for each in asked if each.engine})
+    if not names:
+        return []
+    from lab.scheduler import placing  # noqa: PLC0415  # the engines; most runs that are cancelled have none
+
+    return [step for name in names for step in placing.look(root, name)]
 
 
 def still_running(asked: Cancelled, waited_s: float) -> Busy:
     """The refusal to wait any longer."""
-    fix = f"it was asked, and ends when {asked.owner} looks; see: labctl lease show {asked.experiment}"
+    when = "when its body or its engine answers" if asked.engine else f"when {asked.owner} looks"
+    fix = f"it was asked, and ends {when}; see: labctl lease show {asked.experiment}"
     return Busy(f"{asked.run_id} has not ended after {waited_s:g}s", fix=fix)
