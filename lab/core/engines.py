@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 HERE: Final = "here"  # no engine: the process that asks for the run is where it happens
+WORKER: Final = "worker"  # no engine: `labctl worker` or `labctl courier` takes the run, and the crank leaves it alone
 MAX_BYTES = 256 * 1024
 
 # What asks a place for something, whatever the engine; the rest means something only to the one that the row names.

@@ -135,7 +135,7 @@ class _Reading:
         return _RULES[key](found)
 
     def _engine(self, given: str) -> str:
-        problem = "" if given == engines.HERE else self.unfit(given)
+        problem = "" if given in (engines.HERE, engines.WORKER) else self.unfit(given)
         if problem:
             raise BadInput(problem)
         return given

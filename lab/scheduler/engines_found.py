@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from lab.core.engines import HERE
+from lab.core.engines import HERE, WORKER
 from lab.core.errors import LabError
 from lab.engines import door
 from lab.engines.door import Ground
@@ -48,7 +48,7 @@ def _used(root: Root, rows: Mapping[str, Wants]) -> dict[tuple[str, str], list[s
     """Each engine, the address by which it is spoken to, and what for."""
     found: dict[tuple[str, str], list[str]] = {}
     for name, row in sorted(rows.items()):
-        if row.engine != HERE:
+        if row.engine not in (HERE, WORKER):
             found.setdefault((row.engine, row.address), []).append(f"class {name}")
     for claim in placed.held(root):
         job = placed.job(root, claim)
