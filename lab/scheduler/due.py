@@ -99,6 +99,11 @@ def _rows(root: Root) -> Index:
     return found
 
 
+def classes(root: Root) -> frozenset[str]:
+    """The classes that experiments of this lab have."""
+    return frozenset(row.executor_class for row in _rows(root).experiments)
+
+
 def require_known(root: Root, classes: Collection[str]) -> None:
     """Refuse a class that no experiment has: a misspelt one would look like an idle lab for ever."""
     known = {row.executor_class for row in _rows(root).experiments}

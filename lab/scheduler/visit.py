@@ -134,7 +134,8 @@ class Visit:
         for item in reclaim.make_way(self._root, self._name):
             self._tell(Step(kind=SETTLED, experiment=item.experiment, run_id=item.run_id, what=item.what))
         self._refuse_while_placed()
-        self._think()
+        if not self._is_for_workers():
+            self._think()
         return self._advised(self._chosen_and_claimed)
 
     def _chosen_and_claimed(self) -> tuple[Running, View] | None:
@@ -151,7 +152,19 @@ class Visit:
                 if self._name in self._request.only and isinstance(move, Wait) and self.subject is None:
                     self._tell(step.waiting(self._name, move))
                 return None
+            if self._is_for_workers(spec.for_tier(view.tier)):
+                self.move = Wait(reason=f"it waits for a worker: labctl worker --executor-class {spec.executor_class}")
+                if self._name in self._request.only:
+                    self._tell(step.waiting(self._name, self.move))
+                return None
             return self._opened(view, spec, loaded)
+
+    def _is_for_workers(self, spec: Spec | None = None) -> bool:
+        """Whether engines.yaml leaves it to workers, and nobody says otherwise."""
+        if self._request.engine or self._errand is not None:
+            return False
+        spec = experiments.load(self._root, self._name).spec if spec is None else spec
+        return spec is not None and engines.is_for_workers(self._root, spec)
 
     def _opened(self, view: View, spec: Spec, loaded: Loaded) -> tuple[Running, View] | None:
         """Choose what to run, claim it and open its bundle: all of it in the section in which it was judged."""

@@ -307,3 +307,23 @@ def test_what_was_offered_before_is_taken_first(here: Here) -> None:
     offers.queue(root, actor="ann", only=("beta",), now=True)
     here.done("worker", "--max-runs", "1")
     assert (sealed(here.root, "alpha"), sealed(here.root, "beta")) == ([], [("success", 0.25)])
+
+
+def test_a_class_that_is_for_workers_is_left_to_them_and_one_of_an_engine_to_its_engine(here: Here) -> None:
+    more = f"workspace_root: {here.tmp}/ws\nexecutor_command: python3 train.py\nenv: [MARKS]\n"
+    for name, kind in (("alpha", "rented"), ("beta", "cluster"), ("gamma", "plain")):
+        an_experiment(here.root, name, f"{more}executor_class: {kind}\n")
+    here.done("pause", "gamma")
+    table = Path(here.root.layout.root) / "engines.yaml"
+    table.write_text("rented: {engine: worker}\ncluster: {engine: slurm}\n")
+    assert "waits for a worker" in here.done("run-once", "--experiment", "alpha")
+    assert here.done("run-once", "--experiment", "alpha", "-q") == here.done(
+        "run-once", "--executor-class", "rented", "-q"
+    )
+    assert "is for workers" in here.done("burst", "alpha", "-n", "1", code=2)
+    here.done("worker", "--until-idle", "0")
+    assert (sealed(here.root, "alpha"), sealed(here.root, "beta")) == ([("success", 0.25)], [])
+    here.done("run-once", "--experiment", "alpha", "--now", "--engine", "here")
+    assert len(sealed(here.root, "alpha")) == 2
+    table.write_text("rented: {engine: wroker}\n")
+    here.done("worker", "--until-idle", "0", code=2)

@@ -25,7 +25,7 @@ from lab.core.errors import BadInput, Busy, LabError, Superseded
 from lab.core.package import Answered, Away
 from lab.core.record import page, parse
 from lab.core.run import FAILED
-from lab.scheduler import cycle, due, reclaim
+from lab.scheduler import cycle, due, engines, reclaim
 from lab.scheduler.dispatch import completing, ingest, mend, offers, parcel
 from lab.scheduler.dispatch.completing import Word
 from lab.scheduler.dispatch.offers import CLAIMED, PASSED, PROBLEM, SET_ASIDE, Said
@@ -253,6 +253,8 @@ class Courier:
                 spec = cycle.usable(experiments.load(root, name))
             except LabError as error:
                 tell(Said(kind=PASSED, experiment=name, what=error.what, fix=error.fix))
+                continue
+            if not self._terms.classes and spec.executor_class in engines.placed_classes(root):
                 continue
             if not scripts.is_loop(spec):
                 fitting.append(name)

@@ -10,6 +10,7 @@ import msgspec
 from lab.core.ended import Ended
 from lab.core.errors import Busy, LabError, Unavailable
 from lab.core.run import CRASH, SUCCESS
+from lab.scheduler import due, engines
 from lab.scheduler.dispatch import ingest, mend, offers, working
 from lab.scheduler.dispatch.offers import DONE, PROBLEM, SET_ASIDE, Said
 from lab.store import files, machine
@@ -159,12 +160,21 @@ class AtLab:
     def _next(self, root: Root, tell: Callable[[Said], None]) -> Held | None:
         held = self._claimed(root, tell)
         if held is None and not self._interrupted():
-            said = offers.queue(root, actor=self._worker, max_runs=1, classes=self._classes, only=self._only)
+            classes = self._fitting(root)
+            said = (
+                offers.queue(root, actor=self._worker, max_runs=1, classes=classes, only=self._only) if classes else []
+            )
             for one in said:
                 if one.kind != offers.QUEUED:
                     tell(one)
             held = self._claimed(root, tell) if any(one.kind == offers.QUEUED for one in said) else None
         return held
+
+    def _fitting(self, root: Root) -> Collection[str]:
+        """The classes of which it may offer runs: those it was told, else all that are not an engine's."""
+        if self._classes:
+            return self._classes
+        return due.classes(root) - engines.placed_classes(root)
 
     def _claimed(self, root: Root, tell: Callable[[Said], None]) -> Held | None:
         me = machine.this_process("worker")
