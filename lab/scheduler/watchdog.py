@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 LOW_DISK_GB = 5.0
 _GB = 1e9
 _DRAFT_AGE_S = 3600.0
+_UNHEARD_S = 3600.0  # a schedule comes every few minutes, and a body renews its claim every 20 s
 
 
 class Report(msgspec.Struct, frozen=True, kw_only=True):
@@ -70,6 +71,7 @@ def look(root: Root) -> Report:
         if seen.held:
             live.append(name)
         alerts.extend(_claims(name, seen))
+        alerts.extend(_unheard(root, name, seen))
         problem = experiments.load(root, name).problem
         if problem is not None:
             where = problem.where or f"experiments/{name}/SPEC.yaml"
@@ -152,6 +154,23 @@ def _claims(experiment: str, seen: Survey) -> Iterator[Finding]:
     for bad in seen.damaged:
         what = f"{experiment}: claim {bad.generation:08d}{bad.suffix} cannot be read: {bad.problem}"
         yield Finding(what=what, where=where, fix="upgrade labctl" if bad.newer else "labctl recover")
+
+
+def _unheard(root: Root, experiment: str, seen: Survey) -> Iterator[Finding]:
+    """Runs at engines of which nobody has heard for long: their body is silent, and nobody looked after them either."""
+    placing = [held.seen.claim for held in seen.held if held.seen.claim.engine]
+    if not placing:
+        return
+    from lab.scheduler import placed  # noqa: PLC0415  # most labs have no engine
+
+    now_s = leases.server_time(root)
+    found = [each for claim in placing if (each := placed.look(root, claim)) and now_s - each.heard_s > _UNHEARD_S]
+    if found:
+        hours = (now_s - min(each.heard_s for each in found)) / 3600
+        names = ", ".join(sorted({each.claim.engine for each in found}))
+        what = f"{experiment}: {len(found)} of its runs at {names} were not looked after, the first for {hours:.0f} h"
+        fix = "labctl run-once looks after them, and labctl doctor says whether the engine answers"
+        yield Finding(what=what, where=f"registry/locks/{experiment}", fix=fix)
 
 
 def _claimed(root: Root) -> list[str]:

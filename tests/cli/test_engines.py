@@ -66,6 +66,19 @@ def test_a_queue_that_nobody_watches_is_said(labctl: Labctl, place: Path) -> Non
     assert "silent for 150 min" in labctl.done("status").out
 
 
+def test_the_watchdog_names_runs_that_nobody_heard_of(labctl: Labctl, place: Path) -> None:
+    root = a_lab(place, "alpha", "beta")
+    waits, runs = handed(root, "alpha", number="1"), handed(root, "beta", number="2")
+    seen(root, waits, job.WAITING)
+    started(root, runs)
+    assert labctl.done("watchdog", "--json").data["alerts"] == []
+    for running, suffix in ((waits, CLAIM), (waits, SEEN), (runs, CLAIM)):
+        age(root, running, suffix, 7300)
+    (alert,) = labctl("watchdog", "--json").envelope["data"]["alerts"]  # beta's body was let in just now
+    assert alert["what"].startswith("alpha: 1 of its runs at slurm were not looked after, the first for 2 h")
+    assert "labctl run-once" in alert["fix"]
+
+
 def test_one_that_nobody_ever_looked_at_is_said_too(labctl: Labctl, place: Path) -> None:
     root = a_lab(place, "alpha")
     age(root, handed(root, "alpha", number="1"), JOB, 9000)
