@@ -69,6 +69,7 @@ COMMANDS = (
     Command("dispatch-agent-submit", "dispatch_agent_submit", WORK, "try an agent's change, and take its run in"),
     Command("dispatch-pack", "dispatch_pack", WORK, "put a claimed package into a tar for another machine"),
     Command("dispatch-unpack", "dispatch_unpack", WORK, "bring the tar of another machine back"),
+    Command("exec", "exec_", WORK, "carry out a run that an engine has: its job starts this"),
     Command("worker", "worker", WORK, "work on packages until stopped, here or where no lab is"),
     Command("courier", "courier", WORK, "send packages to a worker elsewhere, and take its answers in"),
     Command("doctor", "doctor", KEEP, "check this machine and this lab, and say what to do"),

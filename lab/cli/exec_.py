@@ -30,7 +30,8 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def answer(args: argparse.Namespace, session: Session) -> Answer:
     """Begin it, carry it out, seal it."""
-    from lab.core.job import NOT_HERE
+    from lab.core.errors import Superseded, Taken
+    from lab.core.job import FENCED, NOT_HERE
     from lab.scheduler import body
 
     signals = Signals()
@@ -38,21 +39,20 @@ def answer(args: argparse.Namespace, session: Session) -> Answer:
         try:
             root = session.root()
         except Unavailable as error:
-            return _nothing(args, NOT_HERE, f"{error.what}: {session.path}")
+            error.exit_code = NOT_HERE
+            raise
         try:
             done = body.perform(root, args.experiment, args.run, tell=_Teller(session).tell, interrupted=signals.came)
         except body.Turned as turned:
             body.spent(root, args.experiment, args.run)
-            return _nothing(args, turned.code, turned.why)
+            fix = f"nothing is to be done here; see: labctl show {args.run}"
+            refusal = (Superseded if turned.code == FENCED else Taken)(turned.why, fix=fix)
+            refusal.exit_code = turned.code
+            raise refusal from None
     run = done.made.run
     text = [f"sealed {run.run_id} ({run.outcome})"]
-    data = {"experiment": args.experiment, "run": args.run, "sealed": True, "outcome": run.outcome, "value": run.value}
+    data = {"experiment": args.experiment, "run": args.run, "outcome": run.outcome, "value": run.value}
     return Answer(data, text, warnings=done.warnings)
-
-
-def _nothing(args: argparse.Namespace, code: int, why: str) -> Answer:
-    data = {"experiment": args.experiment, "run": args.run, "sealed": False, "why": why}
-    return Answer(data, [why], exit_code=code)
 
 
 class _Teller:

@@ -20,6 +20,12 @@ OWN: dict[str, dict[int, str]] = {
     "dispatch-claim": {1: "something was refused or went wrong; others are claimed all the same"},
     "dispatch-ingest": {1: "a package was refused, and set aside with the reason; others are taken in all the same"},
     "dispatch-work": {1: "a run did not succeed, or something else went wrong"},
+    "exec": {
+        0: "the run was sealed, however it ended",
+        74: "the lab is not to be seen from here",
+        75: "the run was taken from its engine; nothing was done",
+        76: "another job has begun this run; nothing was done",
+    },
     "worker": {1: "a run did not succeed, or something else went wrong; it worked on"},
     "courier": {1: "something was lost, refused or went wrong", 3: "another courier is at this folder"},
     "dispatch-agent-next": {3: "there is nothing to do; data is empty"},

@@ -49,8 +49,8 @@ def answer(args: argparse.Namespace, session: Session) -> Answer:
 
 def _serve(session: Session) -> None:
     """Until the client goes away. From here on nothing but messages may reach stdout: what strays goes to stderr."""
-    from lab.store import program
     from lab.mcp.server import Server
+    from lab.store import program
 
     speak = os.dup(1)
     os.dup2(2, 1)
@@ -61,8 +61,8 @@ def _serve(session: Session) -> None:
 
 
 def _install(args: argparse.Namespace, session: Session) -> Answer:
-    from lab.store import program
     from lab.mcp import clients
+    from lab.store import program
 
     client = clients.find(args.client)
     command = [*program.words(), "--data-root", session.path, "mcp", "serve"]

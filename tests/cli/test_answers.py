@@ -14,6 +14,7 @@ from lab.cli import commands, schemas
 from lab.cli.shapes.table import SHAPES, JsonSchema
 from lab.scheduler import cycle
 from tests.cli import agreed
+from tests.cli.handed import handed
 from tests.cli.hermes_root import a_hermes_root
 from tests.cli.searches import a_searched_lab, some_runs
 from tests.cli.test_verbs import JOURNAL
@@ -187,6 +188,8 @@ def work(go: Heard, place: Path, tmp_path: Path) -> None:
     change = {"dispatch_id": task["dispatch_id"], "changes": {"model.txt": "3\n"}, "reasoning": "less"}
     (tmp_path / "change.json").write_text(json.dumps(change))
     go("dispatch-agent-submit", "change.json")
+    an_experiment(root, "placed", "executor: stub\n")
+    go("exec", "placed", handed(root, "placed", number="7").manifest.run_id)
     an_experiment(root, "away", "executor: stub\n")
     an_experiment(root, "here", "executor: stub\n")
     go("worker", "--experiment", "here", "--max-runs", "1")

@@ -91,7 +91,8 @@ def test_flags_say_their_type_and_default() -> None:
 
 def test_exit_codes_of_a_verbs_own_are_those_of_a_verb() -> None:
     assert set(exits.OWN) <= {each.name for each in COMMANDS}
-    told = {code for own in exits.OWN.values() for code in own}
+    # What starts `exec` is an engine, and no script that goes by the general meaning of a code.
+    told = {code for verb, own in exits.OWN.items() if verb != "exec" for code in own}
     assert told <= {int(code) for code in MANIFEST["exit_codes"]}
 
 

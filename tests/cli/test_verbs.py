@@ -11,9 +11,10 @@ import pytest
 from lab.cli.commands import COMMANDS
 from lab.core import layout
 from lab.core.proposal import RESUME, Proposal
-from lab.scheduler import cycle
+from lab.scheduler import cycle, placed
 from lab.scheduler.control import approvals
 from lab.testing.files import a_root
+from tests.cli.handed import handed
 from tests.cli.hermes_root import a_hermes_root
 from tests.cli.labs import a_busy_lab, a_lab, dead, foreign, me, one_run, runs_of, tree
 
@@ -83,6 +84,7 @@ VERBS: dict[str, tuple[tuple[str, ...], str, set[str]]] = {
     "steer": (("alpha",), "alpha: nothing is said to its proposers\n", {"experiment", "steering", "changed"}),
     "notify": ((), "Nothing is configured in ", {"configured", "path", "channels", "held_back"}),
     "archive": (("beta",), "archived: beta\n", {"experiment", "phase", "changed"}),
+    "exec": (("alpha", "WAITING"), "sealed RUN-", {"experiment", "run", "outcome", "value"}),
     "worker": (("--until-idle", "0"), "0 runs\n", {"worker", "inbox", "worked", "failed", "last"}),
     "courier": (("post",), "Nothing came, and nothing went\n", {"packed", "ingested", "lost", "refused", "others"}),
     "doctor": ((), "ok       python", {"checks", "agents", "failed"}),
@@ -139,14 +141,22 @@ def prepare(verb: str, labctl: Labctl, lab: Path) -> None:
         (lab.parent / "journal.log").write_text(JOURNAL)
     if verb == "metrics":
         (lab.parent / "run.log").write_text("METRIC loss=0.5\n")
+    if verb == "exec":
+        with (lab / "experiments/alpha/SPEC.yaml").open("a") as spec:
+            spec.write("executor: stub\n")
+        handed(a_root(lab), "alpha", number="7")
     if verb == "cancel":
         cycle.begin(a_root(lab), "alpha", owner=me())
 
 
 def words_of(verb: str, lab: Path) -> list[str]:
-    """The words after the verb; FIRST and LAST are runs of alpha."""
-    runs = runs_of(a_root(lab), "alpha")
-    return [{"FIRST": runs[0], "LAST": runs[-1]}.get(word, word) for word in VERBS[verb][0]]
+    """The words after the verb; FIRST and LAST are runs of alpha, WAITING is one that an engine has."""
+    root = a_root(lab)
+    runs = runs_of(root, "alpha")
+    known = {"FIRST": runs[0], "LAST": runs[-1]}
+    for claim in placed.held(root, ("alpha",)):
+        known["WAITING"] = claim.run_id
+    return [known.get(word, word) for word in VERBS[verb][0]]
 
 
 def test_every_verb_is_tested_here() -> None:

@@ -71,6 +71,7 @@ SHAPES: dict[str, tuple[object, ...]] = {
     "dispatch-agent-submit": (work.Submitted,),
     "dispatch-pack": (work.Packed,),
     "dispatch-unpack": (work.Unpacked,),
+    "exec": (work.Performed,),
     "worker": (work.Worked,),
     "courier": (work.Carried,),
     "doctor": (keep.CheckedUp,),

@@ -125,6 +125,15 @@ class Unpacked(msgspec.Struct):
     stage: str
 
 
+class Performed(msgspec.Struct):
+    """`exec`."""
+
+    experiment: str
+    run: str
+    outcome: Outcome
+    value: float | None
+
+
 class Worked(msgspec.Struct):
     """`worker`. `last` are the newest of its runs."""
 
