@@ -7,8 +7,6 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import argparse
 
-    from lab.cli.burst_words import Teller
-    from lab.cli.signals import Signals
     from lab.core.errors import Interrupted
     from lab.scheduler.search.afar import Afar
     from lab.scheduler.search.burst import Burst
@@ -32,15 +30,15 @@ def made_by(root: Root, burst: Burst) -> Afar | None:
     return Afar(root, burst)
 
 
-def interrupted(burst: Burst, teller: Teller, signals: Signals, afar: Afar | None) -> Interrupted:
+def interrupted(burst: Burst, afar: Afar | None, *, verb: str, ran: int, came: str) -> Interrupted:
     """What is said to who stopped it. What engines have goes on: it was handed over to outlive this process."""
     from lab.core.errors import Interrupted
 
-    name, what = burst.order.experiment, f"stopped by {signals.came()} with {teller.ran} behind it"
+    name, what = burst.order.experiment, f"stopped by {came} with {ran} behind it"
     if afar is None or not afar.out:
-        fix = f"labctl {teller.verb} {name} goes on where it stopped"
+        fix = f"labctl {verb} {name} goes on where it stopped"
         return Interrupted(f"{what}; the runs under way were sealed as cancelled", fix=fix)
     where = ", ".join(sorted({each.engine for each in afar.out.values()}))
     left = "1 run goes on" if len(afar.out) == 1 else f"{len(afar.out)} runs go on"
-    fix = f"follow: labctl status; end: labctl cancel {name}; take up again: labctl {teller.verb} {name} --resume"
+    fix = f"follow: labctl status; end: labctl cancel {name}; take up again: labctl {verb} {name} --resume"
     return Interrupted(f"{what}; {left} at {where}", fix=fix)

@@ -110,7 +110,7 @@ def ended(
     if teller.trouble is not None:
         raise teller.trouble
     if signals.came():
-        raise afar_words.interrupted(burst, teller, signals, afar)
+        raise afar_words.interrupted(burst, afar, verb=teller.verb, ran=teller.ran, came=signals.came())
     steps = [to_builtins(step) for step in burst.turn.steps]
     best = teller.best
     data: dict[str, object] = {
