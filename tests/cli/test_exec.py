@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -35,7 +37,8 @@ def root(tmp_path: Path) -> Root:
 
 def waiting(root: Root, command: str = "echo METRIC loss=0.5") -> Running:
     """A run that an engine has."""
-    an_experiment(root, "a", f"executor_command: {command!r}\nkill_grace_s: 1\n")
+    shell = json.dumps(f"sh -c {shlex.quote(f'cd $LAB_RUN_DIR; {command}')}")
+    an_experiment(root, "a", f"executor_command: {shell}\nkill_grace_s: 1\n")
     return handed(root, "a", number="7")
 
 
