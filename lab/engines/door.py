@@ -72,7 +72,10 @@ class Engine(Protocol):
         ...
 
     def release(self, number: str, ground: Ground) -> None:
-        """Let it start. Does nothing for one that was released, or is not there any more."""
+        """Let it start. Does nothing for one that was released, or is not there any more.
+
+        `Refused`, where it can hold nothing back and is asked only now.
+        """
         ...
 
     def listed(self, prefix: str, ground: Ground) -> tuple[Report, ...]:

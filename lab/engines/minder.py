@@ -45,7 +45,7 @@ def argv(asked: Asked) -> tuple[str, ...]:
     """What is started: the body, or the shell that becomes it after the lines of its set-up."""
     if not asked.setup:
         return asked.argv
-    return ("/bin/sh", "-c", "\n".join((*asked.setup, 'exec "$@"')), "sh", *asked.argv)
+    return ("/bin/bash", "-c", "\n".join((*asked.setup, 'exec "$@"')), "sh", *asked.argv)
 
 
 def start(folder: Folder, asked: Asked, environ: Mapping[str, str]) -> None:

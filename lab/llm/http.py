@@ -1,4 +1,4 @@
-"""One POST of JSON, and its answer: within a deadline, of bounded size, and never to where a redirect points."""
+"""One request of JSON, and its answer: within a deadline, of bounded size, and never to where a redirect points."""
 
 from __future__ import annotations
 
@@ -71,7 +71,14 @@ def post(
     to: Address, headers: Mapping[str, str], body: bytes, *, environ: Mapping[str, str], until: float, stop: Stop
 ) -> Reply:
     """Send `body` and read the answer; `Broken` where there is none, for whatever reason."""
-    patience = Patience(until, stop)
+    return call("POST", to, headers, body, environ=environ, patience=Patience(until, stop))
+
+
+def call(
+    method: str, to: Address, headers: Mapping[str, str], body: bytes = b"", *,
+    environ: Mapping[str, str], patience: Patience, most: int = MAX_BYTES,
+) -> Reply:  # fmt: skip
+    """The same with any method, and for an answer of at most so many bytes."""
     through = proxy.chosen(environ, to.scheme, to.host, to.port)
     if isinstance(through, str):
         raise Broken(UNCONFIGURED, through, unsent=True)
@@ -86,7 +93,7 @@ def post(
         elif through:
             path = f"http://{to.place}{to.path}"
             sent |= {"Proxy-Authorization": through.authorization} if through.authorization else {}
-        return _exchange(line, path, sent, body)
+        return _exchange(line, method, path, sent, body, most)
     except (OSError, http.client.HTTPException, ValueError) as error:
         # http.client raises ValueError too, for chunks whose length is no number.
         raise Broken(UNREACHABLE, f"the connection to {to.place} broke: {_worded(error)}", again=True) from error
@@ -94,10 +101,10 @@ def post(
         line.hang_up()
 
 
-def _exchange(line: Wire, path: str, headers: Mapping[str, str], body: bytes) -> Reply:
+def _exchange(line: Wire, method: str, path: str, headers: Mapping[str, str], body: bytes, most: int) -> Reply:
     connection = http.client.HTTPConnection("unused")
     connection.sock = line  # as much of a socket as it uses
-    connection.putrequest("POST", path, skip_host=True, skip_accept_encoding=True)
+    connection.putrequest(method, path, skip_host=True, skip_accept_encoding=True)
     for name, value in headers.items():
         connection.putheader(name, value)
     connection.endheaders(body)
@@ -106,35 +113,35 @@ def _exchange(line: Wire, path: str, headers: Mapping[str, str], body: bytes) ->
     if 300 <= status < 400:  # noqa: PLR2004  # whoever is named there was not meant to have the key
         where = (response.getheader("Location") or "nowhere")[:200]
         raise Broken(REFUSED, f"it answered {status} and sent us to {where}; is base_url right?")
-    data = _body(response)
+    data = _body(response, most)
     return Reply(status=status, body=data, retry_after_s=_retry_after_s(response))
 
 
-def _body(response: HTTPResponse) -> bytes:
+def _body(response: HTTPResponse, most: int) -> bytes:
     pieces: list[bytes] = []
     size = 0
     while piece := response.read(_PIECE):
         pieces.append(piece)
         size += len(piece)
-        if size > MAX_BYTES:
-            raise Broken(TOO_LARGE, f"it answered with more than {MAX_BYTES >> 20} MiB; the rest was not read")
+        if size > most:
+            raise Broken(TOO_LARGE, f"it answered with more than {most >> 20} MiB; the rest was not read")
     if response.length:  # read() in pieces tells a cut answer from a whole one so
         raise http.client.IncompleteRead(b"", response.length)
     data = b"".join(pieces)
     if response.getheader("Content-Encoding", "identity").strip().lower() in ("identity", ""):
         return data
-    return _unzipped(data)
+    return _unzipped(data, most)
 
 
-def _unzipped(data: bytes) -> bytes:
+def _unzipped(data: bytes, most: int) -> bytes:
     """What a header calls compressed, though we asked for plain text. Where that is a lie, the data as they are."""
     unzip = zlib.decompressobj(_ANY_ZIP)
     try:
-        plain = unzip.decompress(data, MAX_BYTES)
+        plain = unzip.decompress(data, most)
     except zlib.error:
         return data
     if unzip.unconsumed_tail:
-        raise Broken(TOO_LARGE, f"it answered with more than {MAX_BYTES >> 20} MiB, compressed; the rest was not read")
+        raise Broken(TOO_LARGE, f"it answered with more than {most >> 20} MiB, compressed; the rest was not read")
     return plain
 
 

@@ -121,6 +121,8 @@ def let_go(root: Root, job: Job, engine: Engine, ground: Ground, number: str) ->
         engine.release(number, ground)
     except Unavailable as error:
         return silent(job.engine, job.experiment, error, run_id=job.run_id)
+    except Refused as refusal:  # of an engine that can hold nothing back, and is asked only now
+        return _turned_down(root, job, engine, refusal)
     return _queued(job, number)
 
 
