@@ -68,6 +68,7 @@ def start(go: Heard, place: Path, tmp_path: Path) -> None:
     go("create", "sweep")
     go("validate", "sweep")
     go("validate", "--schema")
+    go("validate", "engines.yaml")
     for action in ("show", "check", "sample"):
         go("space", action, "sweep")
     a_hermes_root(tmp_path / "old")
