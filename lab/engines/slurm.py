@@ -43,10 +43,11 @@ class Slurm:
         number = said.out.decode(errors="replace").strip().partition(";")[0]
         if said.code == 0 and number.isdecimal():
             return number
-        words = said.problem or f"sbatch ended with {said.code} and said nothing"
-        if said.code == 0 or text.passes(words):
-            raise _unavailable(words)
-        raise Refused(f"Slurm refused it: {text.in_a_line(words)}", fix=text.fix(words))
+        # One that was killed, or that says nothing, has refused nothing; it may even have handed the job over.
+        if said.code <= 0 or not said.problem or text.passes(said.problem):
+            raise _unavailable(said.problem or f"sbatch ended with {said.code} and said nothing")
+        words = said.problem
+        raise Refused(text.in_a_line(words), fix=text.fix(words))
 
     def release(self, number: str, ground: Ground) -> None:
         said = _call(("scontrol", "release", number), ground)

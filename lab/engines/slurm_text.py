@@ -86,7 +86,8 @@ def script(job: Placement) -> str:
         f"  echo {quoted(f'the data root {job.root} is not to be seen from here')} >&2",
         f"  exit {words.NOT_HERE}",
         "fi",
-        f"{{ : >>{quoted(job.output)}; }} 2>/dev/null && exec >>{quoted(job.output)} 2>&1",
+        # In a shell of its own: an output that cannot be opened must not end this one.
+        f"( : >>{quoted(job.output)} ) 2>/dev/null && exec >>{quoted(job.output)} 2>&1",
         *(f"export {name}={quoted(value)}" for name, value in job.environ.items() if _NAME.fullmatch(name)),
         *job.wants.setup,
         f"cd -- {quoted(job.cwd)} || exit {words.NOT_HERE}",
@@ -99,7 +100,7 @@ def options(job: Placement) -> list[str]:
     """The words for sbatch. Ours come last: what engines.yaml adds must not let a job start or come back by itself."""
     wants = job.wants
     said = list(wants.options)
-    limit_min, signal = _limits(job)
+    limit_min, told = _limits(job)
     asked = {
         "partition": wants.partition,
         "account": wants.account,
@@ -109,7 +110,7 @@ def options(job: Placement) -> list[str]:
         "cpus-per-task": str(wants.cpus or ""),
         "mem": wants.memory,
         "time": wants.time or str(limit_min),
-        "signal": signal,
+        "signal": told,
         "job-name": job.name,
         "chdir": "/",
         "output": "/dev/null",
@@ -167,22 +168,29 @@ def _report(fields: list[str]) -> Report:
         why = state.lower() if state != "RUNNING" else ""
         return Report(name=name, number=number, state=words.RUNNING, where=where, why=why)
     code = exit_code(status)
-    if why == "NonZeroExitCode" and code is not None:
-        why = f"exit code {code}"
+    if code is not None and why == "NonZeroExitCode":
+        why = ""
+    if why == "JobLaunchFailure" and (ended_by := signal(status)):  # it calls every one so that a signal ended
+        why = f"signal {ended_by}"
     return Report(
         name=name, number=number, state=words.OVER, how=_OVER[state], code=code, where=where,
         why=why or (state if state not in ("COMPLETED", "FAILED") else ""),
     )  # fmt: skip
 
 
+def signal(status: str) -> int:
+    """The one that ended a body; 0 for one that none did."""
+    code, colon, number = status.partition(":")
+    number = number if colon else str(int(code) & 0x7F) if code.isdecimal() else ""
+    return int(number) if number.isdecimal() else 0
+
+
 def exit_code(status: str) -> int | None:
     """Of a status as wait(2) gives it, or of `code:signal`, as Slurms differ. None for one that a signal ended."""
-    code, colon, signal = status.partition(":")
-    if not code.isdecimal() or (colon and not signal.isdecimal()):
+    code, colon, _ = status.partition(":")
+    if not code.isdecimal() or signal(status):
         return None
-    if colon:
-        return int(code) if int(signal) == 0 else None
-    return int(code) >> 8 if int(code) & 0x7F == 0 else None
+    return int(code) if colon else int(code) >> 8
 
 
 def passes(said: str) -> bool:

@@ -91,8 +91,13 @@ class Cluster:
         self._launch("slurmctld", "-D", "-f", self.conf)
         self.wait("slurmctld answers", lambda: self.call("scontrol", "ping", check=False).returncode == 0)
 
-    def start_node(self, node: str) -> None:
-        self._launch("slurmd", "-D", "-f", self.conf, "-N", node, name=node)
+    def start_node(self, node: str, *, without: Path | None = None) -> None:
+        """`without` is a folder that this node does not see, as when a file system is not mounted there."""
+        daemon: tuple[str, ...] = ("slurmd", "-D", "-f", self.conf, "-N", node)
+        if without is not None:
+            hiding = 'mount -t tmpfs none "$0" && exec "$@"'
+            daemon = ("unshare", "--mount", "sh", "-c", hiding, str(without), *daemon)
+        self._launch(*daemon, name=node)
 
     def kill(self, name: str) -> None:
         """`kill -9` of munged, slurmctld, or of the slurmd of a node; its jobs live on."""
@@ -144,12 +149,12 @@ class Cluster:
                     found.append(pid)
         return found
 
-    def wait(self, what: str, true: Callable[[], bool], *, limit_s: float = LIMIT_S) -> None:
+    def wait(self, what: str, true: Callable[[], bool], *, limit_s: float = LIMIT_S, pause_s: float = 0.02) -> None:
         until_s = time.monotonic() + limit_s
         while not true():
             if time.monotonic() > until_s:
                 raise AssertionError(f"not within {limit_s:.0f} s: {what}\n{self.report()}")
-            time.sleep(0.02)
+            time.sleep(pause_s)
 
     def report(self) -> str:
         """The end of every log, and the queue: for who reads a test that failed."""

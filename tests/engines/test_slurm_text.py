@@ -150,6 +150,13 @@ def test_a_job_that_is_over_ended_somehow(state: str, status: str, how: str, cod
     assert (report.state, report.how, report.code, report.where) == (words.OVER, how, code, "n1")
 
 
+def test_a_signal_that_ended_a_body_is_named() -> None:
+    (report,) = text.listed(line("7", "FAILED", status="9", why="JobLaunchFailure"), "lab-")
+    assert report.why == "signal 9"
+    (report,) = text.listed(line("7", "FAILED", status="256", why="JobLaunchFailure"), "lab-")
+    assert (report.why, report.code) == ("JobLaunchFailure", 1)
+
+
 def test_names_of_others_are_harmless_whatever_they_hold() -> None:
     others = [
         line("1", "RUNNING", name="odd|n\täme"),

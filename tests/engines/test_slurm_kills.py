@@ -1,0 +1,183 @@
+"""Whoever submits is killed, the body is killed, Slurm's daemons are killed: each run is sealed once, none twice.
+
+The sweeps take each system call with --slow, and some of them always. Their jobs run beside each other.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+from collections import Counter
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.cli.labs import SHIM
+from tests.crash import straced
+from tests.engines.labs import Lab, wrapper
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from pathlib import Path
+
+    from tests.crash.straced import Point
+    from tests.engines.cluster import Cluster
+
+pytestmark = [
+    pytest.mark.heavy, pytest.mark.xdist_group("slurm"), pytest.mark.needs("strace"), pytest.mark.timeout(1200),
+]  # fmt: skip
+
+CALLS = f"{straced.CALLS},vfork,clone,wait4,pipe2"
+WAITS = 'while ! test -e "$LAB_REPO_ROOT/go"; do sleep 0.1; done'
+FEW = 6
+
+
+@pytest.fixture(params=["some", pytest.param("each", marks=pytest.mark.slow)])
+def most(request: pytest.FixtureRequest) -> int:
+    """How many points of a sweep are tried."""
+    return FEW if request.param == "some" else 100_000
+
+
+def test_wherever_the_submitter_is_killed_the_next_turn_has_the_run_made_once(
+    tmp_path: Path, cluster: Cluster, most: int
+) -> None:
+    traced = Lab(tmp_path / "traced", cluster)
+    log = str(tmp_path / "log")
+    _strace(traced, "-y", "-s", "0", "-o", log, "-e", f"trace={CALLS}")
+    points = _spread(_points(log, str(traced.root)), most)
+    labs = []
+    for number, point in enumerate(points):
+        lab = Lab(tmp_path / str(number), cluster)
+        labs.append((point, lab))
+        chosen = ("-e", f"trace={point.name}", "-e", f"inject={point.name}:signal=KILL:when={point.number}")
+        assert _strace(lab, "-o", "/dev/null", *chosen) == -signal.SIGKILL, point
+        lab.turn()
+    for point, lab in labs:
+        lab.turns_until(f"{point}: it is sealed", lab.over)
+        assert lab.sealed() == lab.sealed("success")
+        assert lab.executed() == lab.sealed(), (point, lab.report())
+        assert len(lab.runs()) == 1 + len(lab.superseded()), (point, lab.report())
+
+
+def test_wherever_a_body_is_killed_its_run_is_sealed_once_and_no_run_is_carried_out_twice(
+    tmp_path: Path, cluster: Cluster, most: int
+) -> None:
+    log = str(tmp_path / "log")
+    traced = Lab(tmp_path / "traced", cluster)
+    traced.row(python=wrapper(traced.place, "strace", "-qq", "-y", "-s", "0", "-o", log, "-e", f"trace={CALLS}"))
+    traced.turns_until("it is sealed", lambda: traced.sealed("success") and traced.settled())
+    points = _spread(_points(log, str(traced.root)), most)
+    labs = []
+    for number, point in enumerate(points):
+        lab = Lab(tmp_path / str(number), cluster)
+        chosen = ("-e", f"trace={point.name}", "-e", f"inject={point.name}:signal=KILL:when={point.number}")
+        lab.row(python=wrapper(lab.place, "strace", "-qq", "-o", "/dev/null", *chosen))
+        lab.turn()
+        lab.row()  # what comes after it lives
+        labs.append((point, lab))
+    for point, lab in labs:
+        lab.turns_until(f"{point}: it is settled", lab.over, limit_s=120)
+        assert max(Counter(lab.executed()).values(), default=0) <= 1, (point, lab.report())
+        assert len(lab.sealed()) == 1, (point, lab.report())
+        assert len(lab.runs()) == 1 + len(lab.superseded()), (point, lab.report())
+
+
+def test_a_controller_that_is_killed_again_and_again_loses_no_run_and_doubles_none(
+    tmp_path: Path, own_cluster: Cluster
+) -> None:
+    many, chance = 24, random.Random(4)
+    lab = Lab(tmp_path, own_cluster, runs=many, parallel=many, program="sleep 1")
+    kills = 0
+
+    def turn() -> bool:
+        nonlocal kills
+        lab.turn()
+        if kills < 4:
+            own_cluster.kill("slurmctld")
+            lab.turn()
+            own_cluster.start_controller()
+            kills += 1
+            own_cluster.wait("it ran on", lambda: chance.random() < 0.01)
+        own_cluster.mend()
+        return len(lab.sealed()) >= many and lab.settled()
+
+    lab.until("all are sealed", turn, limit_s=300)
+    assert kills == 4
+    assert len(lab.sealed("success")) == many
+    assert max(Counter(lab.executed()).values()) == 1
+    assert set(lab.sealed()) <= set(lab.executed())
+    assert not set(lab.sealed()) & set(lab.superseded())
+
+
+def test_a_job_that_slurm_starts_twice_has_one_bundle_and_its_second_body_is_refused(
+    tmp_path: Path, own_cluster: Cluster
+) -> None:
+    """The keeper of the job is killed, its body lives on; Slurm misses the job on the node, and starts it again."""
+    lab = Lab(tmp_path, own_cluster, program=WAITS)
+    lab.turn()
+    lab.until("it runs", lab.executed)
+    number = lab.number()
+    own_cluster.call("scontrol", "update", f"jobid={number}", "requeue=1")  # as where JobRequeue is a site's default
+    for pid in own_cluster.steps(number):
+        os.kill(pid, signal.SIGKILL)
+    node = own_cluster.call("squeue", "-h", "-j", number, "-o", "%N").stdout.strip()
+
+    def missed() -> bool:
+        own_cluster.kill(node)  # it tells the controller what it has when it starts: not this job
+        own_cluster.start_node(node)
+        return own_cluster.jobs()[number] == "PENDING"
+
+    def refused() -> bool:
+        own_cluster.call(
+            "scontrol", "update", f"jobid={number}", "starttime=now", check=False
+        )  # and not in two minutes
+        told = own_cluster.call("scontrol", "show", "job", number).stdout
+        return "Restarts=1" in told and "ExitCode=76:0" in told
+
+    own_cluster.wait("Slurm queues it again", missed, limit_s=60, pause_s=1.0)
+    own_cluster.call("scontrol", "update", f"nodename={node}", "state=drain", "reason=it has forgotten a job")
+    own_cluster.wait("Slurm starts it again, and the second body ends", refused, limit_s=60)
+    lab.turn()
+    assert lab.sealed() == []  # the first one is at it
+    (lab.specs / "go").touch()
+    lab.turns_until("it is sealed", lambda: lab.sealed("success") and lab.settled())
+    assert lab.executed() == [lab.run().name]
+
+
+def _strace(lab: Lab, *words: str) -> int:
+    """One `labctl run-once` under strace: the same calls each time."""
+    given = {"PYTHONDONTWRITEBYTECODE": "1", "PYTHONHASHSEED": "0", "LAB_DATA_ROOT": str(lab.root)}
+    command = ["strace", "-qq", *words, sys.executable, SHIM, "run-once"]
+    environ = {**os.environ, **given, **lab.cluster.environ}
+    return subprocess.run(command, env=environ, capture_output=True, check=False).returncode
+
+
+def _points(log: str, path: str) -> list[Point]:
+    """Every call from the first that changes something in the root on."""
+    kept = f"{log}.kept"
+    shutil.copy(log, kept)
+    changing = straced.changing(log, path)
+    counts: Counter[str] = Counter()
+    found, begun = [], False
+    with open(kept, encoding="utf-8", errors="replace") as file:
+        for line in file:
+            match = straced._CALL.match(line)
+            if match is None:
+                continue
+            name = match.group(1)
+            counts[name] += 1
+            point = straced.Point(name, counts[name], match.group(2).replace(path, "")[:90].strip())
+            begun = begun or (bool(changing) and point[:2] == changing[0][:2])
+            if begun:
+                found.append(point)
+    return found
+
+
+def _spread(points: list[Point], most: int) -> Iterable[Point]:
+    assert points
+    step = max(1, -(-len(points) // most))
+    return points[random.Random().randrange(step) :: step]
