@@ -65,7 +65,8 @@ def lines(board: Board) -> Iterator[str]:
         yield "under way:"
         for claim in board.claims:
             given = " ".join(f"{name}={short(value)}" for name, value in claim.params.items())
-            yield f"  {claim.run_id}  {claim.arm or '-'}  {given}"
+            where = f"  {claim.where}" if claim.where else ""
+            yield f"  {claim.run_id}  {claim.arm or '-'}  {given}{where}"
     if board.feed:
         yield ""
         yield "newest:"

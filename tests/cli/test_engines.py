@@ -195,6 +195,16 @@ def test_show_and_lease_say_where_an_engine_has_a_run(labctl: Labctl, place: Pat
     assert "pid" not in labctl.done("lease", "show", "alpha").out
 
 
+def test_the_board_of_a_search_says_where_its_trials_are(labctl: Labctl, place: Path) -> None:
+    root = a_lab(place, "alpha")
+    waits = handed(root, "alpha", number="7", params={"lr": 0.1})
+    seen(root, waits, job.WAITING, why="Resources")
+    (claim,) = labctl.done("board", "alpha", "--json").data["claims"]
+    assert (claim["params"], claim["run_id"]) == ({"lr": 0.1}, waits.manifest.run_id)
+    assert claim["where"].startswith("queued at slurm (job 7)")
+    assert "lr=0.1  queued at slurm (job 7)" in labctl.done("board", "alpha").out
+
+
 def test_tail_of_a_run_that_waits_says_so_and_shows_what_its_job_printed(labctl: Labctl, place: Path) -> None:
     root = a_lab(place, "alpha")
     waits = handed(root, "alpha", number="7")

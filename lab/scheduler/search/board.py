@@ -5,9 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import msgspec
+from msgspec.structs import replace
 
 from lab.core.origin import PROMOTED
 from lab.core.run import FAILURES, MAXIMIZE, better
+from lab.scheduler import placed, placed_words
 from lab.scheduler.search.book import Book
 from lab.store import experiments
 
@@ -38,6 +40,7 @@ class Post(msgspec.Struct, frozen=True, kw_only=True):
     value: float | None = None
     new_best: bool = False
     note: str = ""
+    where: str = ""  # while an engine has it: where, and what it waits for
 
 
 class Board(msgspec.Struct, frozen=True, kw_only=True):
@@ -65,7 +68,8 @@ def of(root: Root, experiment: str, *, feed: int) -> Board:
         _count(arms, line, direction, new_best=new_best)
         posts.append(_post(line, new_best=new_best))
     order = sorted(arms.values(), key=lambda arm: (-arm.new_bests, -arm.trials, arm.arm))
-    claims = tuple(_post(line) for line in book.under_way())
+    at = {each.run_id: placed_words.line(each) for each in placed.states(root, experiment)}
+    claims = tuple(replace(_post(line), where=at.get(line.run_id, "")) for line in book.under_way())
     newest = tuple(reversed(posts[-feed:])) if feed else ()
     return Board(experiment=experiment, arms=tuple(order), claims=claims, feed=newest)
 
