@@ -204,13 +204,14 @@ class Visit:
 
         A run may wait in a queue for days, and every turn comes by.
         """
-        held = leases.survey(self._root, self._name).held
-        if not any(each.seen.claim.engine for each in held):
-            return
         spec = experiments.load(self._root, self._name).spec
-        if spec is not None and len(held) >= max(
-            self._request.slots, *(spec.for_tier(tier).max_parallel for tier in spec.fidelity_tiers)
-        ):
+        most = self._request.slots
+        if not most and spec is not None:
+            most = max(spec.for_tier(tier).max_parallel for tier in spec.fidelity_tiers)
+        if spec is None or leases.under_way(self._root, self._name) < most:
+            return
+        held = leases.survey(self._root, self._name).held
+        if len(held) >= most and any(each.seen.claim.engine for each in held):
             raise leases.busy(self._root, self._name)
 
     def _wants(self, spec: Spec) -> Wants | None:
