@@ -37,10 +37,11 @@ class Proceed(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Wait(msgspec.Struct, frozen=True, kw_only=True):
-    """Nothing to do, or nothing before `until`."""
+    """Nothing to do, or nothing before `until`; with `for_runs`, nothing until runs that are under way are over."""
 
     reason: str
     until: datetime | None = None
+    for_runs: bool = False
 
 
 class Pause(msgspec.Struct, frozen=True, kw_only=True):
@@ -219,9 +220,22 @@ def _promote(view: View, spec: Spec, here: Spec) -> Promote | None:
 
 
 def _last_ones(view: View, spec: Spec, under_way: int) -> Wait | None:
-    """Not one run more than `max_iterations_total`, however many are under way at once."""
-    if under_way and view.runs + under_way >= spec.max_iterations_total:
-        return Wait(reason="its last runs are under way")
+    """Not one run more than `max_iterations_total`, however many are under way at once; nor than a budget bears.
+
+    What is under way will cost what its runs have cost so far, as far as anybody can tell; before the first has ended,
+    its whole time budget.
+    """
+    if not under_way:
+        return None
+    if view.runs + under_way >= spec.max_iterations_total:
+        return Wait(reason="its last runs are under way", for_runs=True)
+    stop, runs = spec.stop_conditions, view.runs
+    each_s = view.wall_s / runs if runs else spec.time_budget_s
+    if stop.budget_hours is not None and view.wall_s + under_way * each_s >= stop.budget_hours * _HOUR_S:
+        return Wait(reason="what is under way will use its time budget up", for_runs=True)
+    each = view.cost / runs if runs else 0.0
+    if stop.budget_cost is not None and view.cost + under_way * each >= stop.budget_cost:
+        return Wait(reason="what is under way will use its cost budget up", for_runs=True)
     return None
 
 

@@ -15,7 +15,7 @@ from lab.core.run import FAILURES
 from lab.scheduler import due, engines, moves, reclaim, refresh
 from lab.scheduler.control import inbox, proposals
 from lab.scheduler.crew import Crew, slots
-from lab.scheduler.step import ANSWERED, ASKING, HELD, MOVED, PROBLEM, QUEUED, RAN, SETTLED, Step
+from lab.scheduler.step import ANSWERED, ASKING, HELD, MOVED, PROBLEM, QUEUED, RAN, SETTLED, WAITING, Step
 from lab.scheduler.visit import Request, Visit
 from lab.store import experiments, files, leases, machine, packages, reading
 
@@ -48,6 +48,7 @@ class Turn:
         self._fresh: dict[str, Subject] = {}
         self._changes: list[tuple[View | None, Subject]] = []
         self._told_at_s = time.monotonic()
+        self._waits: list[Step] = []
         self._silent: set[str] = set()  # engines that did not answer: each is waited for once a turn
 
     @property
@@ -231,6 +232,10 @@ class Turn:
             self._done(told(kind=PROBLEM, what=refusal.what, fix=refusal.fix))
 
     def _done(self, step: Step) -> None:
+        if step.kind == WAITING and step in self._waits:  # a burst asks again whenever a run is over
+            return
+        if step.kind == WAITING:
+            self._waits.append(step)
         if step.kind != ASKING:  # for whoever watches; what came of it is a step
             self.steps.append(step)
         if step.kind == PROBLEM and step.engine:

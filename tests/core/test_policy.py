@@ -273,7 +273,30 @@ def test_deciding_changes_nothing_and_the_same_is_decided_again(view: View, now:
 def test_runs_under_way_count_towards_the_last_iteration(under_way: int, goes_on: bool) -> None:
     view = a_view(runs=8)
     move = decide(view, a_spec(max_iterations_total=10), NOW, under_way=under_way)
-    assert move == (Proceed(tier="proxy") if goes_on else Wait(reason="its last runs are under way"))
+    assert move == (Proceed(tier="proxy") if goes_on else Wait(reason="its last runs are under way", for_runs=True))
+
+
+@pytest.mark.parametrize(
+    ("view", "stop_at", "may_be_out"),
+    [
+        (a_view(runs=4, wall_s=7200.0), {"budget_hours": 3.0}, 1),  # half an hour each
+        (a_view(runs=4, wall_s=400.0), {"budget_hours": 3.0}, 95),
+        (a_view(), {"budget_hours": 1.0}, 2),  # 20 minutes each, for all that is known
+        (a_view(runs=4, cost=8.0), {"budget_cost": 11.0}, 1),
+        (a_view(runs=4), {"budget_cost": 11.0}, 95),
+    ],
+    ids=["by the mean so far", "cheap ones", "by the budget of a run", "by the mean cost", "that cost nothing"],
+)
+def test_runs_under_way_count_towards_a_budget_as_what_they_will_probably_cost(
+    view: View, stop_at: dict[str, float], may_be_out: int
+) -> None:
+    spec = msgspec.structs.replace(stop(**stop_at), time_budget_s=1200.0)
+    out = [isinstance(decide(view, spec, NOW, under_way=under_way), Proceed) for under_way in range(120)]
+    assert out == [under_way <= may_be_out for under_way in range(120)]
+
+
+def test_a_run_that_nothing_is_under_way_beside_is_not_held_back_by_what_it_might_cost() -> None:
+    assert decide(a_view(runs=1, wall_s=3000.0), stop(budget_hours=1.0), NOW) == Proceed(tier="proxy")
 
 
 def test_at_once_passes_over_the_cadence_and_nothing_else() -> None:

@@ -7,6 +7,7 @@ ever more rarely while nothing does.
 
 from __future__ import annotations
 
+import math
 import os
 import time
 from typing import TYPE_CHECKING
@@ -16,7 +17,7 @@ import msgspec
 from lab.core import layout
 from lab.core.errors import Busy, Corrupt, LabError, Unavailable
 from lab.scheduler import placing, reclaim, step
-from lab.scheduler.search.burst import AGAIN, GONE, MADE, OVER
+from lab.scheduler.search.burst import AGAIN, FULL, GONE, MADE, OVER
 from lab.scheduler.step import PROBLEM, SETTLED, Step
 from lab.store import bundles, leases, reading
 
@@ -112,7 +113,9 @@ class Afar:
                 burst.stopped = ""  # an engine that is away for a moment ends no burst that waits for it anyway
                 self._wait_before_another()
             else:
-                if how == AGAIN:
+                if how == FULL:
+                    self._again_at_s = math.inf if self.out else time.monotonic() + _LONGEST_WAIT_S
+                elif how == AGAIN:
                     self._wait_before_another()
                 return
             if time.monotonic() - self._looked_at_s >= LOOK_EVERY_S:

@@ -41,7 +41,8 @@ MOST_RUNS = 60_000
 _LOOK_EVERY_S = 0.1
 _TOKEN = b"."
 # GONE: to an engine, and it goes on there whatever becomes of this process.
-MADE, GONE, AGAIN, OVER, ANOTHERS = "made", "gone", "again", "over", "another's"
+# FULL: no more until a run that is under way is over.
+MADE, GONE, FULL, AGAIN, OVER, ANOTHERS = "made", "gone", "full", "again", "over", "another's"
 
 
 class Order(msgspec.Struct, frozen=True, kw_only=True):
@@ -158,11 +159,13 @@ class Burst:
             self._say(PROBLEM, error.what, error.fix)
             self.stopped, self.refusal = error.what, error
             return OVER
-        self._wait_told = False
+        self._wait_told = self._wait_told and self.is_afar  # where many are out, it is the rule that no more may be
         said = self.turn.steps[told:]
         self.handed = next((each for each in said if each.engine and each.run_id), None)
         if self.handed is not None:
             return GONE
+        if self.is_afar and isinstance(visit.move, Wait) and visit.move.for_runs:
+            return FULL
         if visit.made is None:
             refused = next((each.what for each in said if each.kind == PROBLEM), "")
             self.stopped = _why(visit.move) or refused or "nothing is to be run"

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 import msgspec
 import pytest
 
-from lab.core import layout
 from lab.core.proposal import RUN, Proposal
 from lab.scheduler.control import approvals
 from lab.scheduler.search import afar
@@ -17,7 +16,7 @@ from lab.scheduler.search.burst import Burst, Order
 from lab.scheduler.search.guided import APPROVE, Asking, Guided, Word
 from lab.scheduler.search.plan import Wanted
 from lab.store import leases
-from tests.scheduler.search.searches import a_search
+from tests.scheduler.search.searches import a_search, edit
 from tests.scheduler.search.toy import Toy, a_toy
 
 if TYPE_CHECKING:
@@ -111,24 +110,28 @@ def test_the_engine_is_asked_as_often_for_many_as_for_one(tmp_path: Path, toy: T
     assert asked[0] == asked[1] > 0
 
 
+def lost(root: Root, toy: Toy) -> None:
+    """The engine forgot the first of its jobs, and nobody has heard of any for long."""
+    toy.forget(toy.waiting()[0])
+    for name in os.listdir(root.layout.claims("hunt")):
+        os.utime(f"{root.layout.claims('hunt')}/{name}", (1, 1))
+
+
 def test_a_run_that_its_engine_lost_does_not_count_and_another_takes_its_place(tmp_path: Path, toy: Toy) -> None:
     root = a_search(tmp_path / "lab", MORE)
 
     def first_is_lost(world: World) -> None:
         if world.waits == 1:
-            toy.forget(toy.waiting()[0])
-            for name in os.listdir(root.layout.claims("hunt")):  # it has been silent for long
-                if name.endswith((layout.CLAIM_SUFFIX, layout.JOB_SUFFIX, layout.SEEN_SUFFIX)):
-                    os.utime(f"{root.layout.claims('hunt')}/{name}", (1, 1))
+            lost(root, toy)
         elif toy.waiting():
             toy.work(root, toy.waiting()[0])
 
     world = World(root, first_is_lost, runs=3)
     world.afar.run()
     assert (len(world.of("queued")), len(world.of("ran")), world.burst.left) == (4, 3, 0)
-    (lost,) = world.of("settled")
-    assert "does not count, and another run takes its place" in lost.what
-    assert lost.run_id not in {step.run_id for step in world.of("ran")}
+    (told,) = world.of("settled")
+    assert "does not count, and another run takes its place" in told.what
+    assert told.run_id not in {step.run_id for step in world.of("ran")}
 
 
 def test_failures_count_and_stop_what_is_not_handed_over_yet(tmp_path: Path, toy: Toy) -> None:
@@ -147,11 +150,7 @@ def test_failures_count_and_stop_what_is_not_handed_over_yet(tmp_path: Path, toy
 
 def test_no_run_is_handed_over_beyond_the_most_that_the_spec_allows(tmp_path: Path, toy: Toy) -> None:
     root = a_search(tmp_path / "lab", MORE)
-    path = root.layout.spec("hunt")
-    with open(path, encoding="utf-8") as file:
-        text = file.read()
-    with open(path, "w", encoding="utf-8") as file:
-        file.write(text.replace("max_iterations_total: 1000", "max_iterations_total: 6"))
+    edit(root, "max_iterations_total: 1000", "max_iterations_total: 6")
 
     def one_ends(_: World) -> None:
         if toy.waiting():
@@ -161,6 +160,36 @@ def test_no_run_is_handed_over_beyond_the_most_that_the_spec_allows(tmp_path: Pa
     world.afar.run()
     assert (toy.asked["submit"], len(world.of("ran")), world.held()) == (6, 6, 0)
     assert world.burst.stopped
+
+
+def test_the_last_run_that_the_spec_allows_is_made_again_when_it_is_lost(tmp_path: Path, toy: Toy) -> None:
+    root = a_search(tmp_path / "lab", MORE)
+    edit(root, "max_iterations_total: 1000", "max_iterations_total: 2")
+
+    def one_is_lost(world: World) -> None:
+        if world.waits == 3:
+            lost(root, toy)
+        elif world.waits > 3 and toy.waiting():
+            toy.work(root, toy.waiting()[0])
+
+    world = World(root, one_is_lost, runs=9, jobs=5)
+    world.afar.run()
+    assert (len(world.of("queued")), len(world.of("ran")), world.held()) == (3, 2, 0)
+    assert len(world.of("waiting")) == 1  # said once, however often it was asked
+
+
+def test_a_class_has_no_more_out_than_engines_yaml_allows_and_that_is_said_once(tmp_path: Path, toy: Toy) -> None:
+    root = a_search(tmp_path / "lab", MORE)
+    with open(root.layout.engines, "w", encoding="utf-8") as file:
+        file.write("default: {engine: toy, max_in_flight: 2}\n")
+
+    def one_ends(_: World) -> None:
+        toy.work(root, toy.waiting()[0])
+
+    world = World(root, one_ends, runs=8, jobs=5, engine="")
+    world.afar.run()
+    assert (world.most_out, len(world.of("ran"))) == (2, 8)
+    assert len(world.of("busy")) == 1
 
 
 def test_an_interruption_leaves_what_is_out_and_resuming_counts_it(tmp_path: Path, toy: Toy) -> None:
@@ -270,9 +299,7 @@ def test_an_approved_run_that_was_lost_is_run_again_and_used_up_once(tmp_path: P
 
     def first_is_lost(world: World) -> None:
         if world.waits == 1:
-            toy.forget(toy.waiting()[0])
-            for name in os.listdir(root.layout.claims("hunt")):
-                os.utime(f"{root.layout.claims('hunt')}/{name}", (1, 1))
+            lost(root, toy)
         elif toy.waiting():
             toy.work(root, toy.waiting()[0])
 
