@@ -69,13 +69,13 @@ class Local:
         if folder.has(number, kept.BEGUN) or folder.has(number, kept.OVER):
             return
         asked = folder.load(Asked, number, kept.ASKED)
-        if asked is not None and not _is_of_earlier_boot(asked.by):
+        if asked is not None and not _is_of_earlier_boot(asked.by, machine.this_process("local")):
             minder.start(folder, asked, ground.environ)
 
     def listed(self, prefix: str, ground: Ground) -> tuple[Report, ...]:
         """By one listing of the folder; a job that runs costs one look at its lock."""
         folder = self._folder(ground)
-        now_s = time.time()
+        now_s, here = time.time(), machine.this_process("local")
         reports: list[Report] = []
         asked, ended = {}, {}
         try:
@@ -85,7 +85,7 @@ class Local:
                     reports.append(_report(over))
                 elif job := self._known(folder, number, suffixes, now_s):
                     asked[folder.place(number, "")] = job
-                    reports.append(self._live(folder, job, suffixes))
+                    reports.append(self._live(folder, job, suffixes, here))
         except OSError as error:
             raise refused(error) from error
         folder.drop_drafts(now_s, KEEP_S)
@@ -134,18 +134,18 @@ class Local:
                     folder.forget(number)
         return asked
 
-    def _live(self, folder: Folder, asked: Asked, suffixes: set[str]) -> Report:
+    def _live(self, folder: Folder, asked: Asked, suffixes: set[str], here: Owner) -> Report:
         """A job of which nobody wrote how it ended."""
         if kept.OVER in suffixes:  # or what was written cannot be read
             return _report(_end(folder, asked, LOST, "how it ended cannot be read"))
         if kept.BEGUN not in suffixes:
-            if _is_of_earlier_boot(asked.by):
+            if _is_of_earlier_boot(asked.by, here):
                 return _report(self._lost(folder, asked, "this machine has started again since"))
             return Report(name=asked.name, number=asked.number, state=HELD)
         begun = folder.load(Begun, asked.number, kept.BEGUN)
         if begun is not None and begun.minder is None:
             return _report(_end(folder, asked, CANCELLED, "cancelled before it began"))
-        lives = False if begun is None or begun.minder is None else _lives(folder, asked.number, begun.minder)
+        lives = False if begun is None or begun.minder is None else _lives(folder, asked.number, begun.minder, here)
         where = _place(begun.minder) if begun is not None and begun.minder is not None else ""
         if lives is None:
             why = "it is on another machine, and cannot be seen from here"
@@ -171,7 +171,7 @@ class Local:
         if machine.alive(owner):
             processes.send(owner.pid, signal.SIGTERM)  # at once; the word alone is seen within a second
             processes.send(owner.pid, signal.SIGCONT)
-        elif _lives(folder, asked.number, owner) is False:
+        elif _lives(folder, asked.number, owner, machine.this_process("local")) is False:
             self._lost(folder, asked, "its minder is gone", _place(owner))
 
 
@@ -197,18 +197,16 @@ def _limit_s(job: Placement) -> float:
     return (((days or 0) * 24 + hours) * 60 + minutes) * 60.0 + seconds
 
 
-def _is_of_earlier_boot(owner: Owner) -> bool:
+def _is_of_earlier_boot(owner: Owner, here: Owner) -> bool:
     """Whether this very machine has started again since: then what it had in hand is over."""
-    here = machine.this_process("local")
     return owner.host == here.host and bool(here.boot_id) and owner.boot_id != here.boot_id
 
 
-def _lives(folder: Folder, number: str, owner: Owner) -> bool | None:
+def _lives(folder: Folder, number: str, owner: Owner, here: Owner) -> bool | None:
     """Whether a minder lives. None where that cannot be known: on another machine.
 
     The kernel that it runs under knows who holds its lock, also where pids mean nothing: in another container.
     """
-    here = machine.this_process("local")
     same_kernel = owner.boot_id == here.boot_id if here.boot_id else owner.host == here.host
     if same_kernel:
         return is_held(folder.place(number, kept.ASKED))
