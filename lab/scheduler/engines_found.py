@@ -11,9 +11,9 @@ from lab.core.engines import HERE, WORKER
 from lab.core.errors import LabError
 from lab.engines import door
 from lab.engines.door import Ground
-from lab.scheduler import engines, placed
+from lab.scheduler import engines, placed, watchdog
 from lab.scheduler.checkup import FAILED, NONE, OK, WARNING, Check
-from lab.store import experiments
+from lab.store import experiments, leases
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -25,7 +25,7 @@ _SHOWN = 5
 
 
 def checks(root: Root) -> Iterator[Check]:
-    """The table, then each engine that it names or that has a run of this lab, then the classes that have no row."""
+    """The table, each engine that it names or that has a run of this lab, what nobody looks after, misspelt classes."""
     for each in door.problems():
         fix = "repair or remove the package it comes from"
         yield Check(name=f"plug-in {each.name}", state=WARNING, what=f"engines: {each.what}", fix=fix)
@@ -41,6 +41,9 @@ def checks(root: Root) -> Iterator[Check]:
         yield Check(name="engines", state=NONE, what="none is used: every run happens where it is asked for")
     for (name, address), classes in used.items():
         yield _asked(root, name, address, classes)
+    for name in sorted({claim.experiment for claim in placed.held(root)}):
+        for alert in watchdog.unheard(root, name, leases.survey(root, name)):
+            yield Check(name=name, state=WARNING, what=alert.what, fix=alert.fix)
     yield from _slips(root, rows)
 
 

@@ -71,7 +71,7 @@ def look(root: Root) -> Report:
         if seen.held:
             live.append(name)
         alerts.extend(_claims(name, seen))
-        alerts.extend(_unheard(root, name, seen))
+        alerts.extend(unheard(root, name, seen))
         problem = experiments.load(root, name).problem
         if problem is not None:
             where = problem.where or f"experiments/{name}/SPEC.yaml"
@@ -156,7 +156,7 @@ def _claims(experiment: str, seen: Survey) -> Iterator[Finding]:
         yield Finding(what=what, where=where, fix="upgrade labctl" if bad.newer else "labctl recover")
 
 
-def _unheard(root: Root, experiment: str, seen: Survey) -> Iterator[Finding]:
+def unheard(root: Root, experiment: str, seen: Survey) -> Iterator[Finding]:
     """Runs at engines of which nobody has heard for long: their body is silent, and nobody looked after them either."""
     placing = [held.seen.claim for held in seen.held if held.seen.claim.engine]
     if not placing:

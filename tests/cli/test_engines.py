@@ -77,6 +77,7 @@ def test_the_watchdog_names_runs_that_nobody_heard_of(labctl: Labctl, place: Pat
     (alert,) = labctl("watchdog", "--json").envelope["data"]["alerts"]  # beta's body was let in just now
     assert alert["what"].startswith("alpha: 1 of its runs at slurm were not looked after, the first for 2 h")
     assert "labctl run-once" in alert["fix"]
+    assert checked(labctl, "alpha") == ("warning", alert["what"])
 
 
 def test_one_that_nobody_ever_looked_at_is_said_too(labctl: Labctl, place: Path) -> None:
