@@ -21,7 +21,7 @@ from lab.core.run import CANCELLED, CRASH, FAILED, TIMEOUT
 from lab.core.seal import Seal, SealedFile
 from lab.executors import leftovers
 from lab.scheduler import closing, refresh
-from lab.store import bundles, contents, jobs, leases, ledger, machine, packages, reading, verify
+from lab.store import bundles, contents, jobs, leases, ledger, machine, packages, reading, standing, verify
 from lab.store.sections import hold
 
 if TYPE_CHECKING:
@@ -110,6 +110,8 @@ def reclaim(root: Root, experiment: str) -> list[Settled]:
 
 def make_way(root: Root, experiment: str) -> list[Settled]:
     """Settle what is lost before a new run, and refuse to begin one beside processes that could not be ended."""
+    if standing.all_are_with_engines(root, experiment):
+        return []
     seen = leases.survey(root, experiment)
     if not seen.lost and not seen.unsettled:
         return []

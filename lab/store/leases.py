@@ -20,7 +20,7 @@ from lab.core import layout
 from lab.core.claim import DEFAULT_TTL_S, Claim, Held, Lost, Owner, Seen, judge
 from lab.core.errors import Busy, Corrupt, Superseded
 from lab.core.record import encode, parse
-from lab.store import machine, reading
+from lab.store import machine, reading, standing
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -119,7 +119,7 @@ class Survey(msgspec.Struct, frozen=True, kw_only=True):
 
 def survey(root: Root, experiment: str) -> Survey:
     """Look at every claim. Claims that cannot be read are reported, and never taken for free."""
-    found = _found(root, experiment)
+    found = standing.found(root, experiment)
     held: list[Held] = []
     lost: list[Lost] = []
     unsettled: list[Unsettled] = []
@@ -142,6 +142,8 @@ def survey(root: Root, experiment: str) -> Survey:
         if suffix != layout.CLAIM_SUFFIX:
             unsettled.append(Unsettled(claim=claim, abandoned=suffix == layout.ABANDONED_SUFFIX))
             continue
+        if claim.engine:
+            standing.is_an_engines(path)
         now_s = server_time(root) if now_s is None else now_s
         alive = None if claim.engine else machine.alive(claim.owner)
         verdict = judge(Seen(claim=claim, age_s=now_s - seen.st_mtime, alive=alive))
@@ -155,27 +157,11 @@ def survey(root: Root, experiment: str) -> Survey:
     )
 
 
-def under_way(root: Root, experiment: str) -> int:
-    """How many claims stand, by their names alone: a look at each would make a run dearer by those beside it.
-
-    One whose holder is gone counts until it is taken over.
-    """
-    return sum(suffix == layout.CLAIM_SUFFIX for _, suffix in _found(root, experiment))
-
-
-def _found(root: Root, experiment: str) -> list[tuple[int, str]]:
-    """Every claim that has a name, by generation."""
-    try:
-        names = os.listdir(root.layout.claims(experiment))
-    except FileNotFoundError:
-        return []
-    return sorted(pair for pair in map(layout.claim_file, names) if pair is not None)
-
+under_way = standing.under_way
 
 _COMPANIONS = (
     layout.CANCEL_SUFFIX, layout.JOB_SUFFIX, layout.STARTED_SUFFIX, layout.OUTPUT_SUFFIX, layout.SEEN_SUFFIX,
 )  # fmt: skip
-_CALLING = (layout.CLAIM_SUFFIX, layout.SUPERSEDED_SUFFIX, layout.ABANDONED_SUFFIX)
 
 
 def unsettled(root: Root) -> list[str]:
@@ -185,7 +171,11 @@ def unsettled(root: Root) -> list[str]:
             folders = sorted(entry.name for entry in entries if entry.is_dir(follow_symlinks=False))
     except FileNotFoundError:
         return []
-    return [name for name in folders if any(file.endswith(_CALLING) for file in os.listdir(root.layout.claims(name)))]
+    return [
+        name
+        for name in folders
+        if any(file.endswith(standing.CALLING) for file in os.listdir(root.layout.claims(name)))
+    ]
 
 
 def placed(root: Root) -> list[str]:
@@ -222,7 +212,7 @@ def take(  # noqa: PLR0913  # the terms of a lease; every caller names them
     it left. `after` is the highest generation that history knows, in case the claims folder was lost.
     """
     while True:
-        found = _found(root, experiment)
+        found = standing.found(root, experiment)
         # Each of these may take a slot. Where there is room for all of them, none needs to be read.
         if sum(suffix != layout.RELEASED_SUFFIX for _, suffix in found) >= slots:
             seen = survey(root, experiment)
@@ -249,6 +239,8 @@ def take(  # noqa: PLR0913  # the terms of a lease; every caller names them
         if _was_late(root, experiment, generation):
             root.files.discard(path)
             continue
+        if engine:
+            standing.is_an_engines(path)
         return Lease(claim=claim, path=path)
 
 
@@ -258,7 +250,7 @@ def _was_late(root: Root, experiment: str, generation: int) -> bool:
     A taker that was stopped there could otherwise run a generation a second time, beside the holder of the next one.
     The highest number always stays in the folder, so a late claim never stands alone.
     """
-    found = [pair for pair in map(layout.claim_file, os.listdir(root.layout.claims(experiment))) if pair]
+    found = standing.found(root, experiment)
     return any(
         number >= generation for number, suffix in found if (number, suffix) != (generation, layout.CLAIM_SUFFIX)
     )

@@ -125,9 +125,9 @@ def faked(disk: str) -> dict[str, str]:
     return {"PATH": f"{folder}:{os.environ.get('PATH', os.defpath)}", "SLURM_CONF": f"{folder}/jobs"}
 
 
-def handed_over(root: Root, number: int) -> float:
+def handed_over(root: Root, number: int, *, slots: int = 0) -> float:
     """Hand over so many runs, as a turn of the crank does. CPU for each, all programs included."""
-    request = Request(max_runs=number, only=(NAME,), now=True, engine="slurm", slots=number)
+    request = Request(max_runs=number, only=(NAME,), now=True, engine="slurm", slots=slots or number)
     turn = Turn(root, request, tell=lambda _: None, interrupted=lambda: "")
     before_s = spent_s()
     turn.take()
@@ -212,9 +212,23 @@ def reconcile(_scratch: str, disk: str, size: Size) -> list[Row]:
     before = dict(os.environ)
     environ = faked(disk)
     root = lab(f"{disk}/many", environ, size.nodes)
-    handed_over(root, size.nodes)
+    some = size.nodes // 20
+    handed_over(root, 1, slots=size.nodes)  # loads modules
+    first_s = handed_over(root, some, slots=size.nodes)
+    handed_over(root, size.nodes - 2 * some - 1, slots=size.nodes)
+    _as_running(root, environ["SLURM_CONF"])
+    last_s = handed_over(root, some, slots=size.nodes)
     running = _as_running(root, environ["SLURM_CONF"])
-    rows = [_looked(root, f"{running:,} running jobs (a fake squeue)", size.repeats)]
+    rows = [
+        Row(
+            what=f"CPU of a submission beside {size.nodes - some:,} jobs, shell scripts in place of Slurm's programs",
+            ours=_ms(last_s),
+            floor=f"{_ms(first_s)} (the first {some})",
+            ratio=last_s / first_s,
+            number=last_s,
+        ),
+        _looked(root, f"{running:,} running jobs (a fake squeue)", size.repeats),
+    ]
     os.environ.clear()
     os.environ.update(before)
     with a_slurm(disk) as cluster:
@@ -265,6 +279,10 @@ def _looked(root: Root, where: str, repeats: int, *, squeue: float = 0.0) -> Row
         met=used_s < LOOK_S and asked == 1,
         number=used_s,
     )
+
+
+def _ms(seconds: float) -> str:
+    return f"{1e3 * seconds:.1f} ms"
 
 
 def _squeue_s() -> float:
