@@ -105,6 +105,13 @@ _DERIVED = (
 )
 # Neither history nor pages: what is going on now, on which machine. Losing them loses no run.
 _PASSING = (
+    _page("registry/locks/<id>/<generation>.job", "json", "what an engine was asked to run, and how it ended",
+          by="whoever asks it"),
+    _page("registry/locks/<id>/<generation>.started", "json", "the one job that was let in", by="exec"),
+    _page("registry/locks/<id>/<generation>.seen", "json", "how the last look found the job", by="run-once"),
+    _page("registry/locks/<id>/<generation>.out", "text", "what the job itself printed", by="the engine"),
+    _page("registry/locks/<id>/<generation>.cancel", "text", "why somebody asked for the run to be ended", by="cancel"),
+    _page("registry/engines/", "any", "what an engine of ours keeps of its jobs", by="engines"),
     _page("registry/locks/<id>/<generation>.<state>", "json", "a claim on the experiment; never delete one", "claim",
           by="whoever runs"),
     _page("registry/locks/", "lock", "empty files for flock", by="every command"),

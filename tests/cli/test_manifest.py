@@ -19,6 +19,7 @@ from lab.executors import environment
 from lab.projections import readme
 from lab.scheduler import refresh
 from lab.testing.executors import a_manifest
+from tests.cli import handed
 from tests.cli.labs import CHECKOUT, a_busy_lab, process, runs_of
 from tests.cli.searches import a_searched_lab, some_runs
 from tests.scheduler.labs import an_experiment
@@ -174,6 +175,12 @@ def used_lab(place: Path, labctl: Labctl) -> str:
     labctl.done("weekly-digest", "--week", "2026-W01")
     labctl.done("burst", "sweep", "-n", "3", "--strategy", "random")
     labctl.done("prune", "--keep", "5", "--experiment", "sweep", "--yes")
+    an_experiment(root, "placed")
+    running = handed.handed(root, "placed", number="7")
+    handed.seen(root, running, "waiting")
+    handed.started(root, running)
+    handed.printed(root, running, "hello\n")
+    labctl.done("cancel", "placed")
     refresh.everything(root)
     return root.layout.root
 
