@@ -130,7 +130,7 @@ class EngineContract:
     # -- what a body gets -----------------------------------------------------------------------------------------
 
     def test_a_body_gets_its_words_its_folder_its_variables_and_its_output(self, lab: str, ground: Ground) -> None:
-        os.mkdir(f"{lab}/{HOSTILE[:20]}")
+        Files(durable=False).folder(f"{lab}/{HOSTILE[:20]}")
         program = 'pwd; printf "%s\\n" "$1"; printf "%s\\n" "$GIVEN"; echo wrong >&2'
         job = self.job(lab, program, HOSTILE, cwd=f"{lab}/{HOSTILE[:20]}", environ={"GIVEN": HOSTILE + "\nmore"})
         assert self.done(lab, ground, job).how == words.DONE
