@@ -95,6 +95,9 @@ def named(spec: Spec, environ: Mapping[str, str]) -> dict[str, str]:
     return {name: environ[name] for name in spec.env if name in environ}
 
 
+_LOOK_SHARE, _LOOK_AT_LEAST_EVERY_S = 0.05, 2.0
+
+
 class Watch:
     """What the supervisor asks a few times a second: go on? Keeps the lease alive on the way."""
 
@@ -109,14 +112,14 @@ class Watch:
         self._lease = lease
         self._interrupted = interrupted
         self._hopeless = hopeless
-        self._renewed_s = time.monotonic()
+        self._began_s = self._renewed_s = self._looked_s = time.monotonic()
 
     def __call__(self) -> Stop | None:
         """Word to end the run, or None."""
         came = self._interrupted()
         if came:
             return Stop(how=INTERRUPTED, why=f"stopped by {came}")
-        asked = self._lease.cancel_asked(self._root)
+        asked = self._lease.cancel_asked(self._root) if self._may_look() else None
         if asked is not None:
             return Stop(how=CANCELLED, why=asked)
         word = self._hopeless() if self._hopeless is not None else None
@@ -132,3 +135,14 @@ class Watch:
         except OSError:
             return None  # a disk that hiccups is no reason to end a run; the lease outlives its budget
         return None
+
+    def _may_look(self) -> bool:
+        """Whether to look if somebody left word: seldom in a run that is long under way.
+
+        On a shared disk each look is a message to its server, and there may be a thousand runs.
+        """
+        now_s = time.monotonic()
+        if now_s - self._looked_s < min((now_s - self._began_s) * _LOOK_SHARE, _LOOK_AT_LEAST_EVERY_S):
+            return False
+        self._looked_s = now_s
+        return True
