@@ -39,6 +39,11 @@ class Slurm:
     forgets_after_s = 20.0
 
     def submit(self, job: Placement, ground: Ground) -> str:
+        if word := text.unfit(job.wants.options):
+            what = f"a job of a lab cannot have the flag {word} of `options`"
+            raise Refused(
+                what, fix="take it out of engines.yaml; a flag and its value are one entry: --constraint=a100"
+            )
         said = _call(("sbatch", *text.options(job)), ground, given=os.fsencode(text.script(job)))
         number = said.out.decode(errors="replace").strip().partition(";")[0]
         if said.code == 0 and number.isdecimal():

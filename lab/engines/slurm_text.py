@@ -23,6 +23,10 @@ INHERITED: Final = frozenset({
     "SLURM_CONF", "SLURM_CONF_SERVER", "SLURM_JWT",
     "SBATCH_ACCOUNT", "SBATCH_PARTITION", "SBATCH_QOS", "SBATCH_RESERVATION", "SBATCH_CONSTRAINT",
 })  # fmt: skip
+# Flags by which a job would not be found again under its name, would not be ours, or sbatch would not come back.
+_NOT_OURS = ("--array", "--clusters", "--test-only", "--wait", "--wrap")
+_NOT_OURS_SHORT = ("-a", "-M", "-W", "-h", "-V")
+_ABBREVIATED = 4  # characters from which sbatch may take a long flag for one that begins so
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 # In bytes, for names of others hold whatever they like. The name comes last: what is in it moves no other field.
@@ -119,6 +123,19 @@ def options(job: Placement) -> list[str]:
     }
     said += [f"--{name}={value}" for name, value in asked.items() if value]
     return [*said, "--no-requeue", "--hold", "--parsable"]
+
+
+def unfit(given: tuple[str, ...]) -> str:
+    """Which of the flags that engines.yaml adds no job of a lab can have; nothing where all can be."""
+    for word in given:
+        flag = word.partition("=")[0]
+        # A word without a dash would be taken for the script, in the place of ours.
+        short = flag.startswith(_NOT_OURS_SHORT) and not flag.startswith("--")
+        if not flag.startswith("-") or flag in ("-", "--") or short:
+            return word or "''"
+        if len(flag) >= _ABBREVIATED and any(long.startswith(flag) for long in _NOT_OURS):
+            return word
+    return ""
 
 
 def _limits(job: Placement) -> tuple[int, str]:

@@ -13,7 +13,9 @@ from hypothesis import strategies as st
 from lab.core import job as words
 from lab.core.job import Wants
 from lab.engines import slurm_text as text
-from lab.engines.door import Placement
+from lab.engines.door import Ground, Placement, Refused
+from lab.engines.slurm import Slurm
+from lab.store.files import Files
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -55,6 +57,24 @@ def test_no_option_of_a_person_lets_a_job_start_or_come_back_by_itself() -> None
         assert asked.index(flag) < asked.index(ours)  # the last word is the one that counts
     assert asked.index("--job-name=mine") < asked.index(f"--job-name={NAME}")
     assert "--hold" in asked
+
+
+@pytest.mark.parametrize(
+    "word",
+    ["--array=1-3", "-a1-3", "--arr=1", "-M", "-Mother", "--clusters=x", "--cluster=x", "--wait", "-W", "--wrap=true",
+     "--test-only", "mine.sh", "", "--", "-", "a100"],
+)  # fmt: skip
+def test_flags_by_which_a_job_would_be_lost_or_not_ours_are_refused(word: str) -> None:
+    assert text.unfit(("--exclusive", word)) in (word, "''")
+    with pytest.raises(Refused, match="flag"):
+        Slurm().submit(a_job(options=[word]), Ground(environ={}, folder="/nowhere", files=Files()))
+
+
+@pytest.mark.parametrize(
+    "word", ["--constraint=a100", "--exclusive", "-wn1", "--wait-all-nodes=1", "-C", "--requeue", "--mail-type=END"]
+)
+def test_other_flags_are_handed_on(word: str) -> None:
+    assert not text.unfit((word,))
 
 
 @pytest.mark.parametrize("budget_s", [0.5, 1.0, 59.0, 60.0, 61.0, 3600.0, 86_400.0])
