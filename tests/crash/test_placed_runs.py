@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from lab.core import layout
-from lab.core.job import Start
+from lab.core.job import WAITING, Start
 from lab.engines import door
 from lab.scheduler import placing, reclaim
 from lab.scheduler.turn import Turn
@@ -19,7 +19,6 @@ from lab.scheduler.visit import Request
 from lab.store import bundles, jobs, leases, verify
 from lab.testing.files import Crash, CrashingFiles, a_root
 from tests.scheduler import engine_double as double
-from tests.scheduler.engine_double import WAITING
 from tests.scheduler.labs import a_lab, silent
 from tests.scheduler.test_due import edit
 

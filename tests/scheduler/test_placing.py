@@ -14,7 +14,7 @@ from lab.core import event, layout
 from lab.core.errors import BadInput
 from lab.core.job import CANCELLED, FAILED, HELD, LOST, MEMORY, OVER, RUNNING, TIME, WAITING, Start, Wants
 from lab.core.view import PAUSED
-from lab.scheduler import placing, reclaim
+from lab.scheduler import placing, reclaim, taking, work
 from lab.scheduler.control import cancel
 from lab.scheduler.step import HELD as BUSY
 from lab.scheduler.step import PROBLEM, QUEUED, SETTLED
@@ -336,3 +336,81 @@ def test_a_look_at_many_jobs_is_one_question(root: Root, engine: Double) -> None
     engine.calls.clear()
     assert placing.reconcile(root) == []
     assert engine.calls == ["listed"]
+
+
+# -- at the last moment --------------------------------------------------------------------------------------------
+
+
+def test_a_body_that_begins_at_the_last_moment_keeps_its_run(root: Root, monkeypatch: pytest.MonkeyPatch) -> None:
+    take(root)
+    cancel.cancel(root, "a", reason="no", actor="ann")
+    taken = taking.take
+
+    def late(*given: object, **named: object) -> object:
+        begin(root)
+        return taken(*given, **named)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(taking, "take", late)
+    placing.look(root, "a")
+    assert len(leases.survey(root, "a").held) == 1
+    assert seals(root) == []
+    assert double.jobs(root)[0].state == WAITING
+
+
+def test_a_body_that_was_stopped_and_goes_on_leaves_the_seal_as_it_is(
+    root: Root, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its engine said that all of it was killed, and was wrong."""
+    take(root)
+    (job,) = double.jobs(root)
+    carry_out = work.carry_out
+
+    def stopped(*given: object, **named: object) -> object:
+        double.alter(root, double.every(OVER, TIME))
+        unheard(root)
+        placing.look(root, "a")
+        return carry_out(*given, **named)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(work, "carry_out", stopped)
+    assert double.run(root, job.argv) == 75
+    (made,) = seals(root)
+    assert made.run.outcome == "timeout"
+    assert verify.verify(root).damage == ()
+
+
+def test_runs_for_an_engine_need_no_process_of_their_own(root: Root) -> None:
+    add(root, "b", max_parallel=2)
+    os.unlink(root.layout.engines)
+    with open(root.layout.engines, "w", encoding="utf-8") as file:
+        file.write("gpu:\n  engine: double\n")
+    edit(root, "b", executor_class="gpu")
+    steps = take(root, jobs=4, max_runs=9)
+    assert sorted(kinds(steps)) == [(QUEUED, "b"), (QUEUED, "b"), ("ran", "a")]
+
+
+def test_a_table_that_cannot_be_read_starts_nothing_here(root: Root) -> None:
+    with open(root.layout.engines, "w", encoding="utf-8") as file:
+        file.write("default: {engine: slrum}\n")
+    for jobs_ in (1, 3):
+        (step,) = take(root, jobs=jobs_)
+        assert (step.kind, "slrum" in step.what) == (PROBLEM, True)
+    assert bundles.names(root, "a") == []
+
+
+def test_a_lab_in_which_no_engine_has_anything_asks_none(root: Root, engine: Double) -> None:
+    take(root)
+    double.run_what_waits(root)
+    engine.calls.clear()
+    os.unlink(root.layout.engines)
+    take(root)
+    assert engine.calls == []
+
+
+def test_what_a_late_body_left_beside_a_claim_goes_with_the_next_one(root: Root) -> None:
+    take(root)
+    double.run_what_waits(root)
+    with open(root.layout.claim("a", 1, layout.OUTPUT_SUFFIX), "w", encoding="utf-8") as file:
+        file.write("too late\n")
+    take(root)
+    double.run_what_waits(root)
+    assert [name for name in os.listdir(root.layout.claims("a")) if name.startswith("0")] == ["00000002.released"]
