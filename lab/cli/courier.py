@@ -21,8 +21,7 @@ if TYPE_CHECKING:
     from lab.cli.session import Session
     from lab.scheduler.dispatch.offers import Said
 
-EXAMPLE = """labctl courier ~/post/gpu --worker gpu --executor-class gpu \\
-  --send 'rsync -a {file} gpu:inbox/' --fetch 'rsync -a --remove-source-files gpu:inbox/out/ {dir}/'
+EXAMPLE = """labctl courier ~/post --send 'rsync -a {file} gpu:inbox/' --fetch 'rsync -a gpu:inbox/out/ {dir}/'
 labctl courier ~/post/gpu --worker gpu --watch"""
 _KEPT = 200
 

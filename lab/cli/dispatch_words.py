@@ -95,7 +95,7 @@ def line(said: Said) -> str:
         case "claimed":
             return f"{said.dispatch_id}\t{said.path}"
         case "completed":
-            return f"completed {name} ({said.outcome}{value}){why}"
+            return f"completed {name} ({said.verdict or said.outcome}{value}){why}"
         case "ingested":
             return f"ingested dispatch {said.dispatch_id} into {said.experiment}/{said.run_id} ({said.outcome}{value})"
     where = f"; it lies in {said.path}" if said.path else ""

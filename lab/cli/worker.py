@@ -26,8 +26,7 @@ if TYPE_CHECKING:
 
 EXAMPLE = """labctl worker --executor-class gpu
 labctl worker --inbox ~/inbox
-labctl worker --inbox ~/inbox --fetch 'rsync -a --remove-source-files lab:post/out/ {dir}/' \\
-  --send 'rsync -a {file} lab:post/'"""
+labctl worker --inbox ~/inbox --fetch 'rsync -a lab:post/out/ {dir}/' --send 'rsync -a {file} lab:post/'"""
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
+import re
+import shlex
 import shutil
 import signal
 import subprocess
@@ -13,6 +16,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from lab.cli import commands, parser
 from lab.scheduler.dispatch import offers
 from lab.store.files import Files
 from lab.testing.files import a_root
@@ -327,3 +331,23 @@ def test_a_class_that_is_for_workers_is_left_to_them_and_one_of_an_engine_to_its
     assert len(sealed(here.root, "alpha")) == 2
     table.write_text("rented: {engine: wroker}\n")
     here.done("worker", "--until-idle", "0", code=2)
+
+
+def test_every_command_of_the_recipe_is_understood() -> None:
+    page = (Path(SHIM).parents[1] / "docs/how-to/rented-gpu.md").read_text(encoding="utf-8")
+    text = "\n".join(re.findall(r"^```sh\n(.*?)^```", page, re.DOTALL | re.MULTILINE)).replace("\\\n", " ")
+    lines = [line for line in text.splitlines() if "labctl " in line and "pip" not in line]
+    verbs = set()
+    for line in lines:
+        words = shlex.split(line, comments=True)
+        verb, *rest = itertools.takewhile(
+            lambda word: word != ">>", words[words.index(next(word for word in words if word.endswith("labctl"))) + 1 :]
+        )
+        meant = commands.find(verb)
+        assert meant is not None, line
+        given = parser.build(meant).read(rest)
+        for flag in ("fetch", "send"):
+            text = getattr(given, flag, "")
+            assert not text or shlex.split(text)[-1].strip("/").endswith(("{dir}", "{file}")) or "{file}" in text
+        verbs.add(verb)
+    assert {"worker", "courier", "lease", "list"} <= verbs

@@ -59,6 +59,7 @@ class Said(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     worker: str = ""
     path: str = ""
     outcome: str = ""
+    verdict: str = ""  # of a candidate of a code loop
     value: float | None = None
     what: str = ""
     fix: str = ""

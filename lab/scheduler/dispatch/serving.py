@@ -25,6 +25,7 @@ EVERY_S = 10.0
 WAITING = "waiting: "
 _FIRST_S, _LOOK_S, _SLOWER = 0.25, 0.1, 2.0
 _MOST_TOLD, _KEPT = 1_000, 20
+_JUDGED = ("keep", "discard")  # of a code loop: such as the same change as before, which has no value
 
 
 class Terms(msgspec.Struct, frozen=True, kw_only=True):
@@ -48,7 +49,7 @@ class Tally(msgspec.Struct, kw_only=True):
         self.troubles += one.kind in (PROBLEM, SET_ASIDE)
         if one.kind == DONE:
             self.worked += 1
-            self.failed += one.outcome != SUCCESS
+            self.failed += one.outcome != SUCCESS and one.verdict not in _JUDGED
             self.last = [*self.last[1 - _KEPT :], one]
 
 

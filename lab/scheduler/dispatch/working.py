@@ -65,7 +65,7 @@ def finished(root: Root, held: Held, ended: Ended) -> Said:
     """Complete a package whose run has ended. Told as a problem where its lease was lost meanwhile."""
     try:
         completing.write_exit(root, held, ended)
-        word = Word(ended.outcome, reason=ended.reason)
+        word = Word(ended.outcome, reason=ended.reason, verdict=ended.verdict, note=ended.note)
         completing.complete(root, held.place.dispatch_id, held.place.worker, word)
     except Superseded as lost:
         return told(of(PROBLEM, held), lost)
@@ -95,5 +95,6 @@ def told(said: Said, error: LabError) -> Said:
 def _ended(said: Said, ended: Ended) -> Said:
     return Said(
         kind=said.kind, dispatch_id=said.dispatch_id, experiment=said.experiment, run_id=said.run_id, tier=said.tier,
-        role=said.role, worker=said.worker, outcome=ended.outcome, value=ended.value, what=ended.reason,
+        role=said.role, worker=said.worker, outcome=ended.outcome, verdict=ended.verdict, value=ended.value,
+        what=ended.reason,
     )  # fmt: skip
