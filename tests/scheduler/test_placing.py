@@ -14,7 +14,7 @@ from lab.core import event, layout
 from lab.core.errors import BadInput
 from lab.core.job import CANCELLED, FAILED, HELD, LOST, MEMORY, OVER, RUNNING, TIME, WAITING, Start, Wants
 from lab.core.view import PAUSED
-from lab.scheduler import placing, reclaim, taking, work
+from lab.scheduler import placing, reclaim, taking, watchdog, work
 from lab.scheduler.control import cancel
 from lab.scheduler.step import HELD as BUSY
 from lab.scheduler.step import PROBLEM, QUEUED, SETTLED
@@ -414,3 +414,61 @@ def test_what_a_late_body_left_beside_a_claim_goes_with_the_next_one(root: Root)
     take(root)
     double.run_what_waits(root)
     assert [name for name in os.listdir(root.layout.claims("a")) if name.startswith("0")] == ["00000002.released"]
+
+
+# -- what a power cut or a person leaves ---------------------------------------------------------------------------
+
+
+def test_recovery_leaves_a_run_alone_that_an_engine_has(root: Root) -> None:
+    take(root)
+    assert watchdog.repair(root) == []
+    done = watchdog.recover(root)
+    assert done.done == ()
+    assert len(leases.survey(root, "a").held) == 1
+    assert double.run_what_waits(root)[0][1] == 0
+    assert len(seals(root)) == 1
+
+
+@pytest.mark.parametrize("left", [b"", b"\0" * 100, b"{"], ids=["empty", "blank", "torn"])
+def test_a_job_that_a_power_cut_spoilt_is_cancelled_and_its_run_is_made_again(root: Root, left: bytes) -> None:
+    take(root)
+    with open(root.layout.claim("a", 1, layout.JOB_SUFFIX), "wb") as file:
+        file.write(left)
+    assert kinds(take(root)) == [(SETTLED, "a"), (QUEUED, "a")]
+    first, second = double.jobs(root)
+    assert (first.state, first.how, second.state) == (OVER, CANCELLED, WAITING)
+    assert double.run_what_waits(root)[0][1] == 0
+    assert [made.generation for made in seals(root)] == [2]
+
+
+def test_a_body_whose_files_a_power_cut_spoilt_may_still_seal(root: Root, monkeypatch: pytest.MonkeyPatch) -> None:
+    take(root)
+    (job,) = double.jobs(root)
+    carry_out = work.carry_out
+
+    def cut(*given: object, **named: object) -> object:
+        for suffix in (layout.JOB_SUFFIX, layout.STARTED_SUFFIX, layout.SEEN_SUFFIX):
+            with open(root.layout.claim("a", 1, suffix), "wb"):
+                pass
+        double.alter(root, double.every(RUNNING))
+        assert placing.look(root, "a") == []
+        assert [each.state for each in placing.states(root, "a")] == ["running"]
+        return carry_out(*given, **named)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(work, "carry_out", cut)
+    assert double.run(root, job.argv) == 0
+    assert len(seals(root)) == 1
+
+
+def test_a_job_that_was_submitted_twice_runs_once(root: Root) -> None:
+    """Its submitter died while its last question was under way, and the engine took both."""
+    take(root)
+    (job,) = double.jobs(root)
+    twin = msgspec.structs.replace(job, number="2", state=HELD)
+    double.alter(root, lambda all_: [*all_, twin])
+    double.run_what_waits(root)
+    add(root, "b")
+    take(root, only=("b",))
+    placing.reconcile(root)
+    assert {each.number: each.how for each in double.jobs(root)}["2"] == CANCELLED
+    assert len(seals(root)) == 1
