@@ -21,7 +21,7 @@ from lab.engines.door import Refused
 from lab.engines.kept import Asked, Begun, Folder
 from lab.engines.local import Local
 from lab.store.files import Files
-from lab.store.sections import hold
+from lab.store.sections import hold, is_held
 from lab.testing.engines import EngineContract
 from tests.executors.supervised import a_caller, until
 
@@ -88,6 +88,7 @@ class TestLocal(EngineContract):
             os.waitpid(release, 0)
             report = self.ended(lab, ground, number)
             assert (report.how, report.code) == (words.CANCELLED, None)
+            until(lambda number=number: not is_held(f"{ground.folder}/{number}{kept.ASKED}"))  # type: ignore[misc]
             if report.why == "cancelled before it began":
                 assert not read(lab, f"ran{generation}")
 
@@ -159,6 +160,7 @@ class TestLocal(EngineContract):
         self.engine.release(number, ground)
         until(lambda: read(lab, "far") and read(lab, "near"))
         os.kill(self.owner(ground, number).pid, signal.SIGKILL)
+        until(lambda: not os.path.exists(f"/proc/{int(read(lab, 'near'))}/exe"))  # before anybody looks
         report = self.ended(lab, ground, number)
         assert (report.how, report.why) == (words.LOST, "its minder is gone")
         until(lambda: not any(os.path.exists(f"/proc/{int(read(lab, name))}/exe") for name in ("near", "far")))
