@@ -36,7 +36,7 @@ _RUN = "experiments/<id>/runs/<run>"
 _CANONICAL = (
     _line("PROGRAM.md", "markdown", "people", "what the lab is for; read it before planning a run"),
     _line("CHANGELOG.md", "markdown", "people", "one line a human decision"),
-    _line("engines.yaml", "yaml", "init, then people", "which class of experiments runs where, and what its jobs ask for"),
+    _line("engines.yaml", "yaml", "init, then people", "which class of runs goes where, and what its jobs ask for"),
     _line("experiments/<id>/SPEC.yaml", "yaml", "create, then people", "what the experiment is", "spec"),
     _line("experiments/<id>/steering.md", "markdown", "people", "what they say to the proposers of a code loop"),
     _line(f"{_RUN}/manifest.json", "json", "the run's holder", "what the run set out to do, and how it ended",

@@ -188,7 +188,8 @@ class Spec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
         str, about("executor", "The program of one run and its arguments. No shell reads it unless `shell` is true.")
     ] = ""
     executor_class: Annotated[
-        str, about("scheduler", "What kind of machine may run it; engines.yaml says which, and --executor-class chooses.")
+        str,
+        about("scheduler", "What kind of machine may run it; engines.yaml says which, and --executor-class chooses."),
     ] = "default"
     shell: Annotated[bool, about("executor", "Give the commands to a shell, so that |, > and && work.")] = False
     env: Annotated[
