@@ -74,6 +74,8 @@ def errand(root: Root, ruling: Ruling, search: Search | None, spec: Spec) -> Err
 def _proposed_by(root: Root, ruling: Ruling) -> Origin | None:
     """Where a search says that it has the parameters from, in what it proposed."""
     data = reading.read_head(root.layout.ruled_on(ruling.proposal_id), proposals.MOST_BYTES)
+    if data is None:  # whoever said yes is about to put it away: the approved run is there first
+        data = reading.read_head(root.layout.proposal(ruling.proposal_id), proposals.MOST_BYTES)
     if data is None or canonical.digest(data) != ruling.proposed:
         return None
     told = parse(Proposal, data, root.layout.ruled_on(ruling.proposal_id)).facts.get(ORIGIN)

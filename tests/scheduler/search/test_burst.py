@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
+
+import msgspec
 
 from lab.core.proposal import RUN, Proposal
 from lab.scheduler import work
 from lab.scheduler.control import approvals
+from lab.scheduler.control.approved import ORIGIN
 from lab.scheduler.search import burst
 from lab.scheduler.search.burst import Burst, Order
 from lab.scheduler.search.plan import Search, Wanted
@@ -60,6 +64,19 @@ def test_of_two_approved_runs_the_one_that_is_asked_for_is_run(tmp_path: Path) -
     assert made.one(proposal=second) == burst.MADE
     assert made.one(proposal=first) == burst.MADE
     assert [(params or {})["n"] for params in ran(made)] == [2, 1]
+
+
+def test_an_approved_run_is_the_searchs_also_before_its_proposal_was_put_away(tmp_path: Path) -> None:
+    root = a_search(tmp_path / "lab", MORE)
+    chosen = next_errand(root, Search(root, "hunt"))
+    assert chosen.origin is not None
+    facts: dict[str, str | int | float | bool | None] = {ORIGIN: msgspec.json.encode(chosen.origin).decode()}
+    asked = approvals.ask(root, Proposal(kind=RUN, experiment="hunt", params=dict(chosen.params or {}), facts=facts))
+    approvals.approve(root, asked.proposal_id, actor="ann")
+    os.rename(root.layout.ruled_on(asked.proposal_id), root.layout.proposal(asked.proposal_id))
+    made = a_burst(root)
+    assert made.one(proposal=asked.proposal_id) == burst.MADE
+    assert [step.origin.strategy for step in made.turn.steps if step.kind == "ran" and step.origin] == ["random"]
 
 
 def test_what_a_person_has_chosen_goes_before_an_approved_run_that_waits(tmp_path: Path) -> None:
