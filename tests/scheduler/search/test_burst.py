@@ -73,8 +73,8 @@ def test_an_approved_run_is_the_searchs_also_before_its_proposal_was_put_away(tm
     facts: dict[str, str | int | float | bool | None] = {ORIGIN: msgspec.json.encode(chosen.origin).decode()}
     asked = approvals.ask(root, Proposal(kind=RUN, experiment="hunt", params=dict(chosen.params or {}), facts=facts))
     approvals.approve(root, asked.proposal_id, actor="ann")
-    os.rename(root.layout.ruled_on(asked.proposal_id), root.layout.proposal(asked.proposal_id))
     made = a_burst(root)
+    os.rename(root.layout.ruled_on(asked.proposal_id), root.layout.proposal(asked.proposal_id))
     assert made.one(proposal=asked.proposal_id) == burst.MADE
     assert [step.origin.strategy for step in made.turn.steps if step.kind == "ran" and step.origin] == ["random"]
 
