@@ -15,10 +15,7 @@ import resource
 import statistics
 import subprocess
 import sys
-import tempfile
 import time
-from contextlib import contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 if __name__ == "__main__":
@@ -27,115 +24,21 @@ if __name__ == "__main__":
 from lab.core import job as words
 from lab.core import layout
 from lab.engines import slurm_text
-from lab.scheduler import create, placing
-from lab.scheduler.step import QUEUED
-from lab.scheduler.turn import Turn
-from lab.scheduler.visit import Request
+from lab.scheduler import placing
 from lab.store import jobs, leases
-from scripts.bench import gauge, grow, program, start
+from scripts.bench import gauge, program, start
+from scripts.bench.engines_ground import NAME, WATCH, a_slurm, drain, faked, handed_over, lab, which
 from scripts.bench.table import Row
 from scripts.bench.turns import spent_s
-from tests.engines import cluster as slurm
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
-
     from lab.store.root import Root
     from scripts.bench.program import Measure
     from scripts.bench.table import Size
     from tests.engines.cluster import Cluster
 
 SUBMIT_S, LOOK_S, SHARE = 0.030, 0.5, 0.80
-NAME = "noop"
-SPEC = """\
-id: {name}
-metric: loss
-metric_direction: minimize
-cadence: 0
-max_iterations_total: 1000000
-max_parallel: {slots}
-time_budget_minutes: 5
-executor: {executor}
-executor_command: {program}
-"""
-FAKES = {
-    "sbatch": "read line; echo $$",
-    "scontrol": ":",
-    "scancel": ":",
-    "squeue": 'cat "$SLURM_CONF"',  # the one variable of ours that reaches it
-}
 _BARE = "#!/bin/sh\n/bin/echo 0.5\n"
-_RUNNING = 128
-
-
-class Watch:
-    """CPU of this process and all that it waited for, and the programs that it started."""
-
-    def __init__(self) -> None:
-        self.started: list[str] = []
-        sys.addaudithook(self._heard)
-
-    def _heard(self, name: str, given: Sequence[object]) -> None:
-        if name == "subprocess.Popen":
-            self.started.append(os.path.basename(str(given[0])))
-
-
-WATCH = Watch()
-
-
-def lab(place: str, environ: Mapping[str, str], slots: int, *, executor: str = "command") -> Root:
-    """One experiment that an engine may run many times at once."""
-    os.environ.update(environ)
-    root = grow.open_root(place, durable=True)
-    create.make_lab(root)
-    path = f"{place}.yaml"
-    with open(path, "w", encoding="utf-8") as file:
-        file.write(SPEC.format(name=NAME, slots=slots, executor=executor, program="/bin/echo 0.5"))
-    create.experiment(root, path, actor="bench")
-    with open(f"{place}/engines.yaml", "w", encoding="utf-8") as file:
-        file.write('{"default": {"engine": "slurm"}}\n')
-    return root
-
-
-@contextmanager
-def a_slurm(disk: str, *, nodes: int = 2) -> Iterator[Cluster]:
-    """A cluster of its own, and its variables in this process."""
-    missing = slurm.missing()
-    if missing:
-        raise SystemExit(f"Slurm is not installed here: {', '.join(missing)} (Debian: apt install slurm-wlm munge)")
-    before = dict(os.environ)
-    with slurm.running(Path(tempfile.mkdtemp(prefix="slurm-", dir=disk)), nodes=nodes) as cluster:
-        os.environ.update(cluster.environ)
-        try:
-            yield cluster
-        finally:
-            os.environ.clear()
-            os.environ.update(before)
-
-
-def faked(disk: str) -> dict[str, str]:
-    """Programs in Slurm's names, for what is ours alone."""
-    folder = tempfile.mkdtemp(prefix="fakes-", dir=disk)
-    for name, text in FAKES.items():
-        path = f"{folder}/{name}"
-        with open(path, "w", encoding="utf-8") as file:
-            file.write(f"#!/bin/sh\n{text}\n")
-        os.chmod(path, 0o700)
-    Path(f"{folder}/jobs").touch()
-    return {"PATH": f"{folder}:{os.environ.get('PATH', os.defpath)}", "SLURM_CONF": f"{folder}/jobs"}
-
-
-def handed_over(root: Root, number: int, *, slots: int = 0) -> float:
-    """Hand over so many runs, as a turn of the crank does. CPU for each, all programs included."""
-    request = Request(max_runs=number, only=(NAME,), now=True, engine="slurm", slots=slots or number)
-    turn = Turn(root, request, tell=lambda _: None, interrupted=lambda: "")
-    before_s = spent_s()
-    turn.take()
-    used_s = spent_s() - before_s
-    queued = sum(step.kind == QUEUED for step in turn.steps)
-    if queued != number:
-        raise RuntimeError(f"{queued} of {number} were handed over; {turn.steps[-1]}")
-    return used_s / number
 
 
 # -- one submission ----------------------------------------------------------------------------------------------------
@@ -177,7 +80,7 @@ def submit(_scratch: str, disk: str, size: Size) -> list[Row]:
 def _bare_submission(repeats: int) -> float:
     """Median CPU of the two programs of Slurm that a submission needs."""
     environ = gauge.environment()
-    sbatch, scontrol = (_which(name) for name in ("sbatch", "scontrol"))
+    sbatch, scontrol = (which(name) for name in ("sbatch", "scontrol"))
     taken = []
     for _ in range(repeats):
         before_s = resource.getrusage(resource.RUSAGE_CHILDREN)
@@ -189,19 +92,6 @@ def _bare_submission(repeats: int) -> float:
         after_s = resource.getrusage(resource.RUSAGE_CHILDREN)
         taken.append(after_s.ru_utime + after_s.ru_stime - before_s.ru_utime - before_s.ru_stime)
     return statistics.median(taken)
-
-
-def _which(name: str) -> str:
-    found = next((f"{each}/{name}" for each in os.get_exec_path() if os.access(f"{each}/{name}", os.X_OK)), "")
-    if not found:
-        raise RuntimeError(f"there is no {name} on PATH")
-    return found
-
-
-def drain(cluster: Cluster) -> None:
-    """Let no job start: what is measured is not to share the machine with what it started."""
-    for node in cluster.nodes:
-        cluster.call("scontrol", "update", f"nodename={node}", "state=drain", "reason=bench")
 
 
 # -- a look at all -----------------------------------------------------------------------------------------------------
@@ -286,7 +176,7 @@ def _ms(seconds: float) -> str:
 
 
 def _squeue_s() -> float:
-    command = [_which("squeue"), "--all", "--states=all", "--noheader", f"--Format={slurm_text.FORMAT}"]
+    command = [which("squeue"), "--all", "--states=all", "--noheader", f"--Format={slurm_text.FORMAT}"]
     return gauge.in_turns({"squeue": command}, gauge.environment(), 5)["squeue"]
 
 
@@ -325,12 +215,12 @@ def throughput(_scratch: str, disk: str, size: Size) -> list[Row]:
 
 def _bare(cluster: Cluster, script: str, count: int) -> float:
     """Jobs a second from the first sbatch to the last end."""
-    command = [_which("sbatch"), "--parsable", "--output=/dev/null", "--chdir=/", "--job-name=bare"]
+    command = [which("sbatch"), "--parsable", "--output=/dev/null", "--chdir=/", "--job-name=bare"]
     environ = gauge.environment()
     before_s = time.monotonic()
     for _ in range(count):
         subprocess.run(command, input=script.encode(), env=environ, stdout=subprocess.DEVNULL, check=True)
-    squeue = [_which("squeue"), "--noheader", "--name=bare", "--format=%i"]
+    squeue = [which("squeue"), "--noheader", "--name=bare", "--format=%i"]
     while subprocess.run(squeue, env=environ, stdout=subprocess.PIPE, check=True).stdout.strip():
         time.sleep(0.2)
     del cluster

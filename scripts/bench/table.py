@@ -42,7 +42,7 @@ class Size:
     lanes: int = 8
     shots: int = 25
     labs: tuple[int, ...] = (100, 1_000, 10_000)  # experiments
-    names: tuple[int, ...] = (1_000, 100_000, 1_000_000)  # run folders of one experiment
+    names: tuple[int, ...] = (1_000, 10_000, 100_000)  # run folders of one experiment
     claims: tuple[int, ...] = (1, 64, 1_024)  # in flight
     nodes: int = 1_000
     lines: int = 200_000  # of a ledger
