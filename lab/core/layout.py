@@ -6,6 +6,8 @@ much as reading the index. Nothing here touches the disk, and every id is valida
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 SPEC = "SPEC.yaml"
 STATUS = "STATUS.json"
 RUNBOOK = "RUNBOOK.md"
@@ -283,6 +285,7 @@ class Layout:
         return f"{self.root}/scratch/sandbox/{name}"
 
 
+@lru_cache(maxsize=8_192)  # the names beside a new run are those beside the last one, and may be thousands
 def claim_file(name: str) -> tuple[int, str] | None:
     """`00000012.claim` as (12, ".claim"); None for any other file of a claims folder."""
     stem, dot, suffix = name.partition(".")
