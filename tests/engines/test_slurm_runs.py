@@ -64,10 +64,8 @@ def test_a_run_that_a_person_ends_by_scancel_is_sealed_as_cancelled(tmp_path: Pa
 
 def test_a_run_that_is_scancelled_before_it_began_is_cancelled(tmp_path: Path, cluster: Cluster) -> None:
     lab = Lab(tmp_path, cluster, options=["--begin=now+1hour"])
-    lab.turn()
-    lab.turn()
-    (told,) = lab.placed()
-    assert (told["state"], told["why"]) == ("queued", "BeginTime")
+    lab.turns_until("it is told why it waits", lambda: [each["why"] for each in lab.placed()] == ["BeginTime"])
+    assert [each["state"] for each in lab.placed()] == ["queued"]
     cluster.call("scancel", lab.number())
     lab.turns_until("it is settled", lambda: lab.sealed("cancelled"))
     assert lab.executed() == []
