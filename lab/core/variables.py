@@ -24,6 +24,9 @@ READ = {
     "HTTPS_PROXY": "with HTTP_PROXY, ALL_PROXY and NO_PROXY, in small letters too: how a model's service is reached",
     "VIRTUAL_ENV": "the environment whose Python trains, if it has torch; or CONDA_PREFIX",
     "CUDA_VISIBLE_DEVICES": "the GPUs that a training script has a process for",
+    "SLURM_CONF": "where Slurm's configuration is; it and what else says where Slurm is are passed on to its commands",
+    "RAY_ADDRESS": "the Ray cluster, if engines.yaml names no address; or RAY_API_SERVER_ADDRESS",
+    "RAY_AUTH_TOKEN": "its token; else RAY_AUTH_TOKEN_PATH or ~/.ray/auth_token; RAY_AUTH_MODE=disabled for none",
     "SSL_CERT_FILE": "whom to trust when a model is asked over TLS; or a folder, SSL_CERT_DIR",
 }
 GIVEN = {

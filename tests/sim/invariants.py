@@ -269,6 +269,7 @@ def _judge(root: Root, watch: Watch, deeds: Deeds) -> None:
         number = running.manifest.generation
         require(number > used, f"{name}: generation {number} was given out again after {used}")
         cycle.finish(root, running, Ended(outcome=SUCCESS, value=0.5))
+    _same_as_rebuilt(root, layout.LAB_PAGES)  # folded in just now, and looked at by nobody who would have mended it
     damage = verify.verify(root).damage
     require(not damage, f"after another run: {damage}")
 
