@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 MANIFEST: dict[str, Any] = json.loads(reference.manifest())
 BY_NAME: dict[str, dict[str, Any]] = {each["name"]: each for each in MANIFEST["commands"]}
-MOST_BYTES = 320_000  # what a person can still review, and an agent still load
+MOST_BYTES = 320_000
 
 
 def flag(verb: str, name: str) -> dict[str, Any]:
