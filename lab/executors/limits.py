@@ -44,8 +44,7 @@ class Cage:
         """Whether the kernel ended a process of the run for its memory."""
         if not self.memory:
             return False
-        text = _read(f"{self.memory}/memory.events") or _read(f"{self.memory}/memory.oom_control")
-        return any(line.split() != ["oom_kill", "0"] for line in text.splitlines() if line.startswith("oom_kill "))
+        return _killed(self.memory) > 0
 
     def peak_bytes(self) -> int:
         """The most it held at once, as the kernel counted it; 0 when it did not."""
@@ -68,6 +67,25 @@ class Cage:
         if limits.cpu:
             said.append(f", cpu {'by cgroup' if self.cpu else 'by affinity' if self.cores else 'not limited'}")
         return "".join(said)
+
+
+class Surroundings:
+    """The memory of the place that we are in ourselves, such as a job of a batch system: its limit is not ours."""
+
+    def __init__(self, mount: str = _MOUNT) -> None:
+        self._folder = next(iter(_parents("memory", mount)), "")
+        self._before = _killed(self._folder)
+
+    def ran_out(self) -> bool:
+        """Whether the kernel ended a process here for its memory since this was made. It may have been another's."""
+        return _killed(self._folder) > self._before
+
+
+def _killed(folder: str) -> int:
+    """How many processes of a cgroup the kernel ended for their memory."""
+    text = _read(f"{folder}/memory.events") or _read(f"{folder}/memory.oom_control") if folder else ""
+    counts = [line.split()[1] for line in text.splitlines() if line.startswith("oom_kill ")]
+    return int(counts[0]) if counts and counts[0].isdecimal() else 0
 
 
 def cage(limits: Limits, *, mount: str = _MOUNT) -> Cage:

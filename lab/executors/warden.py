@@ -24,6 +24,7 @@ from lab.core.manifest import Usage
 from lab.core.record import encode
 from lab.executors import starting
 from lab.executors.capture import Capture
+from lab.executors.limits import Surroundings
 from lab.executors.starting import SIGNALS, Raised, Start
 from lab.executors.tree import GROUP, NAMESPACE, SUBREAPER, Tree, memory_bytes
 from lab.store import kernel
@@ -91,6 +92,7 @@ class Warden:
         self._files = files
         self._job = job
         self._cage = cage
+        self._around = Surroundings()
         self._exit = f"{job.path}/{layout.EXIT}"
         self._draft = draft_of(self._exit)
         # Where the kernel ends the whole tree with its first process, nothing need be done between fork and exec.
@@ -327,6 +329,8 @@ class Warden:
             code = starting.told_by_bwrap(code)
         if code and not self._stopped and self._cage.ran_out():
             self._stopped, self._why = MEMORY, f"it used more than its {self._job.limits.memory_mb} MB of memory"
+        if code == -signal.SIGKILL and not self._stopped and self._around.ran_out():
+            self._stopped, self._why = MEMORY, "it was killed where it ran out of memory: ask for more of it"
         self._cage.remove()
         plain, number = (None, -code) if code is not None and code < 0 else (code, None)
         usage = Usage(
