@@ -184,29 +184,33 @@ def _squeue_s() -> float:
 
 
 def throughput(_scratch: str, disk: str, size: Size) -> list[Row]:
-    """So many runs that do nothing, by a burst and by bare sbatch, in turns on one cluster."""
-    count, rounds = COUNT or size.noops, size.rounds
-    ours: list[float] = []
-    floors: dict[str, list[float]] = {"/bin/echo": [], "python -c pass": []}
-    cpu_s = 0.0
-    with a_slurm(disk) as cluster:
-        for turn in range(rounds):
-            floors["/bin/echo"].append(_bare(cluster, _BARE, count))
-            floors["python -c pass"].append(_bare(cluster, f"#!/bin/sh\n{sys.executable} -c pass\n", count))
-            rate, cpu_s = _burst(f"{disk}/burst-{turn}", count)
-            ours.append(rate)
-    rate = statistics.median(ours)
+    """So many runs that do nothing, by a burst and by bare sbatch, in turns on one cluster.
+
+    On a Slurm that is told how many CPUs there are, and on one that is told of 128 and starts whatever comes: there the
+    CPUs are the limit, which a Python that starts, claims and seals takes more of than a shell.
+    """
+    count = COUNT or size.noops
+    cores = os.cpu_count() or 1
     rows = []
-    for what, goal in (("/bin/echo", True), ("python -c pass", False)):
-        floor = statistics.median(floors[what])
+    for nodes, cpus, rounds in ((1, cores, 1), (2, 64, size.rounds)):
+        ours: list[float] = []
+        floors: list[float] = []
+        cpu_s = 0.0
+        with a_slurm(disk, nodes=nodes, cpus=cpus) as cluster:
+            for turn in range(rounds):
+                floors.append(_bare(cluster, _BARE, count))
+                rate, cpu_s = _burst(f"{disk}/burst-{cpus}-{turn}", count)
+                ours.append(rate)
+        rate, floor = statistics.median(ours), statistics.median(floors)
+        told = "told of as many CPUs as there are" if nodes == 1 else f"told of {nodes * cpus} CPUs on {cores}"
         rows.append(
             Row(
-                what=f"{count} runs of /bin/echo, burst --engine slurm --jobs 64",
-                ours=f"{rate:.1f} a second; the burst itself {1e3 * cpu_s:.1f} ms CPU a run",
-                floor=f"{floor:.1f} a second ({count} bare sbatch of {what})",
+                what=f"{count} runs of /bin/echo, burst --engine slurm --jobs 64, a Slurm {told}",
+                ours=f"{rate:.2f} a second; the burst itself {1e3 * cpu_s:.1f} ms CPU a run",
+                floor=f"{floor:.2f} a second ({count} bare sbatch of /bin/echo)",
                 ratio=rate / floor,
-                goal=f">= {SHARE:.2f}x" if goal else "",
-                met=rate / floor >= SHARE if goal else None,
+                goal=f">= {SHARE:.2f}x",
+                met=rate / floor >= SHARE,
                 number=rate,
             )
         )

@@ -73,13 +73,13 @@ def lab(place: str, environ: Mapping[str, str], slots: int, *, executor: str = "
 
 
 @contextmanager
-def a_slurm(disk: str, *, nodes: int = 2) -> Iterator[Cluster]:
+def a_slurm(disk: str, *, nodes: int = 2, cpus: int = slurm.CPUS) -> Iterator[Cluster]:
     """A cluster of its own, and its variables in this process."""
     missing = slurm.missing()
     if missing:
         raise SystemExit(f"Slurm is not installed here: {', '.join(missing)} (Debian: apt install slurm-wlm munge)")
     before = dict(os.environ)
-    with slurm.running(Path(tempfile.mkdtemp(prefix="slurm-", dir=disk)), nodes=nodes) as cluster:
+    with slurm.running(Path(tempfile.mkdtemp(prefix="slurm-", dir=disk)), nodes=nodes, cpus=cpus) as cluster:
         os.environ.update(cluster.environ)
         try:
             yield cluster

@@ -1,7 +1,7 @@
 """A private Slurm on this machine: munged, slurmctld and a slurmd for each node, on loopback, up in a second.
 
 Nothing of the machine is configured for it, and nothing stays: `stop` ends the daemons, the steps and the jobs.
-Its nodes claim more CPUs than there are, so that jobs need not wait for each other.
+Its nodes claim more CPUs than there are, so that jobs need not wait for each other; `cpus` says otherwise.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ def can_confine() -> bool:
 class Cluster:
     """Daemons of one Slurm. `environ` is what a program needs to speak to it, `conf` is its slurm.conf."""
 
-    def __init__(self, folder: Path, *, nodes: int = 2, gpus: int = 1, more: str = "") -> None:
+    def __init__(self, folder: Path, *, nodes: int = 2, gpus: int = 1, cpus: int = CPUS, more: str = "") -> None:
         self.folder = folder
         self.conf = str(folder / "slurm.conf")
         self.environ = {"SLURM_CONF": self.conf}
@@ -52,6 +52,7 @@ class Cluster:
         self.nodes = tuple(f"{self.name}n{number + 1}" for number in range(nodes))
         self.confined = can_confine()
         self._gpus = gpus
+        self._cpus = cpus
         self._more = more
         self._daemons: dict[str, subprocess.Popen[bytes]] = {}
 
@@ -180,7 +181,7 @@ class Cluster:
         gres = f" Gres=gpu:{self._gpus}" if self._gpus else ""
         nodes = "\n".join(
             f"NodeName={node} NodeHostname={host} NodeAddr=127.0.0.1 Port={port} "
-            f"CPUs={CPUS} RealMemory={MEMORY_MB}{gres}"
+            f"CPUs={self._cpus} RealMemory={MEMORY_MB}{gres}"
             for node, port in zip(self.nodes, self.ports[1:], strict=True)
         )
         Path(self.conf).write_text(
@@ -205,8 +206,8 @@ class Cluster:
 
 
 @contextmanager
-def running(folder: Path, *, nodes: int = 2, gpus: int = 1, more: str = "") -> Iterator[Cluster]:
-    cluster = Cluster(folder, nodes=nodes, gpus=gpus, more=more)
+def running(folder: Path, *, nodes: int = 2, gpus: int = 1, cpus: int = CPUS, more: str = "") -> Iterator[Cluster]:
+    cluster = Cluster(folder, nodes=nodes, gpus=gpus, cpus=cpus, more=more)
     try:
         cluster.start()
         yield cluster
