@@ -153,7 +153,8 @@ class Warden:
         """The last word, put down before the lab hears it: what it was told, it may forget."""
         text = encode(found)
         try:
-            os.stat(self._job.path)  # a folder that went away is not made anew: it may be a disk that is to come back
+            # A run may have deleted its folder. One that went with all around it is on a disk that is to come back.
+            os.stat(os.path.dirname(self._job.path))
             put(self._files, self._draft, self._exit, text)
         except (OSError, LabError) as error:
             problem = "; ".join(filter(None, (found.problem, f"{layout.EXIT} could not be written: {error}")))
