@@ -28,11 +28,16 @@ SILENT_S = 180.0
 # How long files may lag behind what an engine says: a job is over the moment its last process is, and its seal may
 # reach this machine a little later.
 PATIENCE_S = 5.0
-# A body that lives has renewed its claim within this. Where an engine only says that a job ended, and not how its body
-# did, silence is the second witness: one whose keeper was killed lives on, and its engine calls it failed.
+# A body that lives has renewed its claim within this. Where an engine only says that a job ended, and not with which
+# code its body did, silence is the second witness: one whose keeper was killed, or whose node cannot be reached, lives
+# on, and its engine calls it failed or cancelled.
 WITNESS_S = RENEW_EVERY_S + PATIENCE_S
 # Exit codes of a body (`labctl exec`): its claim was taken, another body has this run, its lab is not there.
 FENCED, TWICE, NOT_HERE = 75, 76, 74
+# It was told to end, and nobody of the lab had asked for that: what its engine says of the job is why.
+TOLD = 77
+# Why a job that runs is silent, where its engine has stopped it for a while.
+SUSPENDED: Final = "suspended"
 
 
 class Wants(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
@@ -164,6 +169,8 @@ _WORDS = {
     UNKNOWN: "its job is over",
 }
 
+_TOLD_TO_END = "its place told it to end: its job was preempted, or its node goes down"
+
 
 def prefix(root: str) -> str:
     """How the names of all jobs of a lab begin: two labs of one user must not see each other's."""
@@ -191,7 +198,7 @@ def judge(seen: Seen, *, forgets_after_s: float) -> Verdict:
         return Take(ended=LOST, why="its bundle is gone", cancel=numbers)
     if job is None:
         return _nameless(seen, numbers)
-    if seen.started is None and seen.cancel_asked is not None and not (live and live[0].state == RUNNING):
+    if seen.started is None and seen.cancel_asked is not None:  # where the engine runs it, no body was let in yet
         return Take(ended=CANCELLED, why=seen.cancel_asked or "cancelled before it began", cancel=numbers)
     if live:
         return _alive(seen, job, live)
@@ -218,7 +225,8 @@ def _alive(seen: Seen, job: Job, live: list[Report]) -> Verdict:
         if first.state == HELD:  # whoever submitted it died before this, or the engine forgot that it was let go
             return Release(number=first.number, cancel=doubles)
         return Leave(state=first.state, number=first.number, where=first.where, why=first.why, cancel=doubles)
-    if seen.silent_s > max(seen.ttl_s, SILENT_S):
+    is_stopped = first.state == RUNNING and first.why == SUSPENDED  # by its engine, and will be let go on
+    if seen.silent_s > max(seen.ttl_s, SILENT_S) and not is_stopped:
         return Take(ended=LOST, why=f"its body was not heard of for {seen.silent_s:.0f}s", cancel=everything)
     if first.state == RUNNING:
         return Leave(
@@ -243,6 +251,8 @@ def _over(seen: Seen, job: Job) -> Verdict:
     why = _WORDS.get(report.how, _WORDS[UNKNOWN])
     if report.code == NOT_HERE:
         why = "the lab is not to be seen from where its job was placed"
+    elif report.code == TOLD and report.how == FAILED:  # of a person's word, or of a limit, its engine would have told
+        return Take(ended=LOST, why=_TOLD_TO_END + (f" on {report.where}" if report.where else ""))
     elif report.code:
         why += f" with exit code {report.code}"
     at = f" on {report.where}" if report.where else ""
@@ -254,9 +264,8 @@ def _awaited_s(report: Report) -> float:
     """How long a body that was let in may be silent, after its engine called its job over, before that is believed."""
     if report.code == TWICE:  # the body that was refused is over; the one that was let in is another
         return SILENT_S
-    if report.code is not None or report.how in (MEMORY, TIME, CANCELLED):
-        return PATIENCE_S
-    return WITNESS_S
+    # An engine that cannot reach a node calls its jobs cancelled, or out of time, as it likes: their bodies live on.
+    return PATIENCE_S if report.code is not None and report.how in (DONE, FAILED) else WITNESS_S
 
 
 def _unknown(seen: Seen, job: Job, forgets_after_s: float) -> Verdict:

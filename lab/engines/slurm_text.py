@@ -46,6 +46,7 @@ _OVER: Mapping[str, str] = {
     "PREEMPTED": words.LOST,
     "REVOKED": words.LOST,
 }
+_STOPPED = frozenset({"SUSPENDED", "STOPPED"})
 # Slurm lost its launch and holds it until somebody lets it go again. Its body may have run, and may be running.
 _STRANDED = re.compile(r"launch.failed|requeue.*held|JobHoldMaxRequeue", re.IGNORECASE)
 _UNSAID = frozenset({"", "None", "(null)", "N/A", "n/a"})
@@ -182,9 +183,10 @@ def _report(fields: list[str]) -> Report:
         return Report(name=name, number=number, state=words.HELD if held else words.WAITING, where=where, why=why)
     if state not in _OVER:  # RUNNING, and all that comes between it and its end
         # COMPLETING ends when the last process of the job is gone
-        why = state.lower() if state != "RUNNING" else ""
+        why = "" if state == "RUNNING" else words.SUSPENDED if state in _STOPPED else state.lower()
         return Report(name=name, number=number, state=words.RUNNING, where=where, why=why)
-    code = exit_code(status)
+    # Of other ends it tells a code too, mostly 0, and of a node that it lost sight of: no body has ended with it.
+    code = exit_code(status) if state in ("COMPLETED", "FAILED") else None
     if code is not None and why == "NonZeroExitCode":
         why = ""
     if why == "JobLaunchFailure" and (ended_by := signal(status)):  # it calls every one so that a signal ended

@@ -20,7 +20,9 @@ from lab.core.job import (
     REFUSED,
     RUNNING,
     SILENT_S,
+    SUSPENDED,
     TIME,
+    TOLD,
     TWICE,
     UNKNOWN,
     WAITING,
@@ -95,6 +97,9 @@ def test_a_run_that_waits_and_was_cancelled_is_taken_with_its_job() -> None:
     verdict = judged(NUMBERED, report(WAITING), cancel_asked="ann: no")
     assert verdict == Take(ended=CANCELLED, why="ann: no", cancel=("7",))
     assert judged(JOB, cancel_asked="ann: no") == Take(ended=CANCELLED, why="ann: no")
+    # What sets its place up may hang, and no body hears of it.
+    hanging = judged(NUMBERED, report(RUNNING, where="n1"), cancel_asked="ann: no")
+    assert hanging == Take(ended=CANCELLED, why="ann: no", cancel=("7",))
 
 
 def test_a_run_whose_body_has_begun_hears_of_a_cancel_itself() -> None:
@@ -112,7 +117,7 @@ def test_an_engine_that_says_that_a_job_has_ended_is_believed_after_a_while(how:
     assert late.why.endswith("on n1 (said so)")
 
 
-@pytest.mark.parametrize("how", [DONE, FAILED, LOST, UNKNOWN])
+@pytest.mark.parametrize("how", ENDS)
 def test_a_body_that_is_still_heard_of_outlives_an_engine_that_only_says_that_it_ended(how: str) -> None:
     verdict = judged(NUMBERED, report(OVER, how=how), started=BODY, silent_s=21.0)
     assert isinstance(verdict, Leave)
@@ -125,12 +130,33 @@ def test_an_exit_code_of_the_body_is_believed_sooner_than_its_absence() -> None:
     assert "exit code 1" in verdict.why
 
 
+@pytest.mark.parametrize("how", [MEMORY, TIME, CANCELLED, LOST, UNKNOWN])
+def test_an_exit_code_beside_another_end_is_no_bodys(how: str) -> None:
+    """Slurm says 0 of a job that was cancelled on a node that it cannot reach, and whose body works on."""
+    verdict = judged(NUMBERED, report(OVER, how=how, code=0), started=BODY, silent_s=21.0)
+    assert isinstance(verdict, Leave)
+
+
+def test_a_body_that_was_told_to_end_by_its_place_is_lost_and_not_ended() -> None:
+    verdict = judged(NUMBERED, report(OVER, how=FAILED, code=TOLD, where="n1"), started=BODY, silent_s=PATIENCE_S + 1)
+    assert isinstance(verdict, Take)
+    assert (verdict.ended, verdict.why.endswith("on n1")) == (LOST, True)
+
+
+@pytest.mark.parametrize("silent_s", [1.0, 1e6])
+def test_a_job_that_its_engine_has_suspended_is_left(silent_s: float) -> None:
+    seen = report(RUNNING, where="n1", why=SUSPENDED)
+    assert judged(NUMBERED, seen, started=BODY, silent_s=silent_s) == Leave(
+        state=RUNNING, number="7", where="n1", why=SUSPENDED
+    )
+
+
 def test_the_end_of_a_second_body_is_not_the_end_of_the_first() -> None:
     twice = report(OVER, "8", how=FAILED, code=TWICE)
     assert isinstance(judged(NUMBERED, twice, started=BODY, silent_s=SILENT_S - 1), Leave)
     assert isinstance(judged(NUMBERED, twice, started=BODY, silent_s=SILENT_S + 1), Take)
     own = report(OVER, "7", how=MEMORY)
-    verdict = judged(NUMBERED, own, twice, started=BODY, silent_s=PATIENCE_S + 1)
+    verdict = judged(NUMBERED, own, twice, started=BODY, silent_s=WITNESS_S + 1)
     assert isinstance(verdict, Take)
     assert verdict.ended == MEMORY
 

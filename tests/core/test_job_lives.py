@@ -43,7 +43,10 @@ if TYPE_CHECKING:
 FORGETS_S, TICK_S = 60.0, 5.0
 SURELY = {DONE, FAILED, MEMORY, TIME, CANCELLED}
 LOOKS_S, WORK_S = 20.0, 40.0
-FAULTS = ("forget", "double", "requeue", "misreport", "silent", "kill-body", "stop-body", "kill-look", "lose-number")
+FAULTS = (
+    "forget", "double", "requeue", "misreport", "cut-off", "silent", "kill-body", "stop-body", "kill-look",
+    "lose-number",
+)  # fmt: skip
 
 
 class Body:
@@ -219,6 +222,8 @@ class World:
                 last.state = WAITING
             case "misreport" if last and last.state == RUNNING:
                 last.state, last.how, last.code = OVER, FAILED, None
+            case "cut-off" if last and last.state == RUNNING:  # its node cannot be reached, and somebody cancels it
+                last.state, last.how, last.code = OVER, CANCELLED, 0
             case "silent":
                 self.silent_until_s = self.now_s + 30
             case "kill-body" if body:

@@ -157,17 +157,25 @@ def test_a_job_that_is_not_over_is_where_it_is(state: str, why: str, expected: s
         ("FAILED", "9", words.FAILED, None),
         ("FAILED", "0:9", words.FAILED, None),
         ("OUT_OF_MEMORY", "125", words.MEMORY, None),
-        ("TIMEOUT", "0", words.TIME, 0),
-        ("DEADLINE", "0", words.TIME, 0),
+        ("TIMEOUT", "0", words.TIME, None),
+        ("DEADLINE", "0", words.TIME, None),
         ("CANCELLED", "15", words.CANCELLED, None),
+        ("CANCELLED", "0", words.CANCELLED, None),  # of a node that it cannot reach, too: its body lives on
         ("NODE_FAIL", "1", words.LOST, None),
-        ("PREEMPTED", "0", words.LOST, 0),
+        ("NODE_FAIL", "0", words.LOST, None),
+        ("PREEMPTED", "0", words.LOST, None),
         ("BOOT_FAIL", "", words.LOST, None),
     ],
 )
 def test_a_job_that_is_over_ended_somehow(state: str, status: str, how: str, code: int | None) -> None:
     (report,) = text.listed(line("7", state, status=status, where="n1"), "lab-")
     assert (report.state, report.how, report.code, report.where) == (words.OVER, how, code, "n1")
+
+
+@pytest.mark.parametrize("state", ["SUSPENDED", "STOPPED"])
+def test_a_job_that_slurm_has_stopped_for_a_while_says_so(state: str) -> None:
+    (report,) = text.listed(line("7", state), "lab-")
+    assert (report.state, report.why) == (words.RUNNING, words.SUSPENDED)
 
 
 def test_a_signal_that_ended_a_body_is_named() -> None:
