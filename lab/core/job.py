@@ -74,6 +74,8 @@ class Job(Record, frozen=True, kw_only=True):
     spec: Spec
     wants: Wants = Wants()
     number: str = ""  # the engine's own name for it; a hint, for engines give it to others too
+    where: str = ""  # which engine of its kind was asked: the name of a cluster. Written before it is asked
+    uid: int = -1  # who asks; an engine may show their jobs to nobody else
     ended: str = ""  # one of the words above, once it was taken from the engine
     why: str = ""
 
@@ -123,6 +125,8 @@ class Seen(msgspec.Struct, frozen=True, kw_only=True):
     cancel_asked: str | None = None
     silent_s: float = 0.0  # since its body renewed the claim, or a look found it with its engine; by the file server
     ttl_s: float = SILENT_S
+    ours: bool = True  # False for a job that another lab asked for, of which this one is a copy: no engine is asked
+    hidden: bool = False  # its engine may know it, and not show it to who looks
     reports: tuple[Report, ...] = ()
 
 
@@ -171,15 +175,20 @@ _WORDS = {
 
 _TOLD_TO_END = "its place told it to end: its job was preempted, or its node goes down"
 
-
-def prefix(root: str) -> str:
-    """How the names of all jobs of a lab begin: two labs of one user must not see each other's."""
-    return f"lab-{hashlib.sha256(root.encode(errors='surrogateescape')).hexdigest()[:10]}-"
+_COPIED = "the lab was copied, or moved to another file system, after its job was asked for"
 
 
-def name(root: str, experiment: str, generation: int) -> str:
+def prefix(lab: str) -> str:
+    """How the names of all jobs of a lab begin: two labs of one user must not see each other's.
+
+    `lab` is who it is (`store.identity`), and no path: two labs may lie under one, and one lab under two.
+    """
+    return f"lab-{hashlib.sha256(lab.encode(errors='surrogateescape')).hexdigest()[:10]}-"
+
+
+def name(lab: str, experiment: str, generation: int) -> str:
     """A job's name. It follows from the claim, so whoever finds a claim can ask whether its job exists."""
-    return f"{prefix(root)}{experiment}-{generation}"
+    return f"{prefix(lab)}{experiment}-{generation}"
 
 
 def judge(seen: Seen, *, forgets_after_s: float) -> Verdict:
@@ -200,11 +209,11 @@ def judge(seen: Seen, *, forgets_after_s: float) -> Verdict:
         return _nameless(seen, numbers)
     if seen.started is None and seen.cancel_asked is not None:  # where the engine runs it, no body was let in yet
         return Take(ended=CANCELLED, why=seen.cancel_asked or "cancelled before it began", cancel=numbers)
+    if not seen.ours:
+        return _anothers(seen, job)
     if live:
         return _alive(seen, job, live)
-    if seen.reports:
-        return _over(seen, job)
-    return _unknown(seen, job, forgets_after_s)
+    return _over(seen, job) if seen.reports else _unknown(seen, job, forgets_after_s)
 
 
 def _nameless(seen: Seen, numbers: tuple[str, ...]) -> Verdict:
@@ -212,6 +221,14 @@ def _nameless(seen: Seen, numbers: tuple[str, ...]) -> Verdict:
     if seen.started is not None and seen.silent_s <= SILENT_S:
         return Leave(state=RUNNING, where=seen.started.host, number=seen.started.number)
     return Take(ended=LOST, why="whoever claimed it died before it was handed over", cancel=numbers)
+
+
+def _anothers(seen: Seen, job: Job) -> Verdict:
+    """Its job is the other lab's, and nothing of it is touched. Here is a run that somebody may be about to finish."""
+    if seen.silent_s > max(seen.ttl_s, SILENT_S):
+        return Take(ended=LOST, why=f"{_COPIED}, and nobody was heard of for {seen.silent_s:.0f}s")
+    host = seen.started.host if seen.started else ""
+    return Leave(state=RUNNING if seen.started else UNKNOWN, number=job.number, where=host, why=_COPIED)
 
 
 def _alive(seen: Seen, job: Job, live: list[Report]) -> Verdict:
@@ -249,15 +266,17 @@ def _over(seen: Seen, job: Job) -> Verdict:
     if started is not None and seen.silent_s <= _awaited_s(report):
         return Leave(state=RUNNING, number=started.number, where=started.host, why="its end is awaited")
     why = _WORDS.get(report.how, _WORDS[UNKNOWN])
-    if report.code == NOT_HERE:
-        why = "the lab is not to be seen from where its job was placed"
-    elif report.code == TOLD and report.how == FAILED:  # of a person's word, or of a limit, its engine would have told
-        return Take(ended=LOST, why=_TOLD_TO_END + (f" on {report.where}" if report.where else ""))
-    elif report.code:
-        why += f" with exit code {report.code}"
     at = f" on {report.where}" if report.where else ""
+    if report.code == NOT_HERE:  # it never began
+        return Take(ended=LOST, why=f"the lab is not to be seen from where its job was placed{at}")
+    if report.code == TOLD and report.how == FAILED:  # of a person's word, or of a limit, its engine would have told
+        return Take(ended=LOST, why=f"{_TOLD_TO_END}{at}")
+    if report.code:
+        why += f" with exit code {report.code}"
     more = f" ({report.why})" if report.why else ""
-    return Take(ended=report.how if report.how in _WORDS else UNKNOWN, why=f"{why}{at}{more}")
+    # Of a job that its engine lost something may live on, where the engine can still reach it.
+    cancel = (report.number,) if report.how == LOST else ()
+    return Take(ended=report.how if report.how in _WORDS else UNKNOWN, why=f"{why}{at}{more}", cancel=cancel)
 
 
 def _awaited_s(report: Report) -> float:
@@ -270,10 +289,12 @@ def _awaited_s(report: Report) -> float:
 
 def _unknown(seen: Seen, job: Job, forgets_after_s: float) -> Verdict:
     """The engine has never heard of it, or has forgotten it."""
+    where = seen.started.host if seen.started else ""
+    if seen.hidden:
+        return Leave(state=UNKNOWN, number=job.number, where=where, why="its engine may show it to its owner alone")
     if seen.started is None and not job.number:
         return Submit()
     limit_s = forgets_after_s if seen.started is None else max(forgets_after_s, SILENT_S)
-    where = seen.started.host if seen.started else ""
     if seen.silent_s <= limit_s:
         return Leave(state=UNKNOWN, number=job.number, where=where, why="its engine does not know it, and may yet")
     return Take(ended=LOST, why=f"its engine forgot it, and nobody was heard of for {seen.silent_s:.0f}s")

@@ -57,6 +57,7 @@ JOB_SUFFIX = ".job"  # what an engine was asked
 STARTED_SUFFIX = ".started"  # the one body that was let in
 OUTPUT_SUFFIX = ".out"  # what it printed
 SEEN_SUFFIX = ".seen"  # how the last look found it
+DOUBT_SUFFIX = ".doubt"  # of an engine
 
 # Derived files of one experiment: the law of DESIGN.md section 4 is tested by deleting exactly these.
 EXPERIMENT_PAGES = (STATUS, RUNBOOK, SUMMARY, NEXT, CONTEXT, BEST, METRICS_LOG, RESULTS, LATEST_RUN, BEST_RUN)
@@ -209,6 +210,15 @@ class Layout:
     def engine(self, name: str) -> str:
         """What an engine of ours keeps of its jobs."""
         return f"{self.root}/registry/engines/{name}"
+
+    def doubt(self, name: str) -> str:
+        """That an engine may have a job which no claim tells of: beside its folder, for what is in there is its own."""
+        return f"{self.root}/registry/engines/{name}{DOUBT_SUFFIX}"
+
+    @property
+    def identity(self) -> str:
+        """Which lab this is, for engines."""
+        return f"{self.root}/registry/lab.id"
 
     @property
     def engines(self) -> str:
