@@ -103,6 +103,8 @@ def _begun(root: Root, experiment: str, run_id: str) -> tuple[Running, View]:
         job = jobs.load(root, experiment, manifest.generation)
         if lease.claim.run_id != run_id or job is None:
             raise Turned(FENCED, f"no engine was asked to run {run_id}")
+        if job.ended:  # who takes it died between this word and the takeover, and the next one goes on from there
+            raise Turned(FENCED, f"{run_id} was taken from its engine: {job.why}")
         owner = machine.this_process(lease.claim.owner.name)
         if not jobs.begin(root, experiment, manifest.generation, _start(root.world.environ, run_id, owner.pid, root)):
             raise Turned(TWICE, f"another body of {run_id} was let in before")

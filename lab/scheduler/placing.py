@@ -19,7 +19,7 @@ from lab.scheduler import handing, placed, taking
 from lab.scheduler.handing import hand_over, noted, require
 from lab.scheduler.placed import State, states
 from lab.scheduler.step import HELD, PROBLEM, Step
-from lab.store import jobs, leases
+from lab.store import files, jobs, leases, reading
 from lab.store.sections import hold
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ def reconcile(root: Root, *, only: Collection[str] = ()) -> list[Step]:
     One question to each engine, however many jobs it has. Of one that does not answer nothing is touched.
     """
     done: list[Step] = []
-    for (name, address, prefix), claims in _by_engine(root, placed.held(root, only)).items():
+    for (name, address, prefix), claims in _by_engine(root, _held(root, only, done)).items():
         try:
             engine, ground = handing.engine_of(root, name, address)
             desk = _Desk(root, name, engine, ground, prefix)
@@ -60,6 +60,27 @@ def reconcile(root: Root, *, only: Collection[str] = ()) -> list[Step]:
         if strays:
             done += desk.cancel(claims[0].experiment, strays)
     return done
+
+
+def _held(root: Root, only: Collection[str], done: list[Step]) -> list[Claim]:
+    """The claims that engines have. What cannot be looked at is told, and keeps nobody else waiting."""
+    found: list[Claim] = []
+    for name in sorted(only) if only else leases.unsettled(root):
+        try:
+            found += placed.held(root, (name,))
+        except (LabError, OSError) as error:
+            done.append(_trouble(name, error))
+    return found
+
+
+def _trouble(experiment: str, error: LabError | OSError) -> Step:
+    """What is wrong with one experiment, as a step. A disk that refuses everybody is not its trouble, and is raised."""
+    if isinstance(error, OSError):
+        if not reading.is_local(error):
+            raise error
+        error = files.refused(error)
+    kind = HELD if isinstance(error, Busy) else PROBLEM  # somebody else is at it
+    return Step(kind=kind, experiment=experiment, what=error.what, fix=error.fix)
 
 
 class _Desk:
@@ -110,17 +131,14 @@ def _settled(desk: _Desk, claims: Iterable[Claim]) -> list[Step]:
     for claim in claims:
         try:
             found = placed.look(root, claim)
-        except LabError as error:
-            done.append(Step(kind=PROBLEM, experiment=claim.experiment, what=error.what, fix=error.fix))
-            continue
-        if found is None:
-            continue
-        verdict = desk.judged(found, now_s)
-        if isinstance(verdict, Leave):
-            _remember(root, found, verdict, now_s)
-            surplus[claim.experiment] += verdict.cancel
-        else:
-            to_do[claim.experiment].append(claim)
+            verdict = desk.judged(found, now_s) if found is not None else None
+            if found is not None and isinstance(verdict, Leave):
+                _remember(root, found, verdict, now_s)
+                surplus[claim.experiment] += verdict.cancel
+            elif found is not None:
+                to_do[claim.experiment].append(claim)
+        except (LabError, OSError) as error:
+            done.append(_trouble(claim.experiment, error))
     for experiment, numbers in surplus.items():
         if numbers:
             done += desk.cancel(experiment, numbers)
@@ -128,10 +146,8 @@ def _settled(desk: _Desk, claims: Iterable[Claim]) -> list[Step]:
         try:
             with hold(root.layout.placing(experiment), wait_s=_WAIT_S):
                 done += _Acting(desk).on(experiment, its)
-        except Busy as busy:  # somebody else is at it
-            done.append(Step(kind=HELD, experiment=experiment, what=busy.what, fix=busy.fix))
-        except LabError as error:
-            done.append(Step(kind=PROBLEM, experiment=experiment, what=error.what, fix=error.fix))
+        except (LabError, OSError) as error:
+            done.append(_trouble(experiment, error))
     return done
 
 
@@ -158,8 +174,9 @@ class _Acting:
         if found is None:
             return None
         verdict = desk.judged(found, now_s)
-        if isinstance(verdict, Submit) and not self._asked_again:
-            # Whoever submitted it may have died after all jobs were asked for: they are once more, now that nobody can.
+        if isinstance(verdict, Submit | Take) and not desk.reports(claim) and not self._asked_again:
+            # Whoever submitted it may have done so after all jobs were asked for, and died, or taken long: they are
+            # asked for once more, now that nobody can.
             self._asked_again = True
             desk.ask()
             verdict = desk.judged(found, now_s)
@@ -193,7 +210,7 @@ def _by_engine(root: Root, claims: Iterable[Claim]) -> dict[tuple[str, str, str]
     for claim in claims:
         try:
             job = placed.job(root, claim)
-        except LabError:  # a newer labctl's: it is told of when it is looked at
+        except (LabError, OSError):  # a newer labctl's, or not to be read: it is told of when it is looked at
             job = None
         prefix = job.name.removesuffix(f"{claim.experiment}-{claim.generation}") if job is not None else ours
         found[claim.engine, job.wants.address if job is not None else "", prefix].append(claim)

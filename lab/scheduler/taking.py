@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from lab.core import event
+from lab.core import event, layout
 from lab.core.errors import BadInput
 from lab.core.job import REFUSED, Take, judge
 from lab.scheduler import decisions, placed, reclaim
 from lab.scheduler.step import SETTLED, Step
-from lab.store import jobs, leases, ledger
+from lab.store import jobs, leases, ledger, reading
 
 if TYPE_CHECKING:
     from lab.core.claim import Claim
@@ -32,6 +32,9 @@ def take(
     None when it is not. `refused` is why its engine will never have it.
     """
     with root.section(claim.experiment):
+        reading.afresh(root.layout.claims(claim.experiment))
+        for suffix in (layout.CLAIM_SUFFIX, layout.STARTED_SUFFIX):  # their ages are what is judged
+            reading.afresh(root.layout.claim(claim.experiment, claim.generation, suffix))
         now_s = leases.server_time(root)
         found = placed.look(root, claim)
         if found is None:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from lab.core import layout
 from lab.core.errors import Corrupt
-from lab.core.job import Job, Sight, Start
+from lab.core.job import SUSPENDED, WITNESS_S, Job, Sight, Start
 from lab.core.record import encode, parse
 from lab.store import reading
 
@@ -26,9 +26,9 @@ def begun(root: Root, job: Job) -> None:
     root.files.create(_job(root, job.experiment, job.generation), encode(job), durable=False)
 
 
-def write(root: Root, job: Job) -> None:
+def write(root: Root, job: Job, *, durable: bool = True) -> None:
     """Say what is known of it now. Durable: an engine that has a job which nobody knows of runs it for nobody."""
-    root.files.replace(_job(root, job.experiment, job.generation), encode(job), durable=True)
+    root.files.replace(_job(root, job.experiment, job.generation), encode(job), durable=durable)
 
 
 def load(root: Root, experiment: str, generation: int) -> Job | None:
@@ -78,14 +78,26 @@ def looked(root: Root, experiment: str, generation: int, *, every_s: float, now_
 
 
 def heard(root: Root, experiment: str, generation: int, *, started: bool) -> float:
-    """When somebody was last heard of: the body, or a look that found it waiting. By the file server's clock."""
-    paths = [root.layout.claim(experiment, generation)]
-    paths.append((_started if started else _seen)(root, experiment, generation))
-    found = [0.0]
-    for path in paths:
-        with suppress(FileNotFoundError):
-            found.append(os.stat(path).st_mtime)
-    return max(found)
+    """When somebody was last heard of: the body, or who submitted it or found it waiting. By the file server's clock.
+
+    A body that its engine has stopped for a while cannot be heard: a look that found it so speaks for it.
+    """
+    claim, seen_s = _moment(root.layout.claim(experiment, generation)), _moment(_seen(root, experiment, generation))
+    if not started:
+        return max(claim, seen_s, _moment(_job(root, experiment, generation)))
+    heard_s = max(claim, _moment(_started(root, experiment, generation)))
+    if seen_s - heard_s > WITNESS_S:  # rarely: it is not read at each look
+        last = sight(root, experiment, generation)
+        if last is not None and last.why == SUSPENDED:
+            return seen_s
+    return heard_s
+
+
+def _moment(path: str) -> float:
+    try:
+        return os.stat(path).st_mtime
+    except FileNotFoundError:
+        return 0.0
 
 
 def output(root: Root, experiment: str, generation: int) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import stat
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -54,6 +55,12 @@ def read_given(path: str, limit: int) -> bytes | None:
         return data
     finally:
         os.close(descriptor)
+
+
+def afresh(path: str) -> None:
+    """Ask the file server itself: on NFS what is known of a file or folder may be a minute old, until it is opened."""
+    with suppress(FileNotFoundError, NotADirectoryError):
+        os.close(os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK))
 
 
 def _open_file(path: str) -> int | None:

@@ -93,7 +93,7 @@ def over(root: Root) -> None:
 
 
 def unheard(root: Root) -> None:
-    for suffix in (layout.CLAIM_SUFFIX, layout.STARTED_SUFFIX, layout.SEEN_SUFFIX):
+    for suffix in (layout.CLAIM_SUFFIX, layout.JOB_SUFFIX, layout.STARTED_SUFFIX, layout.SEEN_SUFFIX):
         path = root.layout.claim("a", 1, suffix)
         try:
             silent(path)

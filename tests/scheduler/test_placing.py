@@ -76,7 +76,7 @@ def begin(root: Root, number: str = "1", generation: int = 1) -> None:
 
 def unheard(root: Root, for_s: float = 100_000.0, generation: int = 1) -> None:
     """Nobody was heard of for so long."""
-    for suffix in (layout.CLAIM_SUFFIX, layout.STARTED_SUFFIX, layout.SEEN_SUFFIX):
+    for suffix in (layout.CLAIM_SUFFIX, layout.JOB_SUFFIX, layout.STARTED_SUFFIX, layout.SEEN_SUFFIX):
         path = root.layout.claim("a", generation, suffix)
         if os.path.exists(path):
             silent(path, for_s)

@@ -1,0 +1,217 @@
+"""Taking a run from its engine: nobody's is taken that lives, and nothing is written into what is sealed."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+import pytest
+
+from lab.core import layout
+from lab.core.job import CANCELLED, OVER, RUNNING, SUSPENDED, WAITING, Report
+from lab.scheduler import handing, placed, placing, taking
+from lab.scheduler.control import cancel
+from lab.scheduler.step import PROBLEM, QUEUED
+from lab.store import leases
+from tests.scheduler import engine_double as double
+from tests.scheduler.labs import silent
+from tests.scheduler.test_placing import begin, engine, root, seals, superseded, unheard
+from tests.scheduler.test_turn import add, kinds, take
+
+if TYPE_CHECKING:
+    from lab.core.claim import Claim
+    from lab.engines.door import Ground
+    from lab.store.root import Root
+    from tests.scheduler.engine_double import Double
+
+__all__ = ["engine", "root"]  # fixtures
+
+
+# -- what is not known is asked for again --------------------------------------------------------------------------
+
+
+def test_a_job_that_was_submitted_after_all_were_asked_for_is_not_forgotten(
+    root: Root, engine: Double, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine.silent = True
+    take(root)  # it was claimed long ago, and its engine was down
+    unheard(root, 600.0)
+    engine.silent = False
+    listed = engine.listed
+
+    def old(prefix: str, ground: Ground) -> tuple[Report, ...]:
+        told = listed(prefix, ground)
+        monkeypatch.setattr(engine, "listed", listed)
+        assert kinds(placing.reconcile(root)) == [(QUEUED, "a")]  # cron, beside this one
+        return told
+
+    monkeypatch.setattr(engine, "listed", old)
+    placing.reconcile(root)
+    assert [job.state for job in double.jobs(root)] == [WAITING]
+    assert superseded(root) == []
+
+
+def test_a_job_whose_submission_took_long_is_not_forgotten(
+    root: Root, engine: Double, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever looks beside it has waited for it, and asked before it."""
+    engine.silent_verbs = frozenset({"submit"})
+    take(root)
+    engine.silent_verbs = frozenset()
+    hold = placing.hold  # type: ignore[attr-defined]
+    waited: list[str] = []
+
+    def held(path: str, **more: float) -> object:
+        if not waited:
+            waited.append(path)
+            (claim,) = placed.held(root)
+            job = placed.job(root, claim)
+            assert job is not None
+            handing.hand_over(root, job)
+            unheard(root, 65.0)
+        return hold(path, **more)
+
+    monkeypatch.setattr(placing, "hold", held)
+    placing.reconcile(root)
+    assert [job.state for job in double.jobs(root)] == [WAITING]
+    assert superseded(root) == []
+
+
+def test_how_long_a_job_is_not_known_counts_from_when_it_was_accepted(root: Root) -> None:
+    take(root)
+    double.alter(root, lambda all_: all_.clear())
+    for suffix in (layout.CLAIM_SUFFIX, layout.SEEN_SUFFIX):
+        if os.path.exists(path := root.layout.claim("a", 1, suffix)):
+            silent(path)
+    placing.reconcile(root)
+    assert superseded(root) == []
+
+
+# -- a body that begins while its run is taken ---------------------------------------------------------------------
+
+
+class Killed(BaseException):
+    """Whoever looks is killed here."""
+
+
+def test_a_body_does_not_begin_a_run_that_somebody_died_taking(root: Root, monkeypatch: pytest.MonkeyPatch) -> None:
+    take(root)
+    cancel.cancel(root, "a", reason="no", actor="ann")
+
+    def killed(*_: object) -> bool:
+        raise Killed
+
+    with monkeypatch.context() as patched:
+        patched.setattr(taking.leases, "supersede", killed)  # type: ignore[attr-defined]
+        with pytest.raises(Killed):
+            placing.reconcile(root)
+    assert double.run(root, double.jobs(root)[0].argv) == 75
+    placing.reconcile(root)
+    assert [made.run.outcome for made in seals(root)] == ["cancelled"]
+
+
+def test_a_cancel_reaches_a_job_that_runs_and_whose_body_has_not_begun(root: Root) -> None:
+    """What sets its place up hangs."""
+    take(root)
+    double.alter(root, double.every(RUNNING))
+    cancel.cancel(root, "a", reason="it hangs", actor="ann")
+    placing.look(root, "a")
+    assert [made.run.reason for made in seals(root)] == ["ann: it hangs"]
+    assert [(job.state, job.how) for job in double.jobs(root)] == [(OVER, CANCELLED)]
+
+
+# -- a body that is silent -----------------------------------------------------------------------------------------
+
+
+def test_a_body_that_its_engine_has_suspended_keeps_its_run_and_a_moment_more(root: Root) -> None:
+    take(root)
+    begin(root)
+    double.alter(root, double.every(RUNNING, why=SUSPENDED))
+    unheard(root)
+    assert placing.look(root, "a") == []
+    double.alter(root, double.every(RUNNING))  # it goes on, and has had no time to renew
+    assert placing.look(root, "a") == []
+    assert len(leases.survey(root, "a").held) == 1
+    unheard(root)
+    assert placing.look(root, "a") != []  # it did not
+
+
+def test_the_last_look_before_a_takeover_asks_the_file_server(root: Root, monkeypatch: pytest.MonkeyPatch) -> None:
+    """NFS tells the age of a file from memory, until somebody opens it."""
+    take(root)
+    begin(root)
+    double.alter(root, double.every(OVER, CANCELLED))
+    unheard(root)
+    (claim,) = placed.held(root)
+    opened, stat = os.open, os.stat
+    fresh: set[str] = set()
+    stale: list[str] = []
+
+    def opens(path: str, *more: int, **named: int) -> int:
+        fresh.add(str(path))
+        return opened(path, *more, **named)
+
+    def stats(path: str, **named: int) -> os.stat_result:
+        if str(path).endswith((layout.CLAIM_SUFFIX, layout.STARTED_SUFFIX)) and path not in fresh:
+            stale.append(path)
+        return stat(path, **named)  # type: ignore[arg-type]
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "open", opens)
+        patched.setattr(os, "stat", stats)
+        assert taking.take(root, claim, _over(claim), forgets_after_s=60.0) is not None
+    assert root.layout.claims("a") in fresh
+    assert stale == []
+
+
+def _over(claim: Claim) -> tuple[Report, ...]:
+    return (Report(name=f"lab-a-{claim.generation}", number="1", state=OVER, how=CANCELLED),)
+
+
+# -- what is wrong with one experiment -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("suffix", [layout.SEEN_SUFFIX, layout.CANCEL_SUFFIX])
+def test_what_cannot_be_written_for_one_experiment_keeps_no_other_waiting(root: Root, suffix: str) -> None:
+    add(root, "b")
+    take(root, max_runs=2)
+    if os.path.exists(path := root.layout.claim("a", 1, suffix)):
+        os.unlink(path)
+    os.mkdir(path)
+    double.alter(root, double.every(WAITING, why="Priority"))
+    steps = placing.reconcile(root)
+    assert {step.experiment for step in steps if step.kind == PROBLEM} <= {"a"}
+    assert [state.why for state in placing.states(root, "b")] == ["Priority"]
+    double.alter(root, double.every(OVER, CANCELLED))
+    placing.reconcile(root)
+    assert [made.run.outcome for made in seals(root, "b")] == ["cancelled"]
+
+
+def test_what_cannot_be_read_of_one_experiment_keeps_no_other_waiting(
+    root: Root, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    add(root, "b")
+    take(root, max_runs=2)
+    survey = leases.survey
+
+    def refused(root: Root, name: str) -> leases.Survey:
+        if name == "a":
+            raise PermissionError(13, "Permission denied", root.layout.claims(name))
+        return survey(root, name)
+
+    monkeypatch.setattr(leases, "survey", refused)
+    double.alter(root, double.every(OVER, CANCELLED))
+    steps = placing.reconcile(root)
+    assert [step.experiment for step in steps if step.kind == PROBLEM] == ["a"]
+    assert [made.run.outcome for made in seals(root, "b")] == ["cancelled"]
+
+
+def test_a_disk_that_refuses_everybody_is_no_trouble_of_one(root: Root, monkeypatch: pytest.MonkeyPatch) -> None:
+    take(root)
+
+    def full(*_: object) -> object:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(placed, "look", full)
+    with pytest.raises(OSError, match="No space"):
+        placing.reconcile(root)
