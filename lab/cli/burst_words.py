@@ -75,10 +75,10 @@ def doubts(burst: Burst, left: int) -> list[str]:
     spec, view = burst.spec, burst.view
     if spec is None or view is None:
         return []
-    room = spec.max_iterations_total - view.runs
+    room = spec.max_iterations_total - view.iterations
     if room >= left:
         return []
-    made = f"max_iterations_total is {spec.max_iterations_total} and {view.runs} runs were made"
+    made = f"max_iterations_total is {spec.max_iterations_total} and {view.iterations} runs were made"
     return [f"{made}, so {max(0, room)} of {left} will run; raise it in SPEC.yaml first for more"]
 
 

@@ -15,7 +15,7 @@ from lab.core import event as events
 from lab.core import loop
 from lab.core.candidate import APART, BASELINE, KEEP
 from lab.core.proposal import RESUME
-from lab.core.run import CANCELLED, FAILURES, SUCCESS, Run, better
+from lab.core.run import CANCELLED, CRASH, FAILURES, SUCCESS, Run, better
 from lab.core.view import (
     ACTIVE,
     AWAITING,
@@ -124,6 +124,12 @@ def _run(view: View, item: Item, run: Run) -> None:
     view.runs += 1
     view.outcomes[run.outcome] = view.outcomes.get(run.outcome, 0) + 1
     view.wall_s = round(view.wall_s + run.wall_s, 6)
+    if run.wall_s and run.outcome not in (CANCELLED, CRASH):
+        view.whole_runs, view.whole_s = view.whole_runs + 1, round(view.whole_s + run.wall_s, 6)
+    if run.outcome == CANCELLED and not run.started_at:  # it never began: it is no iteration, and says nothing of where
+        view.unbegun += 1
+    else:
+        view.losses, view.loss_reason = 0, ""
     view.cost = round(view.cost + run.cost, 9)
     view.runs_since_opened += 1
     view.generation = max(view.generation, item.generation)
@@ -195,6 +201,7 @@ def _decision(view: View, item: Item, event: events.Event) -> None:
             view.phase, view.phase_since, view.phase_reason = event.phase, event.ts, event.reason
             if event.phase in OPEN_PHASES:
                 view.runs_since_opened = 0
+                view.losses, view.loss_reason = 0, ""
                 view.failure_streak = 0  # or the next failure after a person's `resume` would stop it at once again
             if event.phase != AWAITING:  # somebody decided otherwise: there is nothing left to approve
                 view.waiting = [each for each in view.waiting if each.kind != RESUME]
@@ -205,6 +212,9 @@ def _decision(view: View, item: Item, event: events.Event) -> None:
                 view.tiers[event.tier].success_streak = 0
         case events.RUN_SUPERSEDED:
             view.superseded += 1
+            _lost(view, event)
+        case events.LEASE_TAKEN_OVER if event.facts.get("person"):
+            view.losses, view.loss_reason = 0, ""  # whoever broke it has seen it
         case events.LOOP_STEERED:
             what, view.steering = _steering(event)
         case events.PROPOSAL_MADE | events.PROPOSAL_APPROVED | events.PROPOSAL_REJECTED:
@@ -214,6 +224,14 @@ def _decision(view: View, item: Item, event: events.Event) -> None:
             pass
     quoted = Decision(seq=item.key[0], ts=event.ts, type=event.type, what=what, actor=event.actor, reason=event.reason)
     view.decisions = [*view.decisions, quoted][-RECENT_DECISIONS:]
+
+
+def _lost(view: View, event: events.Event) -> None:
+    """Count a loss. Runs that were out together are one: a rack that goes down takes many at once."""
+    if event.generation <= view.lost_to:
+        return
+    view.losses, view.loss_reason = view.losses + 1, event.reason
+    view.lost_to = max(event.generation, int(_number(event, "highest")))
 
 
 def _steering(event: events.Event) -> tuple[str, Steering | None]:

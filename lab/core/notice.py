@@ -198,7 +198,7 @@ def _budgets(before: View | None, subject: Subject) -> Iterator[Notice]:
         return
     stop = spec.for_tier(after.tier).stop_conditions if after.tier in spec.fidelity_tiers else spec.stop_conditions
     limits = (
-        ("runs", after.runs, before.runs if before else 0, float(spec.max_iterations_total)),
+        ("runs", after.iterations, before.iterations if before else 0, float(spec.max_iterations_total)),
         ("hours", after.wall_s / _HOUR_S, before.wall_s / _HOUR_S if before else 0.0, stop.budget_hours),
         ("cost", after.cost, before.cost if before else 0.0, stop.budget_cost),
     )

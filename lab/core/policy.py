@@ -26,6 +26,9 @@ PAUSE_AFTER_FAILURES = 5
 # Of a search: a point that fails tells something of the space, and where one in five does, three in a row come nightly.
 ESCALATE_A_SEARCH_AFTER = 10
 PAUSE_A_SEARCH_AFTER = 15
+# Of runs that were lost: nothing was learned of them, so there is no more patience with them than with failures.
+PAUSE_AFTER_LOSSES = 3
+_QUOTED_CHARS = 300
 _HOUR_S = 3600.0
 Facts = dict[str, str | int | float | bool | None]
 
@@ -96,6 +99,7 @@ def decide(  # what a decision rests on
         _finish(view, spec, now)
         or _worn_out(view, spec)
         or _failing(view, searching=searching or _tier(view).loop is not None)
+        or losing(view, spec)
         or _unkept(view, here)
         or _escalate(view, here)
         or _promote(view, spec, here)
@@ -119,8 +123,8 @@ def _tier(view: View) -> Tier:
 
 def _finish(view: View, spec: Spec, now: datetime) -> Finish | None:
     stop, tier = spec.stop_conditions, _tier(view)
-    if view.runs >= spec.max_iterations_total:
-        return Finish(reason="max iterations", facts={"runs": view.runs, "max": spec.max_iterations_total})
+    if view.iterations >= spec.max_iterations_total:
+        return Finish(reason="max iterations", facts={"runs": view.iterations, "max": spec.max_iterations_total})
     if stop.target is not None and (best := _best_in_last(view, spec)) is not None:
         minimize = spec.for_tier(spec.fidelity_tiers[-1]).metric_direction == MINIMIZE
         if best <= stop.target if minimize else best >= stop.target:
@@ -174,6 +178,15 @@ def _failing(view: View, *, searching: bool) -> Pause | Escalate | None:
     return None
 
 
+def losing(view: View, spec: Spec) -> Pause | None:
+    """A run that takes its place down with it is never sealed, so it is no failure; it would be made again for ever."""
+    limit = spec.stop_conditions.max_consecutive_failures or PAUSE_AFTER_LOSSES
+    if view.losses < limit:
+        return None
+    reason = f"{view.losses} runs in a row were lost; the last: {view.loss_reason[:_QUOTED_CHARS]}"
+    return Pause(reason=reason, facts={"lost": view.losses, "max": limit})
+
+
 def _unkept(view: View, spec: Spec) -> Pause | None:
     """As many in a row as the SPEC bears, since a person last opened it: resuming gives it as many again."""
     limit, loop = spec.pause_after_unkept, _tier(view).loop
@@ -222,18 +235,18 @@ def _promote(view: View, spec: Spec, here: Spec) -> Promote | None:
 def _last_ones(view: View, spec: Spec, under_way: int) -> Wait | None:
     """Not one run more than `max_iterations_total`, however many are under way at once; nor than a budget bears.
 
-    What is under way will cost what its runs have cost so far, as far as anybody can tell; before the first has ended,
-    its whole time budget.
+    What is under way will cost what runs have cost that came to an end of their own, as far as anybody can tell; before
+    the first of them, its whole time budget. One that was cancelled, or of whose time nothing is known, is no measure.
     """
     if not under_way:
         return None
-    if view.runs + under_way >= spec.max_iterations_total:
+    if view.iterations + under_way >= spec.max_iterations_total:
         return Wait(reason="its last runs are under way", for_runs=True)
-    stop, runs = spec.stop_conditions, view.runs
-    each_s = view.wall_s / runs if runs else spec.time_budget_s
+    stop, runs = spec.stop_conditions, view.whole_runs
+    each_s = view.whole_s / runs if runs else spec.time_budget_s
     if stop.budget_hours is not None and view.wall_s + under_way * each_s >= stop.budget_hours * _HOUR_S:
         return Wait(reason="what is under way will use its time budget up", for_runs=True)
-    each = view.cost / runs if runs else 0.0
+    each = view.cost / (runs or view.runs or 1)
     if stop.budget_cost is not None and view.cost + under_way * each >= stop.budget_cost:
         return Wait(reason="what is under way will use its cost budget up", for_runs=True)
     return None

@@ -107,9 +107,15 @@ class View(msgspec.Struct, kw_only=True):
     superseded: int = 0
     outcomes: dict[str, int] = {}
     tiers: dict[str, Tier] = {}
+    unbegun: int = 0  # of the runs: cancelled before they began, and no iteration
     failure_streak: int = 0
+    losses: int = 0  # in a row: runs that were lost, with none sealed in between; those out together are one
+    loss_reason: str = ""  # of the last of them
+    lost_to: int = 0  # the highest generation that was out when it was lost
     runs_since_opened: int = 0
     wall_s: float = 0.0
+    whole_runs: int = 0  # that came to an end of their own, and whose time is known
+    whole_s: float = 0.0  # and what they took
     cost: float = 0.0
     first_run_at: str = ""
     as_of: str = ""  # the newest moment that history mentions; pages say it instead of the clock
@@ -122,6 +128,11 @@ class View(msgspec.Struct, kw_only=True):
     model: Spent = Spent()
     steering: Steering | None = None  # what a person said to the proposers of a code loop
     last_key: tuple[int, int, str] = (0, 0, "")
+
+    @property
+    def iterations(self) -> int:
+        """What counts towards `max_iterations_total`: a run that never began is none."""
+        return self.runs - self.unbegun
 
     @property
     def best(self) -> Run | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from lab.core import layout
+from lab.core import layout, policy
 from lab.core.proposal import PROMOTE, RESUME, RUN
 from lab.core.subject import Finding
 from lab.core.view import AWAITING, PAUSED
@@ -32,14 +32,17 @@ def wants(subject: Subject) -> tuple[Finding, ...]:
         tiers = ", ".join(subject.spec.fidelity_tiers)
         what = f"it is in the tier {view.tier}, which its SPEC does not have ({tiers})"
         found.append(Finding(what=what, where=where, fix=f"labctl set-fidelity {name} TIER, or mend the SPEC"))
+    is_losing = subject.spec is not None and policy.losing(view, subject.spec) is not None
     if view.phase == AWAITING:
         reason = view.phase_reason or "no reason was given"
         resume = next((each.proposal for each in view.waiting if each.kind == RESUME), "")
         fix = _approve(resume) if resume else f"labctl resume {name} (or: labctl complete {name})"
         found.append(Finding(what=f"waits for a person: {reason}", where=f"experiments/{name}", fix=fix))
-    elif view.phase == PAUSED and view.failure_streak:
+    elif view.phase == PAUSED and (view.failure_streak or is_losing):
         reason = view.phase_reason or "no reason was given"
-        what = f"paused: {reason} (failures in a row: {view.failure_streak})"
+        what = f"paused: {reason}"
+        if view.failure_streak:
+            what += f" (failures in a row: {view.failure_streak})"
         where = f"experiments/{name}/{layout.CONTEXT}"
         found.append(Finding(what=what, where=where, fix=f"mend the cause, then: labctl resume {name}"))
     for each in view.waiting:

@@ -303,7 +303,7 @@ def _left(given: Briefing, here: Spec | None) -> Left:
     quiet = view.tiers.get(view.tier, Tier()).quiet_streak
     failures, plateau = stop.max_consecutive_failures, stop.plateau_after_consecutive_low_signal_runs
     return Left(
-        runs=max(here.max_iterations_total - view.runs - len(given.under_way), 0),
+        runs=max(here.max_iterations_total - view.iterations - len(given.under_way), 0),
         hours=None if stop.budget_hours is None else round(max(stop.budget_hours - view.wall_s / _HOUR_S, 0.0), 4),
         cost=None if stop.budget_cost is None else round(max(stop.budget_cost - view.cost, 0.0), 9),
         failures_in_a_row=None if failures is None else max(failures - view.failure_streak, 0),

@@ -68,7 +68,8 @@ def _facts(subject: Subject) -> list[str]:
     because = f" ({text.md(view.phase_reason, REASON_CHARS)})" if view.phase_reason else ""
     since = f" since {text.moment(view.phase_since)}" if view.phase_since else ""
     after = next_tier(subject)
-    runs = f"{view.runs} of at most {told.max_iterations_total}" if told else str(view.runs)
+    runs = f"{view.iterations} of at most {told.max_iterations_total}" if told else str(view.iterations)
+    runs += f", and {view.unbegun} cancelled before they began" if view.unbegun else ""
     lines = [
         f"- Goal: {text.md(told.goal, GOAL_CHARS) or text.NONE}" if told else "- Goal: see SPEC.yaml",
         f"- Metric: {_metric(subject) or 'value'}, {view.direction}",

@@ -202,8 +202,9 @@ def cleared(root: Root, experiment: str, phase: str) -> None:
 
 def _move(root: Root, view: View, phase: str, *, reason: str, actor: str) -> Decided:
     """Append the event and bring the pages up. The caller has the section."""
-    # Resuming what runs already still means something after a failure: it forgives the streak.
-    same = view.phase in OPEN_PHASES and not view.failure_streak if phase == QUEUED else view.phase == phase
+    # Resuming what runs already still means something after a failure or a loss: it forgives the streak.
+    forgiven = not view.failure_streak and not view.losses
+    same = view.phase in OPEN_PHASES and forgiven if phase == QUEUED else view.phase == phase
     if same:
         return Decided(experiment=view.experiment, phase=view.phase, tier=view.tier, changed=False)
     told = event.Event(

@@ -154,7 +154,7 @@ def _lines(path: str, made: Seal, data: dict[str, object], result: bytes | None)
     if told.origin is not None:
         lines.append(f"parameters by: {_chosen(told.origin)}")
     lines.append(f"tier: {told.tier}  role: {told.role}  iteration: {told.iteration}  wall: {told.wall_s:g}s")
-    lines.append(f"started: {told.started_at}  sealed: {made.sealed_at} by {made.sealed_by}")
+    lines.append(f"started: {told.started_at or 'never'}  sealed: {made.sealed_at} by {made.sealed_by}")
     if data["params"] is not None:
         lines += ["params:", text.UNSEEN.sub("", msgspec.json.format(msgspec.json.encode(data["params"])).decode())]
     lines.append(f"files ({len(made.files)}), in {path}:")

@@ -130,17 +130,18 @@ def refuse_while_writing(root: Root, experiment: str) -> None:
             raise Busy(what, fix=f"end them: kill {shown.replace(',', '')}; then: labctl watchdog --repair")
 
 
-def broken(
-    root: Root, experiment: str, generation: int, *, actor: str, reason: str = "broken by a person"
-) -> list[Settled]:
-    """Take one claim away on somebody's word. Its holder, if it lives after all, cannot seal any more."""
+def broken(root: Root, experiment: str, generation: int, *, actor: str, reason: str = "") -> list[Settled]:
+    """Take one claim away on somebody's word: without a `reason`, a person's, who has seen it, so it is no loss.
+
+    Its holder, if it lives after all, cannot seal any more.
+    """
     with root.section(experiment):
         if not leases.supersede(root, experiment, generation):
             fix = f"labctl lease show {experiment} lists the claims"
             raise NotFound(f"{experiment} has no claim of generation {generation}", fix=fix)
         told = event.Event(
             type=event.LEASE_TAKEN_OVER, ts=root.now(), experiment=experiment, generation=generation,
-            reason=reason, actor=actor,
+            reason=reason or "broken by a person", actor=actor, facts={} if reason else {"person": True},
         )  # fmt: skip
         ledger.append(root, told)
     return reclaim(root, experiment)
@@ -205,13 +206,46 @@ def _brought_to_an_end(root: Root, orphan: Orphan, manifest: Manifest) -> Manife
     """Close a run of which nobody knows how it ended, or whose end is in its manifest already."""
     if manifest.status == RUNNING:
         outcome, reason = _by_engine(root, orphan) if orphan.ended and not orphan.abandoned else (CRASH, _died(orphan))
-        manifest = msgspec.structs.replace(manifest, status=outcome, value=None, completed_at=root.now(), reason=reason)
+        began_s = _began_s(root, orphan)
+        manifest = msgspec.structs.replace(
+            manifest,
+            status=outcome,
+            value=None,
+            completed_at=root.now(),
+            reason=reason,
+            wall_s=_lived_s(root, orphan, began_s),
+            # One that was cancelled in the queue of its engine is no iteration: nothing of it ever ran.
+            started_at="" if outcome == CANCELLED and began_s is None else manifest.started_at,
+        )
     result = (
         f"# {orphan.run_id}\n\nOutcome: {manifest.status}\nWhy: {manifest.reason or 'sealed after its owner died'}\n"
     )
     metrics: dict[str, object] = {"metric": manifest.metric, "value": manifest.value}
     bundles.close(root, manifest, result=result, metrics=metrics)
     return manifest
+
+
+def _began_s(root: Root, orphan: Orphan) -> float | None:
+    """When it began, by the clock of the file server; None for one that never did, or of which that is not known."""
+    begun = f"{root.layout.run(orphan.experiment, orphan.run_id)}/{layout.MANIFEST}"
+    if orphan.engine:
+        begun = root.layout.claim(orphan.experiment, orphan.generation, layout.STARTED_SUFFIX)
+    return _stamped_s(begun)
+
+
+def _lived_s(root: Root, orphan: Orphan, began_s: float | None) -> float:
+    """How long it ran for sure: until its claim was renewed for the last time. It may have been 20 s more."""
+    taken = (layout.SUPERSEDED_SUFFIX, layout.ABANDONED_SUFFIX)
+    found = (_stamped_s(root.layout.claim(orphan.experiment, orphan.generation, suffix)) for suffix in taken)
+    last_s = max((each for each in found if each is not None), default=0.0)
+    return 0.0 if began_s is None else round(max(last_s - began_s, 0.0), 6)
+
+
+def _stamped_s(path: str) -> float | None:
+    try:
+        return os.stat(path).st_mtime
+    except FileNotFoundError:
+        return None
 
 
 def _died(orphan: Orphan) -> str:

@@ -14,7 +14,7 @@ from lab.core.errors import BadInput, Corrupt, Unavailable
 from lab.core.manifest import RUNNING, Manifest
 from lab.core.record import page, parse
 from lab.core.seal import Anchor, Seal, SealedFile
-from lab.store import ledger, reading
+from lab.store import ledger, reading, standing
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -173,7 +173,7 @@ def supersede(root: Root, experiment: str, run_id: str, generation: int, reason:
             return
     line = event.Event(
         type=event.RUN_SUPERSEDED, ts=root.now(), experiment=experiment, run_id=run_id, generation=generation,
-        reason=reason,
+        reason=reason, facts={"highest": max((each for each, _ in standing.found(root, experiment)), default=0)},
     )  # fmt: skip
     ledger.append(root, line)
 

@@ -79,7 +79,8 @@ def histories(draw: st.DrawFn) -> list[Item]:
             case 2:
                 seq += 1
                 kinds = [event.RUN_SUPERSEDED, event.LEASE_TAKEN_OVER, event.SPEC_EDITED]
-                items.append(decided(seq, draw(st.sampled_from(kinds))))
+                more = {"generation": draw(st.integers(0, 20)), "facts": {"highest": draw(st.integers(0, 20))}}
+                items.append(decided(seq, draw(st.sampled_from(kinds)), **more))
             case 3:
                 seq += 1
                 kind = draw(st.sampled_from([event.MODEL_ASKED, event.MODEL_ANSWERED]))

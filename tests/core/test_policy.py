@@ -279,13 +279,23 @@ def test_runs_under_way_count_towards_the_last_iteration(under_way: int, goes_on
 @pytest.mark.parametrize(
     ("view", "stop_at", "may_be_out"),
     [
-        (a_view(runs=4, wall_s=7200.0), {"budget_hours": 3.0}, 1),  # half an hour each
-        (a_view(runs=4, wall_s=400.0), {"budget_hours": 3.0}, 95),
+        (a_view(runs=4, wall_s=7200.0, whole_runs=4, whole_s=7200.0), {"budget_hours": 3.0}, 1),  # half an hour each
+        (a_view(runs=4, wall_s=400.0, whole_runs=4, whole_s=400.0), {"budget_hours": 3.0}, 95),
+        (a_view(runs=64, wall_s=60.0), {"budget_hours": 1.0}, 2),
+        (a_view(runs=64, wall_s=1800.0, whole_runs=1, whole_s=1740.0), {"budget_hours": 1.0}, 1),
         (a_view(), {"budget_hours": 1.0}, 2),  # 20 minutes each, for all that is known
         (a_view(runs=4, cost=8.0), {"budget_cost": 11.0}, 1),
         (a_view(runs=4), {"budget_cost": 11.0}, 95),
     ],
-    ids=["by the mean so far", "cheap ones", "by the budget of a run", "by the mean cost", "that cost nothing"],
+    ids=[
+        "by the mean so far",
+        "cheap ones",
+        "cancelled ones are no measure",
+        "beside one that ended",
+        "by the budget of a run",
+        "by the mean cost",
+        "that cost nothing",
+    ],
 )
 def test_runs_under_way_count_towards_a_budget_as_what_they_will_probably_cost(
     view: View, stop_at: dict[str, float], may_be_out: int
@@ -293,6 +303,20 @@ def test_runs_under_way_count_towards_a_budget_as_what_they_will_probably_cost(
     spec = msgspec.structs.replace(stop(**stop_at), time_budget_s=1200.0)
     out = [isinstance(decide(view, spec, NOW, under_way=under_way), Proceed) for under_way in range(120)]
     assert out == [under_way <= may_be_out for under_way in range(120)]
+
+
+@pytest.mark.parametrize(("losses", "limit", "stops"), [(2, None, False), (3, None, True), (3, 4, False), (1, 1, True)])
+def test_runs_that_are_lost_in_a_row_stop_it_for_a_person(losses: int, limit: int | None, stops: bool) -> None:
+    view = a_view(losses=losses, loss_reason="the place where it ran was lost on n7")
+    move = decide(view, stop(max_consecutive_failures=limit), NOW)
+    assert isinstance(move, Pause if stops else Proceed)
+    if isinstance(move, Pause):
+        assert move.reason == f"{losses} runs in a row were lost; the last: the place where it ran was lost on n7"
+
+
+def test_runs_that_never_began_are_no_iterations() -> None:
+    assert decide(a_view(runs=12, unbegun=3), a_spec(max_iterations_total=10), NOW) == Proceed(tier="proxy")
+    assert isinstance(decide(a_view(runs=13, unbegun=3), a_spec(max_iterations_total=10), NOW), Finish)
 
 
 def test_a_run_that_nothing_is_under_way_beside_is_not_held_back_by_what_it_might_cost() -> None:

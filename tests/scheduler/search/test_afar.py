@@ -134,6 +134,15 @@ def test_a_run_that_its_engine_lost_does_not_count_and_another_takes_its_place(t
     assert told.run_id not in {step.run_id for step in world.of("ran")}
 
 
+def test_a_burst_whose_runs_are_always_lost_ends_and_says_why(tmp_path: Path, toy: Toy) -> None:
+    root = a_search(tmp_path / "lab", MORE)
+    world = World(root, lambda _: lost(root, toy) if toy.waiting() else None, runs=9)
+    world.afar.run()
+    assert (len(world.of("queued")), len(world.of("ran")), world.afar.out) == (3, 0, {})
+    (moved,) = world.of("moved")
+    assert "3 runs in a row were lost; the last:" in moved.what
+
+
 def test_failures_count_and_stop_what_is_not_handed_over_yet(tmp_path: Path, toy: Toy) -> None:
     root = a_search(tmp_path / "lab", MORE)
 
