@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING
 import pytest
 
 from lab.core import layout
-from lab.core.job import WAITING, Start
+from lab.core.job import RUNNING, WAITING, Start
 from lab.engines import door
-from lab.scheduler import placing, reclaim
+from lab.scheduler import placing, reclaim, work
+from lab.scheduler.control import cancel
 from lab.scheduler.turn import Turn
 from lab.scheduler.visit import Request
 from lab.store import bundles, jobs, leases, verify
@@ -125,6 +126,57 @@ def after(name: str, path: str) -> list[str]:
     if left or seen.held or seen.unsettled or seen.damaged:
         wrong.append(f"left: {left} {seen}")
     return wrong
+
+
+def cancelled(root: Root) -> None:
+    """A person does not want the run that waits."""
+    cancel.cancel(root, "a", reason="no", actor="ann")
+
+
+def forgotten(root: Root) -> None:
+    """The engine lost its state, and finds it again when the run was given up."""
+    double.alter(root, double.every("over", "lost"))
+
+
+def body_begins(root: Root, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The engine starts the job after all, and somebody looks while its body works. What is wrong then."""
+    double.alter(root, double.every(RUNNING))
+    carry_out, wrong = work.carry_out, []
+
+    def watched(*given: object, **named: object) -> object:
+        placing.reconcile(root)
+        reclaim.reclaim(root, "a")
+        sealed = [name for name in bundles.names(root, "a") if bundles.load_seal(root.layout.run("a", name))]
+        wrong.extend(f"sealed while its body works: {name}" for name in sealed)
+        return carry_out(*given, **named)  # type: ignore[arg-type]
+
+    with monkeypatch.context() as patched:
+        patched.setattr(work, "carry_out", watched)
+        double.run(root, double.jobs(root)[0].argv)
+    double.alter(root, double.every("over", "failed"))
+    return wrong
+
+
+@pytest.mark.parametrize("before", [cancelled, forgotten])
+def test_a_body_that_begins_between_any_two_steps_of_a_take_has_its_run_or_nothing(
+    before: Callable[[Root], None], base: str, ram: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    handed(opened(base))
+    before(opened(base))
+    wrong: list[str] = []
+    for point in range(1, A_LOT):
+        path = f"{ram}/lab"
+        shutil.rmtree(path, ignore_errors=True)
+        shutil.copytree(base, path, copy_function=shutil.copy2)
+        try:
+            looked(opened(path, CrashingFiles(at=point)))
+        except Crash as crash:
+            found = body_begins(opened(path), monkeypatch) + after("taking-what-waits", path)
+            wrong += [f"{crash}: {each}" for each in found]
+            continue
+        assert point > 5, "the sweep stopped nothing"
+        break
+    assert not wrong, f"{len(wrong)} things are wrong:\n" + "\n".join(wrong[:40])
 
 
 CASES: dict[str, tuple[tuple[Callable[[Root], None], ...], Callable[[Root], None]]] = {
