@@ -7,12 +7,15 @@ Its nodes claim more CPUs than there are, so that jobs need not wait for each ot
 from __future__ import annotations
 
 import ctypes
+import hashlib
 import os
 import pwd
+import random
 import shutil
 import signal
 import socket
 import subprocess
+import tempfile
 import time
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -26,6 +29,8 @@ CGROUPS = Path("/sys/fs/cgroup")
 CPUS, MEMORY_MB = 64, 16_000
 LIMIT_S = 20.0
 KILL_WAIT_S = 2
+SOCKET_CHARS = 107  # that a path of one may have; a keeper of jobs that cannot make its own is never heard of
+PORTS = range(12_000, 32_000)  # below those that the kernel gives to whoever asks, also while a daemon is down
 _DEATH_SIGNAL = 1
 
 
@@ -48,7 +53,8 @@ class Cluster:
         self.conf = str(folder / "slurm.conf")
         self.environ = {"SLURM_CONF": self.conf}
         self.ports = _free_ports(nodes + 1)
-        self.name = f"lab{self.ports[0]}"
+        # Control groups are named by node: no other cluster of this machine may have these. And sockets' paths are short.
+        self.name = f"c{hashlib.sha256(f'{folder} {self.ports}'.encode()).hexdigest()[:7]}"
         self.nodes = tuple(f"{self.name}n{number + 1}" for number in range(nodes))
         self.confined = can_confine()
         self._gpus = gpus
@@ -59,6 +65,8 @@ class Cluster:
     # -- up and down --------------------------------------------------------------------------------------------
 
     def start(self) -> None:
+        sockets = [f"{self.folder}/spool.{node}/{node}_9999999.4294967291" for node in self.nodes]
+        assert max(map(len, sockets)) <= SOCKET_CHARS, f"{sockets[-1]} is too long for a socket: take a shorter folder"
         for name in ("state", "log", "run", "munge"):
             (self.folder / name).mkdir(mode=0o700, parents=True, exist_ok=True)
         (self.folder / "munge/key").write_bytes(os.urandom(128))
@@ -215,19 +223,26 @@ def running(folder: Path, *, nodes: int = 2, gpus: int = 1, cpus: int = CPUS, mo
         cluster.stop()
 
 
+@contextmanager
+def alone() -> Iterator[Cluster]:
+    """One in a folder of its own, which is gone afterwards. Where tests write, paths are too long for it."""
+    place = tempfile.TemporaryDirectory(prefix="lc-", dir="/tmp", ignore_cleanup_errors=True)
+    with place, running(Path(place.name)) as cluster:
+        yield cluster
+
+
 def _die_with_parent() -> None:
     ctypes.CDLL(None).prctl(_DEATH_SIGNAL, signal.SIGKILL)
 
 
 def _free_ports(count: int) -> list[int]:
-    sockets = [socket.socket() for _ in range(count)]
-    try:
-        for each in sockets:
-            each.bind(("127.0.0.1", 0))
-        return [each.getsockname()[1] for each in sockets]
-    finally:
-        for each in sockets:
-            each.close()
+    found: list[int] = []
+    while len(found) < count:
+        port = random.choice(PORTS)
+        with suppress(OSError), socket.socket() as each:
+            each.bind(("127.0.0.1", port))
+            found += [port] if port not in found else []
+    return found
 
 
 def _title(pid: int) -> str:

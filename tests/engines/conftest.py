@@ -11,24 +11,23 @@ from tests.engines import cluster as clusters
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
     from tests.engines.cluster import Cluster
 
 
 @pytest.fixture(scope="session")
-def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+def cluster() -> Iterator[Cluster]:
     """Two nodes with a GPU each that is none. One for each test process."""
     require_slurm()
-    with clusters.running(tmp_path_factory.mktemp("slurm")) as cluster:
+    with clusters.alone() as cluster:
         yield cluster
 
 
 @pytest.fixture
-def own_cluster(tmp_path: Path) -> Iterator[Cluster]:
+def own_cluster() -> Iterator[Cluster]:
     """One whose daemons may be killed."""
     require_slurm()
-    with clusters.running(tmp_path / "slurm") as cluster:
+    with clusters.alone() as cluster:
         yield cluster
 
 
