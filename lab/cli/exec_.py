@@ -2,7 +2,8 @@
 
 The run was claimed by labctl run-once or burst, and waits. This begins it, holds it to its budget, and seals it; who
 is second, or too late, does nothing. Exit code 0 when the run was sealed, however it ended; 74 when the lab is not to
-be seen from here, 75 when the run was taken from its engine, 76 when another job has begun it already.
+be seen from here, 75 when the run was taken from its engine, 76 when another job has begun it already, 77 when it was
+told to end and its engine has yet to say why. USR1 says that the engine's time limit is near: that is a timeout.
 """
 
 from __future__ import annotations
@@ -30,11 +31,11 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def answer(args: argparse.Namespace, session: Session) -> Answer:
     """Begin it, carry it out, seal it."""
-    from lab.core.errors import Superseded, Taken
-    from lab.core.job import FENCED, NOT_HERE
+    from lab.core.errors import Interrupted, Superseded, Taken
+    from lab.core.job import FENCED, NOT_HERE, TOLD
     from lab.scheduler import body
 
-    signals = Signals()
+    signals = Signals(limit=True)
     with signals:  # an engine that ends a job sends TERM first
         try:
             root = session.root()
@@ -46,7 +47,8 @@ def answer(args: argparse.Namespace, session: Session) -> Answer:
         except body.Turned as turned:
             body.spent(root, args.experiment, args.run)
             fix = f"nothing is to be done here; see: labctl show {args.run}"
-            refusal = (Superseded if turned.code == FENCED else Taken)(turned.why, fix=fix)
+            kind = {FENCED: Superseded, TOLD: Interrupted}.get(turned.code, Taken)
+            refusal = kind(turned.why, fix=fix)
             refusal.exit_code = turned.code
             raise refusal from None
     run = done.made.run

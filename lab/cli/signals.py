@@ -15,15 +15,18 @@ class Signals:
     The second one is not waited for: the process ends as it would have without us.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, limit: bool = False) -> None:
+        """`limit`: an engine says by USR1 that the time which it gives is nearly up. Noted, and not waited for less."""
+        self._also = (signal.SIGUSR1,) if limit else ()
         self._came = ""
+        self._is_asked = False
         self._before: dict[int, object] = {}
 
     def came(self) -> str:
         return self._came
 
     def __enter__(self) -> None:
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, *self._also):
             if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN:  # nohup
                 self._before[number] = signal.signal(number, self._note)
 
@@ -33,7 +36,8 @@ class Signals:
 
     def _note(self, number: int, frame: FrameType | None) -> None:
         del frame
-        if self._came:
+        if self._is_asked and number not in self._also:
             signal.signal(number, signal.SIG_DFL)
             signal.raise_signal(number)
-        self._came = signal.Signals(number).name
+        self._is_asked = self._is_asked or number not in self._also
+        self._came = self._came or signal.Signals(number).name

@@ -104,6 +104,11 @@ _PHASES = {
 }  # fmt: skip
 _STOPPED = {
     "memory": ("the run used more memory than memory_limit_mb", "it grew too large", "raise the limit, or use less"),
+    "limit": (
+        "the time limit of the engine came before the run had ended",
+        "`time` in engines.yaml is less than it needs",
+        "raise `time` in engines.yaml, or lower the time budget",
+    ),
     "orphaned": ("the process that supervised the run died", "a kill -9, or no memory left", "nothing; it is settled"),
     "hopeless": ("the run was worse than others at the same step", "early_stop ended it", "nothing; its curve is kept"),
 }

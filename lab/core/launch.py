@@ -80,7 +80,8 @@ class Exit(Record, frozen=True, kw_only=True):
     It lies in the bundle as `exit.json` until the manifest tells it: a lab that is killed in between loses nothing.
 
     `stopped` is empty when it ended by itself; else why it was ended: `timeout`, `memory`, `cancelled`, `superseded`,
-    `interrupted`, `hopeless` beside earlier runs, or `orphaned` when the process that supervised it died.
+    `interrupted`, `limit` for that of its engine, `hopeless` beside earlier runs, or `orphaned` when the process that
+    supervised it died.
     """
 
     run_id: str = ""
@@ -98,6 +99,8 @@ class Exit(Record, frozen=True, kw_only=True):
     fenced: str = ""  # what kept it from writing elsewhere: "landlock 7", "bwrap", or "none: " and why; empty: unasked
 
 
-TIMEOUT, MEMORY, CANCELLED, SUPERSEDED, INTERRUPTED, ORPHANED, HOPELESS = (
-    "timeout", "memory", "cancelled", "superseded", "interrupted", "orphaned", "hopeless",
+TIMEOUT, MEMORY, CANCELLED, SUPERSEDED, INTERRUPTED, LIMIT, ORPHANED, HOPELESS = (
+    "timeout", "memory", "cancelled", "superseded", "interrupted", "limit", "orphaned", "hopeless",
 )  # fmt: skip
+# The signal by which an engine tells a body that its time will soon be up. Any other one may mean anything.
+LIMIT_SIGNAL = "SIGUSR1"

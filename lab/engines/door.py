@@ -91,5 +91,7 @@ class Engine(Protocol):
         ...
 
 
+# What an engine may have besides: `tells_why = True` where it sends TERM to a body for reasons of its own and says
+# afterwards by the job's state which it was. The TERM of others is taken for somebody's wish.
 _DOOR: Door[Engine] = Door(GROUP, "engine", BUILT_IN, ("submit", "release", "listed", "cancel", "describe"))
 find, names, problems = _DOOR.find, _DOOR.names, _DOOR.problems

@@ -37,6 +37,8 @@ class Slurm:
 
     # A controller writes down what it has accepted within some seconds; one that dies before has forgotten it.
     forgets_after_s = 20.0
+    # It sends TERM for many reasons, and says afterwards which it was.
+    tells_why = True
 
     def submit(self, job: Placement, ground: Ground) -> str:
         if word := text.unfit(job.wants.options):

@@ -14,7 +14,8 @@ if TYPE_CHECKING:
     from lab.engines.door import Placement
 
 MINUTE_S: Final = 60.0
-# Before its limit ends a job, its body is told to end. Slurm looks once a minute: the word may come a minute earlier.
+# Before its limit ends a job, its body is told to end, by a signal that means nothing else: TERM comes of a preemption
+# and of a cancel too. Slurm looks once a minute: the word may come a minute earlier.
 TOLD_S, EARLY_S = 60, 60
 # What a batch script inherits from whoever submits it: where Slurm is, who one is, and where programs lie. Nothing
 # else of a terminal may change a run; and what a job says of itself (SLURM_*) must not reach the next one.
@@ -85,6 +86,7 @@ def script(job: Placement) -> str:
     """The batch script. It becomes the body: a signal of Slurm reaches it, and its exit code is the job's."""
     lines = [
         "#!/bin/bash" if job.wants.setup else "#!/bin/sh",
+        "trap '' USR1",  # says that the limit is near: for the body, which hears it; nothing before it must die of it
         "unset LC_ALL",  # said to sbatch so that its words can be read
         # Slurm opens no file of the lab: one that it cannot open ends a job without a word that could be told apart.
         f"if ! cd -- {quoted(job.root)}; then",
@@ -143,7 +145,7 @@ def _limits(job: Placement) -> tuple[int, str]:
     """The limit in minutes, and the signal before it: neither before the body has ended by itself."""
     limit_min = int(-(-(job.budget_s + TOLD_S + EARLY_S) // MINUTE_S))
     given_min = minutes(job.wants.time) if job.wants.time else limit_min
-    return limit_min, f"B:TERM@{TOLD_S}" if given_min * MINUTE_S > 2 * (TOLD_S + EARLY_S) or not job.wants.time else ""
+    return limit_min, f"B:USR1@{TOLD_S}" if given_min * MINUTE_S > 2 * (TOLD_S + EARLY_S) or not job.wants.time else ""
 
 
 def minutes(text: str) -> float:

@@ -66,10 +66,10 @@ def trouble(manifest: Manifest, ended: Exit) -> tuple[str, str]:
             return FAILED, ended.why or "it used more memory than memory_limit_mb allows"
         case launch.CANCELLED:
             return CANCELLED, f"it was cancelled{why}"
-        case launch.INTERRUPTED:
-            return CANCELLED, f"{INTERRUPTED}{why}"
-        case launch.HOPELESS:
-            return CANCELLED, f"{STOPPED_EARLY}{why}"
+        case launch.LIMIT:
+            return TIMEOUT, ended.why or "the time limit of its engine came"
+        case launch.INTERRUPTED | launch.HOPELESS as word:
+            return CANCELLED, f"{INTERRUPTED if word == launch.INTERRUPTED else STOPPED_EARLY}{why}"
         case launch.ORPHANED:
             return CRASH, f"the process that supervised it died{why}"
         case other:

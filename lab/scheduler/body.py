@@ -13,8 +13,11 @@ import msgspec
 
 from lab.core import ids
 from lab.core.errors import Busy, LabError, Superseded
-from lab.core.job import FENCED, TWICE, Start
+from lab.core.job import FENCED, TOLD, TWICE, Start
+from lab.core.launch import LIMIT_SIGNAL
+from lab.core.run import CANCELLED, SUCCESS, TIMEOUT
 from lab.core.seal import Seal  # msgspec resolves annotations
+from lab.engines import door
 from lab.scheduler import cycle, moves, places, refresh, work
 from lab.scheduler.visit import Request, Visit
 from lab.store import bundles, jobs, leases, machine, revision
@@ -22,6 +25,7 @@ from lab.store import bundles, jobs, leases, machine, revision
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from lab.core.ended import Ended
     from lab.core.view import View
     from lab.scheduler.cycle import Running
     from lab.scheduler.step import Step
@@ -62,7 +66,7 @@ def perform(
     )
     visit.before = view
     try:
-        ended = work.carry_out(root, running, view, interrupted=interrupted)
+        ended = _heeded(root, running, work.carry_out(root, running, view, interrupted=interrupted), interrupted())
         with suppress(OSError):  # the seal finds it out, and says it
             running.lease.renew(root)
         visit.sealed(running, ended)
@@ -75,6 +79,27 @@ def perform(
     with suppress(OSError):  # it is sealed, which is what was asked; `status` counts it in without these pages
         refresh.lab_pages(root, (visit.subject,))
     return Done(made=visit.made, warnings=moves.tell_people(root, [(visit.before, visit.subject)]))
+
+
+def _heeded(root: Root, running: Running, ended: Ended, came: str) -> Ended:
+    """How a run ended, a signal considered. `Turned` where it ended by one whose reason only its engine knows.
+
+    Slurm sends TERM to a job that is preempted, that is at its limit, that was cancelled, and whose node goes down; all
+    processes of the job get it. What it says of the job afterwards is what the run ended by.
+    """
+    if not came or ended.outcome == SUCCESS:
+        return ended
+    if came == LIMIT_SIGNAL:
+        return ended if ended.outcome != CANCELLED else msgspec.structs.replace(ended, outcome=TIMEOUT)
+    if _tells_why(running.lease.claim.engine) and running.lease.cancel_asked(root) is None:
+        raise Turned(TOLD, f"ended by {came}, which nobody of the lab sent: its engine is to say why")
+    return ended
+
+
+def _tells_why(engine: str) -> bool:
+    with suppress(LabError):
+        return bool(getattr(door.find(engine), "tells_why", False))
+    return False
 
 
 def _let_in(root: Root, experiment: str, run_id: str) -> tuple[Running, View]:

@@ -9,7 +9,7 @@ import msgspec
 
 from lab.core import canonical, layout
 from lab.core.errors import BadInput, Corrupt
-from lab.core.launch import Exit
+from lab.core.launch import INTERRUPTED, ORPHANED, Exit
 from lab.core.record import parse
 from lab.core.run import SUCCESS
 from lab.executors import door
@@ -19,6 +19,10 @@ if TYPE_CHECKING:
     from lab.core.ended import Ended
     from lab.core.manifest import Manifest
     from lab.store.root import Root
+
+
+_FROM_OUTSIDE = (INTERRUPTED, ORPHANED)
+_KILLING = (9, 15)
 
 
 def told(root: Root, manifest: Manifest, ended: Ended) -> Manifest:
@@ -61,10 +65,11 @@ def close(root: Root, manifest: Manifest, ended: Ended) -> None:
         root.files.discard(spent)
 
 
-def left_behind(path: str, manifest: Manifest) -> Ended | None:
+def left_behind(path: str, manifest: Manifest, engines: tuple[str, str] | None = None) -> Ended | None:
     """How a run ended whose process died before it could tell: what the supervisor wrote down, read as always.
 
-    None when it had not ended yet, or when what it left cannot be believed.
+    None when it had not ended yet, or when what it left cannot be believed. `engines` is the outcome and the reason by
+    the word of its engine: it ends a run that was ended from outside, and not one that had ended by itself.
     """
     data = reading.read(f"{path}/{layout.EXIT}")
     if data is None:
@@ -73,7 +78,10 @@ def left_behind(path: str, manifest: Manifest) -> Ended | None:
         found = parse(Exit, data, f"{path}/{layout.EXIT}")
         if found.run_id != manifest.run_id:
             return None
-        return door.read(manifest.executor or "command", path, manifest, found)
+        ended = door.read(manifest.executor or "command", path, manifest, found)
+        if engines is not None and (found.stopped in _FROM_OUTSIDE or found.signal in _KILLING):
+            ended = msgspec.structs.replace(ended, outcome=engines[0], reason=engines[1], value=None, result="")
+        return ended
     except (Corrupt, BadInput):
         return None
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from lab.core.claim import RENEW_EVERY_S
 from lab.core.errors import BadInput, Superseded
-from lab.core.launch import CANCELLED, INTERRUPTED, SUPERSEDED, Launch, Limits, Stop
+from lab.core.launch import CANCELLED, INTERRUPTED, LIMIT, LIMIT_SIGNAL, SUPERSEDED, Launch, Limits, Stop
 from lab.executors import environment
 from lab.scheduler import places
 
@@ -117,6 +117,8 @@ class Watch:
     def __call__(self) -> Stop | None:
         """Word to end the run, or None."""
         came = self._interrupted()
+        if came == LIMIT_SIGNAL:
+            return Stop(how=LIMIT, why="the time limit that its engine gives it came before it had ended")
         if came:
             return Stop(how=INTERRUPTED, why=f"stopped by {came}")
         asked = self._lease.cancel_asked(self._root) if self._may_look() else None

@@ -187,7 +187,8 @@ def _prepare(root: Root, orphan: Orphan) -> _Ready:
     path = root.layout.run(orphan.experiment, orphan.run_id)
     _set_aside_seal(root, path)
     manifest = _manifest(root, path, orphan)
-    ended = closing.left_behind(path, manifest) if manifest.status == RUNNING else None
+    said = _by_engine(root, orphan) if orphan.ended in (job.TIME, job.MEMORY, job.CANCELLED) else None
+    ended = closing.left_behind(path, manifest, said) if manifest.status == RUNNING else None
     if ended is not None:
         manifest = closing.told(root, manifest, ended)
         closing.close(root, manifest, ended)

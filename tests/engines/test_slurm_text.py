@@ -81,7 +81,7 @@ def test_other_flags_are_handed_on(word: str) -> None:
 def test_slurm_neither_tells_nor_ends_a_body_before_its_budget_is_used_up(budget_s: float) -> None:
     asked = text.options(msgspec.structs.replace(a_job(), budget_s=budget_s))
     limit_s = 60 * next(int(word.removeprefix("--time=")) for word in asked if word.startswith("--time="))
-    told = next(word for word in asked if word.startswith("--signal=B:TERM@"))
+    told = next(word for word in asked if word.startswith("--signal=B:USR1@"))
     told_s = limit_s - int(told.rpartition("@")[2]) - text.EARLY_S  # Slurm may be a minute early
     assert budget_s <= told_s < limit_s <= budget_s + 3 * 60.0
 
@@ -99,7 +99,7 @@ def test_a_time_is_read_as_slurm_reads_it(said: str, expected: float) -> None:
 
 def test_a_body_is_not_told_to_end_as_soon_as_it_begins() -> None:
     assert not [word for word in text.options(a_job(time="1")) if word.startswith("--signal")]
-    assert "--signal=B:TERM@60" in text.options(a_job(time="1:00:00"))
+    assert "--signal=B:USR1@60" in text.options(a_job(time="1:00:00"))
 
 
 @given(st.lists(st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"])), min_size=1, max_size=4))
@@ -122,6 +122,15 @@ def test_the_script_becomes_the_body_after_what_sets_its_place_up(tmp_path: Path
     said = (tmp_path / "out").read_text().split()
     assert said[:3] == ["ready", "a", "b"]
     assert said[-1] == str(tmp_path)
+
+
+def test_the_word_that_the_limit_is_near_ends_nothing_before_the_body_listens(tmp_path: Path) -> None:
+    job = msgspec.structs.replace(
+        a_job(setup=["kill -USR1 $$"]), root=str(tmp_path), cwd="/", output=f"{tmp_path}/out",
+        argv=("/bin/sh", "-c", "kill -USR1 $$; exit 7"),
+    )  # fmt: skip
+    (tmp_path / "script").write_text(text.script(job))
+    assert subprocess.run(["/bin/bash", str(tmp_path / "script")], check=False).returncode == 7
 
 
 # -- what squeue says ---------------------------------------------------------------------------------------------

@@ -8,13 +8,15 @@ from typing import TYPE_CHECKING
 import pytest
 
 from lab.core import layout
-from lab.core.job import CANCELLED, OVER, RUNNING, SUSPENDED, WAITING, Report
-from lab.scheduler import handing, placed, placing, taking
+from lab.core.job import CANCELLED, FAILED, LOST, OVER, RUNNING, SUSPENDED, TIME, TOLD, WAITING, Report
+from lab.core.launch import LIMIT_SIGNAL
+from lab.scheduler import body, handing, placed, placing, taking, work
 from lab.scheduler.control import cancel
 from lab.scheduler.step import PROBLEM, QUEUED
-from lab.store import leases
+from lab.store import leases, reading, verify
 from tests.scheduler import engine_double as double
 from tests.scheduler.labs import silent
+from tests.scheduler.test_due import edit
 from tests.scheduler.test_placing import begin, engine, root, seals, superseded, unheard
 from tests.scheduler.test_turn import add, kinds, take
 
@@ -166,6 +168,73 @@ def test_the_last_look_before_a_takeover_asks_the_file_server(root: Root, monkey
 
 def _over(claim: Claim) -> tuple[Report, ...]:
     return (Report(name=f"lab-a-{claim.generation}", number="1", state=OVER, how=CANCELLED),)
+
+
+# -- a body that is told to end -------------------------------------------------------------------------------------
+
+
+def told_to_end(root: Root, number: str) -> int:
+    """A run whose program goes on for long; its body gets a signal. What the body ends with."""
+    edit(root, "a", executor="command", executor_command="/bin/sh -c 'echo begun; exec sleep 60'")
+    take(root)
+    (job,) = double.jobs(root)
+    log = f"{root.layout.run('a', job.argv[-3])}/{layout.STDOUT}"
+
+    def came() -> str:
+        return number if reading.size_of(log) > 0 else ""
+
+    try:
+        body.perform(root, "a", job.argv[-3], tell=lambda _: None, interrupted=came)
+    except body.Turned as turned:
+        return turned.code
+    return 0
+
+
+def test_the_time_limit_of_an_engine_is_a_timeout_and_nobodys_wish(root: Root, engine: Double) -> None:
+    engine.tells_why = True  # type: ignore[attr-defined]
+    assert told_to_end(root, LIMIT_SIGNAL) == 0
+    (made,) = seals(root)
+    assert (made.run.outcome, "time limit" in made.run.reason) == ("timeout", True)
+
+
+@pytest.mark.parametrize(
+    ("how", "code", "outcome"),
+    [(TIME, None, "timeout"), (CANCELLED, None, "cancelled"), (LOST, None, ""), (FAILED, TOLD, "")],
+    ids=["limit", "scancel", "preempted", "preempted-and-gone-before"],
+)
+def test_why_a_body_was_told_to_end_is_for_its_engine_to_say(
+    root: Root, engine: Double, how: str, code: int | None, outcome: str
+) -> None:
+    engine.tells_why = True  # type: ignore[attr-defined]
+    assert told_to_end(root, "SIGTERM") == TOLD
+    assert seals(root) == []
+    double.alter(root, double.every(OVER, how, code=code, why="as it says"))
+    unheard(root)
+    placing.look(root, "a")
+    assert [made.run.outcome for made in seals(root)] == ([outcome] if outcome else [])
+    assert len(superseded(root)) == (0 if outcome else 1)
+    assert ["as it says" in made.run.reason for made in seals(root)] == ([True] if outcome else [])
+    assert verify.verify(root).damage == ()
+
+
+def test_where_an_engine_tells_no_reasons_a_signal_is_somebodys_wish(root: Root) -> None:
+    assert told_to_end(root, "SIGTERM") == 0
+    assert [made.run.outcome for made in seals(root)] == ["cancelled"]
+
+
+def test_a_person_who_cancelled_it_is_named_whatever_its_engine_does_meanwhile(
+    root: Root, engine: Double, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine.tells_why = True  # type: ignore[attr-defined]
+    carry_out = work.carry_out
+
+    def wanted(*given: object, **named: object) -> object:
+        cancel.cancel(root, "a", reason="no", actor="ann")
+        return carry_out(*given, **named)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(work, "carry_out", wanted)
+    assert told_to_end(root, "SIGTERM") == 0
+    assert [made.run.outcome for made in seals(root)] == ["cancelled"]
 
 
 # -- what is wrong with one experiment -----------------------------------------------------------------------------

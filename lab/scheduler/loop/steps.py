@@ -15,7 +15,7 @@ import msgspec
 
 from lab.core import crash, layout
 from lab.core.errors import LabError
-from lab.core.launch import CANCELLED, INTERRUPTED, MEMORY, SUPERSEDED, TIMEOUT, Exit, Fence
+from lab.core.launch import CANCELLED, INTERRUPTED, LIMIT, MEMORY, SUPERSEDED, TIMEOUT, Exit, Fence
 from lab.core.manifest import Usage
 from lab.core.world import stamp
 from lab.executors import environment, fence, outcome
@@ -39,7 +39,7 @@ _DIGESTS = "digests"
 _TAIL_BYTES, _TAIL_LINES = 16_384, 200
 _MEASURING = frozenset({BASELINE, VALIDATION, HOLDOUT})
 _MOST_LOG_MB = 1.0  # of what measures nothing: an agent that prints all it reads would fill bundles for weeks
-_LETTING_GO = frozenset({CANCELLED, INTERRUPTED, SUPERSEDED})
+_LETTING_GO = frozenset({CANCELLED, INTERRUPTED, LIMIT, SUPERSEDED})
 
 
 class Stopped(Exception):
