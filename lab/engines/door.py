@@ -1,6 +1,6 @@
 """The door through which a class's `engine` becomes something that places jobs: built-ins and plug-ins alike.
 
-Five verbs, and all that is asked of them is placement. An engine may forget, double, restart and misreport jobs;
+Six verbs, and all that is asked of them is placement. An engine may forget, double, restart and misreport jobs;
 it must only never place one that it has not been asked to place.
 """
 
@@ -34,6 +34,7 @@ class Ground(msgspec.Struct, frozen=True, kw_only=True):
     folder: str  # registry/engines/<engine>; made by whoever writes the first file there
     files: Files  # what it writes, it writes through these
     address: str = ""  # of an engine that is spoken to over the network, where engines.yaml names it
+    lab: str = ""  # how the names of this lab's jobs begin; empty where that is not known
 
 
 class Placement(msgspec.Struct, frozen=True, kw_only=True):
@@ -61,6 +62,8 @@ class Refused(Exception):
 class Engine(Protocol):
     """Where jobs are placed. Keeps no state of its own between two calls: another process may make the next one.
 
+    `listed` and `describe` look, and end nothing.
+
     Every verb raises `lab.core.errors.Unavailable` when the engine cannot be asked now; then nothing is known.
     """
 
@@ -79,11 +82,21 @@ class Engine(Protocol):
         ...
 
     def listed(self, prefix: str, ground: Ground) -> tuple[Report, ...]:
-        """Every job whose name begins so, those that have ended too as long as it knows them: by one question."""
+        """Every job whose name begins so, those that have ended too as long as it knows them: by one question.
+
+        What is left of one that it calls `lost` is ended by `cancel`.
+        """
         ...
 
     def cancel(self, numbers: tuple[str, ...], ground: Ground) -> None:
         """End them with all their processes. Does nothing for those that are not there any more."""
+        ...
+
+    def where(self, ground: Ground) -> str:
+        """Which one of its kind answers here: a cluster's name, an address. Two that do not share jobs differ in it.
+
+        Asked before anything else, so it may be kept for as long as the process lives. Empty where there is but one.
+        """
         ...
 
     def describe(self, ground: Ground) -> str:
@@ -91,7 +104,8 @@ class Engine(Protocol):
         ...
 
 
+_VERBS = ("submit", "release", "listed", "cancel", "where", "describe")
 # What an engine may have besides: `tells_why = True` where it sends TERM to a body for reasons of its own and says
 # afterwards by the job's state which it was. The TERM of others is taken for somebody's wish.
-_DOOR: Door[Engine] = Door(GROUP, "engine", BUILT_IN, ("submit", "release", "listed", "cancel", "describe"))
+_DOOR: Door[Engine] = Door(GROUP, "engine", BUILT_IN, _VERBS)
 find, names, problems = _DOOR.find, _DOOR.names, _DOOR.problems

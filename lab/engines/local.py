@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 KEEP_S = 3_600.0  # that an ended job is known
 _MARGIN_S = 60.0  # that a body has beyond its budget: its own supervisor keeps the second
+_MINDER_GONE = "its minder is gone"  # and cannot say any more how it ended
 _TIME = re.compile(r"(?:(\d+)-)?(\d+)(?::(\d+))?(?::(\d+))?")
 _NO_LIMIT = ("UNLIMITED", "INFINITE")
 _FOREIGN = ("partition", "account", "qos", "options", "address")  # what only other engines understand
@@ -51,7 +52,7 @@ class Local:
                 f"the engine local has no {', '.join(foreign)}",
                 fix="take it out of the row of this class in engines.yaml, or name another engine there",
             )
-        number = f"{int(time.time()):x}-{os.urandom(3).hex()}"
+        number = f"{int(time.time()):x}-{os.urandom(6).hex()}"  # processes are ended by it: no other lab may have it
         asked = Asked(
             name=job.name, number=number, by=machine.this_process("local"), argv=job.argv, cwd=job.cwd, root=job.root,
             output=job.output, limit_s=_limit_s(job), environ=dict(job.environ), setup=job.wants.setup,
@@ -85,7 +86,8 @@ class Local:
                     reports.append(_report(over))
                 elif job := self._known(folder, number, suffixes, now_s):
                     asked[folder.place(number, "")] = job
-                    reports.append(self._live(folder, job, suffixes, here))
+                    if job.name.startswith(prefix):  # in a copy of a lab lie the files of jobs of the other one
+                        reports.append(self._live(folder, job, suffixes, here))
         except OSError as error:
             raise refused(error) from error
         folder.drop_drafts(now_s, KEEP_S)
@@ -98,14 +100,21 @@ class Local:
         try:
             for number in numbers:
                 asked = folder.load(Asked, number, kept.ASKED)
-                if asked is not None and not folder.has(number, kept.OVER):
+                over = folder.load(Ended, number, kept.OVER)
+                if over is not None and over.how == LOST:
+                    processes.end_all(_survivors(number))
+                elif asked is not None and not folder.has(number, kept.OVER):
                     self._cancel(folder, asked)
         except OSError as error:
             raise refused(error) from error
 
+    def where(self, ground: Ground) -> str:  # noqa: ARG002  # as the door has it
+        """One: its jobs lie in a folder of the lab, where each says itself which machine has it."""
+        return ""
+
     def describe(self, ground: Ground) -> str:
         """How many jobs it has, and where."""
-        states = [report.state for report in self.listed("", ground)]
+        states = [report.state for report in self.listed(ground.lab, ground)]
         return f"this machine ({os.uname().nodename}): {states.count(RUNNING)} running, {states.count(HELD)} held"
 
     # -- what is known of one job -------------------------------------------------------------------------------
@@ -140,7 +149,7 @@ class Local:
             return _report(_end(folder, asked, LOST, "how it ended cannot be read"))
         if kept.BEGUN not in suffixes:
             if _is_of_earlier_boot(asked.by, here):
-                return _report(self._lost(folder, asked, "this machine has started again since"))
+                return _report(_end(folder, asked, LOST, "this machine has started again since"))
             return Report(name=asked.name, number=asked.number, state=HELD)
         begun = folder.load(Begun, asked.number, kept.BEGUN)
         if begun is not None and begun.minder is None:
@@ -152,12 +161,7 @@ class Local:
             return Report(name=asked.name, number=asked.number, state=RUNNING, where=where, why=why)
         if lives:
             return Report(name=asked.name, number=asked.number, state=RUNNING, where=where)
-        return _report(self._lost(folder, asked, "its minder is gone", where))
-
-    def _lost(self, folder: Folder, asked: Asked, why: str, where: str = "") -> Ended:
-        """Its minder cannot say any more how it ended. What is left of it here is ended too."""
-        processes.end_all(_survivors(asked.number))
-        return _end(folder, asked, LOST, why, where)
+        return _report(_end(folder, asked, LOST, _MINDER_GONE, where))  # what is left of it is for `cancel`
 
     def _cancel(self, folder: Folder, asked: Asked) -> None:
         if folder.make(Begun(), asked.number, kept.BEGUN):  # nobody can start it any more
@@ -172,7 +176,8 @@ class Local:
             processes.send(owner.pid, signal.SIGTERM)  # at once; the word alone is seen within a second
             processes.send(owner.pid, signal.SIGCONT)
         elif _lives(folder, asked.number, owner, machine.this_process("local")) is False:
-            self._lost(folder, asked, "its minder is gone", _place(owner))
+            processes.end_all(_survivors(asked.number))
+            _end(folder, asked, LOST, _MINDER_GONE, _place(owner))
 
 
 def _place(owner: Owner) -> str:

@@ -95,6 +95,12 @@ class Ray:
             if reply.status not in (_OK, _NOT_FOUND):
                 raise _unavailable(ground, reply)
 
+    def where(self, ground: Ground) -> str:
+        """Its address; that of this machine to itself says nothing elsewhere."""
+        address = _address(ground)
+        to_itself = any(f"//{name}" in address for name in ("127.", "localhost", "[::1]"))
+        return f"{address} of {os.uname().nodename}" if to_itself else address
+
     def describe(self, ground: Ground) -> str:
         """Its version and its address."""
         return f"Ray {_version(ground)} at {_address(ground)}"

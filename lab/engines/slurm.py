@@ -40,6 +40,9 @@ class Slurm:
     # It sends TERM for many reasons, and says afterwards which it was.
     tells_why = True
 
+    def __init__(self) -> None:
+        self._where: dict[tuple[str, str], str] = {}  # asked for once: no process changes the cluster that it speaks to
+
     def submit(self, job: Placement, ground: Ground) -> str:
         if word := text.unfit(job.wants.options):
             what = f"a job of a lab cannot have the flag {word} of `options`"
@@ -75,18 +78,28 @@ class Slurm:
             if said.code != 0 and complaints:
                 raise _unavailable("\n".join(complaints))
 
+    def where(self, ground: Ground) -> str:
+        key = ground.environ.get("SLURM_CONF", ""), ground.environ.get("PATH", "")
+        if key not in self._where:
+            self._where[key] = _config(ground).get("ClusterName", "")
+        return self._where[key]
+
     def describe(self, ground: Ground) -> str:
-        asked = []
-        for command in (("scontrol", "show", "config"), ("sinfo", "--noheader", "--format=%R %a %D %t")):
-            said = _call(command, ground)
-            if said.code != 0:
-                raise _unavailable(said.problem)
-            asked.append(said.out.decode(errors="replace"))
-        config, nodes = asked
-        pairs = (line.partition("=") for line in config.splitlines())
-        known = {name.strip(): value.strip() for name, _, value in pairs}
-        version, cluster = (known.get(name, "?") for name in ("SLURM_VERSION", "ClusterName"))
-        return f"Slurm {version}, cluster {cluster}: {_places(nodes)}"
+        config = _config(ground)
+        said = _call(("sinfo", "--noheader", "--format=%R %a %D %t"), ground)
+        if said.code != 0:
+            raise _unavailable(said.problem)
+        version, cluster = (config.get(name, "?") for name in ("SLURM_VERSION", "ClusterName"))
+        return f"Slurm {version}, cluster {cluster}: {_places(said.out.decode(errors='replace'))}"
+
+
+def _config(ground: Ground) -> dict[str, str]:
+    """What its controller goes by."""
+    said = _call(("scontrol", "show", "config"), ground)
+    if said.code != 0:
+        raise _unavailable(said.problem)
+    pairs = (line.partition("=") for line in said.out.decode(errors="replace").splitlines())
+    return {name.strip(): value.strip() for name, _, value in pairs}
 
 
 def _places(said: str) -> str:

@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING
 from lab.core.engines import HERE, WORKER
 from lab.core.errors import LabError
 from lab.engines import door
-from lab.engines.door import Ground
-from lab.scheduler import engines, placed, watchdog
+from lab.scheduler import engines, handing, placed, watchdog
 from lab.scheduler.checkup import FAILED, NONE, OK, WARNING, Check
 from lab.store import experiments, leases
 
@@ -65,11 +64,9 @@ def _asked(root: Root, name: str, address: str, used_by: list[str]) -> Check:
     """How one of them is, in its own words."""
     more = f" and {len(used_by) - _SHOWN} more" if len(used_by) > _SHOWN else ""
     for_what = f"for {', '.join(used_by[:_SHOWN])}{more}"
-    ground = Ground(
-        environ=dict(root.world.environ), folder=root.layout.engine(name), files=root.files, address=address
-    )
     try:
-        told = door.find(name).describe(ground)
+        engine, ground = handing.engine_of(root, name, address)
+        told = engine.describe(ground)
     except LabError as unfit:
         fix = unfit.fix or "look at the engine; what it has stays as it is until it answers"
         return Check(name=f"engine {name}", state=FAILED, what=f"{unfit.what}; {for_what}", fix=fix)

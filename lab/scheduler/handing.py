@@ -19,8 +19,8 @@ from lab.engines import door
 from lab.engines.door import Ground, Placement, Refused
 from lab.scheduler import placed, taking
 from lab.scheduler.loop import scripts
-from lab.scheduler.step import PROBLEM, QUEUED, SETTLED, Step
-from lab.store import jobs, leases, program
+from lab.scheduler.step import HELD, PROBLEM, QUEUED, SETTLED, Step
+from lab.store import identity, jobs, leases, program, strays
 from lab.store.sections import hold
 
 if TYPE_CHECKING:
@@ -74,8 +74,9 @@ def noted(root: Root, running: Running, wants: Wants) -> Job:
         generation=claim.generation,
         run_id=claim.run_id,
         engine=wants.engine,
-        name=words.name(known_as(root), claim.experiment, claim.generation),
+        name=words.name(identity.of(root), claim.experiment, claim.generation),
         asked_at=root.now(),
+        uid=os.geteuid(),
         spec=running.spec,
         wants=wants,
     )
@@ -104,8 +105,18 @@ def submitted(root: Root, job: Job, engine: Engine, ground: Ground) -> Step:
     if current.number:  # somebody found it and was quicker
         return _queued(current, current.number)
     try:
+        where = engine.where(ground)
+        if current.where not in ("", where):
+            return elsewhere(current, where)
+        if current.where != where:  # first: who looks from another cluster must not take it for one that nobody has
+            current = msgspec.structs.replace(current, where=where)
+            jobs.write(root, current, durable=False)
+    except Unavailable as error:
+        return silent(job.engine, experiment, error, run_id=job.run_id)
+    try:
         number = engine.submit(_placement(root, job), ground)
     except Unavailable as error:
+        strays.suspect(root, job.engine, job.wants.address)  # it may have it all the same, or be about to
         return silent(job.engine, experiment, error, run_id=job.run_id)
     except Refused as refusal:
         return _turned_down(root, job, engine, refusal)
@@ -174,16 +185,18 @@ def _is_held(root: Root, job: Job) -> bool:
     return leases.load(root, job.experiment, job.generation, layout.CLAIM_SUFFIX) is not None
 
 
-def known_as(root: Root) -> str:
-    """The data root by the one name that does not depend on how it was reached."""
-    return os.path.realpath(root.layout.root)
-
-
 def _queued(job: Job, number: str) -> Step:
     return Step(
         kind=QUEUED, experiment=job.experiment, run_id=job.run_id, engine=job.engine, number=number,
         what=f"at {job.engine} (job {number})",
     )  # fmt: skip
+
+
+def elsewhere(job: Job, here: str) -> Step:
+    """Its job is at another engine of that kind, which is asked from there. Nothing is known of it here."""
+    what = f"its job is at {job.engine} {job.where}, and here is {here or 'another'}: it is looked after from there"
+    fix = f"run labctl where {job.where} is; or give the run up: labctl lease break {job.experiment}"
+    return Step(kind=HELD, experiment=job.experiment, run_id=job.run_id, engine=job.engine, what=what, fix=fix)
 
 
 def silent(engine: str, experiment: str, error: LabError, *, run_id: str = "") -> Step:
@@ -194,7 +207,12 @@ def silent(engine: str, experiment: str, error: LabError, *, run_id: str = "") -
 
 
 def engine_of(root: Root, name: str, address: str) -> tuple[Engine, Ground]:
+    known = identity.found(root)
     ground = Ground(
-        environ=dict(root.world.environ), folder=root.layout.engine(name), files=root.files, address=address
+        environ=dict(root.world.environ),
+        folder=root.layout.engine(name),
+        files=root.files,
+        address=address,
+        lab=words.prefix(known) if known else "",
     )
     return door.find(name), ground

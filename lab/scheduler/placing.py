@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from collections import defaultdict
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 import msgspec
 
@@ -19,20 +19,21 @@ from lab.scheduler import handing, placed, taking
 from lab.scheduler.handing import hand_over, noted, require
 from lab.scheduler.placed import State, states
 from lab.scheduler.step import HELD, PROBLEM, Step
-from lab.store import files, jobs, leases, reading
+from lab.store import files, identity, jobs, leases, reading, strays
 from lab.store.sections import hold
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
 
     from lab.core.claim import Claim
-    from lab.core.job import Report
+    from lab.core.job import Job, Report
     from lab.engines.door import Engine, Ground
     from lab.scheduler.placed import Found
     from lab.store.root import Root
 
 __all__ = ["State", "hand_over", "look", "noted", "reconcile", "require", "states"]
 
+_Placed: TypeAlias = "tuple[Claim, Job | None]"  # a run that an engine has, and what it was asked
 _SEEN_EVERY_S = 10.0
 _WAIT_S = 30.0
 
@@ -48,17 +49,33 @@ def reconcile(root: Root, *, only: Collection[str] = ()) -> list[Step]:
     One question to each engine, however many jobs it has. Of one that does not answer nothing is touched.
     """
     done: list[Step] = []
-    for (name, address, prefix), claims in _by_engine(root, _held(root, only, done)).items():
-        try:
-            engine, ground = handing.engine_of(root, name, address)
-            desk = _Desk(root, name, engine, ground, prefix)
-        except LabError as error:
-            done.append(handing.silent(name, claims[0].experiment if only else "", error))
-            continue
-        done += _settled(desk, claims)
-        strays = _strays(desk)
-        if strays:
-            done += desk.cancel(claims[0].experiment, strays)
+    ours, others = _by_engine(root, _held(root, only, done))
+    suspected = () if only else tuple((each.engine, each.address) for each in strays.suspected(root))
+    for name, address in dict.fromkeys((*ours, *suspected)):
+        done += _looked_after(root, name, address, ours.get((name, address), []), only)
+    if others:
+        done += _settled(_Nobody(root), others)
+    return done
+
+
+def _looked_after(root: Root, name: str, address: str, placed_runs: list[_Placed], only: Collection[str]) -> list[Step]:
+    """What one engine has. An engine in which nothing is out is asked for what nobody waits for, and may be silent."""
+    done: list[Step] = []
+    try:
+        engine, ground = handing.engine_of(root, name, address)
+        where = engine.where(ground)
+        away = {claim.experiment: job for claim, job in placed_runs if job is not None and job.where not in ("", where)}
+        done += [handing.elsewhere(job, where) for job in away.values()]
+        claims = [claim for claim, job in placed_runs if job is None or job.where in ("", where)]
+        if placed_runs and not claims:
+            return done
+        desk = _Desk(root, name, engine, ground)
+    except LabError as error:
+        experiment = placed_runs[0][0].experiment if only else ""
+        return [handing.silent(name, experiment, error)] if placed_runs else []
+    done += _settled(desk, claims)
+    if unclaimed := _strays(desk):
+        done += desk.cancel(claims[0].experiment if claims else "", unclaimed)
     return done
 
 
@@ -86,13 +103,14 @@ def _trouble(experiment: str, error: LabError | OSError) -> Step:
 class _Desk:
     """One engine, and what it said of this lab's jobs when it was asked for all of them."""
 
-    def __init__(self, root: Root, name: str, engine: Engine, ground: Ground, prefix: str) -> None:
+    def __init__(self, root: Root, name: str, engine: Engine, ground: Ground) -> None:
         self.root = root
         self.name = name
         self.engine = engine
         self.ground = ground
-        self.prefix = prefix
+        self.prefix = words.prefix(identity.of(root))
         self.told: dict[str, tuple[Report, ...]] = {}
+        self.forgets_after_s = engine.forgets_after_s
         self.ask()
 
     def ask(self) -> None:
@@ -108,16 +126,34 @@ class _Desk:
 
     def judged(self, found: Found, now_s: float) -> words.Verdict:
         """What is to become of a run."""
-        return judge(
-            found.seen(self.reports(found.claim), now_s), forgets_after_s=self.engine.forgets_after_s
-        )  # fmt: skip
+        return judge(found.seen(self.reports(found.claim), now_s), forgets_after_s=self.forgets_after_s)
 
     def cancel(self, experiment: str, numbers: Iterable[str]) -> list[Step]:
         """End jobs that are one too many, or that nobody waits for. One that does not answer is asked next time."""
         try:
             self.engine.cancel(tuple(numbers), self.ground)
         except Unavailable as error:
+            strays.suspect(self.root, self.name, self.ground.address)
             return [handing.silent(self.name, experiment, error)]
+        return []
+
+
+class _Nobody(_Desk):
+    """Whoever has the jobs of a lab of which this one is a copy. Nobody is asked, and nothing is done to them."""
+
+    def __init__(self, root: Root) -> None:
+        self.root = root
+        self.name = ""
+        self.prefix = words.prefix(identity.of(root))
+        self.told = {}
+        self.forgets_after_s = 0.0
+
+    def ask(self) -> None:
+        """No."""
+
+    def cancel(self, experiment: str, numbers: Iterable[str]) -> list[Step]:
+        """No."""
+        del experiment, numbers
         return []
 
 
@@ -130,7 +166,7 @@ def _settled(desk: _Desk, claims: Iterable[Claim]) -> list[Step]:
     done: list[Step] = []
     for claim in claims:
         try:
-            found = placed.look(root, claim)
+            found = placed.look(root, claim, desk.prefix)
             verdict = desk.judged(found, now_s) if found is not None else None
             if found is not None and isinstance(verdict, Leave):
                 _remember(root, found, verdict, now_s)
@@ -170,7 +206,7 @@ class _Acting:
     def _act(self, claim: Claim) -> Step | None:
         root, desk = self._root, self._desk
         now_s = leases.server_time(root)
-        found = placed.look(root, claim)
+        found = placed.look(root, claim, desk.prefix)
         if found is None:
             return None
         verdict = desk.judged(found, now_s)
@@ -186,35 +222,38 @@ class _Acting:
                 _remember(root, found, verdict, now_s)
                 self._cancel += verdict.cancel
             case Take():
-                taken = taking.take(
-                    root, claim, desk.reports(claim), forgets_after_s=desk.engine.forgets_after_s
-                )  # fmt: skip
+                taken = taking.take(root, claim, desk.reports(claim), forgets_after_s=desk.forgets_after_s)
                 self._cancel += taken.cancel if taken is not None else ()
             case Release() if job is not None:
                 self._cancel += verdict.cancel
                 return handing.let_go(root, job, desk.engine, desk.ground, verdict.number)
             case Submit() if job is not None:
+                strays.suspect(root, desk.name, desk.ground.address)  # who died over it may have handed it over
                 return handing.submitted(root, job, desk.engine, desk.ground)
             case _:
                 pass
         return None
 
 
-def _by_engine(root: Root, claims: Iterable[Claim]) -> dict[tuple[str, str, str], list[Claim]]:
-    """The claims by the engine that has them, the address by which it is spoken to, and how their jobs' names begin.
+def _by_engine(root: Root, claims: Iterable[Claim]) -> tuple[dict[tuple[str, str], list[_Placed]], list[Claim]]:
+    """The claims by the engine that has them and the address by which it is spoken to; and those of another lab.
 
-    As their jobs say it: the lab may be known by another path to who looks than to who submitted.
+    Their jobs say whose they are: this one may be a copy, made while they were out.
     """
-    found: dict[tuple[str, str, str], list[Claim]] = defaultdict(list)
-    ours = words.prefix(handing.known_as(root))
+    found: dict[tuple[str, str], list[_Placed]] = defaultdict(list)
+    others: list[Claim] = []
+    prefix = ""
     for claim in claims:
+        prefix = prefix or words.prefix(identity.of(root))
         try:
             job = placed.job(root, claim)
         except (LabError, OSError):  # a newer labctl's, or not to be read: it is told of when it is looked at
             job = None
-        prefix = job.name.removesuffix(f"{claim.experiment}-{claim.generation}") if job is not None else ours
-        found[claim.engine, job.wants.address if job is not None else "", prefix].append(claim)
-    return found
+        if job is not None and not job.name.startswith(prefix):
+            others.append(claim)
+        else:
+            found[claim.engine, job.wants.address if job is not None else ""].append((claim, job))
+    return found, others
 
 
 def _remember(root: Root, found: Found, verdict: Leave, now_s: float) -> None:
@@ -239,6 +278,7 @@ def _strays(desk: _Desk) -> list[str]:
         experiment, dash, generation = name.removeprefix(desk.prefix).rpartition("-")
         if not (waiting and dash and generation.isascii() and generation.isdecimal()) or "/" in experiment:
             continue
+        reading.afresh(desk.root.layout.claims(experiment))  # another machine may have made the claim just now
         if not os.path.lexists(desk.root.layout.claim(experiment, int(generation))):
             found += waiting
     return found

@@ -21,7 +21,7 @@ from lab.core.run import CANCELLED, CRASH, FAILED, TIMEOUT
 from lab.core.seal import Seal, SealedFile
 from lab.executors import leftovers
 from lab.scheduler import closing, refresh
-from lab.store import bundles, contents, jobs, leases, ledger, machine, packages, reading, standing, verify
+from lab.store import bundles, contents, jobs, leases, ledger, machine, packages, reading, standing, strays, verify
 from lab.store.sections import hold
 
 if TYPE_CHECKING:
@@ -306,6 +306,8 @@ def _take_over(root: Root, lost: Lost) -> None:
 
 def _of_claim(root: Root, claim: Claim, *, abandoned: bool) -> Orphan:
     told = _job(root, claim) if claim.engine else None
+    if told is not None and not told.ended and not abandoned:  # a person took it: its job still waits
+        strays.suspect(root, claim.engine, told.wants.address)
     return Orphan(
         experiment=claim.experiment,
         run_id=claim.run_id,

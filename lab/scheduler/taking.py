@@ -13,10 +13,10 @@ import msgspec
 
 from lab.core import event, layout
 from lab.core.errors import BadInput
-from lab.core.job import REFUSED, Take, judge
+from lab.core.job import REFUSED, Take, judge, prefix
 from lab.scheduler import decisions, placed, reclaim
 from lab.scheduler.step import SETTLED, Step
-from lab.store import jobs, leases, ledger, reading
+from lab.store import identity, jobs, leases, ledger, reading
 
 if TYPE_CHECKING:
     from lab.core.claim import Claim
@@ -36,7 +36,7 @@ def take(
         for suffix in (layout.CLAIM_SUFFIX, layout.STARTED_SUFFIX):  # their ages are what is judged
             reading.afresh(root.layout.claim(claim.experiment, claim.generation, suffix))
         now_s = leases.server_time(root)
-        found = placed.look(root, claim)
+        found = placed.look(root, claim, prefix(identity.of(root)))
         if found is None:
             return None
         verdict = judge(found.seen(reports, now_s), forgets_after_s=forgets_after_s)

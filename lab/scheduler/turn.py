@@ -17,7 +17,7 @@ from lab.scheduler.control import inbox, proposals
 from lab.scheduler.crew import Crew, slots
 from lab.scheduler.step import ANSWERED, ASKING, HELD, MOVED, PROBLEM, QUEUED, RAN, SETTLED, WAITING, Step
 from lab.scheduler.visit import Request, Visit
-from lab.store import experiments, files, leases, machine, packages, reading
+from lab.store import experiments, files, leases, machine, packages, reading, strays
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -88,7 +88,7 @@ class Turn:
 
     def reconcile(self) -> None:
         """Compare what the lab has claimed with what engines have. Asks none where none has anything."""
-        if not leases.placed(self.root):
+        if not leases.placed(self.root) and not strays.suspected(self.root):
             return
         from lab.scheduler import placing  # noqa: PLC0415  # most labs have no engine
 

@@ -243,6 +243,13 @@ class EngineContract:
         self.engine.cancel((), ground)
         assert self.seen(lab, ground, number).how == words.DONE
 
+    # -- which one it is ------------------------------------------------------------------------------------------
+
+    def test_it_is_one_wherever_it_is_asked_and_whatever_else_is_different(self, ground: Ground) -> None:
+        other = msgspec.structs.replace(ground, folder=f"{ground.folder}2", environ={**ground.environ, "LAB_X": "1"})
+        assert self.engine.where(ground) == self.engine.where(ground) == self.engine.where(other)
+        assert "\n" not in self.engine.where(ground)
+
     # -- whether it can be asked ----------------------------------------------------------------------------------
 
     def test_it_says_what_it_is_in_a_line(self, ground: Ground) -> None:

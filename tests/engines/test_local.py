@@ -161,8 +161,12 @@ class TestLocal(EngineContract):
         until(lambda: read(lab, "far") and read(lab, "near"))
         os.kill(self.owner(ground, number).pid, signal.SIGKILL)
         until(lambda: not os.path.exists(f"/proc/{int(read(lab, 'near'))}/exe"))  # before anybody looks
+        self.engine.describe(ground)
         report = self.ended(lab, ground, number)
         assert (report.how, report.why) == (words.LOST, "its minder is gone")
+        far = int(read(lab, "far"))
+        assert os.path.exists(f"/proc/{far}/exe")  # who only looks ends nothing
+        self.engine.cancel((number,), ground)
         until(lambda: not any(os.path.exists(f"/proc/{int(read(lab, name))}/exe") for name in ("near", "far")))
 
     def test_what_a_body_leaves_behind_ends_with_it(self, lab: str, ground: Ground) -> None:
@@ -238,6 +242,24 @@ class TestLocal(EngineContract):
         assert (self.seen(lab, ground, number).state, self.seen(lab, ground, number).why) == (RUNNING, "")
         self.engine.cancel((number,), ground)
         assert self.ended(lab, ground, number).how == words.CANCELLED
+
+    # -- labs that are not this one -----------------------------------------------------------------------------
+
+    def test_a_copy_of_a_lab_lists_describes_and_ends_nothing_of_the_original(
+        self, lab: str, ground: Ground, tmp_path: Path
+    ) -> None:
+        number = self.engine.submit(self.job(lab, WAITS), ground)
+        self.engine.release(number, ground)
+        until(lambda: read(lab, "ran"))
+        shutil.copytree(ground.folder, tmp_path / "copy")
+        there = msgspec.structs.replace(ground, folder=str(tmp_path / "copy"), lab=words.prefix("the copy"))
+        before = sorted(os.listdir(there.folder))
+        assert self.engine.listed(there.lab, there) == ()
+        assert "0 running, 0 held" in self.engine.describe(there)
+        assert sorted(os.listdir(there.folder)) == before
+        assert self.seen(lab, ground, number).state == RUNNING
+        write(lab, "go")
+        assert self.ended(lab, ground, number).how == words.DONE
 
     # -- bad input ------------------------------------------------------------------------------------------------
 

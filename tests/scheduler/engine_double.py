@@ -49,6 +49,7 @@ class Double:
     silent = False
     refuses = ""
     silent_verbs: frozenset[str] = frozenset()
+    at = "east"  # which of two clusters
 
     def __init__(self) -> None:
         self.calls: list[str] = []
@@ -89,6 +90,12 @@ class Double:
                 each.state, each.how = OVER, CANCELLED
         store(ground.folder, all_)
         ground.files.step("engine", "cancelled")
+
+    def where(self, ground: Ground) -> str:
+        del ground
+        if self.silent or "where" in self.silent_verbs:
+            raise Unavailable("the controller is down", fix="start it")
+        return self.at
 
     def describe(self, ground: Ground) -> str:
         self._asked("describe", ground)

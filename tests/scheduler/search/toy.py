@@ -68,6 +68,10 @@ class Toy:
         for number in numbers:
             self.jobs[number] = msgspec.structs.replace(self.jobs[number], state=OVER, how="cancelled")
 
+    def where(self, ground: Ground) -> str:
+        del ground
+        return ""
+
     def describe(self, ground: Ground) -> str:
         """A word."""
         del ground
