@@ -53,7 +53,7 @@ class Cluster:
         self.conf = str(folder / "slurm.conf")
         self.environ = {"SLURM_CONF": self.conf}
         self.ports = _free_ports(nodes + 1)
-        # Control groups are named by node: no other cluster of this machine may have these. And sockets' paths are short.
+        # Control groups are named by node: no other cluster of this machine may have these. And sockets are short.
         self.name = f"c{hashlib.sha256(f'{folder} {self.ports}'.encode()).hexdigest()[:7]}"
         self.nodes = tuple(f"{self.name}n{number + 1}" for number in range(nodes))
         self.confined = can_confine()
@@ -113,6 +113,11 @@ class Cluster:
         daemon = self._daemons.pop(name)
         daemon.kill()
         daemon.wait()
+
+    def shut_down_controller(self) -> None:
+        """In good order: what it knows is written down."""
+        self.call("scontrol", "shutdown", "slurmctld")
+        self._daemons.pop("slurmctld").wait(timeout=LIMIT_S)
 
     def restart_controller(self) -> None:
         self.kill("slurmctld")

@@ -142,8 +142,7 @@ def test_without_a_controller_nothing_is_known_and_with_it_all_goes_on(own_clust
     contract, ground = TestSlurm(), ground_of(own_cluster, tmp_path)
     job = contract.job(str(tmp_path), "true")
     number = Slurm().submit(job, ground)
-    own_cluster.call("scontrol", "shutdown", "slurmctld")
-    own_cluster.kill("slurmctld")
+    own_cluster.shut_down_controller()
     with pytest.raises(Unavailable, match="contact"):
         Slurm().submit(job, ground)
     with pytest.raises(Unavailable):
