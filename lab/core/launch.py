@@ -65,6 +65,7 @@ class Stop(msgspec.Struct, frozen=True, kw_only=True):
 
     how: str
     why: str = ""
+    at_once: bool = False  # it has no grace: what it writes into was sealed meanwhile
 
 
 class Output(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

@@ -155,7 +155,7 @@ class _Watch:
             stop = None if self._stop_told else watch()
             if stop is not None:
                 self._stop_told = True
-                self._order(Order(how=stop.how, why=stop.why))
+                self._order(Order(how=stop.how, why=stop.why, at_once=stop.at_once))
         self._listen()
 
     def _look_at_gpus(self) -> None:

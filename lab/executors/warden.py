@@ -28,7 +28,7 @@ from lab.executors.limits import Surroundings
 from lab.executors.starting import SIGNALS, Raised, Start
 from lab.executors.tree import GROUP, NAMESPACE, SUBREAPER, Tree, memory_bytes
 from lab.store import kernel
-from lab.store.log import RunLog, draft_of, put
+from lab.store.log import RunLog, draft_of, is_sealed, put
 
 if TYPE_CHECKING:
     from lab.executors.limits import Cage
@@ -152,6 +152,8 @@ class Warden:
     def _written(self, found: Exit) -> bytes:
         """The last word, put down before the lab hears it: what it was told, it may forget."""
         text = encode(found)
+        if is_sealed(self._job.path):  # somebody took the run and has said how it ended; nothing is added to that
+            return text
         try:
             # A run may have deleted its folder. One that went with all around it is on a disk that is to come back.
             os.stat(os.path.dirname(self._job.path))

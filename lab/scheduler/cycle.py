@@ -25,8 +25,11 @@ from lab.scheduler import closing, decisions, places, reclaim, refresh
 from lab.scheduler.loop import scripts
 from lab.store import bundles, contents, experiments, leases, reading, revision
 from lab.store.leases import Lease
+from lab.store.renewal import Renewal
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from lab.core.ended import Ended
     from lab.core.seal import Seal
     from lab.core.subject import Subject
@@ -97,10 +100,12 @@ def claim(  # noqa: PLR0913  # the terms of the claim
     tier: str = "",
     slots: int = 0,
     engine: str = "",
+    known: Sequence[tuple[int, str]] | None = None,
 ) -> Lease:
     """Take the next generation. Inside the section in which the view was looked at: a pause comes before or after.
 
-    `slots` is how many runs may be under way, where a person said so; otherwise it is the SPEC's.
+    `slots` is how many runs may be under way, where a person said so; otherwise it is the SPEC's. `known`: its claims,
+    where they were looked at in this section already.
     """
     here = spec.for_tier(tier or view.tier)
     roles, moment = here.worker_roles, root.world.now()
@@ -114,6 +119,7 @@ def claim(  # noqa: PLR0913  # the terms of the claim
         # A run that ends on time must still be able to seal, even if nobody renews its lease meanwhile.
         ttl_s=ttl_s or max(here.time_budget_s + here.kill_grace_s + SEAL_GRACE_S, DEFAULT_TTL_S),
         engine=engine,
+        known=known,
     )
 
 
@@ -192,7 +198,8 @@ def _sealed(root: Root, running: Running, manifest: Manifest, ended: Ended) -> t
     durability = running.spec.durability
     _put_right(root, running)
     closing.close(root, manifest, ended)
-    stock = contents.take_stock(root, manifest.experiment, manifest.run_id, durability=durability)
+    beat = Renewal(root, running.lease)
+    stock = contents.take_stock(root, manifest.experiment, manifest.run_id, durability=durability, beat=beat)
     with root.section(manifest.experiment):
         try:
             running.lease.check()

@@ -9,11 +9,13 @@ import os
 import time
 from typing import TYPE_CHECKING
 
+from lab.core import layout
 from lab.core.claim import RENEW_EVERY_S
 from lab.core.errors import BadInput, Superseded
 from lab.core.launch import CANCELLED, INTERRUPTED, LIMIT, LIMIT_SIGNAL, SUPERSEDED, Launch, Limits, Stop
 from lab.executors import environment
 from lab.scheduler import places
+from lab.store import reading
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -95,6 +97,7 @@ def named(spec: Spec, environ: Mapping[str, str]) -> dict[str, str]:
     return {name: environ[name] for name in spec.env if name in environ}
 
 
+_AGAIN_S = 2.0
 _LOOK_SHARE, _LOOK_AT_LEAST_EVERY_S = 0.05, 2.0
 
 
@@ -133,9 +136,12 @@ class Watch:
         try:
             self._lease.renew(self._root)
         except Superseded as lost:
-            return Stop(how=SUPERSEDED, why=lost.what)
-        except OSError:
-            return None  # a disk that hiccups is no reason to end a run; the lease outlives its budget
+            claim = self._lease.claim
+            sealed = f"{self._root.layout.run(claim.experiment, claim.run_id)}/{layout.SEAL}"
+            return Stop(how=SUPERSEDED, why=lost.what, at_once=reading.size_of(sealed) >= 0)
+        except OSError:  # a disk that hiccups is no reason to end a run; the lease outlives its budget
+            self._renewed_s += _AGAIN_S - RENEW_EVERY_S  # and once it is back, whether the run was taken is asked soon
+            return None
         return None
 
     def _may_look(self) -> bool:

@@ -194,7 +194,9 @@ def _prepare(root: Root, orphan: Orphan) -> _Ready:
         closing.close(root, manifest, ended)
     else:
         manifest = _brought_to_an_end(root, orphan, manifest)
-    return _Ready(verdict=SEAL, manifest=manifest, stock=contents.take_stock(root, orphan.experiment, orphan.run_id))
+    # A body that an engine could not reach, and that comes back, holds its files open.
+    stock = contents.take_stock(root, orphan.experiment, orphan.run_id, apart=bool(orphan.engine))
+    return _Ready(verdict=SEAL, manifest=manifest, stock=stock)
 
 
 def _set_aside_seal(root: Root, path: str) -> None:

@@ -10,6 +10,7 @@ import hashlib
 import os
 import re
 import stat
+from functools import partial
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -19,12 +20,13 @@ from lab.core.seal import Seal, SealedFile
 from lab.store import files, reading
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from lab.store.root import Root
 
 _CHUNK = 1 << 20
 _SMALL = 1 << 18
+_APART_BYTES = 64 << 20
 _MAX_DEPTH = 32
 _MAX_PATH_CHARS = 2_000
 _BYTES = "not-utf-8:"
@@ -40,8 +42,23 @@ class Found(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     too_deep: bool = False
 
 
-def take_stock(root: Root, experiment: str, run_id: str, *, durability: str = "full") -> dict[str, SealedFile]:
+def _nothing() -> None:
+    pass
+
+
+def take_stock(
+    root: Root,
+    experiment: str,
+    run_id: str,
+    *,
+    durability: str = "full",
+    apart: bool = False,
+    beat: Callable[[], None] = _nothing,
+) -> dict[str, SealedFile]:
     """Digest every file of the bundle, make it read-only, and wait until the disk has it.
+
+    `beat` is called again and again meanwhile: a checkpoint may take longer than a lease lasts. `apart` is for a run
+    whose processes may come back and hold files open: what is not large is copied, and they write to what it was.
 
     Done outside the section: hashing a large artifact must not hold up anybody else. Our own drafts are left out; a
     socket or a pipe holds nothing and is passed over; what cannot be kept in a bundle is moved aside and noted in it.
@@ -56,12 +73,16 @@ def take_stock(root: Root, experiment: str, run_id: str, *, durability: str = "f
         whole = f"{path}/{name}"
         if _OWN_DRAFT.fullmatch(name):
             continue  # somebody may be writing it just now; it is in no seal, and recovery moves it aside
-        kept = root.files.settle(whole, _digest_of, durable=full and not many) or look(whole)
+        beat()
+        kept = root.files.settle(
+            whole, partial(_digest_of, beat=beat), durable=full and not many, apart_bytes=_APART_BYTES if apart else -1
+        ) or look(whole)  # fmt: skip
         if kept is not None:
             contents[sealed_name(name)] = kept
     if full and not (many and root.files.sync_all(path)):
         for name in names if many else ():
             if reading.is_file(f"{path}/{name}"):
+                beat()
                 root.files.sync_file(f"{path}/{name}")
         for folder in (path, *(f"{path}/{item.name}" for item in found if item.is_folder), os.path.dirname(path)):
             root.files.sync_folder(folder)
@@ -144,7 +165,7 @@ def look(path: str) -> SealedFile | None:
         os.close(descriptor)
 
 
-def _digest_of(descriptor: int) -> SealedFile:
+def _digest_of(descriptor: int, beat: Callable[[], None] = _nothing) -> SealedFile:
     """Digest and size of an open file, a piece at a time."""
     data = os.read(descriptor, _SMALL)
     if len(data) < _SMALL:
@@ -153,6 +174,7 @@ def _digest_of(descriptor: int) -> SealedFile:
     while data := os.read(descriptor, _CHUNK):
         running.update(data)
         size += len(data)
+        beat()
     return SealedFile(sha256=running.hexdigest(), size=size)
 
 

@@ -239,16 +239,17 @@ class Files:
         self.step("symlink", path)
         os.symlink(target, path)
 
-    def settle(self, path: str, look: Callable[[int], T], *, durable: bool) -> T | None:
+    def settle(self, path: str, look: Callable[[int], T], *, durable: bool, apart_bytes: int = -1) -> T | None:
         """Make a plain file read-only, look at it, and wait until the disk has it: one open file for all three.
 
-        None for what is no plain file. Being read-only is a courtesy to people and their editors: the digest is what
-        protects a sealed file.
+        One of up to `apart_bytes` is copied first: whoever has it open writes to what it was. None for what is no plain
+        file. Being read-only is a courtesy to people: the digest is what protects a sealed file.
         """
         seen = os.lstat(path)
         if not stat.S_ISREG(seen.st_mode):
             return None
-        if seen.st_nlink > 1:  # the same file has a name elsewhere, and could change behind the seal
+        # The same file has a name elsewhere, or may be open somewhere, and could change behind the seal.
+        if seen.st_nlink > 1 or seen.st_size <= apart_bytes:
             self._detach(path, seen.st_mode)
         flags = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
         try:

@@ -8,6 +8,7 @@ the seal does that.
 from __future__ import annotations
 
 import os
+import stat
 from functools import cache
 from typing import TYPE_CHECKING
 
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 TAKEN_SUFFIX = ".of-the-run"
 _NEW = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC
 _PIECE_BYTES = 1 << 20
+_WRITABLE = 0o222
 
 
 class RunLog:
@@ -51,7 +53,7 @@ class RunLog:
         if self._descriptor < 0:
             return
         try:
-            if not self._is_there():
+            if not self._is_there() and not is_sealed(os.path.dirname(self._path)):
                 self._put_back()
         except OSError as error:
             self.problem = self.problem or f"{os.path.basename(self._path)} was taken away: {error.strerror or error}"
@@ -83,6 +85,15 @@ class RunLog:
                 at += os.write(again, piece)
         finally:
             os.close(again)
+
+
+def is_sealed(folder: str) -> bool:
+    """Whether somebody took this run while its machine was out of reach, and sealed a copy of what there was."""
+    try:
+        mode = os.lstat(f"{folder}/{layout.SEAL}").st_mode
+    except OSError:
+        return False
+    return stat.S_ISREG(mode) and not mode & _WRITABLE
 
 
 def draft_of(path: str) -> str:

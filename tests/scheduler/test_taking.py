@@ -10,10 +10,11 @@ import pytest
 from lab.core import layout
 from lab.core.job import CANCELLED, FAILED, LOST, OVER, RUNNING, SUSPENDED, TIME, TOLD, WAITING, Report
 from lab.core.launch import LIMIT_SIGNAL
-from lab.scheduler import body, handing, placed, placing, taking, work
+from lab.executors import leftovers
+from lab.scheduler import body, handing, launching, placed, placing, taking, work
 from lab.scheduler.control import cancel
 from lab.scheduler.step import PROBLEM, QUEUED
-from lab.store import leases, reading, verify
+from lab.store import contents, leases, machine, reading, renewal, verify
 from tests.scheduler import engine_double as double
 from tests.scheduler.labs import silent
 from tests.scheduler.test_due import edit
@@ -284,3 +285,76 @@ def test_a_disk_that_refuses_everybody_is_no_trouble_of_one(root: Root, monkeypa
     monkeypatch.setattr(placed, "look", full)
     with pytest.raises(OSError, match="No space"):
         placing.reconcile(root)
+
+
+# -- a body that comes back ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("ending", ["it goes on", "it has ended by itself"])
+def test_a_body_that_comes_back_writes_nothing_into_what_was_sealed_meanwhile(
+    root: Root, monkeypatch: pytest.MonkeyPatch, ending: str
+) -> None:
+    """Its node was out of reach: it renewed nothing, and its engine called it cancelled."""
+    waits = "exec sleep 60" if ending == "it goes on" else "sleep 0.3"
+    program = f"exec 5>>mine; while ! test -e {root.layout.root}/go; do echo a; echo b >&5; sleep 0.02; done; {waits}"
+    edit(root, "a", executor="command", executor_command=f"/bin/sh -c 'cd $LAB_RUN_DIR; {program}'")
+    take(root)
+    (job,) = double.jobs(root)
+    path = root.layout.run("a", job.argv[-3])
+    renewed: list[str] = []
+    monkeypatch.setattr(launching, "RENEW_EVERY_S", 0.0)
+    renew = leases.Lease.renew
+
+    def cut_off(lease: leases.Lease, root: Root) -> None:
+        if reading.size_of(f"{path}/mine") <= 0:  # it has not begun to write
+            return renew(lease, root)
+        if not renewed:
+            renewed.append("not")
+            double.alter(root, double.every(OVER, CANCELLED, why="as it says"))
+            unheard(root)
+            # It lives on another machine: nobody here can end it.
+            with monkeypatch.context() as far:
+                far.setattr(machine, "writers", lambda _: [])
+                far.setattr(leftovers, "end", lambda _: None)
+                placing.look(root, "a")
+            assert [made.run.outcome for made in seals(root)] == ["cancelled"]
+            with open(f"{root.layout.root}/go", "wb"):
+                pass
+            if ending != "it goes on":
+                raise OSError(5, "the file server is not quite back")
+        return renew(lease, root)
+
+    monkeypatch.setattr(leases.Lease, "renew", cut_off)
+    assert double.run(root, job.argv) == 75
+    assert verify.verify(root).damage == ()
+    assert superseded(root) == []
+
+
+def test_a_run_is_not_lost_while_its_body_digests_a_large_checkpoint(
+    root: Root, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    take(root)
+    (job,) = double.jobs(root)
+    double.alter(root, double.every(RUNNING))
+    take_stock = contents.take_stock
+    monkeypatch.setattr(renewal, "RENEW_EVERY_S", 0.0)
+
+    def slow(*given: object, **named: object) -> object:
+        unheard(root)
+        found = take_stock(*given, **named)  # type: ignore[arg-type]
+        assert placing.reconcile(root) == []
+        return found
+
+    monkeypatch.setattr(contents, "take_stock", slow)
+    assert double.run(root, job.argv) == 0
+    assert superseded(root) == []
+
+
+def test_one_large_file_is_no_silence(root: Root) -> None:
+    take(root)
+    (job,) = double.jobs(root)
+    with open(f"{root.layout.run('a', job.argv[-3])}/checkpoint", "wb") as file:
+        file.truncate(50 << 20)
+    beats: list[int] = []
+    contents.take_stock(root, "a", job.argv[-3], durability="fast", beat=lambda: beats.append(1))
+    assert len(beats) > 50
