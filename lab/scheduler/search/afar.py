@@ -18,7 +18,7 @@ from lab.core import layout
 from lab.core.errors import Busy, Corrupt, LabError, Unavailable
 from lab.scheduler import placing, reclaim, step
 from lab.scheduler.search.burst import AGAIN, FULL, GONE, MADE, OVER
-from lab.scheduler.step import PROBLEM, SETTLED, Step
+from lab.scheduler.step import HELD, PROBLEM, SETTLED, Step
 from lab.store import bundles, leases, reading
 
 if TYPE_CHECKING:
@@ -52,6 +52,7 @@ class Afar:
         self._ask_s, self._again_s = ASK_EVERY_S, LOOK_EVERY_S
         self._trouble = ""  # why the engine cannot be asked now
         self._states: dict[str, str] = {}
+        self._held_up = ""
 
     def run(self) -> None:
         """All of the burst. An interruption ends the handing over and the waiting, and none of the runs."""
@@ -220,6 +221,9 @@ class Afar:
         """Whether it has been said, or will be when the run is over."""
         if said.kind == PROBLEM:
             return self._trouble.startswith(said.what)
+        if said.kind == HELD:  # at another cluster, say
+            before, self._held_up = self._held_up, said.what
+            return before == said.what
         return said.kind == SETTLED and said.run_id in self.out
 
     def _say_problem(self, error: LabError) -> None:

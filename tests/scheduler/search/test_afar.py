@@ -260,6 +260,20 @@ def test_an_engine_that_does_not_answer_is_told_of_once_and_waited_for(tmp_path:
     assert len(toy.runs) == 6  # what it was to be given while it was away was claimed once, and submitted once
 
 
+def test_what_is_at_another_cluster_is_waited_for_and_that_is_said_once(tmp_path: Path, toy: Toy) -> None:
+    root = a_search(tmp_path / "lab", MORE)
+    World(root, lambda world: setattr(world, "stopped_by", "SIGINT"), runs=2, jobs=2).afar.run()
+    toy.at = "west"
+
+    def asked_for_a_while(world: World) -> None:
+        world.stopped_by = "SIGINT" if world.waits == 5 else ""
+
+    world = World(root, asked_for_a_while, runs=2, jobs=2, resume=True)
+    world.afar.run()
+    assert ["is at toy east" in step.what for step in world.of("busy")] == [True]
+    assert len(world.afar.out) == 2
+
+
 def test_an_engine_that_never_answers_leaves_one_run_to_be_submitted_and_no_heap(tmp_path: Path, toy: Toy) -> None:
     root = a_search(tmp_path / "lab", MORE)
     toy.is_silent = True

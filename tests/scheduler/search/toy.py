@@ -32,6 +32,7 @@ class Toy:
         self.runs: dict[str, tuple[str, str]] = {}
         self.asked: Counter[str] = Counter()
         self.is_silent = False
+        self.at = "east"
 
     def _hear(self, what: str) -> None:
         self.asked[what] += 1
@@ -69,8 +70,9 @@ class Toy:
             self.jobs[number] = msgspec.structs.replace(self.jobs[number], state=OVER, how="cancelled")
 
     def where(self, ground: Ground) -> str:
+        """Which of two."""
         del ground
-        return ""
+        return self.at
 
     def describe(self, ground: Ground) -> str:
         """A word."""
