@@ -35,6 +35,7 @@ class Ground(msgspec.Struct, frozen=True, kw_only=True):
     files: Files  # what it writes, it writes through these
     address: str = ""  # of an engine that is spoken to over the network, where engines.yaml names it
     lab: str = ""  # how the names of this lab's jobs begin; empty where that is not known
+    names: dict[str, str] = {}  # by number, as last listed; an engine may have given the number to another job since
 
 
 class Placement(msgspec.Struct, frozen=True, kw_only=True):

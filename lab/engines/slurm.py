@@ -20,8 +20,9 @@ if TYPE_CHECKING:
     from lab.engines.door import Ground, Placement
 
 LIMIT_S = 30.0  # for one command: without a controller sbatch gives up after 9 s, with a full queue after minutes
+FEW = 8  # jobs that are ended by their names, each by a command of its own
 AT_ONCE = 500  # numbers in one scancel: a command line has an end
-_GONE = ("invalid job id", "already finished", "already completing", "no longer pending")
+_GONE = ("invalid job id", "already finished", "already completing", "no longer pending", "no active jobs")
 
 
 class _Said(msgspec.Struct, frozen=True, kw_only=True):
@@ -53,13 +54,17 @@ class Slurm:
         number = said.out.decode(errors="replace").strip().partition(";")[0]
         if said.code == 0 and number.isdecimal():
             return number
+        if said.code == 0:
+            raise _numberless(said.out.decode(errors="replace"))
         # One that was killed, or that says nothing, has refused nothing; it may even have handed the job over.
-        if said.code <= 0 or not said.problem or text.passes(said.problem):
+        if said.code < 0 or not said.problem or text.passes(said.problem):
             raise _unavailable(said.problem or f"sbatch ended with {said.code} and said nothing")
         words = said.problem
         raise Refused(text.in_a_line(words), fix=text.fix(words))
 
     def release(self, number: str, ground: Ground) -> None:
+        if number in ground.names and not _still_so((number,), ground):
+            return
         said = _call(("scontrol", "release", number), ground)
         # Of one that somebody else holds nothing can be done here; `listed` says why it waits.
         if said.code != 0 and text.passes(said.problem):
@@ -72,8 +77,14 @@ class Slurm:
         return text.listed(said.out, prefix)
 
     def cancel(self, numbers: tuple[str, ...], ground: Ground) -> None:
-        for start in range(0, len(numbers), AT_ONCE):
-            said = _call(("scancel", *numbers[start : start + AT_ONCE]), ground)
+        # Since they were listed a controller may have lost its state and given their numbers to others.
+        named = {number: ground.names[number] for number in numbers if number in ground.names}
+        if len(named) <= FEW:
+            calls: list[tuple[str, ...]] = [(f"--name={name}", number) for number, name in named.items()]
+        else:
+            calls = _pieces(_still_so(tuple(named), ground))
+        for given in (*calls, *_pieces(tuple(number for number in numbers if number not in named))):
+            said = _call(("scancel", *given), ground)
             complaints = [line for line in said.problem.splitlines() if not _is_gone(line)]
             if said.code != 0 and complaints:
                 raise _unavailable("\n".join(complaints))
@@ -91,6 +102,20 @@ class Slurm:
             raise _unavailable(said.problem)
         version, cluster = (config.get(name, "?") for name in ("SLURM_VERSION", "ClusterName"))
         return f"Slurm {version}, cluster {cluster}: {_places(said.out.decode(errors='replace'))}"
+
+
+def _pieces(numbers: tuple[str, ...]) -> list[tuple[str, ...]]:
+    return [numbers[start : start + AT_ONCE] for start in range(0, len(numbers), AT_ONCE)]
+
+
+def _still_so(numbers: tuple[str, ...], ground: Ground) -> tuple[str, ...]:
+    """Those that still have the names under which they were listed."""
+    said = _call(("squeue", "--all", "--noheader", "--format=%i %j"), ground)
+    if said.code != 0:
+        raise _unavailable(said.problem)
+    lines = (line.strip().partition(" ") for line in said.out.decode(errors="replace").splitlines())
+    now = {number: name for number, _, name in lines}
+    return tuple(number for number in numbers if now.get(number) == ground.names[number])
 
 
 def _config(ground: Ground) -> dict[str, str]:
@@ -114,6 +139,15 @@ def _places(said: str) -> str:
 
 def _is_gone(line: str) -> bool:
     return any(word in line.lower() for word in _GONE)
+
+
+def _numberless(said: str) -> Unavailable:
+    """It may have taken the job: whether it has is seen when it is asked for its jobs."""
+    told = text.in_a_line(said)
+    return Unavailable(
+        f"sbatch ended well and gave no number of a job{f', but: {told[:100]}' if told else ''}",
+        fix="look at `options` in engines.yaml, and whether a wrapper stands in the place of sbatch: type sbatch",
+    )
 
 
 def _unavailable(said: str) -> Unavailable:

@@ -120,7 +120,8 @@ def submitted(root: Root, job: Job, engine: Engine, ground: Ground) -> Step:
         return silent(job.engine, experiment, error, run_id=job.run_id)
     except Refused as refusal:
         return _turned_down(root, job, engine, refusal)
-    return let_go(root, current, engine, ground, number)
+    # Whatever had this number when the engine was last asked, is not what has just been given it.
+    return let_go(root, current, engine, msgspec.structs.replace(ground, names={}), number)
 
 
 def let_go(root: Root, job: Job, engine: Engine, ground: Ground, number: str) -> Step:

@@ -118,6 +118,8 @@ class _Desk:
         found: dict[str, list[Report]] = defaultdict(list)
         for report in self.engine.listed(self.prefix, self.ground):
             found[report.name].append(report)
+        names = {report.number: report.name for reports in found.values() for report in reports}
+        self.ground = msgspec.structs.replace(self.ground, names=names)
         self.told = {name: tuple(reports) for name, reports in found.items()}
 
     def reports(self, claim: Claim) -> tuple[Report, ...]:

@@ -14,7 +14,7 @@ from lab.core import job as words
 from lab.core.errors import Unavailable
 from lab.core.job import Wants
 from lab.engines.door import Ground, Refused
-from lab.engines.slurm import Slurm
+from lab.engines.slurm import FEW, Slurm
 from lab.store.files import Files
 from lab.testing.engines import EngineContract
 
@@ -167,3 +167,24 @@ def _text(folder: str, name: str) -> str:
 def _cpu_s() -> float:
     told = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
     return sum(each.ru_utime + each.ru_stime for each in told)
+
+
+@pytest.mark.parametrize("many", [1, FEW + 1], ids=["one", "many"])
+def test_a_number_that_was_given_to_another_job_meanwhile_is_neither_ended_nor_let_go(
+    cluster: Cluster, tmp_path: Path, many: int
+) -> None:
+    """A controller that lost its state counts again from where it was."""
+    contract, ground, slurm = TestSlurm(), ground_of(cluster, tmp_path), Slurm()
+    prefix = words.prefix(str(tmp_path))
+    numbers = tuple(
+        slurm.submit(contract.job(str(tmp_path), "true", generation=each + 1), ground) for each in range(many)
+    )
+    listed = {each.number: each.name for each in slurm.listed(prefix, ground)}
+    stale = msgspec.structs.replace(ground, names={number: f"{listed[number]}0" for number in numbers})
+    slurm.cancel(numbers, stale)
+    slurm.release(numbers[0], stale)
+    assert {each.state for each in slurm.listed(prefix, ground)} == {words.HELD}
+    slurm.release(numbers[0], msgspec.structs.replace(ground, names=listed))
+    contract.wait(lambda: slurm.listed(prefix, ground)[0].state == words.OVER)
+    slurm.cancel(numbers, msgspec.structs.replace(ground, names=listed))  # one of them is over
+    assert {each.state for each in slurm.listed(prefix, ground)} == {words.OVER}
