@@ -24,9 +24,15 @@ INHERITED: Final = frozenset({
     "SLURM_CONF", "SLURM_CONF_SERVER", "SLURM_JWT",
     "SBATCH_ACCOUNT", "SBATCH_PARTITION", "SBATCH_QOS", "SBATCH_RESERVATION", "SBATCH_CONSTRAINT",
 })  # fmt: skip
-# Flags by which a job would not be found again under its name, would not be ours, or sbatch would not come back.
-_NOT_OURS = ("--array", "--clusters", "--test-only", "--wait", "--wrap")
-_NOT_OURS_SHORT = ("-a", "-M", "-W", "-h", "-V")
+# Flags by which a job would not be found again under its name, would not be ours, or sbatch would hand none over, would
+# not tell its number, or would not come back.
+_NOT_OURS = (
+    "--array", "--autocomplete", "--cluster", "--clusters", "--help", "--quiet", "--test-only", "--usage", "--version",
+    "--wait", "--wrap",
+)  # fmt: skip
+_NOT_OURS_SHORT = "aMWhVQ"
+_WITH_VALUE = "ABCDFGJLNPSbcdegimnopqtwx"  # what follows such a letter in one word is its value, and no flag
+_MAY_HAVE_VALUE = "k"
 _ABBREVIATED = 4  # characters from which sbatch may take a long flag for one that begins so
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
@@ -133,12 +139,26 @@ def unfit(given: tuple[str, ...]) -> str:
     for word in given:
         flag = word.partition("=")[0]
         # A word without a dash would be taken for the script, in the place of ours.
-        short = flag.startswith(_NOT_OURS_SHORT) and not flag.startswith("--")
-        if not flag.startswith("-") or flag in ("-", "--") or short:
+        if not flag.startswith("-") or flag in ("-", "--"):
             return word or "''"
-        if len(flag) >= _ABBREVIATED and any(long.startswith(flag) for long in _NOT_OURS):
+        if not flag.startswith("--"):
+            if _is_unfit(word[1:]):
+                return word
+        elif len(flag) >= _ABBREVIATED and any(long.startswith(flag) for long in _NOT_OURS):
             return word
     return ""
+
+
+def _is_unfit(letters: str) -> bool:
+    """Whether one of short flags in one word (`-Hs`, `-wn1`) is unfit, or would take the next word for its value."""
+    for at, letter in enumerate(letters, 1):
+        if letter in _NOT_OURS_SHORT:
+            return True
+        if letter in _WITH_VALUE:
+            return at == len(letters)
+        if letter in _MAY_HAVE_VALUE:
+            return False
+    return False
 
 
 def _limits(job: Placement) -> tuple[int, str]:

@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lab.core import job as words
+from lab.core.errors import Unavailable
 from lab.core.job import Wants
 from lab.engines import slurm_text as text
 from lab.engines.door import Ground, Placement, Refused
@@ -62,7 +63,9 @@ def test_no_option_of_a_person_lets_a_job_start_or_come_back_by_itself() -> None
 @pytest.mark.parametrize(
     "word",
     ["--array=1-3", "-a1-3", "--arr=1", "-M", "-Mother", "--clusters=x", "--cluster=x", "--wait", "-W", "--wrap=true",
-     "--test-only", "mine.sh", "", "--", "-", "a100"],
+     "--test-only", "mine.sh", "", "--", "-", "a100", "--arr=0-3", "--help", "--he", "--usage", "--version", "--vers",
+     "--quiet", "--qui", "-Q", "-h", "-V", "-HW", "-QW", "-sHQ", "-Oa0-3", "-sa0-2", "-vMother", "-array", "-C", "-Hw",
+     "--autocomplete=part"],
 )  # fmt: skip
 def test_flags_by_which_a_job_would_be_lost_or_not_ours_are_refused(word: str) -> None:
     assert text.unfit(("--exclusive", word)) in (word, "''")
@@ -71,10 +74,38 @@ def test_flags_by_which_a_job_would_be_lost_or_not_ours_are_refused(word: str) -
 
 
 @pytest.mark.parametrize(
-    "word", ["--constraint=a100", "--exclusive", "-wn1", "--wait-all-nodes=1", "-C", "--requeue", "--mail-type=END"]
+    "word",
+    [
+        "--constraint=a100",
+        "--exclusive",
+        "-wn1",
+        "--wait-all-nodes=1",
+        "--requeue",
+        "--mail-type=END",
+        "-CaMW",
+        "-Hs",
+        "-HCVQ",
+        "-s",
+        "-O",
+        "-v",
+        "-k",
+        "--verbose",
+        "--hint=nomultithread",
+        "--use-min-nodes",
+        "-pWide",
+    ],
 )
 def test_other_flags_are_handed_on(word: str) -> None:
     assert not text.unfit((word,))
+
+
+def test_an_sbatch_that_ends_well_and_gives_no_number_is_not_called_unreachable(tmp_path: Path) -> None:
+    (tmp_path / "sbatch").write_text("#!/bin/sh\necho submitted, thank you\n")
+    (tmp_path / "sbatch").chmod(0o755)
+    with pytest.raises(Unavailable, match="gave no number of a job, but: submitted, thank you") as refusal:
+        Slurm().submit(a_job(), Ground(environ={"PATH": str(tmp_path)}, folder="/nowhere", files=Files()))
+    assert "cannot be asked" not in refusal.value.what
+    assert "options" in refusal.value.fix
 
 
 @pytest.mark.parametrize("budget_s", [0.5, 1.0, 59.0, 60.0, 61.0, 3600.0, 86_400.0])
