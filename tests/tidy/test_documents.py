@@ -110,3 +110,10 @@ def test_every_verb_that_is_named_anywhere_exists() -> None:
 
 def test_a_verb_that_does_not_exist_is_seen() -> None:
     assert unknown_verbs("type `labctl run-twice` or\nlabctl --json stats") == {"run-twice", "stats"}
+
+
+def test_every_decision_is_in_the_list_of_decisions() -> None:
+    folder = CHECKOUT / "docs/decisions"
+    listed = (folder / "README.md").read_text(encoding="utf-8")
+    pages = sorted(page.name for page in folder.glob("0*.md"))
+    assert [name for name in pages if f"| [{name[:4]}]({name}) |" not in listed] == []
