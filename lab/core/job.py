@@ -175,6 +175,8 @@ _WORDS = {
 
 _TOLD_TO_END = "its place told it to end: its job was preempted, or its node goes down"
 
+_NOT_BEGUN = "its job was cancelled where it was placed, before its body began"
+
 _COPIED = "the lab was copied, or moved to another file system, after its job was asked for"
 
 
@@ -269,8 +271,13 @@ def _over(seen: Seen, job: Job) -> Verdict:
     at = f" on {report.where}" if report.where else ""
     if report.code == NOT_HERE:  # it never began
         return Take(ended=LOST, why=f"the lab is not to be seen from where its job was placed{at}")
+    if report.code in (FENCED, TWICE) and started is None:  # it found no claim, or a body, that are not here
+        return Take(ended=LOST, why=f"another lab lies under its path where its job was placed{at}")
     if report.code == TOLD and report.how == FAILED:  # of a person's word, or of a limit, its engine would have told
         return Take(ended=LOST, why=f"{_TOLD_TO_END}{at}")
+    if report.how == CANCELLED and report.where and started is None:
+        # A node that cannot start a job, for want of room say, has it cancelled. Nobody of the lab asked for that.
+        return Take(ended=LOST, why=f"{_NOT_BEGUN}{at}{f' ({report.why})' if report.why else ''}")
     if report.code:
         why += f" with exit code {report.code}"
     more = f" ({report.why})" if report.why else ""

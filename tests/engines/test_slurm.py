@@ -88,6 +88,15 @@ class TestSlurm(EngineContract):
         report = self.done(lab, ground, self.job(lab, "x=$(head -c 200000000 /dev/zero | tr '\\0' x)", wants=wants))
         assert (report.state, report.how) == (words.OVER, words.MEMORY)
 
+    # -- which one it is ------------------------------------------------------------------------------------------
+
+    def test_two_clusters_are_told_apart_by_their_names(self, ground: Ground, cluster: Cluster) -> None:
+        with open(cluster.conf, encoding="utf-8") as file:
+            (named,) = (line.partition("=")[2].strip() for line in file if line.startswith("ClusterName="))
+        assert self.engine.where(ground) == named
+        with pytest.raises(Unavailable):
+            Slurm().where(self.unreachable(ground) or ground)
+
     # -- what it is asked while it is in trouble --------------------------------------------------------------------
 
     @pytest.mark.parametrize(

@@ -17,6 +17,7 @@ from lab.scheduler.control import cancel
 from lab.scheduler.step import HELD as BUSY
 from lab.scheduler.step import PROBLEM, QUEUED, SETTLED
 from lab.store import identity, jobs, strays
+from lab.store.files import Files
 from lab.store.root import Root
 from tests.scheduler import engine_double as double
 from tests.scheduler.labs import silent
@@ -60,6 +61,20 @@ def test_a_lab_is_the_same_by_another_path_and_after_a_move_and_a_copy_is_anothe
     assert identity.of(copy) not in ("", first)
     os.rename(root.layout.root, tmp_path / "moved")
     assert identity.of(Root(str(tmp_path / "moved"), root.world)) == first
+
+
+class Beaten(Files):
+    """Somebody else draws a word just before."""
+
+    def step(self, name: str, path: str) -> None:
+        if name == "link":
+            Files(durable=False).create(path, b"theirs\n")
+
+
+def test_of_two_that_draw_a_word_at_once_both_go_by_one(root: Root) -> None:
+    beaten = identity.of(Root(root.layout.root, root.world, files=Beaten(durable=False)))
+    assert beaten.startswith("theirs:")
+    assert identity.of(root) == beaten
 
 
 def test_two_labs_under_one_path_do_not_share_their_jobs(root: Root, engine: Double, tmp_path: Path) -> None:
@@ -146,6 +161,15 @@ def test_a_lab_that_is_not_to_be_seen_where_its_job_was_placed_loses_it(root: Ro
     unheard(root)
     (step,) = placing.reconcile(root)
     assert "not to be seen" in step.what
+    assert (len(superseded(root)), seals(root)) == (1, [])
+
+
+@pytest.mark.parametrize("code", [words.FENCED, words.TWICE])
+def test_a_job_that_was_placed_where_another_lab_lies_under_the_path_is_lost(root: Root, code: int) -> None:
+    take(root)
+    double.alter(root, double.every(OVER, "failed", code=code))
+    (step,) = placing.reconcile(root)
+    assert "another lab lies under its path" in step.what
     assert (len(superseded(root)), seals(root)) == (1, [])
 
 
