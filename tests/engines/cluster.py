@@ -229,10 +229,10 @@ def running(folder: Path, *, nodes: int = 2, gpus: int = 1, cpus: int = CPUS, mo
 
 
 @contextmanager
-def alone() -> Iterator[Cluster]:
+def alone(*, nodes: int = 2, more: str = "") -> Iterator[Cluster]:
     """One in a folder of its own, which is gone afterwards. Where tests write, paths are too long for it."""
     place = tempfile.TemporaryDirectory(prefix="lc-", dir="/tmp", ignore_cleanup_errors=True)
-    with place, running(Path(place.name)) as cluster:
+    with place, running(Path(place.name), nodes=nodes, more=more) as cluster:
         yield cluster
 
 

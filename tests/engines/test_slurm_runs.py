@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.cli.labs import SHIM
+from tests.engines.cluster import CPUS, alone
+from tests.engines.conftest import require_slurm
 from tests.engines.labs import Lab
 
 if TYPE_CHECKING:
@@ -168,3 +170,92 @@ def test_a_node_that_cannot_see_the_lab_is_found_out_by_the_job(
     lab.turns_until("it is settled", lab.settled)
     assert lab.executed() == []
     assert "the lab is not to be seen" in (lab.run() / "RESULT.md").read_text()
+
+
+PREEMPTING = """\
+PartitionName=low Nodes=ALL PriorityTier=1 PreemptMode=CANCEL GraceTime=5 MaxTime=600 State=UP
+PartitionName=high Nodes=ALL PriorityTier=10 MaxTime=600 State=UP
+PreemptType=preempt/partition_prio
+PreemptMode=CANCEL
+"""
+
+
+def test_a_run_that_is_preempted_is_not_counted_and_made_again(tmp_path: Path) -> None:
+    require_slurm()
+    with alone(nodes=1, more=PREEMPTING) as cluster:
+        program = f'test -e "$LAB_REPO_ROOT/again" || {{ touch "$LAB_REPO_ROOT/again"; {WAITS}; }}'
+        lab = Lab(tmp_path, cluster, program=program, partition="low", cpus=CPUS)
+        lab.turn()
+        lab.until("it runs", lab.executed)
+        cluster.call("sbatch", "--partition=high", f"--cpus-per-task={CPUS}", "--output=/dev/null", "--wrap=true")
+        lab.turns_until("another one is made", lambda: lab.sealed("success") and lab.settled(), limit_s=100)
+        assert lab.superseded() == [lab.runs()[0].name]
+        assert lab.sealed() == [lab.runs()[1].name]
+
+
+def test_the_word_that_the_limit_of_slurm_is_near_makes_a_timeout(tmp_path: Path, cluster: Cluster) -> None:
+    lab = Lab(tmp_path, cluster, program=WAITS)
+    lab.turn()
+    lab.until("it runs", lab.executed)
+    cluster.call("scancel", "--signal=USR1", "--batch", lab.number())  # as `--signal=B:USR1@60` has it sent
+    lab.until("it is sealed", lambda: lab.sealed("timeout"))
+    assert "time limit" in (lab.run() / "RESULT.md").read_text()
+
+
+@pytest.mark.slow
+def test_the_limit_of_slurm_is_a_timeout(tmp_path: Path, cluster: Cluster) -> None:
+    lab = Lab(tmp_path, cluster, program=WAITS, minutes=30, time="5")
+    lab.turn()
+    lab.until("it is sealed", lambda: lab.sealed("timeout"), limit_s=290)
+    assert "time limit" in (lab.run() / "RESULT.md").read_text()
+
+
+def test_a_run_that_slurm_has_suspended_is_not_lost(tmp_path: Path, cluster: Cluster) -> None:
+    lab = Lab(tmp_path, cluster, program=WAITS)
+    lab.turn()
+    lab.until("it runs", lab.executed)
+    cluster.call("scontrol", "suspend", lab.number())
+    for path in (*lab.locks.glob("*.claim"), *lab.locks.glob("*.started")):
+        os.utime(path, (path.stat().st_atime, path.stat().st_mtime - 1000))
+    lab.turn()
+    assert [each["why"] for each in lab.placed()] == ["suspended"]
+    cluster.call("scontrol", "resume", lab.number())
+    for path in lab.locks.glob("*.claim"):  # which its body does at once, when it was silent for long
+        path.touch()
+    (lab.specs / "go").touch()
+    lab.turns_until("it is sealed", lambda: lab.sealed("success") and lab.settled())
+    assert lab.superseded() == []
+
+
+def test_a_cancel_reaches_a_job_whose_setting_up_hangs(tmp_path: Path, cluster: Cluster) -> None:
+    lab = Lab(tmp_path, cluster, setup=["sleep 3000"])
+    lab.turn()
+    cluster.wait("it runs", lambda: cluster.jobs()[lab.number()] == "RUNNING")
+    number = lab.number()
+    lab.done("cancel", "sweep")
+    lab.turns_until("it is settled", lambda: lab.sealed("cancelled"))
+    cluster.wait("its job is over", lambda: cluster.jobs()[number] == "CANCELLED")
+    assert lab.executed() == []
+
+
+def test_a_body_on_a_node_that_cannot_be_reached_keeps_its_run_though_slurm_calls_it_cancelled(
+    tmp_path: Path, own_cluster: Cluster
+) -> None:
+    lab = Lab(tmp_path, own_cluster, program=WAITS)
+    lab.turn()
+    lab.until("it runs", lab.executed)
+    number = lab.number()
+    own_cluster.kill(own_cluster.call("squeue", "-h", "-j", number, "-o", "%N").stdout.strip())
+    for pid in own_cluster.steps(number):
+        os.kill(pid, signal.SIGKILL)
+    own_cluster.call("scancel", number)
+    own_cluster.call("scontrol", "update", f"nodename={','.join(own_cluster.nodes)}", "state=down", "reason=away")
+    own_cluster.wait("Slurm is done with it", lambda: own_cluster.jobs()[number] in ("CANCELLED", "NODE_FAIL"))
+    for path in (*lab.locks.glob("*.claim"), *lab.locks.glob("*.started")):  # a while after it was heard of
+        os.utime(path, (path.stat().st_atime, path.stat().st_mtime - 15))
+    lab.turn()
+    assert lab.sealed() == lab.superseded() == []
+    (lab.specs / "go").touch()
+    lab.turns_until("it seals its run", lambda: lab.sealed("success") and lab.settled())
+    assert lab.superseded() == []
+    lab.done("verify")
