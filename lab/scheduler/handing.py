@@ -17,7 +17,7 @@ from lab.core.errors import Busy, LabError, Superseded, Unavailable
 from lab.core.job import Job
 from lab.engines import door
 from lab.engines.door import Ground, Placement, Refused
-from lab.scheduler import placed, taking
+from lab.scheduler import in_flight, taking
 from lab.scheduler.loop import scripts
 from lab.scheduler.step import HELD, PROBLEM, QUEUED, SETTLED, Step
 from lab.store import identity, jobs, leases, program, strays
@@ -49,21 +49,9 @@ def owner_name(engine: str) -> str:
 def require(root: Root, wants: Wants, executor_class: str) -> None:
     """Refuse what could not be handed over, before anything is claimed. `Busy` when the class has enough under way."""
     door.find(wants.engine)
-    if wants.max_in_flight and count(root, wants.engine, executor_class, most=wants.max_in_flight):
+    if wants.max_in_flight and in_flight.is_full(root, wants.engine, executor_class, most=wants.max_in_flight):
         what = f"{wants.max_in_flight} jobs of the class {executor_class} are with {wants.engine}"
         raise Busy(f"{what}, which is as many as engines.yaml allows", fix="labctl status shows them")
-
-
-def count(root: Root, engine: str, executor_class: str, *, most: int) -> bool:
-    """Whether a class has as many jobs at an engine as that. Two that look at once may go one beyond it."""
-    left = most
-    for claim in placed.held(root):
-        found = placed.job(root, claim) if claim.engine == engine else None
-        if found is not None and found.spec.executor_class == executor_class:
-            left -= 1
-            if not left:
-                return True
-    return False
 
 
 def noted(root: Root, running: Running, wants: Wants) -> Job:

@@ -180,8 +180,11 @@ class Turn:
     def _visit_while_queued(self, name: str) -> None:
         """An experiment with several slots gets as many as are free, where an engine has them: none is waited for."""
         most = self.request.slots or slots(self.root, name)
+        free = 0
         while self.visit(name).placed is not None and not self._has_enough():
-            if leases.under_way(self.root, name) >= most:
+            # Slots that were free stay so but for the one just taken: a look each would cost more than the submission.
+            free = free - 1 if free > 1 else most - leases.under_way(self.root, name)
+            if free <= 0:
                 return
 
     def _in_parallel(self, names: Sequence[str]) -> None:

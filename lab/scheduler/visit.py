@@ -18,7 +18,7 @@ from lab.scheduler.control import approved
 from lab.scheduler.cycle import Errand
 from lab.scheduler.loop import scripts
 from lab.scheduler.step import QUEUED, SETTLED, Step
-from lab.store import experiments, leases, packages
+from lab.store import experiments, leases, packages, standing
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
@@ -92,6 +92,7 @@ class Visit:
         self._interrupted = interrupted
         self._silent = silent
         self._job: Job | None = None
+        self._claims: list[tuple[int, str]] | None = None  # as the section found them in which this was judged
 
     def pay(self) -> None:
         """All of it. Raises what goes wrong; what was sealed until then is sealed."""
@@ -131,15 +132,19 @@ class Visit:
 
     def _begun(self) -> tuple[Running, View] | None:
         """Judge the experiment and, if it is to run, claim it and open its bundle, in one section."""
-        for item in reclaim.make_way(self._root, self._name):
-            self._tell(Step(kind=SETTLED, experiment=item.experiment, run_id=item.run_id, what=item.what))
-        self._refuse_while_placed()
+        claims = standing.found(self._root, self._name)
+        if not standing.all_are_with_engines(self._root, self._name, claims):
+            for item in reclaim.make_way(self._root, self._name):
+                self._tell(Step(kind=SETTLED, experiment=item.experiment, run_id=item.run_id, what=item.what))
+            claims = standing.found(self._root, self._name)
+        self._refuse_while_placed(standing.count(claims))
         if not self._is_for_workers():
             self._think()
         return self._advised(self._chosen_and_claimed)
 
     def _chosen_and_claimed(self) -> tuple[Running, View] | None:
         with self._root.section(self._name):
+            self._claims = None
             view, loaded = cycle.observe(self._root, self._name)
             self.before = self.before or view  # what was decided before a model was asked is news of this visit too
             if loaded.spec is None:
@@ -188,8 +193,15 @@ class Visit:
         engine = "" if wants is None else wants.engine
         owner = Owner(name=f"engine:{engine}", host="") if engine else self._owner
         lease = cycle.claim(
-            self._root, view, spec, owner=owner, tier=tier, slots=self._request.slots, engine=engine
-        )  # fmt: skip
+            self._root,
+            view,
+            spec,
+            owner=owner,
+            tier=tier,
+            slots=self._request.slots,
+            engine=engine,
+            known=self._claims,
+        )
         if ruling is not None:
             approved.spend(self._root, ruling, lease.claim.run_id)
         running = cycle.opened(self._root, lease, view, spec, loaded.sha256, errand)
@@ -199,7 +211,7 @@ class Visit:
             self._job = placing.noted(self._root, running, wants)
         return running, view
 
-    def _refuse_while_placed(self) -> None:
+    def _refuse_while_placed(self, under_way: int) -> None:
         """`Busy` where engines have as many runs of it as may be under way: before a search thinks, or asks a model.
 
         A run may wait in a queue for days, and every turn comes by.
@@ -208,7 +220,7 @@ class Visit:
         most = self._request.slots
         if not most and spec is not None:
             most = max(spec.for_tier(tier).max_parallel for tier in spec.fidelity_tiers)
-        if spec is None or leases.under_way(self._root, self._name) < most:
+        if spec is None or under_way < most:
             return
         held = leases.survey(self._root, self._name).held
         if len(held) >= most and any(each.seen.claim.engine for each in held):
@@ -296,7 +308,8 @@ class Visit:
         offered = packages.waiting(self._root).get(self._name, 0)
         search = self._searched(spec)
         slots = self._request.slots or spec.max_parallel
-        held = leases.under_way(self._root, self._name) if slots > 1 else 0
+        self._claims = standing.found(self._root, self._name) if slots > 1 else None
+        held = standing.count(self._claims or ())
         move = policy.decide(
             view,
             spec,

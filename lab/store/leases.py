@@ -23,7 +23,7 @@ from lab.core.record import encode, parse
 from lab.store import machine, reading, standing
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from lab.store.root import Root
 
@@ -205,14 +205,17 @@ def take(  # noqa: PLR0913  # the terms of a lease; every caller names them
     slots: int = 1,
     ttl_s: float = DEFAULT_TTL_S,
     engine: str = "",
+    known: Sequence[tuple[int, str]] | None = None,
 ) -> Lease:
     """Claim the next generation, or `Busy`. Nothing is ever taken from anybody here: see `supersede`.
 
     `name_run` gives the run its id once its generation is known: if this process dies, the claim says which bundle
-    it left. `after` is the highest generation that history knows, in case the claims folder was lost.
+    it left. `after` is the highest generation that history knows, in case the claims folder was lost. `known` are its
+    claims, where they were looked at in the same section just now (`standing.found`).
     """
     while True:
-        found = standing.found(root, experiment)
+        found = standing.found(root, experiment) if known is None else known
+        known = None
         # Each of these may take a slot. Where there is room for all of them, none needs to be read.
         if sum(suffix != layout.RELEASED_SUFFIX for _, suffix in found) >= slots:
             seen = survey(root, experiment)
@@ -250,10 +253,7 @@ def _was_late(root: Root, experiment: str, generation: int) -> bool:
     A taker that was stopped there could otherwise run a generation a second time, beside the holder of the next one.
     The highest number always stays in the folder, so a late claim never stands alone.
     """
-    found = standing.found(root, experiment)
-    return any(
-        number >= generation for number, suffix in found if (number, suffix) != (generation, layout.CLAIM_SUFFIX)
-    )
+    return standing.has_others_from(root, experiment, generation)
 
 
 def busy(root: Root, experiment: str) -> Busy:
