@@ -163,6 +163,11 @@ def test_the_end_of_a_second_body_is_not_the_end_of_the_first() -> None:
 
 def test_a_job_that_ended_before_its_body_began_is_over_at_once() -> None:
     assert judged(NUMBERED, report(OVER, how=CANCELLED)) == Take(ended=CANCELLED, why="its job was cancelled")
+    placed = judged(NUMBERED, report(OVER, how=CANCELLED, where="n1"))  # by a node that could not start it
+    assert isinstance(placed, Take)
+    assert placed.ended == LOST
+    asked = judged(NUMBERED, report(OVER, how=CANCELLED, where="n1"), cancel_asked="ann: no")
+    assert asked == Take(ended=CANCELLED, why="ann: no")
     blind = judged(NUMBERED, report(OVER, how=FAILED, code=words.NOT_HERE))
     assert isinstance(blind, Take)
     assert "not to be seen" in blind.why
@@ -285,3 +290,9 @@ def test_a_run_that_nobody_hears_of_is_not_left_for_ever(seen: Seen) -> None:
     if isinstance(verdict, Leave) and seen.silent_s >= 1e6:
         assert any(each.state != OVER for each in seen.reports)
         assert seen.started is None
+
+
+def test_where_it_is_said_to_run_is_its_engines_word_while_there_is_one() -> None:
+    found = judged(NUMBERED, report(OVER, how=FAILED, where="node7"), started=BODY)
+    assert isinstance(found, Leave)
+    assert found.where == "node7"

@@ -119,10 +119,6 @@ class Cluster:
         self.call("scontrol", "shutdown", "slurmctld")
         self._daemons.pop("slurmctld").wait(timeout=LIMIT_S)
 
-    def restart_controller(self) -> None:
-        self.kill("slurmctld")
-        self.start_controller()
-
     # -- to be asked ----------------------------------------------------------------------------------------------
 
     def call(self, *command: str, check: bool = True) -> subprocess.CompletedProcess[str]:

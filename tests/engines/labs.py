@@ -74,9 +74,11 @@ class Lab:
         assert said.code in (0, 1), said
         return said
 
-    def turns_until(self, what: str, true: Callable[[], object], *, limit_s: float = LIMIT_S) -> None:
+    def turns_until(
+        self, what: str, true: Callable[[], object], *, limit_s: float = LIMIT_S, pause_s: float = 0.3
+    ) -> None:
         """Cron, until it is so."""
-        self.until(what, lambda: true() or (self.turn(), true())[1], limit_s=limit_s, pause_s=0.3)
+        self.until(what, lambda: true() or (self.turn(), true())[1], limit_s=limit_s, pause_s=pause_s)
 
     def until(self, what: str, true: Callable[[], object], *, limit_s: float = LIMIT_S, pause_s: float = 0.05) -> None:
         end_s = time.monotonic() + limit_s

@@ -1,6 +1,9 @@
 """Whoever submits is killed, the body is killed, Slurm's daemons are killed: each run is sealed once, none twice.
 
-The sweeps take each system call with --slow, and some of them always. Their jobs run beside each other.
+Whoever submits is killed at each system call, always; a body at some of them, and at each with --slow. All that waits
+for Slurm waits at the same time.
+
+`LABCTL_KILL_SEED` repeats what chance chose: a test that fails prints it.
 """
 
 from __future__ import annotations
@@ -11,6 +14,7 @@ import signal
 import subprocess
 import sys
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 import pytest
@@ -20,7 +24,7 @@ from tests.crash import straced
 from tests.engines.labs import Lab, wrapper
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable
     from pathlib import Path
 
     from tests.crash.straced import Point
@@ -33,38 +37,36 @@ pytestmark = [
 PROCESSES = ("vfork", "clone", "clone3", "wait4", "pipe2")
 CALLS = ",".join((straced.CALLS, *PROCESSES))
 WAITS = 'while ! test -e "$LAB_REPO_ROOT/go"; do sleep 0.1; done'
-FEW = 7
+FEW = 12
+AT_ONCE = 12
+SEED = os.environ.get("LABCTL_KILL_SEED") or str(random.SystemRandom().randrange(10_000))
 
 
-@pytest.fixture(params=["some", pytest.param("each", marks=pytest.mark.slow)])
-def most(request: pytest.FixtureRequest) -> int:
-    """How many points of a sweep are tried."""
-    return FEW if request.param == "some" else 100_000
+@pytest.fixture(autouse=True)
+def _told() -> None:
+    print(f"to repeat this: LABCTL_KILL_SEED={SEED}")  # noqa: T201  # pytest shows it beside a failure
 
 
-def test_wherever_the_submitter_is_killed_the_next_turn_has_the_run_made_once(
-    tmp_path: Path, cluster: Cluster, most: int
-) -> None:
+def test_wherever_the_submitter_is_killed_the_next_turn_has_the_run_made_once(tmp_path: Path, cluster: Cluster) -> None:
     traced = Lab(tmp_path / "traced", cluster)
     log = str(tmp_path / "log")
     _strace(traced, "-y", "-s", "0", "-o", log, "-e", f"trace={CALLS}")
-    points = _spread(_points(log, str(traced.root)), most)
-    labs = []
-    for number, point in enumerate(points):
-        lab = Lab(tmp_path / str(number), cluster)
-        labs.append((point, lab))
+
+    def killed(point: Point, place: Path) -> None:
+        lab = Lab(place, cluster)
         chosen = ("-e", f"trace={point.name}", "-e", f"inject={point.name}:signal=KILL:when={point.number}")
         ended = _strace(lab, "-o", "/dev/null", *chosen)
         # Whoever waits for sbatch with a limit asks as often as it takes: the last time may not come.
         assert ended == -signal.SIGKILL or (point.name == "wait4" and ended == 0), point
-        lab.turn()
-    for point, lab in labs:
-        lab.turns_until(f"{point}: it is sealed", lab.over)
+        lab.turns_until(f"{point}: it is sealed", lab.over, limit_s=120, pause_s=1.0)
         assert lab.sealed() == lab.sealed("success")
         assert lab.executed() == lab.sealed(), (point, lab.report())
         assert len(lab.runs()) == 1 + len(lab.superseded()), (point, lab.report())
 
+    _sweep(_points(log, str(traced.root)), killed, tmp_path)
 
+
+@pytest.mark.parametrize("most", [FEW, pytest.param(100_000, marks=pytest.mark.slow)], ids=["some", "each"])
 def test_wherever_a_body_is_killed_its_run_is_sealed_once_and_no_run_is_carried_out_twice(
     tmp_path: Path, cluster: Cluster, most: int
 ) -> None:
@@ -72,26 +74,25 @@ def test_wherever_a_body_is_killed_its_run_is_sealed_once_and_no_run_is_carried_
     traced = Lab(tmp_path / "traced", cluster)
     traced.row(python=wrapper(traced.place, "strace", "-qq", "-y", "-s", "0", "-o", log, "-e", f"trace={CALLS}"))
     traced.turns_until("it is sealed", lambda: traced.sealed("success") and traced.settled())
-    points = _spread(_points(log, str(traced.root)), most)
-    labs = []
-    for number, point in enumerate(points):
-        lab = Lab(tmp_path / str(number), cluster)
+
+    def killed(point: Point, place: Path) -> None:
+        lab = Lab(place, cluster)
         chosen = ("-e", f"trace={point.name}", "-e", f"inject={point.name}:signal=KILL:when={point.number}")
         lab.row(python=wrapper(lab.place, "strace", "-qq", "-o", "/dev/null", *chosen))
         lab.turn()
-        lab.row()  # what comes after it lives
-        labs.append((point, lab))
-    for point, lab in labs:
-        lab.turns_until(f"{point}: it is settled", lab.over, limit_s=120)
+        lab.row()  # whoever comes after it lives
+        lab.turns_until(f"{point}: it is settled", lab.over, limit_s=120, pause_s=2.0)
         assert max(Counter(lab.executed()).values(), default=0) <= 1, (point, lab.report())
         assert len(lab.sealed()) == 1, (point, lab.report())
         assert len(lab.runs()) == 1 + len(lab.superseded()), (point, lab.report())
+
+    _sweep(_spread(_points(log, str(traced.root)), most), killed, tmp_path)
 
 
 def test_a_controller_that_is_killed_again_and_again_loses_no_run_and_doubles_none(
     tmp_path: Path, own_cluster: Cluster
 ) -> None:
-    many, chance = 24, random.Random(4)
+    many, chance = 24, random.Random(SEED)
     lab = Lab(tmp_path, own_cluster, runs=many, parallel=many, program="sleep 1")
     kills = 0
 
@@ -100,10 +101,12 @@ def test_a_controller_that_is_killed_again_and_again_loses_no_run_and_doubles_no
         lab.turn()
         if kills < 4:
             own_cluster.kill("slurmctld")
-            lab.turn()
-            own_cluster.start_controller()
+            with ThreadPoolExecutor(1) as pool:
+                meanwhile = pool.submit(lab.turn)
+                own_cluster.wait("it is away for a while", lambda: chance.random() < 0.01)
+                own_cluster.start_controller()
+            meanwhile.result()
             kills += 1
-            own_cluster.wait("it ran on", lambda: chance.random() < 0.01)
         own_cluster.mend()
         return len(lab.sealed()) >= many and lab.settled()
 
@@ -175,7 +178,17 @@ def _points(log: str, path: str) -> list[Point]:
     return found
 
 
-def _spread(points: list[Point], most: int) -> Iterable[Point]:
-    assert points
+def _spread(points: list[Point], most: int) -> list[Point]:
     step = max(1, -(-len(points) // most))
-    return points[random.Random().randrange(step) :: step]
+    return points[random.Random(SEED).randrange(step) :: step]
+
+
+def _sweep(points: list[Point], killed: Callable[[Point, Path], None], place: Path) -> None:
+    """Each point with a lab of its own, some beside each other: most of the time is Slurm's tick of a second."""
+    assert points
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        try:
+            for done in [pool.submit(killed, point, place / str(number)) for number, point in enumerate(points)]:
+                done.result()
+        finally:
+            pool.shutdown(cancel_futures=True)  # one that failed is told of now
