@@ -110,6 +110,8 @@ _PASSING = (
     _page("registry/locks/<id>/<generation>.started", "json", "the one job that was let in", by="exec"),
     _page("registry/locks/<id>/<generation>.seen", "json", "how the last look found the job", by="run-once"),
     _page("registry/locks/<id>/<generation>.out", "text", "what the job itself printed", by="the engine"),
+    _page("registry/locks/<id>/<generation>.printed", "text", "the same of a job whose body sealed no run",
+          by="whoever settles it"),
     _page("registry/locks/<id>/<generation>.cancel", "text", "why somebody asked for the run to be ended", by="cancel"),
     _page("registry/lab.id", "text", "which lab this is; a copy is another", by="the first run for an engine"),
     _page("registry/engines/<engine>.doubt", "json", "that an engine may have a job which nobody waits for",

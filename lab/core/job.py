@@ -266,7 +266,7 @@ def _over(seen: Seen, job: Job) -> Verdict:
     told = told or [r for r in seen.reports if r.number == job.number] or list(seen.reports)
     report = told[-1]
     if started is not None and seen.silent_s <= _awaited_s(report):
-        return Leave(state=RUNNING, number=started.number, where=started.host, why="its end is awaited")
+        return Leave(state=RUNNING, number=started.number, where=report.where or started.host, why="its end is awaited")
     why = _WORDS.get(report.how, _WORDS[UNKNOWN])
     at = f" on {report.where}" if report.where else ""
     if report.code == NOT_HERE:  # it never began

@@ -56,6 +56,7 @@ CANCEL_SUFFIX = ".cancel"
 JOB_SUFFIX = ".job"  # what an engine was asked
 STARTED_SUFFIX = ".started"  # the one body that was let in
 OUTPUT_SUFFIX = ".out"  # what it printed
+PRINTED_SUFFIX = ".printed"  # the same of one that could not seal its run
 SEEN_SUFFIX = ".seen"  # how the last look found it
 DOUBT_SUFFIX = ".doubt"  # of an engine
 

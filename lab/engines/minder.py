@@ -175,7 +175,7 @@ class _Minder:
                     os._exit(_CANNOT_START)
             is_here = os.path.isdir(asked.root)
             with suppress(OSError) if not is_here else nullcontext():
-                output = os.open(asked.output, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)
+                output = os.open(asked.output, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
                 os.dup2(output, 1)
                 os.dup2(output, 2)
             if not is_here:

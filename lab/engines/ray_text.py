@@ -93,7 +93,7 @@ def script(job: Placement) -> str:
         f"  echo {shlex.quote(f'the data root {job.root} is not to be seen from here')} >&2",
         f"  exit {words.NOT_HERE}",
         "fi",
-        f"{{ : >>{shlex.quote(job.output)}; }} 2>/dev/null && exec >>{shlex.quote(job.output)} 2>&1",
+        f"( umask 077; : >>{shlex.quote(job.output)} ) 2>/dev/null && exec >>{shlex.quote(job.output)} 2>&1",
         # Not as variables of Ray's, which reads a `$` in them.
         *(f"export {name}={shlex.quote(value)}" for name, value in job.environ.items() if _NAME.fullmatch(name)),
         *job.wants.setup,

@@ -100,7 +100,7 @@ def script(job: Placement) -> str:
         f"  exit {words.NOT_HERE}",
         "fi",
         # In a shell of its own: an output that cannot be opened must not end this one.
-        f"( : >>{quoted(job.output)} ) 2>/dev/null && exec >>{quoted(job.output)} 2>&1",
+        f"( umask 077; : >>{quoted(job.output)} ) 2>/dev/null && exec >>{quoted(job.output)} 2>&1",
         *(f"export {name}={quoted(value)}" for name, value in job.environ.items() if _NAME.fullmatch(name)),
         *job.wants.setup,
         f"cd -- {quoted(job.cwd)} || exit {words.NOT_HERE}",

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 # What engines call the job in its own surroundings, and how often they have started it before.
 _NUMBERS = ("LABCTL_JOB", "SLURM_JOB_ID", "RAY_JOB_SUBMISSION_ID")
-_RESTARTS = "SLURM_RESTART_COUNT"
+_RESTARTS, _NODE = "SLURM_RESTART_COUNT", "SLURMD_NODENAME"
 _PATIENCE = 10
 
 
@@ -149,7 +149,7 @@ def _start(environ: Mapping[str, str], run_id: str, pid: int, root: Root) -> Sta
     restarts = environ.get(_RESTARTS, "")
     return Start(
         run_id=run_id,
-        host=machine.host().partition("/")[0],
+        host=environ.get(_NODE) or machine.host().partition("/")[0],  # as its engine calls it, or it has two names
         pid=pid,
         number=number,
         restarts=int(restarts) if restarts.isascii() and restarts.isdecimal() else 0,

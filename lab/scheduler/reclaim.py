@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from lab.core import canonical, event, job, layout
+from lab.core import event, job, layout
 from lab.core.claim import ADOPT, FORGET, SEAL, WAIT, Claim, Owner, Remains, judge_remains
 from lab.core.errors import Busy, Corrupt, NotFound
 from lab.core.manifest import RUNNING, Manifest
@@ -38,7 +38,6 @@ _PATIENCE_LOOKS, _LOOK_EVERY_S = 20, 0.1
 _SURELY_OVER = {
     job.DONE: CRASH, job.FAILED: CRASH, job.MEMORY: FAILED, job.TIME: TIMEOUT, job.CANCELLED: CANCELLED,
 }  # fmt: skip
-_SAID_CHARS = 500
 
 
 class Settled(msgspec.Struct, frozen=True, kw_only=True):
@@ -97,6 +96,8 @@ def reclaim(root: Root, experiment: str) -> list[Settled]:
             what = settle(root, orphan)
             if what:
                 with root.section(experiment):
+                    if orphan.ended and orphan.ended != job.CANCELLED:
+                        jobs.keep_printed(root, experiment, orphan.generation)
                     leases.settle(root, item)
                 done.append(Settled(experiment=experiment, run_id=orphan.run_id, what=what))
     subject: Subject | None = None
@@ -258,10 +259,14 @@ def _died(orphan: Orphan) -> str:
 
 
 def _by_engine(root: Root, orphan: Orphan) -> tuple[str, str]:
-    """How a run ended whose job its engine ended, with the last words of a body that could not tell the lab itself."""
-    said = " ".join(jobs.said(root, orphan.experiment, orphan.generation, most=_SAID_CHARS).split())
+    """How a run ended whose job its engine ended, and where the words of a body are that could not tell the lab.
+
+    The words themselves are not sealed: what `setup` printed may be a secret, and no log of the lab would show it.
+    """
     outcome = _SURELY_OVER.get(orphan.ended, CRASH)
-    more = f"; it said: {canonical.plain(said)}" if said and outcome != CANCELLED else ""
+    printed = reading.size_of(jobs.output(root, orphan.experiment, orphan.generation)) > 0
+    kept = f"registry/locks/{orphan.experiment}/{orphan.generation:08d}{layout.PRINTED_SUFFIX}"
+    more = f"; what it printed is in {kept}" if printed and outcome != CANCELLED else ""
     return outcome, f"{orphan.why}{more}"
 
 
@@ -282,7 +287,7 @@ def _finish(root: Root, orphan: Orphan, ready: _Ready) -> str:
     reason, how = "its holder did not renew the lease, and may still be writing", "its holder was silent"
     if orphan.engine:
         how = orphan.why or f"its claim was taken from {orphan.engine}"
-        reason = how if orphan.ended == job.REFUSED else f"{how}, and its processes may live on"
+        reason = how if _began_s(root, orphan) is None else f"{how}, and its processes may live on"
     bundles.supersede(root, orphan.experiment, orphan.run_id, orphan.generation, reason)
     return f"{how}; the bundle is kept, marked superseded, and not counted"
 

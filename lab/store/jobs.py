@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from lab.store.root import Root
 
 
+_PRINTED_KEPT, _PRINTED_BYTES = 5, 65_536
+
+
 def begun(root: Root, job: Job) -> None:
     """A job that nobody was asked for yet. Not durable: a power cut that takes it takes the claim too, mostly."""
     root.files.create(_job(root, job.experiment, job.generation), encode(job), durable=False)
@@ -105,15 +108,32 @@ def output(root: Root, experiment: str, generation: int) -> str:
     return root.layout.claim(experiment, generation, layout.OUTPUT_SUFFIX)
 
 
-def said(root: Root, experiment: str, generation: int, *, most: int = 2_000) -> str:
-    """The end of what the body printed: where it could not tell the lab what was wrong, it stands there."""
-    path = output(root, experiment, generation)
+def keep_printed(root: Root, experiment: str, generation: int) -> None:
+    """Keep what a job printed whose run its body did not seal: it may say why, and the claim is about to go.
+
+    Beside the claims and for its owner alone, in no bundle and no page: lines of `setup` may print a secret, and no
+    machine but the job's knows its value. The last few of each experiment are kept.
+    """
     try:
-        with open(path, "rb") as file:
-            file.seek(max(0, os.fstat(file.fileno()).st_size - most))
-            return file.read(most).decode(errors="replace").strip()
-    except OSError:
-        return ""
+        with open(output(root, experiment, generation), "rb") as file:
+            file.seek(max(0, os.fstat(file.fileno()).st_size - _PRINTED_BYTES))
+            data = file.read(_PRINTED_BYTES)
+    except OSError:  # there is none, or it is another user's
+        return
+    if not data:
+        return
+    path = printed(root, experiment, generation)
+    root.files.discard(path)
+    root.files.create(path, data, durable=False, mode=0o600)
+    folder = root.layout.claims(experiment)
+    found = sorted(name for name in os.listdir(folder) if name.endswith(layout.PRINTED_SUFFIX))
+    for name in found[:-_PRINTED_KEPT]:
+        root.files.discard(f"{folder}/{name}")
+
+
+def printed(root: Root, experiment: str, generation: int) -> str:
+    """Where that lies."""
+    return root.layout.claim(experiment, generation, layout.PRINTED_SUFFIX)
 
 
 def forget(root: Root, experiment: str, generation: int) -> None:

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import os
 import signal
+import stat
 import sys
 import time
 from typing import TYPE_CHECKING, ClassVar
@@ -135,6 +136,7 @@ class EngineContract:
         job = self.job(lab, program, HOSTILE, cwd=f"{lab}/{HOSTILE[:20]}", environ={"GIVEN": HOSTILE + "\nmore"})
         assert self.done(lab, ground, job).how == words.DONE
         assert _read(lab, "1.out").splitlines() == [job.cwd, HOSTILE, HOSTILE, "more", "wrong"]
+        assert stat.S_IMODE(os.stat(f"{lab}/1.out").st_mode) == 0o600  # noqa: PLR2004  # a line of `setup` may print a secret
 
     def test_the_secrets_of_the_terminal_stay_there(
         self, lab: str, ground: Ground, monkeypatch: pytest.MonkeyPatch

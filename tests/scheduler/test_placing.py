@@ -16,6 +16,7 @@ from lab.core.job import CANCELLED, FAILED, HELD, LOST, MEMORY, OVER, RUNNING, T
 from lab.core.view import PAUSED
 from lab.scheduler import placing, reclaim, taking, watchdog, work
 from lab.scheduler.control import cancel
+from lab.scheduler.results import tailed
 from lab.scheduler.step import HELD as BUSY
 from lab.scheduler.step import PROBLEM, QUEUED, SETTLED
 from lab.store import bundles, jobs, leases, reading, verify
@@ -235,7 +236,15 @@ def test_where_its_processes_are_gone_the_engines_word_is_the_outcome(root: Root
     (made,) = seals(root)
     assert (made.run.outcome, made.run.value) == (outcome, None)
     assert "as it says" in made.run.reason
-    assert ("no room" in made.run.reason) is (outcome != "cancelled")
+    printed = jobs.printed(root, "a", 1)
+    assert ("registry/locks/a/00000001.printed" in made.run.reason) is (outcome != "cancelled")
+    assert os.path.exists(printed) is (outcome != "cancelled")
+    for folder, _, names in os.walk(root.layout.root):  # what `setup` printed may be a secret
+        kept = [path for name in names if (path := os.path.join(folder, name)) != printed]
+        assert not [path for path in kept if b"no room" in (reading.read(path) or b"")]
+    if outcome != "cancelled":
+        assert os.stat(printed).st_mode & 0o777 == 0o600
+        assert tailed.tail(root, made.run.run_id, "stdout", 9).lines == ("Traceback: no room",)
     assert leases.survey(root, "a") == leases.Survey(highest=1)
 
 
@@ -250,6 +259,17 @@ def test_where_its_processes_may_live_on_the_run_is_not_counted_and_made_again(r
     assert view(root, "a").runs == 0
     assert double.run_what_waits(root)[0][1] == 0
     assert [made.generation for made in seals(root)] == [2]
+
+
+def test_of_a_job_of_which_nothing_ran_nothing_can_live_on(root: Root) -> None:
+    take(root)
+    double.alter(root, double.every(OVER, FAILED, code=74))
+    (step,) = placing.look(root, "a")
+    (marked,) = superseded(root)
+    note = reading.read(f"{root.layout.run('a', marked)}/{layout.SUPERSEDED}") or b""
+    assert b"not to be seen" in note
+    assert b"live on" not in note
+    assert "live on" not in step.what
 
 
 def test_a_job_that_its_engine_forgot_is_made_again(root: Root) -> None:

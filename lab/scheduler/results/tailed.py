@@ -48,6 +48,8 @@ def tail(root: Root, name: str, stream: str, count: int, width: int = 0) -> Tail
     if at is not None and placed_words.waits(at) and stream == FIRST:
         path = jobs.output(root, found.experiment, at.generation)
     size, data = end(path)
+    if not size and stream == FIRST and found.made is not None:
+        size, data = end(jobs.printed(root, found.experiment, found.made.generation))  # before there was a body
     lines = data.decode(errors="replace").split("\n")
     if lines[-1] == "":
         lines.pop()
