@@ -18,7 +18,7 @@ from lab.core.job import Job
 from lab.engines import door
 from lab.engines.door import Ground, Placement, Refused
 from lab.scheduler import in_flight, taking
-from lab.scheduler.loop import scripts
+from lab.scheduler.loop import longest, scripts
 from lab.scheduler.step import HELD, PROBLEM, QUEUED, SETTLED, Step
 from lab.store import identity, jobs, leases, program, strays
 from lab.store.sections import hold
@@ -31,8 +31,6 @@ if TYPE_CHECKING:
     from lab.store.root import Root
 
 SEAL_GRACE_S = 120.0
-# How many budgets a candidate of a code loop may take: each of its steps has one of its own.
-_STEPS_OF_A_LOOP = 12
 _WAIT_S = 30.0
 # Variables that a body goes by, besides those that its SPEC names. No secrets: an engine keeps these in files.
 _HANDED_ON = (
@@ -166,7 +164,7 @@ def _placement(root: Root, job: Job) -> Placement:
 
 def _budget_s(spec: Spec) -> float:
     """Within which a body ends by itself."""
-    steps = _STEPS_OF_A_LOOP if scripts.is_loop(spec) else 1
+    steps = longest.steps_of(spec) if scripts.is_loop(spec) else 1
     return steps * (spec.time_budget_s + spec.kill_grace_s) + SEAL_GRACE_S
 
 

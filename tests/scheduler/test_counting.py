@@ -13,9 +13,10 @@ from lab.cli.surroundings import the_world
 from lab.core import layout
 from lab.core.job import FAILED, LOST, NOT_HERE, OVER, RUNNING
 from lab.core.view import PAUSED
-from lab.scheduler import decisions, placing, reclaim, refresh
+from lab.scheduler import decisions, in_flight, placing, reclaim, refresh
 from lab.scheduler.control import cancel
 from lab.scheduler.step import QUEUED
+from lab.store import jobs
 from lab.store.files import Files
 from lab.store.root import Root
 from lab.testing.files import BEGINNING, SteadyClock
@@ -182,3 +183,17 @@ def test_a_run_whose_body_was_killed_is_charged_until_it_was_last_heard_of(root:
     assert made.run.outcome == "crash"
     assert 3_699 < made.run.wall_s < 3_701
     assert view(root, "a").phase == "completed"
+
+
+def test_no_job_is_read_twice_to_know_how_many_of_its_class_are_out(
+    root: Root, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    add(root, "g", max_parallel=4, executor_class="gpu")
+    assert [step.kind for step in take(root, only=("g",), max_runs=9)].count(QUEUED) == 2
+    assert in_flight.is_full(root, "double", "gpu", most=2)
+    read = []
+    monkeypatch.setattr(jobs, "load", lambda *where: read.append(where))
+    assert in_flight.is_full(root, "double", "gpu", most=2)
+    assert not in_flight.is_full(root, "double", "gpu", most=3)
+    assert not in_flight.is_full(root, "other", "gpu", most=1)
+    assert read == []
