@@ -230,7 +230,7 @@ class Warden:
             return
         if not data:
             self._poll.unregister(self._orders)
-            self._stop(Order(how=ORPHANED, why="the lab that started it is gone", at_once=True))
+            self._stop(Order(how=ORPHANED, why="the labctl that started it is gone", at_once=True))
             return
         for line in data.splitlines():
             self._stop(msgspec.json.decode(line, type=Order))

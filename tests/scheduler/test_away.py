@@ -9,15 +9,18 @@ import shutil
 import tarfile
 from typing import TYPE_CHECKING
 
+import msgspec
 import pytest
 
-from lab.core.errors import BadInput
+from lab.cli.surroundings import run_program
+from lab.core.errors import BadInput, Busy
 from lab.core.package import Done
 from lab.core.record import parse
-from lab.scheduler.dispatch import offers
+from lab.scheduler.dispatch import courier, offers
 from lab.scheduler.dispatch.postbox import copier
-from lab.store import bundles, leases, tarball
+from lab.store import bundles, leases, sections, tarball
 from lab.store.files import Files
+from lab.store.root import Root
 from lab.testing.files import Crash, CrashingFiles
 from tests.scheduler.away import WORKER, carried, kinds, sealed, turn, with_surroundings, worked
 from tests.scheduler.labs import a_copy, a_lab, an_experiment
@@ -25,8 +28,6 @@ from tests.scheduler.parcels import stages
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-    from lab.store.root import Root
 
 SCRIPT = """\
 import json, os
@@ -153,6 +154,61 @@ def test_the_lease_of_what_is_away_is_renewed_by_every_turn(root: Root, tmp_path
     before = os.stat(path).st_mtime
     turn(root, tmp_path / "post")
     assert os.stat(path).st_mtime > before
+
+
+def test_a_copier_that_takes_longer_than_a_lease_loses_nothing_that_is_away(
+    root: Root, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(courier, "RENEW_EVERY_S", 0.05)
+    name = sent(root, tmp_path)
+    worked(root, tmp_path / "in")
+    (held,) = leases.survey(root, "alpha").held
+    claim = root.layout.claim("alpha", held.seen.claim.generation)
+    is_fresh = f'[ -n "$(find {claim} -mmin -30)" ]'
+    (tmp_path / "fetch").write_text(
+        f"""{is_fresh} && echo before >>{tmp_path}/said
+        touch -d '10 hours ago' {claim}
+        for each in $(seq 400); do if {is_fresh}; then echo meanwhile >>{tmp_path}/said; break; fi; sleep 0.05; done
+        mv {tmp_path}/in/out/{name}.done.tar "$1"
+        """
+    )
+    os.utime(claim, (1_000_000_000, os.stat(claim).st_mtime - 36_000))
+    fetch = copier(f"sh {tmp_path}/fetch {{dir}}", "--fetch", blanks=("dir",))
+    assert offers.INGESTED in kinds(turn(_with_programs(root), tmp_path / "post", fetch=fetch))
+    assert (tmp_path / "said").read_text().split() == ["before", "meanwhile"]
+    assert sealed(root) == [("success", 0.0)]
+
+
+def test_a_second_courier_at_a_folder_is_told_that_there_is_one(root: Root, tmp_path: Path) -> None:
+    post = tmp_path / "post"
+    turn(root, post)
+    with sections.hold(f"{post}/.section"), pytest.raises(Busy, match="another courier is at it") as refusal:
+        turn(root, post)
+    assert "fuser" not in refusal.value.fix
+
+
+def test_what_a_copier_complains_of_is_told_shortly_and_without_secrets(
+    root: Root, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("POST_TOKEN", "correct-horse-battery")
+    (tmp_path / "fetch").write_text(
+        """echo first >&2
+        printf 'token=hunter2 to https://ann:pa55@host/x with correct-horse-battery \\033[1m%0500d\\n' 0 >&2
+        exit 9
+        """
+    )
+    fetch = copier(f"sh {tmp_path}/fetch", "--fetch", blanks=())
+    (said,) = (each for each in turn(_with_programs(root), tmp_path / "post", fetch=fetch) if each.kind == "problem")
+    assert "sh ended with 9: token=[redacted] to https://ann:[redacted]@host/x with [redacted]" in said.what
+    assert "first" not in said.what
+    assert len(said.what) < 300
+    assert said.what.isprintable()
+
+
+def _with_programs(root: Root) -> Root:
+    """The same lab, where programs of the surroundings can be started."""
+    seen = with_surroundings(root)
+    return Root(root.layout.root, msgspec.structs.replace(seen.world, run=run_program), files=root.files)
 
 
 def test_an_answer_of_another_worker_is_refused(root: Root, tmp_path: Path) -> None:

@@ -18,6 +18,7 @@ import pytest
 
 from lab.cli import commands, parser
 from lab.scheduler.dispatch import offers
+from lab.store import bundles
 from lab.store.files import Files
 from lab.testing.files import a_root
 from tests.races.marks import until
@@ -134,6 +135,9 @@ def test_a_worker_that_is_killed_in_a_run_leaves_a_crash_and_the_next_one_answer
     assert carried(here.tmp / "in/out", here.tmp / "post") == [file.replace(".tar", ".done.tar")]
     here.done("courier", "post", "--experiment", "alpha")
     assert sealed(here.root) == [("crash", None)]
+    (run,) = bundles.names(here.root, "alpha")
+    seal, _ = bundles.load_seal(here.root.layout.run("alpha", run)) or pytest.fail("it is not sealed")
+    assert "the worker that ran it on" in seal.run.reason  # there is no lab there that could be gone
 
 
 def test_a_worker_that_is_killed_at_a_lab_is_settled_by_the_next_one(here: Here) -> None:

@@ -14,13 +14,15 @@ is refused, and the lab makes another run.
 from __future__ import annotations
 
 import os
-from contextlib import suppress
+import threading
+from contextlib import ExitStack, suppress
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 import msgspec
 
 from lab.core import layout, package
+from lab.core.claim import RENEW_EVERY_S
 from lab.core.errors import BadInput, Busy, LabError, Superseded
 from lab.core.package import Answered, Away
 from lab.core.record import page, parse
@@ -74,7 +76,12 @@ class Courier:
         """One turn. Whether anything came, went, or was given up."""
         root = self._lab()
         self._box.make(AWAY)
-        with hold(self._box.place(".section"), wait_s=0.0):
+        with ExitStack() as held:
+            try:
+                held.enter_context(hold(self._box.place(".section"), wait_s=0.0))
+            except Busy as busy:
+                fix = "wait until its turn is over; a copier that hangs is given up within the hour"
+                raise Busy("another courier is at it", where=self._box.path, fix=fix) from busy
             return self._turn(root, tell)
 
     def _turn(self, root: Root, tell: Callable[[Said], None]) -> bool:
@@ -86,7 +93,7 @@ class Courier:
             tell(one)
 
         if self._terms.fetch:
-            wrong = self._terms.fetch.run(root.world, {"dir": self._box.path})
+            wrong = self._copied(root, self._terms.fetch, {"dir": self._box.path})
             if wrong:
                 note(Said(kind=PROBLEM, what=f"nothing could be fetched: {wrong}"))
         for came in self._box.come(root.world.now()):
@@ -185,6 +192,30 @@ class Courier:
 
     def _mine(self, root: Root) -> list[Place]:
         return [each for each in packages.found(root, package.RUNNING) if each.worker == self._terms.worker]
+
+    def _copied(self, root: Root, copier: Copier, values: dict[str, str]) -> str:
+        """Run a copier, and say what went wrong. It may take longer than a lease: what is away is kept meanwhile."""
+        over = threading.Event()
+
+        def keep() -> None:
+            while not over.wait(RENEW_EVERY_S):
+                self._renewed(root)
+
+        self._renewed(root)
+        keeper = threading.Thread(target=keep, name="labctl: keeps what is away", daemon=True)
+        keeper.start()
+        try:
+            return copier.run(root.world, values)
+        finally:
+            over.set()
+            keeper.join()
+
+    def _renewed(self, root: Root) -> None:
+        """Say of what is away that it is not forgotten. What comes of one that was lost is for `_kept` to say."""
+        for each in self._mine(root):
+            if self._box.is_there(f"{AWAY}/{each.dispatch_id}.json"):
+                with suppress(LabError, OSError):
+                    offers.renew(root, each.dispatch_id, each.worker)
 
     def _kept(self, root: Root, tell: Callable[[Said], None]) -> None:
         """Renew the leases of what is away, and give up what is away for too long."""
@@ -303,7 +334,7 @@ class Courier:
         for path in self._box.outgoing() if self._terms.send else ():
             if self._interrupted():
                 return
-            wrong = self._terms.send.run(root.world, {"dir": self._box.path, "file": path})
+            wrong = self._copied(root, self._terms.send, {"dir": self._box.path, "file": path})
             if wrong:
                 tell(Said(kind=PROBLEM, what=f"{os.path.basename(path)} could not be sent: {wrong}", path=path))
                 return

@@ -22,6 +22,7 @@ import msgspec
 from lab.core import layout, package
 from lab.core.ended import Ended
 from lab.core.errors import Busy, Corrupt, LabError
+from lab.core.launch import ORPHANED
 from lab.core.package import Answered, Begun, Offer
 from lab.core.record import page, parse
 from lab.core.run import CRASH
@@ -249,6 +250,9 @@ class Inbox:
             taken, manifest, _ = parcel.read_apart(folder)
             how = completing.exit_of(run, manifest)
             reason = f"the worker that ran it on {machine.host().partition('/')[0]} was killed"
+            if how is not None and how.stopped == ORPHANED:  # its supervisor does not know whose it was
+                how = msgspec.structs.replace(how, why=reason)
+                self._files.replace(f"{run}/{layout.EXIT}", page(how), durable=self._files.durable)
             ended = Ended(outcome=CRASH, reason=reason) if how is None else completing.read(run, manifest, how)
             parcel.end_apart(self._files, self._world, folder, taken, ended)
         elif not reading.is_file(f"{folder}/{package.DONE}"):

@@ -15,9 +15,10 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from lab.core import package
+from lab.core import package, secret
 from lab.core.errors import BadInput, LabError
 from lab.core.package import Place  # msgspec resolves annotations
+from lab.executors import environment
 from lab.store import reading, tarball
 
 if TYPE_CHECKING:
@@ -33,6 +34,7 @@ COPY_LIMIT_S = 3600.0
 STILL_S = 60.0  # a tar that is not whole, and does not grow: its copier was broken off, or another program made it
 NOT_WHOLE = "copy it again; only tars that labctl packed can be told to be whole"
 _ASIDE = 1000
+_READ_CHARS, _SAID_CHARS = 10_000, 200
 _BLANK = re.compile(r"\{[a-z_]+\}")
 
 
@@ -66,9 +68,20 @@ class Copier(msgspec.Struct, frozen=True, kw_only=True):
         done = world.run(argv, limit_s=COPY_LIMIT_S)
         if done.code == 0:
             return ""
-        said = done.problem.strip().splitlines()
         how = f"ended with {done.code}" if done.code is not None else "did not run"
-        return f"{argv[0]} {how}{f': {said[-1][:300]}' if said else ''}"
+        said = _last_line(done.problem, world.environ)
+        return f"{argv[0]} {how}{f': {said}' if said else ''}"
+
+
+def _last_line(said: str, environ: Mapping[str, str]) -> str:
+    """What a copier complained of, for logs and the mail of cron: without secrets, and as much as a person reads."""
+    line = ["", *said.strip().splitlines()][-1][:_READ_CHARS]
+    line = "".join(each if each.isprintable() else " " for each in line)
+    known = {value for name, value in environ.items() if environment.is_secret(name, value)}
+    for value in sorted(known, key=len, reverse=True):
+        line = line.replace(value, secret.BLOT)
+    line = secret.guessed(line)
+    return line if len(line) <= _SAID_CHARS else f"{line[: _SAID_CHARS - 1]}…"
 
 
 def copier(text: str, flag: str, *, blanks: tuple[str, ...], needs: str = "") -> Copier:
