@@ -55,7 +55,7 @@ def answer(args: argparse.Namespace, session: Session) -> Answer:
     root = session.root()
     words.checked(root, args)
     due.require_known(root, args.executor_class)
-    terms = courier.Terms(
+    route = courier.Route(
         worker=args.worker,
         max_away=args.max_away,
         travel_s=duration_s(args.travel, "--travel"),
@@ -75,10 +75,10 @@ def answer(args: argparse.Namespace, session: Session) -> Answer:
             session.terminal.line(words.line(one))
 
     path = os.path.abspath(os.path.expanduser(args.dir))
-    turns = courier.Courier(session.root, path, terms, interrupted=signals.came)
+    turns = courier.Courier(session.root, path, route, interrupted=signals.came)
     with signals:
         if args.watch:
-            serving.serve(turns, serving.Terms(every_s=max(args.every, 0.1)), interrupted=signals.came, tell=tell)
+            serving.serve(turns, serving.Shift(every_s=max(args.every, 0.1)), interrupted=signals.came, tell=tell)
         else:
             turns(tell)
     if signals.came():

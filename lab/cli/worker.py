@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from lab.cli.session import Session
     from lab.scheduler.dispatch.offers import Said
-    from lab.scheduler.dispatch.serving import Tally, Terms
+    from lab.scheduler.dispatch.serving import Shift, Tally
     from lab.store.root import Root
 
 EXAMPLE = """labctl worker --executor-class gpu
@@ -49,7 +49,7 @@ def answer(args: argparse.Namespace, session: Session) -> Answer:
     from lab.scheduler.dispatch import serving
 
     worker = ids.worker(args.worker or _name())
-    terms = serving.Terms(max_runs=args.max_runs, idle_s=args.until_idle, every_s=max(args.every, 0.1))
+    shift = serving.Shift(max_runs=args.max_runs, idle_s=args.until_idle, every_s=max(args.every, 0.1))
     signals = Signals()
     if not args.inbox and (args.fetch or args.send):
         raise BadInput("--fetch and --send go with --inbox", fix="a worker that sees the lab needs no copier")
@@ -57,7 +57,7 @@ def answer(args: argparse.Namespace, session: Session) -> Answer:
         raise BadInput("--experiment does not go with --inbox", fix="say it where the lab is: labctl courier")
     with signals:
         take = _apart if args.inbox else _at_lab
-        tally = take(args, session, worker, terms, signals)
+        tally = take(args, session, worker, shift, signals)
     if signals.came():
         raise Interrupted(
             f"stopped by {signals.came()} after {words.runs(tally.worked)}; a run at hand was ended as cancelled",
@@ -82,7 +82,7 @@ def _teller(session: Session) -> Callable[[Said], None]:
     return tell
 
 
-def _at_lab(args: argparse.Namespace, session: Session, worker: str, terms: Terms, signals: Signals) -> Tally:
+def _at_lab(args: argparse.Namespace, session: Session, worker: str, shift: Shift, signals: Signals) -> Tally:
     from lab.scheduler import due
     from lab.scheduler.dispatch import serving
 
@@ -92,15 +92,15 @@ def _at_lab(args: argparse.Namespace, session: Session, worker: str, terms: Term
     words.checked(lab(), args)
     due.require_known(lab(), args.executor_class)
     turns = serving.AtLab(lab, worker, classes=args.executor_class, only=args.experiment, interrupted=signals.came)
-    return serving.serve(turns, terms, interrupted=signals.came, tell=_teller(session))
+    return serving.serve(turns, shift, interrupted=signals.came, tell=_teller(session))
 
 
-def _apart(args: argparse.Namespace, session: Session, worker: str, terms: Terms, signals: Signals) -> Tally:
+def _apart(args: argparse.Namespace, session: Session, worker: str, shift: Shift, signals: Signals) -> Tally:
     from lab.cli.surroundings import the_world
     from lab.scheduler.dispatch import inbox, postbox, serving
     from lab.store.files import Files
 
-    wanted = inbox.Terms(
+    wanted = inbox.Wanted(
         worker=worker,
         classes=tuple(args.executor_class),
         fetch=postbox.copier(args.fetch, "--fetch", blanks=("dir",)),
@@ -109,7 +109,7 @@ def _apart(args: argparse.Namespace, session: Session, worker: str, terms: Terms
     path = os.path.abspath(os.path.expanduser(args.inbox))
     turns = inbox.Inbox(Files(), the_world(), path, wanted, interrupted=signals.came)
     turns.open()
-    return serving.serve(turns, terms, interrupted=signals.came, tell=_teller(session))
+    return serving.serve(turns, shift, interrupted=signals.came, tell=_teller(session))
 
 
 def _told(tally: Tally, worker: str, inbox: str) -> Answer:

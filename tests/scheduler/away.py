@@ -34,17 +34,17 @@ def with_surroundings(root: Root, files: Files | None = None, *, later_s: float 
 
 def turn(root: Root, post: Path, **more: object) -> list[Said]:
     """One turn of the courier."""
-    terms = msgspec.structs.replace(courier.Terms(worker=WORKER), **more)
+    route = msgspec.structs.replace(courier.Route(worker=WORKER), **more)
     said: list[Said] = []
-    courier.Courier(lambda: root, str(post), terms)(said.append)
+    courier.Courier(lambda: root, str(post), route)(said.append)
     return said
 
 
 def worked(root: Root, place: Path, files: Files | None = None, **more: object) -> list[Said]:
     """Turns of a worker at its inbox until it finds nothing more."""
     said: list[Said] = []
-    terms = msgspec.structs.replace(inbox.Terms(worker="gpu"), **more)
-    turns = inbox.Inbox(files or Files(durable=False), root.world, str(place), terms, interrupted=lambda: "")
+    wanted = msgspec.structs.replace(inbox.Wanted(worker="gpu"), **more)
+    turns = inbox.Inbox(files or Files(durable=False), root.world, str(place), wanted, interrupted=lambda: "")
     turns.open()
     while turns(said.append):
         pass

@@ -47,7 +47,7 @@ ACTOR = "courier"
 PACKED, LOST = "packed", "lost"
 
 
-class Terms(msgspec.Struct, frozen=True, kw_only=True):
+class Route(msgspec.Struct, frozen=True, kw_only=True):
     """Whose packages, how many of them at once, and how long one may be under way besides its budget."""
 
     worker: str
@@ -64,10 +64,10 @@ class Courier:
     """Turns at one such folder."""
 
     def __init__(
-        self, lab: Callable[[], Root], path: str, terms: Terms, *, interrupted: Callable[[], str] = str
+        self, lab: Callable[[], Root], path: str, route: Route, *, interrupted: Callable[[], str] = str
     ) -> None:
         self._lab = lab
-        self._terms = terms
+        self._route = route
         self._interrupted = interrupted
         root = lab()
         self._box = Postbox(root.files, path)
@@ -92,8 +92,8 @@ class Courier:
                 did.append(one)
             tell(one)
 
-        if self._terms.fetch:
-            wrong = self._copied(root, self._terms.fetch, {"dir": self._box.path})
+        if self._route.fetch:
+            wrong = self._copied(root, self._route.fetch, {"dir": self._box.path})
             if wrong:
                 note(Said(kind=PROBLEM, what=f"nothing could be fetched: {wrong}"))
         for came in self._box.come(root.world.now()):
@@ -163,8 +163,8 @@ class Courier:
         found = packages.where(root, name)
         if found is None:
             raise BadInput(f"there is no package {name} any more: it was answered, or given up", where=came.path)
-        if found[1].worker != self._terms.worker:
-            raise BadInput(f"{name} was not claimed by {self._terms.worker}", where=came.path)
+        if found[1].worker != self._route.worker:
+            raise BadInput(f"{name} was not claimed by {self._route.worker}", where=came.path)
         return said
 
     def _answered(self, root: Root, came: Came, said: Done) -> None:
@@ -173,7 +173,7 @@ class Courier:
             outcome=said.outcome,
             reason=said.reason,
             at=root.now(),
-            by=self._terms.worker,
+            by=self._route.worker,
             sha256=came.sha256,
         )
         self._box.files.replace(self._box.place(f"{DONE}/{said.dispatch_id}.json"), page(record), durable=True)
@@ -191,7 +191,7 @@ class Courier:
     # -- what is away -------------------------------------------------------------------------------------------
 
     def _mine(self, root: Root) -> list[Place]:
-        return [each for each in packages.found(root, package.RUNNING) if each.worker == self._terms.worker]
+        return [each for each in packages.found(root, package.RUNNING) if each.worker == self._route.worker]
 
     def _copied(self, root: Root, copier: Copier, values: dict[str, str]) -> str:
         """Run a copier, and say what went wrong. It may take longer than a lease: what is away is kept meanwhile."""
@@ -223,7 +223,7 @@ class Courier:
             taken = packages.claimed(root, package.RUNNING, each)
             if taken is None or not self._box.is_there(f"{AWAY}/{each.dispatch_id}.json"):
                 continue
-            allowed_s = taken.ttl_s + self._terms.travel_s
+            allowed_s = taken.ttl_s + self._route.travel_s
             try:
                 if _since_s(root, taken.claimed_at) > allowed_s:
                     why = f"{each.worker} did not answer within {allowed_s:.0f}s"
@@ -248,7 +248,7 @@ class Courier:
         self._box.files.move(self._box.place(f"{AWAY}/{name}"), self._box.place(f"{OUT}/{name}"))
 
     def _handed_out(self, root: Root, tell: Callable[[Said], None]) -> None:
-        for _ in range(self._terms.max_away - len(self._mine(root))):
+        for _ in range(self._route.max_away - len(self._mine(root))):
             if self._interrupted() or not self._one_more(root, tell):
                 break
         for each in self._mine(root):
@@ -260,7 +260,7 @@ class Courier:
         names = self._fitting(root, tell)
         if not names:
             return False
-        wanted, classes, worker = tuple(names), self._terms.classes, self._terms.worker
+        wanted, classes, worker = tuple(names), self._route.classes, self._route.worker
         for queue in (False, True):
             if queue:
                 for one in offers.queue(root, actor=worker, max_runs=1, classes=classes, only=wanted):
@@ -275,21 +275,21 @@ class Courier:
         return False
 
     def _fitting(self, root: Root, tell: Callable[[Said], None]) -> list[str]:
-        wanted = dict.fromkeys([*packages.waiting(root), *due.due(root, classes=self._terms.classes).names])
+        wanted = dict.fromkeys([*packages.waiting(root), *due.due(root, classes=self._route.classes).names])
         fitting = []
         for name in wanted:
-            if self._terms.only and name not in self._terms.only:
+            if self._route.only and name not in self._route.only:
                 continue
             try:
                 spec = cycle.usable(experiments.load(root, name))
             except LabError as error:
                 tell(Said(kind=PASSED, experiment=name, what=error.what, fix=error.fix))
                 continue
-            if not self._terms.classes and spec.executor_class in engines.placed_classes(root):
+            if not self._route.classes and spec.executor_class in engines.placed_classes(root):
                 continue
             if not scripts.is_loop(spec):
                 fitting.append(name)
-            elif self._terms.only:
+            elif self._route.only:
                 what = "a code loop is not sent away: its candidates are made and judged beside its repository"
                 tell(Said(kind=PASSED, experiment=name, what=what))
         return fitting
@@ -303,7 +303,7 @@ class Courier:
             return
         try:
             if not os.path.lexists(tar):
-                with_workspace = self._terms.with_workspace and bool(taken.workspace)
+                with_workspace = self._route.with_workspace and bool(taken.workspace)
                 self._box.files.discard(draft)
                 parcel.pack(root, name, each.worker, draft, with_workspace=with_workspace)
                 size = os.stat(draft).st_size
@@ -331,10 +331,10 @@ class Courier:
         )  # fmt: skip
 
     def _sent(self, root: Root, tell: Callable[[Said], None]) -> None:
-        for path in self._box.outgoing() if self._terms.send else ():
+        for path in self._box.outgoing() if self._route.send else ():
             if self._interrupted():
                 return
-            wrong = self._copied(root, self._terms.send, {"dir": self._box.path, "file": path})
+            wrong = self._copied(root, self._route.send, {"dir": self._box.path, "file": path})
             if wrong:
                 tell(Said(kind=PROBLEM, what=f"{os.path.basename(path)} could not be sent: {wrong}", path=path))
                 return

@@ -47,7 +47,7 @@ AT = "@"
 _KEPT_TARS = 50  # answers that were sent, should somebody ask again
 
 
-class Terms(msgspec.Struct, frozen=True, kw_only=True):
+class Wanted(msgspec.Struct, frozen=True, kw_only=True):
     """Who works, on what, and what brings it and takes it away."""
 
     worker: str
@@ -64,17 +64,17 @@ class Inbox:
         files: Files,
         world: World,
         path: str,
-        terms: Terms,
+        wanted: Wanted,
         *,
         interrupted: Callable[[], str],
     ) -> None:
         self._files = files
         self._world = world
         self._box = Postbox(files, path)
-        self._worker = terms.worker
-        self._classes = terms.classes
-        self._fetch = terms.fetch
-        self._send = terms.send
+        self._worker = wanted.worker
+        self._classes = wanted.classes
+        self._fetch = wanted.fetch
+        self._send = wanted.send
         self._interrupted = interrupted
 
     def open(self) -> None:

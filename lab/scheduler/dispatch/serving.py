@@ -28,7 +28,7 @@ _MOST_TOLD, _KEPT = 1_000, 20
 _JUDGED = ("keep", "discard")  # of a code loop: such as the same change as before, which has no value
 
 
-class Terms(msgspec.Struct, frozen=True, kw_only=True):
+class Shift(msgspec.Struct, frozen=True, kw_only=True):
     """When a worker ends. `idle_s` None: never by itself; 0: with the first look that finds nothing."""
 
     max_runs: int = 0
@@ -76,12 +76,12 @@ class Once:
 
 def serve(
     turn: Callable[[Callable[[Said], None]], bool],
-    terms: Terms,
+    shift: Shift,
     *,
     interrupted: Callable[[], str],
     tell: Callable[[Said], None],
 ) -> Tally:
-    """Take turns until the terms are met. A turn tells what it did, and whether it did anything.
+    """Take turns until the shift is over. A turn tells what it did, and whether it did anything.
 
     A lab or a disk that is not there is waited for: it is said once. Where there is a limit to idling, it is raised.
     """
@@ -93,7 +93,7 @@ def serve(
 
     once = Once(add)
     idle_from_s, wait_s = time.monotonic(), _FIRST_S
-    while not interrupted() and not (terms.max_runs and tally.worked >= terms.max_runs):
+    while not interrupted() and not (shift.max_runs and tally.worked >= shift.max_runs):
         trouble: LabError | None = None
         try:
             did = turn(once)
@@ -105,12 +105,12 @@ def serve(
             once.forget()
             idle_from_s, wait_s = time.monotonic(), _FIRST_S
             continue
-        left_s = None if terms.idle_s is None else terms.idle_s - (time.monotonic() - idle_from_s)
+        left_s = None if shift.idle_s is None else shift.idle_s - (time.monotonic() - idle_from_s)
         if left_s is not None and left_s <= 0:
             if trouble is not None:
                 raise trouble
             break
-        pause(min(wait_s, terms.every_s if left_s is None else min(left_s, terms.every_s)), interrupted)
+        pause(min(wait_s, shift.every_s if left_s is None else min(left_s, shift.every_s)), interrupted)
         wait_s *= _SLOWER
     return tally
 
