@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import msgspec
 from msgspec import inspect as shapes
 
-from lab.core import engines, ids
+from lab.core import engines, ids, time_limit
 from lab.core.cadence import duration_s
 from lab.core.errors import BadInput, nearest
 from lab.core.job import Wants
@@ -33,7 +33,6 @@ _MAX_KEY_CHARS = 100
 _MAX_COUNT = 1_000_000
 _SIZE = re.compile(r"([0-9]{1,9}(?:\.[0-9]{1,6})?) ?([KMGT])(?:i?B)?", re.IGNORECASE)
 _KIBI = {"K": 0, "M": 1, "G": 2, "T": 3}
-_TIME = re.compile(r"[0-9]{1,6}(:[0-9]{1,2}){0,2}|[0-9]{1,4}-[0-9]{1,2}(:[0-9]{1,2}){0,2}")
 _GRES = re.compile(r"[A-Za-z][\w.-]*(:(?=[\w.-]*[A-Za-z_])[\w.-]+)?(:[0-9]{1,9})?")
 _WORD = re.compile(r"[^\s\x00-\x1f\x7f-][^\s\x00-\x1f\x7f]*")
 Rows = dict[str, Wants]
@@ -185,7 +184,7 @@ def _size(given: str) -> str:
 
 def _time(given: str) -> str:
     """A limit as an engine writes it. A length such as `2h` becomes whole minutes, as a bare number is."""
-    if _TIME.fullmatch(given) or given.upper() in ("UNLIMITED", "INFINITE"):
+    if time_limit.seconds(given) is not None:
         return given
     try:
         seconds = duration_s(given, "time")

@@ -7,13 +7,14 @@ Another machine that shares the data root sees such a job, cannot know how it is
 
 from __future__ import annotations
 
+import math
 import os
-import re
 import signal
 import time
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
+from lab.core import time_limit
 from lab.core.errors import Unavailable
 from lab.core.job import CANCELLED, HELD, LOST, OVER, RUNNING, Report
 from lab.engines import kept, minder
@@ -30,8 +31,6 @@ if TYPE_CHECKING:
 KEEP_S = 3_600.0  # that an ended job is known
 _MARGIN_S = 60.0  # that a body has beyond its budget: its own supervisor keeps the second
 _MINDER_GONE = "its minder is gone"  # and cannot say any more how it ended
-_TIME = re.compile(r"(?:(\d+)-)?(\d+)(?::(\d+))?(?::(\d+))?")
-_NO_LIMIT = ("UNLIMITED", "INFINITE")
 _FOREIGN = ("partition", "account", "qos", "options", "address")  # what only other engines understand
 
 
@@ -190,16 +189,10 @@ def _limit_s(job: Placement) -> float:
     given = job.wants.time
     if not given:
         return job.budget_s + _MARGIN_S
-    if given.upper() in _NO_LIMIT:
-        return 0.0
-    found = _TIME.fullmatch(given)
-    if not found:
+    limit_s = time_limit.seconds(given)
+    if limit_s is None:
         raise Refused(f"{given!r} is no time limit", fix="write 90 (minutes), 2:30:00 or 1-12:00:00 in engines.yaml")
-    days, first, second, third = (int(each) if each else None for each in found.groups())
-    hours, minutes, seconds = 0, first or 0, second or 0
-    if days is not None or third is not None:  # D-H, D-H:M, D-H:M:S and H:M:S, else M and M:S
-        hours, minutes, seconds = first or 0, second or 0, third or 0
-    return (((days or 0) * 24 + hours) * 60 + minutes) * 60.0 + seconds
+    return 0.0 if math.isinf(limit_s) else limit_s
 
 
 def _is_of_earlier_boot(owner: Owner, here: Owner) -> bool:

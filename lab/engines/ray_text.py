@@ -11,6 +11,7 @@ import msgspec
 from lab.core import job as words
 from lab.core.job import Report
 from lab.engines.door import Refused
+from lab.engines.script import lines
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -31,7 +32,6 @@ _MEMORY: Final = re.compile(r"OutOfMemory|running low on memory", re.IGNORECASE)
 _WHY_CHARS = 300
 _EXISTS: Final = "already exists"
 _INVALID: Final = re.compile(r"status code 4(00|22)\b")
-_NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _LAST: Final = re.compile(r"^(?:\w+\.)*(?:\w*(?:Error|Exception)): (.+)$", re.MULTILINE)
 
 
@@ -88,19 +88,7 @@ def submission(job: Placement, number: str, grace_s: int) -> Submission:
 
 def script(job: Placement) -> str:
     """The line of shell that becomes the body."""
-    lines = [
-        f"if ! cd -- {shlex.quote(job.root)}; then",
-        f"  echo {shlex.quote(f'the data root {job.root} is not to be seen from here')} >&2",
-        f"  exit {words.NOT_HERE}",
-        "fi",
-        f"( umask 077; : >>{shlex.quote(job.output)} ) 2>/dev/null && exec >>{shlex.quote(job.output)} 2>&1",
-        # Not as variables of Ray's, which reads a `$` in them.
-        *(f"export {name}={shlex.quote(value)}" for name, value in job.environ.items() if _NAME.fullmatch(name)),
-        *job.wants.setup,
-        f"cd -- {shlex.quote(job.cwd)} || exit {words.NOT_HERE}",
-        f"exec {shlex.join(job.argv)}",
-    ]
-    text = "\n".join(lines)
+    text = "\n".join(lines(job))  # variables are set in it, and not by Ray, which reads a `$` in them
     return f"exec /bin/bash -c {shlex.quote(text)}" if job.wants.setup else text
 
 

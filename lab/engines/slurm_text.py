@@ -6,7 +6,9 @@ import re
 from typing import TYPE_CHECKING, Final
 
 from lab.core import job as words
+from lab.core import time_limit
 from lab.core.job import Report
+from lab.engines.script import lines
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -34,7 +36,6 @@ _NOT_OURS_SHORT = "aMWhVQ"
 _WITH_VALUE = "ABCDFGJLNPSbcdegimnopqtwx"  # what follows such a letter in one word is its value, and no flag
 _MAY_HAVE_VALUE = "k"
 _ABBREVIATED = 4  # characters from which sbatch may take a long flag for one that begins so
-_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 # In bytes, for names of others hold whatever they like. The name comes last: what is in it moves no other field.
 _FIELDS = (("JobArrayID", 32), ("State", 32), ("exit_code", 16), ("NodeList", 200), ("Reason", 64), ("Name", 400))
@@ -83,30 +84,14 @@ _FIXES = (
 )
 
 
-def quoted(text: str) -> str:
-    """One word of a shell, whatever is in it."""
-    return "'" + text.replace("'", "'\\''") + "'"
-
-
 def script(job: Placement) -> str:
-    """The batch script. It becomes the body: a signal of Slurm reaches it, and its exit code is the job's."""
-    lines = [
+    """The batch script. It becomes the body."""
+    head = [
         "#!/bin/bash" if job.wants.setup else "#!/bin/sh",
         "trap '' USR1",  # says that the limit is near: for the body, which hears it; nothing before it must die of it
         "unset LC_ALL",  # said to sbatch so that its words can be read
-        # Slurm opens no file of the lab: one that it cannot open ends a job without a word that could be told apart.
-        f"if ! cd -- {quoted(job.root)}; then",
-        f"  echo {quoted(f'the data root {job.root} is not to be seen from here')} >&2",
-        f"  exit {words.NOT_HERE}",
-        "fi",
-        # In a shell of its own: an output that cannot be opened must not end this one.
-        f"( umask 077; : >>{quoted(job.output)} ) 2>/dev/null && exec >>{quoted(job.output)} 2>&1",
-        *(f"export {name}={quoted(value)}" for name, value in job.environ.items() if _NAME.fullmatch(name)),
-        *job.wants.setup,
-        f"cd -- {quoted(job.cwd)} || exit {words.NOT_HERE}",
-        f"exec {' '.join(quoted(word) for word in job.argv)}",
     ]
-    return "\n".join(lines) + "\n"
+    return "\n".join([*head, *lines(job)]) + "\n"
 
 
 def options(job: Placement) -> list[str]:
@@ -164,24 +149,10 @@ def _is_unfit(letters: str) -> bool:
 def _limits(job: Placement) -> tuple[int, str]:
     """The limit in minutes, and the signal before it: neither before the body has ended by itself."""
     limit_min = int(-(-(job.budget_s + TOLD_S + EARLY_S) // MINUTE_S))
-    given_min = minutes(job.wants.time) if job.wants.time else limit_min
-    return limit_min, f"B:USR1@{TOLD_S}" if given_min * MINUTE_S > 2 * (TOLD_S + EARLY_S) or not job.wants.time else ""
-
-
-def minutes(text: str) -> float:
-    """A time as Slurm writes it: `90`, `30:00`, `2:00:00`, `1-0`, `1-12:00`. 0 for what is none: sbatch will say so."""
-    days, dash, rest = text.rpartition("-")
-    parts = rest.split(":")
-    if not all(part.isdecimal() for part in (*parts, *([days] if dash else []))):
-        return 0.0
-    numbers = [int(part) for part in parts]
-    if dash:
-        hours, mins, seconds = [*numbers, 0, 0][:3]
-        return int(days) * 1440.0 + hours * 60.0 + mins + seconds / MINUTE_S
-    if len(numbers) == 1:
-        return float(numbers[0])
-    hours, mins, seconds = [0, *numbers][-3:]
-    return hours * 60.0 + mins + seconds / MINUTE_S
+    if not job.wants.time:
+        return limit_min, f"B:USR1@{TOLD_S}"
+    given_s = time_limit.seconds(job.wants.time) or 0.0  # sbatch says what is wrong with it
+    return limit_min, f"B:USR1@{TOLD_S}" if given_s > 2 * (TOLD_S + EARLY_S) else ""
 
 
 def listed(said: bytes, prefix: str) -> tuple[Report, ...]:
