@@ -110,6 +110,16 @@ def test_a_killed_run_keeps_what_it_had_written_and_has_no_value(root: Root) -> 
     assert types(root)[-2:] == [event.LEASE_TAKEN_OVER, event.RUN_SEALED]
 
 
+def test_a_killed_run_is_charged_from_its_beginning_to_the_last_renewal_of_its_claim(root: Root) -> None:
+    killed_before(root, "RESULT.md")
+    (name,) = bundles.names(root, "a")
+    begun_s = os.stat(root.layout.claim("a", 1)).st_mtime - 90.0
+    os.utime(f"{root.layout.run('a', name)}/{layout.MANIFEST}", (begun_s, begun_s))
+    reclaim.reclaim(reopened(root), "a")
+    assert view(root).wall_s == pytest.approx(90.0, abs=0.01)
+    assert view(root).whole_runs == 0
+
+
 def test_a_run_that_was_closed_keeps_the_outcome_it_was_closed_with(root: Root) -> None:
     killed_before(root, "SEAL.json")
     reclaim.reclaim(reopened(root), "a")

@@ -93,3 +93,22 @@ def test_where_nobody_ever_ran_nothing_stands(root: Root) -> None:
     assert standing.found(root, "a") == []
     assert standing.under_way(root, "a") == 0
     assert standing.all_are_with_engines(root, "a")
+
+
+@pytest.mark.parametrize(
+    ("beside", "is_late"),
+    [
+        ([], False),
+        (["00000006.released", "00000007.job", "section"], False),
+        (["00000007.released"], True),
+        (["00000007.abandoned"], True),
+        (["00000008.claim"], True),
+        (["100000000.released"], True),
+    ],
+)
+def test_a_claim_that_stands_beside_a_later_one_is_late(root: Root, beside: list[str], *, is_late: bool) -> None:
+    os.makedirs(root.layout.claims("a"), exist_ok=True)
+    for name in ("00000007.claim", *beside):
+        with open(f"{root.layout.claims('a')}/{name}", "wb"):
+            pass
+    assert standing.has_others_from(root, "a", 7) is is_late
