@@ -213,13 +213,14 @@ def test_which_cluster_is_asked_is_written_before_it_is(
     assert double.jobs(root) == []
     engine.at = "east"
     assert kinds(placing.reconcile(root)) == [(QUEUED, "a")]
+    assert [each.engine for each in strays.suspected(root)] == ["double"]  # it may have been handed over all the same
 
 
 def test_a_run_that_no_cluster_was_asked_for_goes_to_the_one_that_answers(root: Root, engine: Double) -> None:
     engine.silent = True
     assert kinds(take(root)) == [(PROBLEM, "a")]
     engine.silent, engine.at = False, "west"
-    assert kinds(placing.reconcile(root)) == [(QUEUED, "a")]
+    assert (QUEUED, "a") in kinds(placing.reconcile(root))
     made = jobs.load(root, "a", 1)
     assert made is not None
     assert (made.where, made.uid) == ("west", os.geteuid())
@@ -273,6 +274,33 @@ def test_a_job_that_came_after_all_is_cancelled_though_nothing_is_out(root: Root
     take(root)
     assert engine.calls == ["listed"]
     assert strays.suspected(root) == []
+
+
+def test_a_job_that_came_after_its_run_was_cancelled_is_cancelled_too(root: Root, engine: Double) -> None:
+    engine.silent_verbs = frozenset({"submit"})
+    take(root)  # what was said is on its way
+    engine.silent_verbs = frozenset()
+    made = jobs.load(root, "a", 1)
+    assert made is not None
+    cancel.cancel(root, "a", reason="no", actor="ann")
+    placing.reconcile(root)
+    double.alter(root, lambda all_: [*all_, double.At(name=made.name, number="1")])
+    placing.reconcile(root)
+    assert [job.how for job in double.jobs(root)] == [CANCELLED]
+
+
+def test_what_may_be_left_of_a_job_that_its_engine_lost_is_ended_when_its_run_is_taken(
+    root: Root, engine: Double
+) -> None:
+    take(root)
+    begin(root)
+    double.alter(root, double.every(OVER, "lost"))
+    engine.calls.clear()
+    assert placing.reconcile(root) == []
+    assert "cancel" not in engine.calls
+    unheard(root)
+    placing.reconcile(root)
+    assert "cancel" in engine.calls
 
 
 def test_a_job_whose_run_was_taken_by_a_person_is_cancelled_though_nothing_else_is_out(root: Root) -> None:
