@@ -79,8 +79,11 @@ def _place(row: Row) -> datetime:
 
 
 def _is_due(row: Row, limit: str) -> bool:
-    """Stamps of ours sort as text. An experiment whose last run ended in the future is due: a clock jumped back."""
-    return bool(row.next_due_at) and (row.next_due_at <= limit or row.last_run_at > limit)
+    """Stamps of ours sort as text. An experiment whose last run ended in the future is due: a clock jumped back.
+
+    So is one without a run, though it was made in the future: on a machine whose clock is ahead.
+    """
+    return bool(row.next_due_at) and (row.next_due_at <= limit or row.last_run_at > limit or not row.last_run_at)
 
 
 def _edited(root: Root, row: Row) -> bool:

@@ -114,6 +114,12 @@ def test_a_clock_that_jumped_back_does_not_stop_the_lab(root: Root) -> None:
     assert list(due.due(earlier).names) == ["a"]
 
 
+def test_an_experiment_that_was_made_where_the_clock_is_ahead_is_due_here(root: Root) -> None:
+    spec(root, "a", cadence="1h")
+    earlier = reopened(root, start=BEGINNING.replace(year=BEGINNING.year - 1))
+    assert list(due.due(earlier).names) == ["a"]
+
+
 def test_a_misspelt_class_is_refused(root: Root) -> None:
     spec(root, "gpu", executor_class="gpu")
     due.require_known(root, ["gpu"])
