@@ -1,8 +1,9 @@
 """The environment of a run's program: what it may see of the surroundings, and all that the lab tells it. Pure.
 
 Of the surroundings it sees an allow-list (PASSED, PASSED_PREFIXES) and what the SPEC names in `env` and `secrets`;
-no other key, token or setting of the person or the cron line that started the lab. PYTHONPATH is left out on purpose:
-it may lead into the lab's own checkout. The proxies are too: their addresses may carry a password.
+no other key, token or setting of the person or the cron line that started the lab. What a `module load` sets is among
+them, and what says how the processes of a run talk to each other. PYTHONPATH is left out on purpose: it may lead into
+the lab's own checkout. The proxies are too: their addresses may carry a password.
 """
 
 from __future__ import annotations
@@ -33,6 +34,9 @@ PASSED = frozenset({
     "VIRTUAL_ENV", "CONDA_PREFIX", "CONDA_DEFAULT_ENV", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH",
     "HF_HOME", "TORCH_HOME", "UV_CACHE_DIR", "PIP_CACHE_DIR",
     "SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE",
+    # what a module system keeps, and where what it loaded is found by compilers and at run time
+    "MODULEPATH", "MODULESHOME", "LOADEDMODULES", "_LMFILES_", "CPATH", "C_INCLUDE_PATH", "CPLUS_INCLUDE_PATH",
+    "LIBRARY_PATH", "PKG_CONFIG_PATH", "CMAKE_PREFIX_PATH", "CC", "CXX", "FC",
     # which accelerators it may use
     "ROCM_PATH", "ROCR_VISIBLE_DEVICES", "HIP_VISIBLE_DEVICES", "GPU_DEVICE_ORDINAL", "ZE_AFFINITY_MASK",
     # settings of ours
@@ -40,7 +44,13 @@ PASSED = frozenset({
 })  # fmt: skip
 # A name that looks like a secret (NVIDIA_API_KEY, SLURM_JWT) does not pass by its prefix. SLURM_* is what a job is told
 # of its place, without which a run that has several nodes could not use them (srun).
-PASSED_PREFIXES = ("LC_", "XDG_", "CUDA_", "NVIDIA_", "OMP_", "MKL_", "OPENBLAS_", "SLURM_")
+PASSED_PREFIXES = (
+    "LC_", "XDG_", "SLURM_",
+    "CUDA_", "CUDNN_", "NVIDIA_", "HSA_", "ROCM_",
+    "OMP_", "GOMP_", "KMP_", "MKL_", "OPENBLAS_",
+    "NCCL_", "RCCL_", "UCX_", "FI_", "PMI_", "PMIX_", "OMPI_", "MPICH_", "I_MPI_", "GLOO_", "TORCH_NCCL_",
+    "LMOD_", "EBROOT", "EBVERSION",
+)  # fmt: skip
 SCHEMA_VERSION = "1"
 SHORTEST_SECRET = 4  # blotting out every `1` would leave no log and no metric
 _SHORTEST_GUESS = 8  # of what merely looks like a secret; MAX_TOKENS=512 is none

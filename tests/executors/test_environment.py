@@ -17,7 +17,9 @@ from lab.testing.executors import RUN_ID, a_manifest
 PLACES = Places(data_root="/lab", path="/lab/experiments/sweep/runs/" + RUN_ID, workspace="/ws", folder="/specs")
 AROUND = {
     "PATH": "/usr/bin:/bin", "HOME": "/home/ann", "LANG": "C.UTF-8", "LC_TIME": "C", "CUDA_VISIBLE_DEVICES": "1",
-    "OMP_NUM_THREADS": "4", "SLURM_JOB_ID": "7", "SLURM_JWT": "ey",
+    "OMP_NUM_THREADS": "4", "SLURM_JOB_ID": "7", "NCCL_DEBUG": "WARN", "UCX_TLS": "rc", "FI_PROVIDER": "efa",
+    "LOADEDMODULES": "cuda/12", "MODULEPATH": "/modules", "EBROOTCUDA": "/sw/cuda", "CPATH": "/sw/cuda/include",
+    "NCCL_AUTH_TOKEN": "nc-1234567", "SLURM_JWT": "ey",
     "NVIDIA_API_KEY": "nv-1234567", "OPENAI_API_KEY": "sk-1234567", "PYTHONPATH": "/labs/own",
     "EDITOR": "vi", "LAB_DATA_ROOT": "/elsewhere", "LAB_RUN_ID": "RUN-of-an-outer-run", "MAX_TOKENS": "512",
 }  # fmt: skip
@@ -115,7 +117,10 @@ def test_the_best_of_another_tier_is_not_told() -> None:
 def test_of_the_surroundings_only_what_is_listed_is_seen() -> None:
     child = told()
     seen = {name for name in AROUND if child.get(name) == AROUND[name]}
-    assert seen == {"PATH", "HOME", "LANG", "LC_TIME", "CUDA_VISIBLE_DEVICES", "OMP_NUM_THREADS", "SLURM_JOB_ID"}
+    assert seen == {
+        "PATH", "HOME", "LANG", "LC_TIME", "CUDA_VISIBLE_DEVICES", "OMP_NUM_THREADS", "SLURM_JOB_ID", "NCCL_DEBUG",
+        "UCX_TLS", "FI_PROVIDER", "LOADEDMODULES", "MODULEPATH", "EBROOTCUDA", "CPATH",
+    }  # fmt: skip
     assert not any(AROUND[name] in child.values() for name in ("NVIDIA_API_KEY", "OPENAI_API_KEY"))
 
 
