@@ -85,10 +85,10 @@ def _follow(args: argparse.Namespace, session: Session) -> Answer:
 
 def _where(session: Session, log: Followed, told: str) -> str:
     """Say where an engine has the run, when that is something new."""
-    from lab.scheduler import placed_words
+    from lab.scheduler import placed
 
     state = log.at()
-    now = "" if state is None else placed_words.line(state)
+    now = "" if state is None else placed.line(state)
     if now and now != told:
         session.terminal.say(f"{log.run_id} is {now}")
     return now

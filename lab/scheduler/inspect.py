@@ -10,7 +10,7 @@ from lab.core import layout
 from lab.core.errors import Unavailable
 from lab.core.origin import IMPORTED
 from lab.projections import calibration, tables, text
-from lab.scheduler import placed, placed_words
+from lab.scheduler import placed
 from lab.scheduler.results import located
 from lab.store import bundles, experiments, leases, reading, verify
 
@@ -63,7 +63,7 @@ def experiment(root: Root, name: str) -> Shown:
         lines.append("")
         for held in seen.held:
             run_id = held.seen.claim.run_id
-            where = f", {placed_words.line(at[run_id])}" if run_id in at else ""
+            where = f", {placed.line(at[run_id])}" if run_id in at else ""
             lines.append(f"under way: {run_id}{where}")
     return Shown(data=data, lines=tuple(lines), warnings=tuple(warnings))
 
@@ -130,7 +130,7 @@ def _open_run(root: Root, owner: str, run_id: str, path: str) -> Shown:
     manifest = bundles.load_manifest(path)
     lost = reading.is_file(f"{path}/{layout.SUPERSEDED}")
     live = any(held.seen.claim.run_id == run_id for held in leases.survey(root, owner).held)
-    at = placed_words.of(root, owner, run_id) if live else None
+    at = placed.of(root, owner, run_id) if live else None
     state = "superseded, never counted" if lost else "under way" if live else "not sealed; its holder is gone"
     data: dict[str, object] = {"run_id": run_id, "experiment": owner, "state": state, "path": path}
     if manifest is not None:
@@ -138,7 +138,7 @@ def _open_run(root: Root, owner: str, run_id: str, path: str) -> Shown:
     lines = tuple(f"{key}: {value}" for key, value in data.items())
     if at is not None:
         data.update(engine=at.engine, number=at.number, placed=at.state, where=at.where, why=at.why)
-        lines += (f"engine: {placed_words.line(at)}",)
+        lines += (f"engine: {placed.line(at)}",)
     warnings = () if live or lost else ("labctl watchdog --repair settles it",)
     return Shown(data=data, lines=lines, warnings=warnings)
 

@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     from lab.store.root import Root
 
 _MB = 1 << 20
+_AGAIN_S = 2.0  # after a disk that refused a renewal
+_LOOK_SHARE, _LOOK_AT_LEAST_EVERY_S = 0.05, 2.0  # for a word to end it: of the time that a run is under way
 
 
 def supervised(
@@ -95,10 +97,6 @@ def launch(  # what a run is made of
 def named(spec: Spec, environ: Mapping[str, str]) -> dict[str, str]:
     """The variables of the surroundings that a SPEC asks for."""
     return {name: environ[name] for name in spec.env if name in environ}
-
-
-_AGAIN_S = 2.0
-_LOOK_SHARE, _LOOK_AT_LEAST_EVERY_S = 0.05, 2.0
 
 
 class Watch:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from lab.store.root import Root
 
 WAITS = "queued"
+_SECONDS = len("2026-11-21T09:30:00")
 
 
 class State(msgspec.Struct, frozen=True, kw_only=True):
@@ -107,6 +108,28 @@ def job(root: Root, claim: Claim) -> Job | None:
 def states(root: Root, experiment: str) -> tuple[State, ...]:
     """Its runs that an engine has, by generation: from files alone, however the engine is."""
     return tuple(_state(root, claim) for claim in held(root, (experiment,)))
+
+
+def of(root: Root, experiment: str, run_id: str) -> State | None:
+    """What is known of one run; None when no engine has it."""
+    return next((each for each in states(root, experiment) if each.run_id == run_id), None)
+
+
+def line(state: State) -> str:
+    """Where it is, since when, and what it waits for."""
+    since = f" since {state.since[:_SECONDS]}Z" if state.since else ""
+    return f"{state.state} at {holder(state)}{since}" + (f": {state.why}" if state.why else "")
+
+
+def holder(state: State) -> str:
+    """The engine, what it calls the job, and the place that it gave it."""
+    number = f" (job {state.number})" if state.number else ""
+    return f"{state.engine}{number}" + (f" on {state.where}" if state.where else "")
+
+
+def waits(state: State) -> bool:
+    """Whether its body has not come yet, so that the run has written nothing."""
+    return state.state != RUNNING
 
 
 def _state(root: Root, claim: Claim) -> State:

@@ -10,7 +10,7 @@ import msgspec
 from lab.core import event, ids, layout
 from lab.core.errors import BadInput, Busy, Corrupt, NotFound, nearest
 from lab.core.package import COMPLETE
-from lab.scheduler import placed_words, refresh
+from lab.scheduler import placed, refresh
 from lab.store import bundles, experiments, leases, ledger, packages, reading
 
 if TYPE_CHECKING:
@@ -160,8 +160,8 @@ def _ask(root: Root, claim: Claim, *, reason: str, actor: str) -> Cancelled:
 def _owner(root: Root, claim: Claim) -> str:
     """Who runs it, in words."""
     if claim.engine:
-        state = placed_words.of(root, claim.experiment, claim.run_id)
-        return placed_words.holder(state) if state is not None else claim.engine
+        state = placed.of(root, claim.experiment, claim.run_id)
+        return placed.holder(state) if state is not None else claim.engine
     if claim.owner.pid:
         return f"{claim.owner.name} on {claim.owner.host} (pid {claim.owner.pid})"
     return claim.owner.name

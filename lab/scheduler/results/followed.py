@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from lab.core import layout
 from lab.core.errors import Corrupt
-from lab.scheduler import placed_words
+from lab.scheduler import placed
 from lab.scheduler.results import tailed
 from lab.store import bundles, experiments, jobs, leases
 
@@ -66,7 +66,7 @@ class Followed:
 
     def at(self) -> State | None:
         """Where the run is, as long as an engine has it. From then on, its log is followed where it is written now."""
-        state = placed_words.of(self._root, self._found.experiment, self.run_id)
+        state = placed.of(self._root, self._found.experiment, self.run_id)
         path = self._log(state)
         if self._path and path != self._path:
             self._path, self._offset, self._rest = path, 0, b""
@@ -86,7 +86,7 @@ class Followed:
         return "" if any(each.seen.claim.run_id == self.run_id for each in held) else "its holder is gone"
 
     def _log(self, state: State | None) -> str:
-        if state is not None and placed_words.waits(state) and self._stream == tailed.FIRST:
+        if state is not None and placed.waits(state) and self._stream == tailed.FIRST:
             return jobs.output(self._root, self._found.experiment, state.generation)
         return f"{self._found.path}/{tailed.STREAMS[self._stream]}"
 

@@ -11,7 +11,7 @@ import msgspec
 
 from lab.core import layout
 from lab.core.errors import NotFound, Unavailable
-from lab.scheduler import placed, placed_words
+from lab.scheduler import placed
 from lab.scheduler.results import located
 from lab.store import experiments, jobs, leases
 
@@ -43,9 +43,9 @@ def tail(root: Root, name: str, stream: str, count: int, width: int = 0) -> Tail
     """Of a run; or of an experiment's latest one, first those under way. Lines are cut after `width`; 0 cuts none."""
     run_id = name if name.startswith("RUN-") else latest(root, experiments.require(root, name))
     found = bundle(root, run_id)
-    at = None if found.made is not None else placed_words.of(root, found.experiment, run_id)
+    at = None if found.made is not None else placed.of(root, found.experiment, run_id)
     path = f"{found.path}/{STREAMS[stream]}"
-    if at is not None and placed_words.waits(at) and stream == FIRST:
+    if at is not None and placed.waits(at) and stream == FIRST:
         path = jobs.output(root, found.experiment, at.generation)
     size, data = end(path)
     if not size and stream == FIRST and found.made is not None:
@@ -62,7 +62,7 @@ def tail(root: Root, name: str, stream: str, count: int, width: int = 0) -> Tail
         bytes=size,
         lines=tuple(told),
         is_cut=told != shown or (len(shown) == len(lines) and size > len(data)),
-        engine=msgspec.UNSET if at is None else placed_words.line(at),
+        engine=msgspec.UNSET if at is None else placed.line(at),
     )
 
 
@@ -78,7 +78,7 @@ def bundle(root: Root, run_id: str) -> Located:
 def latest(root: Root, experiment: str) -> str:
     """The run of an experiment that is meant when none is named: one under way, else its last one."""
     live = [held.seen.claim.run_id for held in leases.survey(root, experiment).held]
-    queued = {each.run_id for each in placed.states(root, experiment) if placed_words.waits(each)} if live else set()
+    queued = {each.run_id for each in placed.states(root, experiment) if placed.waits(each)} if live else set()
     live = [run_id for run_id in live if run_id not in queued] or live  # one that waits has written nothing
     try:
         made = [name for name in os.listdir(root.layout.runs(experiment)) if name.startswith("RUN-")]

@@ -9,7 +9,7 @@ from msgspec.structs import replace
 
 from lab.core.origin import PROMOTED
 from lab.core.run import FAILURES, MAXIMIZE, better
-from lab.scheduler import placed, placed_words
+from lab.scheduler import placed
 from lab.scheduler.search.book import Book
 from lab.store import experiments
 
@@ -68,7 +68,7 @@ def of(root: Root, experiment: str, *, feed: int) -> Board:
         _count(arms, line, direction, new_best=new_best)
         posts.append(_post(line, new_best=new_best))
     order = sorted(arms.values(), key=lambda arm: (-arm.new_bests, -arm.trials, arm.arm))
-    at = {each.run_id: placed_words.line(each) for each in placed.states(root, experiment)}
+    at = {each.run_id: placed.line(each) for each in placed.states(root, experiment)}
     claims = tuple(replace(_post(line), where=at.get(line.run_id, "")) for line in book.under_way())
     newest = tuple(reversed(posts[-feed:])) if feed else ()
     return Board(experiment=experiment, arms=tuple(order), claims=claims, feed=newest)
