@@ -39,11 +39,6 @@ _HANDED_ON = (
 )  # fmt: skip
 
 
-def owner_name(engine: str) -> str:
-    """Who holds a claim that an engine has."""
-    return f"engine:{engine}"
-
-
 def require(root: Root, wants: Wants, executor_class: str) -> None:
     """Refuse what could not be handed over, before anything is claimed. `Busy` when the class has enough under way."""
     door.find(wants.engine)
