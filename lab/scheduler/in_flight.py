@@ -17,22 +17,20 @@ from lab.store import jobs, standing
 if TYPE_CHECKING:
     from lab.store.root import Root
 
-# By the claim of a job: its engine and its class. They stay what they are.
-_KNOWN: dict[str, tuple[str, str]] = {}
+# By the folder of claims and the name of the claim: the engine of its job, and its class. They stay what they are.
+_KNOWN: dict[str, dict[str, tuple[str, str]]] = {}
 _MOST_KNOWN = 65_536
 
 
 def is_full(root: Root, engine: str, executor_class: str, *, most: int) -> bool:
     """Whether a class has as many jobs at an engine as that. Two that look at once may go one beyond it."""
-    left = most
+    left, wanted = most, (engine, executor_class)
     for experiment in _experiments(root):
-        names = standing.names(root, experiment)
-        claims = {name for name in names if name.endswith(layout.CLAIM_SUFFIX)}
-        for name in names:
-            if not name.endswith(layout.JOB_SUFFIX):
-                continue
-            claim = f"{name.removesuffix(layout.JOB_SUFFIX)}{layout.CLAIM_SUFFIX}"
-            if claim in claims and _of(root, experiment, claim) == (engine, executor_class):
+        known = _KNOWN.setdefault(root.layout.claims(experiment), {})
+        if len(known) > _MOST_KNOWN:
+            known.clear()
+        for name in standing.names(root, experiment):
+            if name.endswith(layout.CLAIM_SUFFIX) and (known.get(name) or _read(root, experiment, name)) == wanted:
                 left -= 1
                 if left <= 0:
                     return True
@@ -47,18 +45,12 @@ def _experiments(root: Root) -> list[str]:
         return []
 
 
-def _of(root: Root, experiment: str, claim: str) -> tuple[str, str]:
-    """The engine and the class of the job beside a claim; empty where it cannot be told."""
-    path = f"{root.layout.claims(experiment)}/{claim}"
-    if path in _KNOWN:
-        return _KNOWN[path]
+def _read(root: Root, experiment: str, claim: str) -> tuple[str, str] | None:
+    """The engine and the class of the job beside a claim; None where there is none, or it cannot be told."""
     pair = layout.claim_file(claim)
-    if pair is not None:
-        with suppress(Corrupt):
-            job = jobs.load(root, experiment, pair[0])
-            if job is not None:
-                if len(_KNOWN) >= _MOST_KNOWN:
-                    _KNOWN.clear()
-                _KNOWN[path] = (job.engine, job.spec.executor_class)
-                return _KNOWN[path]
-    return "", ""
+    with suppress(Corrupt):
+        job = None if pair is None else jobs.load(root, experiment, pair[0])
+        if job is not None:
+            found = _KNOWN[root.layout.claims(experiment)][claim] = (job.engine, job.spec.executor_class)
+            return found
+    return None

@@ -112,3 +112,10 @@ def test_a_claim_that_stands_beside_a_later_one_is_late(root: Root, beside: list
         with open(f"{root.layout.claims('a')}/{name}", "wb"):
             pass
     assert standing.has_others_from(root, "a", 7) is is_late
+
+
+def test_numbers_that_became_longer_are_later_ones(root: Root) -> None:
+    os.makedirs(root.layout.claims("a"), exist_ok=True)
+    with open(f"{root.layout.claims('a')}/100000000.released", "wb"):
+        pass
+    assert standing.has_others_from(root, "a", 20_000_000)
