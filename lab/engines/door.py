@@ -34,6 +34,8 @@ class Ground(msgspec.Struct, frozen=True, kw_only=True):
     folder: str  # registry/engines/<engine>; made by whoever writes the first file there
     files: Files  # what it writes, it writes through these
     address: str = ""  # of an engine that is spoken to over the network, where engines.yaml names it
+    # Whose jobs `listed` may leave it at, by their numbers; none: everybody's. An engine has those of many others too.
+    users: tuple[int, ...] = ()
     lab: str = ""  # how the names of this lab's jobs begin; empty where that is not known
     names: dict[str, str] = {}  # by number, as last listed; an engine may have given the number to another job since
 

@@ -71,7 +71,9 @@ class Slurm:
             raise _unavailable(said.problem)
 
     def listed(self, prefix: str, ground: Ground) -> tuple[Report, ...]:
-        said = _call(("squeue", "--all", "--states=all", "--noheader", f"--Format={text.FORMAT}"), ground)
+        # Of one user alone its controller tells by itself what is theirs; of several squeue picks it out.
+        whose = (f"--user={','.join(map(str, ground.users))}",) if ground.users else ()
+        said = _call(("squeue", "--all", "--states=all", "--noheader", *whose, f"--Format={text.FORMAT}"), ground)
         if said.code != 0:
             raise _unavailable(said.problem)
         return text.listed(said.out, prefix)

@@ -69,7 +69,7 @@ def _looked_after(root: Root, name: str, address: str, placed_runs: list[_Placed
         claims = [claim for claim, job in placed_runs if job is None or job.where in ("", where)]
         if placed_runs and not claims:
             return done
-        desk = _Desk(root, name, engine, ground)
+        desk = _Desk(root, name, engine, msgspec.structs.replace(ground, users=_users(placed_runs)))
     except LabError as error:
         experiment = placed_runs[0][0].experiment if only else ""
         return [handing.silent(name, experiment, error)] if placed_runs else []
@@ -256,6 +256,16 @@ def _by_engine(root: Root, claims: Iterable[Claim]) -> tuple[dict[tuple[str, str
         else:
             found[claim.engine, job.wants.address if job is not None else ""].append((claim, job))
     return found, others
+
+
+def _users(placed_runs: Iterable[_Placed]) -> tuple[int, ...]:
+    """Whose jobs are looked at: an engine that others use too lists a hundred thousand of theirs.
+
+    Only root can end what is nobody's of these. Of a job that was not handed over yet it is open whose it will be.
+    """
+    own = os.geteuid()
+    found = {job.uid if job is not None else -1 for _, job in placed_runs}
+    return () if own == 0 or -1 in found else tuple(sorted({own, *found}))
 
 
 def _remember(root: Root, found: Found, verdict: Leave, now_s: float) -> None:

@@ -125,6 +125,12 @@ class TestSlurm(EngineContract):
         with pytest.raises(Unavailable, match="partition not available"):
             self.engine.submit(self.job(lab, "true", wants=Wants(partition="closed")), ground)
 
+    def test_it_is_asked_for_the_jobs_of_those_who_have_some(self, lab: str, ground: Ground) -> None:
+        number = self.engine.submit(self.job(lab, "true"), ground)
+        for users, known in (((), True), ((os.geteuid(),), True), ((os.geteuid(), 65_000), True), ((65_000,), False)):
+            told = self.engine.listed(words.prefix(lab), msgspec.structs.replace(ground, users=users))
+            assert [each.number for each in told] == [number] * known, users
+
     def test_what_an_operator_holds_waits_and_says_why(self, lab: str, ground: Ground, cluster: Cluster) -> None:
         number = self.engine.submit(self.job(lab, "touch ran"), ground)
         cluster.call("scontrol", "hold", number)  # by root, which is an operator
