@@ -25,7 +25,7 @@ def cluster() -> Iterator[Cluster]:
 
 @pytest.fixture
 def own_cluster() -> Iterator[Cluster]:
-    """One whose daemons may be killed."""
+    """One whose daemons may be killed. Tests with it are marked as a group more, so that they run beside the others."""
     require_slurm()
     with clusters.alone() as cluster:
         yield cluster

@@ -44,6 +44,7 @@ def fill(filling: Path) -> None:
             file.write(b"x" * 4096)
 
 
+@pytest.mark.xdist_group("own")
 def test_a_job_that_its_node_has_no_room_to_start_was_cancelled_by_nobody_and_is_made_again(
     tmp_path: Path, own_cluster: Cluster
 ) -> None:

@@ -153,6 +153,7 @@ class TestSlurm(EngineContract):
         assert (_cpu_s() - before_s) / many < 0.030
 
 
+@pytest.mark.xdist_group("own")
 def test_without_a_controller_nothing_is_known_and_with_it_all_goes_on(own_cluster: Cluster, tmp_path: Path) -> None:
     contract, ground = TestSlurm(), ground_of(own_cluster, tmp_path)
     job = contract.job(str(tmp_path), "true")

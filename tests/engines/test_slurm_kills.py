@@ -89,6 +89,7 @@ def test_wherever_a_body_is_killed_its_run_is_sealed_once_and_no_run_is_carried_
     _sweep(_spread(_points(log, str(traced.root)), most), killed, tmp_path)
 
 
+@pytest.mark.xdist_group("own")
 def test_a_controller_that_is_killed_again_and_again_loses_no_run_and_doubles_none(
     tmp_path: Path, own_cluster: Cluster
 ) -> None:
@@ -118,6 +119,7 @@ def test_a_controller_that_is_killed_again_and_again_loses_no_run_and_doubles_no
     assert not set(lab.sealed()) & set(lab.superseded())
 
 
+@pytest.mark.xdist_group("own")
 def test_a_job_that_slurm_starts_twice_has_one_bundle_and_its_second_body_is_refused(
     tmp_path: Path, own_cluster: Cluster
 ) -> None:

@@ -124,6 +124,7 @@ def test_a_second_body_of_a_run_is_refused_and_changes_nothing(tmp_path: Path, c
     assert late.returncode == 75
 
 
+@pytest.mark.xdist_group("own")
 def test_while_slurm_is_away_a_run_waits_and_then_it_is_made_once(tmp_path: Path, own_cluster: Cluster) -> None:
     lab = Lab(tmp_path, own_cluster)
     own_cluster.kill("slurmctld")
@@ -136,6 +137,7 @@ def test_while_slurm_is_away_a_run_waits_and_then_it_is_made_once(tmp_path: Path
     assert len(lab.runs()) == 1
 
 
+@pytest.mark.xdist_group("own")
 def test_a_lost_node_loses_a_run_that_is_not_counted_and_made_again(tmp_path: Path, own_cluster: Cluster) -> None:
     lab = Lab(
         tmp_path, own_cluster, program=f'test -e "$LAB_REPO_ROOT/again" || {{ touch "$LAB_REPO_ROOT/again"; {WAITS}; }}'
@@ -155,6 +157,7 @@ def test_a_lost_node_loses_a_run_that_is_not_counted_and_made_again(tmp_path: Pa
     assert lab.sealed() == [lab.runs()[1].name]
 
 
+@pytest.mark.xdist_group("own")
 @pytest.mark.needs_root
 @pytest.mark.parametrize("hidden", ["lab", "all"])
 def test_a_node_that_cannot_see_the_lab_is_found_out_by_the_job(
@@ -238,6 +241,7 @@ def test_a_cancel_reaches_a_job_whose_setting_up_hangs(tmp_path: Path, cluster: 
     assert lab.executed() == []
 
 
+@pytest.mark.xdist_group("own")
 def test_a_body_on_a_node_that_cannot_be_reached_keeps_its_run_though_slurm_calls_it_cancelled(
     tmp_path: Path, own_cluster: Cluster
 ) -> None:
