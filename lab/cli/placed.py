@@ -47,7 +47,7 @@ if TYPE_CHECKING:
         left_out: int
 
 
-QUEUED, RUNNING, ENDED, _HELD = "queued", "running", "ended", "held"
+QUEUED, RUNNING, ENDED, _HELD, _ASKED = "queued", "running", "ended", "held", "asked"
 MOST = 500
 OPEN_SUFFIXES = (CLAIM_SUFFIX, SUPERSEDED_SUFFIX, ABANDONED_SUFFIX)
 # How long the queue may go unwatched before that is worth a word. A run that began seals itself and needs no look.
@@ -125,6 +125,8 @@ def _why(job: dict[str, object], sight: dict[str, object], *, began: bool) -> st
         return _word(job, "why")
     if began:
         return _word(sight, "why") if sight.get("state") == RUNNING else ""
+    if sight.get("state") == _ASKED:
+        return _word(sight, "why")
     if not _word(job, "number"):
         return f"{_word(job, 'engine')} has not taken it yet"
     # Where the engine starts it and its body has not come yet, it runs for the engine and for nobody else.

@@ -116,6 +116,8 @@ _PASSING = (
     _page("registry/lab.id", "text", "which lab this is; a copy is another", by="the first run for an engine"),
     _page("registry/engines/<engine>.doubt", "json", "that an engine may have a job which nobody waits for",
           by="whoever asks it"),
+    _page("registry/engines/<engine>.silent", "json", "that an engine does not answer, and people were told so",
+          by="whoever asks it"),
     _page("registry/engines/", "any", "what an engine of ours keeps of its jobs", by="engines"),
     _page("registry/locks/<id>/<generation>.<state>", "json", "a claim on the experiment; never delete one", "claim",
           by="whoever runs"),

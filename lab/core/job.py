@@ -18,6 +18,7 @@ from lab.core.spec import Spec  # msgspec resolves annotations
 
 # Where an engine has a job.
 HELD, WAITING, RUNNING, OVER = "held", "waiting", "running", "over"
+ASKED: Final = "asked"  # of a look: its engine has not taken the job yet, and `why` says what speaks against it
 # How a job is over. LOST: its place went away, and its processes may live on there; UNKNOWN: the engine does not say.
 DONE, FAILED, MEMORY, TIME, CANCELLED, LOST, UNKNOWN = (
     "done", "failed", "memory", "time", "cancelled", "lost", "unknown",
@@ -90,6 +91,7 @@ class Sight(Record, frozen=True, kw_only=True):
     where: str = ""
     why: str = ""
     at: str = ""
+    tries: int = 0  # how often its engine was asked to take it, of ASKED
 
 
 class Start(Record, frozen=True, kw_only=True):

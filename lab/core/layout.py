@@ -59,6 +59,7 @@ OUTPUT_SUFFIX = ".out"  # what it printed
 PRINTED_SUFFIX = ".printed"  # the same of one that could not seal its run
 SEEN_SUFFIX = ".seen"  # how the last look found it
 DOUBT_SUFFIX = ".doubt"  # of an engine
+SILENCE_SUFFIX = ".silent"  # of an engine
 
 # Derived files of one experiment: the law of DESIGN.md section 4 is tested by deleting exactly these.
 EXPERIMENT_PAGES = (STATUS, RUNBOOK, SUMMARY, NEXT, CONTEXT, BEST, METRICS_LOG, RESULTS, LATEST_RUN, BEST_RUN)
@@ -215,6 +216,10 @@ class Layout:
     def doubt(self, name: str) -> str:
         """That an engine may have a job which no claim tells of: beside its folder, for what is in there is its own."""
         return f"{self.root}/registry/engines/{name}{DOUBT_SUFFIX}"
+
+    def silence(self, name: str) -> str:
+        """That an engine cannot be asked, and people were told so."""
+        return f"{self.root}/registry/engines/{name}{SILENCE_SUFFIX}"
 
     @property
     def identity(self) -> str:

@@ -62,6 +62,18 @@ class Refused(Exception):
         self.fix = fix
 
 
+class NotNow(Exception):
+    """The engine will not have this job now, and may have it later, as it is: a full queue, a closed partition.
+
+    It answers all the same: this is one job's trouble, and no silence.
+    """
+
+    def __init__(self, what: str, *, fix: str = "") -> None:
+        super().__init__(what)
+        self.what = what
+        self.fix = fix
+
+
 class Engine(Protocol):
     """Where jobs are placed. Keeps no state of its own between two calls: another process may make the next one.
 
@@ -74,13 +86,16 @@ class Engine(Protocol):
     """How long it may not know a job that it has accepted: longer than the window in which it saves its state."""
 
     def submit(self, job: Placement, ground: Ground) -> str:
-        """Hand it over, held: it must not start before `release`. Returns the engine's own number for it. `Refused`."""
+        """Hand it over, held: it must not start before `release`. Returns the engine's own number for it.
+
+        `Refused`, or `NotNow`.
+        """
         ...
 
     def release(self, number: str, ground: Ground) -> None:
         """Let it start. Does nothing for one that was released, or is not there any more.
 
-        `Refused`, where it can hold nothing back and is asked only now.
+        `Refused` and `NotNow`, where it can hold nothing back and is asked only now.
         """
         ...
 

@@ -13,7 +13,7 @@ import msgspec
 
 from lab.core.errors import Unavailable
 from lab.engines import slurm_text as text
-from lab.engines.door import Refused
+from lab.engines.door import NotNow, Refused
 
 if TYPE_CHECKING:
     from lab.core.job import Report
@@ -57,6 +57,8 @@ class Slurm:
         if said.code == 0:
             raise _numberless(said.out.decode(errors="replace"))
         # One that was killed, or that says nothing, has refused nothing; it may even have handed the job over.
+        if text.is_full(said.problem):
+            raise NotNow(text.in_a_line(said.problem), fix="it is asked again by itself; look with: sinfo; squeue --me")
         if said.code < 0 or not said.problem or text.passes(said.problem):
             raise _unavailable(said.problem or f"sbatch ended with {said.code} and said nothing")
         words = said.problem
@@ -182,6 +184,8 @@ def _call(command: tuple[str, ...], ground: Ground, *, given: bytes = b"") -> _S
         )  # fmt: skip
     except subprocess.TimeoutExpired as error:
         said = (error.stderr or b"").decode(errors="replace")  # a full queue: it says so, and tries again and again
+        if command[0] == "sbatch" and text.is_full(said):
+            raise NotNow(text.in_a_line(said), fix="it is asked again by itself; look with: squeue") from error
         raise _unavailable(f"{said}\n{command[0]} took longer than {LIMIT_S:.0f} s") from error
     except OSError as error:
         raise _unavailable(f"{command[0]} could not be started: {error.strerror}") from error

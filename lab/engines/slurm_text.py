@@ -67,6 +67,10 @@ _PASSES = re.compile(
     r"|protocol|i/o error|writing script|reconfig|shut(ting)? ?down|unexpected message|not responding",
     re.IGNORECASE,
 )
+# Of these what does not say that it cannot be asked: it has answered, and will not have this job for a while.
+_FULL = re.compile(
+    r"temporar|queue.*full|MaxJobCount|SubmitJob|partition not available|partition is (down|inactive)", re.IGNORECASE
+)
 # `sbatch: error: `, and what stands before the one thing of interest in the last line.
 _TAG = re.compile(
     r"^\w+: (error|fatal|warning): ((Batch job submission failed|Unable to allocate resources): )?", re.MULTILINE
@@ -208,6 +212,11 @@ def exit_code(status: str) -> int | None:
 def passes(said: str) -> bool:
     """Whether what Slurm complains of goes away without anybody changing what was asked."""
     return _PASSES.search(said) is not None
+
+
+def is_full(said: str) -> bool:
+    """Whether Slurm answers, and will not have a job for a while."""
+    return _FULL.search(said) is not None
 
 
 def in_a_line(said: str) -> str:

@@ -14,13 +14,13 @@ import msgspec
 from lab.core import job as words
 from lab.core import layout
 from lab.core.errors import Busy, LabError, Superseded, Unavailable
-from lab.core.job import Job
+from lab.core.job import ASKED, Job, Sight
 from lab.engines import door
-from lab.engines.door import Ground, Placement, Refused
+from lab.engines.door import Ground, NotNow, Placement, Refused
 from lab.scheduler import in_flight, taking
 from lab.scheduler.loop import longest, scripts
 from lab.scheduler.step import HELD, PROBLEM, QUEUED, SETTLED, Step
-from lab.store import identity, jobs, leases, program, strays
+from lab.store import identity, jobs, leases, program, silences, strays
 from lab.store.sections import hold
 
 if TYPE_CHECKING:
@@ -68,16 +68,19 @@ def noted(root: Root, running: Running, wants: Wants) -> Job:
 def hand_over(root: Root, job: Job) -> Step:
     """Submit a job that was just noted, and let it go. Outside the section.
 
-    An engine that does not answer leaves it for the next look. One that refuses it pauses the experiment, and the run
-    is marked and not counted. The step says which.
+    An engine that does not answer, or will not have it now, leaves it for a later look. One that refuses it pauses the
+    experiment, and the run is marked and not counted. The step says which.
     """
     with hold(root.layout.placing(job.experiment), wait_s=_WAIT_S):
         engine, ground = engine_of(root, job.engine, job.wants.address)
         return submitted(root, job, engine, ground)
 
 
-def submitted(root: Root, job: Job, engine: Engine, ground: Ground) -> Step:
-    """Submit, write the number down, let it go. The caller holds `placing`, and knows that the engine has it not."""
+def submitted(root: Root, job: Job, engine: Engine, ground: Ground, before: Sight | None = None) -> Step:
+    """Submit, write the number down, let it go. The caller holds `placing`, and knows that the engine has it not.
+
+    `before` is what the last look said of it, if there was one.
+    """
     experiment, generation = job.experiment, job.generation
     current = jobs.load(root, experiment, generation)
     if current is None or not _is_held(root, job):  # taken, or broken by a person, meanwhile
@@ -93,40 +96,81 @@ def submitted(root: Root, job: Job, engine: Engine, ground: Ground) -> Step:
             current = msgspec.structs.replace(current, where=where)
             jobs.write(root, current, durable=False)
     except Unavailable as error:
-        return silent(job.engine, experiment, error, run_id=job.run_id)
+        return _later(root, job, error, before)
     try:
         number = engine.submit(_placement(root, job), ground)
-    except Unavailable as error:
+    except (Unavailable, NotNow) as error:
         strays.suspect(root, job.engine, job.wants.address)  # it may have it all the same, or be about to
-        return silent(job.engine, experiment, error, run_id=job.run_id)
+        return _later(root, job, error, before)
     except Refused as refusal:
         return _turned_down(root, job, engine, refusal)
     # Whatever had this number when the engine was last asked, is not what has just been given it.
-    return let_go(root, current, engine, msgspec.structs.replace(ground, names={}), number)
+    return let_go(root, current, engine, msgspec.structs.replace(ground, names={}), number, before)
 
 
-def let_go(root: Root, job: Job, engine: Engine, ground: Ground, number: str) -> Step:
+def let_go(  # a job, whose it is, and what is known of it
+    root: Root, job: Job, engine: Engine, ground: Ground, number: str, before: Sight | None = None
+) -> Step:
     """Write its number down, then let it start."""
     if job.number != number:
         job = msgspec.structs.replace(job, number=number)
         jobs.write(root, job)
     try:
         engine.release(number, ground)
-    except Unavailable as error:
-        return silent(job.engine, job.experiment, error, run_id=job.run_id)
+    except (Unavailable, NotNow) as error:
+        return _later(root, job, error, before)
     except Refused as refusal:  # of an engine that can hold nothing back, and is asked only now
         return _turned_down(root, job, engine, refusal)
+    if before is not None and before.state == ASKED:
+        jobs.forget_sight(root, job.experiment, job.generation)
     return _queued(job, number)
+
+
+def _later(root: Root, job: Job, error: Unavailable | NotNow, before: Sight | None) -> Step:
+    """It waits here. Said once, and kept beside the claim for who looks; tried again by and by."""
+    said = " ".join(error.what.split())
+    if isinstance(error, NotNow):
+        what, closed = f"{job.engine} does not take it now: {said}", f"{job.engine} {job.spec.executor_class}"
+    else:
+        what, closed = f"{job.engine} does not answer: {said}", job.engine
+        if before is None:
+            silences.begin(root, job.engine, job.wants.address, what)
+    return _waits(root, job, what, before, fix=error.fix, closed=closed)
+
+
+def _waits(root: Root, job: Job, what: str, before: Sight | None, *, fix: str, closed: str) -> Step:
+    """Keep why its engine has not taken it. A problem where that is news."""
+    is_known = before is not None and (before.state, before.why) == (ASKED, what)
+    tries = before.tries if before is not None and before.state == ASKED else 0
+    sight = Sight(state=ASKED, why=what, at=root.now(), tries=tries + 1)
+    jobs.saw(root, job.experiment, job.generation, sight)
+    return still_waiting(job, what, fix=fix, closed=closed, kind=HELD if is_known else PROBLEM)
+
+
+def stopped(root: Root, job: Job, what: str, before: Sight | None, *, fix: str) -> Step:
+    """It waits here until a person lets its experiment go on, and is submitted then."""
+    if before is None or (before.state, before.why) != (ASKED, what):
+        jobs.saw(root, job.experiment, job.generation, Sight(state=ASKED, why=what, at=root.now()))
+    return still_waiting(job, what, fix=fix)
+
+
+def still_waiting(job: Job, what: str, *, fix: str = "", closed: str = "", kind: str = HELD) -> Step:
+    """The step that says so."""
+    return Step(
+        kind=kind, experiment=job.experiment, run_id=job.run_id, engine=job.engine, closed=closed, fix=fix,
+        what=f"{what}; the run waits, and is submitted by a later turn",
+    )  # fmt: skip
 
 
 def _turned_down(root: Root, job: Job, engine: Engine, refusal: Refused) -> Step:
     """The experiment waits for a person; the run that was claimed never began."""
     said = " ".join(refusal.what.split())
-    changed = taking.pause(root, job.experiment, job.engine, said)
     claim = leases.load(root, job.experiment, job.generation, layout.CLAIM_SUFFIX)
     if claim is not None:
         taking.take(root, claim, (), forgets_after_s=engine.forgets_after_s, refused=f"{job.engine} refuses it: {said}")
         taking.settle(root, job.experiment)
+    # After it: who dies in between is told again. A run whose experiment is paused would wait for a person.
+    changed = taking.pause(root, job.experiment, job.engine, said)
     fix = refusal.fix or "correct what its class asks for in engines.yaml"
     return Step(
         kind=PROBLEM if changed else SETTLED,
@@ -181,11 +225,11 @@ def elsewhere(job: Job, here: str) -> Step:
     return Step(kind=HELD, experiment=job.experiment, run_id=job.run_id, engine=job.engine, what=what, fix=fix)
 
 
-def silent(engine: str, experiment: str, error: LabError, *, run_id: str = "") -> Step:
-    """An engine that does not answer: what it has stays as it is, and what it was to be given waits."""
-    what = f"{engine} does not answer: {error.what}" if engine else error.what
-    more = "; the run waits, and is submitted by the next turn" if run_id else ""
-    return Step(kind=PROBLEM, experiment=experiment, run_id=run_id, engine=engine, what=f"{what}{more}", fix=error.fix)
+def silent(root: Root, engine: str, address: str, experiment: str, error: LabError) -> Step:
+    """An engine that does not answer: what it has stays as it is. A problem where people have not been told yet."""
+    what = f"{engine} does not answer: {error.what}"
+    kind = PROBLEM if silences.begin(root, engine, address, what) else HELD
+    return Step(kind=kind, experiment=experiment, engine=engine, what=what, fix=error.fix, closed=engine)
 
 
 def engine_of(root: Root, name: str, address: str) -> tuple[Engine, Ground]:

@@ -15,18 +15,19 @@ import msgspec
 from lab.core import job as words
 from lab.core.errors import Busy, LabError, Unavailable
 from lab.core.job import Leave, Release, Sight, Submit, Take, judge
-from lab.scheduler import handing, placed, taking
+from lab.core.view import OPEN_PHASES
+from lab.scheduler import handing, placed, refresh, taking
 from lab.scheduler.handing import hand_over, noted, require
 from lab.scheduler.placed import State, states
-from lab.scheduler.step import HELD, PROBLEM, Step
-from lab.store import files, identity, jobs, leases, reading, strays
+from lab.scheduler.step import HELD, NOTED, PROBLEM, Step
+from lab.store import files, identity, jobs, leases, reading, silences, strays
 from lab.store.sections import hold
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
 
     from lab.core.claim import Claim
-    from lab.core.job import Job, Report
+    from lab.core.job import Job, Report, Verdict
     from lab.engines.door import Engine, Ground
     from lab.scheduler.placed import Found
     from lab.store.root import Root
@@ -36,29 +37,33 @@ __all__ = ["State", "hand_over", "look", "noted", "reconcile", "require", "state
 _Placed: TypeAlias = "tuple[Claim, Job | None]"  # a run that an engine has, and what it was asked
 _SEEN_EVERY_S = 10.0
 _WAIT_S = 30.0
+_AGAIN_S, _AGAIN_AT_LEAST_EVERY_S = 30.0, 600.0
 
 
-def look(root: Root, experiment: str) -> list[Step]:
+def look(root: Root, experiment: str, *, again: bool = False) -> list[Step]:
     """`reconcile` for one experiment: what became of its jobs, one question to each engine."""
-    return reconcile(root, only=(experiment,))
+    return reconcile(root, only=(experiment,), again=again)
 
 
-def reconcile(root: Root, *, only: Collection[str] = ()) -> list[Step]:
+def reconcile(root: Root, *, only: Collection[str] = (), again: bool = False) -> list[Step]:
     """Compare what the lab has claimed with what the engines have, and do what follows. Empty `only`: the whole lab.
 
-    One question to each engine, however many jobs it has. Of one that does not answer nothing is touched.
+    One question to each engine, however many jobs it has. Of one that does not answer nothing is touched. What an
+    engine would not have before, it is asked to take after a pause that grows; `again` asks at once.
     """
     done: list[Step] = []
     ours, others = _by_engine(root, _held(root, only, done))
     suspected = () if only else tuple((each.engine, each.address) for each in strays.suspected(root))
     for name, address in dict.fromkeys((*ours, *suspected)):
-        done += _looked_after(root, name, address, ours.get((name, address), []), only)
+        done += _looked_after(root, name, address, ours.get((name, address), []), only, again=again)
     if others:
         done += _settled(_Nobody(root), others)
     return done
 
 
-def _looked_after(root: Root, name: str, address: str, placed_runs: list[_Placed], only: Collection[str]) -> list[Step]:
+def _looked_after(  # an engine, what it has, and how it is to be looked at
+    root: Root, name: str, address: str, placed_runs: list[_Placed], only: Collection[str], *, again: bool
+) -> list[Step]:
     """What one engine has. An engine in which nothing is out is asked for what nobody waits for, and may be silent."""
     done: list[Step] = []
     try:
@@ -70,9 +75,14 @@ def _looked_after(root: Root, name: str, address: str, placed_runs: list[_Placed
         if placed_runs and not claims:
             return done
         desk = _Desk(root, name, engine, msgspec.structs.replace(ground, users=_users(placed_runs)))
+        desk.again = again
     except LabError as error:
         experiment = placed_runs[0][0].experiment if only else ""
-        return [handing.silent(name, experiment, error)] if placed_runs else []
+        return [handing.silent(root, name, address, experiment, error)] if placed_runs else []
+    if silences.ended(root, name, address):
+        desk.again = True
+        experiment = placed_runs[0][0].experiment if only and placed_runs else ""
+        done.append(Step(kind=NOTED, experiment=experiment, engine=name, what=f"{name} answers again"))
     done += _settled(desk, claims)
     if unclaimed := _strays(desk):
         done += desk.cancel(claims[0].experiment if claims else "", unclaimed)
@@ -108,6 +118,7 @@ class _Desk:
         self.name = name
         self.engine = engine
         self.ground = ground
+        self.again = False  # whether what it would not have before is submitted before its time
         self.prefix = words.prefix(identity.of(root))
         self.told: dict[str, tuple[Report, ...]] = {}
         self.forgets_after_s = engine.forgets_after_s
@@ -136,7 +147,8 @@ class _Desk:
             self.engine.cancel(tuple(numbers), self.ground)
         except Unavailable as error:
             strays.suspect(self.root, self.name, self.ground.address)
-            return [handing.silent(self.name, experiment, error)]
+            what = f"{self.name} does not answer: {error.what}"
+            return [Step(kind=PROBLEM, experiment=experiment, engine=self.name, what=what, fix=error.fix)]
         return []
 
 
@@ -146,6 +158,7 @@ class _Nobody(_Desk):
     def __init__(self, root: Root) -> None:
         self.root = root
         self.name = ""
+        self.again = False
         self.prefix = words.prefix(identity.of(root))
         self.told = {}
         self.forgets_after_s = 0.0
@@ -197,6 +210,7 @@ class _Acting:
         self._root = desk.root
         self._asked_again = False
         self._cancel: list[str] = []
+        self._phases: dict[str, str] = {}
 
     def on(self, experiment: str, claims: Iterable[Claim]) -> list[Step]:
         """All of them."""
@@ -212,6 +226,11 @@ class _Acting:
         if found is None:
             return None
         verdict = desk.judged(found, now_s)
+        before = jobs.sight(root, claim.experiment, claim.generation)
+        if isinstance(verdict, Submit | Release) and found.job is not None:
+            waits = self._kept_back(found.job, verdict, before, now_s)
+            if waits is not None:
+                return waits
         if isinstance(verdict, Submit | Take) and not desk.reports(claim) and not self._asked_again:
             # Whoever submitted it may have done so after all jobs were asked for, and died, or taken long: they are
             # asked for once more, now that nobody can.
@@ -228,13 +247,34 @@ class _Acting:
                 self._cancel += taken.cancel if taken is not None else ()
             case Release() if job is not None:
                 self._cancel += verdict.cancel
-                return handing.let_go(root, job, desk.engine, desk.ground, verdict.number)
+                return handing.let_go(root, job, desk.engine, desk.ground, verdict.number, before)
             case Submit() if job is not None:
                 strays.suspect(root, desk.name, desk.ground.address)  # who died over it may have handed it over
-                return handing.submitted(root, job, desk.engine, desk.ground)
+                return handing.submitted(root, job, desk.engine, desk.ground, before)
             case _:
                 pass
         return None
+
+    def _kept_back(self, job: Job, verdict: Verdict, before: Sight | None, now_s: float) -> Step | None:
+        """Why it is not handed over now: its experiment was stopped meanwhile, or its engine would not have it."""
+        root, name = self._root, job.experiment
+        if name not in self._phases:
+            with root.section(name):
+                self._phases[name] = refresh.current(root, name)[0].phase
+        phase = self._phases[name]
+        if phase not in OPEN_PHASES:
+            fix = f"labctl resume {name}; or give the run up: labctl cancel {name}"
+            return handing.stopped(root, job, f"{name} is {phase}", before, fix=fix)
+        if before is None or before.state != words.ASKED or self._desk.again or not isinstance(verdict, Submit):
+            return None
+        if now_s - jobs.seen_at_s(root, name, job.generation) >= _pause_s(before.tries):
+            return None
+        return handing.still_waiting(job, before.why, closed=f"{job.engine} {job.spec.executor_class}")
+
+
+def _pause_s(tries: int) -> float:
+    """How long an engine that would not have a job is left alone with it."""
+    return min(_AGAIN_S * 2.0 ** min(tries - 1, 20), _AGAIN_AT_LEAST_EVERY_S) if tries else 0.0
 
 
 def _by_engine(root: Root, claims: Iterable[Claim]) -> tuple[dict[tuple[str, str], list[_Placed]], list[Claim]]:

@@ -39,6 +39,7 @@ class Step(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     params: dict[str, object] | None = None
     engine: str = ""  # of a run that was handed over: to which one
     number: str = ""  # and what it calls the job
+    closed: str = ""  # where nothing more is to be handed over now: `ENGINE`, or `ENGINE CLASS`
 
 
 def ran(run: Run, params: Mapping[str, object] | None = None) -> Step:

@@ -49,7 +49,7 @@ class Turn:
         self._changes: list[tuple[View | None, Subject]] = []
         self._told_at_s = time.monotonic()
         self._waits: list[Step] = []
-        self._silent: set[str] = set()  # engines that did not answer: each is waited for once a turn
+        self._closed: set[str] = set()  # engines that did not answer, and classes that one takes nothing of now
 
     @property
     def ran(self) -> int:
@@ -88,16 +88,18 @@ class Turn:
 
     def reconcile(self) -> None:
         """Compare what the lab has claimed with what engines have. Asks none where none has anything."""
-        if not leases.placed(self.root) and not strays.suspected(self.root):
+        only = self.request.only
+        placed = [name for name in leases.placed(self.root) if not only or name in only]
+        if not placed and (only or not strays.suspected(self.root)):
             return
         from lab.scheduler import placing  # noqa: PLC0415  # most labs have no engine
 
-        for step in placing.reconcile(self.root):
+        for step in placing.reconcile(self.root, only=placed if only else ()):
             self._done(step)
 
     def ask_again(self) -> None:
-        """Engines that did not answer do so now: runs are handed to them again."""
-        self._silent.clear()
+        """Engines that did not answer, or took nothing, do so now: runs are handed to them again."""
+        self._closed.clear()
 
     def _knows_where(self) -> bool:
         """Whether it can be told where runs are to happen. Said once, and before a model is asked what to run."""
@@ -133,7 +135,7 @@ class Turn:
         """One experiment: judge it, and run it once if it is due."""
         visit = Visit(
             self.root, name, self.request, owner=machine.this_process(owner), tell=self._done,
-            interrupted=self.interrupted, search=search, errand=errand, proposal=proposal, silent=self._silent,
+            interrupted=self.interrupted, search=search, errand=errand, proposal=proposal, closed=self._closed,
         )  # fmt: skip
         try:
             visit.pay()
@@ -239,10 +241,12 @@ class Turn:
             return
         if step.kind == WAITING:
             self._waits.append(step)
+        if step.kind == PROBLEM and self.request.only and step.experiment not in ("", *self.request.only):
+            return  # another experiment's: the next turn of the whole lab tells it
         if step.kind != ASKING:  # for whoever watches; what came of it is a step
             self.steps.append(step)
-        if step.kind == PROBLEM and step.engine:
-            self._silent.add(step.engine)
+        if step.closed:
+            self._closed.add(step.closed)
         self._tell(step)
 
     def publish(self) -> None:

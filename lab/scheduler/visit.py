@@ -73,9 +73,9 @@ class Visit:
         search: Search | None = None,
         errand: Errand | None = None,
         proposal: str = "",
-        silent: Collection[str] = (),
+        closed: Collection[str] = (),
     ) -> None:
-        """`silent` are engines that did not answer just now: nothing is claimed for them."""
+        """`closed` are engines that did not answer just now, or took nothing of a class: nothing goes to them."""
         self.before: View | None = None
         self.subject: Subject | None = None  # None when nothing changed
         self.made: Seal | None = None
@@ -90,7 +90,7 @@ class Visit:
         self._owner = owner
         self._tell = tell
         self._interrupted = interrupted
-        self._silent = silent
+        self._closed = closed
         self._job: Job | None = None
         self._claims: list[tuple[int, str]] | None = None  # as the section found them in which this was judged
 
@@ -235,8 +235,11 @@ class Visit:
             return None
         from lab.scheduler import placing  # noqa: PLC0415  # as above
 
-        if wants.engine in self._silent:
+        if wants.engine in self._closed:
             raise Busy(f"{wants.engine} does not answer", fix="labctl doctor")
+        if f"{wants.engine} {spec.executor_class}" in self._closed:
+            what = f"{wants.engine} takes nothing of the class {spec.executor_class} now"
+            raise Busy(what, fix="labctl status says which run waits for it, and why")
         placing.require(self._root, wants, spec.executor_class)
         return wants
 

@@ -62,6 +62,16 @@ def saw(root: Root, experiment: str, generation: int, sight: Sight) -> None:
     root.files.replace(_seen(root, experiment, generation), encode(sight))
 
 
+def forget_sight(root: Root, experiment: str, generation: int) -> None:
+    """What was seen is so no more: its engine has taken it."""
+    root.files.discard(_seen(root, experiment, generation))
+
+
+def seen_at_s(root: Root, experiment: str, generation: int) -> float:
+    """When that was, by the file server's clock."""
+    return _moment(_seen(root, experiment, generation))
+
+
 def sight(root: Root, experiment: str, generation: int) -> Sight | None:
     """How the last look found it; None where nobody looked, or where that cannot be read."""
     path = _seen(root, experiment, generation)

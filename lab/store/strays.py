@@ -55,5 +55,9 @@ def suspected(root: Root) -> list[Doubt]:
 
 
 def _file(root: Root, doubt: Doubt) -> str:
-    more = f"-{hashlib.sha256(doubt.address.encode()).hexdigest()[:8]}" if doubt.address else ""
-    return root.layout.doubt(f"{doubt.engine}{more}")
+    return root.layout.doubt(called(doubt.engine, doubt.address))
+
+
+def called(engine: str, address: str) -> str:
+    """One engine among all that a lab may speak to, as the name of a file has it."""
+    return f"{engine}-{hashlib.sha256(address.encode()).hexdigest()[:8]}" if address else engine

@@ -13,7 +13,7 @@ import pytest
 from lab.core import job as words
 from lab.core.errors import Unavailable
 from lab.core.job import Wants
-from lab.engines.door import Ground, Refused
+from lab.engines.door import Ground, NotNow, Refused
 from lab.engines.slurm import FEW, Slurm
 from lab.store.files import Files
 from lab.testing.engines import EngineContract
@@ -122,7 +122,7 @@ class TestSlurm(EngineContract):
         assert self.engine.listed(words.prefix(lab), ground) == ()
 
     def test_a_partition_that_an_operator_closed_is_waited_for(self, lab: str, ground: Ground) -> None:
-        with pytest.raises(Unavailable, match="partition not available"):
+        with pytest.raises(NotNow, match="partition not available"):
             self.engine.submit(self.job(lab, "true", wants=Wants(partition="closed")), ground)
 
     def test_it_is_asked_for_the_jobs_of_those_who_have_some(self, lab: str, ground: Ground) -> None:

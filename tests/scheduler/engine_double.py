@@ -14,7 +14,7 @@ import msgspec
 from lab.core.errors import Unavailable
 from lab.core.job import CANCELLED, HELD, OVER, RUNNING, WAITING, Report
 from lab.engines import door
-from lab.engines.door import Refused
+from lab.engines.door import NotNow, Refused
 from lab.scheduler import body
 
 if TYPE_CHECKING:
@@ -48,6 +48,8 @@ class Double:
     forgets_after_s = 60.0
     silent = False
     refuses = ""
+    not_now = ""
+    partition = ""  # which is closed while `not_now`; empty for all
     silent_verbs: frozenset[str] = frozenset()
     at = "east"  # which of two clusters
 
@@ -58,6 +60,8 @@ class Double:
         self._asked("submit", ground)
         if self.refuses:
             raise Refused(self.refuses, fix="name another partition")
+        if self.not_now and (self.partition in ("", job.wants.partition)):
+            raise NotNow(self.not_now, fix="wait")
         all_ = load(ground.folder)
         number = str(len(all_) + 1)
         made = At(name=job.name, number=number, argv=job.argv, budget_s=job.budget_s, environ=dict(job.environ))

@@ -14,11 +14,11 @@ from lab.core import event, layout
 from lab.core.errors import BadInput
 from lab.core.job import CANCELLED, FAILED, HELD, LOST, MEMORY, OVER, RUNNING, TIME, WAITING, Start, Wants
 from lab.core.view import PAUSED
-from lab.scheduler import placing, reclaim, taking, watchdog, work
+from lab.scheduler import decisions, placing, reclaim, taking, watchdog, work
 from lab.scheduler.control import cancel
 from lab.scheduler.results import tailed
 from lab.scheduler.step import HELD as BUSY
-from lab.scheduler.step import PROBLEM, QUEUED, SETTLED
+from lab.scheduler.step import NOTED, PROBLEM, QUEUED, SETTLED
 from lab.store import bundles, jobs, leases, reading, verify
 from lab.store.files import Files
 from lab.store.root import Root
@@ -175,9 +175,11 @@ def test_an_engine_that_does_not_answer_leaves_the_run_for_the_next_look(root: R
     first, second = take(root)
     assert (first.kind, first.engine) == (PROBLEM, "double")
     assert (second.kind, second.experiment) == (BUSY, "b")  # nothing more is claimed for it in this turn
-    assert kinds(take(root)) == [(PROBLEM, ""), (BUSY, "a"), (BUSY, "b")]
+    for _ in range(2):  # it was said, and is waited for
+        assert kinds(take(root)) == [(BUSY, ""), (BUSY, "a"), (BUSY, "b")]
+    assert "does not answer" in placing.states(root, "a")[0].why
     engine.silent = False
-    assert kinds(take(root, only=("a",)))[0] == (QUEUED, "a")
+    assert kinds(take(root, only=("a",)))[:2] == [(NOTED, "a"), (QUEUED, "a")]  # it answers again
     assert double.run_what_waits(root)[0][1] == 0
     assert len(seals(root)) == 1
 
@@ -187,7 +189,73 @@ def test_a_job_that_could_not_be_let_go_is_let_go_later(root: Root, engine: Doub
     assert take(root)[0].kind == PROBLEM
     assert double.jobs(root)[0].state == HELD
     engine.silent_verbs = frozenset()
-    assert placing.look(root, "a")[0].kind == QUEUED
+    assert kinds(placing.look(root, "a")) == [(NOTED, "a"), (QUEUED, "a")]
+    assert [job.state for job in double.jobs(root)] == [WAITING]
+
+
+def test_what_an_engine_will_not_have_now_is_that_class_of_jobs_and_nobody_elses(root: Root, engine: Double) -> None:
+    add(root, "b")
+    add(root, "g", executor_class="gpu")
+    engine.not_now, engine.partition = "partition not available", "big"
+    found = {step.experiment: step for step in take(root, max_runs=9)}
+    assert {name: step.kind for name, step in found.items()} == {"a": QUEUED, "b": QUEUED, "g": PROBLEM}
+    assert "double does not take it now: partition not available" in found["g"].what
+    assert "does not answer" not in found["g"].what
+    add(root, "h", executor_class="gpu")
+    assert kinds(take(root, only=("h",), max_runs=9))[-1] == (PROBLEM, "h")
+    double.run_what_waits(root)
+    later = take(root, max_runs=9)
+    assert {(step.kind, step.experiment) for step in later} == {(QUEUED, "a"), (QUEUED, "b"), (BUSY, "g"), (BUSY, "h")}
+
+
+def test_who_asks_for_one_experiment_hears_of_no_other(root: Root, engine: Double) -> None:
+    engine.silent = True
+    take(root)
+    add(root, "b")
+    engine.calls.clear()
+    assert kinds(take(root, only=("b",), engine="here")) == [("ran", "b")]
+    assert engine.calls == []
+
+
+def test_what_passes_is_said_once_shown_and_tried_again_after_a_growing_pause(root: Root, engine: Double) -> None:
+    engine.not_now = "job limit used up"
+    assert kinds(take(root)) == [(PROBLEM, "a")]
+    for _ in range(3):
+        assert {step.kind for step in take(root)} == {BUSY}
+    assert engine.calls.count("submit") == 1
+    assert placing.states(root, "a")[0].why == "double does not take it now: job limit used up"
+    seen = root.layout.claim("a", 1, layout.SEEN_SUFFIX)
+    for tries, (too_soon_s, late_s) in enumerate(((29, 31), (59, 61), (119, 121)), start=1):
+        silent(seen, too_soon_s)
+        assert {step.kind for step in take(root)} == {BUSY}
+        assert engine.calls.count("submit") == tries
+        silent(seen, late_s)
+        assert {step.kind for step in take(root)} == {BUSY}
+        assert engine.calls.count("submit") == tries + 1
+    engine.not_now = "partition not available"  # something else
+    silent(seen, 601)
+    assert kinds(take(root))[0] == (PROBLEM, "a")
+    engine.not_now = ""
+    silent(seen, 601)
+    assert kinds(take(root))[0] == (QUEUED, "a")
+    assert placing.states(root, "a")[0].why == ""
+    assert double.run_what_waits(root)[0][1] == 0
+    assert len(seals(root)) == 1
+
+
+@pytest.mark.parametrize("verb", ["submit", "release"])
+def test_a_run_that_was_not_let_go_waits_while_its_experiment_is_paused(root: Root, engine: Double, verb: str) -> None:
+    engine.silent_verbs = frozenset({verb})
+    take(root)
+    engine.silent_verbs = frozenset()
+    decisions.pause(root, "a", reason="wrong data", actor="ann")
+    for _ in range(2):
+        (step,) = placing.reconcile(root)[-1:]
+        assert (step.kind, step.what.partition(";")[0]) == (BUSY, "a is paused")
+    assert [job.state for job in double.jobs(root)] == ([HELD] if verb == "release" else [])
+    assert placing.states(root, "a")[0].why == "a is paused"
+    decisions.resume(root, "a", reason="", actor="ann")
+    assert kinds(placing.reconcile(root))[-1:] == [(QUEUED, "a")]
     assert [job.state for job in double.jobs(root)] == [WAITING]
 
 

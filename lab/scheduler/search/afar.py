@@ -18,7 +18,7 @@ from lab.core import layout
 from lab.core.errors import Busy, Corrupt, LabError, Unavailable
 from lab.scheduler import placing, reclaim, step
 from lab.scheduler.search.burst import AGAIN, FULL, GONE, MADE, OVER
-from lab.scheduler.step import HELD, PROBLEM, SETTLED, Step
+from lab.scheduler.step import HELD, NOTED, PROBLEM, SETTLED, Step
 from lab.store import bundles, leases, reading
 
 if TYPE_CHECKING:
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 LOOK_EVERY_S = 0.25
 ASK_EVERY_S, ASK_AT_LEAST_EVERY_S = 1.0, 10.0
+SAY_EVERY_S = 60.0
 _SLOWER = 1.5
 _LONGEST_WAIT_S = 2.0
 
@@ -50,7 +51,9 @@ class Afar:
         self._name = burst.order.experiment
         self._looked_at_s = self._asked_at_s = self._again_at_s = 0.0
         self._ask_s, self._again_s = ASK_EVERY_S, LOOK_EVERY_S
-        self._trouble = ""  # why the engine cannot be asked now
+        self._trouble = ""  # why the engine cannot be asked now, or takes nothing
+        self._again = False  # whether it may take it after all: one of ours is over
+        self._said_at_s = 0.0
         self._states: dict[str, str] = {}
         self._held_up = ""
 
@@ -80,7 +83,7 @@ class Afar:
     def handed_over(self, told: Step) -> None:
         """Wait for this one too."""
         manifest = bundles.load_manifest(self._root.layout.run(self._name, told.run_id))
-        if told.kind == PROBLEM:  # it waits with us until its engine answers again
+        if told.closed:  # it waits with us until its engine answers again, or takes it
             self._trouble = told.what
         if manifest is not None:
             self.out[told.run_id] = Out(run_id=told.run_id, generation=manifest.generation, engine=told.engine)
@@ -151,6 +154,7 @@ class Afar:
             self._settle()
         sealed = sum(self._ended(each) for each in over if not self._is_taken(each))
         if over:
+            self._again = True
             self._ask_s, self._again_s, self._again_at_s = ASK_EVERY_S, LOOK_EVERY_S, 0.0
             self._burst.turn.publish_now_and_then()
         return sealed
@@ -200,26 +204,33 @@ class Afar:
         if not self.out or now_s - self._asked_at_s < self._ask_s:
             return
         try:
-            said = placing.look(self._root, self._name)
+            said = placing.look(self._root, self._name, again=self._again)
         except Busy:
             return
         except LabError as error:
             said = [Step(kind=PROBLEM, experiment=self._name, what=error.what, fix=error.fix)]
         self._asked_at_s = time.monotonic()
         self._ask_s = min(self._ask_s * _SLOWER, ASK_AT_LEAST_EVERY_S)
-        trouble = next((each.what for each in said if each.kind == PROBLEM), "")
+        self._again = False
+        trouble = next((each.what for each in said if each.kind == PROBLEM or each.closed), "")
         if self._trouble and not trouble:
-            self._burst.note(f"answered again, after: {self._trouble}")
+            self._burst.note(f"goes on, after: {self._trouble}")
             self._burst.turn.ask_again()
             self._ask_s = ASK_EVERY_S
         for each in said:
             if not self._is_known(each):
                 self._burst.tell(each)
+        if trouble and self._trouble and self._asked_at_s - self._said_at_s >= SAY_EVERY_S:
+            self._burst.note(f"still: {trouble}")
+        if trouble and (not self._trouble or self._asked_at_s - self._said_at_s >= SAY_EVERY_S):
+            self._said_at_s = self._asked_at_s
         self._trouble = trouble
 
     def _is_known(self, said: Step) -> bool:
         """Whether it has been said, or will be when the run is over."""
-        if said.kind == PROBLEM:
+        if said.kind == NOTED:
+            return bool(self._trouble)
+        if said.kind == PROBLEM or said.closed:
             return self._trouble.startswith(said.what)
         if said.kind == HELD:  # at another cluster, say
             before, self._held_up = self._held_up, said.what

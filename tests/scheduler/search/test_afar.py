@@ -256,7 +256,7 @@ def test_an_engine_that_does_not_answer_is_told_of_once_and_waited_for(tmp_path:
     world.afar.run()
     assert (len(world.of("ran")), world.held(), world.burst.left) == (6, 0, 0)
     assert len(world.of("problem")) == 1
-    assert "answered again" in "".join(step.what for step in world.of("noted"))
+    assert "goes on, after" in "".join(step.what for step in world.of("noted"))
     assert len(toy.runs) == 6  # what it was to be given while it was away was claimed once, and submitted once
 
 
