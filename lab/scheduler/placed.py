@@ -10,22 +10,23 @@ import msgspec
 from lab.core import layout
 from lab.core.claim import Claim
 from lab.core.errors import Corrupt
-from lab.core.job import HELD, RUNNING, Job, Seen, Start
+from lab.core.job import ASKED, HELD, RUNNING, Job, Seen, Start
 from lab.store import bundles, jobs, leases, reading
 
 if TYPE_CHECKING:
     from collections.abc import Collection
 
-    from lab.core.job import Report
+    from lab.core.job import Report, Sight
     from lab.store.root import Root
 
-WAITS = "queued"
+WAITS, ENDED = "queued", "ended"
 _SECONDS = len("2026-11-21T09:30:00")
 
 
 class State(msgspec.Struct, frozen=True, kw_only=True):
-    """A run that an engine has, as it is told to people. `state` is queued or running, as the last look found it."""
+    """A run that an engine has, as it is told to people. `state` is queued, running or ended, as its files say."""
 
+    # `cli.placed` reads the same without records, for `status`; a test holds the two together.
     experiment: str
     run_id: str
     generation: int
@@ -127,33 +128,43 @@ def holder(state: State) -> str:
     return f"{state.engine}{number}" + (f" on {state.where}" if state.where else "")
 
 
-def waits(state: State) -> bool:
+def waits(root: Root, state: State) -> bool:
     """Whether its body has not come yet, so that the run has written nothing."""
-    return state.state != RUNNING
+    return not os.path.lexists(root.layout.claim(state.experiment, state.generation, layout.STARTED_SUFFIX))
 
 
 def _state(root: Root, claim: Claim) -> State:
     here, started = job(root, claim), _started(root, claim)
     sight = jobs.sight(root, claim.experiment, claim.generation)
-    told = State(
+    number = (started.number if started is not None else "") or (here.number if here is not None else "")
+    asked_at = here.asked_at if here is not None else ""
+    return State(
         experiment=claim.experiment,
         run_id=claim.run_id,
         generation=claim.generation,
         engine=claim.engine,
-        number=here.number if here is not None else "",
-        since=claim.claimed_at,
+        number=number,
+        state=ENDED if here is not None and here.ended else RUNNING if started is not None else WAITS,
+        where=(sight.where if sight is not None else "") or (started.host if started is not None else ""),
+        why=_why(here, started, sight, f"{claim.engine} has not taken it yet"),
+        since=(started.at if started is not None else "") or asked_at or claim.claimed_at,
         executor_class=here.spec.executor_class if here is not None else "",
     )
+
+
+def _why(here: Job | None, started: Start | None, sight: Sight | None, untaken: str) -> str:
+    """What it waits for, or what ended it. What was seen before the body began is not said of it afterwards."""
+    seen, why = (sight.state, sight.why) if sight is not None else ("", "")
+    if here is not None and here.ended:
+        return here.why
     if started is not None:
-        where = sight.where if sight is not None and sight.where else started.host
-        return msgspec.structs.replace(told, state=RUNNING, where=where, since=started.at)
-    if sight is None:
-        return told if told.number else msgspec.structs.replace(told, why=f"{claim.engine} has not taken it yet")
+        return why if seen == RUNNING else ""
+    if seen == ASKED:
+        return why
+    if here is None or not here.number:
+        return untaken
     # Where the engine starts it and its body has not come yet, it runs for the engine and for nobody else.
-    why = sight.why or ("it is held" if sight.state == HELD else "")
-    return msgspec.structs.replace(
-        told, where=sight.where, why="it is being started" if sight.state == RUNNING else why
-    )
+    return {RUNNING: "it is being started", HELD: "it is held"}.get(seen) or why
 
 
 def _started(root: Root, claim: Claim) -> Start | None:

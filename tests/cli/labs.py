@@ -7,7 +7,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from lab.cli.main import main
 from tests.cli import agreed
@@ -39,7 +39,7 @@ class Said(NamedTuple):
     err: str
 
     @property
-    def envelope(self) -> dict[str, object]:
+    def envelope(self) -> dict[str, Any]:
         """The one JSON document on stdout, as its schema describes it. Constants that are no JSON (NaN) are refused."""
         found = json.loads(self.out, parse_constant=_no_constant)
         assert isinstance(found, dict)
@@ -47,7 +47,7 @@ class Said(NamedTuple):
         return found
 
     @property
-    def data(self) -> dict[str, object]:
+    def data(self) -> dict[str, Any]:
         """What a success carries."""
         assert self.code == 0, self
         found = self.envelope["data"]

@@ -143,7 +143,7 @@ def test_without_numpy_repeats_of_the_same_parameters_are_averaged(place: Path, 
     data = process("best", "twice", "--json", root=place, env=no_numpy).data
     assert data["params"] == {"x": 0.2}
     assert (data["chosen_by"], data["expected"], data["noisy"]) == ("mean of repeats", 1.25, True)
-    assert data["best_number"]["value"] == 0.0  # type: ignore[index]
+    assert data["best_number"]["value"] == 0.0
 
 
 def test_repeats_that_come_out_alike_show_that_there_is_no_noise(labctl: Labctl, place: Path) -> None:

@@ -29,7 +29,7 @@ def _forks() -> Iterator[None]:
 
 
 def state(said: Said, name: str) -> tuple[str, str, str]:
-    checks = said.envelope["data"]["checks"]  # type: ignore[index]
+    checks = said.envelope["data"]["checks"]
     return next((each["state"], each["what"], each["fix"]) for each in checks if each["name"] == name)
 
 
@@ -49,7 +49,7 @@ def test_before_there_is_a_lab_the_machine_is_checked_and_nothing_is_made(
     assert said.code == 0
     assert state(said, "python")[0] == "ok"
     assert state(said, "lab")[0] == "warning"
-    assert any("labctl init" in each for each in said.envelope["next"])  # type: ignore[attr-defined]
+    assert any("labctl init" in each for each in said.envelope["next"])
     assert whole_tree(tmp_path) == before
 
 
@@ -153,7 +153,7 @@ def test_agents_are_found_with_their_versions_and_none_is_needed(
     an_agent(tmp_path, monkeypatch, "codex", '[ "$1" = --version ] && echo codex-cli 0.171.0')
     an_agent(tmp_path, monkeypatch, "claude", "echo broken >&2; exit 1")
     said = labctl("doctor", "--agents", "--json")
-    agents = {each["name"]: each for each in said.envelope["data"]["agents"]}  # type: ignore[index]
+    agents = {each["name"]: each for each in said.envelope["data"]["agents"]}
     assert (agents["codex"]["state"], agents["codex"]["version"]) == ("ok", "codex-cli 0.171.0")
     assert agents["codex"]["path"] == str(tmp_path / "bin/codex")
     assert agents["hermes"]["state"] == "none"
@@ -171,7 +171,7 @@ def test_a_program_that_no_run_would_find_is_not_told_as_installed(
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("PATH", f"bin:{os.defpath}")  # another folder wherever it is looked for
     said = labctl("doctor", "--agents", "--json")
-    agents = {each["name"]: each for each in said.envelope["data"]["agents"]}  # type: ignore[index]
+    agents = {each["name"]: each for each in said.envelope["data"]["agents"]}
     assert agents["codex"]["state"] == "none"
 
 

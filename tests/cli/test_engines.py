@@ -5,12 +5,16 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from functools import partial
 from typing import TYPE_CHECKING
 
+import msgspec
 import pytest
 
+from lab.cli import placed as cli_placed
 from lab.core import job
-from lab.scheduler import cycle
+from lab.scheduler import cycle, placed
+from lab.store import jobs
 from tests.cli.handed import CLAIM, JOB, SEEN, age, handed, printed, seen, started
 from tests.cli.labs import SHIM, a_lab, ended, me, process
 from tests.scheduler import engine_double
@@ -47,6 +51,41 @@ def test_status_says_what_is_queued_and_what_runs_where(labctl: Labctl, place: P
     assert f"beta  {runs.manifest.run_id}  running at slurm (job 124) on n7 since" in text
 
 
+def test_status_and_the_other_verbs_say_the_same_of_a_run(place: Path) -> None:
+    """`status` reads with the standard library alone, all else by records: two readers of the same files."""
+    root = a_lab(place, "alpha")
+    name = partial(handed, root, "alpha")
+    name(), name("local")
+    for why, state in (("Resources", job.WAITING), ("", job.WAITING), ("JobHeldUser", job.HELD), ("", job.RUNNING)):
+        seen(root, name(number="1"), state, why=why, where="n1" if state == job.RUNNING else "")
+        begun = name(number="2")
+        seen(root, begun, state, why=why)
+        started(root, begun, "n7")
+    seen(root, name(number="3"), job.ASKED, why="slurm does not take it now: the queue is full")
+    seen(root, name(), job.ASKED, why="slurm does not take it now: the queue is full")
+    came = name().lease.claim  # who submitted it was killed before the answer was written down, and its body came
+    assert jobs.begin(
+        root, "alpha", came.generation, job.Start(run_id=came.run_id, host="n8", pid=1, number="77", at=root.now())
+    )
+    claims = root.layout.claims("alpha")
+    for begins in (False, True):
+        over = name(number="4")
+        known = jobs.load(root, "alpha", over.lease.claim.generation)
+        assert known is not None
+        jobs.write(root, msgspec.structs.replace(known, ended=job.LOST, why="NODE_FAIL"))
+        if begins:
+            started(root, over, "n9")
+    rows = cli_placed.of(root.layout.root, {"alpha": os.listdir(claims)})["runs"]
+    states = placed.states(root, "alpha")
+    assert len(rows) == len(states) == 15
+    said = {each.run_id: f"{each.run_id}  {placed.line(each)}" for each in states}
+    assert {row["run"]: cli_placed.line(row) for row in rows} == said
+    fields = ("experiment", "engine", "number", "state", "where", "since", "why")
+    assert {row["run"]: [row.get(key) for key in fields] for row in rows} == {
+        each.run_id: [getattr(each, key) for key in fields] for each in states
+    }
+
+
 def test_a_queue_that_nobody_watches_is_said(labctl: Labctl, place: Path) -> None:
     root = a_lab(place, "alpha", "beta")
     waits, runs = handed(root, "alpha", number="1"), handed(root, "beta", number="2")
@@ -72,7 +111,7 @@ def test_the_watchdog_names_runs_that_nobody_heard_of(labctl: Labctl, place: Pat
     seen(root, waits, job.WAITING)
     started(root, runs)
     assert labctl.done("watchdog", "--json").data["alerts"] == []
-    for running, suffix in ((waits, CLAIM), (waits, SEEN), (runs, CLAIM)):
+    for running, suffix in ((waits, CLAIM), (waits, SEEN), (waits, JOB), (runs, CLAIM)):
         age(root, running, suffix, 7300)
     (alert,) = labctl("watchdog", "--json").envelope["data"]["alerts"]  # beta's body was let in just now
     assert alert["what"].startswith("alpha: 1 of its runs at slurm were not looked after, the first for 2 h")

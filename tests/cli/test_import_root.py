@@ -175,7 +175,7 @@ def test_a_spec_that_labctl_refuses_is_imported_and_named(labctl: Labctl, place:
     refused = labctl("validate", "reader")
     assert refused.code == 2
     assert "line " in refused.err
-    assert "valley" not in labctl.done("status", "--json").data["wants_you"][0]["experiment"]  # type: ignore[index]
+    assert "valley" not in labctl.done("status", "--json").data["wants_you"][0]["experiment"]
 
 
 def test_an_id_that_is_taken_here_is_left_alone_and_named(labctl: Labctl, place: Path, old: Path) -> None:

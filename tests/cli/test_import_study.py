@@ -188,8 +188,8 @@ def test_what_was_exported_is_not_imported_again_but_into_another_experiment_it_
     data = labctl.done("import", "sweep", "j.log", "--study", "sweep.proxy", "--json").data
     assert (data["runs"], data["known"]) == (0, 4)
     assert labctl.done("import", "other", "j.log", "--json").data["runs"] == 4
-    mine = [row["params"] for row in labctl.done("top", "sweep", "--json").data["runs"]]  # type: ignore[attr-defined]
-    theirs = [row["params"] for row in labctl.done("top", "other", "--json").data["runs"]]  # type: ignore[attr-defined]
+    mine = [row["params"] for row in labctl.done("top", "sweep", "--json").data["runs"]]
+    theirs = [row["params"] for row in labctl.done("top", "other", "--json").data["runs"]]
     assert mine == theirs
     assert not set(runs_of(root, "sweep")) & set(runs_of(root, "other"))  # a run is found by its id alone
 

@@ -353,9 +353,7 @@ def test_a_run_in_an_archive_has_to_be_brought_back_first(labctl: Labctl, place:
     labctl.done("prune", "--keep", "5", "--yes")
     gone = runs_of(root, "again")
     archived = [
-        run["run_id"]
-        for run in labctl.done("list", "again", "--json").data["runs"]  # type: ignore[attr-defined]
-        if run["run_id"] not in gone
+        run["run_id"] for run in labctl.done("list", "again", "--json").data["runs"] if run["run_id"] not in gone
     ]
     assert archived
     said = labctl("replay", archived[0])

@@ -108,7 +108,7 @@ def test_check_tells_which_runs_lie_outside_the_space_as_it_is_now(labctl: Labct
     assert f"  {outside}: x must be between 0.0 and 1.0, not 7.0\n" in said.out
     assert "warning: 1 of 3 runs lie outside the space as it is now" in said.err
     data = labctl.done("space", "check", "sweep", "--json").data
-    assert (data["runs"], list(data["outside"])) == (3, [outside])  # type: ignore[call-overload]
+    assert (data["runs"], list(data["outside"])) == (3, [outside])
     assert len(inside) == 2
 
 

@@ -39,7 +39,7 @@ def begin(server: Server, waiting: Waiting, **arguments: object) -> int:
 
 def is_free(root: Root) -> bool:
     claims = process("lease", "show", "--json", root=root.layout.root).data["claims"]
-    return claims == []
+    return bool(claims == [])
 
 
 def outcome(root: Root) -> object:

@@ -86,7 +86,7 @@ class Followed:
         return "" if any(each.seen.claim.run_id == self.run_id for each in held) else "its holder is gone"
 
     def _log(self, state: State | None) -> str:
-        if state is not None and placed.waits(state) and self._stream == tailed.FIRST:
+        if state is not None and placed.waits(self._root, state) and self._stream == tailed.FIRST:
             return jobs.output(self._root, self._found.experiment, state.generation)
         return f"{self._found.path}/{tailed.STREAMS[self._stream]}"
 

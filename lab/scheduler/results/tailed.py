@@ -45,7 +45,7 @@ def tail(root: Root, name: str, stream: str, count: int, width: int = 0) -> Tail
     found = bundle(root, run_id)
     at = None if found.made is not None else placed.of(root, found.experiment, run_id)
     path = f"{found.path}/{STREAMS[stream]}"
-    if at is not None and placed.waits(at) and stream == FIRST:
+    if at is not None and placed.waits(root, at) and stream == FIRST:
         path = jobs.output(root, found.experiment, at.generation)
     size, data = end(path)
     if not size and stream == FIRST and found.made is not None:
@@ -78,7 +78,7 @@ def bundle(root: Root, run_id: str) -> Located:
 def latest(root: Root, experiment: str) -> str:
     """The run of an experiment that is meant when none is named: one under way, else its last one."""
     live = [held.seen.claim.run_id for held in leases.survey(root, experiment).held]
-    queued = {each.run_id for each in placed.states(root, experiment) if placed.waits(each)} if live else set()
+    queued = {each.run_id for each in placed.states(root, experiment) if placed.waits(root, each)} if live else set()
     live = [run_id for run_id in live if run_id not in queued] or live  # one that waits has written nothing
     try:
         made = [name for name in os.listdir(root.layout.runs(experiment)) if name.startswith("RUN-")]
