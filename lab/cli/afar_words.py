@@ -39,6 +39,9 @@ def interrupted(burst: Burst, afar: Afar | None, *, verb: str, ran: int, came: s
         fix = f"labctl {verb} {name} goes on where it stopped"
         return Interrupted(f"{what}; the runs under way were sealed as cancelled", fix=fix)
     where = ", ".join(sorted({each.engine for each in afar.out.values()}))
-    left = "1 run goes on" if len(afar.out) == 1 else f"{len(afar.out)} runs go on"
+    waiting = afar.unsubmitted()
+    there = len(afar.out) - waiting
+    left = [f"{'1 run goes' if there == 1 else f'{there} runs go'} on at {where}"] if there else []
+    left += [f"{'1 run waits' if waiting == 1 else f'{waiting} runs wait'} to be submitted"] if waiting else []
     fix = f"follow: labctl status; end: labctl cancel {name}; take up again: labctl {verb} {name} --resume"
-    return Interrupted(f"{what}; {left} at {where}", fix=fix)
+    return Interrupted(f"{what}; {'; '.join(left)}", fix=fix)

@@ -123,7 +123,9 @@ class Engine(Protocol):
 
 
 _VERBS = ("submit", "release", "listed", "cancel", "where", "describe")
-# What an engine may have besides: `tells_why = True` where it sends TERM to a body for reasons of its own and says
-# afterwards by the job's state which it was. The TERM of others is taken for somebody's wish.
+# What an engine may have besides. `ready(ground)` raises `Unavailable` where it is not installed or not found: it asks
+# nothing, and comes before a run is claimed. `hands_on = True` where a body has the environment of whoever lets it
+# go, so that what a SPEC names has to be set there. `tells_why = True` where it sends TERM to a body for reasons of its
+# own and says afterwards by the job's state which it was. The TERM of others is taken for somebody's wish.
 _DOOR: Door[Engine] = Door(GROUP, "engine", BUILT_IN, _VERBS)
 find, names, problems = _DOOR.find, _DOOR.names, _DOOR.problems

@@ -37,6 +37,7 @@ _FOREIGN = ("partition", "account", "qos", "options", "address")  # what only ot
 class Local:
     """A folder of small files, a minder for each job that runs, and nothing else."""
 
+    hands_on = True
     forgets_after_s = 60.0  # how old a listing of a shared folder may be
 
     def __init__(self) -> None:

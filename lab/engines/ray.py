@@ -41,6 +41,10 @@ class Ray:
 
     forgets_after_s = 30.0
 
+    def ready(self, ground: Ground) -> None:
+        """Whether its address is one."""
+        _address(ground)
+
     def submit(self, job: Placement, ground: Ground) -> str:
         """Keep the request. Ray is asked whether it is there, and nothing more."""
         number = f"{job.name}.{os.urandom(4).hex()}"

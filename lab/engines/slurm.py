@@ -44,6 +44,9 @@ class Slurm:
     def __init__(self) -> None:
         self._where: dict[tuple[str, str], str] = {}  # asked for once: no process changes the cluster that it speaks to
 
+    def ready(self, ground: Ground) -> None:
+        _program("sbatch", ground)
+
     def submit(self, job: Placement, ground: Ground) -> str:
         if word := text.unfit(job.wants.options):
             what = f"a job of a lab cannot have the flag {word} of `options`"
@@ -161,19 +164,25 @@ def _unavailable(said: str) -> Unavailable:
     )
 
 
-def _call(command: tuple[str, ...], ground: Ground, *, given: bytes = b"") -> _Said:
-    """Start one of its programs and wait. `Unavailable` when it is not installed, or does not come to an end."""
-    import subprocess  # noqa: PLC0415  # 6 ms that most commands do not need
-
-    program = shutil.which(command[0], path=ground.environ.get("PATH", os.defpath))
+def _program(name: str, ground: Ground) -> str:
+    """Where one of its commands lies. `Unavailable` where it, or what it would read first, is not there."""
+    program = shutil.which(name, path=ground.environ.get("PATH", os.defpath))
     if program is None:
         fix = (
             "install Slurm's commands where labctl runs (Debian: slurm-client), or name another engine in engines.yaml"
         )
-        raise Unavailable(f"Slurm cannot be asked: there is no {command[0]} on PATH", fix=fix)
+        raise Unavailable(f"Slurm cannot be asked: there is no {name} on PATH", fix=fix)
     conf = ground.environ.get("SLURM_CONF", "")
     if conf and not os.path.exists(conf):  # each command would wait a minute for it
         raise Unavailable("Slurm cannot be asked: SLURM_CONF names a file that is not there", where=conf)
+    return program
+
+
+def _call(command: tuple[str, ...], ground: Ground, *, given: bytes = b"") -> _Said:
+    """Start one of its programs and wait. `Unavailable` when it is not installed, or does not come to an end."""
+    import subprocess  # noqa: PLC0415  # 6 ms that most commands do not need
+
+    program = _program(command[0], ground)
     environ = {name: value for name, value in ground.environ.items() if name in text.INHERITED}
     environ["LC_ALL"] = "C"  # its words are read, whatever language the person reads
     try:

@@ -108,7 +108,8 @@ def require(spec: Spec, environ: Mapping[str, str]) -> None:
     unset += [name for name in spec.secrets if not environ.get(name) and name not in unset]
     if unset:
         what = f"the SPEC names {', '.join(unset)}, which {'is' if len(unset) == 1 else 'are'} not set"
-        fix = "set it where the lab is started (cron reads no shell profile), or take the name out of env and secrets"
+        fix = "set it where the lab is started (cron reads no shell profile; at an engine: in `setup`), or take the "
+        fix += "name out of env and secrets"
         raise BadInput(what, where=f"experiments/{spec.id}/{layout.SPEC}", fix=fix)
     for name in spec.secrets:
         if len(environ[name]) < SHORTEST_SECRET:

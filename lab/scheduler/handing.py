@@ -41,10 +41,23 @@ _HANDED_ON = (
 
 def require(root: Root, wants: Wants, executor_class: str) -> None:
     """Refuse what could not be handed over, before anything is claimed. `Busy` when the class has enough under way."""
-    door.find(wants.engine)
+    ready(root, wants)
     if wants.max_in_flight and in_flight.is_full(root, wants.engine, executor_class, most=wants.max_in_flight):
         what = f"{wants.max_in_flight} jobs of the class {executor_class} are with {wants.engine}"
         raise Busy(f"{what}, which is as many as engines.yaml allows", fix="labctl status shows them")
+
+
+def ready(root: Root, wants: Wants) -> None:
+    """Refuse an engine that is not here at all: a run that is claimed for it would wait for ever."""
+    engine, ground = engine_of(root, wants.engine, wants.address)
+    look = getattr(engine, "ready", None)
+    if look is not None:
+        look(ground)
+
+
+def sets_itself(wants: Wants) -> bool:
+    """Whether the variables that a SPEC names are the body's to find: they may be set on its node, and only there."""
+    return bool(wants.setup) or not getattr(door.find(wants.engine), "hands_on", False)
 
 
 def noted(root: Root, running: Running, wants: Wants) -> Job:

@@ -17,7 +17,7 @@ from lab.core.errors import Busy, LabError, Unavailable
 from lab.core.job import Leave, Release, Sight, Submit, Take, judge
 from lab.core.view import OPEN_PHASES
 from lab.scheduler import handing, placed, refresh, taking
-from lab.scheduler.handing import hand_over, noted, require
+from lab.scheduler.handing import hand_over, noted, ready, require, sets_itself
 from lab.scheduler.placed import State, states
 from lab.scheduler.step import HELD, NOTED, PROBLEM, Step
 from lab.store import files, identity, jobs, leases, reading, silences, strays
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from lab.scheduler.placed import Found
     from lab.store.root import Root
 
-__all__ = ["State", "hand_over", "look", "noted", "reconcile", "require", "states"]
+__all__ = ["State", "hand_over", "look", "noted", "ready", "reconcile", "require", "sets_itself", "states"]
 
 _Placed: TypeAlias = "tuple[Claim, Job | None]"  # a run that an engine has, and what it was asked
 _SEEN_EVERY_S = 10.0

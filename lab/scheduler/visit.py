@@ -183,9 +183,9 @@ class Visit:
         tier = errand.tier or view.tier
         if self._request.classes and spec.for_tier(tier).executor_class not in self._request.classes:
             return None  # its SPEC was edited since the index told of it, or its race goes on in another class
-        work.require_work(self._root, spec.for_tier(tier), view, errand.params)
-        work.require_ready(self._root, spec.for_tier(tier), view, proposes=self._errand is None)
         wants = self._wants(spec.for_tier(tier))
+        work.require_work(self._root, spec.for_tier(tier), view, errand.params, away=self._is_away(wants))
+        work.require_ready(self._root, spec.for_tier(tier), view, proposes=self._errand is None)
         followed = decisions.follow(self._root, view, spec, tier)
         if followed is not None:
             self.subject, view = followed, followed.view
@@ -242,6 +242,14 @@ class Visit:
             raise Busy(what, fix="labctl status says which run waits for it, and why")
         placing.require(self._root, wants, spec.executor_class)
         return wants
+
+    def _is_away(self, wants: Wants | None) -> bool:
+        """Whether the variables that its SPEC names are not looked for here."""
+        if wants is None:
+            return False
+        from lab.scheduler import placing  # noqa: PLC0415  # as above
+
+        return placing.sets_itself(wants)
 
     def _advised(self, act: Callable[[], T]) -> T | None:
         """Do it. Where the search waits for a model's word, the model is asked, with nothing held meanwhile."""

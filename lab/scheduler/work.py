@@ -29,10 +29,13 @@ _COMMAND, _TRAINING = "command", "training"
 _DEFAULTS = ("LAB_EXECUTOR_COMMAND", "HERMES_LAB_EXECUTOR_COMMAND")
 
 
-def require_work(root: Root, spec: Spec, view: View, params: Collection[str] | None = None) -> None:
+def require_work(
+    root: Root, spec: Spec, view: View, params: Collection[str] | None = None, *, away: bool = False
+) -> None:
     """Refuse an experiment that has nothing to run, before a run is claimed for it.
 
-    `params` are the names of what its run is given, or will be; None where it is given none.
+    `params` are the names of what its run is given, or will be; None where it is given none. `away`: it runs where an
+    engine places it, and what variables there are is seen there.
     """
     spec = scripts.renamed(spec)
     if spec.executor == scripts.REFERENCE:
@@ -43,7 +46,8 @@ def require_work(root: Root, spec: Spec, view: View, params: Collection[str] | N
 
         branches.of_lab(root, spec, view, workspace)
     door.find(spec.executor)
-    environment.require(spec, root.world.environ)
+    if not away:
+        environment.require(spec, root.world.environ)
     if spec.executor == _TRAINING:
         from lab.executors import training  # noqa: PLC0415  # for those that train
 

@@ -158,6 +158,24 @@ def test_secrets_are_not_handed_on(root: Root) -> None:
     assert not {"TOKEN", "OTHER"} & set(job.environ)
 
 
+def test_what_a_spec_names_may_be_set_where_its_run_is_placed_and_only_there(root: Root) -> None:
+    add(root, "s", secrets=["MY_TOKEN"])
+    assert kinds(take(root, only=("s",))) == [(QUEUED, "s")]
+    assert double.run_what_waits(root)[0][1] == 0  # its body finds that it is not
+    (made,) = seals(root, "s")
+    assert made.run.outcome == "failed"
+    assert "the SPEC names MY_TOKEN, which is not set" in made.run.reason
+    assert "in `setup`" in made.run.reason
+    assert kinds(take(root, only=("s",), engine="local")) == [(PROBLEM, "s")]  # its bodies see what is set here
+
+
+def test_an_engine_that_is_not_here_at_all_claims_nothing(root: Root) -> None:
+    (step,) = take(Root(root.layout.root, msgspec.structs.replace(root.world, environ={"PATH": "/"})), engine="slurm")
+    assert step.kind == PROBLEM
+    assert "there is no sbatch on PATH" in step.what
+    assert leases.survey(root, "a").highest == 0
+
+
 def test_an_unknown_engine_claims_nothing(root: Root) -> None:
     with pytest.raises(BadInput, match="nowhere"):
         placing.require(root, Wants(engine="nowhere"), "default")

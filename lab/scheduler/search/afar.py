@@ -19,7 +19,7 @@ from lab.core.errors import Busy, Corrupt, LabError, Unavailable
 from lab.scheduler import placing, reclaim, step
 from lab.scheduler.search.burst import AGAIN, FULL, GONE, MADE, OVER
 from lab.scheduler.step import HELD, NOTED, PROBLEM, SETTLED, Step
-from lab.store import bundles, leases, reading
+from lab.store import bundles, jobs, leases, reading
 
 if TYPE_CHECKING:
     from lab.core.seal import Seal
@@ -88,6 +88,11 @@ class Afar:
         if manifest is not None:
             self.out[told.run_id] = Out(run_id=told.run_id, generation=manifest.generation, engine=told.engine)
             self._ask_s = ASK_EVERY_S
+
+    def unsubmitted(self) -> int:
+        """How many of those that are out no engine has taken yet."""
+        found = (jobs.load(self._root, self._name, each.generation) for each in self.out.values())
+        return sum(job is not None and not job.number for job in found)
 
     def awaited(self) -> str:
         """Stay until something that is out is over, and tell meanwhile how it is: MADE, or AGAIN where none counts."""

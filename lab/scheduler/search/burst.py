@@ -28,6 +28,7 @@ from lab.store import experiments
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from lab.core.job import Wants
     from lab.core.policy import Move
     from lab.core.spec import Spec
     from lab.core.view import View
@@ -104,15 +105,26 @@ class Burst:
         tiers = map(spec.for_tier, spec.fidelity_tiers)
         wanted = [engines.chosen(self._root, tier, engine=self.order.engine) for tier in tiers]
         self.is_afar = any(each is not None for each in wanted)
-        work.require_work(
-            self._root, spec.for_tier(self.view.tier), self.view, None if found is None else found.space.names
-        )
+        names = None if found is None else found.space.names
+        work.require_work(self._root, spec.for_tier(self.view.tier), self.view, names, away=self._is_away(spec, wanted))
         work.require_ready(self._root, spec.for_tier(self.view.tier), self.view, proposes=True)
         slots = max(spec.max_parallel, self.order.jobs)
         self.turn.request = msgspec.structs.replace(self.turn.request, slots=slots)
         if self.order.resume:
             self.left = max(0, self.order.runs - (self.view.runs if found is None else self._done()))
         return self.left
+
+    def _is_away(self, spec: Spec, wanted: list[Wants | None]) -> bool:
+        """Whether its next run finds its variables where an engine places it. Refuses an engine that is not here."""
+        if not self.is_afar or self.view is None:
+            return False
+        from lab.scheduler import placing  # noqa: PLC0415  # most bursts have no engine
+
+        for each in wanted:
+            if each is not None:
+                placing.ready(self._root, each)
+        first = engines.chosen(self._root, spec.for_tier(self.view.tier), engine=self.order.engine)
+        return first is not None and placing.sets_itself(first)
 
     def _done(self) -> int:
         """How many trials the search has behind it; what was imported or replayed is no work of its own."""
