@@ -170,9 +170,9 @@ def test_a_node_that_cannot_see_the_lab_is_found_out_by_the_job(
         own_cluster.start_node(node, without=lab.root if hidden == "lab" else lab.place)
     own_cluster.wait("the nodes are there", lambda: own_cluster.sinfo() == ["idle", "idle"])
     lab.turn()
-    lab.turns_until("it is settled", lab.settled)
-    assert lab.executed() == []
-    assert "the lab is not to be seen" in (lab.run() / "RESULT.md").read_text()
+    lab.turns_until("it is taken back", lab.superseded)
+    assert (lab.executed(), lab.sealed()) == ([], [])
+    assert "the lab is not to be seen" in (lab.runs()[0] / "SUPERSEDED.json").read_text()
 
 
 PREEMPTING = """\
