@@ -58,8 +58,8 @@ _CODE = """\
 - `scripts/check` is the test command (`--fast` for the quick part); CI runs that very file.
 - After a change of a verb, a record, a SPEC field or an error: `scripts/reference`, and commit what it wrote
   (LAB_MANIFEST.json, this page, docs/reference/cli.md, docs/reference/spec.md).
-- `lab/` is layered; imports point inwards: core <- store, projections, llm <- strategies, executors, engines <- scheduler <-
-  mcp, cli <- testing. `core` is pure: no IO, no clock, no chance, no environment. `tests/tidy` says so.
+- `lab/` is layered; imports point inwards: core <- store, projections, llm <- strategies, executors, engines <-
+  scheduler <- mcp, cli <- testing. `core` is pure: no IO, no clock, no chance, no environment. `tests/tidy` says so.
 - Only `lab/store/files.py` writes files, and only `lab/cli` prints. A module has at most 400 lines, a function 60;
   everything is annotated; `mypy --strict`, `ruff` with all rules.
 - A new verb: a file in `lab/cli` (its docstring is its help), a row in `lab/cli/commands.py`, a record in

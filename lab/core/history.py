@@ -210,11 +210,8 @@ def _decision(view: View, item: Item, event: events.Event) -> None:
             view.tier = event.tier
             if event.tier in view.tiers:  # what it did there before is no reason to leave it again at once
                 view.tiers[event.tier].success_streak = 0
-        case events.RUN_SUPERSEDED:
-            view.superseded += 1
+        case events.RUN_SUPERSEDED | events.LEASE_TAKEN_OVER:
             _lost(view, event)
-        case events.LEASE_TAKEN_OVER if event.facts.get("person"):
-            view.losses, view.loss_reason = 0, ""  # whoever broke it has seen it
         case events.LOOP_STEERED:
             what, view.steering = _steering(event)
         case events.PROPOSAL_MADE | events.PROPOSAL_APPROVED | events.PROPOSAL_REJECTED:
@@ -228,6 +225,11 @@ def _decision(view: View, item: Item, event: events.Event) -> None:
 
 def _lost(view: View, event: events.Event) -> None:
     """Count a loss. Runs that were out together are one: a rack that goes down takes many at once."""
+    if event.type == events.LEASE_TAKEN_OVER:
+        if event.facts.get("person"):
+            view.losses, view.loss_reason = 0, ""  # whoever broke it has seen it
+        return
+    view.superseded += 1
     if event.generation <= view.lost_to:
         return
     view.losses, view.loss_reason = view.losses + 1, event.reason

@@ -152,7 +152,8 @@ def forgotten(root: Root) -> None:
 def body_begins(root: Root, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The engine starts the job after all, and somebody looks while its body works. What is wrong then."""
     double.alter(root, double.every(RUNNING))
-    carry_out, wrong = work.carry_out, []
+    carry_out = work.carry_out
+    wrong: list[str] = []
 
     def watched(*given: object, **named: object) -> object:
         placing.reconcile(root)

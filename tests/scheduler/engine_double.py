@@ -115,7 +115,7 @@ class Double:
 def installed(monkeypatch: pytest.MonkeyPatch) -> Double:
     """One of them, by the name `double`, for as long as a test takes."""
     made = Double()
-    monkeypatch.setitem(door.BUILT_IN, NAME, "tests.scheduler.engine_double:Double")  # type: ignore[arg-type]
+    monkeypatch.setitem(door.BUILT_IN, NAME, "tests.scheduler.engine_double:Double")
     monkeypatch.setitem(door._DOOR._made, NAME, made)
     return made
 

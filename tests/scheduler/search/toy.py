@@ -103,6 +103,6 @@ class Toy:
 def a_toy(monkeypatch: pytest.MonkeyPatch) -> Toy:
     """One that `--engine toy` finds."""
     made = Toy()
-    monkeypatch.setitem(door.BUILT_IN, "toy", "tests.scheduler.search.toy:Toy")  # type: ignore[arg-type]
-    monkeypatch.setitem(door._DOOR._made, "toy", made)  # type: ignore[arg-type]
+    monkeypatch.setitem(door.BUILT_IN, "toy", "tests.scheduler.search.toy:Toy")
+    monkeypatch.setitem(door._DOOR._made, "toy", made)
     return made
