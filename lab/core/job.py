@@ -290,7 +290,7 @@ def _over(seen: Seen, job: Job) -> Verdict:
 
 def _awaited_s(report: Report) -> float:
     """How long a body that was let in may be silent, after its engine called its job over, before that is believed."""
-    if report.code == TWICE:  # the body that was refused is over; the one that was let in is another
+    if report.code in (FENCED, TWICE):  # the body that was refused is over; the one that was let in is another
         return SILENT_S
     # An engine that cannot reach a node calls its jobs cancelled, or out of time, as it likes: their bodies live on.
     return PATIENCE_S if report.code is not None and report.how in (DONE, FAILED) else WITNESS_S
