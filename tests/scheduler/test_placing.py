@@ -212,18 +212,18 @@ def test_a_job_that_could_not_be_let_go_is_let_go_later(root: Root, engine: Doub
 
 
 def test_what_an_engine_will_not_have_now_is_that_class_of_jobs_and_nobody_elses(root: Root, engine: Double) -> None:
-    add(root, "b")
     add(root, "g", executor_class="gpu")
+    add(root, "z")
     engine.not_now, engine.partition = "partition not available", "big"
     found = {step.experiment: step for step in take(root, max_runs=9)}
-    assert {name: step.kind for name, step in found.items()} == {"a": QUEUED, "b": QUEUED, "g": PROBLEM}
+    assert {name: step.kind for name, step in found.items()} == {"a": QUEUED, "g": PROBLEM, "z": QUEUED}
     assert "double does not take it now: partition not available" in found["g"].what
     assert "does not answer" not in found["g"].what
     add(root, "h", executor_class="gpu")
     assert kinds(take(root, only=("h",), max_runs=9))[-1] == (PROBLEM, "h")
     double.run_what_waits(root)
     later = take(root, max_runs=9)
-    assert {(step.kind, step.experiment) for step in later} == {(QUEUED, "a"), (QUEUED, "b"), (BUSY, "g"), (BUSY, "h")}
+    assert {(step.kind, step.experiment) for step in later} == {(QUEUED, "a"), (QUEUED, "z"), (BUSY, "g"), (BUSY, "h")}
 
 
 def test_who_asks_for_one_experiment_hears_of_no_other(root: Root, engine: Double) -> None:
@@ -233,6 +233,11 @@ def test_who_asks_for_one_experiment_hears_of_no_other(root: Root, engine: Doubl
     engine.calls.clear()
     assert kinds(take(root, only=("b",), engine="here")) == [("ran", "b")]
     assert engine.calls == []
+    engine.silent = False
+    take(root, only=("b",))
+    engine.calls.clear()
+    assert {step.experiment for step in take(root, only=("b",))} == {"b"}
+    assert "submit" not in engine.calls  # what the other one waits for
 
 
 def test_what_passes_is_said_once_shown_and_tried_again_after_a_growing_pause(root: Root, engine: Double) -> None:
