@@ -33,7 +33,7 @@ def answer(args: argparse.Namespace, session: Session) -> Answer:
     """Begin it, carry it out, seal it."""
     from lab.core.errors import Interrupted, Superseded, Taken
     from lab.core.job import FENCED, NOT_HERE, TOLD
-    from lab.scheduler import body
+    from lab.scheduler.placing import body
 
     signals = Signals(limit=True)
     with signals:  # an engine that ends a job sends TERM first

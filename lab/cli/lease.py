@@ -68,7 +68,7 @@ def _rows(root: Root, experiment: str) -> Iterator[dict[str, object]]:
 
 def _placed(root: Root, experiment: str, seen: Survey) -> Iterator[dict[str, object]]:
     """Claims that are an engine's: no process holds them, and no silence ends them."""
-    from lab.scheduler import placed
+    from lab.scheduler.placing import placed
 
     ages = {held.seen.claim.generation: held.seen.age_s for held in seen.held}
     for each in placed.states(root, experiment):

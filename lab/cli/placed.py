@@ -128,7 +128,7 @@ def _why(job: dict[str, object], sight: dict[str, object], *, began: bool) -> st
     if sight.get("state") == _ASKED:
         return _word(sight, "why")
     if not _word(job, "number"):
-        return f"{_word(job, 'engine')} has not taken it yet"
+        return _word(sight, "why") or f"{_word(job, 'engine')} has not taken it yet"
     # Where the engine starts it and its body has not come yet, it runs for the engine and for nobody else.
     return {RUNNING: "it is being started", _HELD: "it is held"}.get(_word(sight, "state")) or _word(sight, "why")
 

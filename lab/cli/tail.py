@@ -85,7 +85,7 @@ def _follow(args: argparse.Namespace, session: Session) -> Answer:
 
 def _where(session: Session, log: Followed, told: str) -> str:
     """Say where an engine has the run, when that is something new."""
-    from lab.scheduler import placed
+    from lab.scheduler.placing import placed
 
     state = log.at()
     now = "" if state is None else placed.line(state)

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING
 from lab.core.engines import HERE, WORKER
 from lab.core.errors import LabError
 from lab.engines import door
-from lab.scheduler import engines, handing, placed, watchdog
+from lab.scheduler import engines, watchdog
 from lab.scheduler.checkup import FAILED, NONE, OK, WARNING, Check
+from lab.scheduler.placing import handing, placed
 from lab.store import experiments, leases
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from lab.core import layout
 from lab.core.errors import Unavailable
 from lab.core.origin import IMPORTED
 from lab.projections import calibration, tables, text
-from lab.scheduler import placed
+from lab.scheduler.placing import placed
 from lab.scheduler.results import located
 from lab.store import bundles, experiments, leases, reading, verify
 

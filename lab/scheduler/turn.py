@@ -92,9 +92,9 @@ class Turn:
         placed = [name for name in leases.placed(self.root) if not only or name in only]
         if not placed and (only or not strays.suspected(self.root)):
             return
-        from lab.scheduler import placing  # noqa: PLC0415  # most labs have no engine
+        from lab.scheduler.placing import reconciling  # noqa: PLC0415  # most labs have no engine
 
-        for step in placing.reconcile(self.root, only=placed if only else ()):
+        for step in reconciling.reconcile(self.root, only=placed if only else ()):
             self._done(step)
 
     def ask_again(self) -> None:

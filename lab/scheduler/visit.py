@@ -119,9 +119,9 @@ class Visit:
 
     def _hand_over(self, job: Job, running: Running) -> None:
         """Give a claimed run to its engine. What an engine refuses has paused the experiment, and people are told."""
-        from lab.scheduler import placing  # noqa: PLC0415  # as above
+        from lab.scheduler.placing import handing  # noqa: PLC0415  # as above
 
-        told = placing.hand_over(self._root, job)
+        told = handing.hand_over(self._root, job)
         self.placed = told if told.kind == QUEUED else None
         if told.kind == QUEUED and running.params is not None:
             told = msgspec.structs.replace(told, params=dict(running.params))
@@ -206,9 +206,9 @@ class Visit:
             approved.spend(self._root, ruling, lease.claim.run_id)
         running = cycle.opened(self._root, lease, view, spec, loaded.sha256, errand)
         if wants is not None:
-            from lab.scheduler import placing  # noqa: PLC0415  # most runs happen in the process that asks for them
+            from lab.scheduler.placing import handing  # noqa: PLC0415  # most runs happen in the process that asks for them
 
-            self._job = placing.noted(self._root, running, wants)
+            self._job = handing.noted(self._root, running, wants)
         return running, view
 
     def _refuse_while_placed(self, under_way: int) -> None:
@@ -233,23 +233,23 @@ class Visit:
         wants = engines.chosen(self._root, spec, engine=self._request.engine)
         if wants is None:
             return None
-        from lab.scheduler import placing  # noqa: PLC0415  # as above
+        from lab.scheduler.placing import handing  # noqa: PLC0415  # as above
 
         if wants.engine in self._closed:
             raise Busy(f"{wants.engine} does not answer", fix="labctl doctor")
         if f"{wants.engine} {spec.executor_class}" in self._closed:
             what = f"{wants.engine} takes nothing of the class {spec.executor_class} now"
             raise Busy(what, fix="labctl status says which run waits for it, and why")
-        placing.require(self._root, wants, spec.executor_class)
+        handing.require(self._root, wants, spec.executor_class)
         return wants
 
     def _is_away(self, wants: Wants | None) -> bool:
         """Whether the variables that its SPEC names are not looked for here."""
         if wants is None:
             return False
-        from lab.scheduler import placing  # noqa: PLC0415  # as above
+        from lab.scheduler.placing import handing  # noqa: PLC0415  # as above
 
-        return placing.sets_itself(wants)
+        return handing.sets_itself(wants)
 
     def _advised(self, act: Callable[[], T]) -> T | None:
         """Do it. Where the search waits for a model's word, the model is asked, with nothing held meanwhile."""

@@ -161,7 +161,7 @@ def unheard(root: Root, experiment: str, seen: Survey) -> Iterator[Finding]:
     placing = [held.seen.claim for held in seen.held if held.seen.claim.engine]
     if not placing:
         return
-    from lab.scheduler import placed  # noqa: PLC0415  # most labs have no engine
+    from lab.scheduler.placing import placed  # noqa: PLC0415  # most labs have no engine
 
     now_s = leases.server_time(root)
     found = [each for claim in placing if (each := placed.look(root, claim)) and now_s - each.heard_s > _UNHEARD_S]

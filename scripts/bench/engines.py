@@ -24,7 +24,7 @@ if __name__ == "__main__":
 from lab.core import job as words
 from lab.core import layout
 from lab.engines import slurm_text
-from lab.scheduler import placing
+from lab.scheduler.placing import reconciling
 from lab.store import jobs, leases
 from scripts.bench import gauge, program, start
 from scripts.bench.engines_ground import NAME, WATCH, a_slurm, drain, faked, handed_over, lab, which
@@ -148,13 +148,13 @@ def _as_running(root: Root, answer: str) -> int:
 
 
 def _looked(root: Root, where: str, repeats: int, *, squeue: float = 0.0) -> Row:
-    placing.reconcile(root)  # the first one writes down what it saw
+    reconciling.reconcile(root)  # the first one writes down what it saw
     taken = []
     before = len(WATCH.started)
     rounds = max(repeats // 3, 3)
     for _ in range(rounds):
         before_s = spent_s()
-        said = placing.reconcile(root)
+        said = reconciling.reconcile(root)
         taken.append(spent_s() - before_s)
         if said:
             raise RuntimeError(f"a look found something to do: {said[0]}")

@@ -13,17 +13,18 @@ import pytest
 
 from lab.cli import placed as cli_placed
 from lab.core import job
-from lab.scheduler import cycle, placed
+from lab.scheduler import cycle
+from lab.scheduler.placing import placed
 from lab.store import jobs
 from tests.cli.handed import CLAIM, JOB, SEEN, age, handed, printed, seen, started
 from tests.cli.labs import SHIM, a_lab, ended, me, process
-from tests.scheduler import engine_double
+from tests.scheduler.placing import engine_double
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from tests.cli.labs import Labctl
-    from tests.scheduler.engine_double import Double
+    from tests.scheduler.placing.engine_double import Double
 
 
 def test_status_says_what_is_queued_and_what_runs_where(labctl: Labctl, place: Path) -> None:

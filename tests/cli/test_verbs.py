@@ -11,8 +11,9 @@ import pytest
 from lab.cli.commands import COMMANDS
 from lab.core import layout
 from lab.core.proposal import RESUME, Proposal
-from lab.scheduler import cycle, placed
+from lab.scheduler import cycle
 from lab.scheduler.control import approvals
+from lab.scheduler.placing import placed
 from lab.testing.files import a_root
 from tests.cli.handed import handed
 from tests.cli.hermes_root import a_hermes_root

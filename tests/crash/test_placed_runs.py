@@ -14,14 +14,15 @@ import pytest
 from lab.core import layout
 from lab.core.job import RUNNING, WAITING, Start
 from lab.engines import door
-from lab.scheduler import placing, reclaim, work
+from lab.scheduler import reclaim, work
 from lab.scheduler.control import cancel
+from lab.scheduler.placing import reconciling
 from lab.scheduler.turn import Turn
 from lab.scheduler.visit import Request
 from lab.store import bundles, jobs, leases, verify
 from lab.testing.files import Crash, CrashingFiles, a_root
-from tests.scheduler import engine_double as double
 from tests.scheduler.labs import a_lab, silent
+from tests.scheduler.placing import engine_double as double
 from tests.scheduler.test_due import edit
 
 if TYPE_CHECKING:
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
 
     from lab.store.files import Files
     from lab.store.root import Root
-    from tests.scheduler.engine_double import Double
+    from tests.scheduler.placing.engine_double import Double
 
 pytestmark = [pytest.mark.heavy, pytest.mark.timeout(300)]
 A_LOT = 1000
@@ -71,7 +72,7 @@ def handed(root: Root) -> None:
 
 
 def looked(root: Root) -> None:
-    placing.reconcile(root)
+    reconciling.reconcile(root)
     reclaim.reclaim(root, "a")
 
 
@@ -156,7 +157,7 @@ def body_begins(root: Root, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     wrong: list[str] = []
 
     def watched(*given: object, **named: object) -> object:
-        placing.reconcile(root)
+        reconciling.reconcile(root)
         reclaim.reclaim(root, "a")
         sealed = [name for name in bundles.names(root, "a") if bundles.load_seal(root.layout.run("a", name))]
         wrong.extend(f"sealed while its body works: {name}" for name in sealed)

@@ -12,7 +12,7 @@ from lab.core.origin import Origin
 from lab.core.run import Run
 from lab.projections import index, status, tables
 from lab.projections.calibration import Calibration  # noqa: TC001  # msgspec resolves annotations
-from lab.scheduler.placed import State  # noqa: TC001  # as above
+from lab.scheduler.placing.placed import State  # noqa: TC001  # as above
 
 
 class Wish(msgspec.Struct):

@@ -10,7 +10,8 @@ import msgspec
 from lab.core import event, ids, layout
 from lab.core.errors import BadInput, Busy, Corrupt, NotFound, nearest
 from lab.core.package import COMPLETE
-from lab.scheduler import placed, refresh
+from lab.scheduler import refresh
+from lab.scheduler.placing import placed
 from lab.store import bundles, experiments, leases, ledger, packages, reading
 
 if TYPE_CHECKING:
@@ -175,9 +176,9 @@ def from_engines(root: Root, asked: Iterable[Cancelled]) -> list[Step]:
     names = sorted({each.experiment for each in asked if each.engine})
     if not names:
         return []
-    from lab.scheduler import placing  # noqa: PLC0415  # the engines; most runs that are cancelled have none
+    from lab.scheduler.placing import reconciling  # noqa: PLC0415  # the engines; most runs that are cancelled have none
 
-    return [step for name in names for step in placing.look(root, name)]
+    return [step for name in names for step in reconciling.look(root, name)]
 
 
 def still_running(asked: Cancelled, waited_s: float) -> Busy:

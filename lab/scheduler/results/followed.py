@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 
 from lab.core import layout
 from lab.core.errors import Corrupt
-from lab.scheduler import placed
+from lab.scheduler.placing import placed
 from lab.scheduler.results import tailed
 from lab.store import bundles, experiments, jobs, leases
 
 if TYPE_CHECKING:
-    from lab.scheduler.placed import State
+    from lab.scheduler.placing.placed import State
     from lab.store.root import Root
 
 _PIECE_BYTES = 1 << 20

@@ -11,7 +11,7 @@ import msgspec
 
 from lab.core import layout
 from lab.core.errors import NotFound, Unavailable
-from lab.scheduler import placed
+from lab.scheduler.placing import placed
 from lab.scheduler.results import located
 from lab.store import experiments, jobs, leases
 

@@ -16,7 +16,8 @@ import msgspec
 
 from lab.core import layout
 from lab.core.errors import Busy, Corrupt, LabError, Unavailable
-from lab.scheduler import placing, reclaim, step
+from lab.scheduler import reclaim, step
+from lab.scheduler.placing import placed, reconciling
 from lab.scheduler.search.burst import AGAIN, FULL, GONE, MADE, OVER
 from lab.scheduler.step import HELD, NOTED, PROBLEM, SETTLED, Step
 from lab.store import bundles, jobs, leases, reading
@@ -209,7 +210,7 @@ class Afar:
         if not self.out or now_s - self._asked_at_s < self._ask_s:
             return
         try:
-            said = placing.look(self._root, self._name, again=self._again)
+            said = reconciling.look(self._root, self._name, again=self._again)
         except Busy:
             return
         except LabError as error:
@@ -247,7 +248,7 @@ class Afar:
 
     def _tell_states(self) -> None:
         """Where each run is, whenever that has changed: for a person who waits for this one run."""
-        for state in placing.states(self._root, self._name):
+        for state in placed.states(self._root, self._name):
             if state.run_id not in self.out:
                 continue
             told = " ".join(word for word in (state.state, state.where and f"on {state.where}", state.why) if word)

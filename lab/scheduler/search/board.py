@@ -9,7 +9,7 @@ from msgspec.structs import replace
 
 from lab.core.origin import PROMOTED
 from lab.core.run import FAILURES, MAXIMIZE, better
-from lab.scheduler import placed
+from lab.scheduler.placing import placed
 from lab.scheduler.search.book import Book
 from lab.store import experiments
 

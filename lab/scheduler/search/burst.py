@@ -118,13 +118,13 @@ class Burst:
         """Whether its next run finds its variables where an engine places it. Refuses an engine that is not here."""
         if not self.is_afar or self.view is None:
             return False
-        from lab.scheduler import placing  # noqa: PLC0415  # most bursts have no engine
+        from lab.scheduler.placing import handing  # noqa: PLC0415  # most bursts have no engine
 
         for each in wanted:
             if each is not None:
-                placing.ready(self._root, each)
+                handing.ready(self._root, each)
         first = engines.chosen(self._root, spec.for_tier(self.view.tier), engine=self.order.engine)
-        return first is not None and placing.sets_itself(first)
+        return first is not None and handing.sets_itself(first)
 
     def _done(self) -> int:
         """How many trials the search has behind it; what was imported or replayed is no work of its own."""

@@ -17,8 +17,8 @@ from lab.core.errors import Busy, LabError, Superseded, Unavailable
 from lab.core.job import ASKED, Job, Sight
 from lab.engines import door
 from lab.engines.door import Ground, NotNow, Placement, Refused
-from lab.scheduler import in_flight, taking
 from lab.scheduler.loop import longest, scripts
+from lab.scheduler.placing import in_flight, taking
 from lab.scheduler.step import HELD, PROBLEM, QUEUED, SETTLED, Step
 from lab.store import identity, jobs, leases, program, silences, strays
 from lab.store.sections import hold

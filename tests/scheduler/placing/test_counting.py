@@ -13,23 +13,24 @@ from lab.cli.surroundings import the_world
 from lab.core import layout
 from lab.core.job import FAILED, LOST, NOT_HERE, OVER, RUNNING
 from lab.core.view import PAUSED
-from lab.scheduler import decisions, in_flight, placing, reclaim, refresh
+from lab.scheduler import decisions, reclaim, refresh
 from lab.scheduler.control import cancel
+from lab.scheduler.placing import in_flight, reconciling
 from lab.scheduler.step import QUEUED
 from lab.store import jobs
 from lab.store.files import Files
 from lab.store.root import Root
 from lab.testing.files import BEGINNING, SteadyClock
-from tests.scheduler import engine_double as double
 from tests.scheduler.labs import a_lab, silent
+from tests.scheduler.placing import engine_double as double
+from tests.scheduler.placing.test_reconciling import TABLE, begin, seals, superseded, unheard
 from tests.scheduler.test_due import edit
-from tests.scheduler.test_placing import TABLE, begin, seals, superseded, unheard
 from tests.scheduler.test_turn import STUB, add, take, view
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from tests.scheduler.engine_double import Double
+    from tests.scheduler.placing.engine_double import Double
 
 
 @pytest.fixture
@@ -148,7 +149,7 @@ def test_a_run_that_never_began_is_no_iteration(root: Root) -> None:
     for _ in range(2):
         assert queued(root) == 1
         (asked,) = cancel.cancel(root, "a", reason="wrong node", actor="ann")
-        placing.look(root, "a")
+        reconciling.look(root, "a")
         assert cancel.ended(root, asked) == "cancelled"
     found = view(root, "a")
     assert (found.runs, found.iterations, found.outcomes) == (2, 0, {"cancelled": 2})
@@ -165,7 +166,7 @@ def test_a_run_that_began_and_was_cancelled_is_an_iteration(root: Root) -> None:
     begin(root)
     double.alter(root, double.every(OVER, "cancelled"))
     unheard(root)
-    placing.look(root, "a")
+    reconciling.look(root, "a")
     assert [made.run.outcome for made in seals(root)] == ["cancelled"]
     assert queued(root) == 0
 

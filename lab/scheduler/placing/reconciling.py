@@ -1,4 +1,4 @@
-"""Runs in the hands of an engine: handing them over, looking after them, taking them back. Decision 41.
+"""Looking after the runs that engines have: what the lab has claimed, compared with what they say.
 
 Asking an engine may take seconds, and happens in no section. Who submits, lets go or takes something of an experiment
 holds its flock `placing` meanwhile, so that nobody submits what is being submitted.
@@ -16,9 +16,8 @@ from lab.core import job as words
 from lab.core.errors import Busy, LabError, Unavailable
 from lab.core.job import Leave, Release, Sight, Submit, Take, judge
 from lab.core.view import OPEN_PHASES
-from lab.scheduler import handing, placed, refresh, taking
-from lab.scheduler.handing import hand_over, noted, ready, require, sets_itself
-from lab.scheduler.placed import State, states
+from lab.scheduler import refresh
+from lab.scheduler.placing import handing, placed, taking
 from lab.scheduler.step import HELD, NOTED, PROBLEM, Step
 from lab.store import files, identity, jobs, leases, reading, silences, strays
 from lab.store.sections import hold
@@ -29,10 +28,8 @@ if TYPE_CHECKING:
     from lab.core.claim import Claim
     from lab.core.job import Job, Report, Verdict
     from lab.engines.door import Engine, Ground
-    from lab.scheduler.placed import Found
+    from lab.scheduler.placing.placed import Found
     from lab.store.root import Root
-
-__all__ = ["State", "hand_over", "look", "noted", "ready", "reconcile", "require", "sets_itself", "states"]
 
 _Placed: TypeAlias = "tuple[Claim, Job | None]"  # a run that an engine has, and what it was asked
 _SEEN_EVERY_S = 10.0

@@ -10,13 +10,13 @@ import msgspec
 import pytest
 
 from lab.cli.surroundings import the_world
-from lab.scheduler import placing
+from lab.scheduler.placing import reconciling
 from lab.store import jobs
 from lab.store.files import Files
 from lab.store.root import Root
 from lab.testing.files import BEGINNING, SteadyClock
-from tests.scheduler import engine_double as double
 from tests.scheduler.labs import a_lab
+from tests.scheduler.placing import engine_double as double
 from tests.scheduler.test_turn import add, take
 
 if TYPE_CHECKING:
@@ -59,5 +59,5 @@ def test_an_engine_is_asked_for_the_jobs_of_those_who_have_some(
 
     monkeypatch.setattr(engine, "listed", noting)
     monkeypatch.setattr(os, "geteuid", lambda: who)
-    placing.reconcile(root)
+    reconciling.reconcile(root)
     assert asked == [asked_for]

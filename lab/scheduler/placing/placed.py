@@ -162,7 +162,7 @@ def _why(here: Job | None, started: Start | None, sight: Sight | None, untaken: 
     if seen == ASKED:
         return why
     if here is None or not here.number:
-        return untaken
+        return why or untaken
     # Where the engine starts it and its body has not come yet, it runs for the engine and for nobody else.
     return {RUNNING: "it is being started", HELD: "it is held"}.get(seen) or why
 

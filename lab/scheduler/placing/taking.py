@@ -14,7 +14,8 @@ import msgspec
 from lab.core import event, layout
 from lab.core.errors import BadInput
 from lab.core.job import REFUSED, Take, judge, prefix
-from lab.scheduler import decisions, placed, reclaim
+from lab.scheduler import decisions, reclaim
+from lab.scheduler.placing import placed
 from lab.scheduler.step import SETTLED, Step
 from lab.store import identity, jobs, leases, ledger, reading
 

@@ -12,22 +12,23 @@ import pytest
 from lab.core import job as words
 from lab.core import layout
 from lab.core.job import CANCELLED, HELD, NOT_HERE, OVER, SILENT_S, WAITING
-from lab.scheduler import engines_found, placed, placing, reclaim, watchdog
+from lab.scheduler import engines_found, reclaim, watchdog
 from lab.scheduler.control import cancel
+from lab.scheduler.placing import placed, reconciling
 from lab.scheduler.step import HELD as BUSY
 from lab.scheduler.step import PROBLEM, QUEUED, SETTLED
 from lab.store import identity, jobs, strays
 from lab.store.files import Files
 from lab.store.root import Root
-from tests.scheduler import engine_double as double
 from tests.scheduler.labs import silent
-from tests.scheduler.test_placing import begin, engine, root, seals, superseded, unheard
+from tests.scheduler.placing import engine_double as double
+from tests.scheduler.placing.test_reconciling import begin, engine, root, seals, superseded, unheard
 from tests.scheduler.test_turn import add, kinds, take
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from tests.scheduler.engine_double import Double
+    from tests.scheduler.placing.engine_double import Double
 
 __all__ = ["engine", "root"]  # fixtures
 FAR = 1_000_000
@@ -92,7 +93,7 @@ def test_two_labs_under_one_path_do_not_share_their_jobs(root: Root, engine: Dou
     os.unlink(root.layout.identity)
     take(root, only=("a2",))
     engine.calls.clear()
-    placing.reconcile(root)
+    reconciling.reconcile(root)
     assert [job for job in double.jobs(root) if job.name == waiting[-1].name] == [waiting[-1]]
 
 
@@ -106,11 +107,11 @@ def test_a_copy_does_nothing_to_the_jobs_of_the_original(
     engine.calls.clear()
     if asked:
         cancel.cancel(copy, "a", reason="not here", actor="ann")
-    done = placing.reconcile(copy)
+    done = reconciling.reconcile(copy)
     assert kinds(done) == ([(SETTLED, "a")] if asked else [])
     assert [made.run.outcome for made in seals(copy)] == ([CANCELLED] if asked else [])
     forgotten(copy)
-    assert kinds(placing.reconcile(copy)) == ([] if asked else [(SETTLED, "a")])
+    assert kinds(reconciling.reconcile(copy)) == ([] if asked else [(SETTLED, "a")])
     assert len(superseded(copy)) == (not asked)
     assert engine.calls == []
     assert double.jobs(root) == before
@@ -125,11 +126,11 @@ def test_a_run_in_a_copy_is_left_while_its_body_lives_there(root: Root, tmp_path
     begin(root)
     copy = copied(root, tmp_path / "copy")
     unheard(copy, SILENT_S - 30)
-    assert placing.reconcile(copy) == []
-    (state,) = placing.states(copy, "a")
+    assert reconciling.reconcile(copy) == []
+    (state,) = placed.states(copy, "a")
     assert state.state == "running"
     unheard(copy)
-    (step,) = placing.reconcile(copy)
+    (step,) = reconciling.reconcile(copy)
     assert "copied, or moved to another file system" in step.what
     assert superseded(copy)
 
@@ -140,7 +141,7 @@ def test_a_lab_whose_word_is_gone_makes_again_what_was_out(root: Root, engine: D
     os.unlink(root.layout.identity)
     watchdog.recover(root)
     engine.calls.clear()
-    assert placing.reconcile(root) == []
+    assert reconciling.reconcile(root) == []
     forgotten(root)
     assert kinds(take(root)) == [(SETTLED, "a"), (QUEUED, "a")]
     assert double.run(root, job.argv) == words.FENCED
@@ -159,7 +160,7 @@ def test_a_lab_that_is_not_to_be_seen_where_its_job_was_placed_loses_it(root: Ro
         begin(root)
     double.alter(root, double.every(OVER, "failed", code=NOT_HERE))
     unheard(root)
-    (step,) = placing.reconcile(root)
+    (step,) = reconciling.reconcile(root)
     assert "not to be seen" in step.what
     assert (len(superseded(root)), seals(root)) == (1, [])
 
@@ -168,7 +169,7 @@ def test_a_lab_that_is_not_to_be_seen_where_its_job_was_placed_loses_it(root: Ro
 def test_a_job_that_was_placed_where_another_lab_lies_under_the_path_is_lost(root: Root, code: int) -> None:
     take(root)
     double.alter(root, double.every(OVER, "failed", code=code))
-    (step,) = placing.reconcile(root)
+    (step,) = reconciling.reconcile(root)
     assert "another lab lies under its path" in step.what
     assert (len(superseded(root)), seals(root)) == (1, [])
 
@@ -186,14 +187,14 @@ def test_what_is_at_another_cluster_is_left_to_who_looks_from_there(root: Root, 
     engine.at = "west"
     engine.calls.clear()
     cancel.cancel(root, "a", reason="no", actor="ann")
-    first, second = placing.reconcile(root)
+    first, second = reconciling.reconcile(root)
     assert [(each.kind, each.experiment) for each in (first, second)] == [(BUSY, "a"), (BUSY, "b")]
     assert "double east" in first.what
     assert "lease break a" in first.fix
     assert engine.calls == []
     assert set(before["b"]) == set(os.listdir(root.layout.claims("b")))
     engine.at = "east"
-    assert SETTLED in {step.kind for step in placing.reconcile(root)}
+    assert SETTLED in {step.kind for step in reconciling.reconcile(root)}
 
 
 def test_which_cluster_is_asked_is_written_before_it_is(
@@ -209,10 +210,10 @@ def test_which_cluster_is_asked_is_written_before_it_is(
         with pytest.raises(KeyboardInterrupt):
             take(root)
     engine.at = "west"
-    assert kinds(placing.reconcile(root)) == [(BUSY, "a")]
+    assert kinds(reconciling.reconcile(root)) == [(BUSY, "a")]
     assert double.jobs(root) == []
     engine.at = "east"
-    assert kinds(placing.reconcile(root)) == [(QUEUED, "a")]
+    assert kinds(reconciling.reconcile(root)) == [(QUEUED, "a")]
     assert [each.engine for each in strays.suspected(root)] == ["double"]  # it may have been handed over all the same
 
 
@@ -220,7 +221,7 @@ def test_a_run_that_no_cluster_was_asked_for_goes_to_the_one_that_answers(root: 
     engine.silent = True
     assert kinds(take(root)) == [(PROBLEM, "a")]
     engine.silent, engine.at = False, "west"
-    assert (QUEUED, "a") in kinds(placing.reconcile(root))
+    assert (QUEUED, "a") in kinds(reconciling.reconcile(root))
     made = jobs.load(root, "a", 1)
     assert made is not None
     assert (made.where, made.uid) == ("west", os.geteuid())
@@ -241,9 +242,9 @@ def test_a_job_that_its_engine_may_hide_is_not_taken_for_one_that_it_forgot(
     forgotten(root)
     monkeypatch.setattr(os, "geteuid", lambda: FAR + 1)
     engine.calls.clear()
-    assert placing.reconcile(root) == []
+    assert reconciling.reconcile(root) == []
     assert engine.calls == ["listed"]
-    assert "to its owner alone" in placing.states(root, "a")[0].why
+    assert "to its owner alone" in placed.states(root, "a")[0].why
     for uid in (FAR, 0):
         monkeypatch.setattr(os, "geteuid", lambda uid=uid: uid)
         (claim,) = placed.held(root)
@@ -283,9 +284,9 @@ def test_a_job_that_came_after_its_run_was_cancelled_is_cancelled_too(root: Root
     made = jobs.load(root, "a", 1)
     assert made is not None
     cancel.cancel(root, "a", reason="no", actor="ann")
-    placing.reconcile(root)
+    reconciling.reconcile(root)
     double.alter(root, lambda all_: [*all_, double.At(name=made.name, number="1")])
-    placing.reconcile(root)
+    reconciling.reconcile(root)
     assert [job.how for job in double.jobs(root)] == [CANCELLED]
 
 
@@ -296,17 +297,17 @@ def test_what_may_be_left_of_a_job_that_its_engine_lost_is_ended_when_its_run_is
     begin(root)
     double.alter(root, double.every(OVER, "lost"))
     engine.calls.clear()
-    assert placing.reconcile(root) == []
+    assert reconciling.reconcile(root) == []
     assert "cancel" not in engine.calls
     unheard(root)
-    placing.reconcile(root)
+    reconciling.reconcile(root)
     assert "cancel" in engine.calls
 
 
 def test_a_job_whose_run_was_taken_by_a_person_is_cancelled_though_nothing_else_is_out(root: Root) -> None:
     take(root)
     reclaim.broken(root, "a", 1, actor="ann")
-    placing.reconcile(root)
+    reconciling.reconcile(root)
     assert [job.how for job in double.jobs(root)] == [CANCELLED]
 
 
@@ -314,10 +315,10 @@ def test_a_job_that_could_not_be_cancelled_is_cancelled_later(root: Root, engine
     take(root)
     cancel.cancel(root, "a", reason="no", actor="ann")
     engine.silent_verbs = frozenset({"cancel"})
-    assert PROBLEM in {step.kind for step in placing.reconcile(root)}
+    assert PROBLEM in {step.kind for step in reconciling.reconcile(root)}
     assert double.jobs(root)[0].state == WAITING
     engine.silent_verbs = frozenset()
-    placing.reconcile(root)
+    reconciling.reconcile(root)
     assert double.jobs(root)[0].how == CANCELLED
 
 
@@ -325,4 +326,4 @@ def test_an_engine_in_doubt_that_does_not_answer_is_nobodys_trouble(root: Root, 
     strays.suspect(root, "double")
     strays.suspect(root, "nowhere", "http://x")
     engine.silent = True
-    assert placing.reconcile(root) == []
+    assert reconciling.reconcile(root) == []

@@ -14,8 +14,9 @@ from lab.core import event, layout
 from lab.core.errors import BadInput
 from lab.core.job import CANCELLED, FAILED, HELD, LOST, MEMORY, OVER, RUNNING, TIME, WAITING, Start, Wants
 from lab.core.view import PAUSED
-from lab.scheduler import decisions, placing, reclaim, taking, watchdog, work
+from lab.scheduler import decisions, reclaim, watchdog, work
 from lab.scheduler.control import cancel
+from lab.scheduler.placing import handing, placed, reconciling, taking
 from lab.scheduler.results import tailed
 from lab.scheduler.step import HELD as BUSY
 from lab.scheduler.step import NOTED, PROBLEM, QUEUED, SETTLED
@@ -23,8 +24,8 @@ from lab.store import bundles, jobs, leases, reading, verify
 from lab.store.files import Files
 from lab.store.root import Root
 from lab.testing.files import BEGINNING, SteadyClock
-from tests.scheduler import engine_double as double
 from tests.scheduler.labs import a_lab, silent
+from tests.scheduler.placing import engine_double as double
 from tests.scheduler.test_due import edit
 from tests.scheduler.test_turn import add, kinds, take, told, view
 
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from lab.core.seal import Seal
-    from tests.scheduler.engine_double import Double
+    from tests.scheduler.placing.engine_double import Double
 
 TABLE = "default:\n  engine: double\ngpu:\n  engine: double\n  partition: big\n  max_in_flight: 2\n"
 
@@ -105,18 +106,18 @@ def test_a_run_is_handed_over_and_its_body_seals_it(root: Root, engine: Double) 
 def test_a_run_that_waits_takes_its_slot_and_is_seen_without_asking_its_engine(root: Root, engine: Double) -> None:
     take(root)
     engine.calls.clear()
-    (state,) = placing.states(root, "a")
+    (state,) = placed.states(root, "a")
     assert (state.engine, state.number, state.state) == ("double", "1", "queued")
     assert engine.calls == []
     assert kinds(take(root)) == [(BUSY, "a")]
     assert len(double.jobs(root)) == 1
     double.alter(root, double.every(WAITING, why="Resources"))
-    placing.look(root, "a")
-    assert placing.states(root, "a")[0].why == "Resources"
+    reconciling.look(root, "a")
+    assert placed.states(root, "a")[0].why == "Resources"
     double.alter(root, double.every(RUNNING))
     begin(root)
-    placing.look(root, "a")
-    (state,) = placing.states(root, "a")
+    reconciling.look(root, "a")
+    (state,) = placed.states(root, "a")
     assert (state.state, state.where, state.since) == ("running", "n1", "then")
 
 
@@ -178,7 +179,7 @@ def test_an_engine_that_is_not_here_at_all_claims_nothing(root: Root) -> None:
 
 def test_an_unknown_engine_claims_nothing(root: Root) -> None:
     with pytest.raises(BadInput, match="nowhere"):
-        placing.require(root, Wants(engine="nowhere"), "default")
+        handing.require(root, Wants(engine="nowhere"), "default")
     (step,) = take(root, engine="nowhere")
     assert step.kind == PROBLEM
     assert leases.survey(root, "a").highest == 0
@@ -195,7 +196,7 @@ def test_an_engine_that_does_not_answer_leaves_the_run_for_the_next_look(root: R
     assert (second.kind, second.experiment) == (BUSY, "b")  # nothing more is claimed for it in this turn
     for _ in range(2):  # it was said, and is waited for
         assert kinds(take(root)) == [(BUSY, ""), (BUSY, "a"), (BUSY, "b")]
-    assert "does not answer" in placing.states(root, "a")[0].why
+    assert "does not answer" in placed.states(root, "a")[0].why
     engine.silent = False
     assert kinds(take(root, only=("a",)))[:2] == [(NOTED, "a"), (QUEUED, "a")]  # it answers again
     assert double.run_what_waits(root)[0][1] == 0
@@ -207,7 +208,7 @@ def test_a_job_that_could_not_be_let_go_is_let_go_later(root: Root, engine: Doub
     assert take(root)[0].kind == PROBLEM
     assert double.jobs(root)[0].state == HELD
     engine.silent_verbs = frozenset()
-    assert kinds(placing.look(root, "a")) == [(NOTED, "a"), (QUEUED, "a")]
+    assert kinds(reconciling.look(root, "a")) == [(NOTED, "a"), (QUEUED, "a")]
     assert [job.state for job in double.jobs(root)] == [WAITING]
 
 
@@ -246,7 +247,7 @@ def test_what_passes_is_said_once_shown_and_tried_again_after_a_growing_pause(ro
     for _ in range(3):
         assert {step.kind for step in take(root)} == {BUSY}
     assert engine.calls.count("submit") == 1
-    assert placing.states(root, "a")[0].why == "double does not take it now: job limit used up"
+    assert placed.states(root, "a")[0].why == "double does not take it now: job limit used up"
     seen = root.layout.claim("a", 1, layout.SEEN_SUFFIX)
     for tries, (too_soon_s, late_s) in enumerate(((29, 31), (59, 61), (119, 121)), start=1):
         silent(seen, too_soon_s)
@@ -261,7 +262,7 @@ def test_what_passes_is_said_once_shown_and_tried_again_after_a_growing_pause(ro
     engine.not_now = ""
     silent(seen, 601)
     assert kinds(take(root))[0] == (QUEUED, "a")
-    assert placing.states(root, "a")[0].why == ""
+    assert placed.states(root, "a")[0].why == ""
     assert double.run_what_waits(root)[0][1] == 0
     assert len(seals(root)) == 1
 
@@ -273,12 +274,12 @@ def test_a_run_that_was_not_let_go_waits_while_its_experiment_is_paused(root: Ro
     engine.silent_verbs = frozenset()
     decisions.pause(root, "a", reason="wrong data", actor="ann")
     for _ in range(2):
-        (step,) = placing.reconcile(root)[-1:]
+        (step,) = reconciling.reconcile(root)[-1:]
         assert (step.kind, step.what.partition(";")[0]) == (BUSY, "a is paused")
     assert [job.state for job in double.jobs(root)] == ([HELD] if verb == "release" else [])
-    assert placing.states(root, "a")[0].why == "a is paused"
+    assert placed.states(root, "a")[0].why == "a is paused"
     decisions.resume(root, "a", reason="", actor="ann")
-    assert kinds(placing.reconcile(root))[-1:] == [(QUEUED, "a")]
+    assert kinds(reconciling.reconcile(root))[-1:] == [(QUEUED, "a")]
     assert [job.state for job in double.jobs(root)] == [WAITING]
 
 
@@ -302,7 +303,7 @@ def test_a_refusal_at_a_later_look_is_the_same(root: Root, engine: Double) -> No
     engine.silent = True
     take(root)
     engine.silent, engine.refuses = False, "no such account"
-    assert PROBLEM in {step.kind for step in placing.reconcile(root)}
+    assert PROBLEM in {step.kind for step in reconciling.reconcile(root)}
     assert view(root, "a").phase == PAUSED
     assert leases.survey(root, "a").held == ()
 
@@ -320,9 +321,9 @@ def test_where_its_processes_are_gone_the_engines_word_is_the_outcome(root: Root
     with open(jobs.output(root, "a", 1), "w", encoding="utf-8") as file:
         file.write("Traceback: no room\n")
     double.alter(root, double.every(OVER, how, why="as it says"))
-    assert placing.look(root, "a") == []  # its seal may be on its way
+    assert reconciling.look(root, "a") == []  # its seal may be on its way
     unheard(root)
-    (step,) = placing.look(root, "a")
+    (step,) = reconciling.look(root, "a")
     assert step.kind == SETTLED
     (made,) = seals(root)
     assert (made.run.outcome, made.run.value) == (outcome, None)
@@ -355,7 +356,7 @@ def test_where_its_processes_may_live_on_the_run_is_not_counted_and_made_again(r
 def test_of_a_job_of_which_nothing_ran_nothing_can_live_on(root: Root) -> None:
     take(root)
     double.alter(root, double.every(OVER, FAILED, code=74))
-    (step,) = placing.look(root, "a")
+    (step,) = reconciling.look(root, "a")
     (marked,) = superseded(root)
     note = reading.read(f"{root.layout.run('a', marked)}/{layout.SUPERSEDED}") or b""
     assert b"not to be seen" in note
@@ -392,14 +393,14 @@ def test_a_job_of_a_claim_that_was_broken_is_cancelled_by_the_next_look(root: Ro
     take(root)
     reclaim.broken(root, "a", 1, actor="ann")
     assert len(superseded(root)) == 1
-    placing.reconcile(root)
+    reconciling.reconcile(root)
     assert [(job.state, job.how) for job in double.jobs(root)] == [(OVER, CANCELLED), (WAITING, "unknown")]
 
 
 def test_a_run_that_waits_is_cancelled_with_its_job(root: Root) -> None:
     take(root)
     cancel.cancel(root, "a", reason="wrong data", actor="ann")
-    (step,) = placing.look(root, "a")
+    (step,) = reconciling.look(root, "a")
     assert "sealed as cancelled" in step.what
     (made,) = seals(root)
     assert (made.run.outcome, made.run.reason) == ("cancelled", "ann: wrong data")
@@ -413,7 +414,7 @@ def test_a_job_of_an_unknown_number_is_found_by_its_name(root: Root, engine: Dou
     assert job is not None
     jobs.write(root, msgspec.structs.replace(job, number=""))
     engine.silent_verbs = frozenset()
-    placing.look(root, "a")
+    reconciling.look(root, "a")
     assert [each.state for each in double.jobs(root)] == [WAITING]
     again = jobs.load(root, "a", 1)
     assert again is not None
@@ -425,7 +426,7 @@ def test_a_lab_that_is_reached_by_another_path_knows_its_jobs(root: Root, tmp_pa
     (tmp_path / "other").symlink_to(root.layout.root)
     there = Root(str(tmp_path / "other"), root.world, files=root.files)
     unheard(there)
-    assert placing.look(there, "a") == []
+    assert reconciling.look(there, "a") == []
     assert len(double.jobs(root)) == 1
 
 
@@ -434,7 +435,7 @@ def test_what_happened_is_in_the_ledger(root: Root) -> None:
     begin(root)
     double.alter(root, double.every(OVER, MEMORY))
     unheard(root)
-    placing.look(root, "a")
+    reconciling.look(root, "a")
     (taken,) = told(root, event.LEASE_TAKEN_OVER)
     assert (taken.actor, taken.generation) == ("double", 1)
     assert "memory" in taken.reason
@@ -445,7 +446,7 @@ def test_a_look_at_many_jobs_is_one_question(root: Root, engine: Double) -> None
     take(root, only=("b",), max_runs=20)
     take(root, only=("a",))
     engine.calls.clear()
-    assert placing.reconcile(root) == []
+    assert reconciling.reconcile(root) == []
     assert engine.calls == ["listed"]
 
 
@@ -462,7 +463,7 @@ def test_a_body_that_begins_at_the_last_moment_keeps_its_run(root: Root, monkeyp
         return taken(*given, **named)  # type: ignore[arg-type]
 
     monkeypatch.setattr(taking, "take", late)
-    placing.look(root, "a")
+    reconciling.look(root, "a")
     assert len(leases.survey(root, "a").held) == 1
     assert seals(root) == []
     assert double.jobs(root)[0].state == WAITING
@@ -479,7 +480,7 @@ def test_a_body_that_was_stopped_and_goes_on_leaves_the_seal_as_it_is(
     def stopped(*given: object, **named: object) -> object:
         double.alter(root, double.every(OVER, TIME))
         unheard(root)
-        placing.look(root, "a")
+        reconciling.look(root, "a")
         return carry_out(*given, **named)  # type: ignore[arg-type]
 
     monkeypatch.setattr(work, "carry_out", stopped)
@@ -562,8 +563,8 @@ def test_a_body_whose_files_a_power_cut_spoilt_may_still_seal(root: Root, monkey
             with open(root.layout.claim("a", 1, suffix), "wb"):
                 pass
         double.alter(root, double.every(RUNNING))
-        assert placing.look(root, "a") == []
-        assert [each.state for each in placing.states(root, "a")] == ["running"]
+        assert reconciling.look(root, "a") == []
+        assert [each.state for each in placed.states(root, "a")] == ["running"]
         return carry_out(*given, **named)  # type: ignore[arg-type]
 
     monkeypatch.setattr(work, "carry_out", cut)
@@ -580,6 +581,6 @@ def test_a_job_that_was_submitted_twice_runs_once(root: Root) -> None:
     double.run_what_waits(root)
     add(root, "b")
     take(root, only=("b",))
-    placing.reconcile(root)
+    reconciling.reconcile(root)
     assert {each.number: each.how for each in double.jobs(root)}["2"] == CANCELLED
     assert len(seals(root)) == 1

@@ -11,21 +11,22 @@ from lab.core import layout
 from lab.core.job import CANCELLED, FAILED, LOST, OVER, RUNNING, SUSPENDED, TIME, TOLD, WAITING, Report
 from lab.core.launch import LIMIT_SIGNAL, SUPERSEDED
 from lab.executors import leftovers
-from lab.scheduler import body, handing, launching, placed, placing, reclaim, taking, work
+from lab.scheduler import launching, reclaim, work
 from lab.scheduler.control import cancel
+from lab.scheduler.placing import body, handing, placed, reconciling, taking
 from lab.scheduler.step import PROBLEM, QUEUED
 from lab.store import contents, leases, machine, reading, renewal, verify
-from tests.scheduler import engine_double as double
 from tests.scheduler.labs import silent
+from tests.scheduler.placing import engine_double as double
+from tests.scheduler.placing.test_reconciling import begin, engine, root, seals, superseded, unheard
 from tests.scheduler.test_due import edit
-from tests.scheduler.test_placing import begin, engine, root, seals, superseded, unheard
 from tests.scheduler.test_turn import add, kinds, take
 
 if TYPE_CHECKING:
     from lab.core.claim import Claim
     from lab.engines.door import Ground
     from lab.store.root import Root
-    from tests.scheduler.engine_double import Double
+    from tests.scheduler.placing.engine_double import Double
 
 __all__ = ["engine", "root"]  # fixtures
 
@@ -45,11 +46,11 @@ def test_a_job_that_was_submitted_after_all_were_asked_for_is_not_forgotten(
     def old(prefix: str, ground: Ground) -> tuple[Report, ...]:
         told = listed(prefix, ground)
         monkeypatch.setattr(engine, "listed", listed)
-        assert (QUEUED, "a") in kinds(placing.reconcile(root))  # cron, beside this one
+        assert (QUEUED, "a") in kinds(reconciling.reconcile(root))  # cron, beside this one
         return told
 
     monkeypatch.setattr(engine, "listed", old)
-    placing.reconcile(root)
+    reconciling.reconcile(root)
     assert [job.state for job in double.jobs(root)] == [WAITING]
     assert superseded(root) == []
 
@@ -61,7 +62,7 @@ def test_a_job_whose_submission_took_long_is_not_forgotten(
     engine.silent_verbs = frozenset({"submit"})
     take(root)
     engine.silent_verbs = frozenset()
-    hold = placing.hold  # type: ignore[attr-defined]
+    hold = reconciling.hold  # type: ignore[attr-defined]
     waited: list[str] = []
 
     def held(path: str, **more: float) -> object:
@@ -74,8 +75,8 @@ def test_a_job_whose_submission_took_long_is_not_forgotten(
             unheard(root, 65.0)
         return hold(path, **more)
 
-    monkeypatch.setattr(placing, "hold", held)
-    placing.reconcile(root)
+    monkeypatch.setattr(reconciling, "hold", held)
+    reconciling.reconcile(root)
     assert [job.state for job in double.jobs(root)] == [WAITING]
     assert superseded(root) == []
 
@@ -86,7 +87,7 @@ def test_how_long_a_job_is_not_known_counts_from_when_it_was_accepted(root: Root
     for suffix in (layout.CLAIM_SUFFIX, layout.SEEN_SUFFIX):
         if os.path.exists(path := root.layout.claim("a", 1, suffix)):
             silent(path)
-    placing.reconcile(root)
+    reconciling.reconcile(root)
     assert superseded(root) == []
 
 
@@ -107,9 +108,9 @@ def test_a_body_does_not_begin_a_run_that_somebody_died_taking(root: Root, monke
     with monkeypatch.context() as patched:
         patched.setattr(taking.leases, "supersede", killed)  # type: ignore[attr-defined]
         with pytest.raises(Killed):
-            placing.reconcile(root)
+            reconciling.reconcile(root)
     assert double.run(root, double.jobs(root)[0].argv) == 75
-    placing.reconcile(root)
+    reconciling.reconcile(root)
     assert [made.run.outcome for made in seals(root)] == ["cancelled"]
 
 
@@ -118,7 +119,7 @@ def test_a_cancel_reaches_a_job_that_runs_and_whose_body_has_not_begun(root: Roo
     take(root)
     double.alter(root, double.every(RUNNING))
     cancel.cancel(root, "a", reason="it hangs", actor="ann")
-    placing.look(root, "a")
+    reconciling.look(root, "a")
     assert [made.run.reason for made in seals(root)] == ["ann: it hangs"]
     assert [(job.state, job.how) for job in double.jobs(root)] == [(OVER, CANCELLED)]
 
@@ -131,12 +132,12 @@ def test_a_body_that_its_engine_has_suspended_keeps_its_run_and_a_moment_more(ro
     begin(root)
     double.alter(root, double.every(RUNNING, why=SUSPENDED))
     unheard(root)
-    assert placing.look(root, "a") == []
+    assert reconciling.look(root, "a") == []
     double.alter(root, double.every(RUNNING))  # it goes on, and has had no time to renew
-    assert placing.look(root, "a") == []
+    assert reconciling.look(root, "a") == []
     assert len(leases.survey(root, "a").held) == 1
     unheard(root)
-    assert placing.look(root, "a") != []  # it did not
+    assert reconciling.look(root, "a") != []  # it did not
 
 
 def test_the_last_look_before_a_takeover_asks_the_file_server(root: Root, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -210,7 +211,7 @@ def test_why_a_body_was_told_to_end_is_for_its_engine_to_say(
     assert seals(root) == []
     double.alter(root, double.every(OVER, how, code=code, why="as it says"))
     unheard(root)
-    placing.look(root, "a")
+    reconciling.look(root, "a")
     assert [made.run.outcome for made in seals(root)] == ([outcome] if outcome else [])
     assert len(superseded(root)) == (0 if outcome else 1)
     assert ["as it says" in made.run.reason for made in seals(root)] == ([True] if outcome else [])
@@ -248,11 +249,11 @@ def test_what_cannot_be_written_for_one_experiment_keeps_no_other_waiting(root: 
         os.unlink(path)
     os.mkdir(path)
     double.alter(root, double.every(WAITING, why="Priority"))
-    steps = placing.reconcile(root)
+    steps = reconciling.reconcile(root)
     assert {step.experiment for step in steps if step.kind == PROBLEM} <= {"a"}
-    assert [state.why for state in placing.states(root, "b")] == ["Priority"]
+    assert [state.why for state in placed.states(root, "b")] == ["Priority"]
     double.alter(root, double.every(OVER, CANCELLED))
-    placing.reconcile(root)
+    reconciling.reconcile(root)
     assert [made.run.outcome for made in seals(root, "b")] == ["cancelled"]
 
 
@@ -270,7 +271,7 @@ def test_what_cannot_be_read_of_one_experiment_keeps_no_other_waiting(
 
     monkeypatch.setattr(leases, "survey", refused)
     double.alter(root, double.every(OVER, CANCELLED))
-    steps = placing.reconcile(root)
+    steps = reconciling.reconcile(root)
     assert [step.experiment for step in steps if step.kind == PROBLEM] == ["a"]
     assert [made.run.outcome for made in seals(root, "b")] == ["cancelled"]
 
@@ -283,7 +284,7 @@ def test_a_disk_that_refuses_everybody_is_no_trouble_of_one(root: Root, monkeypa
 
     monkeypatch.setattr(placed, "look", full)
     with pytest.raises(OSError, match="No space"):
-        placing.reconcile(root)
+        reconciling.reconcile(root)
 
 
 # -- a body that comes back ----------------------------------------------------------------------------------------
@@ -315,7 +316,7 @@ def test_a_body_that_comes_back_writes_nothing_into_what_was_sealed_meanwhile(
             with monkeypatch.context() as far:
                 far.setattr(machine, "writers", lambda _: [])
                 far.setattr(leftovers, "end", lambda _: None)
-                placing.look(root, "a")
+                reconciling.look(root, "a")
             assert [made.run.outcome for made in seals(root)] == ["cancelled"]
             with open(f"{root.layout.root}/go", "wb"):
                 pass
@@ -364,7 +365,7 @@ def test_a_run_is_not_lost_while_its_body_digests_a_large_checkpoint(
     def slow(*given: object, **named: object) -> object:
         unheard(root)
         found = take_stock(*given, **named)  # type: ignore[arg-type]
-        assert placing.reconcile(root) == []
+        assert reconciling.reconcile(root) == []
         return found
 
     monkeypatch.setattr(contents, "take_stock", slow)

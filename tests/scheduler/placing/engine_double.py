@@ -15,7 +15,7 @@ from lab.core.errors import Unavailable
 from lab.core.job import CANCELLED, HELD, OVER, RUNNING, WAITING, Report
 from lab.engines import door
 from lab.engines.door import NotNow, Refused
-from lab.scheduler import body
+from lab.scheduler.placing import body
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -115,7 +115,7 @@ class Double:
 def installed(monkeypatch: pytest.MonkeyPatch) -> Double:
     """One of them, by the name `double`, for as long as a test takes."""
     made = Double()
-    monkeypatch.setitem(door.BUILT_IN, NAME, "tests.scheduler.engine_double:Double")
+    monkeypatch.setitem(door.BUILT_IN, NAME, "tests.scheduler.placing.engine_double:Double")
     monkeypatch.setitem(door._DOOR._made, NAME, made)
     return made
 
