@@ -119,7 +119,7 @@ class Visit:
 
     def _hand_over(self, job: Job, running: Running) -> None:
         """Give a claimed run to its engine. What an engine refuses has paused the experiment, and people are told."""
-        from lab.scheduler.placing import handing  # noqa: PLC0415  # as above
+        from lab.scheduler.placing import handing  # noqa: PLC0415  # most runs happen in the process that asks for them
 
         told = handing.hand_over(self._root, job)
         self.placed = told if told.kind == QUEUED else None
@@ -206,7 +206,7 @@ class Visit:
             approved.spend(self._root, ruling, lease.claim.run_id)
         running = cycle.opened(self._root, lease, view, spec, loaded.sha256, errand)
         if wants is not None:
-            from lab.scheduler.placing import handing  # noqa: PLC0415  # most runs happen in the process that asks for them
+            from lab.scheduler.placing import handing  # noqa: PLC0415  # as above
 
             self._job = handing.noted(self._root, running, wants)
         return running, view

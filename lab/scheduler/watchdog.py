@@ -164,7 +164,7 @@ def unheard(root: Root, experiment: str, seen: Survey) -> Iterator[Finding]:
     from lab.scheduler.placing import placed  # noqa: PLC0415  # most labs have no engine
 
     now_s = leases.server_time(root)
-    found = [each for claim in placing if (each := placed.look(root, claim)) and now_s - each.heard_s > _UNHEARD_S]
+    found = [each for claim in placing if (each := placed.look(root, claim, "")) and now_s - each.heard_s > _UNHEARD_S]
     if found:
         hours = (now_s - min(each.heard_s for each in found)) / 3600
         names = ", ".join(sorted({each.claim.engine for each in found}))

@@ -48,6 +48,8 @@ def suspected(root: Root) -> list[Doubt]:
                 continue
             if leases.server_time(root) - os.stat(path).st_mtime > KEEP_S:
                 root.files.discard(path)
+                # Of an engine in which nothing is left nobody would hear that it answers again.
+                root.files.discard(root.layout.silence(name.removesuffix(layout.DOUBT_SUFFIX)))
                 continue
             with suppress(Corrupt):
                 found.append(parse(Doubt, reading.read(path) or b"", path))

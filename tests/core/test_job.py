@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -159,6 +160,21 @@ def test_the_end_of_a_second_body_is_not_the_end_of_the_first() -> None:
     verdict = judged(NUMBERED, own, twice, started=BODY, silent_s=WITNESS_S + 1)
     assert isinstance(verdict, Take)
     assert verdict.ended == MEMORY
+
+
+@pytest.mark.parametrize("code", [FENCED, TWICE, words.NOT_HERE])
+def test_a_second_start_that_was_turned_away_says_nothing_of_the_body_that_lives(code: int) -> None:
+    """It has the number of the first: its engine queued the job again, and placed it where the lab is not seen, say."""
+    again = report(OVER, "7", how=FAILED, code=code, where="n2")
+    assert isinstance(judged(NUMBERED, again, started=BODY, silent_s=21.0), Leave)
+    assert isinstance(judged(NUMBERED, again, started=BODY, silent_s=SILENT_S + 1), Take)
+
+
+def test_a_body_whose_last_sight_was_suspended_is_left_once_more() -> None:
+    seen = Seen(job=NUMBERED, started=BODY, silent_s=1e6, was_suspended=True, reports=(report(RUNNING),))
+    assert isinstance(judge(seen, forgets_after_s=FORGETS_S), Leave)
+    gone = msgspec.structs.replace(seen, reports=(report(WAITING),))
+    assert isinstance(judge(gone, forgets_after_s=FORGETS_S), Take)
 
 
 def test_a_job_that_ended_before_its_body_began_is_over_at_once() -> None:

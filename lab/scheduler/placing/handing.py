@@ -15,8 +15,10 @@ from lab.core import job as words
 from lab.core import layout
 from lab.core.errors import Busy, LabError, Superseded, Unavailable
 from lab.core.job import ASKED, Job, Sight
+from lab.core.view import OPEN_PHASES
 from lab.engines import door
 from lab.engines.door import Ground, NotNow, Placement, Refused
+from lab.scheduler import refresh
 from lab.scheduler.loop import longest, scripts
 from lab.scheduler.placing import in_flight, taking
 from lab.scheduler.step import HELD, PROBLEM, QUEUED, SETTLED, Step
@@ -81,12 +83,27 @@ def noted(root: Root, running: Running, wants: Wants) -> Job:
 def hand_over(root: Root, job: Job) -> Step:
     """Submit a job that was just noted, and let it go. Outside the section.
 
-    An engine that does not answer, or will not have it now, leaves it for a later look. One that refuses it pauses the
-    experiment, and the run is marked and not counted. The step says which.
+    An engine that does not answer, or will not have it now, leaves it for a later look, and so does whoever holds the
+    jobs of the experiment. An engine that refuses it pauses the experiment, and the run is marked and not counted. The
+    step says which.
     """
-    with hold(root.layout.placing(job.experiment), wait_s=_WAIT_S):
-        engine, ground = engine_of(root, job.engine, job.wants.address)
-        return submitted(root, job, engine, ground)
+    try:
+        with hold(root.layout.placing(job.experiment), wait_s=_WAIT_S):
+            now = phase(root, job.experiment)
+            if now not in OPEN_PHASES:
+                return stopped(root, job, now, None)
+            engine, ground = engine_of(root, job.engine, job.wants.address)
+            return submitted(root, job, engine, ground)
+    except Superseded:
+        raise
+    except Busy as busy:  # it is claimed: who counts runs must count it
+        return still_waiting(job, busy.what, fix=busy.fix)
+
+
+def phase(root: Root, experiment: str) -> str:
+    """How an experiment is now: it may have been stopped since the run was claimed."""
+    with root.section(experiment):
+        return refresh.current(root, experiment)[0].phase
 
 
 def submitted(root: Root, job: Job, engine: Engine, ground: Ground, before: Sight | None = None) -> Step:
@@ -109,7 +126,7 @@ def submitted(root: Root, job: Job, engine: Engine, ground: Ground, before: Sigh
             current = msgspec.structs.replace(current, where=where)
             jobs.write(root, current, durable=False)
     except Unavailable as error:
-        return _later(root, job, error, before)
+        return _later(root, job, error, before, lists=False)
     try:
         number = engine.submit(_placement(root, job), ground)
     except (Unavailable, NotNow) as error:
@@ -134,20 +151,24 @@ def let_go(  # a job, whose it is, and what is known of it
         return _later(root, job, error, before)
     except Refused as refusal:  # of an engine that can hold nothing back, and is asked only now
         return _turned_down(root, job, engine, refusal)
+    silences.ended(root, job.engine, job.wants.address, lists=True)
     if before is not None and before.state == ASKED:
         jobs.forget_sight(root, job.experiment, job.generation)
     return _queued(job, number)
 
 
-def _later(root: Root, job: Job, error: Unavailable | NotNow, before: Sight | None) -> Step:
-    """It waits here. Said once, and kept beside the claim for who looks; tried again by and by."""
+def _later(root: Root, job: Job, error: Unavailable | NotNow, before: Sight | None, *, lists: bool = True) -> Step:
+    """It waits here. Said once, and kept beside the claim for who looks; tried again by and by.
+
+    `lists`: its engine may answer who asks for all jobs.
+    """
     said = " ".join(error.what.split())
     if isinstance(error, NotNow):
         what, closed = f"{job.engine} does not take it now: {said}", f"{job.engine} {job.spec.executor_class}"
     else:
         what, closed = f"{job.engine} does not answer: {said}", job.engine
         if before is None:
-            silences.begin(root, job.engine, job.wants.address, what)
+            silences.begin(root, job.engine, job.wants.address, what, lists=lists)
     return _waits(root, job, what, before, fix=error.fix, closed=closed)
 
 
@@ -160,19 +181,24 @@ def _waits(root: Root, job: Job, what: str, before: Sight | None, *, fix: str, c
     return still_waiting(job, what, fix=fix, closed=closed, kind=HELD if is_known else PROBLEM)
 
 
-def stopped(root: Root, job: Job, what: str, before: Sight | None, *, fix: str) -> Step:
-    """It waits here until a person lets its experiment go on, and is submitted then."""
+def stopped(root: Root, job: Job, now: str, before: Sight | None) -> Step:
+    """It waits here until a person lets its experiment go on, and is submitted then. `now` is its phase."""
+    what = f"{job.experiment} is {now}"
+    fix = f"labctl resume {job.experiment}; or give the run up: labctl cancel {job.experiment}"
     if before is None or (before.state, before.why) != (ASKED, what):
         jobs.saw(root, job.experiment, job.generation, Sight(state=ASKED, why=what, at=root.now()))
-    return still_waiting(job, what, fix=fix)
+    return _waiting(job, f"{what}; the run waits until it goes on", fix=fix)
 
 
 def still_waiting(job: Job, what: str, *, fix: str = "", closed: str = "", kind: str = HELD) -> Step:
     """The step that says so."""
+    return _waiting(job, f"{what}; the run waits, and is submitted by a later turn", fix=fix, closed=closed, kind=kind)
+
+
+def _waiting(job: Job, what: str, *, fix: str, closed: str = "", kind: str = HELD) -> Step:
     return Step(
-        kind=kind, experiment=job.experiment, run_id=job.run_id, engine=job.engine, closed=closed, fix=fix,
-        what=f"{what}; the run waits, and is submitted by a later turn",
-    )  # fmt: skip
+        kind=kind, experiment=job.experiment, run_id=job.run_id, engine=job.engine, closed=closed, fix=fix, what=what
+    )
 
 
 def _turned_down(root: Root, job: Job, engine: Engine, refusal: Refused) -> Step:

@@ -49,6 +49,7 @@ class Found(msgspec.Struct, frozen=True, kw_only=True):
     sealed: bool
     cancel_asked: str | None
     heard_s: float
+    was_suspended: bool = False
     ours: bool = True  # whether its job was asked for by this lab, and not by one of which this is a copy
 
     def seen(self, reports: tuple[Report, ...], now_s: float) -> Seen:
@@ -62,6 +63,7 @@ class Found(msgspec.Struct, frozen=True, kw_only=True):
             silent_s=max(0.0, now_s - self.heard_s),
             ttl_s=self.claim.ttl_s,
             reports=reports,
+            was_suspended=self.was_suspended,
             ours=self.ours,
             hidden=self.job is not None and self.job.uid not in (-1, os.geteuid()) and os.geteuid() != 0,
         )
@@ -74,12 +76,12 @@ def held(root: Root, only: Collection[str] = ()) -> list[Claim]:
     return [claim for claim in found if claim.engine]
 
 
-def look(root: Root, claim: Claim, prefix: str = "") -> Found | None:
-    """What lies there for a claim; None when it is not held any more. `prefix`: how names of jobs of ours begin."""
+def look(root: Root, claim: Claim, prefix: str) -> Found | None:
+    """What lies there for a claim; None when it is not held any more. `prefix`: how names of our jobs begin."""
     experiment, generation = claim.experiment, claim.generation
     path = root.layout.run(experiment, claim.run_id)
     started = _started(root, claim)
-    heard_s = jobs.heard(root, experiment, generation, started=started is not None)
+    heard_s, was_suspended = jobs.heard(root, experiment, generation, started=started is not None)
     asked = reading.read(root.layout.claim(experiment, generation, layout.CANCEL_SUFFIX))
     known = job(root, claim)
     found = Found(
@@ -90,6 +92,7 @@ def look(root: Root, claim: Claim, prefix: str = "") -> Found | None:
         sealed=_is_sealed(path, claim),
         cancel_asked=None if asked is None else asked.decode(errors="replace").strip(),
         heard_s=heard_s,
+        was_suspended=was_suspended,
         ours=known is None or known.name.startswith(prefix),
     )
     # Last: what was given back meanwhile has lost its files too, and would look like one that never began.
@@ -108,32 +111,17 @@ def job(root: Root, claim: Claim) -> Job | None:
 
 def states(root: Root, experiment: str) -> tuple[State, ...]:
     """Its runs that an engine has, by generation: from files alone, however the engine is."""
-    return tuple(_state(root, claim) for claim in held(root, (experiment,)))
+    return tuple(state(root, claim) for claim in held(root, (experiment,)))
 
 
 def of(root: Root, experiment: str, run_id: str) -> State | None:
     """What is known of one run; None when no engine has it."""
-    return next((each for each in states(root, experiment) if each.run_id == run_id), None)
+    # Of that one only its files are read: a thousand of them may be out beside it.
+    return next((state(root, claim) for claim in held(root, (experiment,)) if claim.run_id == run_id), None)
 
 
-def line(state: State) -> str:
-    """Where it is, since when, and what it waits for."""
-    since = f" since {state.since[:_SECONDS]}Z" if state.since else ""
-    return f"{state.state} at {holder(state)}{since}" + (f": {state.why}" if state.why else "")
-
-
-def holder(state: State) -> str:
-    """The engine, what it calls the job, and the place that it gave it."""
-    number = f" (job {state.number})" if state.number else ""
-    return f"{state.engine}{number}" + (f" on {state.where}" if state.where else "")
-
-
-def waits(root: Root, state: State) -> bool:
-    """Whether its body has not come yet, so that the run has written nothing."""
-    return not os.path.lexists(root.layout.claim(state.experiment, state.generation, layout.STARTED_SUFFIX))
-
-
-def _state(root: Root, claim: Claim) -> State:
+def state(root: Root, claim: Claim) -> State:
+    """What the files beside a claim say of its run."""
     here, started = job(root, claim), _started(root, claim)
     sight = jobs.sight(root, claim.experiment, claim.generation)
     number = (started.number if started is not None else "") or (here.number if here is not None else "")
@@ -150,6 +138,23 @@ def _state(root: Root, claim: Claim) -> State:
         since=(started.at if started is not None else "") or asked_at or claim.claimed_at,
         executor_class=here.spec.executor_class if here is not None else "",
     )
+
+
+def line(at: State) -> str:
+    """Where it is, since when, and what it waits for."""
+    since = f" since {at.since[:_SECONDS]}Z" if at.since else ""
+    return f"{at.state} at {holder(at)}{since}" + (f": {at.why}" if at.why else "")
+
+
+def holder(at: State) -> str:
+    """The engine, what it calls the job, and the place that it gave it."""
+    number = f" (job {at.number})" if at.number else ""
+    return f"{at.engine}{number}" + (f" on {at.where}" if at.where else "")
+
+
+def waits(root: Root, at: State) -> bool:
+    """Whether its body has not come yet, so that the run has written nothing."""
+    return not os.path.lexists(root.layout.claim(at.experiment, at.generation, layout.STARTED_SUFFIX))
 
 
 def _why(here: Job | None, started: Start | None, sight: Sight | None, untaken: str) -> str:

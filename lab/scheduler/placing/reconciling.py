@@ -16,7 +16,7 @@ from lab.core import job as words
 from lab.core.errors import Busy, LabError, Unavailable
 from lab.core.job import Leave, Release, Sight, Submit, Take, judge
 from lab.core.view import OPEN_PHASES
-from lab.scheduler import refresh
+from lab.engines.door import Ground
 from lab.scheduler.placing import handing, placed, taking
 from lab.scheduler.step import HELD, NOTED, PROBLEM, Step
 from lab.store import files, identity, jobs, leases, reading, silences, strays
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from lab.core.claim import Claim
     from lab.core.job import Job, Report, Verdict
-    from lab.engines.door import Engine, Ground
+    from lab.engines.door import Engine, Placement
     from lab.scheduler.placing.placed import Found
     from lab.store.root import Root
 
@@ -53,8 +53,9 @@ def reconcile(root: Root, *, only: Collection[str] = (), again: bool = False) ->
     suspected = () if only else tuple((each.engine, each.address) for each in strays.suspected(root))
     for name, address in dict.fromkeys((*ours, *suspected)):
         done += _looked_after(root, name, address, ours.get((name, address), []), only, again=again)
-    if others:
-        done += _settled(_Nobody(root), others)
+    if others:  # nobody is asked, and nothing is done to their jobs
+        ground = Ground(environ={}, folder="", files=root.files)
+        _settle(_Desk(root, "", _Nobody(), ground), others, done)
     return done
 
 
@@ -63,6 +64,7 @@ def _looked_after(  # an engine, what it has, and how it is to be looked at
 ) -> list[Step]:
     """What one engine has. An engine in which nothing is out is asked for what nobody waits for, and may be silent."""
     done: list[Step] = []
+    experiment = placed_runs[0][0].experiment if only and placed_runs else ""
     try:
         engine, ground = handing.engine_of(root, name, address)
         where = engine.where(ground)
@@ -74,13 +76,14 @@ def _looked_after(  # an engine, what it has, and how it is to be looked at
         desk = _Desk(root, name, engine, msgspec.structs.replace(ground, users=_users(placed_runs)))
         desk.again = again
     except LabError as error:
-        experiment = placed_runs[0][0].experiment if only else ""
         return [handing.silent(root, name, address, experiment, error)] if placed_runs else []
     if silences.ended(root, name, address):
         desk.again = True
-        experiment = placed_runs[0][0].experiment if only and placed_runs else ""
         done.append(Step(kind=NOTED, experiment=experiment, engine=name, what=f"{name} answers again"))
-    done += _settled(desk, claims)
+    try:
+        _settle(desk, claims, done)
+    except _Silent as error:  # in the middle: nothing more can be asked of it
+        return [*done, handing.silent(root, name, address, experiment, error)]
     if unclaimed := _strays(desk):
         done += desk.cancel(claims[0].experiment if claims else "", unclaimed)
     return done
@@ -107,6 +110,10 @@ def _trouble(experiment: str, error: LabError | OSError) -> Step:
     return Step(kind=kind, experiment=experiment, what=error.what, fix=error.fix)
 
 
+class _Silent(Unavailable):
+    """The engine answered before, and does no more."""
+
+
 class _Desk:
     """One engine, and what it said of this lab's jobs when it was asked for all of them."""
 
@@ -124,11 +131,15 @@ class _Desk:
     def ask(self) -> None:
         """All of them, by one question."""
         found: dict[str, list[Report]] = defaultdict(list)
-        for report in self.engine.listed(self.prefix, self.ground):
+        try:
+            reports = self.engine.listed(self.prefix, self.ground)
+        except Unavailable as error:
+            raise _Silent(error.what, fix=error.fix) from error
+        for report in reports:
             found[report.name].append(report)
-        names = {report.number: report.name for reports in found.values() for report in reports}
+        names = {report.number: report.name for its in found.values() for report in its}
         self.ground = msgspec.structs.replace(self.ground, names=names)
-        self.told = {name: tuple(reports) for name, reports in found.items()}
+        self.told = {name: tuple(its) for name, its in found.items()}
 
     def reports(self, claim: Claim) -> tuple[Report, ...]:
         """What it says of the job of a claim."""
@@ -149,33 +160,44 @@ class _Desk:
         return []
 
 
-class _Nobody(_Desk):
-    """Whoever has the jobs of a lab of which this one is a copy. Nobody is asked, and nothing is done to them."""
+class _Nobody:
+    """Stands for whoever has the jobs of a lab of which this one is a copy. Knows of none, and does nothing."""
 
-    def __init__(self, root: Root) -> None:
-        self.root = root
-        self.name = ""
-        self.again = False
-        self.prefix = words.prefix(identity.of(root))
-        self.told = {}
-        self.forgets_after_s = 0.0
+    forgets_after_s = 0.0
 
-    def ask(self) -> None:
+    def submit(self, job: Placement, ground: Ground) -> str:
+        """Never: such a job is left or taken (`judge`)."""
+        del ground
+        raise Unavailable(f"{job.name} is another lab's to submit", fix="see docs/decisions/0041-engines.md")
+
+    def release(self, number: str, ground: Ground) -> None:
         """No."""
 
-    def cancel(self, experiment: str, numbers: Iterable[str]) -> list[Step]:
+    def listed(self, prefix: str, ground: Ground) -> tuple[Report, ...]:
+        """None."""
+        del prefix, ground
+        return ()
+
+    def cancel(self, numbers: tuple[str, ...], ground: Ground) -> None:
         """No."""
-        del experiment, numbers
-        return []
+
+    def where(self, ground: Ground) -> str:
+        """Nowhere."""
+        del ground
+        return ""
+
+    def describe(self, ground: Ground) -> str:
+        """Nobody."""
+        del ground
+        return "nobody"
 
 
-def _settled(desk: _Desk, claims: Iterable[Claim]) -> list[Step]:
-    """Judge the runs that one engine has, and act where there is something to do."""
+def _settle(desk: _Desk, claims: Iterable[Claim], done: list[Step]) -> None:
+    """Judge the runs that one engine has, and act where there is something to do. `done` takes what was. `_Silent`."""
     root = desk.root
     now_s = leases.server_time(root)
     to_do: dict[str, list[Claim]] = defaultdict(list)
     surplus: dict[str, list[str]] = defaultdict(list)
-    done: list[Step] = []
     for claim in claims:
         try:
             found = placed.look(root, claim, desk.prefix)
@@ -193,10 +215,11 @@ def _settled(desk: _Desk, claims: Iterable[Claim]) -> list[Step]:
     for experiment, its in to_do.items():
         try:
             with hold(root.layout.placing(experiment), wait_s=_WAIT_S):
-                done += _Acting(desk).on(experiment, its)
+                _Acting(desk).on(experiment, its, done)
+        except _Silent:
+            raise
         except (LabError, OSError) as error:
             done.append(_trouble(experiment, error))
-    return done
 
 
 class _Acting:
@@ -209,12 +232,27 @@ class _Acting:
         self._cancel: list[str] = []
         self._phases: dict[str, str] = {}
 
-    def on(self, experiment: str, claims: Iterable[Claim]) -> list[Step]:
-        """All of them."""
-        done = [step for claim in claims if (step := self._act(claim)) is not None]
-        if self._cancel:
+    def on(self, experiment: str, claims: Iterable[Claim], done: list[Step]) -> None:
+        """All of them, as far as it goes: what was taken before something went wrong is cancelled and settled."""
+        silent: _Silent | None = None
+        for claim in claims:
+            try:
+                step = self._act(claim)
+            except _Silent as error:
+                silent = error
+                break
+            except (LabError, OSError) as error:
+                done.append(_trouble(experiment, error))
+                break
+            if step is not None:
+                done.append(step)
+        if self._cancel and silent is None:
             done += self._desk.cancel(experiment, self._cancel)
-        return done + taking.settle(self._root, experiment)
+        elif self._cancel:
+            strays.suspect(self._root, self._desk.name, self._desk.ground.address)
+        done += taking.settle(self._root, experiment)
+        if silent is not None:
+            raise silent
 
     def _act(self, claim: Claim) -> Step | None:
         root, desk = self._root, self._desk
@@ -256,12 +294,9 @@ class _Acting:
         """Why it is not handed over now: its experiment was stopped meanwhile, or its engine would not have it."""
         root, name = self._root, job.experiment
         if name not in self._phases:
-            with root.section(name):
-                self._phases[name] = refresh.current(root, name)[0].phase
-        phase = self._phases[name]
-        if phase not in OPEN_PHASES:
-            fix = f"labctl resume {name}; or give the run up: labctl cancel {name}"
-            return handing.stopped(root, job, f"{name} is {phase}", before, fix=fix)
+            self._phases[name] = handing.phase(root, name)
+        if self._phases[name] not in OPEN_PHASES:
+            return handing.stopped(root, job, self._phases[name], before)
         if before is None or before.state != words.ASKED or self._desk.again or not isinstance(verdict, Submit):
             return None
         if now_s - jobs.seen_at_s(root, name, job.generation) >= _pause_s(before.tries):
@@ -309,14 +344,26 @@ def _remember(root: Root, found: Found, verdict: Leave, now_s: float) -> None:
     """Keep how it was found, for pages that ask no engine."""
     claim, job = found.claim, found.job
     if job is not None and verdict.number and job.number != verdict.number:
-        jobs.write(root, msgspec.structs.replace(job, number=verdict.number))
+        _number(root, claim, verdict.number)
     before = jobs.sight(root, claim.experiment, claim.generation)
+    if before is not None and before.state == words.ASKED and verdict.state == words.UNKNOWN and not verdict.number:
+        return  # another user's look knew more: why its engine has not taken it
+    if found.was_suspended and verdict.why != words.SUSPENDED:
+        jobs.goes_on(root, claim.experiment, claim.generation)
     told = (verdict.state, verdict.where, verdict.why)
     if before is None or (before.state, before.where, before.why) != told:
         sight = Sight(state=verdict.state, where=verdict.where, why=verdict.why, at=root.now())
         jobs.saw(root, claim.experiment, claim.generation, sight)
     elif verdict.state != words.UNKNOWN:
         jobs.looked(root, claim.experiment, claim.generation, every_s=_SEEN_EVERY_S, now_s=now_s)
+
+
+def _number(root: Root, claim: Claim, number: str) -> None:
+    """Keep what the engine calls it. In a section: whoever takes the run writes down there how it ended."""
+    with root.section(claim.experiment):
+        job = jobs.load(root, claim.experiment, claim.generation)
+        if job is not None and not job.ended:
+            jobs.write(root, msgspec.structs.replace(job, number=number))
 
 
 def _strays(desk: _Desk) -> list[str]:

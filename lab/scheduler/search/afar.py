@@ -86,6 +86,7 @@ class Afar:
         manifest = bundles.load_manifest(self._root.layout.run(self._name, told.run_id))
         if told.closed:  # it waits with us until its engine answers again, or takes it
             self._trouble = told.what
+            self._said_at_s = time.monotonic()
         if manifest is not None:
             self.out[told.run_id] = Out(run_id=told.run_id, generation=manifest.generation, engine=told.engine)
             self._ask_s = ASK_EVERY_S
@@ -113,6 +114,9 @@ class Afar:
     def _hand_over(self) -> None:
         """As many as may be out, or until somebody else is in the way."""
         burst = self._burst
+        if self._trouble and not self.out:  # what would have told that it is over: no engine is asked now
+            self._trouble = ""
+            burst.turn.ask_again()
         while self._has_room():
             how = burst.one()
             if how == GONE and burst.handed is not None:

@@ -170,7 +170,7 @@ def test_a_job_that_was_placed_where_another_lab_lies_under_the_path_is_lost(roo
     take(root)
     double.alter(root, double.every(OVER, "failed", code=code))
     (step,) = reconciling.reconcile(root)
-    assert "another lab lies under its path" in step.what
+    assert "its body found no claim of its own where its job was placed" in step.what
     assert (len(superseded(root)), seals(root)) == (1, [])
 
 
@@ -248,7 +248,7 @@ def test_a_job_that_its_engine_may_hide_is_not_taken_for_one_that_it_forgot(
     for uid in (FAR, 0):
         monkeypatch.setattr(os, "geteuid", lambda uid=uid: uid)
         (claim,) = placed.held(root)
-        found = placed.look(root, claim)
+        found = placed.look(root, claim, "")
         assert found is not None
         assert not found.seen((), 0.0).hidden
 
@@ -260,6 +260,7 @@ def test_a_job_that_came_after_all_is_cancelled_though_nothing_is_out(root: Root
     engine.silent_verbs = frozenset({"submit"})
     take(root)  # what was said is on its way
     engine.silent_verbs = frozenset()
+    silent(root.layout.claim("a", 1, layout.SEEN_SUFFIX))
     take(root)
     assert double.run_what_waits(root)[0][1] == 0
     (job,) = double.jobs(root)

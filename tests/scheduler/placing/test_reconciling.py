@@ -208,7 +208,7 @@ def test_a_job_that_could_not_be_let_go_is_let_go_later(root: Root, engine: Doub
     assert take(root)[0].kind == PROBLEM
     assert double.jobs(root)[0].state == HELD
     engine.silent_verbs = frozenset()
-    assert kinds(reconciling.look(root, "a")) == [(NOTED, "a"), (QUEUED, "a")]
+    assert kinds(reconciling.look(root, "a")) == [(QUEUED, "a")]
     assert [job.state for job in double.jobs(root)] == [WAITING]
 
 

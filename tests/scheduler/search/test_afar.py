@@ -8,8 +8,11 @@ from typing import TYPE_CHECKING
 import msgspec
 import pytest
 
+from lab.core.errors import Busy
 from lab.core.proposal import RUN, Proposal
-from lab.scheduler.control import approvals
+from lab.engines.door import NotNow, Refused
+from lab.scheduler.control import approvals, cancel
+from lab.scheduler.placing import handing
 from lab.scheduler.search import afar
 from lab.scheduler.search.afar import Afar
 from lab.scheduler.search.burst import Burst, Order
@@ -110,11 +113,16 @@ def test_the_engine_is_asked_as_often_for_many_as_for_one(tmp_path: Path, toy: T
     assert asked[0] == asked[1] > 0
 
 
+def unheard(root: Root) -> None:
+    """Nobody has heard of any run for long: of one that lies here the engine is asked again."""
+    for name in os.listdir(root.layout.claims("hunt")):
+        os.utime(f"{root.layout.claims('hunt')}/{name}", (1, 1))
+
+
 def lost(root: Root, toy: Toy) -> None:
     """The engine forgot the first of its jobs, and nobody has heard of any for long."""
     toy.forget(toy.waiting()[0])
-    for name in os.listdir(root.layout.claims("hunt")):
-        os.utime(f"{root.layout.claims('hunt')}/{name}", (1, 1))
+    unheard(root)
 
 
 def test_a_run_that_its_engine_lost_does_not_count_and_another_takes_its_place(tmp_path: Path, toy: Toy) -> None:
@@ -258,6 +266,89 @@ def test_an_engine_that_does_not_answer_is_told_of_once_and_waited_for(tmp_path:
     assert len(world.of("problem")) == 1
     assert "goes on, after" in "".join(step.what for step in world.of("noted"))
     assert len(toy.runs) == 6  # what it was to be given while it was away was claimed once, and submitted once
+
+
+def shut(toy: Toy, monkeypatch: pytest.MonkeyPatch) -> list[Exception]:
+    """It takes nothing while there is something in the list: that is what it says instead."""
+    says: list[Exception] = [NotNow("closed", fix="wait")]
+    submit = toy.submit
+
+    def refusing(*given: object) -> str:
+        if says:
+            raise says[0]
+        return submit(*given)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(toy, "submit", refusing)
+    return says
+
+
+def test_a_burst_goes_on_after_the_run_that_waited_for_its_engine_was_cancelled(
+    tmp_path: Path, toy: Toy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = a_search(tmp_path / "lab", MORE)
+    says = shut(toy, monkeypatch)
+
+    def then(world: World) -> None:
+        if world.waits == 3:
+            cancel.from_engines(root, cancel.cancel(root, "hunt", reason="no", actor="ann"))
+        if world.waits == 6:
+            says.clear()
+            unheard(root)
+        if world.waits > 6 and toy.waiting():
+            toy.work(root, toy.waiting()[0])
+
+    world = World(root, then, runs=4, jobs=2)
+    world.afar.run()
+    assert (len(toy.runs), world.burst.left, world.held()) == (3, 0, 0)  # the one that was cancelled counts
+
+
+def test_a_burst_ends_where_what_its_engine_would_not_have_now_is_refused_later(
+    tmp_path: Path, toy: Toy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = a_search(tmp_path / "lab", MORE)
+    says = shut(toy, monkeypatch)
+
+    def then(world: World) -> None:
+        if world.waits == 3:
+            says[:] = [Refused("no such partition", fix="name another")]
+            unheard(root)
+
+    world = World(root, then, runs=4, jobs=2)
+    world.afar.run()
+    assert (len(toy.runs), world.held()) == (0, 0)
+    assert world.burst.stopped
+
+
+def test_a_run_that_is_handed_over_while_somebody_looks_is_counted_as_out(
+    tmp_path: Path, toy: Toy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = a_search(tmp_path / "lab", MORE)
+    hold, tries = handing.hold, [Busy("somebody looks", fix="wait")]  # type: ignore[attr-defined]
+
+    def held(path: str, *, wait_s: float) -> object:
+        if tries:
+            raise tries.pop()
+        return hold(path, wait_s=wait_s)
+
+    monkeypatch.setattr(handing, "hold", held)
+
+    def one_ends(world: World) -> None:
+        if world.waits > 3 and toy.waiting():
+            toy.work(root, toy.waiting()[0])
+
+    world = World(root, one_ends, runs=2, jobs=2)
+    world.afar.run()
+    assert (len(toy.runs), len(world.of("ran")), world.held()) == (2, 2, 0)
+
+
+def test_what_waits_is_not_said_again_at_the_next_look(
+    tmp_path: Path, toy: Toy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = a_search(tmp_path / "lab", MORE)
+    shut(toy, monkeypatch)
+    world = World(root, lambda world: setattr(world, "stopped_by", "SIGINT" if world.waits > 5 else ""), runs=1)
+    world.afar.run()
+    assert [step.what for step in world.of("noted") if step.what.startswith("still")] == []
 
 
 def test_what_is_at_another_cluster_is_waited_for_and_that_is_said_once(tmp_path: Path, toy: Toy) -> None:
