@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from lab.cli.session import Session
     from lab.scheduler.dispatch.offers import Said
     from lab.scheduler.dispatch.serving import Shift, Tally
-    from lab.store.root import Root
 
 EXAMPLE = """labctl worker --executor-class gpu
 labctl worker --inbox ~/inbox
@@ -86,12 +85,12 @@ def _at_lab(args: argparse.Namespace, session: Session, worker: str, shift: Shif
     from lab.scheduler import due
     from lab.scheduler.dispatch import serving
 
-    def lab() -> Root:
-        return session.root()
-
-    words.checked(lab(), args)
-    due.require_known(lab(), args.executor_class)
-    turns = serving.AtLab(lab, worker, classes=args.executor_class, only=args.experiment, interrupted=signals.came)
+    root = session.root()
+    words.checked(root, args)
+    due.require_known(root, args.executor_class)
+    turns = serving.AtLab(
+        session.root, worker, classes=args.executor_class, only=args.experiment, interrupted=signals.came
+    )
     return serving.serve(turns, shift, interrupted=signals.came, tell=_teller(session))
 
 

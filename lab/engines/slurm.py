@@ -117,11 +117,13 @@ def _pieces(numbers: tuple[str, ...]) -> list[tuple[str, ...]]:
 
 def _still_so(numbers: tuple[str, ...], ground: Ground) -> tuple[str, ...]:
     """Those that still have the names under which they were listed."""
-    said = _call(("squeue", "--all", "--noheader", "--format=%i %j"), ground)
-    if said.code != 0:
-        raise _unavailable(said.problem)
-    lines = (line.strip().partition(" ") for line in said.out.decode(errors="replace").splitlines())
-    now = {number: name for number, _, name in lines}
+    now: dict[str, str] = {}
+    for some in _pieces(numbers):  # of the whole cluster there may be a hundred thousand
+        said = _call(("squeue", "--all", "--noheader", f"--jobs={','.join(some)}", "--format=%i %j"), ground)
+        if said.code != 0 and not _is_gone(said.problem):
+            raise _unavailable(said.problem)
+        lines = (line.strip().partition(" ") for line in said.out.decode(errors="replace").splitlines())
+        now.update({number: name for number, _, name in lines})
     return tuple(number for number in numbers if now.get(number) == ground.names[number])
 
 

@@ -32,9 +32,10 @@ PATIENCE = {
 
 
 class Due(msgspec.Struct, frozen=True, kw_only=True):
-    """Who may be due, first things first, and whose SPEC is not the one that the index tells of."""
+    """Who may be due, first things first, each with its tier, and whose SPEC is not the one that the index tells of."""
 
     names: tuple[str, ...]
+    tiers: dict[str, str]
     edited: frozenset[str]
 
 
@@ -49,7 +50,7 @@ def due(root: Root, *, classes: Collection[str] = (), only: Collection[str] = ()
     rows = _rows(root).experiments
     if only:  # whoever is named is looked at, and says itself why it does not run
         named = [row for row in rows if row.id in only]
-        return Due(names=tuple(in_order(named)), edited=frozenset(row.id for row in named if _edited(root, row)))
+        return _due(named, frozenset(row.id for row in named if _edited(root, row)))
     fitting = [row for row in rows if row.phase in OPEN_PHASES]
     edited = frozenset(row.id for row in fitting if _edited(root, row))
     limit = stamp(datetime.max.replace(tzinfo=UTC) if now else root.world.now())
@@ -60,7 +61,11 @@ def due(root: Root, *, classes: Collection[str] = (), only: Collection[str] = ()
         if row.id in edited
         or ((_is_due(row, limit) or not row.next_due_at) and (not classes or row.executor_class in classes))
     ]
-    return Due(names=tuple(in_order(chosen)), edited=edited)
+    return _due(chosen, edited)
+
+
+def _due(rows: list[Row], edited: frozenset[str]) -> Due:
+    return Due(names=tuple(in_order(rows)), tiers={row.id: row.tier for row in rows}, edited=edited)
 
 
 def in_order(rows: Iterable[Row]) -> list[str]:

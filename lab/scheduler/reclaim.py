@@ -96,7 +96,7 @@ def reclaim(root: Root, experiment: str) -> list[Settled]:
             what = settle(root, orphan)
             if what:
                 with root.section(experiment):
-                    if orphan.ended and orphan.ended != job.CANCELLED:
+                    if _is_untold(root, orphan):
                         jobs.keep_printed(root, experiment, orphan.generation)
                     leases.settle(root, item)
                 done.append(Settled(experiment=experiment, run_id=orphan.run_id, what=what))
@@ -263,11 +263,24 @@ def _by_engine(root: Root, orphan: Orphan) -> tuple[str, str]:
 
     The words themselves are not sealed: what `setup` printed may be a secret, and no log of the lab would show it.
     """
-    outcome = _SURELY_OVER.get(orphan.ended, CRASH)
+    return _SURELY_OVER.get(orphan.ended, CRASH), f"{orphan.why}{_where_printed(root, orphan)}"
+
+
+def _where_printed(root: Root, orphan: Orphan) -> str:
     printed = reading.size_of(jobs.output(root, orphan.experiment, orphan.generation)) > 0
     kept = f"registry/locks/{orphan.experiment}/{orphan.generation:08d}{layout.PRINTED_SUFFIX}"
-    more = f"; what it printed is in {kept}" if printed and outcome != CANCELLED else ""
-    return outcome, f"{orphan.why}{more}"
+    return f"; what it printed is in {kept}" if printed and orphan.ended not in ("", job.CANCELLED) else ""
+
+
+def _is_untold(root: Root, orphan: Orphan) -> bool:
+    """Whether no body told how the run ended, so that what its job printed may say it."""
+    if not orphan.ended or orphan.ended == job.CANCELLED:
+        return False
+    try:
+        found = bundles.load_seal(root.layout.run(orphan.experiment, orphan.run_id))
+    except Corrupt:
+        return True
+    return found is None or found[0].sealed_by == WATCHDOG
 
 
 def _finish(root: Root, orphan: Orphan, ready: _Ready) -> str:
@@ -288,6 +301,7 @@ def _finish(root: Root, orphan: Orphan, ready: _Ready) -> str:
     if orphan.engine:
         how = orphan.why or f"its claim was taken from {orphan.engine}"
         reason = how if _began_s(root, orphan) is None else f"{how}, and its processes may live on"
+        reason += _where_printed(root, orphan)
     bundles.supersede(root, orphan.experiment, orphan.run_id, orphan.generation, reason)
     return f"{how}; the bundle is kept, marked superseded, and not counted"
 

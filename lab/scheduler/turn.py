@@ -17,7 +17,7 @@ from lab.scheduler.control import inbox, proposals
 from lab.scheduler.crew import Crew, slots
 from lab.scheduler.step import ANSWERED, ASKING, HELD, MOVED, PROBLEM, QUEUED, RAN, SETTLED, WAITING, Step
 from lab.scheduler.visit import Request, Visit
-from lab.store import experiments, files, leases, machine, packages, reading, strays
+from lab.store import experiments, files, leases, machine, packages, reading, standing, strays
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -79,7 +79,7 @@ class Turn:
             return
         if self.request.jobs > 1:
             # What an engine runs needs no process of its own here.
-            away = [name for name in found.names if self._goes_away(name)]
+            away = [name for name in found.names if self._goes_away(name, found.tiers[name])]
             self._one_by_one(away)
             self._in_parallel([name for name in found.names if name not in set(away)])
         else:
@@ -114,13 +114,13 @@ class Turn:
             return False
         return True
 
-    def _goes_away(self, name: str) -> bool:
-        """Whether an engine runs it. What is wrong with the table of engines is told when it is visited."""
+    def _goes_away(self, name: str, tier: str) -> bool:
+        """Whether an engine runs it in this tier. What is wrong with the table of engines is told by the visit."""
         if self.request.engine:
             return self.request.engine != HERE
         spec = experiments.load(self.root, name).spec
         with suppress(LabError):
-            return spec is not None and engines.chosen(self.root, spec) is not None
+            return spec is not None and engines.chosen(self.root, spec.for_tier(tier)) is not None
         return True
 
     def visit(
@@ -185,7 +185,7 @@ class Turn:
         free = 0
         while self.visit(name).placed is not None and not self._has_enough():
             # Slots that were free stay so but for the one just taken: a look each would cost more than the submission.
-            free = free - 1 if free > 1 else most - leases.under_way(self.root, name)
+            free = free - 1 if free > 1 else most - standing.under_way(self.root, name)
             if free <= 0:
                 return
 

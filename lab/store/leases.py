@@ -143,7 +143,7 @@ def survey(root: Root, experiment: str) -> Survey:
             unsettled.append(Unsettled(claim=claim, abandoned=suffix == layout.ABANDONED_SUFFIX))
             continue
         if claim.engine:
-            standing.is_an_engines(path)
+            standing.note_engines(path)
         now_s = server_time(root) if now_s is None else now_s
         alive = None if claim.engine else machine.alive(claim.owner)
         verdict = judge(Seen(claim=claim, age_s=now_s - seen.st_mtime, alive=alive))
@@ -156,8 +156,6 @@ def survey(root: Root, experiment: str) -> Survey:
         held=tuple(held), lost=tuple(lost), unsettled=tuple(unsettled), damaged=tuple(damaged), highest=highest
     )
 
-
-under_way = standing.under_way
 
 _COMPANIONS = (
     layout.CANCEL_SUFFIX, layout.JOB_SUFFIX, layout.STARTED_SUFFIX, layout.OUTPUT_SUFFIX, layout.SEEN_SUFFIX,
@@ -243,7 +241,7 @@ def take(  # noqa: PLR0913  # the terms of a lease; every caller names them
             root.files.discard(path)
             continue
         if engine:
-            standing.is_an_engines(path)
+            standing.note_engines(path)
         return Lease(claim=claim, path=path)
 
 

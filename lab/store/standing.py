@@ -48,7 +48,7 @@ def has_others_from(root: Root, experiment: str, generation: int) -> bool:
     return any(pair is not None and pair[0] >= generation for pair in pairs)
 
 
-def is_an_engines(path: str) -> None:
+def note_engines(path: str) -> None:
     """Remember of a claim that an engine has it."""
     if len(_ENGINES) >= _MOST_KNOWN:
         _ENGINES.clear()

@@ -35,11 +35,11 @@ def root(tmp_path: Path) -> Root:
     return a_lab(tmp_path / "lab")
 
 
-def waiting(root: Root, command: str = "echo METRIC loss=0.5") -> Running:
+def waiting(root: Root, command: str = "echo METRIC loss=0.5", engine: str = "slurm") -> Running:
     """A run that an engine has."""
     shell = json.dumps(f"sh -c {shlex.quote(f'cd $LAB_RUN_DIR; {command}')}")
     an_experiment(root, "a", f"executor_command: {shell}\nkill_grace_s: 1\n")
-    return handed(root, "a", number="7")
+    return handed(root, "a", engine, number="7")
 
 
 def body(root: Root, running: Running, **environ: str) -> subprocess.Popen[str]:
@@ -72,7 +72,7 @@ def until(there: object) -> None:
 
 def test_a_job_that_is_done_has_sealed_its_run_and_left_nothing_beside(root: Root) -> None:
     running = waiting(root)
-    assert body(root, running, SLURM_JOB_ID="7", SLURM_RESTART_COUNT="2").wait(PATIENCE_S) == 0
+    assert body(root, running, SLURM_JOB_ID="7").wait(PATIENCE_S) == 0
     run = sealed(root, running)
     assert (run.outcome, run.value) == ("success", 0.5)
     assert {name for name in os.listdir(root.layout.claims("a")) if name.startswith("0")} == {"00000001.released"}
@@ -89,15 +89,21 @@ def test_a_run_that_fails_is_a_job_that_did_its_work(root: Root) -> None:
     assert sealed(root, running).outcome == "failed"
 
 
-def test_an_engine_that_ends_a_job_gets_a_run_that_says_so(root: Root) -> None:
-    running = waiting(root, "touch begun; exec sleep 60")
+@pytest.mark.parametrize(("engine", "code"), [("local", 0), ("slurm", 77)])
+def test_an_engine_that_ends_a_job_gets_a_run_that_says_so_or_says_itself_why(
+    root: Root, engine: str, code: int
+) -> None:
+    running = waiting(root, "touch begun; exec sleep 60", engine)
     job = body(root, running)
     until(lambda: os.path.exists(f"{running.path}/begun"))
     job.send_signal(signal.SIGTERM)
-    assert job.wait(PATIENCE_S) == 0
-    run = sealed(root, running)
-    assert run.outcome == "cancelled"
-    assert "SIGTERM" in run.reason
+    assert job.wait(PATIENCE_S) == code
+    if code:
+        assert bundles.load_seal(running.path) is None
+    else:
+        run = sealed(root, running)
+        assert run.outcome == "cancelled"
+        assert "SIGTERM" in run.reason
 
 
 def test_a_second_job_of_a_run_ends_with_76_and_touches_nothing(root: Root) -> None:
@@ -107,7 +113,7 @@ def test_a_second_job_of_a_run_ends_with_76_and_touches_nothing(root: Root) -> N
     assert body(root, running).wait(PATIENCE_S) == 76
     assert first.poll() is None
     first.send_signal(signal.SIGTERM)
-    assert first.wait(PATIENCE_S) == 0
+    assert first.wait(PATIENCE_S) == 77
 
 
 def test_a_job_whose_run_was_taken_ends_with_75_and_leaves_nothing(root: Root) -> None:

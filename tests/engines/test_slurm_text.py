@@ -106,6 +106,24 @@ def test_an_sbatch_that_ends_well_and_gives_no_number_is_not_called_unreachable(
     assert "options" in refusal.value.fix
 
 
+@pytest.mark.parametrize("mine", ["yes", "gone", "anothers"])
+def test_a_job_that_was_found_is_let_go_after_a_look_at_it_alone(tmp_path: Path, mine: str) -> None:
+    """The whole cluster may have a hundred thousand, and there is a look for each that is let go."""
+    told = {
+        "yes": f"echo '   7 {NAME}'",
+        "gone": "echo 'slurm_load_jobs error: Invalid job id specified' >&2; exit 1",
+        "anothers": "echo '   7 mine'",
+    }[mine]
+    for name, does in (("squeue", told), ("scontrol", "true")):
+        (tmp_path / name).write_text(f"#!/bin/sh\necho {name} $* >>{tmp_path}/calls\n{does}\n")
+        (tmp_path / name).chmod(0o755)
+    place = Ground(environ={"PATH": str(tmp_path)}, folder="/nowhere", files=Files(), names={"7": NAME})
+    Slurm().release("7", place)
+    look, *then = (tmp_path / "calls").read_text().splitlines()
+    assert "--jobs=7" in look.split()
+    assert then == (["scontrol release 7"] if mine == "yes" else [])
+
+
 @pytest.mark.parametrize("budget_s", [0.5, 1.0, 59.0, 60.0, 61.0, 3600.0, 86_400.0])
 def test_slurm_neither_tells_nor_ends_a_body_before_its_budget_is_used_up(budget_s: float) -> None:
     asked = text.options(msgspec.structs.replace(a_job(), budget_s=budget_s))

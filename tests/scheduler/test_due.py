@@ -94,7 +94,7 @@ def test_a_spec_that_was_edited_is_looked_at_though_its_old_cadence_says_later(r
     assert due.due(root).names == ()
     edit(root, "weekly", cadence="0.001s")
     os.utime(root.layout.spec("weekly"), (0, 0))  # times of files prove nothing
-    assert due.due(root) == due.Due(names=("weekly",), edited=frozenset({"weekly"}))
+    assert due.due(root) == due.Due(names=("weekly",), tiers={"weekly": "proxy"}, edited=frozenset({"weekly"}))
 
 
 def test_an_index_that_is_behind_or_gone_is_caught_up_first(root: Root) -> None:

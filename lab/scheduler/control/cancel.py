@@ -12,7 +12,7 @@ from lab.core.errors import BadInput, Busy, Corrupt, NotFound, nearest
 from lab.core.package import COMPLETE
 from lab.scheduler import refresh
 from lab.scheduler.placing import placed
-from lab.store import bundles, experiments, leases, ledger, packages, reading
+from lab.store import bundles, experiments, leases, ledger, packages, reading, standing
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -60,10 +60,9 @@ def ended(root: Root, asked: Cancelled) -> str:
         taken = packages.claimed(root, COMPLETE, each) if each.experiment == asked.experiment else None
         if taken is not None and taken.run_id == asked.run_id:
             return "complete; labctl dispatch-ingest or the next turn takes it in"
-    seen = leases.survey(root, asked.experiment)
-    known = {each.seen.claim.run_id for each in seen.held} | {each.seen.claim.run_id for each in seen.lost}
-    known |= {each.claim.run_id for each in seen.unsettled}
-    return "" if asked.run_id in known or reading.is_folder(path) else "given up before it began"
+    # By the names of its claim: this is asked of each of a thousand runs, again and again.
+    claims = (root.layout.claim(asked.experiment, asked.generation, suffix) for suffix in standing.CALLING)
+    return "" if any(map(os.path.lexists, claims)) or reading.is_folder(path) else "given up before it began"
 
 
 def _named(root: Root, what: str) -> tuple[str, str]:
@@ -161,8 +160,7 @@ def _ask(root: Root, claim: Claim, *, reason: str, actor: str) -> Cancelled:
 def _owner(root: Root, claim: Claim) -> str:
     """Who runs it, in words."""
     if claim.engine:
-        state = placed.of(root, claim.experiment, claim.run_id)
-        return placed.holder(state) if state is not None else claim.engine
+        return placed.holder(placed.state(root, claim))
     if claim.owner.pid:
         return f"{claim.owner.name} on {claim.owner.host} (pid {claim.owner.pid})"
     return claim.owner.name

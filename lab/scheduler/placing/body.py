@@ -31,9 +31,9 @@ if TYPE_CHECKING:
     from lab.scheduler.step import Step
     from lab.store.root import Root
 
-# What engines call the job in its own surroundings, and how often they have started it before.
-_NUMBERS = ("LABCTL_JOB", "SLURM_JOB_ID", "RAY_JOB_SUBMISSION_ID")
-_RESTARTS, _NODE = "SLURM_RESTART_COUNT", "SLURMD_NODENAME"
+# What engines call the job in its own surroundings, the innermost first: Ray may run inside a job of Slurm.
+_NUMBERS = ("LABCTL_JOB", "RAY_JOB_SUBMISSION_ID", "SLURM_JOB_ID")
+_NODE = "SLURMD_NODENAME"
 _PATIENCE = 10
 
 
@@ -146,13 +146,11 @@ def _begun(root: Root, experiment: str, run_id: str) -> tuple[Running, View]:
 
 def _start(environ: Mapping[str, str], run_id: str, pid: int, root: Root) -> Start:
     number = next((environ[name] for name in _NUMBERS if environ.get(name)), "")
-    restarts = environ.get(_RESTARTS, "")
     return Start(
         run_id=run_id,
         host=environ.get(_NODE) or machine.host().partition("/")[0],  # as its engine calls it, or it has two names
         pid=pid,
         number=number,
-        restarts=int(restarts) if restarts.isascii() and restarts.isdecimal() else 0,
         at=root.now(),
     )
 

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from lab.core import layout
-from lab.core.errors import NotFound, Unavailable
+from lab.core.errors import Corrupt, NotFound, Unavailable
 from lab.scheduler.placing import placed
 from lab.scheduler.results import located
-from lab.store import experiments, jobs, leases
+from lab.store import bundles, experiments, jobs, leases
 
 if TYPE_CHECKING:
     from lab.scheduler.results.located import Located
@@ -48,8 +48,8 @@ def tail(root: Root, name: str, stream: str, count: int, width: int = 0) -> Tail
     if at is not None and placed.waits(root, at) and stream == FIRST:
         path = jobs.output(root, found.experiment, at.generation)
     size, data = end(path)
-    if not size and stream == FIRST and found.made is not None:
-        size, data = end(jobs.printed(root, found.experiment, found.made.generation))  # before there was a body
+    if not size and stream == FIRST and at is None:
+        size, data = _printed(root, found)
     lines = data.decode(errors="replace").split("\n")
     if lines[-1] == "":
         lines.pop()
@@ -64,6 +64,20 @@ def tail(root: Root, name: str, stream: str, count: int, width: int = 0) -> Tail
         is_cut=told != shown or (len(shown) == len(lines) and size > len(data)),
         engine=msgspec.UNSET if at is None else placed.line(at),
     )
+
+
+def _printed(root: Root, found: Located) -> tuple[int, bytes]:
+    """What the job printed of a run that its body could not seal, and that has written nothing."""
+    generation = found.made.generation if found.made is not None else _generation(found.path)
+    return (0, b"") if generation is None else end(jobs.printed(root, found.experiment, generation))
+
+
+def _generation(path: str) -> int | None:
+    try:
+        manifest = bundles.load_manifest(path)
+    except Corrupt:  # the run may have spoilt it
+        return None
+    return manifest.generation if manifest is not None else None
 
 
 def bundle(root: Root, run_id: str) -> Located:

@@ -15,9 +15,9 @@ from lab.core.job import FAILED, LOST, NOT_HERE, OVER, RUNNING
 from lab.core.view import PAUSED
 from lab.scheduler import decisions, reclaim, refresh
 from lab.scheduler.control import cancel
-from lab.scheduler.placing import in_flight, reconciling
+from lab.scheduler.placing import body, in_flight, placed, reconciling
 from lab.scheduler.step import QUEUED
-from lab.store import jobs
+from lab.store import jobs, reading
 from lab.store.files import Files
 from lab.store.root import Root
 from lab.testing.files import BEGINNING, SteadyClock
@@ -198,3 +198,68 @@ def test_no_job_is_read_twice_to_know_how_many_of_its_class_are_out(
     assert not in_flight.is_full(root, "double", "gpu", most=3)
     assert not in_flight.is_full(root, "other", "gpu", most=1)
     assert read == []
+
+
+def read_in(folder: str, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The files there that are read from now on."""
+    seen: list[str] = []
+    read = reading.read
+
+    def reads(path: str) -> bytes | None:
+        if path.startswith(f"{folder}/"):
+            seen.append(path)
+        return read(path)
+
+    monkeypatch.setattr(reading, "read", reads)
+    return seen
+
+
+def reads_per_run(root: Root, many: int, monkeypatch: pytest.MonkeyPatch) -> float:
+    """How many files of an experiment with so many runs out are read to cancel all, and to see that none has ended."""
+    name = f"e{many}"
+    add(root, name, max_parallel=many)
+    assert len(take(root, only=(name,), max_runs=many)) == many
+    with monkeypatch.context() as patched:
+        seen = read_in(root.layout.claims(name), patched)
+        asked = cancel.cancel(root, name, reason="no", actor="ann")
+        assert [cancel.ended(root, each) for each in asked] == [""] * many
+    assert {each.owner.rpartition(" ")[0] for each in asked} == {"double (job"}
+    return len(seen) / many
+
+
+def test_the_price_of_a_cancel_is_for_each_run_the_same_however_many_are_out(
+    root: Root, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    few, many = (reads_per_run(root, each, monkeypatch) for each in (4, 12))
+    assert many <= few
+
+
+def test_to_see_where_a_run_is_reads_nothing_of_those_beside_it_but_their_claims(
+    root: Root, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    edit(root, "a", **STUB, max_parallel=4)
+    steps = take(root, max_runs=4)
+    seen = read_in(root.layout.claims("a"), monkeypatch)
+    at = placed.of(root, "a", steps[1].run_id)
+    assert at is not None
+    assert (at.generation, at.state) == (2, "queued")
+    assert {path for path in seen if not path.endswith(layout.CLAIM_SUFFIX)} <= {
+        root.layout.claim("a", 2, suffix) for suffix in (layout.JOB_SUFFIX, layout.STARTED_SUFFIX, layout.SEEN_SUFFIX)
+    }
+
+
+def test_the_number_of_a_job_is_that_of_the_innermost_engine(root: Root) -> None:
+    """Ray may run inside a job of Slurm, whose number is the same for all that it runs."""
+    both = {"SLURM_JOB_ID": "7", "RAY_JOB_SUBMISSION_ID": "lab-a-1"}
+    assert body._start(both, "RUN", 1, root).number == "lab-a-1"
+    assert body._start({"SLURM_JOB_ID": "7"}, "RUN", 1, root).number == "7"
+
+
+def test_several_at_once_go_away_by_the_row_of_their_tier(root: Root, engine: Double) -> None:
+    """They need no process of their own here."""
+    rows = "default:\n  engine: here\ngpu:\n  engine: double\n"
+    with open(root.layout.engines, "w", encoding="utf-8") as file:
+        file.write(rows)
+    add(root, "t", fidelity_tiers="[proxy, final]", proxy_executor_class="gpu")
+    assert [step.kind for step in take(root, only=("t",), jobs=2)] == [QUEUED]
+    assert engine.calls == ["submit", "release"]  # in this process
