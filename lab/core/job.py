@@ -128,6 +128,7 @@ class Seen(msgspec.Struct, frozen=True, kw_only=True):
     ttl_s: float = SILENT_S
     ours: bool = True  # False for a job that another lab asked for, of which this one is a copy: no engine is asked
     hidden: bool = False  # its engine may know it, and not show it to who looks
+    was_suspended: bool = False  # the last look found it so, and its body was not heard of since
     reports: tuple[Report, ...] = ()
 
 
@@ -245,7 +246,8 @@ def _alive(seen: Seen, job: Job, live: list[Report]) -> Verdict:
         if first.state == HELD:  # whoever submitted it died before this, or the engine forgot that it was let go
             return Release(number=first.number, cancel=doubles)
         return Leave(state=first.state, number=first.number, where=first.where, why=first.why, cancel=doubles)
-    is_stopped = first.state == RUNNING and first.why == SUSPENDED  # by its engine, and will be let go on
+    # By its engine, and will be let go on; or it was, just now, and its body has had no time to renew.
+    is_stopped = first.state == RUNNING and (first.why == SUSPENDED or seen.was_suspended)
     if seen.silent_s > max(seen.ttl_s, SILENT_S) and not is_stopped:
         return Take(ended=LOST, why=f"its body was not heard of for {seen.silent_s:.0f}s", cancel=everything)
     if first.state == RUNNING:
@@ -273,7 +275,7 @@ def _over(seen: Seen, job: Job) -> Verdict:
     if report.code == NOT_HERE:  # it never began
         return Take(ended=LOST, why=f"the lab is not to be seen from where its job was placed{at}")
     if report.code in (FENCED, TWICE) and started is None:  # it found no claim, or a body, that are not here
-        return Take(ended=LOST, why=f"another lab lies under its path where its job was placed{at}")
+        return Take(ended=LOST, why=f"its body found no claim of its own where its job was placed{at}")
     if report.code == TOLD and report.how == FAILED:  # of a person's word, or of a limit, its engine would have told
         return Take(ended=LOST, why=f"{_TOLD_TO_END}{at}")
     if report.how == CANCELLED and report.where and started is None:
@@ -289,7 +291,7 @@ def _over(seen: Seen, job: Job) -> Verdict:
 
 def _awaited_s(report: Report) -> float:
     """How long a body that was let in may be silent, after its engine called its job over, before that is believed."""
-    if report.code in (FENCED, TWICE):  # the body that was refused is over; the one that was let in is another
+    if report.code in (FENCED, TWICE, NOT_HERE):  # that body was turned away; the one that was let in is another
         return SILENT_S
     # An engine that cannot reach a node calls its jobs cancelled, or out of time, as it likes: their bodies live on.
     return PATIENCE_S if report.code is not None and report.how in (DONE, FAILED) else WITNESS_S

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from lab.core import layout
 from lab.core.errors import Corrupt
-from lab.core.job import SUSPENDED, WITNESS_S, Job, Sight, Start
+from lab.core.job import SUSPENDED, Job, Sight, Start
 from lab.core.record import encode, parse
 from lab.store import reading
 
@@ -90,20 +90,27 @@ def looked(root: Root, experiment: str, generation: int, *, every_s: float, now_
             root.files.touch(path)
 
 
-def heard(root: Root, experiment: str, generation: int, *, started: bool) -> float:
+def heard(root: Root, experiment: str, generation: int, *, started: bool) -> tuple[float, bool]:
     """When somebody was last heard of: the body, or who submitted it or found it waiting. By the file server's clock.
 
-    A body that its engine has stopped for a while cannot be heard: a look that found it so speaks for it.
+    A body that its engine has stopped for a while cannot be heard: a look that found it so speaks for it, and this
+    tells too whether there was one since.
     """
     claim, seen_s = _moment(root.layout.claim(experiment, generation)), _moment(_seen(root, experiment, generation))
     if not started:
-        return max(claim, seen_s, _moment(_job(root, experiment, generation)))
+        return max(claim, seen_s, _moment(_job(root, experiment, generation))), False
     heard_s = max(claim, _moment(_started(root, experiment, generation)))
-    if seen_s - heard_s > WITNESS_S:  # rarely: it is not read at each look
+    if seen_s > heard_s:  # it is not read at each look
         last = sight(root, experiment, generation)
         if last is not None and last.why == SUSPENDED:
-            return seen_s
-    return heard_s
+            return seen_s, True
+    return heard_s, False
+
+
+def goes_on(root: Root, experiment: str, generation: int) -> None:
+    """A look speaks once for a body that its engine let go on: it has had no time yet to renew its claim."""
+    with suppress(FileNotFoundError):
+        root.files.touch(_started(root, experiment, generation))
 
 
 def _moment(path: str) -> float:

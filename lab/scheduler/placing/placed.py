@@ -49,6 +49,7 @@ class Found(msgspec.Struct, frozen=True, kw_only=True):
     sealed: bool
     cancel_asked: str | None
     heard_s: float
+    was_suspended: bool = False
     ours: bool = True  # whether its job was asked for by this lab, and not by one of which this is a copy
 
     def seen(self, reports: tuple[Report, ...], now_s: float) -> Seen:
@@ -62,6 +63,7 @@ class Found(msgspec.Struct, frozen=True, kw_only=True):
             silent_s=max(0.0, now_s - self.heard_s),
             ttl_s=self.claim.ttl_s,
             reports=reports,
+            was_suspended=self.was_suspended,
             ours=self.ours,
             hidden=self.job is not None and self.job.uid not in (-1, os.geteuid()) and os.geteuid() != 0,
         )
@@ -74,12 +76,12 @@ def held(root: Root, only: Collection[str] = ()) -> list[Claim]:
     return [claim for claim in found if claim.engine]
 
 
-def look(root: Root, claim: Claim, prefix: str = "") -> Found | None:
-    """What lies there for a claim; None when it is not held any more. `prefix`: how names of jobs of ours begin."""
+def look(root: Root, claim: Claim, prefix: str) -> Found | None:
+    """What lies there for a claim; None when it is not held any more. `prefix`: how names of our jobs begin."""
     experiment, generation = claim.experiment, claim.generation
     path = root.layout.run(experiment, claim.run_id)
     started = _started(root, claim)
-    heard_s = jobs.heard(root, experiment, generation, started=started is not None)
+    heard_s, was_suspended = jobs.heard(root, experiment, generation, started=started is not None)
     asked = reading.read(root.layout.claim(experiment, generation, layout.CANCEL_SUFFIX))
     known = job(root, claim)
     found = Found(
@@ -90,6 +92,7 @@ def look(root: Root, claim: Claim, prefix: str = "") -> Found | None:
         sealed=_is_sealed(path, claim),
         cancel_asked=None if asked is None else asked.decode(errors="replace").strip(),
         heard_s=heard_s,
+        was_suspended=was_suspended,
         ours=known is None or known.name.startswith(prefix),
     )
     # Last: what was given back meanwhile has lost its files too, and would look like one that never began.
