@@ -164,16 +164,8 @@ _COMPANIONS = (
 
 def unsettled(root: Root) -> list[str]:
     """Experiments with a claim that was not given back: somebody works on them, or died. One listing each."""
-    try:
-        with os.scandir(root.layout.locks) as entries:
-            folders = sorted(entry.name for entry in entries if entry.is_dir(follow_symlinks=False))
-    except FileNotFoundError:
-        return []
-    return [
-        name
-        for name in folders
-        if any(file.endswith(standing.CALLING) for file in os.listdir(root.layout.claims(name)))
-    ]
+    names = standing.experiments(root)
+    return [name for name in names if any(file.endswith(standing.CALLING) for file in standing.names(root, name))]
 
 
 def placed(root: Root) -> list[str]:

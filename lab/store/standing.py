@@ -67,6 +67,15 @@ def all_are_with_engines(root: Root, experiment: str, known: Sequence[tuple[int,
     )
 
 
+def experiments(root: Root) -> list[str]:
+    """Every experiment that has, or had, a claim."""
+    try:
+        with os.scandir(root.layout.locks) as entries:
+            return sorted(entry.name for entry in entries if entry.is_dir(follow_symlinks=False))
+    except FileNotFoundError:
+        return []
+
+
 def names(root: Root, experiment: str) -> list[str]:
     """Everything that lies in its folder of claims; nothing where there is none."""
     try:

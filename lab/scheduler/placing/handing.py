@@ -18,7 +18,7 @@ from lab.core.job import ASKED, Job, Sight
 from lab.core.view import OPEN_PHASES
 from lab.engines import door
 from lab.engines.door import Ground, NotNow, Placement, Refused
-from lab.scheduler import refresh
+from lab.scheduler import cycle, refresh
 from lab.scheduler.loop import longest, scripts
 from lab.scheduler.placing import in_flight, taking
 from lab.scheduler.step import HELD, PROBLEM, QUEUED, SETTLED, Step
@@ -32,7 +32,6 @@ if TYPE_CHECKING:
     from lab.scheduler.cycle import Running
     from lab.store.root import Root
 
-SEAL_GRACE_S = 120.0
 _WAIT_S = 30.0
 # Variables that a body goes by, besides those that its SPEC names. No secrets: an engine keeps these in files.
 _HANDED_ON = (
@@ -243,7 +242,7 @@ def _placement(root: Root, job: Job) -> Placement:
 def _budget_s(spec: Spec) -> float:
     """Within which a body ends by itself."""
     steps = longest.steps_of(spec) if scripts.is_loop(spec) else 1
-    return steps * (spec.time_budget_s + spec.kill_grace_s) + SEAL_GRACE_S
+    return steps * (spec.time_budget_s + spec.kill_grace_s) + cycle.SEAL_GRACE_S
 
 
 def _is_held(root: Root, job: Job) -> bool:

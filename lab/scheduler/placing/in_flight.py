@@ -6,7 +6,6 @@ thousand others must not cost a thousand readings.
 
 from __future__ import annotations
 
-import os
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
@@ -25,7 +24,7 @@ _MOST_KNOWN = 65_536
 def is_full(root: Root, engine: str, executor_class: str, *, most: int) -> bool:
     """Whether a class has as many jobs at an engine as that. Two that look at once may go one beyond it."""
     left, wanted = most, (engine, executor_class)
-    for experiment in _experiments(root):
+    for experiment in standing.experiments(root):
         known = _KNOWN.setdefault(root.layout.claims(experiment), {})
         if len(known) > _MOST_KNOWN:
             known.clear()
@@ -35,14 +34,6 @@ def is_full(root: Root, engine: str, executor_class: str, *, most: int) -> bool:
                 if left <= 0:
                     return True
     return False
-
-
-def _experiments(root: Root) -> list[str]:
-    try:
-        with os.scandir(root.layout.locks) as entries:
-            return [entry.name for entry in entries if entry.is_dir(follow_symlinks=False)]
-    except FileNotFoundError:
-        return []
 
 
 def _read(root: Root, experiment: str, claim: str) -> tuple[str, str] | None:

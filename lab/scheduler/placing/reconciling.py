@@ -55,7 +55,7 @@ def reconcile(root: Root, *, only: Collection[str] = (), again: bool = False) ->
         done += _looked_after(root, name, address, ours.get((name, address), []), only, again=again)
     if others:  # nobody is asked, and nothing is done to their jobs
         ground = Ground(environ={}, folder="", files=root.files)
-        _settle(_Desk(root, "", _Nobody(), ground), others, done)
+        _go_through(_Desk(root, "", _Nobody(), ground), others, done)
     return done
 
 
@@ -81,7 +81,7 @@ def _looked_after(  # an engine, what it has, and how it is to be looked at
         desk.again = True
         done.append(Step(kind=NOTED, experiment=experiment, engine=name, what=f"{name} answers again"))
     try:
-        _settle(desk, claims, done)
+        _go_through(desk, claims, done)
     except _Silent as error:  # in the middle: nothing more can be asked of it
         return [*done, handing.silent(root, name, address, experiment, error)]
     if unclaimed := _strays(desk):
@@ -192,7 +192,7 @@ class _Nobody:
         return "nobody"
 
 
-def _settle(desk: _Desk, claims: Iterable[Claim], done: list[Step]) -> None:
+def _go_through(desk: _Desk, claims: Iterable[Claim], done: list[Step]) -> None:
     """Judge the runs that one engine has, and act where there is something to do. `done` takes what was. `_Silent`."""
     root = desk.root
     now_s = leases.server_time(root)

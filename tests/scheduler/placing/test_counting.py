@@ -3,13 +3,8 @@
 from __future__ import annotations
 
 import os
-from datetime import timedelta
 from typing import TYPE_CHECKING
 
-import msgspec
-import pytest
-
-from lab.cli.surroundings import the_world
 from lab.core import layout
 from lab.core.job import FAILED, LOST, NOT_HERE, OVER, RUNNING
 from lab.core.view import PAUSED
@@ -18,37 +13,19 @@ from lab.scheduler.control import cancel
 from lab.scheduler.placing import body, in_flight, placed, reconciling
 from lab.scheduler.step import QUEUED
 from lab.store import jobs, reading
-from lab.store.files import Files
-from lab.store.root import Root
-from lab.testing.files import BEGINNING, SteadyClock
-from tests.scheduler.labs import a_lab, silent
+from tests.scheduler.labs import silent
 from tests.scheduler.placing import engine_double as double
-from tests.scheduler.placing.test_reconciling import TABLE, begin, seals, superseded, unheard
+from tests.scheduler.placing.test_reconciling import begin, engine, root, seals, superseded, unheard
 from tests.scheduler.test_due import edit
 from tests.scheduler.test_turn import STUB, add, take, view
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    import pytest
 
+    from lab.store.root import Root
     from tests.scheduler.placing.engine_double import Double
 
-
-@pytest.fixture
-def engine(monkeypatch: pytest.MonkeyPatch) -> Double:
-    return double.installed(monkeypatch)
-
-
-@pytest.fixture
-def root(tmp_path: Path, engine: Double) -> Root:
-    """A lab whose class `default` runs at the double, with one experiment that has one slot."""
-    del engine
-    made = a_lab(tmp_path / "lab")
-    world = msgspec.structs.replace(the_world(), now=SteadyClock(BEGINNING + timedelta(minutes=5)))
-    root = Root(made.layout.root, world, files=Files(durable=False))
-    with open(root.layout.engines, "w", encoding="utf-8") as file:
-        file.write(TABLE)
-    add(root, "a")
-    return root
+__all__ = ["engine", "root"]  # fixtures
 
 
 def lose_all(root: Root, since: int = 1) -> int:

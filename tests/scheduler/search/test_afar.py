@@ -125,16 +125,22 @@ def lost(root: Root, toy: Toy) -> None:
     unheard(root)
 
 
-def test_a_run_that_its_engine_lost_does_not_count_and_another_takes_its_place(tmp_path: Path, toy: Toy) -> None:
-    root = a_search(tmp_path / "lab", MORE)
+def first_is_lost(root: Root, toy: Toy) -> Callable[[World], None]:
+    """What happens while a burst waits: the run that is out first is lost, the others are worked on."""
 
-    def first_is_lost(world: World) -> None:
+    def meanwhile(world: World) -> None:
         if world.waits == 1:
             lost(root, toy)
         elif toy.waiting():
             toy.work(root, toy.waiting()[0])
 
-    world = World(root, first_is_lost, runs=3)
+    return meanwhile
+
+
+def test_a_run_that_its_engine_lost_does_not_count_and_another_takes_its_place(tmp_path: Path, toy: Toy) -> None:
+    root = a_search(tmp_path / "lab", MORE)
+
+    world = World(root, first_is_lost(root, toy), runs=3)
     world.afar.run()
     assert (len(world.of("queued")), len(world.of("ran")), world.burst.left) == (4, 3, 0)
     (told,) = world.of("settled")
@@ -411,13 +417,7 @@ def test_an_approved_run_that_was_lost_is_run_again_and_used_up_once(tmp_path: P
     asked = approvals.ask(root, Proposal(kind=RUN, experiment="hunt", params={"x": 0.5, "lr": 0.1, "n": 2}))
     approvals.approve(root, asked.proposal_id, actor="ann")
 
-    def first_is_lost(world: World) -> None:
-        if world.waits == 1:
-            lost(root, toy)
-        elif toy.waiting():
-            toy.work(root, toy.waiting()[0])
-
-    world = World(root, first_is_lost, runs=2)
+    world = World(root, first_is_lost(root, toy), runs=2)
     world.afar.run()
     assert len(world.of("queued")) == 3
     assert [step.params == {"x": 0.5, "lr": 0.1, "n": 2} for step in world.of("ran")].count(True) == 1
