@@ -91,6 +91,7 @@ class Manifest(Record, frozen=True, kw_only=True):
             signals=self.signals,
             reason=self.reason[:_REASON_CHARS],
             note=self.note[:_NOTE_CHARS],
+            worker=self.worker or self.owner.name,
             origin=self.origin,
             candidate=self.candidate,
         )

@@ -27,10 +27,20 @@ DESCRIPTION_CHARS = 300
 # for how many parameters its model has) may not make the table unreadable: in the line it is `run.params`.
 ALWAYS = ("run_id", "ts", "outcome", "value", "tier", "role", "iteration")
 SOMETIMES = (
-    "params", "origin", "verdict", "candidate", "report", "stopped_early", "cut_off", "left_out", "archived",
+    "params", "origin", "verdict", "candidate", "report", "stopped_early", "cut_off", "left_out", "archived", "ran",
 )  # fmt: skip
 OURS = frozenset({*ALWAYS, *SOMETIMES, "metric"})  # the lab itself writes the name of the metric into metrics.json
 _COLUMNS = ("run", "status", "tier", "role", "wall_s", "description")
+
+
+class Ran(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
+    """When and where a run ran, what it took, and what is said of it: its note, or why it failed, in one line."""
+
+    began: str = ""
+    wall_s: float = 0.0
+    cost: float = 0.0
+    worker: str = ""
+    said: str = ""
 
 
 class Line(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -50,6 +60,7 @@ class Line(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     cut_off: bool = False
     stopped_early: bool = False
     report: tuple[Point, ...] = ()
+    ran: Ran = Ran()
 
     @property
     def scored(self) -> bool:
@@ -107,6 +118,13 @@ def metrics_line(
         line["origin"] = run.origin
     if run.candidate is not None:
         line["verdict"], line["candidate"] = run.verdict, run.candidate
+    line["ran"] = Ran(
+        began=run.started_at,
+        wall_s=run.wall_s,
+        cost=run.cost,
+        worker=run.worker,
+        said=text.line(run.note or run.reason),
+    )
     if report:
         line["report"] = report
     if run.reason.startswith(STOPPED_EARLY):

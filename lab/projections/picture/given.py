@@ -1,0 +1,46 @@
+"""What a picture is made from, read once. No clock, no chance: the same files give the same picture."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence  # msgspec resolves annotations
+
+import msgspec
+
+from lab.core.space import Space  # msgspec resolves annotations
+from lab.core.spec import Spec  # msgspec resolves annotations
+from lab.core.subject import Finding  # msgspec resolves annotations
+from lab.core.view import View  # msgspec resolves annotations
+from lab.projections.tables import Line  # msgspec resolves annotations
+
+
+class UnderWay(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A run that is not sealed. `where` says what an engine tells of it; `state` is running, waiting, or lost."""
+
+    run_id: str
+    state: str = "running"
+    began: str = ""
+    worker: str = ""
+    tier: str = ""
+    where: str = ""
+
+
+class Asked(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What one question to a model took; None is not known, which is not 0."""
+
+    calls: int = 0
+    tokens: int | None = None
+    usd: float | None = None
+
+
+class Given(msgspec.Struct, frozen=True, kw_only=True):
+    """An experiment as it stands. `lines` are the ended runs of every tier, in the order of history."""
+
+    view: View
+    spec: Spec | None
+    space: Space | None = None
+    lines: Sequence[Line] = ()
+    findings: tuple[Finding, ...] = ()
+    under_way: tuple[UnderWay, ...] = ()
+    asks: Mapping[str, Asked] = {}
+    diff: str = ""  # of a code loop: what the best changed, against the baseline
+    warnings: tuple[str, ...] = ()

@@ -1,0 +1,1 @@
+"""Pages over the views: the report, a file that stands by itself, and the live page."""
