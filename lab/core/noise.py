@@ -17,6 +17,7 @@ MEMORY = 60  # degrees of freedom that are remembered: the noise of last week mu
 NOISIER = 0.4  # a test whose own spread would be this rare under the known noise is judged by its own
 _MOST, _LEAST = 1e300, 5e-324  # an infinite sum could not be written down, and one of 0 would say "no noise"
 _STEPS, _CLOSE, _TINY = 400, 1e-15, 1e-300
+_FARTHEST = 1e12
 
 
 class Noise(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -67,6 +68,15 @@ def spread(noise: Noise, mine: Sequence[float], theirs: Sequence[float]) -> Nois
     return joined(noise, own)
 
 
+def between(known: Noise, mine: Sequence[float], theirs: Sequence[float]) -> Noise:
+    """As `spread`, where their repeats are a part of what is known already: counted twice they would look surer."""
+    alone, other = pooled(Noise(), mine), pooled(Noise(), theirs)
+    own = joined(alone, other)
+    if any(_wider(each, known) for each in (alone, other, own)):
+        return _apart(mine, theirs)
+    return known if known.df else own
+
+
 def _apart(mine: Sequence[float], theirs: Sequence[float]) -> Noise:
     """The noise of two that need not measure equally noisily, as Welch and Satterthwaite count it.
 
@@ -88,7 +98,8 @@ def _wider(one: Noise, known: Noise) -> bool:
     """Whether this spread is clearly larger than the known."""
     if not one.df or not known.df or one.ss == 0:
         return False
-    ratio = math.inf if known.ss == 0 else (one.ss / one.df) / (known.ss / known.df)
+    variance = known.ss / known.df  # of the smallest number there is, a part is 0
+    ratio = math.inf if variance == 0 else (one.ss / one.df) / variance
     return f_tail(ratio, one.df, known.df) < NOISIER
 
 
@@ -108,6 +119,34 @@ def p_of(gain: float, noise: Noise, mine: int, theirs: int) -> float:
     if error == 0:
         return 0.0 if gain > 0 else 1.0
     return t_tail(gain / error, noise.df)
+
+
+def margin(noise: Noise, mine: int, theirs: int, *, sure: float = 0.95) -> float | None:
+    """How far the difference of two means, of so many measurements each, may be from the true one on either side.
+
+    None where nothing is known of the noise; 0 where there is none. It holds for two that were not chosen for their
+    numbers: the best of many was lucky as well.
+    """
+    if noise.sigma is None:
+        return None
+    if noise.sigma == 0:
+        return 0.0
+    return t_beyond((1 - sure) / 2, noise.df) * noise.sigma * math.sqrt(1 / mine + 1 / theirs)
+
+
+def t_beyond(tail: float, df: float) -> float:
+    """What Student's t exceeds with this chance, which is below one half."""
+    low, high = 0.0, 1.0
+    while t_tail(high, df) > tail and high < _FARTHEST:
+        low, high = high, high * 2
+    while True:  # halved until the two are neighbours
+        middle = (low + high) / 2
+        if middle in (low, high):
+            return high
+        if t_tail(middle, df) > tail:
+            low = middle
+        else:
+            high = middle
 
 
 def t_tail(t: float, df: float) -> float:

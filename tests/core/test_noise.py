@@ -93,3 +93,53 @@ def test_a_change_that_measures_noisily_is_not_judged_by_the_old_noise() -> None
     lucky = (-30.0, 5.0, -28.0, 11.0)
     assert p_better(quiet, lucky, (0.0, 0.5, -0.5, 0.2), minimize=True) > 0.05
     assert p_better(quiet, (-10.0, -11.0, -9.5, -10.5), (0.0, 0.5, -0.5, 0.2), minimize=True) < 1e-9
+
+
+def test_what_t_exceeds_is_what_a_library_says() -> None:
+    stats = pytest.importorskip("scipy.stats")
+    for df in (1, 2, 3, 8, 16, 60, 500):
+        for tail in (0.4, 0.1, 0.025, 0.001, 1e-6):
+            assert noise.t_beyond(tail, df) == pytest.approx(stats.t.isf(tail, df), rel=1e-8)
+
+
+@given(st.floats(1e-4, 0.49), degrees)
+def test_what_t_exceeds_is_exceeded_as_often_as_was_asked(tail: float, df: int) -> None:
+    assert noise.t_tail(noise.t_beyond(tail, df), df) == pytest.approx(tail, rel=1e-6)
+
+
+def test_the_margin_of_a_difference_is_that_of_a_library() -> None:
+    stats = pytest.importorskip("scipy.stats")
+    mine, theirs = (1.0, 1.2, 0.9, 1.1), (1.5, 1.3, 1.6, 1.2)
+    found = noise.margin(noise.between(Noise(), mine, theirs), 4, 4)
+    interval = stats.ttest_ind(mine, theirs).confidence_interval()
+    assert found == pytest.approx((interval.high - interval.low) / 2)
+
+
+def test_without_repeats_there_is_no_margin_and_without_noise_it_is_nothing() -> None:
+    assert noise.margin(Noise(), 1, 1) is None
+    assert noise.margin(noise.between(Noise(), (1.0, 1.0), (2.0,)), 2, 1) == 0
+
+
+measured = st.lists(st.floats(-1e6, 1e6), min_size=1, max_size=6)
+
+
+@given(measured, measured, st.integers(2, 60), st.floats(0, 1e6))
+def test_the_margin_is_the_same_whichever_comes_first_and_narrower_with_more(
+    mine: list[float], theirs: list[float], df: int, ss: float
+) -> None:
+    known = Noise(df=df, ss=ss)
+    one = noise.margin(noise.between(known, mine, theirs), len(mine), len(theirs))
+    other = noise.margin(noise.between(known, theirs, mine), len(theirs), len(mine))
+    assert one is not None
+    assert one == pytest.approx(other, rel=1e-9)
+    assert one >= 0
+    wide, narrow = noise.margin(known, 1, 1), noise.margin(known, 2, 3)
+    assert wide is not None
+    assert narrow is not None
+    assert narrow <= wide
+
+
+@given(measured, measured)
+def test_repeats_that_are_known_already_are_not_counted_twice(mine: list[float], theirs: list[float]) -> None:
+    known = pooled(pooled(Noise(), mine), theirs)
+    assert noise.between(known, mine, theirs).df <= len(mine) + len(theirs) - 2
