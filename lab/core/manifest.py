@@ -59,7 +59,7 @@ class Manifest(Record, frozen=True, kw_only=True):
     durability: str = "full"
     proposal: str = ""  # the approved proposal that this run carries out
     package: str = ""  # the dispatch package that it was handed to a worker in
-    worker: str = ""
+    worker: str = ""  # to whom it was handed; of an engine's run, its node as the engine calls it
     usage: Usage = Usage()
     origin: Origin | None = None  # who chose the parameters; None where nobody searched
     seed: int | None = None  # what the run was told as LAB_SEED
@@ -69,6 +69,11 @@ class Manifest(Record, frozen=True, kw_only=True):
     def __post_init__(self) -> None:
         """Refuse here what no seal could say: found out at the seal, it would stop the experiment for good."""
         self.run()
+
+    @property
+    def machine(self) -> str:
+        """Where it ran: the worker that it was handed to, else the host of its process. Empty before a body began."""
+        return self.worker or self.owner.host.partition("/")[0]  # without the id that tells cloned hosts apart
 
     def run(self) -> Run:
         """What history will remember. A run that nobody brought to an end is a crash."""
@@ -91,7 +96,7 @@ class Manifest(Record, frozen=True, kw_only=True):
             signals=self.signals,
             reason=self.reason[:_REASON_CHARS],
             note=self.note[:_NOTE_CHARS],
-            worker=self.worker or self.owner.name,
+            worker=self.machine,
             origin=self.origin,
             candidate=self.candidate,
         )

@@ -48,7 +48,7 @@ class Run(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     signals: tuple[str, ...] = ()  # what the run says of itself for `escalate_when`, such as breakthrough_found
     reason: str = ""  # why it failed, or who cancelled it
     note: str = ""  # one line for tables: what was tried or found
-    worker: str = ""  # who carried it out; empty in a bundle of an older labctl
+    worker: str = ""  # the machine that it ran on; empty where none did, and in a bundle of an older labctl
     origin: Origin | None = None  # who chose its parameters; None where nobody searched
     candidate: Candidate | None = None  # what it changed and how that was judged; None outside of code loops
 

@@ -118,13 +118,7 @@ def metrics_line(
         line["origin"] = run.origin
     if run.candidate is not None:
         line["verdict"], line["candidate"] = run.verdict, run.candidate
-    line["ran"] = Ran(
-        began=run.started_at,
-        wall_s=run.wall_s,
-        cost=run.cost,
-        worker=run.worker,
-        said=text.line(run.note or run.reason),
-    )
+    line["ran"] = _ran(run)
     if report:
         line["report"] = report
     if run.reason.startswith(STOPPED_EARLY):
@@ -139,6 +133,18 @@ def metrics_line(
     if len(written) > LINE_BYTES:
         written = _shortened(line, ours, len(written))
     return written + b"\n"
+
+
+def _ran(run: Run) -> dict[str, object]:
+    """What `Ran` reads. msgspec knows a default by identity, so a 0 would be left out or not by where it came from."""
+    told: dict[str, object] = {
+        "began": run.started_at,
+        "wall_s": run.wall_s,
+        "cost": run.cost,
+        "worker": text.line(run.worker),
+        "said": text.line(run.note or run.reason),
+    }
+    return {name: value for name, value in told.items() if value}
 
 
 def _unlike_ours(name: str, metrics: Mapping[str, object]) -> str:

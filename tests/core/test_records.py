@@ -192,6 +192,15 @@ def test_a_seal_with_a_run_that_cannot_be_is_corrupt(field: str, value: object) 
         parse(Seal, json.dumps(edited).encode(), "f")
 
 
+@pytest.mark.parametrize(
+    ("worker", "host", "where"),
+    [("gpu-3", "alder/0a1b2c3d", "gpu-3"), ("", "alder/0a1b2c3d", "alder"), ("", "alder", "alder"), ("", "", "")],
+)
+def test_a_run_names_the_machine_it_ran_on(worker: str, host: str, where: str) -> None:
+    made = Manifest(run_id="r", experiment="a", worker=worker, owner=Owner(name="engine:slurm", host=host))
+    assert made.run().worker == where
+
+
 def test_a_manifest_with_a_status_that_nobody_wrote_is_corrupt() -> None:
     data = encode(Manifest(run_id="r", experiment="a")).replace(b'"running"', b'"great"')
     with pytest.raises(Corrupt, match="great"):

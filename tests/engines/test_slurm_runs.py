@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -36,6 +37,7 @@ def test_a_run_is_queued_carried_out_where_slurm_says_and_sealed(tmp_path: Path,
     lab.until("its claim is given back", lambda: not lab.leftovers())
     told = (lab.run() / "stdout.log").read_text().split()
     assert told[1] in cluster.nodes
+    assert json.loads((lab.run() / "SEAL.json").read_text())["run"]["worker"] == told[1]
     assert told[5] == "0"
     assert lab.executed() == lab.sealed()
     assert lab.turn().out.count("queued") == 0  # there is one to be made, and it was

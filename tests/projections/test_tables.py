@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lab.projections import tables
+from lab.projections import tables, text
 from tests.projections import markdown
 from tests.projections import subjects as make
 
@@ -77,7 +77,31 @@ def test_keys_come_in_one_order() -> None:
     one, other = {"b": 1, "a": 2, "value": 3}, {"value": 3, "a": 2, "b": 1}
     run = make.run(1, value=3.0)
     assert tables.metrics_line(run, one, None) == tables.metrics_line(run, other, None)
-    assert list(line(run, one)) == ["run_id", "ts", "outcome", "value", "tier", "role", "iteration", "a", "b"]
+    assert list(line(run, one)) == ["run_id", "ts", "outcome", "value", "tier", "role", "iteration", "ran", "a", "b"]
+
+
+def test_a_line_tells_when_and_where_it_ran_and_what_is_said_of_it() -> None:
+    run = make.run(1, value=1.0, worker="alder", cost=0.25, note="lr\tdoubled\n")
+    ran = tables.parse_line(tables.metrics_line(run, {"ran": 7}, None), "here").ran
+    assert ran == tables.Ran(began=run.started_at, wall_s=12.5, cost=0.25, worker="alder", said="lr doubled")
+    crashed = make.run(1, "crash", reason="OOM")
+    assert tables.parse_line(tables.metrics_line(crashed, {}, None), "here").ran.said == "OOM"
+
+
+def test_a_zero_is_left_out_wherever_it_came_from() -> None:
+    written = make.run(1, value=1.0, wall_s=float("0.0"), cost=float("-0.0"), started_at="")
+    assert b"ran" not in tables.metrics_line(written, {}, None).replace(b'"ran":{}', b"")
+    assert tables.parse_line(tables.metrics_line(written, {}, None), "here").ran == tables.Ran()
+
+
+@pytest.mark.parametrize("said", [make.HOSTILE, "x" * 10_000])
+def test_what_is_said_of_a_run_is_one_short_clean_line(said: str) -> None:
+    for run in (make.run(1, value=1.0, note=said, worker=said), make.run(1, "crash", reason=said)):
+        ran = tables.parse_line(tables.metrics_line(run, {}, None), "here").ran
+        for words in (ran.said, ran.worker):
+            assert len(words) <= text.LINE_CHARS
+            assert "\n" not in words
+            assert not markdown.UNSEEN.search(words)
 
 
 def test_what_json_cannot_say_does_not_break_the_line() -> None:

@@ -45,6 +45,7 @@ def test_a_run_leaves_a_sealed_bundle_that_says_what_happened(root: Root) -> Non
     assert (made.generation, made.run.iteration, made.run.tier) == (1, 1, "proxy")
     assert (made.run.outcome, made.run.value, made.run.direction) == ("success", 0.5, "minimize")
     assert (made.run.note, made.run.signals, made.run.cost) == ("a note", ("new",), 0.25)
+    assert made.run.worker == me().host.partition("/")[0]
     metrics = json.loads(reading.read(f"{running.path}/metrics.json") or b"")
     assert metrics == {"seen": 7, "metric": "loss", "value": 0.5, "iteration": 1}
     assert reading.read(f"{running.path}/plan.md") == b"# My plan\n"

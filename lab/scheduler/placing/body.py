@@ -131,15 +131,17 @@ def _begun(root: Root, experiment: str, run_id: str) -> tuple[Running, View]:
         if job.ended:  # who takes it died between this word and the takeover, and the next one goes on from there
             raise Turned(FENCED, f"{run_id} was taken from its engine: {job.why}")
         owner = machine.this_process(lease.claim.owner.name)
-        if not jobs.begin(root, experiment, manifest.generation, _start(root.world.environ, run_id, owner.pid, root)):
+        started = _start(root.world.environ, run_id, owner.pid, root)
+        if not jobs.begin(root, experiment, manifest.generation, started):
             raise Turned(TWICE, f"another body of {run_id} was let in before")
         lease.renew(root)
         view, _ = refresh.current(root, experiment)
         running = cycle.reattached(root, experiment, run_id, job.spec)
         where = places.workspace(root, running.spec, view)
         manifest = msgspec.structs.replace(
-            running.manifest, owner=owner, started_at=root.now(), revision=revision.of(where) if where else ""
-        )
+            running.manifest, owner=owner, worker=started.host, started_at=root.now(),
+            revision=revision.of(where) if where else "",
+        )  # fmt: skip
         bundles.begun(root, manifest)
         return msgspec.structs.replace(running, manifest=manifest), view
 
