@@ -12,7 +12,7 @@ import re
 import msgspec
 
 FIELD_NUMBERS = ("n", "value", "took", "cost")
-FIELD_WORDS = ("outcome", "verdict", "tier", "role", "by", "worker")
+FIELD_WORDS = ("outcome", "verdict", "tier", "role", "by", "worker", "kind")
 MOST_CHARS = 500
 MOST_TERMS = 20
 _PIECE = re.compile(r'-?(?:[^\s"]*"[^"]*"|[^\s"]+)[^\s"]*')

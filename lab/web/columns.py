@@ -16,6 +16,8 @@ from lab.core import layout
 from lab.core.errors import LabError, Unavailable, nearest
 from lab.core.run import MINIMIZE, better
 from lab.projections import text
+from lab.projections.picture import kinds
+from lab.projections.picture.stairs import DISCARD, KEEP
 from lab.projections.tables import parse_line
 from lab.store import reading
 from lab.web.asked import FIELD_NUMBERS, FIELD_WORDS, holds
@@ -54,7 +56,6 @@ class Columns:
         self._direction = ""
         self.offsets = array("q")
         self.texts: list[str] = []
-        self.improved = bytearray()
         self.numbers = {name: array("d") for name in FIELD_NUMBERS if name != "n"}
         self.words: dict[str, list[str]] = {name: [] for name in FIELD_WORDS}
         self.params: dict[str, list[Cell]] = {}
@@ -101,11 +102,7 @@ class Columns:
         self.numbers["cost"].append(line.ran.cost)
         for name, word in _words(line):
             self.words[name].append(intern(word[:_WORD_CHARS]))
-        best = self._bests.get(line.tier)
-        improves = line.scored and line.value is not None and better(line.value, best, direction(line.tier))
-        if improves and line.value is not None:
-            self._bests[line.tier] = line.value
-        self.improved.append(improves and best is not None)
+        self.words["kind"].append(intern(self._kind(line, direction(line.tier))))
         shown = []
         for name, given in (line.params or {}).items():
             cell = _cell(given)
@@ -122,6 +119,16 @@ class Columns:
                 column.append(None)
         said = f"{line.run_id} {line.ran.said} {line.source.note} {' '.join(shown)}"
         self.texts.append(text.line(said, _TEXT_CHARS).lower())
+
+    def _kind(self, line: Line, direction: str) -> str:
+        """What it is at a glance, as in the picture: `keep` improved the best of its tier."""
+        known = kinds.by_itself(line)
+        if known or line.value is None:
+            return known
+        if not better(line.value, self._bests.get(line.tier), direction):
+            return DISCARD
+        self._bests[line.tier] = line.value
+        return KEEP
 
     # -- asking ----------------------------------------------------------------------------------------------------
 
@@ -225,7 +232,7 @@ class Columns:
 
 def _words(line: Line) -> Iterable[tuple[str, str]]:
     return zip(
-        FIELD_WORDS, (line.outcome, line.verdict, line.tier, line.role, line.maker, line.ran.worker), strict=True
+        FIELD_WORDS[:-1], (line.outcome, line.verdict, line.tier, line.role, line.maker, line.ran.worker), strict=True
     )
 
 

@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from threading import Event
 
-    from lab.scheduler.results.located import Located
     from lab.store.root import Root
 
 SHOWN_LINES = 400  # when the page is opened; its script keeps more of what comes

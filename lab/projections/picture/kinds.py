@@ -21,7 +21,7 @@ def of(given: Given) -> list[str]:
     bests: dict[str, float] = {}
     found = []
     for line in given.lines:
-        kind = _known(line)
+        kind = by_itself(line)
         if not kind:
             direction = given.view.directions.get(line.tier, given.view.direction)
             kind = DISCARD
@@ -32,7 +32,7 @@ def of(given: Given) -> list[str]:
     return found
 
 
-def _known(line: Line) -> str:
+def by_itself(line: Line) -> str:
     """The kind of a run that tells it by itself; empty for one that has to be compared."""
     made = line.candidate
     if made is not None and made.kind == IMPORTED:
