@@ -12,12 +12,17 @@ from lab.core.subject import Finding  # msgspec resolves annotations
 from lab.core.view import View  # msgspec resolves annotations
 from lab.projections.tables import Line  # msgspec resolves annotations
 
+RUNNING, WAITING, LOST = "running", "waiting", "lost"
+
 
 class UnderWay(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """A run that is not sealed. `where` says what an engine tells of it; `state` is running, waiting, or lost."""
+    """A run that is not sealed. `where` says what an engine tells of it; `state` is one of the words above.
+
+    `began` is when it was claimed or handed over, until its body begins. A run that is lost has a holder that is gone.
+    """
 
     run_id: str
-    state: str = "running"
+    state: str = RUNNING
     began: str = ""
     worker: str = ""
     tier: str = ""
@@ -41,6 +46,7 @@ class Given(msgspec.Struct, frozen=True, kw_only=True):
     lines: Sequence[Line] = ()
     findings: tuple[Finding, ...] = ()
     under_way: tuple[UnderWay, ...] = ()
-    asks: Mapping[str, Asked] = {}
+    asks: Mapping[str, Asked] = {}  # by the name of the question
     diff: str = ""  # of a code loop: what the best changed, against the baseline
+    diff_cut: bool = False
     warnings: tuple[str, ...] = ()
