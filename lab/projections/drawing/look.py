@@ -20,6 +20,8 @@ COLOURS: dict[str, tuple[str, str]] = {
     "running": ("#7a3fc2", "#b78bff"),
     "baseline": ("#1a1f24", "#e6e9ec"),
     "claimed": ("#7a3fc2", "#b78bff"),
+    "replayed": ("#7a3fc2", "#b78bff"),
+    "unmeasured": ("#9aa3ac", "#6f7983"),
     "stair": ("#0b62c4", "#5aa9ff"),
     "band": ("#0b62c4", "#5aa9ff"),
     "bar": ("#0b62c4", "#5aa9ff"),
@@ -41,7 +43,7 @@ COLOURS: dict[str, tuple[str, str]] = {
     "scale-5": ("#1f6fca", "#55a5f7"),
     "scale-6": ("#0b4f9e", "#8cc6ff"),
 }
-BAND_OPACITY = "0.14"
+BAND_OPACITY = 0.14
 FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, sans-serif"
 
 
@@ -56,6 +58,8 @@ def _classes() -> str:
         ".lab-scene text{fill:var(--ink)}",
         ".lab-scene .line{fill:none;stroke-linejoin:round;stroke-linecap:round}",
         ".lab-scene .dots{fill:none;stroke-linecap:round}",
+        # Words over marks stay readable: the paper shows around each letter.
+        ".lab-scene text.label{paint-order:stroke;stroke:var(--paper);stroke-width:3px;stroke-linejoin:round}",
         ".lab-scene a:hover .mark,.lab-scene a:focus .mark{stroke:var(--ink);stroke-width:2}",
     ]
     for name in COLOURS:

@@ -14,12 +14,15 @@ Point = tuple[float, float]
 LOOKS = frozenset({
     "axis", "grid", "tick", "title", "label", "muted", "leader", "frame",
     "keep", "best", "within", "discard", "crash", "cancelled", "running", "baseline", "claimed",
+    "replayed", "unmeasured",
     "stair", "band", "bar", "hint", "clipped",
     *(f"series-{number}" for number in range(8)),
     *(f"scale-{number}" for number in range(7)),
 })  # fmt: skip
 MIDDLE, START, END = "middle", "start", "end"
-CIRCLE, CROSS, SQUARE, TRIANGLE_UP, TRIANGLE_DOWN = "circle", "cross", "square", "triangle-up", "triangle-down"
+CIRCLE, CROSS, SQUARE, TRIANGLE_UP, TRIANGLE_DOWN, DIAMOND = (
+    "circle", "cross", "square", "triangle-up", "triangle-down", "diamond",
+)  # fmt: skip
 
 
 class Stroke(msgspec.Struct, frozen=True, kw_only=True, tag="stroke"):

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from lab.projections.drawing.scene import Box, Item, Mark, Marks, Point, Scene, Stroke, Words
 
 _DASHES = "4 3"
+_CROSS_WIDTH = ' stroke-width="1.6"'
 _BOLD = ' font-weight="600"'
 
 
@@ -63,7 +64,9 @@ def _marks(item: Marks) -> str:
         steps = "".join(f"M{_number(x)} {_number(y)}h0" for x, y in item.at)
         return f'<path class="dots {item.look}" d="{steps}" stroke-width="{_number(2 * item.size)}"/>'
     steps = "".join(_outline(item.shape, at, item.size) for at in item.at)
-    return f'<path class="{"line" if item.shape == scenes.CROSS else "area"} {item.look}" d="{steps}"/>'
+    if item.shape == scenes.CROSS:
+        return f'<path class="line {item.look}" d="{steps}"{_CROSS_WIDTH}/>'
+    return f'<path class="area {item.look}" d="{steps}"/>'
 
 
 def _shape(item: Mark) -> tuple[str, str]:
@@ -74,8 +77,8 @@ def _shape(item: Mark) -> tuple[str, str]:
             f'<circle class="mark {item.look}" cx="{_number(x)}" cy="{_number(y)}" r="{_number(item.size)}"',
             "circle",
         )
-    kind = "line" if item.shape == scenes.CROSS else "area"
-    return f'<path class="mark {kind} {item.look}" d="{_outline(item.shape, item.at, item.size)}"', "path"
+    kind, width = ("line", _CROSS_WIDTH) if item.shape == scenes.CROSS else ("area", "")
+    return f'<path class="mark {kind} {item.look}" d="{_outline(item.shape, item.at, item.size)}"{width}', "path"
 
 
 def _outline(shape: str, at: Point, size: float) -> str:
@@ -84,6 +87,8 @@ def _outline(shape: str, at: Point, size: float) -> str:
     match shape:
         case scenes.CROSS:
             return f"M{x} {y}l{whole} {whole}m0 -{whole}l-{whole} {whole}"
+        case scenes.DIAMOND:
+            return f"M{_number(at[0])} {y}l{half} {half}l-{half} {half}l-{half} -{half}z"
         case scenes.TRIANGLE_UP:
             return f"M{_number(at[0])} {y}l{half} {whole}h-{whole}z"
         case scenes.TRIANGLE_DOWN:

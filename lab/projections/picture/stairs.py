@@ -2,12 +2,37 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import msgspec
 
-# What a mark is. A crash has no value, and stands on the floor as a cross; so do time-outs and failures.
-KEEP, WITHIN, DISCARD, CRASH, CANCELLED, BASELINE, CLAIMED = (
-    "keep", "within", "discard", "crash", "cancelled", "baseline", "claimed",
+from lab.core import candidate as candidates
+from lab.core import noise
+from lab.core.origin import BASELINE as FIRST
+from lab.core.run import CANCELLED as WAS_CANCELLED
+from lab.core.run import FAILURES, better
+from lab.projections import standing, text
+from lab.projections.picture import changed, thinning
+from lab.projections.tables import Line  # msgspec resolves annotations
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from lab.core.candidate import Candidate
+    from lab.projections.picture.given import Given
+
+# What a mark is. A crash has no value, and stands on the floor as a cross; so do time-outs and failures. Claimed is
+# what another harness wrote down and nobody here measured; replayed what was measured once more: neither is compared.
+# Unmeasured is a run that ended well and told no value.
+KEEP, WITHIN, DISCARD, CRASH, CANCELLED, BASELINE, CLAIMED, REPLAYED, UNMEASURED = (
+    "keep", "within", "discard", "crash", "cancelled", "baseline", "claimed", "replayed", "unmeasured",
 )  # fmt: skip
+KINDS = (BASELINE, KEEP, WITHIN, DISCARD, CRASH, CANCELLED, CLAIMED, REPLAYED, UNMEASURED)
+FLOOR = frozenset({CRASH, CANCELLED, UNMEASURED})  # these have no value
+MOST_STEPS, MOST_KEEPS = 400, 800
+SAYS_CHARS, CHANGED_CHARS = 120, 80
+SURE = 0.95
+ALWAYS = "every new best and everything kept, the first, the last, the best and the worst"
 
 
 class Spot(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
@@ -27,7 +52,7 @@ class Step(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     run_id: str
     value: float
     changed: str = ""
-    within: bool = False  # better than the one before by less than the noise tells apart
+    within: bool = False  # the noise may well be all that it is better by: nothing told the two apart
 
 
 class Band(msgspec.Struct, frozen=True, kw_only=True):
@@ -59,3 +84,225 @@ class Stairs(msgspec.Struct, frozen=True, kw_only=True):
     band: Band | None = None
     counts: dict[str, int] = {}  # kind -> how many there are, of all runs of the tier
     target: float | None = None
+
+
+class Judged(msgspec.Struct, frozen=True, kw_only=True):
+    """Every run of a tier, in the order of history, and what each one is. `values` has a number for what is drawn."""
+
+    lines: tuple[Line, ...]
+    kinds: tuple[str, ...]
+    values: tuple[float | None, ...]
+    steps: tuple[tuple[int, bool], ...]  # place in `lines`, and whether the noise may be all of it
+    band: Band | None
+    direction: str
+
+
+def of(given: Given, tier: str) -> Stairs:
+    """The staircase of a tier, thinned to what can be shown."""
+    found = judge(given, tier)
+    total = len(found.lines)
+    stepped = thinning.evenly(found.steps, MOST_STEPS)
+    at = thinning.chosen(total, _musts(found, stepped), kinds=found.kinds)
+    counts = {kind: found.kinds.count(kind) for kind in KINDS}
+    target = None
+    metric = given.view.last.metric if given.view.last else ""
+    if given.spec is not None:
+        spec = given.spec.for_tier(tier) if tier in given.spec.fidelity_tiers else given.spec
+        metric, target = spec.metric, spec.stop_conditions.target
+    rule = thinning.rule(len(at), total, ALWAYS)
+    if len(stepped) < len(found.steps):
+        rule += f"; the staircase has {len(stepped)} of its {len(found.steps)} steps"
+    return Stairs(
+        experiment=given.view.experiment,
+        tier=tier,
+        metric=text.line(metric) or "value",
+        direction=found.direction,
+        spots=tuple(_spot(found, place) for place in at),
+        steps=tuple(_steps(given, found, stepped)),
+        sample=Sample(shown=len(at), total=total, rule=rule),
+        band=found.band,
+        counts={kind: count for kind, count in counts.items() if count},
+        target=target,
+    )
+
+
+def judge(given: Given, tier: str) -> Judged:
+    """What each run of a tier is.
+
+    A run of a code loop is what its verdict says. In a search a run is kept when it is better than all before by more
+    than the noise tells apart; while nothing is known of the noise, by anything, which the picture has to say.
+    """
+    view = given.view
+    direction = view.directions.get(tier, view.direction)
+    band = band_of(given, tier)
+    lines = tuple(line for line in given.lines if line.tier == tier)
+    walk = _Walk(direction, band)
+    kinds = tuple(map(walk.kind, lines))
+    values = tuple(
+        None if kind in FLOOR else _claim(line) if kind == CLAIMED else line.value
+        for line, kind in zip(lines, kinds, strict=True)
+    )
+    return Judged(lines=lines, kinds=kinds, values=values, steps=tuple(walk.steps), band=band, direction=direction)
+
+
+def kinds(given: Given) -> list[str]:
+    """The kind of every line, whatever its tier, in their order."""
+    found = [""] * len(given.lines)
+    places: dict[str, list[int]] = {}
+    for place, line in enumerate(given.lines):
+        places.setdefault(line.tier, []).append(place)
+    for tier, here in places.items():
+        for place, kind in zip(here, judge(given, tier).kinds, strict=True):
+            found[place] = kind
+    return found
+
+
+def band_of(given: Given, tier: str) -> Band | None:
+    """What is known of the noise: of a code loop by its own repeats, of a search by points that were measured twice.
+
+    `width` is what two single measurements of the same thing stay within 95 times in 100. From few repeats that is
+    wide, and rightly so.
+    """
+    here = given.view.tiers.get(tier)
+    if here is not None and here.loop is not None:
+        known = here.loop.noise
+        return _band(known, f"repeats of the same code, {text.count(known.df, 'degree')} of freedom")
+    told = standing.noise(given.lines, tier, declared=given.spec.noise if given.spec else None)
+    if told.sd is not None:
+        count = max(told.repeated_points, 1)
+        source = f"{text.count(count, 'point')} measured more than once"
+        return _band(noise.Noise(df=count, ss=told.sd * told.sd * count), source)
+    return Band(sigma=0.0, width=0.0, source="the SPEC says that there is none") if told.declared is False else None
+
+
+def _band(known: noise.Noise, source: str) -> Band | None:
+    width = noise.margin(known, 1, 1, sure=SURE)
+    if known.sigma is None or width is None:
+        return None
+    return Band(sigma=known.sigma, width=width, source=f"{source}, all equal" if known.none else source)
+
+
+class _Walk:
+    """Through the runs of a tier, in the order of history."""
+
+    def __init__(self, direction: str, band: Band | None) -> None:
+        self.steps: list[tuple[int, bool]] = []
+        self._direction = direction
+        self._width = band.width if band is not None else 0.0
+        self._best: float | None = None  # what is to be beaten
+        self._sure: float | None = None  # the last best that was told apart from the one before
+        self._place = -1
+
+    def kind(self, line: Line) -> str:
+        """What the next run is."""
+        self._place += 1
+        if line.outcome == WAS_CANCELLED:
+            return CANCELLED
+        made = line.candidate
+        if made is not None and made.kind == candidates.IMPORTED:
+            return CLAIMED if _claim(line) is not None else CRASH
+        if line.outcome in FAILURES or line.verdict in (candidates.CRASHED, candidates.CHECKS_FAILED):
+            return CRASH
+        if line.value is None:
+            return UNMEASURED
+        if made is None:
+            return self._searched(line, line.value)
+        if made.kind == candidates.REPLAYED:
+            return REPLAYED
+        return self._verdict(line, made, line.value)
+
+    def _verdict(self, line: Line, made: Candidate, value: float) -> str:
+        """Of a code loop. Kept is what was kept, though it be a little worse and only simpler."""
+        if line.verdict == candidates.KEEP:
+            first = made.kind == candidates.BASELINE
+            confirmed = made.p is not None and made.p <= made.alpha
+            unsure = not (first or confirmed) and self._near(value, self._best)
+            self._step(value, unsure=unsure)
+            return BASELINE if first else KEEP
+        if made.kind == candidates.BASELINE:
+            return BASELINE
+        looked_better = made.gain is not None and made.gain > 0
+        return WITHIN if looked_better and self._width > 0 else DISCARD
+
+    def _searched(self, line: Line, value: float) -> str:
+        first = line.origin is not None and line.origin.kind == FIRST and not self.steps
+        if not better(value, self._best, self._direction):
+            return BASELINE if first else DISCARD
+        unsure = self._near(value, self._sure)
+        self._step(value, unsure=unsure)
+        return BASELINE if first else WITHIN if unsure else KEEP
+
+    def _near(self, value: float, other: float | None) -> bool:
+        return other is not None and abs(value / 2 - other / 2) <= self._width / 2  # halves: no sum is infinite
+
+    def _step(self, value: float, *, unsure: bool) -> None:
+        self.steps.append((self._place, unsure))
+        self._best = value
+        if not unsure:
+            self._sure = value
+
+
+def _claim(line: Line) -> float | None:
+    """What another harness wrote down."""
+    claimed = line.candidate.claimed if line.candidate else None
+    return claimed if claimed is not None else line.value
+
+
+def _musts(found: Judged, stepped: Sequence[tuple[int, bool]]) -> list[int]:
+    kept = [place for place, kind in enumerate(found.kinds) if kind in (KEEP, BASELINE)]
+    valued = [place for place, value in enumerate(found.values) if value is not None]
+    ends = [0, len(found.lines) - 1]
+    if valued:
+        ranked = sorted(valued, key=lambda place: found.values[place] or 0.0)
+        ends += [ranked[0], ranked[-1]]
+    return [*ends, *(place for place, _ in stepped), *thinning.evenly(kept, MOST_KEEPS)]
+
+
+def _spot(found: Judged, place: int) -> Spot:
+    line = found.lines[place]
+    return Spot(
+        n=place + 1,
+        run_id=line.run_id,
+        kind=found.kinds[place],
+        value=found.values[place],
+        says=_says(line, SAYS_CHARS),
+    )
+
+
+def _says(line: Line, limit: int) -> str:
+    """What a run says of itself, or who made it. Of one of a code loop that failed, why as well."""
+    said = line.ran.said or line.source.note
+    made = line.candidate
+    if made is not None and made.why and (line.outcome in FAILURES or line.verdict == candidates.CHECKS_FAILED):
+        said = f"{said}: {made.why}" if said else made.why
+    return text.line(said or line.maker, limit)
+
+
+def _steps(given: Given, found: Judged, stepped: Sequence[tuple[int, bool]]) -> Sequence[Step]:
+    """Each with what changed against the best before it, whether that one is shown or not."""
+    before = dict(zip((place for place, _ in found.steps[1:]), (place for place, _ in found.steps), strict=False))
+    steps = []
+    for place, unsure in stepped:
+        line, last = found.lines[place], before.get(place)
+        steps.append(
+            Step(
+                n=place + 1,
+                run_id=line.run_id,
+                value=found.values[place] or 0.0,
+                changed=_changed(given, line, None if last is None else found.lines[last]),
+                within=unsure,
+            )
+        )
+    return steps
+
+
+def _changed(given: Given, line: Line, last: Line | None) -> str:
+    """The shortest honest word for what was different."""
+    if line.candidate is not None:
+        if line.candidate.kind == candidates.BASELINE:
+            return candidates.BASELINE
+        return text.line(line.ran.said or line.candidate.kind, CHANGED_CHARS)
+    words = ""
+    if last is not None and last.params is not None and line.params is not None:
+        words = changed.between(given.space, last.params, line.params)
+    return text.line(words or line.maker or line.source.kind or line.ran.said, CHANGED_CHARS)

@@ -6,13 +6,14 @@ Even is by place in history, so that a quiet stretch stays quiet and a busy one 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
 LIMIT = 2_000
 ALL = "all of them"
+_T = TypeVar("_T")
 
 
 def chosen(total: int, must: Iterable[int], limit: int = LIMIT, *, kinds: Sequence[str] = ()) -> tuple[int, ...]:
@@ -40,7 +41,7 @@ def chosen(total: int, must: Iterable[int], limit: int = LIMIT, *, kinds: Sequen
     return tuple(sorted(taken))
 
 
-def evenly(places: Sequence[int], count: int) -> list[int]:
+def evenly(places: Sequence[_T], count: int) -> list[_T]:
     """So many of these, the first and the last among them; one alone is the last."""
     if len(places) <= count:
         return list(places)
