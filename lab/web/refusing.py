@@ -1,0 +1,32 @@
+"""The page of a request that gets none."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from lab.web import shelf, templating, trouble
+from lab.web.door import HTML, JSON, Reply
+
+if TYPE_CHECKING:
+    from lab.web.site import Site
+    from lab.web.trouble import Trouble
+    from lab.web.wire import Head
+
+_TEXT = "text/plain; charset=utf-8"
+_LOGIN = 401
+
+
+def reply(refusal: Trouble, head: Head | None, site: Site) -> Reply:
+    """In the form that was asked for: a page, JSON, or plain text."""
+    del site
+    accept = head.headers.get("accept", "") if head else ""
+    if "text/html" in accept:
+        values: dict[str, object] = {
+            "trouble": refusal, "style": shelf.href("lab.css"), "login": refusal.status == _LOGIN,
+        }  # fmt: skip
+        body, kind = templating.render("entrance/trouble.html", values).encode(), HTML
+    elif "application/json" in accept:
+        body, kind = trouble.as_json(refusal), JSON
+    else:
+        body, kind = trouble.as_text(refusal), _TEXT
+    return Reply(body=body, status=refusal.status, kind=kind, headers=refusal.headers)

@@ -1,0 +1,104 @@
+"""Who knew the token: the sessions of one server, in memory only, and how long wrong guesses have to wait.
+
+Guesses are counted for the server and not for an address: behind one address there may be many, and who guesses may
+have many addresses. So somebody who guesses can keep others from logging in for a minute; a session that is there
+already is not touched by it, and labctl on the command line never is.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import secrets
+import threading
+import time
+from typing import TYPE_CHECKING
+
+import msgspec
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+LASTS_S = 12 * 3600.0
+MOST_SESSIONS = 64
+FREE_GUESSES = 4  # somebody who pastes the wrong thing is not kept waiting
+LONGEST_LOCK_S = 60.0
+TOKEN_PREFIX = "labctl-"  # noqa: S105  # by which people, and programs that look for leaked secrets, know it
+
+
+class Session(msgspec.Struct, frozen=True, kw_only=True):
+    """One login. `key` is not the cookie but its digest: who reads the server's memory for names finds no cookie."""
+
+    key: str
+    csrf: str
+    until_s: float
+
+
+class Guess(msgspec.Struct, frozen=True, kw_only=True):
+    """What came of a login. A `cookie` where the token was right; else how long the next one has to wait."""
+
+    cookie: str = ""
+    wrong: int = 0  # so many guesses since the last right one
+    wait_s: float = 0.0
+    was_looked_at: bool = True  # not while the server waits
+
+
+class Sessions:
+    """Safe to use from several threads."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self.token = TOKEN_PREFIX + secrets.token_hex(16)
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._wrong = 0
+        self._locked_until_s = 0.0
+        self._there: dict[str, Session] = {}
+
+    def enter(self, given: str) -> Guess:
+        """A new session for who knows the token."""
+        with self._lock:
+            now_s = self._clock()
+            if now_s < self._locked_until_s:
+                return Guess(wrong=self._wrong, wait_s=self._locked_until_s - now_s, was_looked_at=False)
+            if not hmac.compare_digest(_digest(given.strip()), _digest(self.token)):
+                self._wrong += 1
+                wait_s = _wait_s(self._wrong)
+                self._locked_until_s = now_s + wait_s
+                return Guess(wrong=self._wrong, wait_s=wait_s)
+            self._wrong = 0
+            self._forget(now_s)
+            cookie = secrets.token_urlsafe(32)
+            key = _digest(cookie)
+            self._there[key] = Session(key=key, csrf=secrets.token_urlsafe(32), until_s=now_s + LASTS_S)
+            return Guess(cookie=cookie)
+
+    def find(self, cookie: str) -> Session | None:
+        """The session of a cookie, while it lasts."""
+        found = self._there.get(_digest(cookie)) if cookie else None
+        return found if found is not None and self._clock() < found.until_s else None
+
+    def leave(self, key: str) -> None:
+        """End a session. Gone already is as good."""
+        with self._lock:
+            self._there.pop(key, None)
+
+    def _forget(self, now_s: float) -> None:
+        """Make room: those that are over, and the oldest."""
+        self._there = {key: each for key, each in self._there.items() if now_s < each.until_s}
+        while len(self._there) >= MOST_SESSIONS:
+            del self._there[next(iter(self._there))]
+
+
+def agrees(session: Session, given: str) -> bool:
+    """Whether a form was made for this session."""
+    return hmac.compare_digest(_digest(session.csrf), _digest(given))
+
+
+def _wait_s(wrong: int) -> float:
+    """1, 2, 4 ... seconds, once the free guesses are used up."""
+    return 0.0 if wrong <= FREE_GUESSES else min(2.0 ** min(wrong - FREE_GUESSES - 1, 30), LONGEST_LOCK_S)
+
+
+def _digest(text: str) -> str:
+    """Of a fixed length and plain letters, as a comparison in constant time wants it."""
+    return hashlib.sha256(text.encode(errors="replace")).hexdigest()
