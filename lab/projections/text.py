@@ -72,6 +72,11 @@ def block(text: str, limit: int = BLOCK_CHARS, lines: int = BLOCK_LINES) -> str:
     return "\n".join([*(row.rstrip() for row in rows[:lines]), *([CUT] if cut else [])]).strip("\n")
 
 
+def visible(text: str) -> str:
+    """The same text without what no reader sees. Line ends and indents stay."""
+    return _SURROGATE.sub("\ufffd", UNSEEN.sub("", _ANSI.sub("", text)))
+
+
 def fenced(text: str, language: str = "text") -> list[str]:
     """The lines of a fence that nothing inside can close. `text` comes from `block`."""
     longest = max((len(found) for found in _BACKTICKS.findall(text)), default=0)

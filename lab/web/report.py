@@ -1,0 +1,179 @@
+"""The report of an experiment: one file that needs nothing else, neither a script nor a network.
+
+The same picture gives the same bytes. What the page may do stands in its policy: show its own style, and nothing more.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from lab.projections.picture import stairs
+from lab.web import assets, drawn, templating
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from lab.projections.picture.run import RunPage
+    from lab.projections.picture.stairs import Sample
+    from lab.projections.picture.whole import Picture, Row
+
+RUN_PAGES = 12
+ROWS = 500
+LOG_LINES = 40  # of each log on a run page
+_LAST = 3
+_SECTIONS = (
+    ("wants", "What wants you"),
+    ("numbers", "Where it stands"),
+    ("stairs", "Staircase"),
+    ("best", "Best run"),
+    ("arms", "Strategies"),
+    ("cost", "Cost per improvement"),
+    ("parameters", "Parameters"),
+    ("lineage", "Lineage"),
+    ("timeline", "Timeline"),
+    ("runs", "Runs"),
+    ("run_pages", "Run pages"),
+    ("left_out", "What is not on this page"),
+)
+
+
+def page(picture: Picture, runs: Sequence[RunPage], *, interactive: bool = False, index_link: str = "") -> bytes:
+    """The file. `runs` are those that get a page of their own: `chosen` names them."""
+    why = chosen(picture, limit=len(runs))
+    paged = {run.run_id for run in runs}
+    rows = _rows(picture)
+    listed = {row.run_id for row in rows}
+
+    def page_link(run_id: str) -> str:
+        return f"#run-{run_id}" if run_id in paged else ""
+
+    def link(run_id: str) -> str:
+        return page_link(run_id) or (f"#{run_id}" if run_id in listed else "")
+
+    absent = {
+        name
+        for name, is_there in (
+            ("parameters", picture.parameters),
+            ("lineage", picture.lineage),
+            ("run_pages", runs),
+        )
+        if not is_there
+    }
+    values: dict[str, object] = {
+        "title": f"{picture.head.experiment}: report",
+        "picture": picture,
+        "drawn": drawn.of(picture, link),
+        "runs": [(run, why.get(run.run_id, "")) for run in runs],
+        "rows": rows,
+        "rows_rule": _rows_rule(picture, rows),
+        "lines": LOG_LINES,
+        "left_out": left_out(picture, rows, len(runs)),
+        "link": link,
+        "page_link": page_link,
+        "index_link": index_link,
+        "sections": [name for name, _ in _SECTIONS],
+        "contents": [(name.replace("_", "-"), title) for name, title in _SECTIONS if name not in absent],
+    }
+    return _whole("report.html", values, picture if interactive else None)
+
+
+def _whole(template: str, values: dict[str, object], zoomed: Picture | None) -> bytes:
+    """The page with its style, its script where there is one, and the policy that lets in these and no others."""
+    from lab.web import zoom  # noqa: PLC0415  # 53 kB of script, for those who ask for it
+
+    style = assets.style()
+    script = ""
+    if zoomed is not None:
+        style += assets.read("vendor/uPlot.min.css")
+        script = zoom.script()
+    policy = f"default-src 'none'; base-uri 'none'; form-action 'none'; style-src {assets.source_hash(style)}"
+    if script:
+        policy += f"; script-src {assets.source_hash(script)}"
+    made = templating.render(
+        template,
+        {
+            **values,
+            "style": templating.trusted(style),
+            "policy": policy,
+            "interactive": zoom.element(zoomed, script) if zoomed is not None else "",
+        },
+    )
+    return made.encode(errors="replace")
+
+
+def chosen(picture: Picture, limit: int = RUN_PAGES) -> dict[str, str]:
+    """The runs that get a page, in the order of history, and why each does.
+
+    The best; what improved on it, the newest first; one of each kind of failure; the last few.
+    """
+    why: dict[str, str] = {}
+    if picture.head.best_run:
+        why[picture.head.best_run] = "the best"
+    ended = sorted(picture.rows, key=lambda row: row.n)
+    failures: dict[str, str] = {}
+    for row in ended:
+        if row.kind == stairs.CRASH:
+            failures[f"{row.outcome} {row.says[:60]}"] = row.run_id  # the newest of each
+    reasons = [(run_id, "a failure of its kind, the newest") for run_id in reversed(failures.values())]
+    steps = [(step.run_id, "an improvement") for step in reversed(picture.stairs.steps)]
+    last = [(row.run_id, "one of the last") for row in ended[-_LAST:]]
+    room = max(limit - len(why), 0)
+    third = max(room // 3, 1)
+    for run_id, word in (*last[:third], *reasons[:third], *steps, *reasons):
+        if len(why) >= limit:
+            break
+        why.setdefault(run_id, word)
+    place = {row.run_id: number for number, row in enumerate(ended)}
+    return dict(sorted(why.items(), key=lambda item: (place.get(item[0], -1), item[0]))[:limit])
+
+
+def _rows(picture: Picture) -> tuple[Row, ...]:
+    """The rows of the table, at most ROWS of those that the picture has: what is linked to, and the last."""
+    if len(picture.rows) <= ROWS:
+        return picture.rows
+    named = {step.run_id for step in picture.stairs.steps} | {picture.head.best_run} | set(chosen(picture))
+    first = [row for row in picture.rows if row.run_id in named][-ROWS:]
+    names = {row.run_id for row in first}
+    others = [row for row in picture.rows if row.run_id not in names]
+    kept = names | {row.run_id for row in others[len(others) - (ROWS - len(first)) :]}
+    return tuple(row for row in picture.rows if row.run_id in kept)
+
+
+def _rows_rule(picture: Picture, rows: Sequence[Row]) -> str:
+    if len(rows) < len(picture.rows):
+        return f"the best, the improvements, those with a page, and the last ones; {_command(picture)} has all"
+    return f"{picture.rows_sample.rule}; {_command(picture)} has all"
+
+
+def _command(picture: Picture) -> str:
+    return f"labctl export {picture.head.experiment}"
+
+
+def left_out(picture: Picture, rows: Sequence[Row], pages: int) -> list[tuple[str, str]]:
+    """What is not on the page, and by which rule."""
+    samples: list[tuple[str, Sample | None]] = [
+        ("Staircase", picture.stairs.sample),
+        *((f"Staircase of {each.tier}", each.sample) for each in picture.other_tiers),
+        ("Parameters", picture.parameters.sample if picture.parameters else None),
+        ("Lineage", picture.lineage.sample if picture.lineage else None),
+        ("Timeline", picture.timeline.sample),
+    ]
+    told = [
+        (name, f"{of.shown:,} of {of.total:,} runs{f': {of.rule}' if of.rule else ''}")
+        for name, of in samples
+        if of is not None and of.shown < of.total
+    ]
+    total = picture.rows_sample.total
+    if len(rows) < total:
+        told.append(("Table of runs", f"{len(rows):,} of {total:,} runs: {_rows_rule(picture, rows)}"))
+    if pages < total:
+        which = "the best, improvements, one of each kind of failure, the last; --runs N changes how many"
+        told.append(("Run pages", f"{pages:,} of {total:,} runs: {which}"))
+    return told
+
+
+def encode(picture: Picture) -> bytes:
+    """The picture as JSON, for a program."""
+    return msgspec.json.encode(picture, order="sorted") + b"\n"
