@@ -42,12 +42,19 @@ class Tail(msgspec.Struct, frozen=True, kw_only=True):
 def tail(root: Root, name: str, stream: str, count: int, width: int = 0) -> Tail:
     """Of a run; or of an experiment's latest one, first those under way. Lines are cut after `width`; 0 cuts none."""
     run_id = name if name.startswith("RUN-") else latest(root, experiments.require(root, name))
-    found = bundle(root, run_id)
+    return of(root, bundle(root, run_id), stream, count, width)
+
+
+def of(root: Root, found: Located, stream: str, count: int, width: int = 0, *, folder: int | None = None) -> Tail:
+    """The same of a run that was found already; of its bundle as `folder` has it open, where that is given."""
+    run_id = found.run_id
     at = None if found.made is not None else placed.of(root, found.experiment, run_id)
-    path = f"{found.path}/{STREAMS[stream]}"
     if at is not None and placed.waits(root, at) and stream == FIRST:
-        path = jobs.output(root, found.experiment, at.generation)
-    size, data = end(path)
+        size, data = end(jobs.output(root, found.experiment, at.generation))
+    elif folder is None:
+        size, data = end(f"{found.path}/{STREAMS[stream]}")
+    else:
+        size, data = end(STREAMS[stream], folder)
     if not size and stream == FIRST and at is None:
         size, data = _printed(root, found)
     lines = data.decode(errors="replace").split("\n")
@@ -104,10 +111,10 @@ def latest(root: Root, experiment: str) -> str:
     return runs[-1]
 
 
-def end(path: str) -> tuple[int, bytes]:
+def end(path: str, folder: int | None = None) -> tuple[int, bytes]:
     """A log's size and its last bytes; nothing for a run that wrote none. A run may have put anything in its place."""
     try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK, dir_fd=folder)
     except FileNotFoundError:
         return 0, b""
     except OSError as error:
