@@ -34,14 +34,20 @@ class Guard:
     def __init__(self, hosts: Iterable[str], port: int, sessions: Sessions, *, private: bool) -> None:
         """`hosts` as they stand in an address (`[::1]`), each with a port of its own or with that of the server."""
         self._hosts = frozenset(spelt for host in hosts for spelt in _spellings(host.lower(), port))
+        self._port = port
         self._sessions = sessions
         self.private = private
         # A cookie is sent to every port of its host, so another server's cookie must not have the same name.
         self.cookie = f"labctl_{port}"
 
-    def host(self, head: Head) -> None:
-        """Refuse a name that this server does not have. Nothing else of the request is looked at before."""
-        if head.host in self._hosts:
+    def host(self, head: Head, at: str) -> None:
+        """Refuse a name that this server does not have. Nothing else of the request is looked at before.
+
+        `at` is the address that the connection came to: that it may be called by, for nobody's page has it for a name.
+        """
+        address = at.partition("%")[0].removeprefix("::ffff:")
+        spelt = f"[{address}]" if ":" in address else address
+        if head.host in self._hosts or head.host in _spellings(spelt, self._port):
             return
         what = f"this server is not {head.host}"
         known = sorted(self._hosts)

@@ -7,6 +7,7 @@ whoever started it.
 
 from __future__ import annotations
 
+import ipaddress
 import os
 import select
 import socket
@@ -19,7 +20,7 @@ from typing import TYPE_CHECKING
 from lab.core.errors import BadInput, LabError, Unavailable
 from lab.projections import text
 from lab.store.files import refused
-from lab.web import entrance, refusing, routing, sending, shelf, trouble
+from lab.web import actions, downloads, entrance, refusing, routing, sending, shelf, trouble
 from lab.web.door import Reply, Request
 from lab.web.guard import Guard
 from lab.web.places import Places
@@ -57,14 +58,20 @@ class Server:
         private: bool = False,
         debug: bool = False,
     ) -> None:
-        """`port` 0 takes any that is free. `allow`: names it is also known by. `private`: reading needs a session."""
+        """`port` 0 takes any that is free. `allow`: names it is also known by. `private`: reading needs a session.
+
+        What other machines can reach is private whatever is said.
+        """
         self._site = site
-        self._routes = (*routes, *entrance.ROUTES, *shelf.ROUTES)
+        self._routes = (*routes, *actions.ROUTES, *downloads.ROUTES, *entrance.ROUTES, *shelf.ROUTES)
         self._listener = _listen(host, port)
         self.port: int = self._listener.getsockname()[1]
-        spelt = f"[{host}]" if ":" in host else host
+        address = ipaddress.ip_address(self._listener.getsockname()[0].partition("%")[0])
+        self.is_open = not address.is_loopback
+        name = os.uname().nodename if address.is_unspecified else host
+        spelt = f"[{name}]" if ":" in name else name
         self.url = f"http://{spelt}:{self.port}/"
-        self._guard = Guard((*LOOPBACK, spelt, *allow), self.port, site.sessions, private=private)
+        self._guard = Guard((*LOOPBACK, spelt, *allow), self.port, site.sessions, private=private or self.is_open)
         site.cookie = self._guard.cookie
         self._places = Places()
         self._debug = debug
@@ -106,6 +113,8 @@ class Server:
             self._beside.join()
         self._listener.close()
         self._places.end(ENDS_WITHIN_S)
+        if self._site.deciding.acquire(timeout=ENDS_WITHIN_S):  # a decision that was begun
+            self._site.deciding.release()
         os.close(self._woken)
         os.close(self.wakes)
 
@@ -176,7 +185,7 @@ class Server:
 
     def _reply(self, head: Head, incoming: Incoming, place: Place) -> Reply:
         """What is answered, if the guard agrees. The order is that of what each check may see of the request."""
-        self._guard.host(head)
+        self._guard.host(head, place.connection.getsockname()[0])
         self._guard.origin(head)
         path, query = routing.split(head.target)
         route, names = routing.find(self._routes, head.method, path)
