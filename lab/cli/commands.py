@@ -44,6 +44,7 @@ COMMANDS = (
     Command("diff", "diff", LOOK, "show in what two runs differ"),
     Command("board", "board", LOOK, "show what each arm of a search brought, and what is under way"),
     Command("metrics", "metrics_", LOOK, "read a log for metrics, by the rules that runs are read by"),
+    Command("report", "report", LOOK, "write what there is to see into one file for a browser"),
     Command("export", "export", LOOK, "write the runs of an experiment as CSV, Parquet or an Optuna study"),
     Command("digest", "digest", LOOK, "write the digest of a day"),
     Command("weekly-digest", "digest_weekly", LOOK, "write the digest of a week"),

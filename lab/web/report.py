@@ -43,7 +43,7 @@ def page(picture: Picture, runs: Sequence[RunPage], *, interactive: bool = False
     """The file. `runs` are those that get a page of their own: `chosen` names them."""
     why = chosen(picture, limit=len(runs))
     paged = {run.run_id for run in runs}
-    rows = _rows(picture)
+    rows = rows_of(picture)
     listed = {row.run_id for row in rows}
 
     def page_link(run_id: str) -> str:
@@ -129,7 +129,7 @@ def chosen(picture: Picture, limit: int = RUN_PAGES) -> dict[str, str]:
     return dict(sorted(why.items(), key=lambda item: (place.get(item[0], -1), item[0]))[:limit])
 
 
-def _rows(picture: Picture) -> tuple[Row, ...]:
+def rows_of(picture: Picture) -> tuple[Row, ...]:
     """The rows of the table, at most ROWS of those that the picture has: what is linked to, and the last."""
     if len(picture.rows) <= ROWS:
         return picture.rows

@@ -129,6 +129,8 @@ def look(go: Heard, place: Path, tmp_path: Path) -> None:
         ("status",), ("list",), ("list", "sweep"), ("show", "sweep"), ("show", runs[0]), ("context", "sweep"),
         ("tail", "sweep"), ("best", "sweep"), ("top", "sweep"), ("params", runs[0]), ("diff", runs[0], runs[1]),
         ("board", "sweep"), ("export", "sweep"), ("export", "sweep", "--output", str(tmp_path / "runs.csv")),
+        ("report", "sweep", "-o", "-"), ("report", "sweep", "-o", str(tmp_path / "picture.json")),
+        ("report", "-o", str(tmp_path / "lab.html")), ("report", "--all", "-o", str(tmp_path / "reports")),
         ("digest", "--date", "2026-01-02"), ("weekly-digest", "--week", "2026-W01"),
     ):  # fmt: skip
         go(*words)

@@ -90,6 +90,7 @@ def test_no_verb_but_init_makes_a_lab_where_none_is(
     run = "RUN-20260102-030405-000000-scout"
     ruling |= {"mutate": ("--provider", "stub"), "autoresearch": ("start", "--yes")}
     ruling |= {"exec": ("alpha", run), "replay": (run,), "params": (run,), "diff": (run, run)}
+    ruling |= {"report": ("alpha", "-o", "-")}
     ruling |= dict.fromkeys(
         ("best", "top", "board", "export", "burst", "try", "guided", "swarm", "context", "tail"), ("alpha",)
     )

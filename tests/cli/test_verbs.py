@@ -70,6 +70,7 @@ VERBS: dict[str, tuple[tuple[str, ...], str, set[str]]] = {
         "loss\t0.5\n",
         {"metric", "value", "metrics", "refused", "problem"},
     ),
+    "report": (("alpha", "-o", "-"), "<!doctype html>\n", {"experiment", "format", "bytes", "runs", "total", "pages"}),
     "export": (("alpha",), "run_id,ts,outcome,value,", {"experiment", "format", "runs", "rows"}),
     "digest": (("--date", "2026-01-02"), "digest written: ", {"kind", "name", "path", "text"}),
     "weekly-digest": (("--week", "2026-W01"), "weekly digest written: ", {"kind", "name", "path", "text"}),

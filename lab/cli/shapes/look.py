@@ -245,6 +245,20 @@ class Exported(msgspec.Struct):
     bytes: int | UnsetType = UNSET
 
 
+class Reported(msgspec.Struct):
+    """`report`: what was written where, or with `-o -` the page itself. `runs` of `total` are in its table."""
+
+    experiment: str
+    format: str
+    bytes: int
+    runs: int | UnsetType = UNSET
+    total: int | UnsetType = UNSET
+    pages: int | UnsetType = UNSET
+    path: str | UnsetType = UNSET
+    files: list[str] | UnsetType = UNSET
+    text: str | UnsetType = UNSET
+
+
 class Digest(msgspec.Struct):
     """`digest` and `weekly-digest`."""
 

@@ -46,6 +46,7 @@ SHAPES: dict[str, tuple[object, ...]] = {
     "diff": (Compared,),
     "board": (Board,),
     "metrics": (look.Metrics,),
+    "report": (look.Reported,),
     "export": (look.Exported,),
     "digest": (look.Digest,),
     "weekly-digest": (look.Digest,),

@@ -1,0 +1,143 @@
+"""Write what there is to see of an experiment into one file that any browser shows, without a network or a script.
+
+Without an ID, of the whole lab: what wants you, and a line an experiment. With `--all`, `-o` names a folder, which gets
+index.html and the report of every experiment. A name that ends in .json gets the same as data. `--interactive` adds a
+staircase to zoom into, for which the page needs to run a script of its own. The same lab gives the same bytes. A file
+that is there is only replaced with --yes.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from lab.cli.terminal import Answer
+from lab.core.errors import BadInput
+
+if TYPE_CHECKING:
+    import argparse
+
+    from lab.cli.session import Session
+    from lab.web.published import Published
+
+EXAMPLE = """labctl report lr-sweep -o report.html
+labctl report -o lab.html
+labctl report --all -o reports/"""
+MOST_PAGES = 200
+PAGES = 12
+_TERMINAL = "-"
+_HTML, _JSON = (".html", ".htm"), ".json"
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    """Of what, and where to."""
+    parser.add_argument("experiment", metavar="ID", nargs="?", default="", help="the experiment; else the whole lab")
+    parser.add_argument(
+        "-o",
+        "--output",
+        default="",
+        metavar="FILE",
+        help="where to: .html or .json; - is the terminal; of --all a folder",
+    )
+    parser.add_argument("--all", action="store_true", help="a report of every experiment, and the page of the lab")
+    parser.add_argument("--interactive", action="store_true", help="add a staircase to zoom into (needs scripts)")
+    parser.add_argument(
+        "--runs", type=int, default=PAGES, metavar="N", help=f"so many runs get a page of their own (default {PAGES})"
+    )
+    parser.add_argument("--yes", action="store_true", help="replace what is there")
+
+
+def answer(args: argparse.Namespace, session: Session) -> Answer:
+    """Read, draw, write."""
+    if not 0 <= args.runs <= MOST_PAGES:
+        raise BadInput(f"--runs {args.runs} is not between 0 and {MOST_PAGES}", fix=f"--runs {PAGES}")
+    if args.all:
+        return _all(args, session)
+    return _one(args, session)
+
+
+def _one(args: argparse.Namespace, session: Session) -> Answer:
+    from lab.scheduler.results import export
+    from lab.web import published
+
+    about = f"labctl report {args.experiment}".rstrip()
+    if not args.output:
+        raise BadInput("where should the report go?", fix=f"{about} -o report.html")
+    as_json = args.output.lower().endswith(_JSON)
+    if not (as_json or args.output == _TERMINAL or args.output.lower().endswith(_HTML)):
+        what = f"a report is .html or .json, and {args.output} ends in neither"
+        raise BadInput(what, fix=f"{about} -o report.html (a report of every experiment: --all)")
+    if as_json and args.interactive:
+        raise BadInput("--interactive is for a page, and .json is none", fix="leave one of them out")
+    place = export.require_room(args.output, yes=args.yes) if args.output != _TERMINAL else ""
+    root = session.root()
+    session.terminal.narrate(f"reading {args.experiment or 'the lab'}")
+    if not args.experiment:
+        made = published.lab(root, as_json=as_json)
+    elif as_json:
+        made = published.as_json(root, args.experiment)
+    else:
+        made = published.experiment(root, args.experiment, pages=args.runs, interactive=args.interactive)
+    data = _data(made)
+    if not place:
+        text = made.data.decode()
+        return Answer({**data, "text": text}, text.splitlines(), warnings=made.warnings)
+    export.write(root, place, made.data, yes=args.yes)
+    said = f"report: {place} ({len(made.data):,} bytes{_shown(made)})"
+    return Answer({**data, "path": place}, [said], warnings=made.warnings)
+
+
+def _all(args: argparse.Namespace, session: Session) -> Answer:
+    import os
+
+    from lab.scheduler.results import export
+    from lab.web import published
+
+    if args.experiment:
+        raise BadInput("--all is every experiment, and one was named", fix="leave one of them out")
+    if not args.output or args.output == _TERMINAL:
+        raise BadInput("--all writes several files, and needs a folder", fix="labctl report --all -o reports/")
+    folder = os.path.realpath(os.path.expanduser(args.output))
+    _require_folder(folder, yes=args.yes)
+    root = session.root()
+    files, bytes_, warnings = [], 0, []
+    told = session.terminal.progress("reports")
+    for made in published.everything(root, pages=args.runs, interactive=args.interactive, told=told):
+        warnings += made.warnings
+        if made.name:
+            place = os.path.join(folder, made.name)
+            export.write(root, place, made.data, yes=args.yes)
+            files.append(place)
+            bytes_ += len(made.data)
+    said = f"reports: {len(files)} files in {folder} ({bytes_:,} bytes)"
+    data = {"experiment": "", "format": "html", "path": folder, "bytes": bytes_, "files": files}
+    return Answer(data, [said], warnings=warnings)
+
+
+def _require_folder(folder: str, *, yes: bool) -> None:
+    import os
+
+    if os.path.lexists(folder) and not os.path.isdir(folder):
+        raise BadInput("this is no folder", where=folder, fix="labctl report --all -o reports/")
+    if not os.path.isdir(os.path.dirname(folder)):
+        raise BadInput("there is no such folder", where=os.path.dirname(folder), fix=f"mkdir {os.path.dirname(folder)}")
+    if os.path.isdir(folder) and os.listdir(folder) and not yes:
+        fix = "name another one, or add --yes to replace the reports in it"
+        raise BadInput("there are files in this folder already", where=folder, fix=fix)
+
+
+def _data(made: Published) -> dict[str, object]:
+    return {
+        "experiment": made.experiment,
+        "format": "json" if made.name.endswith(_JSON) else "html",
+        "bytes": len(made.data),
+        "runs": made.runs,
+        "total": made.total,
+        "pages": made.pages,
+    }
+
+
+def _shown(made: Published) -> str:
+    """How much of it is there."""
+    if not made.experiment:
+        return ""
+    return f"; {made.runs:,} of {made.total:,} runs in the table, {made.pages} with a page"
