@@ -14,7 +14,7 @@ import msgspec
 from lab.core.candidate import APART, BASELINE
 from lab.core.run import MINIMIZE
 from lab.projections import text
-from lab.projections.picture import kinds, thinning
+from lab.projections.picture import changed, kinds, thinning
 from lab.projections.picture.stairs import KEEP, Sample
 
 if TYPE_CHECKING:
@@ -85,7 +85,7 @@ def of(given: Given) -> Lineage | None:
                 by=_by(lines[at]),
                 value=lines[at].value,
                 delta=None if parent == _NOBODY else _delta(given, lines[at], lines[parent]),
-                says=_says(lines[at]),
+                says=_says(given, lines[at], lines[kin[at][0]] if kin[at] else None),
                 on_path=at in on_path,
             )
         )
@@ -180,7 +180,10 @@ def _by(line: Line) -> str:
     return text.line(line.candidate.kind if line.candidate is not None else line.maker, SAYS_CHARS)
 
 
-def _says(line: Line) -> str:
+def _says(given: Given, line: Line, parent: Line | None) -> str:
+    """Of a search what changed, which says more than that something did; else what is said of the run."""
+    if line.candidate is None and parent is not None and parent.params and line.params and line.value is not None:
+        return text.line(changed.between(given.space, parent.params, line.params), SAYS_CHARS)
     return text.line(line.ran.said or line.source.note, SAYS_CHARS)
 
 
