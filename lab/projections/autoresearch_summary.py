@@ -150,7 +150,7 @@ def _judged(loop: Loop, gain: Gain | None, alarms: tuple[str, ...]) -> tuple[str
         return LOOK, ("what was kept is simpler, and no better", *alarms)
     if gain.value <= 0:
         return LEAVE, (f"the best measures {gain.value:.6g} against the baseline: it is no better",)
-    doubts = [f"alarm: {_said(alarm)}" for alarm in alarms]
+    doubts = [f"alarm: {alarm_words(alarm)}" for alarm in alarms]
     if gain.low is None:
         doubts.append("the noise was never measured: set baseline_repeats to 3 or more")
     elif gain.low <= 0:
@@ -167,7 +167,8 @@ def _judged(loop: Loop, gain: Gain | None, alarms: tuple[str, ...]) -> tuple[str
     return MERGE, (sure, "no alarm was raised")
 
 
-def _said(alarm: str) -> str:
+def alarm_words(alarm: str) -> str:
+    """An alarm as people read it."""
     return {
         loops.METRIC_DRIFT: "metric_drift, the same code measures otherwise than it did",
         loops.HOLDOUT_GAP: "holdout_gap, the hidden measurement shows less of the gain than it should",
@@ -295,7 +296,7 @@ def _luck(found: Summary) -> list[str]:
         lines.append(f"- Drift of the best code's measurements: {loop.drift:.3g} sigmas of a mean")
     if loop.gap is not None:
         lines.append(f"- Share of the gain that the hidden measurement does not show: {loop.gap:.0%}")
-    lines += [f"- **Alarm**: {_said(alarm)}" for alarm in found.alarms]
+    lines += [f"- **Alarm**: {alarm_words(alarm)}" for alarm in found.alarms]
     return lines
 
 

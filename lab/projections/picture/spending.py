@@ -1,8 +1,27 @@
-"""What an experiment took, and what each improvement cost: hours, tokens and money."""
+"""What an experiment took, and what each improvement cost: hours, tokens and money.
+
+Every run of every tier is counted once, where it stands in history: so the improvements and what came after the last of
+them make up the total. A question to a model is counted at the first run that came of it; one that led to no run, at
+the next that a later question led to.
+"""
 
 from __future__ import annotations
 
+import math
+from typing import TYPE_CHECKING
+
 import msgspec
+
+from lab.projections import text
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+    from lab.projections.picture.given import Asked, Given
+    from lab.projections.picture.stairs import Stairs
+    from lab.projections.tables import Line
+
+_HOUR_S = 3600.0
 
 
 class Took(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -46,3 +65,162 @@ class Arm(msgspec.Struct, frozen=True, kw_only=True):
     best: float | None
     best_run: str
     took: Took
+
+
+class Bill:
+    """What was taken, added up. Sums are exact, so that it does not matter in which order or in which parts."""
+
+    def __init__(self) -> None:
+        self.runs = 0
+        self._seconds: list[float] = []
+        self._usd: list[float] = []
+        self._tokens: int | None = None
+
+    def run(self, line: Line, asks: Iterable[Asked] = ()) -> None:
+        """A run, with what it said of itself, and the questions that are counted at it."""
+        self.runs += 1
+        if line.ran.wall_s:
+            self._seconds.append(line.ran.wall_s)
+        if line.ran.cost:
+            self._usd.append(line.ran.cost)
+        if line.candidate is not None and line.candidate.tokens:
+            self._tokens = (self._tokens or 0) + line.candidate.tokens
+        for asked in asks:
+            self.ask(asked)
+
+    def ask(self, asked: Asked) -> None:
+        """A question to a model."""
+        if asked.usd is not None:
+            self._usd.append(asked.usd)
+        if asked.tokens is not None:
+            self._tokens = (self._tokens or 0) + asked.tokens
+
+    def add(self, other: Bill) -> None:
+        """All of another bill."""
+        self.runs += other.runs
+        self._seconds += other._seconds
+        self._usd += other._usd
+        if other._tokens is not None:
+            self._tokens = (self._tokens or 0) + other._tokens
+
+    def took(self) -> Took:
+        """The sum, rounded."""
+        return Took(
+            runs=self.runs,
+            hours=round(_sum(self._seconds) / _HOUR_S, 6),
+            tokens=self._tokens,
+            usd=round(_sum(self._usd), 6) if self._usd else None,
+        )
+
+
+def charged(given: Given) -> tuple[dict[str, list[Asked]], list[Asked]]:
+    """Which run each question to a model is counted at, in the order in which they were asked; and those of none."""
+    left = sorted(given.asks.items(), key=lambda each: _order(each[0]), reverse=True)
+    found: dict[str, list[Asked]] = {}
+    for line in given.lines:
+        asked = line.source.ask
+        while asked and left and _order(left[-1][0]) <= _order(asked):
+            found.setdefault(line.run_id, []).append(left.pop()[1])
+    return found, [asked for _, asked in reversed(left)]
+
+
+def of(given: Given, stairs: Stairs) -> Spending:
+    """What was taken for each step of a staircase."""
+    steps = {step.run_id: step for step in stairs.steps}
+    asks, unled = charged(given)
+    total, wasted, current = Bill(), Bill(), Bill()
+    found = []
+    for line in given.lines:
+        bills = (current, wasted) if line.value is None else (current,)
+        for bill in bills:
+            bill.run(line, asks.get(line.run_id, ()))
+        step = steps.get(line.run_id)
+        if step is not None:
+            made = Improvement(
+                n=step.n,
+                run_id=step.run_id,
+                value=step.value,
+                took=current.took(),
+                changed=step.changed,
+                within=step.within,
+            )
+            found.append(made)
+            total.add(current)
+            current = Bill()
+    for asked in unled:
+        current.ask(asked)
+    total.add(current)
+    return Spending(
+        total=total.took(),
+        improvements=tuple(found),
+        since=current.took(),
+        wasted=wasted.took(),
+        remarks=tuple(_remarks(given, stairs)),
+    )
+
+
+def _remarks(given: Given, stairs: Stairs) -> Iterator[str]:
+    """What is not known, or not in it."""
+    lines, asks = given.lines, given.asks.values()
+    untold = sum(not line.ran.wall_s and bool(line.ran.began) for line in lines)
+    if untold:
+        yield f"{_runs(untold, len(lines))} did not tell how long they took"
+    yield from _of_money(lines, asks)
+    yield from _of_tokens(lines, asks)
+    aside = [each for each in given.view.model.reserved if each.ask not in given.asks]
+    if aside:
+        usd = sum(each.usd for each in aside)
+        yield (
+            f"{text.count(len(aside), 'question')} to a model without an answer: "
+            f"what was set aside for it, {usd:.6g} USD, is in no sum"
+        )
+    if any(line.tier != stairs.tier for line in lines):
+        yield f"the improvements are those of tier {text.line(stairs.tier)}; runs of other tiers count where they fell"
+    if given.under_way:
+        yield f"{text.count(len(given.under_way), 'run')} under way, not counted yet"
+
+
+def _of_money(lines: Sequence[Line], asks: Iterable[Asked]) -> Iterator[str]:
+    priced, unpriced = _split(asks, "usd")
+    silent = sum(not line.ran.cost for line in lines)
+    if unpriced:
+        yield f"of {priced + unpriced} questions to models, {unpriced} did not tell their price"
+    if lines and silent == len(lines):
+        yield "no run said what it cost" + ("; the money is what models took" if priced else "")
+    elif silent:
+        yield f"{_runs(silent, len(lines))} did not say what they cost"
+
+
+def _of_tokens(lines: Sequence[Line], asks: Iterable[Asked]) -> Iterator[str]:
+    told, untold = _split(asks, "tokens")
+    if untold:
+        yield f"of {told + untold} questions to models, {untold} did not tell their tokens"
+    made = [line.candidate for line in lines if line.candidate is not None and line.candidate.parent]
+    silent = sum(not each.tokens for each in made)
+    if silent:
+        yield f"of {text.count(len(made), 'change')}, {silent} came without a word of the tokens that they took"
+    if lines and not made and not told and not untold:
+        yield "no tokens are known: no model was asked through the lab"
+
+
+def _split(asks: Iterable[Asked], what: str) -> tuple[int, int]:
+    """How many questions told it, and how many did not."""
+    known = [(each.usd if what == "usd" else each.tokens) is not None for each in asks]
+    return sum(known), len(known) - sum(known)
+
+
+def _runs(some: int, of_all: int) -> str:
+    return f"{some} of {text.count(of_all, 'run')}"
+
+
+def _order(ask: str) -> tuple[int, str]:
+    """Names of questions end in a number that has more digits once there are very many."""
+    return len(ask), ask
+
+
+def _sum(amounts: list[float]) -> float:
+    """Exact; a sum of absurd amounts stays a number."""
+    try:
+        return math.fsum(amounts)
+    except OverflowError:
+        return float.fromhex("0x1.fffffffffffffp+1023")

@@ -1,22 +1,50 @@
-"""The picture of an experiment: the one value that report, live page, terminal and plots are made from."""
+"""The picture of an experiment: the one value that report, live page, terminal and plots are made from.
+
+Everything in it is bounded, and every text in it that a run, a person or a model wrote is clean. The same files give
+the same bytes.
+"""
 
 from __future__ import annotations
 
+import math
+from itertools import compress
+from typing import TYPE_CHECKING
+
 import msgspec
 
-from lab.core.subject import Finding  # msgspec resolves annotations
-from lab.projections.picture.given import UnderWay  # msgspec resolves annotations
-from lab.projections.picture.lineage import Lineage  # msgspec resolves annotations
-from lab.projections.picture.parameters import Parameters  # msgspec resolves annotations
-from lab.projections.picture.spending import Arm, Spending  # msgspec resolves annotations
-from lab.projections.picture.stairs import Sample, Stairs  # msgspec resolves annotations
-from lab.projections.picture.timeline import Timeline  # msgspec resolves annotations
+from lab.core.errors import BadInput
+from lab.core.origin import BASELINE as FIRST
+from lab.core.parameter import same
+from lab.core.run import MINIMIZE
+from lab.core.subject import Finding, Subject
+from lab.projections import points, text
+from lab.projections.attention import bounded, wants
+from lab.projections.autoresearch_summary import is_loop
+from lab.projections.picture import arms, lineage, luck, parameters, spending, stairs, thinning, timeline
+from lab.projections.picture.given import UnderWay
+from lab.projections.picture.lineage import Lineage
+from lab.projections.picture.parameters import Parameters
+from lab.projections.picture.spending import Arm, Spending
+from lab.projections.picture.stairs import BASELINE, KEEP, Sample, Stairs
+from lab.projections.picture.timeline import Timeline
+from lab.projections.tier import spec_here
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from lab.projections.picture.given import Given
+    from lab.projections.picture.stairs import Judged
+    from lab.projections.tables import Line
 
 FORMAT = 1
+MOST_ROWS, MOST_KEPT, MOST_LAST = 1_000, 400, 100
+MOST_UNDER_WAY, MOST_TIERS, MOST_WARNINGS = 200, 8, 50
+GOAL_CHARS, REASON_CHARS, SAYS_CHARS, PARAMS_CHARS, BEST_CHARS = 1_000, 300, 160, 160, 8_000
+ROWS = "the best, every new best, what was kept, the newest and what is left of an even sample of each kind"
 
 
 class Row(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
-    """A run in the table of runs. `kind` is that of its spot in the staircase."""
+    """A run in the table of runs. `n` and `kind` are those of its spot in the staircase of its tier."""
 
     n: int
     run_id: str
@@ -62,11 +90,12 @@ class Head(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Best(msgspec.Struct, frozen=True, kw_only=True):
-    """The run to take."""
+    """The run with the best number; of a code loop, what was kept last."""
 
     run_id: str
     value: float
     params: dict[str, object] | None
+    params_left_out: int = 0
     says: str = ""
     diff: str = ""
     diff_cut: bool = False
@@ -90,3 +119,220 @@ class Picture(msgspec.Struct, frozen=True, kw_only=True):
     rows: tuple[Row, ...]
     rows_sample: Sample
     warnings: tuple[str, ...] = ()
+
+
+def of(given: Given) -> Picture:
+    """The picture of what was read."""
+    view = given.view
+    tiers = _tiers(given)
+    judged = {tier: stairs.judge(given, tier) for tier in tiers}
+    here = stairs.of(given, view.tier)
+    others = [tier for tier in tiers if tier != view.tier and judged[tier].lines]
+    rows, sample = _rows(given, judged)
+    subject = Subject(view=view, spec=given.spec, findings=given.findings)
+    mine = judged[view.tier]
+    return Picture(
+        head=_head(given, subject, here, mine, tiers),
+        wants=tuple(bounded(wants(subject), chars=REASON_CHARS)),
+        under_way=tuple(map(_clean, given.under_way[:MOST_UNDER_WAY])),
+        stairs=here,
+        other_tiers=tuple(stairs.of(given, tier) for tier in others[:MOST_TIERS]),
+        best=_best(given),
+        parameters=parameters.of(given),
+        lineage=lineage.of(given),
+        timeline=timeline.of(given),
+        spending=spending.of(given, here),
+        arms=arms.of(given, mine.lines, _new_bests(mine)),
+        rows=rows,
+        rows_sample=sample,
+        warnings=tuple(_warnings(given, len(others))),
+    )
+
+
+def encode(picture: Picture) -> bytes:
+    """One JSON document. The keys are sorted: the same picture is the same bytes."""
+    return _encoder.encode(picture) + b"\n"
+
+
+def parse(data: bytes, where: str = "") -> Picture:
+    """What `encode` wrote. `BadInput` for anything else, and for a picture of another labctl."""
+    try:
+        picture = _decoder.decode(data)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        raise BadInput(f"this is no picture of an experiment: {error}", where=where) from error
+    if picture.format != FORMAT:
+        raise BadInput(f"this picture has format {picture.format}, and this labctl knows {FORMAT}", where=where)
+    return picture
+
+
+_encoder = msgspec.json.Encoder(order="sorted")
+_decoder = msgspec.json.Decoder(Picture)
+
+
+def _tiers(given: Given) -> list[str]:
+    """Every tier that the SPEC names or that has runs, and the one that it is in."""
+    named = given.spec.fidelity_tiers if given.spec else ()
+    return list(dict.fromkeys((*named, given.view.tier, *(line.tier for line in given.lines))))
+
+
+def _head(given: Given, subject: Subject, here: Stairs, judged: Judged, tiers: Sequence[str]) -> Head:
+    view, spec = given.view, spec_here(given.view, given.spec)
+    best, baseline = view.best, _baseline(given, judged)
+    scored = [line.value for line in judged.lines if line.scored and line.value is not None]
+    line = _line_of(given, best.run_id) if best else None
+    return Head(
+        experiment=view.experiment,
+        goal=text.line(spec.goal, GOAL_CHARS) if spec else "",
+        metric=here.metric,
+        direction=here.direction,
+        phase=view.phase,
+        phase_reason=text.line(view.phase_reason, REASON_CHARS),
+        tier=text.line(view.tier),
+        tiers=tuple(text.line(tier) for tier in tiers[: MOST_TIERS + 1]),
+        strategy=text.line(spec.strategy) if spec else "",
+        is_loop=is_loop(subject),
+        as_of=text.line(view.as_of),
+        runs=view.runs,
+        outcomes=view.outcomes,
+        most_runs=spec.max_iterations_total if spec else None,
+        baseline=baseline,
+        best=best.value if best else None,
+        best_run=best.run_id if best else "",
+        best_says=_says(line) if line else text.line(best.note, SAYS_CHARS) if best else "",
+        gain=_gain(best.value, baseline, here.direction) if best else None,
+        sigma=here.band.sigma if here.band else None,
+        luck=luck.of(given, here, scored),
+    )
+
+
+def _baseline(given: Given, judged: Judged) -> float | None:
+    """What the best is held against: the code as it was found, or the parameters that a search began with."""
+    loop = given.view.loop
+    if loop is not None:
+        return loop.base.value if loop.base else None
+    return next((line.value for line in judged.lines if line.scored and line.source.kind == FIRST), None)
+
+
+def _gain(best: float | None, baseline: float | None, direction: str) -> float | None:
+    if best is None or baseline is None:
+        return None
+    gain = baseline - best if direction == MINIMIZE else best - baseline
+    return gain if math.isfinite(gain) else None
+
+
+def _line_of(given: Given, run_id: str) -> Line | None:
+    return next((line for line in reversed(given.lines) if line.run_id == run_id), None)
+
+
+def _best(given: Given) -> Best | None:
+    best = given.view.best
+    if best is None or best.value is None:
+        return None
+    line = _line_of(given, best.run_id)
+    params, left_out = points.cut(line.params, BEST_CHARS) if line and line.params is not None else (None, 0)
+    return Best(
+        run_id=best.run_id,
+        value=best.value,
+        params=params,
+        params_left_out=left_out,
+        says=_says(line) if line else text.line(best.note, SAYS_CHARS),
+        diff=text.visible(given.diff),
+        diff_cut=given.diff_cut,
+    )
+
+
+def _clean(told: UnderWay) -> UnderWay:
+    """Engines and machines give names too."""
+    return msgspec.structs.replace(
+        told, worker=text.line(told.worker), tier=text.line(told.tier), where=text.line(told.where, REASON_CHARS)
+    )
+
+
+def _new_bests(judged: Judged) -> Iterator[str]:
+    """The runs that were better than all before; the first measurement of all is better than nothing."""
+    return (judged.lines[place].run_id for place, _ in judged.steps if judged.kinds[place] != BASELINE)
+
+
+def _rows(given: Given, judged: Mapping[str, Judged]) -> tuple[tuple[Row, ...], Sample]:
+    """The table of runs, thinned."""
+    lines = given.lines
+    counts = dict.fromkeys(judged, 0)
+    numbers, kinds, steps = [], [], []
+    stepped = {tier: {place for place, _ in found.steps} for tier, found in judged.items()}
+    for line in lines:
+        place = counts[line.tier]
+        counts[line.tier] = place + 1
+        numbers.append(place + 1)
+        kinds.append(judged[line.tier].kinds[place])
+        steps.append(place in stepped[line.tier])
+    bests = {run.run_id for run in given.view.bests.values()}
+    must = [place for place, line in enumerate(lines) if line.run_id in bests]
+    must += thinning.evenly(list(compress(range(len(lines)), steps)), MOST_KEPT)
+    must += thinning.evenly([place for place, kind in enumerate(kinds) if kind in (KEEP, BASELINE)], MOST_KEPT)
+    must += range(max(len(lines) - MOST_LAST, 0), len(lines))
+    shown = thinning.chosen(len(lines), must, MOST_ROWS, kinds=kinds)
+    varying = _varying([lines[place].params or {} for place in shown])
+    rule = thinning.ALL if len(shown) == len(lines) else ROWS
+    rows = tuple(_row(lines[place], numbers[place], kinds[place], varying) for place in shown)
+    return rows, Sample(shown=len(shown), total=len(lines), rule=rule)
+
+
+def _row(line: Line, number: int, kind: str, varying: Sequence[str]) -> Row:
+    return Row(
+        n=number,
+        run_id=line.run_id,
+        kind=kind,
+        outcome=line.outcome,
+        tier=text.line(line.tier),
+        value=line.value,
+        verdict=line.verdict,
+        by=text.line(line.maker or (line.candidate.kind if line.candidate else "")),
+        began=text.line(line.ran.began),
+        ended=text.line(line.ts),
+        wall_s=line.ran.wall_s,
+        cost=line.ran.cost,
+        worker=text.line(line.ran.worker),
+        params=_params(line.params or {}, varying),
+        says=_says(line),
+    )
+
+
+def _says(line: Line) -> str:
+    return text.line(line.ran.said or line.source.note, SAYS_CHARS)
+
+
+def _varying(runs: Sequence[Mapping[str, object]]) -> list[str]:
+    """The parameters in which these runs differ, in the order in which they come."""
+    first: dict[str, object] = {}
+    counted: dict[str, int] = {}
+    differ: set[str] = set()
+    for params in runs:
+        for name, value in params.items():
+            counted[name] = counted.get(name, 0) + 1
+            if name not in differ and not same(first.setdefault(name, value), value):
+                differ.add(name)
+    having = sum(bool(params) for params in runs)
+    return [name for name in first if name in differ or counted[name] < having or having == 1]
+
+
+def _params(params: Mapping[str, object], varying: Sequence[str]) -> str:
+    words: list[str] = []
+    room = PARAMS_CHARS
+    for name in varying:
+        if name in params and room > 0:
+            value = params[name]
+            told = f"{value:.4g}" if isinstance(value, float) else text.line(points.spelled(value), PARAMS_CHARS)
+            words.append(f"{text.line(name, PARAMS_CHARS)}={told}")
+            room -= len(words[-1])
+    return text.line(", ".join(words), PARAMS_CHARS)
+
+
+def _warnings(given: Given, others: int) -> Iterator[str]:
+    found = [text.line(each, REASON_CHARS) for each in given.warnings]
+    if len(given.under_way) > MOST_UNDER_WAY:
+        found.append(f"of {len(given.under_way)} runs under way, the first {MOST_UNDER_WAY} are shown")
+    if others > MOST_TIERS:
+        found.append(f"of {others} other tiers with runs, {MOST_TIERS} are shown")
+    yield from found[:MOST_WARNINGS]
+    if len(found) > MOST_WARNINGS:
+        yield f"and {len(found) - MOST_WARNINGS} more warnings"

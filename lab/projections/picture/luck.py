@@ -1,0 +1,74 @@
+"""What of a result may be luck, in words: what no picture of it may hide."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from lab.core.subject import Subject
+from lab.projections import autoresearch_summary, text
+from lab.projections.picture.stairs import CLAIMED, REPLAYED
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from lab.projections.picture.given import Given
+    from lab.projections.picture.stairs import Band, Stairs
+
+
+def of(given: Given, stairs: Stairs, scored: Sequence[float]) -> tuple[str, ...]:
+    """A sentence each, of the tier that the staircase is of. `scored` are its values that were measured here."""
+    subject = Subject(view=given.view, spec=given.spec)
+    is_loop = autoresearch_summary.is_loop(subject)
+    said = _of_loop(subject) if is_loop else _of_search(given, stairs.band, scored)
+    return (*said, *_apart(stairs.counts))
+
+
+def _of_loop(subject: Subject) -> Iterator[str]:
+    found = autoresearch_summary.told(subject)
+    loop = found.loop
+    if loop.base is None:
+        return  # nothing was measured that a change could be held against
+    if not loop.noise.df:
+        yield "the noise was never measured: nothing was measured twice"
+    if found.unconfirmed:
+        yield f"unconfirmed: {found.unconfirmed} of the {loop.kept} kept looked better, and no test said so"
+    if loop.kept and loop.noise.df and not loop.noise.none:
+        yield (
+            f"of the {loop.kept} kept, no more than {found.false_keeps:.3g} are to be expected to be luck; a rule "
+            f"that keeps every better number would have kept about {found.greedy_false_keeps:.1f} by luck"
+        )
+    yield from (f"alarm: {autoresearch_summary.alarm_words(alarm)}" for alarm in found.alarms)
+
+
+def _of_search(given: Given, band: Band | None, scored: Sequence[float]) -> Iterator[str]:
+    if len(scored) <= 1:
+        return
+    if band is None:
+        declared = given.spec.noise if given.spec else None
+        if declared:
+            yield "the metric is noisy, and no parameters were run twice: how lucky the best number is, nobody knows"
+        else:
+            yield "nothing is known of the noise: no parameters were run twice, and the SPEC does not say"
+        return
+    if not band.sigma:
+        return  # a difference is a difference
+    yield f"one measurement has a noise of about {band.sigma:.3g} ({band.source})"
+    best = given.view.best
+    if best is None or best.value is None:
+        return
+    value, half = best.value, band.width / 2
+    near = sum(abs(each / 2 - value / 2) <= half for each in scored) - 1  # halves: no difference is infinite
+    if near > 0:
+        lie = "1 other run lies" if near == 1 else f"{near} other runs lie"
+        yield (
+            f"{lie} no further from the best number than noise alone may do ({band.width:.3g}): "
+            f"labctl best {given.view.experiment} weighs which to take"
+        )
+
+
+def _apart(counts: dict[str, int]) -> Iterator[str]:
+    claimed, replayed = counts.get(CLAIMED, 0), counts.get(REPLAYED, 0)
+    if claimed:
+        yield f"{text.count(claimed, 'run')} claimed by another harness: nobody here has measured them"
+    if replayed:
+        yield f"{text.count(replayed, 'run')} measured again: shown, and never the best"
