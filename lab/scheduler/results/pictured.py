@@ -40,15 +40,18 @@ MOST_ASKS = 2_000  # files that are read; of more questions, the newest
 _PATCH = f"{layout.ARTIFACTS}/diff.patch"
 
 
-def read(root: Root, name: str) -> Given:
-    """An experiment as it stands. `Unavailable` only where its pages have to be written again first."""
+def read(root: Root, name: str, *, with_diff: bool = True) -> Given:
+    """An experiment as it stands. `Unavailable` only where its pages have to be written again first.
+
+    The diff of a code loop's best may ask git; who does not show it leaves it out.
+    """
     found = table.read(root, name)
     view, spec = found.view, found.spec
     state = status.fold_state(reading.read(root.layout.status(name)) or b"")
     space, trouble = _space(root, spec, view)
     asked, missing = _asked(root, view)
-    diff, cut, doubt = _diff(root, spec, view, found.lines)
-    under_way, unsure = _under_way(root, name)
+    diff, cut, doubt = _diff(root, spec, view, found.lines) if with_diff else ("", False, ())
+    under_way, unsure = unsealed(root, name)
     return Given(
         view=view,
         spec=spec,
@@ -129,7 +132,7 @@ def _few(names: list[str], shown: int = 3) -> str:
     return f"{', '.join(names[:shown])}{more}"
 
 
-def _under_way(root: Root, name: str) -> tuple[tuple[UnderWay, ...], tuple[str, ...]]:
+def unsealed(root: Root, name: str) -> tuple[tuple[UnderWay, ...], tuple[str, ...]]:
     """The runs that have a claim and no seal, in the order in which they were claimed."""
     try:
         survey = leases.survey(root, name)
