@@ -32,6 +32,8 @@ RUNNING, WAITING, LOST = "running", "waiting", "lost"  # the kinds of what is un
 _LONGEST_S = 100 * 365.25 * 86_400  # a run that says it took longer was not measured
 _LONG = 4  # a gap is worth cutting out where it is longer than one part in so many of all the time that something ran
 _LEAST_S = 0.001
+_COARSER = 1.25
+_FIRST_S, _LAST_S = -62_135_596_800.0, 253_402_300_799.0  # the years 1 to 9999
 _FINE = 1_000  # parts of the axis: a gap shorter than one of them cannot be seen
 
 
@@ -151,9 +153,10 @@ def _seconds(stamp: str) -> float | None:
     """A moment in seconds of the epoch; None for what is none. Without a zone it is UTC, as all of ours are."""
     try:
         moment = datetime.fromisoformat(stamp)
-        return (moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)).timestamp()
+        seconds = (moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)).timestamp()
     except (ValueError, OverflowError):
         return None
+    return seconds if _FIRST_S <= seconds <= _LAST_S else None
 
 
 def _told(seconds: float) -> str:
@@ -209,10 +212,12 @@ def _lanes(rows: Sequence[tuple[str, list[_Bar]]], zero: float, visible: float) 
     """The rows in at most MOST stretches: first neighbours alike become one, then whatever lies close enough."""
     groups = [[[bar] for bar in row] for _, row in rows]
     near = max(visible / _FINE, _LEAST_S)
-    alike = True
+    if sum(map(len, groups)) > MOST:
+        groups = [_merged(row, near, alike=True) for row in groups]
+    near = max(near, visible * len(groups) / MOST / 2)
     while sum(map(len, groups)) > MOST:
-        groups = [_merged(row, near, alike=alike) for row in groups]
-        near, alike = near if alike else 2 * near, False
+        groups = [_merged(row, near, alike=False) for row in groups]
+        near *= _COARSER
     return tuple(
         Lane(
             worker=text.line(worker, SAYS_CHARS) or UNKNOWN,
