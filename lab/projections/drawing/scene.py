@@ -12,7 +12,7 @@ Point = tuple[float, float]
 
 # A look of a mark. `series-0` to `series-7` tell apart what has no order; `scale-0` to `scale-6` go from bad to good.
 LOOKS = frozenset({
-    "axis", "grid", "tick", "title", "label", "muted", "leader", "frame",
+    "paper", "axis", "grid", "tick", "title", "label", "muted", "leader", "frame",
     "keep", "best", "within", "discard", "crash", "cancelled", "running", "baseline", "claimed",
     "replayed", "unmeasured",
     "stair", "band", "bar", "hint", "clipped",

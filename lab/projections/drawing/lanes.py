@@ -1,0 +1,58 @@
+"""Axes of parameters as they are drawn: what stands on them, what lies where, and which values are worth looking at."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+from lab.core.run import MINIMIZE
+from lab.projections.drawing import axes
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from lab.projections.picture.columns import Axis
+    from lab.projections.picture.parameters import Parameters, Tried
+
+BEST = "series-1"  # the look of the run to highlight: it must not be the strongest of the scale from bad to good
+
+
+def value_scale(parameters: Parameters, bottom: float, top: float) -> axes.Scale:
+    """The stretch of values that is worth looking at: a few that went wild do not squash the rest."""
+    values = [each.value for each in parameters.tried]
+    best = best_of(parameters)
+    if best is not None:
+        return axes.scale(*axes.interesting(values, (), best.value), bottom, top)
+    likely = (min if parameters.direction == MINIMIZE else max)(values, default=0.0)
+    return axes.scale(*axes.interesting(values, (), likely), bottom, top)
+
+
+def best_of(parameters: Parameters) -> Tried | None:
+    """The run to highlight, where it is among those that are shown."""
+    return next((each for each in parameters.tried if each.run_id == parameters.best), None)
+
+
+def ends(axis: Axis, count: int = 4) -> Sequence[tuple[float, str]]:
+    """Where something stands on an axis, from 0 to 1, and what: round numbers, or the choices."""
+    if axis.choices:
+        last = len(axis.choices) - 1
+        return [(number / last if last else 0.5, choice) for number, choice in enumerate(axis.choices)]
+    if axis.low >= axis.high:
+        return [(0.5, axes.number(axis.low))]
+    scale = axes.scale(axis.low, axis.high, 0.0, 1.0, log=axis.log)
+    return [(scale.at(tick.value), tick.text) for tick in scale.ticks(count)]
+
+
+def spelled(axis: Axis, place: float) -> str:
+    """What lies at a place of an axis."""
+    if axis.choices:
+        return axis.choices[round(place * (len(axis.choices) - 1))]
+    return axes.number(value_at(axis, place), 3)
+
+
+def value_at(axis: Axis, place: float) -> float:
+    """The number at a place of an axis: what `Tried.at` was made from, but for rounding."""
+    if axis.log:
+        low, high = math.log(axis.low), math.log(axis.high)
+        return math.exp(low + place * (high - low))
+    return axis.low * (1 - place) + axis.high * place
