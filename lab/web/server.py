@@ -71,7 +71,8 @@ class Server:
         name = os.uname().nodename if address.is_unspecified else host
         spelt = f"[{name}]" if ":" in name else name
         self.url = f"http://{spelt}:{self.port}/"
-        self._guard = Guard((*LOOPBACK, spelt, *allow), self.port, site.sessions, private=private or self.is_open)
+        self.is_private = private or self.is_open
+        self._guard = Guard((*LOOPBACK, spelt, *allow), self.port, site.sessions, private=self.is_private)
         site.cookie = self._guard.cookie
         self._places = Places()
         self._debug = debug
