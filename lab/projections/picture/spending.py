@@ -17,6 +17,7 @@ from lab.projections import text
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
+    from lab.core.view import Reserved, View
     from lab.projections.picture.given import Asked, Given
     from lab.projections.picture.stairs import Stairs
     from lab.projections.tables import Line
@@ -107,7 +108,7 @@ class Bill:
         """The sum, rounded."""
         return Took(
             runs=self.runs,
-            hours=round(_sum(self._seconds) / _HOUR_S, 6),
+            hours=hours(_sum(self._seconds)),
             tokens=self._tokens,
             usd=round(_sum(self._usd), 6) if self._usd else None,
         )
@@ -159,6 +160,39 @@ def of(given: Given, stairs: Stairs) -> Spending:
     )
 
 
+def of_view(view: View) -> Took:
+    """The sum alone, from what was folded: no line is read for it. What is set aside and not spent is not in it."""
+    loops = sum(tier.loop.tokens for tier in view.tiers.values() if tier.loop is not None)
+    usd = view.cost + max(view.model.usd - sum(each.usd for each in view.model.reserved), 0.0)
+    return Took(
+        runs=view.runs, hours=hours(view.wall_s), tokens=(view.model.tokens + loops) or None, usd=round(usd, 6) or None
+    )
+
+
+def together(parts: Sequence[Took]) -> Took:
+    """The sum of what is known."""
+    tokens = [each.tokens for each in parts if each.tokens is not None]
+    usd = [each.usd for each in parts if each.usd is not None]
+    return Took(
+        runs=sum(each.runs for each in parts),
+        hours=round(_sum([each.hours for each in parts]), 6),
+        tokens=sum(tokens) if tokens else None,
+        usd=round(_sum(usd), 6) if usd else None,
+    )
+
+
+def hours(seconds: float) -> float:
+    """As they are told."""
+    return round(seconds / _HOUR_S, 6)
+
+
+def set_aside(questions: Sequence[Reserved]) -> str:
+    """What is to be said of questions that have no answer."""
+    usd = _sum([each.usd for each in questions])
+    asked = text.count(len(questions), "question")
+    return f"{asked} to a model without an answer: the {usd:.6g} USD that were set aside are in no sum"
+
+
 def _remarks(given: Given, stairs: Stairs) -> Iterator[str]:
     """What is not known, or not in it."""
     lines, asks = given.lines, given.asks.values()
@@ -169,11 +203,7 @@ def _remarks(given: Given, stairs: Stairs) -> Iterator[str]:
     yield from _of_tokens(lines, asks)
     aside = [each for each in given.view.model.reserved if each.ask not in given.asks]
     if aside:
-        usd = sum(each.usd for each in aside)
-        yield (
-            f"{text.count(len(aside), 'question')} to a model without an answer: "
-            f"what was set aside for it, {usd:.6g} USD, is in no sum"
-        )
+        yield set_aside(aside)
     if any(line.tier != stairs.tier for line in lines):
         yield f"the improvements are those of tier {text.line(stairs.tier)}; runs of other tiers count where they fell"
     if given.under_way:

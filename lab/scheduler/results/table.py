@@ -74,12 +74,16 @@ def read(root: Root, name: str) -> Table:
 
 def tier_of(found: Table, wanted: str) -> str:
     """The tier that a question is about: the one asked for, else the one that the experiment is in."""
-    known = found.tiers()
+    return named(found.experiment, found.tiers(), wanted) or found.view.tier
+
+
+def named(experiment: str, known: tuple[str, ...], wanted: str) -> str:
+    """The same name, or `BadInput` when the experiment has no such tier."""
     if wanted and wanted not in known:
         near = nearest(wanted, known)
         fix = f"did you mean {near}?" if near else f"the tiers are {', '.join(known)}"
-        raise BadInput(f"{found.experiment} has no tier {wanted!r}", fix=fix)
-    return wanted or found.view.tier
+        raise BadInput(f"{experiment} has no tier {wanted!r}", fix=fix)
+    return wanted
 
 
 def ranked(found: Table, tier: str) -> list[Line]:
