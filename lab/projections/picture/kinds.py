@@ -1,46 +1,36 @@
-"""What each run is at a glance, one word each: what `stairs` tells in one tier, for the runs of all of them."""
+"""What a run is at a glance, from its line alone: for who has one line and not the runs before it.
+
+`stairs.kinds` is what pictures show. It knows the noise too, so some of what is a discard here is within noise there.
+"""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from lab.core.candidate import BASELINE as MEASURED
-from lab.core.candidate import IMPORTED
-from lab.core.candidate import KEEP as KEPT
-from lab.core.run import CANCELLED as CALLED_OFF
-from lab.core.run import better
-from lab.projections.picture.stairs import BASELINE, CANCELLED, CLAIMED, CRASH, DISCARD, KEEP
+from lab.core import candidate as candidates
+from lab.core import run as runs
+from lab.projections.picture import stairs
 
 if TYPE_CHECKING:
-    from lab.projections.picture.given import Given
     from lab.projections.tables import Line
 
 
-def of(given: Given) -> list[str]:
-    """The kind of every line, in their order."""
-    bests: dict[str, float] = {}
-    found = []
-    for line in given.lines:
-        kind = by_itself(line)
-        if not kind:
-            direction = given.view.directions.get(line.tier, given.view.direction)
-            kind = DISCARD
-            if line.value is not None and better(line.value, bests.get(line.tier), direction):
-                bests[line.tier] = line.value
-                kind = KEEP
-        found.append(kind)
-    return found
-
-
 def by_itself(line: Line) -> str:
-    """The kind of a run that tells it by itself; empty for one that has to be compared."""
+    """The kind of a run that tells it by itself; empty for one with a value that has to be compared."""
     made = line.candidate
-    if made is not None and made.kind == IMPORTED:
-        return CLAIMED
-    if line.outcome == CALLED_OFF:
-        return CANCELLED
-    if not line.scored:
-        return CRASH
-    if made is None:
-        return ""
-    return BASELINE if made.kind == MEASURED else KEEP if line.verdict == KEPT else DISCARD
+    if line.outcome == runs.CANCELLED:
+        return stairs.CANCELLED
+    if made is not None and made.kind == candidates.IMPORTED:
+        return stairs.CRASH if made.claimed is None and line.value is None else stairs.CLAIMED
+    if line.outcome in runs.FAILURES or line.verdict in (candidates.CRASHED, candidates.CHECKS_FAILED):
+        return stairs.CRASH
+    if line.value is None:
+        return stairs.UNMEASURED
+    return "" if made is None else _judged(made.kind, line.verdict)
+
+
+def _judged(kind: str, verdict: str) -> str:
+    """Of a code loop."""
+    if kind in (candidates.BASELINE, candidates.REPLAYED):
+        return stairs.BASELINE if kind == candidates.BASELINE else stairs.REPLAYED
+    return stairs.KEEP if verdict == candidates.KEEP else stairs.DISCARD

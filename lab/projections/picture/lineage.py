@@ -14,7 +14,7 @@ import msgspec
 from lab.core.candidate import APART, BASELINE
 from lab.core.run import MINIMIZE
 from lab.projections import text
-from lab.projections.picture import changed, kinds, thinning
+from lab.projections.picture import changed, stairs, thinning
 from lab.projections.picture.stairs import KEEP, Sample
 
 if TYPE_CHECKING:
@@ -64,7 +64,7 @@ def of(given: Given) -> Lineage | None:
     related = sorted({each for child, parents in enumerate(kin) if parents for each in (child, *parents)})
     if not related:
         return None
-    kind = kinds.of(given)
+    kind = stairs.kinds(given)
     way = _way(given, first)
     shown = _shown(related, way, kin, kind)
     depth = _depths(first)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from lab.projections import text
-from lab.projections.picture import kinds
+from lab.projections.picture import stairs
 from lab.projections.picture.stairs import Sample
 
 if TYPE_CHECKING:
@@ -122,7 +122,7 @@ def _bars(given: Given) -> tuple[dict[str, list[_Bar]], int]:
     """What ran, by worker, and how many runs do not say when."""
     found: dict[str, list[_Bar]] = {}
     undated = 0
-    for line, kind in zip(given.lines, kinds.of(given), strict=True):
+    for line, kind in zip(given.lines, stairs.kinds(given), strict=True):
         start = _seconds(line.ran.began)
         if start is None:
             undated += 1
