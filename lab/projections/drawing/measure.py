@@ -24,7 +24,8 @@ def fitted(text: str, size: float, room: float) -> str:
         if room < 0:
             break
         kept.append(letter)
-    return "".join(kept).rstrip() + "…" if kept else ""
+    shown = "".join(kept).rstrip(" ,;:")
+    return f"{shown}…" if shown else ""
 
 
 def _em(letter: str) -> float:
