@@ -22,6 +22,7 @@ _KEPT = "public, max-age=31536000, immutable"
 # name -> its kind, and where its text comes from. Nothing else is served from the package.
 _SHELF: dict[str, tuple[str, Callable[[], str]]] = {
     "lab.css": ("text/css; charset=utf-8", assets.style),
+    "live.css": ("text/css; charset=utf-8", lambda: assets.read("static/live.css")),
     "live.js": ("text/javascript; charset=utf-8", lambda: assets.read("static/live.js")),
 }
 

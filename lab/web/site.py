@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from typing import TYPE_CHECKING
 
+from lab.web.live import Live
 from lab.web.sessions import Sessions
 
 if TYPE_CHECKING:
@@ -25,6 +26,7 @@ class Site:
         self.tell = tell or _nobody
         self.cookie = ""  # the name of its cookie; the server knows it once it has a port
         self.sessions = Sessions()
+        self.live = Live(root)
         self.deciding = threading.Lock()  # one decision at a time: the writer of files is for one thread
         self.stopping = threading.Event()  # set once the server ends: streams end with it
 

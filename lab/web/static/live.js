@@ -1,0 +1,211 @@
+// Renews the parts of a page that show what is new. Without it every page is whole, and stays as it was loaded.
+"use strict";
+(() => {
+  const SETTLE_MS = 300;      // several events in a row are one renewal
+  const TYPED_MS = 180;
+  const AGAIN_MS = 3000;      // after the connection was refused
+  const MOST_LOG_LINES = 2000;
+  const MOST_NEWS = 4;
+  const find = (css, inside = document) => inside.querySelector(css);
+  const all = (css, inside = document) => Array.from(inside.querySelectorAll(css));
+  const parsed = (html) => new DOMParser().parseFromString(html, "text/html");
+
+  // -- what is connected ---------------------------------------------------------------------------------------
+  const state = find("#connection");
+  const tell = (words, isGood) => {
+    if (!state || state.textContent === words) return;
+    state.textContent = words;
+    state.classList.toggle("is-live", isGood);
+  };
+
+  // -- parts ---------------------------------------------------------------------------------------------------
+  const timers = new Map();   // part -> the renewal that is due
+  const renewed = new Map();  // part -> when it was asked for last
+  const part = (name) => find(`[data-part="${name}"]`);
+
+  // What a reader has done to a part: where the focus is, what is typed, what is open, how far it was moved.
+  const kept = (old) => {
+    const at = old.contains(document.activeElement) ? document.activeElement : null;
+    const field = at && at.matches("input, textarea") && at.type !== "radio" ? at : null;
+    return {
+      id: at && at.id, href: at && at.getAttribute("href"), name: at && at.getAttribute("aria-label"),
+      range: field && [field.selectionStart, field.selectionEnd],
+      typed: all("input[id]:not([type=hidden]), textarea[id], select[id]", old)
+        .filter((each) => each.checked || (each.value !== each.defaultValue && each.type !== "radio"))
+        .map((each) => [each.id, each.value, each.checked]),
+      open: all("details[open][id]", old).map((each) => each.id),
+      moved: all(".plot, .wide, pre", old).map((each) => [each.scrollLeft, each.scrollTop]),
+    };
+  };
+  const restored = (fresh, had) => {
+    const named = (id) => id && all("[id]", fresh).find((each) => each.id === id);
+    for (const [id, value, checked] of had.typed) {
+      const field = named(id);
+      if (!field) continue;
+      if (field.type === "radio" || field.type === "checkbox") field.checked = checked; else field.value = value;
+    }
+    had.open.forEach((id) => { const each = named(id); if (each) each.open = true; });
+    all(".plot, .wide, pre", fresh).forEach((each, place) => {
+      const moved = had.moved[place];
+      if (moved) [each.scrollLeft, each.scrollTop] = moved;
+    });
+    const again = named(had.id)
+      || (had.href && all("[href]", fresh).find((each) => each.getAttribute("href") === had.href))
+      || (had.name && all("[aria-label]", fresh).find((each) => each.getAttribute("aria-label") === had.name));
+    if (!again) return;
+    again.focus({ preventScroll: true });
+    if (had.range && had.range[0] !== null && again.setSelectionRange) again.setSelectionRange(...had.range);
+  };
+  const isRead = (old) => {   // somebody is marking words in it
+    const marked = window.getSelection();
+    return marked && !marked.isCollapsed && old.contains(marked.anchorNode);
+  };
+  const swap = (old, html) => {
+    const fresh = find(`[data-part="${old.dataset.part}"]`, parsed(html));
+    if (!fresh || !old.isConnected || fresh.outerHTML === old.outerHTML) return;
+    const had = kept(old);
+    const made = document.adoptNode(fresh);
+    old.replaceWith(made);
+    restored(made, had);
+  };
+  const ask = async (address, name, signal) => {
+    const to = new URL(address, location.href);
+    to.searchParams.set("part", name);
+    to.hash = "";
+    const answer = await fetch(to, { headers: { Accept: "text/html" }, credentials: "same-origin", signal });
+    return answer.ok ? answer.text() : null;
+  };
+  const renew = (name) => {
+    const old = part(name);
+    if (!old || timers.has(name)) return;
+    const least = Number(old.dataset.wait || 0) - (Date.now() - (renewed.get(name) || 0));
+    timers.set(name, setTimeout(async () => {
+      timers.delete(name);
+      const now = part(name);
+      if (!now) return;
+      if (document.hidden || isRead(now)) { setTimeout(renew, AGAIN_MS, name); return; }
+      renewed.set(name, Date.now());
+      try {
+        const html = await ask(location.href, name);
+        if (html) swap(part(name) || now, html);
+      } catch { /* the server is gone; it is said where the connection is shown */ }
+    }, Math.max(SETTLE_MS, least)));
+  };
+
+  // -- filters, and links that change only a part --------------------------------------------------------------
+  let asking = null;
+  const show = async (address, name) => {
+    if (asking) asking.abort();
+    asking = new AbortController();
+    const mine = asking;
+    try {
+      const html = await ask(address, name, mine.signal);
+      if (html === null) { location.assign(address); return; }
+      if (mine.signal.aborted) return;
+      history.replaceState(null, "", address);
+      swap(part(name), html);
+    } catch (error) {
+      if (error.name !== "AbortError") location.assign(address);
+    }
+  };
+  const asked = (form) => {
+    const fields = Array.from(new FormData(form)).filter(([, value]) => value !== "");
+    const query = new URLSearchParams(fields).toString();
+    return location.pathname + (query ? `?${query}` : "");
+  };
+  all("form[data-filter]").forEach((form) => {
+    let due = 0;
+    const go = () => { clearTimeout(due); show(asked(form), form.dataset.filter); };
+    form.addEventListener("input", () => { clearTimeout(due); due = setTimeout(go, TYPED_MS); });
+    form.addEventListener("submit", (event) => { event.preventDefault(); go(); });
+  });
+  document.addEventListener("click", (event) => {
+    const link = event.target instanceof Element && event.target.closest("a[data-same]");
+    if (!link || event.button || event.metaKey || event.ctrlKey || event.shiftKey || event.altKey) return;
+    event.preventDefault();
+    const sort = find("form[data-filter] [name=sort]");
+    if (sort) sort.value = new URL(link.href).searchParams.get("sort") || "";
+    show(link.href, link.closest("[data-part]").dataset.part);
+  });
+
+  // -- news ----------------------------------------------------------------------------------------------------
+  const news = find("#news");
+  const announce = (words) => {
+    if (!news || !words) return;
+    const line = document.createElement("li");
+    line.textContent = words;
+    news.append(line);
+    while (news.children.length > MOST_NEWS) news.firstChild.remove();
+  };
+
+  // A stream that is open while the page is seen: a browser has only six connections for a server.
+  const stream = (address, events, onLost) => {
+    let source = null, again = 0, isOver = false;
+    const close = () => { clearTimeout(again); if (source) source.close(); source = null; };
+    const open = () => {
+      if (source || isOver || document.hidden) return;
+      source = new EventSource(address());
+      source.addEventListener("open", () => tell("live", true));
+      source.addEventListener("error", () => {
+        tell("not connected: the page may be behind", false);
+        onLost();
+        if (source && source.readyState === EventSource.CLOSED) { close(); again = setTimeout(open, AGAIN_MS); }
+      });
+      for (const [name, act] of Object.entries(events)) {
+        source.addEventListener(name, (event) => act(JSON.parse(event.data), event.lastEventId));
+      }
+    };
+    document.addEventListener("visibilitychange", () => (document.hidden ? close() : open()));
+    window.addEventListener("pagehide", close);
+    window.addEventListener("pageshow", open);
+    open();
+    return () => { isOver = true; close(); };
+  };
+
+  if (document.body.dataset.events) {
+    const at = new URL(document.body.dataset.events, location.href);
+    let wasLost = false;
+    const on = (kind) => (told, id) => {
+      if (id) at.searchParams.set("seen", id);
+      announce(told.says);
+      all("[data-part]").forEach((each) => {
+        if (kind === "stale" || each.dataset.on.split(" ").includes(kind)) renew(each.dataset.part);
+      });
+    };
+    const kinds = ["run", "decision", "under-way", "lab", "stale"];
+    const events = Object.fromEntries(kinds.map((kind) => [kind, on(kind)]));
+    events.hello = () => { if (wasLost) { wasLost = false; on("stale")({}); } };
+    stream(() => at.href, events, () => { wasLost = true; });
+  }
+
+  // -- a log ---------------------------------------------------------------------------------------------------
+  const log = find("[data-log]");
+  if (log) {
+    const says = find("#log-state");
+    let offset = Number(log.dataset.offset);
+    let lines = log.textContent.split("\n").length - 1;
+    const counts = [];
+    if (lines) counts.push(lines);
+    const add = (told) => {
+      const isAtEnd = log.scrollTop + log.clientHeight >= log.scrollHeight - 8;
+      const cut = told.skipped_bytes ? [`… ${told.skipped_bytes} bytes left out …`] : [];
+      const more = [...cut, ...(told.lines || [])];
+      if (more.length) {
+        log.append(`${more.join("\n")}\n`);
+        counts.push(more.length);
+        lines += more.length;
+      }
+      while (lines > MOST_LOG_LINES && counts.length > 1) { log.firstChild.remove(); lines -= counts.shift(); }
+      if (isAtEnd) log.scrollTop = log.scrollHeight;
+      offset = told.offset;
+    };
+    log.normalize();
+    log.scrollTop = log.scrollHeight;
+    const end = (words) => { stop(); says.textContent = words; tell("", false); all("[data-part]").forEach((each) => renew(each.dataset.part)); };
+    const stop = stream(() => `${log.dataset.log}&offset=${offset}`, {
+      lines: add,
+      over: (told) => { add(told); end(`ended: ${told.ended}`); },
+      gone: (told) => end(`nothing more can be read: ${told.ended}`),
+    }, () => {});
+  }
+})();
