@@ -64,5 +64,9 @@ def _slices(told: Parameters, link: Link) -> tuple[Markup, ...]:
 
 
 def element(scene: Scene, name: str) -> Markup:
-    """A scene for a page that has it once; `drawing-{name}` is its id."""
-    return Markup(svg.render(msgspec.structs.replace(scene, name=f"drawing-{name}")))  # noqa: S704  # svg.py escapes what it writes
+    """A scene for a page that has it once; `drawing-{name}` is its id.
+
+    Its links are for a pointer: with keys nobody wants to walk through hundreds of them, and the table has them too.
+    """
+    drawing = svg.render(msgspec.structs.replace(scene, name=f"drawing-{name}"))
+    return Markup(drawing.replace("<a href=", '<a tabindex="-1" href='))  # noqa: S704  # svg.py escapes what it writes

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from lab.projections.picture.whole import Picture, Row
 
 RUN_PAGES = 12
-ROWS = 500
+ROWS = 300
 LOG_LINES = 40  # of each log on a run page
 _LAST = 3
 _SECTIONS = (

@@ -32,6 +32,8 @@ _KINDS = {
     stairs.CANCELLED: "cancelled",
     stairs.BASELINE: "baseline",
     stairs.CLAIMED: "claimed",
+    stairs.REPLAYED: "replayed",
+    stairs.UNMEASURED: "no value told",
 }
 
 
