@@ -22,11 +22,13 @@ if TYPE_CHECKING:
 NAME = "coordinates"
 _SIZE, _SMALL = 12.0, 10.5
 _LINE = 13.0
-_SIDE, _RIGHT, _FOOT = 24.0, 70.0, 18.0
+_SIDE, _FOOT = 24.0, 18.0
+_RIGHT, _MOST_RIGHT = 44.0, 120.0  # for the numbers of the last axis
 _NAMES = 16.0  # the height of a row of names
 _ENDS = 16.0  # of the numbers above and below an axis
 _GUTTER = 28.0  # how far below the axes those lie that are not there
 _SCALES = 7
+_TICKS = 5
 _POINTED_AT = 40  # the best runs have marks of their own, which lead to their pages
 _AIR = 5.0
 _NOT_THERE = "not there"
@@ -60,7 +62,9 @@ class _Plan:
         self.parameters, self.width = parameters, width
         self.some_absent = any(place is None for each in parameters.tried for place in each.at)
         self.left = _SIDE + (measure.width(_NOT_THERE, _SMALL) if self.some_absent else 20.0)
-        self.right = width - _RIGHT
+        ticks = lanes.value_scale(parameters, 1.0, 0.0).ticks(_TICKS)
+        widest = max((measure.width(tick.text, _SMALL) for tick in ticks), default=0.0)
+        self.right = float(round(width - min(max(widest + 14, _RIGHT), _MOST_RIGHT)))
         self.room = (self.right - self.left) / max(len(parameters.axes), 1)
         self.staggered = any(measure.width(each.name, _SIZE) * 1.1 > self.room - 8 for each in parameters.axes)
         self.top = _NAMES * (2 if self.staggered else 1) + _ENDS + 10
@@ -140,9 +144,9 @@ class _Plan:
         """The last axis: what came of them."""
         yield Stroke(look="axis", points=((self.right, self.top), (self.right, self.bottom)), width=2.0)
         yield self.name(self.parameters.metric or "value", len(self.parameters.axes))
-        for tick in self.y.ticks(5):
+        for tick in self.y.ticks(_TICKS):
             y = self.y.at(tick.value)
-            said = measure.fitted(tick.text, _SMALL, _RIGHT - 12)
+            said = measure.fitted(tick.text, _SMALL, self.width - self.right - 10)
             yield Stroke(look="axis", points=((self.right, y), (self.right + 4, y)))
             yield Words(look="tick", at=(self.right + 8, y + 4), text=said, size=_SMALL)
 
@@ -203,6 +207,8 @@ def _sentences(parameters: Parameters, plan: _Plan) -> list[str]:
         said += f"Shown are {sample.shown:,} of {sample.total:,} runs with a value: {sample.rule}. "
     elif sample.rule and ";" in sample.rule:
         said += f"Shown: {sample.rule}. "
+    if len(parameters.tried) > 1 and len({each.value for each in parameters.tried}) == 1:
+        said += "All have the same value. "
     outside = sum(not plan.y.holds(each.value) for each in parameters.tried)
     if outside:
         said += f"{text.count(outside, 'value')} beyond the last axis, drawn at its end. "

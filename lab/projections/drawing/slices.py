@@ -34,6 +34,9 @@ _ABSENT = 26.0  # the width of the place for runs in which the parameter did not
 _INSET = 8.0
 _SPREAD = 7  # places beside one another on which runs with the same choice lie
 _AIR = 6.0
+_TICKS = 4
+_LEAST = 56.0  # room for a word below the axis, if there is place for it at all
+_WIDEST = 16.0
 
 
 def draw(
@@ -67,12 +70,13 @@ class _Plan:
         self.absent = [each for each in parameters.tried if each.at[index] is None]
         self.bottom = height - _FOOT
         self.y = lanes.value_scale(parameters, self.bottom - _INSET, _TOP + _INSET)
-        self.values = self.y.ticks(4)
+        self.values = self.y.ticks(5)
         widest = max((measure.width(tick.text, _SMALL) for tick in self.values), default=0.0)
         self.left = min(widest, _MOST_LEFT * width) + 2 * _AIR
         self.right = width - _RIGHT
         self.from_x = self.left + _INSET
         self.to_x = self.right - _INSET - (_ABSENT if self.absent else 0.0)
+        self.slot = (self.to_x - self.from_x) / (len(self.axis.choices) or _TICKS)
 
     def frame(self) -> Iterator[Item]:
         for tick in self.values:
@@ -87,12 +91,11 @@ class _Plan:
 
     def ticks(self) -> Iterator[Item]:
         """What stands below the axis, from left to right: what would come upon the one before it is left out."""
-        taken = self.left - 2 * _AIR
+        taken = -_AIR
         edge = self.to_x + _INSET if self.absent else self.width
-        slot = (self.to_x - self.from_x) / max(len(self.axis.choices) - 1, 1) if self.axis.choices else self.width / 3
-        for place, said in lanes.ends(self.axis):
-            x = self.from_x + place * (self.to_x - self.from_x)
-            shown = measure.fitted(said, _SMALL, max(slot - _AIR, 24.0))
+        for place, said in lanes.ends(self.axis, _TICKS):
+            x = self.x(place)
+            shown = measure.fitted(said, _SMALL, max(self.slot - _AIR, _LEAST))
             wide = measure.width(shown, _SMALL)
             left = min(max(x - wide / 2, 2.0), edge - 2.0 - wide)
             if left < taken + _AIR or not shown:
@@ -104,17 +107,19 @@ class _Plan:
             x = (self.to_x + _INSET + self.right) / 2
             yield Words(look="tick", at=(x, self.bottom + 16), text="none", anchor=MIDDLE, size=_SMALL)
 
+    def x(self, place: float) -> float:
+        """Choices lie in the middle of their share of the width, numbers from end to end."""
+        if count := len(self.axis.choices):
+            place = (place * (count - 1) + 0.5) / count if count > 1 else 0.5
+        return self.from_x + place * (self.to_x - self.from_x)
+
     def at(self, each: Tried, number: int) -> Point:
         place = each.at[self.index]
         if place is None:
             x, wide = (self.to_x + _INSET + self.right) / 2, _ABSENT * 0.6
         else:
-            x = self.from_x + place * (self.to_x - self.from_x)
-            wide = (
-                min(16.0, 0.5 * (self.to_x - self.from_x) / max(len(self.axis.choices) - 1, 1))
-                if self.axis.choices
-                else 0.0
-            )
+            x = self.x(place)
+            wide = min(_WIDEST, self.slot / 2) if self.axis.choices else 0.0
         return x + wide * ((number * 3) % _SPREAD / (_SPREAD - 1) - 0.5), self.y.at(each.value)
 
     def crowd(self) -> Iterator[Item]:

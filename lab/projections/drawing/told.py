@@ -16,7 +16,6 @@ if TYPE_CHECKING:
 SIZE = 11.0
 LINE = 16.0
 _CHARS = 600
-_MOST = 8  # lines; a picture is no page
 
 
 def rows(said: str, room: float, size: float = SIZE) -> list[str]:
@@ -29,7 +28,7 @@ def rows(said: str, room: float, size: float = SIZE) -> list[str]:
             found.append(row)
             longer = word
         row = longer if measure.width(longer, size) <= room else measure.fitted(longer, size, room)
-    return [*found, row][:_MOST] if row else found[:_MOST]
+    return [*found, row] if row else found
 
 
 def below(sentences: Iterable[str], at: Point, room: float) -> tuple[list[Words], float]:

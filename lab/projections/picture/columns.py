@@ -159,7 +159,7 @@ def _bounds(parameter: Parameter | None, numbers: list[float]) -> tuple[float, f
 
 def _choices(parameter: Parameter | None, given: list[object]) -> tuple[tuple[str, ...], bool]:
     """The choices, and whether the last stands for several: those that most runs had are spelled out."""
-    counted = Counter(map(spelled, given))
+    counted = _counted(given)
     declared: list[object] = []
     if parameter:
         declared = [False, True] if parameter.kind == "bool" else list(parameter.choices)
@@ -170,6 +170,18 @@ def _choices(parameter: Parameter | None, given: list[object]) -> tuple[tuple[st
     order = {name: place for place, name in enumerate(names)}
     most = sorted(names, key=lambda name: (-counted[name], order[name]))[: CHOICES - 1]
     return (*sorted(most, key=order.__getitem__), f"{len(names) - len(most):,} others"), True
+
+
+def _counted(given: list[object]) -> Counter[str]:
+    """How often each is there, as it is spelled. Equal ones are spelled once: there may be 100,000."""
+    try:
+        alike = Counter(zip(map(type, given), given, strict=True))  # with its type: to Python 1 and true are equal
+    except TypeError:  # a list among them
+        return Counter(map(spelled, given))
+    counted: Counter[str] = Counter()
+    for (_, value), count in alike.items():
+        counted[spelled(value)] += count
+    return counted
 
 
 def _natural(choice: str) -> tuple[bool, float, str]:
