@@ -33,5 +33,6 @@ OWN: dict[str, dict[int, str]] = {
     "watchdog": {1: "something wants attention: data.alerts"},
     "recover": {1: "something is left that it cannot mend: data.left, data.findings"},
     "verify": {4: "something is not as it was sealed: data.damage"},
+    "serve": {0: "also when Ctrl-C or TERM ended it: that is its end"},
     "schedule": {1: "status: it is not in place as it was installed"},
 }

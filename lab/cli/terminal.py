@@ -45,9 +45,17 @@ class Terminal:
     def __init__(self, *, as_json: bool, quiet: bool) -> None:
         self.as_json = as_json
         self.quiet = quiet
+        self._has_begun = False
+
+    def begin(self, verb: str, given: Answer) -> None:
+        """Print the result of a verb that goes on from here, now. What it returns at its end is not printed."""
+        self.answer(verb, given)
+        self._has_begun = True
 
     def answer(self, verb: str, given: Answer) -> None:
         """Print a result."""
+        if self._has_begun:
+            return
         if self.as_json:
             body = {
                 "schema": f"labctl.{verb}/{ENVELOPE}",

@@ -127,9 +127,12 @@ def look(go: Heard, place: Path, tmp_path: Path) -> None:
     runs = some_runs(root)
     for words in (
         ("status",), ("list",), ("list", "sweep"), ("show", "sweep"), ("show", runs[0]), ("context", "sweep"),
-        ("tail", "sweep"), ("best", "sweep"), ("top", "sweep"), ("params", runs[0]), ("diff", runs[0], runs[1]),
+        ("serve", "--port", "0", "--until-idle", "0"),
+        ("tail", "sweep"), ("best", "sweep"), ("top", "sweep"), ("params", runs[0]), ("compare", runs[0], runs[1]),
+        ("cost", "sweep"), ("cost",),
         ("board", "sweep"), ("export", "sweep"), ("export", "sweep", "--output", str(tmp_path / "runs.csv")),
         ("report", "sweep", "-o", "-"), ("report", "sweep", "-o", str(tmp_path / "picture.json")),
+        ("plot", "sweep", "-o", "-"), ("plot", "sweep", "-o", str(tmp_path / "progress.svg")),
         ("report", "-o", str(tmp_path / "lab.html")), ("report", "--all", "-o", str(tmp_path / "reports")),
         ("digest", "--date", "2026-01-02"), ("weekly-digest", "--week", "2026-W01"),
     ):  # fmt: skip

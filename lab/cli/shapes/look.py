@@ -259,6 +259,33 @@ class Reported(msgspec.Struct):
     text: str | UnsetType = UNSET
 
 
+class Served(msgspec.Struct):
+    """`serve`: where it is. Printed when it begins, and the only thing that is; the token is in none of it."""
+
+    url: str
+    port: int
+    pid: int
+    data_root: str
+    private: bool
+    token_file: str
+
+
+class Plotted(msgspec.Struct):
+    """`plot`: what was drawn where, or with `-o -` the SVG itself. It shows `shown` of `total` runs."""
+
+    experiment: str
+    what: str
+    tier: str
+    format: Literal["png", "svg"]
+    width: int
+    height: int
+    bytes: int
+    shown: int | UnsetType = UNSET
+    total: int | UnsetType = UNSET
+    path: str | UnsetType = UNSET
+    text: str | UnsetType = UNSET
+
+
 class Digest(msgspec.Struct):
     """`digest` and `weekly-digest`."""
 

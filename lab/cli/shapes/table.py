@@ -6,6 +6,7 @@ from lab.cli.shapes import keep, look, loops, run, start, steer, talk, work
 from lab.projections.autoresearch_summary import Summary
 from lab.projections.standing import Standing
 from lab.scheduler.results.compared import Compared
+from lab.scheduler.results.costs import Cost, LabCost
 from lab.scheduler.results.tailed import Tail
 from lab.scheduler.search.board import Board
 
@@ -43,11 +44,14 @@ SHAPES: dict[str, tuple[object, ...]] = {
     "best": (look.Recommended,),
     "top": (look.Top,),
     "params": (look.Given,),
-    "diff": (Compared,),
+    "compare": (Compared,),
     "board": (Board,),
+    "cost": (Cost, LabCost),
     "metrics": (look.Metrics,),
     "report": (look.Reported,),
+    "plot": (look.Plotted,),
     "export": (look.Exported,),
+    "serve": (look.Served,),
     "digest": (look.Digest,),
     "weekly-digest": (look.Digest,),
     "pause": (steer.Moved,),
