@@ -57,7 +57,7 @@ def answer(args: argparse.Namespace, session: Session) -> Answer:
         "difference": done.difference,
         "commit": done.commit,
     }
-    then = [f"labctl diff {done.before.run_id} {done.after.run_id}"]
+    then = [f"labctl compare {done.before.run_id} {done.after.run_id}"]
     code = 0 if done.after.outcome == SUCCESS else 1
     return Answer(data, _lines(done), warnings=done.warnings, then=then, exit_code=code)
 

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 MEMORY = 60  # degrees of freedom that are remembered: the noise of last week must not outvote today's
 NOISIER = 0.4  # a test whose own spread would be this rare under the known noise is judged by its own
+UNLIKE = 0.1  # the same of an interval: at 0.4 those of equally noisy runs are half as wide again as they need to be
 _MOST, _LEAST = 1e300, 5e-324  # an infinite sum could not be written down, and one of 0 would say "no noise"
 _STEPS, _CLOSE, _TINY = 400, 1e-15, 1e-300
 _FARTHEST = 1e12
@@ -72,7 +73,7 @@ def between(known: Noise, mine: Sequence[float], theirs: Sequence[float]) -> Noi
     """As `spread`, where their repeats are a part of what is known already: counted twice they would look surer."""
     alone, other = pooled(Noise(), mine), pooled(Noise(), theirs)
     own = joined(alone, other)
-    if any(_wider(each, known) for each in (alone, other, own)):
+    if any(_wider(each, known, UNLIKE) for each in (alone, other, own)):
         return _apart(mine, theirs)
     return known if known.df else own
 
@@ -94,13 +95,13 @@ def _apart(mine: Sequence[float], theirs: Sequence[float]) -> Noise:
     return Noise(df=df, ss=max(min(variance * df, _MOST), _LEAST))
 
 
-def _wider(one: Noise, known: Noise) -> bool:
+def _wider(one: Noise, known: Noise, rare: float = NOISIER) -> bool:
     """Whether this spread is clearly larger than the known."""
     if not one.df or not known.df or one.ss == 0:
         return False
     variance = known.ss / known.df  # of the smallest number there is, a part is 0
     ratio = math.inf if variance == 0 else (one.ss / one.df) / variance
-    return f_tail(ratio, one.df, known.df) < NOISIER
+    return f_tail(ratio, one.df, known.df) < rare
 
 
 def gain(mine: Sequence[float], theirs: Sequence[float], *, minimize: bool) -> float:

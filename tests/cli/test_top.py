@@ -82,7 +82,7 @@ def test_what_a_run_says_of_itself_cannot_speak_to_the_terminal(labctl: Labctl, 
     told = "a\nb\x1b[31mc\u202ed"
     made = a_run(root, {"text": told}, None, outcome="failed", reason=told, note=told, result=told)
     a_run(root, {"text": told}, 1.0)
-    for words in (["show", made.run.run_id], ["best", "sweep"], ["diff", *runs_of(root, "sweep")]):
+    for words in (["show", made.run.run_id], ["best", "sweep"], ["compare", *runs_of(root, "sweep")]):
         said = labctl.done(*words).all
         assert "\x1b" not in said, words
         assert "\u202e" not in said, words
@@ -144,12 +144,12 @@ def test_the_params_of_an_archived_run_are_still_there(labctl: Labctl, place: Pa
     labctl.done("prune", "--keep", "5", "--yes")
     gone = next(run_id for run_id in ids if not (place / f"experiments/sweep/runs/{run_id}").exists())
     assert labctl.done("params", gone, "--json").data["params"]
-    assert labctl.done("diff", gone, ids[-1]).out.startswith(f"--- {gone}\n")
+    assert labctl.done("compare", gone, ids[-1]).out.startswith(f"--- {gone}\n")
 
 
 @pytest.mark.needs_root
 @pytest.mark.parametrize(
-    "words", [("top", "sweep"), ("best", "sweep"), ("params", "FIRST"), ("diff", "FIRST", "FIRST"), ("export", "sweep")]
+    "words", [("top", "sweep"), ("best", "sweep"), ("params", "FIRST"), ("compare", "FIRST", "FIRST"), ("export", "sweep")]
 )
 def test_a_lab_that_may_only_be_read_is_read(words: tuple[str, ...], place: Path) -> None:
     first = some_runs(a_searched_lab(place))[0]

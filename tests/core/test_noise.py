@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from random import Random
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -143,3 +144,18 @@ def test_the_margin_is_the_same_whichever_comes_first_and_narrower_with_more(
 def test_repeats_that_are_known_already_are_not_counted_twice(mine: list[float], theirs: list[float]) -> None:
     known = pooled(pooled(Noise(), mine), theirs)
     assert noise.between(known, mine, theirs).df <= len(mine) + len(theirs) - 2
+
+
+def test_an_interval_holds_as_often_as_it_says() -> None:
+    chance = Random(7)
+    held = 0
+    for _ in range(1000):
+        known = Noise()
+        for _ in range(5):
+            known = pooled(known, [chance.gauss(0, 1) for _ in range(2)])
+        mine, theirs = ([chance.gauss(0, 1) for _ in range(3)] for _ in range(2))
+        known = pooled(pooled(known, mine), theirs)
+        found = noise.margin(noise.between(known, mine, theirs), 3, 3)
+        assert found is not None
+        held += abs(noise.mean(mine) - noise.mean(theirs)) <= found
+    assert 930 <= held <= 975

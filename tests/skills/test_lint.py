@@ -160,7 +160,7 @@ def test_the_commands_of_a_shell_are_found_and_taken(code: str, labctl: Labctl, 
         'NOTE="$(labctl best lr --jsn)"',
         "if ! labctl verfy; then echo; fi",
         "cat <<EOF\nx\nEOF\nlabctl list --phase nonsense",
-        "labctl status && labctl diff only-one",
+        "labctl status && labctl compare only-one",
         "(cd x && labctl burst lr -n many)",
     ],
 )

@@ -1,4 +1,4 @@
-"""Two runs beside each other: how they ended, what they were given, and what they ran on."""
+"""Two runs beside each other: how they ended, what they were given and ran on, what they measured, their code."""
 
 from __future__ import annotations
 
@@ -8,15 +8,32 @@ import msgspec
 
 from lab.core.parameter import same
 from lab.core.run import better
-from lab.scheduler.results import located
+from lab.scheduler.results import choosing, coded, located, metrics, table
+from lab.scheduler.results.bundle import Bundle
+from lab.scheduler.results.metrics import Metric  # msgspec resolves annotations
+from lab.scheduler.results.opened import PATCH
 
 if TYPE_CHECKING:
+    from lab.core.candidate import Candidate
     from lab.core.manifest import Manifest
     from lab.core.seal import Seal
     from lab.scheduler.results.located import Located
     from lab.store.root import Root
 
 Pair = tuple[object, object]
+DIFF_LINES = 200
+LINE_CHARS = 2_000
+_DIFF_BYTES = 1 << 20
+
+
+class Code(msgspec.Struct, frozen=True, kw_only=True):
+    """What the code of the second has that the first's has not, as a diff. `why` says why there is none to show."""
+
+    commits: tuple[str, str] = ("", "")
+    lines: tuple[str, ...] = ()
+    left_out: int = 0  # lines
+    is_cut: bool = False  # so long that not even the lines were counted, or a line was too long
+    why: str = ""
 
 
 class Compared(msgspec.Struct, frozen=True, kw_only=True):
@@ -28,12 +45,19 @@ class Compared(msgspec.Struct, frozen=True, kw_only=True):
     only: tuple[dict[str, object], dict[str, object]]  # parameters that one of them has
     alike: int  # parameters that are the same
     difference: float | None = None  # of the values, second less first
-    better: str = ""  # which run; empty where they cannot be compared, or are the same
+    better: str = ""  # which run, by the means; empty where they cannot be compared, or are the same
     remarks: tuple[str, ...] = ()
+    metrics: tuple[Metric, ...] = ()  # numbers that both have, the one that counts first
+    metrics_left_out: int = 0
+    metrics_only: tuple[tuple[str, ...], tuple[str, ...]] = ((), ())
+    code: Code = Code()
+    notes: tuple[str, ...] = ()  # which run an experiment stands for, and what could not be read
 
 
-def compare(root: Root, first: str, second: str) -> Compared:
-    """Two sealed runs, of one experiment or of two."""
+def compare(root: Root, first: str, second: str, *, diff_lines: int = DIFF_LINES) -> Compared:
+    """Two sealed runs, of one experiment or of two; an experiment stands for its best run."""
+    notes: list[str] = []
+    first, second = _meant(root, first, notes), _meant(root, second, notes)
     one, other = located.sealed(root, first), located.sealed(root, second)
     mine, theirs = one[0].params() or {}, other[0].params() or {}
     common = [name for name in mine if name in theirs]
@@ -42,9 +66,7 @@ def compare(root: Root, first: str, second: str) -> Compared:
     values = (one[1].run.value, other[1].run.value)
     difference = values[1] - values[0] if values[0] is not None and values[1] is not None else None
     remarks = _remarks(one[1], other[1])
-    winner = ""
-    if values[0] is not None and values[1] is not None and not remarks and values[0] != values[1]:
-        winner = second if better(values[1], values[0], other[1].run.direction) else first
+    measured = metrics.beside(root, one, other, comparable=not remarks)
     return Compared(
         runs=(first, second),
         facts={name: (told[name], told_too[name]) for name in told},
@@ -55,9 +77,33 @@ def compare(root: Root, first: str, second: str) -> Compared:
         ),
         alike=len(common) - len(differing),
         difference=difference,
-        better=winner,
+        better="" if difference is None or remarks else _winner(measured.shown[0], one[1], other[1]),
         remarks=remarks,
+        metrics=measured.shown,
+        metrics_left_out=measured.left_out,
+        metrics_only=measured.only,
+        code=_code(root, one, other, diff_lines),
+        notes=(*notes, *measured.remarks),
     )
+
+
+def _meant(root: Root, name: str, notes: list[str]) -> str:
+    """The run of that id, or the one to take of an experiment."""
+    if name.startswith("RUN-"):
+        return name
+    found = table.read(root, name)
+    chosen = choosing.choose(root, found)
+    notes.append(f"{name} stands for {chosen.line.run_id}, the run to take of its tier {chosen.tier} ({chosen.how})")
+    notes.extend((*found.warnings, *chosen.warnings))
+    return chosen.line.run_id
+
+
+def _winner(counts: Metric, one: Seal, other: Seal) -> str:
+    """By the means of all measurements. Whether that is more than noise is told beside it."""
+    mine, theirs = counts.means
+    if mine == theirs:
+        return ""
+    return other.run.run_id if better(theirs, mine, other.run.direction) else one.run.run_id
 
 
 def _facts(found: Located, made: Seal) -> dict[str, object]:
@@ -73,8 +119,10 @@ def _facts(found: Located, made: Seal) -> dict[str, object]:
         "role": run.role,
         "iteration": run.iteration,
         "made_by": (run.origin.maker or run.origin.kind) if run.origin else "",
+        **_tried(run.candidate, run.verdict),
         "executor_class": run.executor_class,
         **_set_out(manifest),
+        "worker": run.worker,
         "wall_s": run.wall_s,
         "cost": run.cost,
         "started_at": run.started_at,
@@ -83,9 +131,21 @@ def _facts(found: Located, made: Seal) -> dict[str, object]:
     }
 
 
+def _tried(tried: Candidate | None, verdict: str) -> dict[str, object]:
+    """Of a code loop, what was decided and by which measurements."""
+    names = ("kind", "commit", "gain", "p", "why", "evaluator", "commands")
+    return {"verdict": verdict, **{name: getattr(tried, name) if tried else None for name in names}}
+
+
 def _set_out(manifest: Manifest | None) -> dict[str, object]:
     names = ("executor", "seed", "spec_sha256", "revision", "time_budget_s", "labctl_version")
-    return {name: getattr(manifest, name) if manifest else None for name in names}
+    told = {name: getattr(manifest, name) if manifest else None for name in names}
+    usage = ("confined", "peak_memory_mb", "gpu_peak_memory_mb")
+    return {
+        **told,
+        "host": manifest.owner.host if manifest else None,
+        **{name: getattr(manifest.usage, name) if manifest else None for name in usage},
+    }
 
 
 def _remarks(one: Seal, other: Seal) -> tuple[str, ...]:
@@ -100,4 +160,47 @@ def _remarks(one: Seal, other: Seal) -> tuple[str, ...]:
         mine, theirs = getattr(one.run, name), getattr(other.run, name)
         if mine != theirs:
             found.append(f"their {what} differ ({mine or '-'}, {theirs or '-'}): the values are not compared")
+    for name, what in (("evaluator", "files that measure"), ("commands", "commands that measure")):
+        mine, theirs = (getattr(made.run.candidate, name, "") for made in (one, other))
+        if mine and theirs and mine != theirs:
+            found.append(f"the {what} are not the same: the values are not compared")
     return tuple(found)
+
+
+def _code(root: Root, one: tuple[Located, Seal], other: tuple[Located, Seal], most: int) -> Code:
+    mine, theirs = one[1].run.candidate, other[1].run.candidate
+    if mine is None or theirs is None:
+        which = "neither run is" if mine is None and theirs is None else "only one of the two is"
+        return Code(why=f"{which} of a code loop: the lab keeps no code to compare")
+    commits = (mine.commit or mine.base, theirs.commit or theirs.base)
+    if not all(commits):
+        return Code(commits=commits, why="one of them has no commit")
+    if commits[0] == commits[1]:
+        return Code(commits=commits, why="both are the same commit")
+    owners = dict.fromkeys((one[0].experiment, other[0].experiment))
+    found = [coded.between(root, owner, *commits, limit_bytes=_DIFF_BYTES) for owner in owners]
+    for each in found:
+        if not isinstance(each, str):
+            return _shown(commits, each.data, is_cut=each.cut, most=most)
+    if commits[0] == theirs.base:  # the second began at the first: then its bundle has the difference
+        with Bundle(root, other[0], []) as bundle:
+            written, is_cut = bundle.text(PATCH, _DIFF_BYTES, says_cut=False)
+        if written:
+            return _shown(commits, written.encode(), is_cut=is_cut, most=most)
+    return Code(commits=commits, why=str(found[0]))
+
+
+def _shown(commits: tuple[str, str], diff: bytes, *, is_cut: bool, most: int) -> Code:
+    lines = diff.decode(errors="replace").split("\n")
+    if lines[-1] == "" or is_cut:
+        lines.pop()  # the half of a line is none
+    kept = lines[:most]
+    too_long = any(len(line) > LINE_CHARS for line in kept)
+    why = "" if lines else "the commits differ, and their files do not"
+    return Code(
+        commits=commits,
+        lines=tuple(line[:LINE_CHARS] for line in kept),
+        left_out=len(lines) - len(kept),
+        is_cut=is_cut or too_long,
+        why=why,
+    )
