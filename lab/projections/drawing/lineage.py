@@ -28,6 +28,7 @@ NAME = "lineage"
 HIGHEST = 1_600.0
 _LEFT, _RIGHT, _TOP, _FOOT = 24.0, 24.0, 12.0, 30.0
 _ROW, _STEP = 26.0, 64.0  # how far apart rows and runs are at most
+_LOW = 260.0  # as high as a picture may be made only so that runs can hang at different heights
 _ALONE = 160  # runs that one can point at; of more, only those of note
 _APART = 5.0  # runs that are closer to each other hang at different heights
 _LEVELS = 4
@@ -42,7 +43,8 @@ def draw(lineage: Lineage, *, width: float = 960, href: Callable[[str], str] | N
     plan = _Plan(lineage.people, width)
     items = [*plan.lines(), *plan.marks(href), *plan.labels(), *plan.axis()]
     shown = Counter(person.kind for person in lineage.people)
-    below, height = signs.foot(shown, _said(lineage), (_LEFT, plan.bottom + _FOOT + 10), width - _LEFT - _RIGHT)
+    at = (_LEFT, plan.bottom + _FOOT)
+    below, height = signs.foot(signs.entries(shown), _said(lineage), at, width - _LEFT - _RIGHT)
     every = (*items, *below)
     return Scene(name=NAME, title="Lineage", told=_told(lineage), width=width, height=height, items=every)
 
@@ -64,7 +66,7 @@ class _Plan:
         rows = max(branches.rows(self.branches), 1)
         room = HIGHEST - self.top - _FOOT - signs.MOST_HEIGHT
         levels = min(max(int(_APART / max(self.step, 0.1)) + 1, 1), _LEVELS) if self.step < _APART else 1
-        self.row = min(_ROW + 7 * (levels - 1), room / rows)
+        self.row = min(_ROW + 7 * (levels - 1), max(_ROW, _LOW / rows), room / rows)
         self.drop = self.row * 0.42 if levels == 1 else self.row * 0.7 / levels
         self.levels = levels
         self.size = max(min(3.5, self.row * 0.3, self.step * 0.6), 1.4)
@@ -192,10 +194,11 @@ class _Plan:
             yield Words(look="muted", at=(reached, y), text=f"run {self.people[at].n:,}", anchor=anchor, size=_SMALL)
 
 
-def _said(lineage: Lineage) -> str:
+def _said(lineage: Lineage) -> Iterator[str]:
     """What is not there, in words."""
-    dashed = "dashed: generations in between are not shown" if any(each.skipped for each in lineage.people) else ""
-    return "; ".join(each for each in (lineage.sample.rule, dashed) if each)
+    yield signs.sentence(lineage.sample.rule)
+    if any(person.skipped for person in lineage.people):
+        yield "Dashed: generations in between are not shown."
 
 
 def _before(parent: int, at: int) -> int:
@@ -222,7 +225,7 @@ def signed(delta: float) -> str:
 
 def _says(person: Person) -> str:
     """The tooltip."""
-    told = [text.line(person.run_id, 80), person.kind]
+    told = [text.line(person.run_id, 80), signs.name(person.kind)]
     if person.value is not None:
         told.append(axes.number(person.value, 6))
     if person.delta is not None:
@@ -244,4 +247,4 @@ def _told(lineage: Lineage) -> str:
     told = f"{text.count(len(lineage.people), 'run')} of {text.count(lineage.depth + 1, 'generation')}."
     if way:
         told += f" The way to the best, {text.line(way[-1].run_id, 80)}, has {text.count(len(way), 'run')} here."
-    return f"{told} {lineage.sample.rule}".rstrip()
+    return f"{told} {signs.sentence(lineage.sample.rule)}".rstrip()

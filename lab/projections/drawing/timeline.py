@@ -32,7 +32,9 @@ def draw(timeline: Timeline, *, width: float = 960, href: Callable[[str], str] |
     """The scene; its height follows from the number of rows. `href` leads from a run to its page."""
     if not timeline.lanes:
         said = Words(look="muted", at=(_LEFT, _TOP), text="Nothing has run yet.")
-        below, height = signs.foot({}, timeline.sample.rule, (_LEFT, _TOP + 22), width - _LEFT - _RIGHT)
+        below, height = signs.foot(
+            (), [signs.sentence(timeline.sample.rule)], (_LEFT, _TOP + 8), width - _LEFT - _RIGHT
+        )
         return Scene(
             name=NAME, title="Timeline", told=_told(timeline), width=width, height=height, items=(said, *below)
         )
@@ -42,8 +44,8 @@ def draw(timeline: Timeline, *, width: float = 960, href: Callable[[str], str] |
     for lane in timeline.lanes:
         for stretch in lane.stretches:
             counts.update(dict(stretch.of) if stretch.of else {stretch.kind: 1})
-    at = (_LEFT, plan.bottom + 52)
-    below, height = signs.foot(counts, _said(timeline), at, width - _LEFT - _RIGHT, boxes=True)
+    at = (_LEFT, plan.bottom + 40)
+    below, height = signs.foot(signs.entries(counts, boxes=True), [_said(timeline)], at, width - _LEFT - _RIGHT)
     return Scene(name=NAME, title="Timeline", told=_told(timeline), width=width, height=height, items=(*items, *below))
 
 
@@ -146,7 +148,7 @@ def _said(timeline: Timeline) -> str:
     """What the picture does not show by itself."""
     began = clock.seconds(timeline.began)
     parts = [f"UTC, from {clock.moment(began)} to {clock.moment(began + timeline.length_s) or 'beyond any calendar'}"]
-    if timeline.length_s:
+    if timeline.idle_s:
         share = timeline.idle_s / timeline.length_s
         parts.append(
             f"nothing ran for {text.duration(timeline.idle_s)} of {text.duration(timeline.length_s)} ({share:.0%})"
@@ -154,7 +156,7 @@ def _said(timeline: Timeline) -> str:
     if timeline.gaps:
         cut = text.duration(sum(gap.length_s for gap in timeline.gaps))
         parts.append(f"{text.count(len(timeline.gaps), 'break')} in the axis, {cut} in all")
-    return "; ".join([*parts, *([timeline.sample.rule] if timeline.sample.rule else [])])
+    return signs.sentence("; ".join([*parts, *([timeline.sample.rule] if timeline.sample.rule else [])]))
 
 
 def _told(timeline: Timeline) -> str:
@@ -164,4 +166,4 @@ def _told(timeline: Timeline) -> str:
     workers = len({lane.worker for lane in timeline.lanes})
     busy = sum(lane.busy_s for lane in timeline.lanes) / _HOUR_S
     runs = text.count(timeline.sample.shown, "run")
-    return f"{runs} of {text.count(workers, 'worker')}, {busy:.3g} hours. {_said(timeline)}."
+    return f"{runs} of {text.count(workers, 'worker')}, {busy:.3g} hours. {_said(timeline)}"
