@@ -8,6 +8,7 @@ the next that a later question led to.
 from __future__ import annotations
 
 import math
+import sys
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from lab.projections.tables import Line
 
 _HOUR_S = 3600.0
+_MOST = sys.float_info.max
 
 
 class Took(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -163,7 +165,8 @@ def of(given: Given, stairs: Stairs) -> Spending:
 def of_view(view: View) -> Took:
     """The sum alone, from what was folded: no line is read for it. What is set aside and not spent is not in it."""
     loops = sum(tier.loop.tokens for tier in view.tiers.values() if tier.loop is not None)
-    usd = view.cost + max(view.model.usd - sum(each.usd for each in view.model.reserved), 0.0)
+    models = max(view.model.usd - sum(each.usd for each in view.model.reserved), 0.0)
+    usd = _sum([view.cost, models])
     return Took(
         runs=view.runs, hours=hours(view.wall_s), tokens=(view.model.tokens + loops) or None, usd=round(usd, 6) or None
     )
@@ -183,7 +186,7 @@ def together(parts: Sequence[Took]) -> Took:
 
 def hours(seconds: float) -> float:
     """As they are told."""
-    return round(seconds / _HOUR_S, 6)
+    return round(min(seconds, _MOST) / _HOUR_S, 6)
 
 
 def set_aside(questions: Sequence[Reserved]) -> str:
@@ -251,6 +254,6 @@ def _order(ask: str) -> tuple[int, str]:
 def _sum(amounts: list[float]) -> float:
     """Exact; a sum of absurd amounts stays a number."""
     try:
-        return math.fsum(amounts)
+        return min(math.fsum(amounts), _MOST)
     except OverflowError:
-        return float.fromhex("0x1.fffffffffffffp+1023")
+        return _MOST

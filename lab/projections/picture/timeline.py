@@ -260,7 +260,7 @@ def _stretch(group: Sequence[_Bar], zero: float) -> Stretch:
 
 
 def _round(seconds: float) -> float:
-    return round(seconds, 3)
+    return round(float(seconds), 3)  # a sum of nothing is a whole number, and would be written as one
 
 
 def _rule(lanes: Sequence[Lane], left: Sequence[tuple[str, list[_Bar]]], undated: int) -> str:

@@ -41,6 +41,7 @@ MOST_ROWS, MOST_KEPT, MOST_LAST = 1_000, 400, 100
 MOST_UNDER_WAY, MOST_TIERS, MOST_WARNINGS = 200, 8, 50
 GOAL_CHARS, REASON_CHARS, SAYS_CHARS, PARAMS_CHARS, BEST_CHARS = 1_000, 300, 160, 160, 8_000
 ROWS = "the best, every new best, what was kept, the newest and what is left of an even sample of each kind"
+_CR = "\u240d"
 
 
 class Row(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
@@ -135,8 +136,8 @@ def of(given: Given) -> Picture:
         head=_head(given, subject, here, mine, tiers),
         wants=tuple(bounded(wants(subject), chars=REASON_CHARS)),
         under_way=tuple(map(_clean, given.under_way[:MOST_UNDER_WAY])),
-        stairs=here,
-        other_tiers=tuple(stairs.of(given, tier) for tier in others[:MOST_TIERS]),
+        stairs=_named(here),
+        other_tiers=tuple(_named(stairs.of(given, tier)) for tier in others[:MOST_TIERS]),
         best=_best(given),
         parameters=parameters.of(given),
         lineage=lineage.of(given),
@@ -236,9 +237,14 @@ def _best(given: Given) -> Best | None:
         params=params,
         params_left_out=left_out,
         says=_says(line) if line else text.line(best.note, SAYS_CHARS),
-        diff=text.visible(given.diff),
+        diff=text.visible(given.diff.replace("\r", _CR)),  # which a terminal would go back at, and no eye sees
         diff_cut=given.diff_cut,
     )
+
+
+def _named(found: Stairs) -> Stairs:
+    """A tier is what a bundle says it is, and one that was brought in may say anything."""
+    return msgspec.structs.replace(found, tier=text.line(found.tier))
 
 
 def _clean(told: UnderWay) -> UnderWay:
