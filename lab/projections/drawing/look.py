@@ -80,4 +80,13 @@ VARIABLES = (
     f"@media (prefers-color-scheme:dark){{:root{{{_variables(1)}}}}}"
     f"@media print{{:root{{color-scheme:light;{_variables(0)}}}}}"
 )
-STYLE = VARIABLES + _classes()
+
+
+def style(*, dark: bool | None = None) -> str:
+    """The style sheet of a drawing that stands alone: light, dark, or as its reader wants it."""
+    if dark is None:
+        return VARIABLES + _classes()
+    return f":root{{color-scheme:{'dark' if dark else 'light'};{_variables(int(dark))}}}{_classes()}"
+
+
+STYLE = style()

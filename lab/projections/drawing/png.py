@@ -27,10 +27,9 @@ if TYPE_CHECKING:
 
     from lab.projections.drawing.scene import Item, Point, Scene, Words
 
-_MOST_PIXELS = 40_000_000  # of the large drawing, which is 120 MB
+_MOST_PIXELS = 30_000_000  # of the large drawing, which is 90 MB
 _SMOOTH = 4
 _DASH, _SPACE = 4.0, 3.0
-_CROSS_WIDTH = 1.6
 _HALO = 1.5
 _LEVEL = 6
 _NO_LETTER = "\U000f0000"  # for private use: no font has it, so it shows what is shown of one that is not there
@@ -44,7 +43,7 @@ def render(scene: Scene, *, dark: bool = False, scale: int = 2) -> bytes:
         from PIL import Image, ImageDraw  # noqa: PLC0415  # an extra, and 60 ms
     except ImportError as error:
         fix = "pip install 'labctl[plot]', or write .svg, which needs nothing"
-        raise Unavailable("to write PNG, Pillow is needed, and it is not installed", fix=fix) from error
+        raise Unavailable("writing PNG needs Pillow", fix=fix) from error
     wide, high = max(round(scene.width * scale), 1), max(round(scene.height * scale), 1)
     smooth = next((each for each in range(_SMOOTH, 1, -1) if wide * high * each * each <= _MOST_PIXELS), 1)
     paper = _colour("paper", dark=dark)
@@ -113,7 +112,7 @@ class _Brush:
             case scenes.CIRCLE:
                 self._to.ellipse((x - half, y - half, x + half, y + half), fill=colour)
             case scenes.CROSS:
-                thick = max(round(_CROSS_WIDTH * self._scale), 1)
+                thick = max(round(scenes.cross_width(size) * self._scale), 1)
                 self._to.line(((x - half, y - half), (x + half, y + half)), fill=colour, width=thick)
                 self._to.line(((x - half, y + half), (x + half, y - half)), fill=colour, width=thick)
             case scenes.TRIANGLE_UP:

@@ -24,6 +24,8 @@ CIRCLE, CROSS, SQUARE, TRIANGLE_UP, TRIANGLE_DOWN, DIAMOND = (
     "circle", "cross", "square", "triangle-up", "triangle-down", "diamond",
 )  # fmt: skip
 
+_CROSS_WIDTH, _CROSS_SIZE = 1.6, 3.0
+
 
 class Stroke(msgspec.Struct, frozen=True, kw_only=True, tag="stroke"):
     """A line through points. `close` makes an area of it, which is filled and has no edge."""
@@ -90,3 +92,8 @@ class Scene(msgspec.Struct, frozen=True, kw_only=True):
     width: float
     height: float
     items: tuple[Item, ...]
+
+
+def cross_width(size: float) -> float:
+    """How thick the lines of a cross are: a small one would else be a blot."""
+    return min(_CROSS_WIDTH, _CROSS_WIDTH * size / _CROSS_SIZE)

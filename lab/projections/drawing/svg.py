@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from lab.projections.drawing import scene as scenes
-from lab.projections.drawing.look import STYLE
+from lab.projections.drawing.look import style
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -16,12 +16,11 @@ if TYPE_CHECKING:
     from lab.projections.drawing.scene import Box, Item, Mark, Marks, Point, Scene, Stroke, Words
 
 _DASHES = "4 3"
-_CROSS_WIDTH = ' stroke-width="1.6"'
 _BOLD = ' font-weight="600"'
 
 
-def render(scene: Scene, *, alone: bool = False) -> str:
-    """The element; with `alone`, a document."""
+def render(scene: Scene, *, alone: bool = False, dark: bool | None = None) -> str:
+    """The element; with `alone`, a document, as dark as its reader wants it unless `dark` says so."""
     name = _attribute(scene.name)
     head = (
         f'<svg xmlns="http://www.w3.org/2000/svg" class="lab-scene" id="{name}" role="img" '
@@ -30,9 +29,9 @@ def render(scene: Scene, *, alone: bool = False) -> str:
         f'aria-labelledby="{name}-title {name}-told">\n'
         f'<title id="{name}-title">{_text(scene.title)}</title><desc id="{name}-told">{_text(scene.told)}</desc>\n'
     )
-    style = f'<style>{STYLE}</style>\n<rect class="paper" width="100%" height="100%"/>\n' if alone else ""
+    paper = f'<style>{style(dark=dark)}</style>\n<rect class="paper" width="100%" height="100%"/>\n' if alone else ""
     body = "".join(f"{line}\n" for item in scene.items for line in _item(item))
-    return f"{head}{style}{body}</svg>\n"
+    return f"{head}{paper}{body}</svg>\n"
 
 
 def _item(item: Item) -> Iterator[str]:
@@ -65,7 +64,7 @@ def _marks(item: Marks) -> str:
         return f'<path class="dots {item.look}" d="{steps}" stroke-width="{_number(2 * item.size)}"/>'
     steps = "".join(_outline(item.shape, at, item.size) for at in item.at)
     if item.shape == scenes.CROSS:
-        return f'<path class="line {item.look}" d="{steps}"{_CROSS_WIDTH}/>'
+        return f'<path class="line {item.look}" d="{steps}"{_crossed(item.size)}/>'
     return f'<path class="area {item.look}" d="{steps}"/>'
 
 
@@ -77,8 +76,12 @@ def _shape(item: Mark) -> tuple[str, str]:
             f'<circle class="mark {item.look}" cx="{_number(x)}" cy="{_number(y)}" r="{_number(item.size)}"',
             "circle",
         )
-    kind, width = ("line", _CROSS_WIDTH) if item.shape == scenes.CROSS else ("area", "")
+    kind, width = ("line", _crossed(item.size)) if item.shape == scenes.CROSS else ("area", "")
     return f'<path class="mark {kind} {item.look}" d="{_outline(item.shape, item.at, item.size)}"{width}', "path"
+
+
+def _crossed(size: float) -> str:
+    return f' stroke-width="{_number(scenes.cross_width(size))}"'
 
 
 def _outline(shape: str, at: Point, size: float) -> str:

@@ -166,21 +166,22 @@ def journal(root: Root, found: Table, chosen: Chosen) -> tuple[bytes, tuple[str,
     return optuna_journal.journal(studies, space), tuple(study.name for study in studies)
 
 
-def require_room(path: str, *, yes: bool) -> str:
+def require_room(path: str, *, yes: bool, example: str = "--output runs.csv") -> str:
     """Where to write, or `BadInput`: a file that is there is not written over unless that was agreed to.
 
     A link is followed, or it would become a file. Into a pipe or a terminal it is written as into any program.
+    `example` is how a file is named to the verb that asks.
     """
     place = os.path.abspath(os.path.expanduser(path))
     if _flows(place):
         return place
     place = os.path.realpath(place)
     if os.path.isdir(place):
-        raise BadInput("this is a folder", where=place, fix="name the file: --output runs.csv")
+        raise BadInput("this is a folder", where=place, fix=f"name the file: {example}")
     if not os.path.isdir(os.path.dirname(place)):
         raise BadInput("there is no such folder", where=os.path.dirname(place), fix=f"mkdir {os.path.dirname(place)}")
     if os.path.lexists(place) and not os.path.isfile(place):
-        raise BadInput("this is neither a file nor a pipe", where=place, fix="name a file: --output runs.csv")
+        raise BadInput("this is neither a file nor a pipe", where=place, fix=f"name a file: {example}")
     if os.path.lexists(place) and not yes:
         raise BadInput("this file is there already", where=place, fix="name another one, or add --yes to replace it")
     return place
