@@ -90,7 +90,7 @@ def _back(request: Request) -> Reply:
 
 def _told(request: Request, said: str, warning: str = "") -> Reply:
     values: dict[str, object] = {
-        "style": shelf.href("lab.css"), "said": said, "warning": warning,
+        "styles": shelf.styles(), "said": said, "warning": warning,
         "next": entrance.inside(request.form.get("next", "")),
     }  # fmt: skip
     return Reply(body=templating.render("entrance/told.html", values).encode())

@@ -61,7 +61,7 @@ def _form(request: Request, then: str, guess: Guess | None = None) -> Reply:
         status = 403 if guess.was_looked_at else 429
         headers = (("Retry-After", str(wait_s)),) if wait_s else ()
     values: dict[str, object] = {
-        "style": shelf.href("lab.css"), "problem": problem, "next": inside(then), "is_in": request.may_write,
+        "styles": shelf.styles(), "problem": problem, "next": inside(then), "is_in": request.may_write,
     }  # fmt: skip
     body = templating.render("entrance/login.html", values).encode()
     return Reply(body=body, status=status, headers=headers)

@@ -63,13 +63,17 @@ class Places:
         return len(self._taken)
 
     def end(self, within_s: float) -> None:
-        """Hang up on all, and wait until their threads have noticed."""
+        """Hang up on all, and wait until the threads have noticed; not those of streams, which wait for news."""
         with self._lock:
             for place in self._taken.values():
                 _hang_up(place)
         until_s = time.monotonic() + within_s
-        while self._taken and time.monotonic() < until_s:
+        while self._waited_for() and time.monotonic() < until_s:
             time.sleep(0.005)
+
+    def _waited_for(self) -> bool:
+        with self._lock:
+            return any(not place.is_stream for place in self._taken.values())
 
 
 def _hang_up(place: Place) -> None:

@@ -22,7 +22,7 @@ def reply(refusal: Trouble, head: Head | None, site: Site) -> Reply:
     accept = head.headers.get("accept", "") if head else ""
     if "text/html" in accept:
         values: dict[str, object] = {
-            "trouble": refusal, "style": shelf.href("lab.css"), "login": refusal.status == _LOGIN,
+            "trouble": refusal, "styles": shelf.styles(), "login": refusal.status == _LOGIN,
         }  # fmt: skip
         body, kind = templating.render("entrance/trouble.html", values).encode(), HTML
     elif "application/json" in accept:

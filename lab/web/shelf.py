@@ -33,6 +33,11 @@ def href(name: str) -> str:
     return f"/static/{hashlib.sha256(_SHELF[name][1]().encode()).hexdigest()[:16]}/{name}"
 
 
+def styles() -> tuple[str, ...]:
+    """Those of a live page."""
+    return href("lab.css"), href("live.css")
+
+
 def answer(site: Site, request: Request, names: Mapping[str, str]) -> Reply:
     """The bytes, if they are those that the address means."""
     del site
