@@ -85,12 +85,15 @@ def _told(each: Metric) -> str:
     """A difference in a line, with what it is worth."""
     if each.difference is None:
         return each.how
-    of = f" of the means of {each.measurements[0]} and {each.measurements[1]}" if max(each.measurements) > 1 else ""
+    mine, theirs = each.measurements
+    difference = f"difference {each.difference:.6g}" + (
+        f" (of means of {mine} and {theirs})" if max(mine, theirs) > 1 else ""
+    )
     if each.low is None or each.high is None:
-        return f"difference{of} {each.difference:.6g}; {each.how}"
+        return f"{difference}; {each.how}"
     judged = "beyond noise" if each.beyond_noise else "within noise"
     interval = f"95 % interval {each.low:.4g} to {each.high:.4g}"
-    return f"difference{of} {each.difference:.6g}, {interval}: {judged}; {each.how}"
+    return f"{difference}, {interval}: {judged}; {each.how}"
 
 
 def _code(found: Compared) -> Iterator[str]:

@@ -133,7 +133,7 @@ def _facts(found: Located, made: Seal) -> dict[str, object]:
 
 def _tried(tried: Candidate | None, verdict: str) -> dict[str, object]:
     """Of a code loop, what was decided and by which measurements."""
-    names = ("kind", "commit", "gain", "p", "why", "evaluator", "commands")
+    names = ("kind", "commit", "gain", "p", "evaluator", "commands")
     return {"verdict": verdict, **{name: getattr(tried, name) if tried else None for name in names}}
 
 
