@@ -11,6 +11,7 @@ from lab.web.trouble import REASONS
 if TYPE_CHECKING:
     from lab.web.door import Reply
 
+PIECE_BYTES = 1 << 16
 TAKEN_WITHIN_S = 20.0  # a piece that a client does not take for so long was its last
 PARTING_S, PARTING_BYTES = 1.0, 1 << 20
 POLICY = (
@@ -53,22 +54,32 @@ def send(connection: socket.socket, reply: Reply, *, is_head: bool) -> None:
     head = head_of(reply)
     connection.settimeout(TAKEN_WITHIN_S)
     if reply.stream is None or is_head:
-        connection.sendall(head if is_head else head + reply.body)
+        _send(connection, head if is_head else head + reply.body)
         return
-    connection.sendall(head)
+    _send(connection, head)
     for piece in reply.stream:
         if piece:
-            connection.sendall(piece)
+            _send(connection, piece)
         elif is_gone(connection):
             return
 
 
+def _send(connection: socket.socket, data: bytes) -> None:
+    """In pieces, each in its time: a slow line may take as long as it needs, as long as it takes something."""
+    whole = memoryview(data)
+    for start in range(0, len(whole), PIECE_BYTES):
+        connection.sendall(whole[start : start + PIECE_BYTES])
+
+
 def is_gone(connection: socket.socket) -> bool:
     """Whether the client has closed its end. A stream that only waits would learn of it from nobody."""
+    connection.settimeout(0)  # with a timeout, Python waits for it before it asks the kernel
     try:
-        return not connection.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT)
+        return not connection.recv(1, socket.MSG_PEEK)
     except BlockingIOError:
         return False
+    finally:
+        connection.settimeout(TAKEN_WITHIN_S)
 
 
 def part(connection: socket.socket) -> None:

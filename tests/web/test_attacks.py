@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import threading
 import time
 from typing import TYPE_CHECKING
 
@@ -117,6 +118,14 @@ def test_a_form_of_another_site_changes_nothing_and_is_no_guess(root: Root, head
         assert identities(root.layout.root) == before
         assert site.sessions.enter("wrong").wrong == 1
         assert csrf_of(visitor) == form["csrf"]
+
+
+def test_who_says_two_things_of_where_a_form_comes_from_is_not_believed(root: Root) -> None:
+    with serving(root) as (server, site):
+        visitor = Visitor(server)
+        visitor.log_in(site.sessions.token)
+        said = visitor.post("/experiments/a/pause", {"csrf": csrf_of(visitor)}, "Sec-Fetch-Site: same-site")
+        assert said.status == 403
 
 
 @pytest.mark.parametrize("kind", ["text/plain", "multipart/form-data; boundary=x", "application/json", ""])
@@ -423,37 +432,57 @@ def test_who_says_nothing_gives_way_to_who_asks(root: Root) -> None:
                 connection.close()
 
 
+def endless(site: Site, request: Request, names: Mapping[str, str]) -> Reply:
+    del request, names
+
+    def pieces() -> Iterator[bytes]:
+        yield b"begun\n"
+        while not site.stopping.wait(0.05):
+            yield b""
+
+    return Reply(kind="text/event-stream", stream=pieces())
+
+
+STREAM = (Route(method="GET", path="/stream", answer=endless),)
+
+
+def opened(server: Server) -> socket.socket:
+    """A stream that has begun."""
+    connection = socket.create_connection(("127.0.0.1", server.port), timeout=10)
+    connection.sendall(f"GET /stream HTTP/1.1\r\nHost: 127.0.0.1:{server.port}\r\n\r\n".encode())
+    while not (got := connection.recv(4096)).endswith(b"begun\n"):
+        assert got
+    return connection
+
+
+def test_who_comes_when_all_places_are_taken_waits_for_one_and_not_for_ever(
+    root: Root, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with serving(root, STREAM) as (server, _):
+        server._places = places.Places(most=2, streams=2)
+        first, second = opened(server), opened(server)
+        threading.Timer(0.2, first.close).start()
+        assert asked(server, "GET /").status == 200
+        monkeypatch.setattr(places, "WAITS_S", 0.1)
+        first = opened(server)
+        assert asked(server, "GET /").status == 503
+        first.close()
+        second.close()
+
+
 def test_streams_leave_places_for_pages(root: Root) -> None:
-    def endless(site: Site, request: Request, names: Mapping[str, str]) -> Reply:
-        del request, names
-
-        def pieces() -> Iterator[bytes]:
-            yield b"begun\n"
-            while not site.stopping.wait(0.05):
-                yield b""
-
-        return Reply(kind="text/event-stream", stream=pieces())
-
-    pages = (*PAGES, Route(method="GET", path="/stream", answer=endless))
+    pages = (*PAGES, *STREAM)
     server = Server(Site(root, actor="ann"), pages).__enter__()
     open_ones: list[socket.socket] = []
     try:
-        request = f"GET /stream HTTP/1.1\r\nHost: 127.0.0.1:{server.port}\r\n\r\n".encode()
-        for _ in range(places.MOST_STREAMS):
-            connection = socket.create_connection(("127.0.0.1", server.port), timeout=10)
-            connection.sendall(request)
-            while not (got := connection.recv(4096)).endswith(b"begun\n"):
-                assert got
-            open_ones.append(connection)
-        assert heard(spoken(server.port, request)).status == 503
+        open_ones += [opened(server) for _ in range(places.MOST_STREAMS)]
+        assert asked(server, "GET /stream").status == 503
         assert asked(server, "GET /").status == 200
         open_ones.pop().close()
         until_s = time.monotonic() + 10
         while server._places.count() > places.MOST_STREAMS - 1 and time.monotonic() < until_s:
             time.sleep(0.01)
-        open_ones.append(socket.create_connection(("127.0.0.1", server.port), timeout=10))
-        open_ones[-1].sendall(request)
-        assert open_ones[-1].recv(20).startswith(b"HTTP/1.1 200")
+        open_ones.append(opened(server))
     finally:
         began_s = time.monotonic()
         server.close()
