@@ -99,7 +99,9 @@ def _all(args: argparse.Namespace, session: Session) -> Answer:
     folder = os.path.realpath(os.path.expanduser(args.output))
     _require_folder(folder, yes=args.yes)
     root = session.root()
-    files, bytes_, warnings = [], 0, []
+    files: list[str] = []
+    warnings: list[str] = []
+    bytes_ = 0
     told = session.terminal.progress("reports")
     for made in published.everything(root, pages=args.runs, interactive=args.interactive, told=told):
         warnings += made.warnings

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import msgspec
 from markupsafe import Markup  # msgspec resolves annotations
 
+from lab.projections import text
 from lab.projections.drawing import (
     coordinates,
     importance,
@@ -68,5 +69,5 @@ def element(scene: Scene, name: str) -> Markup:
 
     Its links are for a pointer: with keys nobody wants to walk through hundreds of them, and the table has them too.
     """
-    drawing = svg.render(msgspec.structs.replace(scene, name=f"drawing-{name}"))
+    drawing = text.visible(svg.render(msgspec.structs.replace(scene, name=f"drawing-{name}")))
     return Markup(drawing.replace("<a href=", '<a tabindex="-1" href='))  # noqa: S704  # svg.py escapes what it writes

@@ -23,7 +23,8 @@ if TYPE_CHECKING:
 _HERE = os.path.dirname(__file__)
 DIFF_CHARS, DIFF_LINES = 60_000, 400
 _VALUE_CHARS = 200
-_DAY_S = 86_400
+_UNITS = ("B", "kB", "MB", "GB", "TB")
+_THOUSAND = 1000
 _KINDS = {
     stairs.KEEP: "keep",
     stairs.WITHIN: "within noise",
@@ -106,12 +107,12 @@ def usd(value: float | None) -> str:
 
 def size(number_of: int) -> str:
     """Bytes for people."""
-    value, unit = float(number_of), "B"
-    for unit in ("B", "kB", "MB", "GB", "TB"):  # noqa: B007  # the last one is used after the loop
-        if value < 1000:  # noqa: PLR2004  # the next unit
-            break
-        value /= 1000
-    return f"{value:.3g} {unit}" if unit != "B" else f"{number_of} B"
+    if number_of < _THOUSAND:
+        return f"{number_of} B"
+    value, unit = float(number_of), 0
+    while value >= _THOUSAND and unit < len(_UNITS) - 1:
+        value, unit = value / _THOUSAND, unit + 1
+    return f"{value:.3g} {_UNITS[unit]}" if value < _THOUSAND else f"{value:,.0f} {_UNITS[unit]}"
 
 
 def diffed(diff: str) -> Iterator[tuple[str, str]]:
