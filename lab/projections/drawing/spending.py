@@ -23,7 +23,7 @@ _TITLE = "Cost of each improvement"
 MOST = 180  # bars; of more improvements the last ones
 WIDTH, HEIGHT = 960.0, 260.0
 _LEFT, _RIGHT, _TOP = 70.0, 16.0, 8.0
-_HEAD, _NAMED, _SMALL = 20.0, 24.0, 11.0
+_HEAD, _NAMED, _SMALL = 20.0, 26.0, 11.0
 _WIDEST, _LEAST_ROW = 90.0, 84.0
 _ROOM = 13.0  # above the highest bar, for its number
 _UNITS = ((1 / 3_600, "seconds"), (1 / 60, "minutes"), (1.0, "hours"), (24.0, "days"))  # in hours
@@ -83,7 +83,8 @@ class _Plan:
         self.scale = axes.Scale(low=0.0, high=min(most, axes.LARGEST) * 1.05 or 1.0, start=base, end=top + _ROOM)
 
     def frame(self) -> Iterator[Item]:
-        yield Words(look="label", at=(_LEFT, self.top - 7), text=self.row.title, size=_SMALL)
+        title = measure.fitted(self.row.title, _SMALL, self.width - _LEFT - _RIGHT)
+        yield Words(look="label", at=(_LEFT, self.top - 7), text=title, size=_SMALL)
         for tick in self.scale.ticks(max(int((self.base - self.top) / 30), 2)):
             y = self.scale.at(tick.value)
             yield Stroke(look="grid", points=((_LEFT, y), (self.width - _RIGHT, y)))
@@ -132,7 +133,8 @@ def _rows(spending: Spending, bars: list[_Bar]) -> list[_Row]:
         time += f", {axes.number(wasted.hours / size, 3)} of it in {text.count(wasted.runs, 'run')} without a value"
     rows = [_Row(time, unit, tuple(bar.took.hours / size for bar in bars))]
     if total.tokens is not None:
-        rows.append(_Row(f"tokens: {total.tokens:,} in all", "tokens", tuple(_float(bar.took.tokens) for bar in bars)))
+        title = f"tokens: {axes.number(_float(total.tokens) or 0.0)} in all"
+        rows.append(_Row(title, "tokens", tuple(_float(bar.took.tokens) for bar in bars)))
     if total.usd is not None:
         title = f"USD: {axes.number(total.usd, 4)} in all"
         rows.append(_Row(title, "USD", tuple(bar.took.usd for bar in bars)))
@@ -153,7 +155,7 @@ def _names(bars: list[_Bar], step: float, bottom: float) -> Iterator[Item]:
         last = number == len(bars) - 1
         if middle - half >= reached and (last or middle + half < _LEFT + step * (len(bars) - 1)):
             reached = middle + half + 6
-            yield Words(look="tick", at=(middle, bottom + 13), text=bar.below, anchor=MIDDLE, size=_SMALL)
+            yield Words(look="tick", at=(middle, bottom + 16), text=bar.below, anchor=MIDDLE, size=_SMALL)
 
 
 def _entries(bars: list[_Bar]) -> list[Entry]:
@@ -181,7 +183,7 @@ def _described(spending: Spending) -> str:
     total = spending.total
     told = [f"{count} in {text.count(total.runs, 'run')} and {axes.number(total.hours, 3)} hours"]
     if total.tokens is not None:
-        told.append(f"{total.tokens:,} tokens")
+        told.append(f"{axes.number(_float(total.tokens) or 0.0)} tokens")
     if total.usd is not None:
         told.append(f"{axes.number(total.usd, 4)} USD")
     since = spending.since
