@@ -261,20 +261,25 @@ class _Shown:
 
 def noise(lines: Sequence[Line], tier: str, *, declared: bool | None) -> Noise:
     """What repeats among the last runs of a tier tell of the noise of one measurement."""
-    alike: dict[object, list[Line]] = {}
-    for line in lines[-REPEATS_AMONG:]:
-        if line.tier == tier and line.params and line.value is not None:
-            alike.setdefault(_coarse(line.params), []).append(line)
-    groups: dict[object, list[float]] = {}
-    for line in (line for group in alike.values() if len(group) > 1 for line in group):
-        groups.setdefault(assignment.key(line.params or {}), []).append(line.value or 0.0)
-    several = [group for group in groups.values() if len(group) > 1]
+    several = repeats(lines[-REPEATS_AMONG:], tier)
     if not several:
         return Noise(declared=declared)
     means = [sum(group) / len(group) for group in several]
     squares = sum((value - mean) ** 2 for group, mean in zip(several, means, strict=True) for value in group)
     sd = float(f"{(squares / sum(len(group) - 1 for group in several)) ** 0.5:.4g}")
     return Noise(declared=declared, repeated_points=len(several), sd=sd)
+
+
+def repeats(lines: Sequence[Line], tier: str) -> list[list[float]]:
+    """What was measured of each point of a tier that was measured more than once."""
+    alike: dict[object, list[Line]] = {}
+    for line in lines:
+        if line.tier == tier and line.params and line.value is not None:
+            alike.setdefault(_coarse(line.params), []).append(line)
+    groups: dict[object, list[float]] = {}
+    for line in (line for group in alike.values() if len(group) > 1 for line in group):
+        groups.setdefault(assignment.key(line.params or {}), []).append(line.value or 0.0)
+    return [group for group in groups.values() if len(group) > 1]
 
 
 def _coarse(params: Mapping[str, object]) -> object:

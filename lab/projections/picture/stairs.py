@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -32,6 +33,7 @@ FLOOR = frozenset({CRASH, CANCELLED, UNMEASURED})  # these have no value
 MOST_STEPS, MOST_KEEPS = 400, 800
 SAYS_CHARS, CHANGED_CHARS = 120, 80
 SURE = 0.95
+REPEATS_AMONG = 10_000  # of the last runs: repeats are looked for among these, so that the cost stays small
 ALWAYS = "every new best and everything kept, the first, the last, the best and the worst"
 
 
@@ -167,12 +169,12 @@ def band_of(given: Given, tier: str) -> Band | None:
     if here is not None and here.loop is not None:
         known = here.loop.noise
         return _band(known, f"repeats of the same code, {text.count(known.df, 'degree')} of freedom")
-    told = standing.noise(given.lines, tier, declared=given.spec.noise if given.spec else None)
-    if told.sd is not None:
-        count = max(told.repeated_points, 1)
-        source = f"{text.count(count, 'point')} measured more than once"
-        return _band(noise.Noise(df=count, ss=told.sd * told.sd * count), source)
-    return Band(sigma=0.0, width=0.0, source="the SPEC says that there is none") if told.declared is False else None
+    several = standing.repeats(given.lines[-REPEATS_AMONG:], tier)
+    known = functools.reduce(noise.pooled, several, noise.Noise())
+    if known.df:
+        return _band(known, f"{text.count(len(several), 'point')} measured more than once")
+    declared = given.spec.noise if given.spec else None
+    return Band(sigma=0.0, width=0.0, source="the SPEC says that there is none") if declared is False else None
 
 
 def _band(known: noise.Noise, source: str) -> Band | None:
