@@ -8,6 +8,7 @@ that was cut off goes on from there. What a reader who does not read misses is t
 from __future__ import annotations
 
 import os
+import re
 from queue import Empty, Full, Queue
 from threading import Event, Lock, Thread
 from typing import TYPE_CHECKING
@@ -15,7 +16,8 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from lab.core import event as kinds
-from lab.core.errors import LabError
+from lab.core import ids
+from lab.core.errors import BadInput, LabError
 from lab.projections import data, status, text
 from lab.store import ledger, reading
 
@@ -32,8 +34,9 @@ LOOK_S = 0.5
 HEARTBEAT_S = 15.0
 MOST_WAITING = 64  # messages for a reader who does not read
 MOST_BEHIND_BYTES = 1 << 20  # of ledger; a page that is further behind asks for everything anew
-_STEP_S = 1.0  # a stream that has nothing to say lets whoever sends it look whether it should end
+_STEP_S = 0.5  # a stream that has nothing to say lets whoever sends it look whether it should end
 _PATIENCE = 6  # looks that the pages of an experiment may lag behind the ledger before its news is told without them
+_NUMBER = re.compile("[0-9]{1,20}")
 _QUIET = frozenset({kinds.MODEL_ASKED, kinds.MODEL_ANSWERED, kinds.DIGEST_WRITTEN, kinds.PACKAGE_CLAIMED})
 RUN, DECISION, UNDER_WAY, LAB, STALE = "run", "decision", "under-way", "lab", "stale"
 
@@ -105,7 +108,7 @@ class Feed:
 
     def __init__(self, root: Root, *, look_s: float = LOOK_S) -> None:
         self._root = root
-        self._look_s = look_s
+        self.look_s = look_s
         self._lock = Lock()
         self._listeners: set[Listener] = set()
         self._over: Event | None = None  # of the watcher that is at work
@@ -119,16 +122,20 @@ class Feed:
         """How far the ledger goes: a page that is made now needs no news of what is before."""
         return max(0, reading.size_of(self._root.layout.events))
 
+    def mark(self, experiment: str) -> str:
+        """Where all that can be news stands, for a page that is about to be made: its stream goes on from there."""
+        return f"{self.at}.{self._claimed(experiment)}.{self._indexed()[2]}"
+
     @property
     def is_watching(self) -> bool:
         return self._over is not None
 
-    def stream(self, experiment: str, after: int | None) -> Iterator[bytes]:
-        """Server-sent events, until the reader is gone. `after` is how far into the ledger the reader has come."""
+    def stream(self, experiment: str, mark: str) -> Iterator[bytes]:
+        """Server-sent events, until the reader is gone. `mark` is where the reader is: a `mark`, or the id of an event."""
         listener = Listener(experiment)
         try:
             yield b"retry: 2000\n\n"
-            self._join(listener, after)
+            self._join(listener, mark)
             quiet_s = 0.0
             while not listener.dropped:
                 message = listener.next(_STEP_S)
@@ -147,7 +154,7 @@ class Feed:
 
     # -- who listens -------------------------------------------------------------------------------------------------
 
-    def _join(self, listener: Listener, after: int | None) -> None:
+    def _join(self, listener: Listener, mark: str) -> None:
         with self._lock:
             if self._over is None:
                 self._end, self._index, self._touched = self.at, self._indexed(), {}
@@ -155,6 +162,13 @@ class Feed:
                 self._over = Event()
                 Thread(target=self._watch, args=(self._over,), name="lab-feed", daemon=True).start()
             self._listeners.add(listener)
+            name = listener.experiment
+            after, claims, index = _parts(mark)
+            claimed = self._claims.setdefault(name, self._claimed(name)) if name else None
+            if claims is not None and name and claims != claimed:
+                listener.put(name, _message(UNDER_WAY, self._end, News(experiment=name)))
+            if index is not None and index != self._index[2]:
+                listener.put("", _message(LAB, self._end, News()))
             if after is None or after == self._end:
                 return
             if not 0 <= self._end - after <= MOST_BEHIND_BYTES:
@@ -173,7 +187,7 @@ class Feed:
     # -- looking -----------------------------------------------------------------------------------------------------
 
     def _watch(self, over: Event) -> None:
-        while not over.wait(self._look_s):
+        while not over.wait(self.look_s):
             with self._lock:
                 if over.is_set():
                     return
@@ -208,13 +222,16 @@ class Feed:
     def _look_at_claims(self) -> None:
         """A run that begins writes no line into the ledger; it takes a claim."""
         for name in {listener.experiment for listener in self._listeners if listener.experiment}:
-            try:
-                changed = os.stat(self._root.layout.claims(name)).st_mtime_ns
-            except OSError:
-                changed = 0
-            if self._claims.setdefault(name, changed) != changed:
+            changed = self._claimed(name)
+            if self._claims.get(name) != changed:
                 self._claims[name] = changed
                 self._send(name, _message(UNDER_WAY, self._end, News(experiment=name)))
+
+    def _claimed(self, name: str) -> int:
+        try:
+            return os.stat(self._root.layout.claims(ids.experiment_id(name))).st_mtime_ns
+        except (OSError, BadInput):
+            return 0
 
     def _read(self, start: int, stop: int) -> dict[str, _Touched]:
         """What the ledger says between two places, by experiment. An unfinished line waits for its end."""
@@ -229,7 +246,9 @@ class Feed:
         return found
 
     def _state(self, name: str) -> State | None:
-        if not name:
+        try:
+            ids.experiment_id(name)
+        except BadInput:  # a line about the lab; or one that somebody wrote by hand
             return None
         return status.fold_state(reading.read(self._root.layout.status(name)) or b"")
 
@@ -249,6 +268,13 @@ class Feed:
     def _told(self, name: str, touched: _Touched, state: State | None) -> bytes:
         news, kind = _news(name, touched, state.view if state is not None else None)
         return _message(kind, touched.end, news)
+
+
+def _parts(mark: str) -> tuple[int | None, int | None, int | None]:
+    """How far into the ledger, and when the claims and the index were changed; None for what it does not say."""
+    told = [int(part) if _NUMBER.fullmatch(part) else None for part in mark.split(".")[:3]]
+    after, claims, index = (*told, None, None)[:3]
+    return after, claims, index
 
 
 def _merge(into: dict[str, _Touched], name: str, more: _Touched) -> None:

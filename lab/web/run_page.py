@@ -82,15 +82,14 @@ def log(site: Site, request: Request, names: Mapping[str, str]) -> Reply:
 def log_events(site: Site, request: Request, names: Mapping[str, str]) -> Reply:
     """The same as it comes."""
     found = logs.Log(site.root, names["run"], request.query.get("stream", tailed.FIRST))
-    after = _offset(request.headers.get("last-event-id", "")) or _offset(request.query.get("offset", "")) or 0
-    return Reply(kind=STREAM, stream=logs.follow(found, after, site.stopping))
+    after = _offset(request.headers.get("last-event-id", "") or request.query.get("offset", ""))
+    return Reply(kind=STREAM, stream=logs.follow(found, after or 0, site.stopping))
 
 
 def events(site: Site, request: Request, names: Mapping[str, str]) -> Reply:
     """The news of the lab, or of one experiment."""
     del names
-    seen = _offset(request.headers.get("last-event-id", ""))
-    seen = _offset(request.query.get("seen", "")) if seen is None else seen
+    seen = request.headers.get("last-event-id", "") or request.query.get("seen", "")
     return Reply(kind=STREAM, stream=site.live.feed.stream(request.query.get("experiment", ""), seen))
 
 

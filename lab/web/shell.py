@@ -46,7 +46,7 @@ def around(
     """Made before anything is read for the page: `news` (of an experiment; empty: of all) begin where it was made."""
     events = ""
     if news is not None:
-        events = "/events?" + urlencode({"experiment": news, "seen": site.live.feed.at})
+        events = "/events?" + urlencode({"experiment": news, "seen": site.live.feed.mark(news)})
     query = urlencode({name: value for name, value in request.query.items() if name != "part"})
     return Shell(
         lab=os.path.basename(site.root.layout.root) or "the lab",
