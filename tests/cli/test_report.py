@@ -1,0 +1,154 @@
+"""`labctl report`: what there is to see, in one file."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.cli.searches import a_run, a_searched_lab, some_runs
+from tests.scheduler.labs import a_lab, one_run
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.cli.labs import Labctl
+
+
+def test_a_report_is_written_and_told_of(labctl: Labctl, place: Path, tmp_path: Path) -> None:
+    ids = some_runs(a_searched_lab(place))
+    target = tmp_path / "report.html"
+    said = labctl.done("report", "sweep", "-o", str(target))
+    size = target.stat().st_size
+    assert said.out == f"report: {target} ({size:,} bytes; 4 of 4 runs in the table, 4 with a page)\n"
+    page = target.read_text(encoding="utf-8")
+    assert all(f'id="run-{run_id}"' in page for run_id in ids)
+    assert "out of memory" in page or "failed" in page
+    data = labctl.done("report", "sweep", "-o", str(tmp_path / "again.html"), "--json").data
+    assert (data["runs"], data["total"], data["pages"], data["format"]) == (4, 4, 4, "html")
+    assert (tmp_path / "again.html").read_bytes() == target.read_bytes()
+
+
+def test_reading_a_lab_for_a_report_changes_nothing_in_it(labctl: Labctl, place: Path, tmp_path: Path) -> None:
+    some_runs(a_searched_lab(place))
+    before = {path: path.read_bytes() for path in place.rglob("*") if path.is_file()}
+    labctl.done("report", "sweep", "-o", str(tmp_path / "x.html"), "--interactive")
+    labctl.done("report", "--all", "-o", str(tmp_path / "all"))
+    assert {path: path.read_bytes() for path in place.rglob("*") if path.is_file()} == before
+
+
+def test_a_file_that_is_there_is_replaced_only_when_that_was_agreed_to(
+    labctl: Labctl, place: Path, tmp_path: Path
+) -> None:
+    some_runs(a_searched_lab(place))
+    target = tmp_path / "report.html"
+    target.write_text("mine")
+    said = labctl("report", "sweep", "-o", str(target))
+    assert said.code == 2
+    assert "--yes" in said.err
+    assert target.read_text() == "mine"
+    labctl.done("report", "sweep", "-o", str(target), "--yes")
+    assert target.read_text(encoding="utf-8").startswith("<!doctype html>")
+
+
+def test_json_is_the_picture_and_html_its_drawing(labctl: Labctl, place: Path, tmp_path: Path) -> None:
+    ids = some_runs(a_searched_lab(place))
+    labctl.done("report", "sweep", "-o", str(tmp_path / "picture.json"))
+    picture = json.loads((tmp_path / "picture.json").read_bytes())
+    assert picture["format"] == 1
+    assert [row["run_id"] for row in picture["rows"]] == ids
+    labctl.done("report", "-o", str(tmp_path / "lab.json"))
+    assert [row["id"] for row in json.loads((tmp_path / "lab.json").read_bytes())["experiments"]] == ["sweep"]
+
+
+def test_to_the_terminal_it_goes_whole(labctl: Labctl, place: Path, tmp_path: Path) -> None:
+    some_runs(a_searched_lab(place))
+    labctl.done("report", "sweep", "-o", str(tmp_path / "x.html"))
+    assert labctl.done("report", "sweep", "-o", "-").out == (tmp_path / "x.html").read_text(encoding="utf-8")
+    assert labctl.done("report", "sweep", "-o", "-", "--json").data["text"].startswith("<!doctype html>")
+
+
+def test_so_many_runs_get_a_page_as_were_asked_for(labctl: Labctl, place: Path) -> None:
+    some_runs(a_searched_lab(place))
+    for number in (0, 2):
+        page = labctl.done("report", "sweep", "-o", "-", "--runs", str(number)).out
+        assert page.count("<article") == number
+    assert "Run pages: 2 of 4 runs" in page
+    assert labctl("report", "sweep", "-o", "-", "--runs", "-1").code == 2
+    assert labctl("report", "sweep", "-o", "-", "--runs", "201").code == 2
+
+
+@pytest.mark.parametrize(
+    ("words", "fix"),
+    [
+        (("sweep",), "labctl report sweep -o report.html"),
+        ((), "labctl report -o report.html"),
+        (("sweep", "-o", "report.pdf"), "labctl report sweep -o report.html"),
+        (("sweep", "-o", "x.json", "--interactive"), "leave one of them out"),
+        (("sweep", "--all", "-o", "x"), "leave one of them out"),
+        (("--all", "-o", "-"), "labctl report --all -o reports/"),
+        (("--all", "-o", "/dev/null"), "labctl report --all -o reports/"),
+        (("--all", "-o", "nowhere/reports"), "mkdir "),
+        (("sweep", "-o", "nowhere/x.html"), "mkdir "),
+        (("swep", "-o", "x.html"), "did you mean sweep?"),
+    ],
+)
+def test_what_cannot_be_meant_is_refused_with_a_way_out(
+    words: tuple[str, ...], fix: str, labctl: Labctl, place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    a_searched_lab(place)
+    monkeypatch.chdir(tmp_path)
+    before = sorted(os.listdir(tmp_path))
+    said = labctl("report", *words)
+    assert said.code == 2
+    assert fix in said.err
+    assert sorted(os.listdir(tmp_path)) == before
+
+
+def test_the_reports_of_a_lab_lead_to_each_other(labctl: Labctl, place: Path, tmp_path: Path) -> None:
+    root = a_lab(place, "alpha", "index")
+    one_run(root, "alpha", value=0.5)
+    folder = tmp_path / "reports"
+    data = labctl.done("report", "--all", "-o", f"{folder}/", "--json").data
+    assert len(data["files"]) == 3
+    for path in (folder / "index.html", *(folder / "experiments").iterdir()):
+        page = path.read_text(encoding="utf-8")
+        linked = set(re.findall(r'href="([^"#]+)"', page))
+        assert linked
+        assert all((path.parent / link).is_file() for link in linked)
+    assert labctl("report", "--all", "-o", str(folder)).code == 2
+    labctl.done("report", "--all", "-o", str(folder), "--yes")
+
+
+def test_a_report_of_a_lab_goes_on_where_one_experiment_is_damaged(labctl: Labctl, place: Path, tmp_path: Path) -> None:
+    root = a_lab(place, "alpha", "beta")
+    one_run(root, "alpha", value=0.5)
+    one_run(root, "beta", value=0.5)
+    os.unlink(root.layout.status("beta"))
+    said = labctl.done("report", "--all", "-o", str(tmp_path / "reports"))
+    assert "no report of beta" in said.err
+    assert os.listdir(tmp_path / "reports" / "experiments") == ["alpha.html"]
+    assert "beta" in (tmp_path / "reports" / "index.html").read_text(encoding="utf-8")
+
+
+def test_a_bundle_that_is_gone_is_told_of_on_the_page(labctl: Labctl, place: Path) -> None:
+    root = a_searched_lab(place)
+    ids = some_runs(root)
+    shutil.rmtree(os.path.join(root.layout.runs("sweep"), ids[0]))
+    page = labctl.done("report", "sweep", "-o", "-").out
+    assert f'id="run-{ids[0]}"' in page
+    assert page.count("<article") == 4
+
+
+@pytest.mark.parametrize("number", [0, 1, 3])
+def test_where_nothing_has_a_value_the_page_says_so(number: int, labctl: Labctl, place: Path) -> None:
+    root = a_searched_lab(place)
+    for each in range(number):
+        a_run(root, {"lr": 0.1 * (each + 1)}, None, outcome="crash", reason="it fell over")
+    page = labctl.done("report", "sweep", "-o", "-", "--interactive").out
+    assert "No run has a value yet." in page
+    assert page.count("it fell over") >= number
