@@ -77,11 +77,15 @@ class Guard:
             raise Trouble(415, "this takes forms only", fix=f"send Content-Type: {FORM}")
 
     def session(self, head: Head) -> Session | None:
-        """Whose request it is. None also for a cookie of another server, or of one that has ended."""
+        """Whose request it is. None also for a cookie of another server, or of one that has ended.
+
+        Another server of this host can set a cookie of our name beside ours: the one that opens something counts.
+        """
         for part in head.headers.get("cookie", "").split(";"):
             name, _, value = part.strip().partition("=")
-            if name == self.cookie:
-                return self._sessions.find(value)
+            found = self._sessions.find(value) if name == self.cookie else None
+            if found is not None:
+                return found
         return None
 
     def reading(self, head: Head, route: Route, session: Session | None) -> None:

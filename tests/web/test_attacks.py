@@ -187,6 +187,17 @@ def test_a_cookie_of_another_server_or_of_nobody_opens_nothing(root: Root) -> No
             assert stranger.post("/experiments/a/pause", {"csrf": csrf_of(visitor)}).status == 401
 
 
+def test_cookies_of_other_servers_beside_it_do_not_close_the_door(root: Root) -> None:
+    with serving(root) as (server, site):
+        visitor = Visitor(server)
+        visitor.log_in(site.sessions.token)
+        ours = visitor.cookie
+        for other in ("labctl_1=x", f"labctl_{server.port}=tossed", "a=b; c"):
+            for cookie in (f"{other}; {ours}", f"{ours}; {other}"):
+                visitor.cookie = cookie
+                assert csrf_of(visitor)
+
+
 def test_a_session_that_was_ended_is_over_also_for_who_kept_its_cookie(root: Root) -> None:
     with serving(root) as (server, site):
         visitor = Visitor(server)
