@@ -127,18 +127,18 @@ class _Plan:
             yield Words(look="tick", at=(x, self.top - 6), text=above, anchor=MIDDLE, size=_SMALL)
 
     def choices(self, axis: Axis, x: float) -> Iterator[Item]:
-        """Beside the axis, on paper, for lines run through there; of many as many as find room."""
+        """Beside the axis; of many as many as find room."""
         room = self.room - 2 * _AIR - 4
         last = self.top - 1e9
         for place, choice in reversed(lanes.ends(axis)):
             y = self.place(place)
             said = measure.fitted(choice, _SMALL, room)
             yield Stroke(look="axis", points=((x - 3, y), (x + 3, y)))
-            if y - last < _LINE or not said:
+            at = self.clear(y)
+            if at - last < _LINE or not said:
                 continue
-            last = y
-            yield Box(look="paper", at=(x + _AIR, y - 7), width=measure.width(said, _SMALL) + 2, height=_LINE)
-            yield Words(look="label", at=(x + _AIR + 1, y + 4), text=said, size=_SMALL)
+            last = at
+            yield from self.beside(said, x + _AIR, at)
 
     def values(self) -> Iterator[Item]:
         """The last axis: what came of them."""
@@ -173,8 +173,16 @@ class _Plan:
                 continue
             said = measure.fitted(lanes.spelled(axis, place), _SMALL, self.room - 16)
             if said:
-                yield Box(look="paper", at=(x + 6, y - 7), width=measure.width(said, _SMALL) + 2, height=_LINE)
-                yield Words(look="label", at=(x + 7, y + 4), text=said, size=_SMALL)
+                yield from self.beside(said, x + _AIR + 1, y)
+
+    def clear(self, y: float) -> float:
+        return min(max(y, self.top + 5), self.bottom - 6)
+
+    def beside(self, said: str, x: float, y: float) -> Iterator[Item]:
+        """Words on paper, for lines run through there; clear of the numbers above and below the axes."""
+        y = self.clear(y)
+        yield Box(look="paper", at=(x, y - 7), width=measure.width(said, _SMALL) + 2, height=_LINE)
+        yield Words(look="label", at=(x + 1, y + 4), text=said, size=_SMALL)
 
     def key(self, y: float) -> Iterator[Item]:
         """What the looks mean, from left to right."""

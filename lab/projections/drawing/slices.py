@@ -172,4 +172,4 @@ class _Plan:
         if self.absent:
             told += f", {text.count(len(self.absent), 'run')} in which it did not count"
         best = lanes.best_of(self.parameters)
-        return f"{told}. The best: {self.said(best)}." if best else f"{told}."
+        return f"{told}. The best, {text.line(best.run_id)}: {self.said(best)}." if best else f"{told}."

@@ -185,8 +185,9 @@ def _counted(given: list[object]) -> Counter[str]:
 
 
 def _natural(choice: str) -> tuple[bool, float, str]:
-    """8 before 16, and numbers before words."""
-    return (False, float(choice), "") if _reads_as_number(choice) else (True, 0.0, choice)
+    """8 before 16, with quotes or without, and numbers before words."""
+    bare = choice.strip('"')
+    return (False, float(bare), choice) if _reads_as_number(bare) else (True, 0.0, choice)
 
 
 def _place(axis: Known, value: object) -> float | None:
@@ -205,7 +206,8 @@ def _share(axis: Axis, value: float) -> float:
     if axis.log:
         share = (math.log(value) - math.log(low)) / (math.log(high) - math.log(low))
     else:
-        share = (value / 2 - low / 2) / (high / 2 - low / 2)  # halves: the whole width may be no number
+        part = 1.0 if math.isfinite(high - low) else 0.5  # the whole width may be no number; half of the least is 0
+        share = (value * part - low * part) / (high * part - low * part)
     return min(max(share, 0.0), 1.0)
 
 

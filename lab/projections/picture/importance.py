@@ -27,9 +27,9 @@ if TYPE_CHECKING:
 ENOUGH = 20  # scored runs, below which nothing is said of importance
 SAMPLE = 1_000  # runs that it is made from at most: beyond that it gets slower, and no better
 SPLITS = 10
-SHUFFLES = 10
+SHUFFLES = 19  # of one that is nothing but noise, 1 in 20 gets more than the most of these
 _TESTED = 120
-_FEW = 400  # runs, below which one split by itself says little
+_FEW = 200  # runs: of fewer, one split by itself says little; of more it errs to the safe side, and costs more
 _STUDENT = 2.262  # of nine degrees of freedom, SPLITS - 1: 95 of 100 lie within so many standard errors
 _LEARNT_FROM = 2 / 3
 
@@ -79,7 +79,7 @@ def of(columns: Sequence[Column], values: Sequence[float], *, total: int, seed: 
     luck = Random(f"{seed}/{len(values)}/{total}")
     ranks = ranked(values)
     seen = [_split(columns, ranks, luck) for _ in range(SPLITS)]
-    floor = round(max(0.0, *(_by_chance(columns, ranks, luck) for _ in range(SHUFFLES))), 4)
+    floor = round(max(0.0, *(_by_chance(columns, ranks, luck) for _ in range(_shuffles(len(values))))), 4)
     tested = _tested(len(values))
     weights = [
         _weight(each.axis.name, [split.shares[number] for split in seen], floor, tested / (len(values) - tested))
@@ -145,6 +145,10 @@ def _split(columns: Sequence[Column], ranks: Sequence[float], luck: Random) -> _
 
 def _tested(count: int) -> int:
     return min(_TESTED, count - round(_LEARNT_FROM * count))
+
+
+def _shuffles(count: int) -> int:
+    return SHUFFLES if count < _FEW else SHUFFLES // 2
 
 
 def _numbers(column: Column, ranks: Sequence[float], learnt: Sequence[int], luck: Random) -> list[float]:
