@@ -60,6 +60,7 @@ def answer(args: argparse.Namespace, session: Session) -> Answer:
     from lab.web.site import Site
 
     root = session.root()
+    pages.ready()
     site = Site(root, actor=session.actor, tell=session.terminal.say)
     listens = Server(
         site,

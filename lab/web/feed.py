@@ -131,7 +131,7 @@ class Feed:
         return self._over is not None
 
     def stream(self, experiment: str, mark: str) -> Iterator[bytes]:
-        """Server-sent events, until the reader is gone. `mark` is where the reader is: a `mark`, or the id of an event."""
+        """Server-sent events, until the reader is gone. `mark`: where the reader is, or the id of its last event."""
         listener = Listener(experiment)
         try:
             yield b"retry: 2000\n\n"

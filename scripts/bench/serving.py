@@ -1,0 +1,212 @@
+"""Measure `labctl serve`: the first byte of its pages, an event, a look, and its memory after all was clicked through.
+
+    python scripts/bench/serving.py [--quick] [--only first event memory] [--json | --markdown]
+
+The server is a process of its own, and its CPU time is read from outside, by the kernel's clock of that process. Runs
+are really sealed while a page listens. Not a test: nothing fails on a slow day.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import statistics
+import subprocess
+import sys
+import time
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+from urllib.parse import quote
+from urllib.request import urlopen
+
+if __name__ == "__main__":
+    sys.path[0] = os.path.dirname(os.path.dirname(os.path.dirname(os.path.realpath(__file__))))
+
+from lab.core.ended import Ended
+from lab.core.run import SUCCESS
+from lab.scheduler import cycle, refresh
+from lab.store import machine
+from scripts.bench import gauge, grow, program, seeing_ground, start
+from scripts.bench.table import Row
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from http.client import HTTPResponse
+
+    from lab.store.root import Root
+    from scripts.bench.program import Measure
+    from scripts.bench.table import Size
+
+FIRST_S, MEMORY_MB, EVENT_RATIO = 0.05, 80.0, 1.5
+EVENTS = 12
+PARAMS: dict[str, object] = {"lr": 0.01, "depth": 4, "momentum": 0.9, "optimizer": "adam"}
+FILTERS = ("", "value<0.25 lr>0.001", "outcome:crash", "cuda", "-kind:discard optimizer:adam")
+
+
+class Served:
+    """A server, and what it takes."""
+
+    def __init__(self, url: str, pid: int) -> None:
+        self.url = url
+        self._pid = pid
+        self._clock = (~pid << 3) | 2  # as clock_getcpuclockid has it
+
+    def cpu_s(self) -> float:
+        return time.clock_gettime(self._clock)
+
+    def memory_mb(self, field: str = "VmRSS") -> float:
+        with open(f"/proc/{self._pid}/status", encoding="ascii", errors="replace") as file:
+            return next(int(line.split()[1]) / 1024 for line in file if line.startswith(field))
+
+    def get(self, path: str) -> bytes:
+        with urlopen(self.url + path) as answer:  # noqa: S310  # our own server
+            return bytes(answer.read())
+
+    def listen(self) -> HTTPResponse:
+        """The news, as an open page hears them."""
+        found: HTTPResponse = urlopen(f"{self.url}/events?experiment={seeing_ground.NAME}")  # noqa: S310  # the same
+        return found
+
+    def first_byte_s(self, path: str) -> float:
+        """CPU of one answer, all of it: pages are made whole before the first byte is sent."""
+        before_s = self.cpu_s()
+        self.get(path)
+        return self.cpu_s() - before_s
+
+
+@contextmanager
+def serving(place: str) -> Iterator[Served]:
+    """`labctl serve` on that lab."""
+    launcher = next(iter(start.launchers().values()))
+    command = [*launcher, "serve", "--port", "0", "--json", "--data-root", place]
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=gauge.environment(), cwd=gauge.CHECKOUT
+    ) as server:
+        try:
+            if server.stdout is None:
+                raise RuntimeError("no stdout")
+            told = json.loads(server.stdout.readline())
+            yield Served(told["data"]["url"].rstrip("/"), server.pid)
+        finally:
+            server.terminate()
+
+
+def _lab(scratch: str, runs: int, *, bundles: bool = False) -> Root:
+    place = f"{scratch}/serve-{runs}{'-sealed' if bundles else ''}"
+    if os.path.exists(place):
+        return grow.open_root(place, durable=False)
+    return seeing_ground.a_lab(place, runs, bundles=bundles)
+
+
+def first(scratch: str, size: Size) -> list[Row]:
+    """The lab page, with many runs and with many experiments; the table of runs while one types."""
+    many = f"{scratch}/serve-experiments"
+    grow.grown(many, [(f"exp-{number:04d}", 2) for number in range(size.experiments)])
+    rows = []
+    for place, what in (
+        (_lab(scratch, size.listed).layout.root, f"{size.listed:,} runs"),
+        (many, f"{size.experiments:,} experiments"),
+    ):
+        with serving(place) as served:
+            cold_s = served.first_byte_s("/")
+            warm_s = statistics.median(served.first_byte_s("/") for _ in range(size.repeats))
+        rows.append(_first(f"lab page, CPU, {what}", warm_s, f"{1e3 * cold_s:.0f} ms the first time"))
+    with serving(_lab(scratch, size.listed).layout.root) as served:
+        runs = f"/experiments/{seeing_ground.NAME}/runs"
+        cold_s = served.first_byte_s(runs)
+        told = [served.first_byte_s(f"{runs}?part=runs&sort=value&q={quote(typed)}") for typed in FILTERS * 3]
+        rows.append(_first(f"filter and sort {size.listed:,} runs, CPU", max(told), f"{1e3 * cold_s:.0f} ms at first"))
+        page = f"/experiments/{seeing_ground.NAME}"
+        cold_s = served.first_byte_s(page)
+        top_s = statistics.median(served.first_byte_s(f"{page}?part=top") for _ in range(size.repeats))
+        rows.append(_first(f"what stands first of an experiment, CPU, {size.listed:,} runs", top_s,
+                           f"{1e3 * cold_s:.0f} ms the whole page at first"))  # fmt: skip
+    return rows
+
+
+def _first(what: str, took_s: float, floor: str) -> Row:
+    return Row(
+        what=what, ours=f"{1e3 * took_s:.1f} ms", floor=floor, goal=f"<= {1e3 * FIRST_S:.0f} ms",
+        met=took_s <= FIRST_S, number=took_s,
+    )  # fmt: skip
+
+
+def event(scratch: str, size: Size) -> list[Row]:
+    """What the server takes for one more run while a page listens, and for a second in which nothing happens."""
+    taken = {}
+    for runs in (100, size.listed):
+        root = _lab(scratch, runs)
+        with serving(root.layout.root) as served, served.listen() as stream:
+            _next(stream, "retry")
+            time.sleep(1)
+            before_s, began_s = served.cpu_s(), time.monotonic()
+            time.sleep(4)
+            idle_s = (served.cpu_s() - before_s) / (time.monotonic() - began_s)
+            before_s, began_s = served.cpu_s(), time.monotonic()
+            for number in range(EVENTS):
+                _sealed(root, number)
+                _next(stream, "event: run")
+            used_s = served.cpu_s() - before_s - idle_s * (time.monotonic() - began_s)
+            taken[runs] = (used_s / EVENTS, idle_s)
+    (few_s, _), (many_s, idle_s) = taken[100], taken[size.listed]
+    ratio = many_s / few_s
+    return [
+        Row(
+            what=f"an event, CPU, at {size.listed:,} runs", ours=f"{1e3 * many_s:.2f} ms",
+            floor=f"{1e3 * few_s:.2f} ms at 100 runs", ratio=ratio, goal=f"<= {EVENT_RATIO:g}x",
+            met=ratio <= EVENT_RATIO, number=many_s,
+        ),
+        Row(what="a second without news, CPU, one page open", ours=f"{1e3 * idle_s:.2f} ms", number=idle_s),
+    ]  # fmt: skip
+
+
+def _sealed(root: Root, number: int) -> None:
+    running = cycle.begin(root, seeing_ground.NAME, owner=machine.this_process("bench"), params=PARAMS)
+    cycle.finish(root, running, Ended(outcome=SUCCESS, value=0.9 - number / 1000, wall_s=1.0))
+    refresh.lab_pages(root)
+
+
+def _next(stream: HTTPResponse, wanted: str) -> None:
+    for line in stream:
+        if line.startswith(wanted.encode()):
+            return
+    raise RuntimeError(f"the stream ended before {wanted}")
+
+
+def memory(scratch: str, size: Size) -> list[Row]:
+    """Resident memory once every kind of page was looked at, some of them often, and after a few events."""
+    root = _lab(scratch, size.listed, bundles=True)
+    runs = sorted(os.listdir(root.layout.runs(seeing_ground.NAME)))
+    page = f"/experiments/{seeing_ground.NAME}"
+    with serving(root.layout.root) as served:
+        began_mb = served.memory_mb()
+        paths = ["/", "/index.json", page, f"{page}?part=drawings", f"{page}/picture.json", f"{page}/stairs.svg"]
+        paths += [f"{page}/{name}.svg" for name in ("coordinates", "timeline", "lineage", "importance", "spending")]
+        paths += [f"{page}/runs?sort=value&page={number}&q={quote(typed)}" for number in (1, 7) for typed in FILTERS]
+        paths += [f"/runs/{run}" for run in runs[:: max(1, len(runs) // 20)]]
+        paths += [f"/compare?a={runs[0]}&b={runs[-1]}"]
+        with served.listen() as stream:
+            for turn in range(3):
+                for path in paths:
+                    served.get(path)
+                _sealed(root, turn)
+                _next(stream, "event: run")
+        end_mb, peak_mb = served.memory_mb(), served.memory_mb("VmHWM")
+    return [
+        Row(
+            what=f"resident memory after all was looked at, {size.listed:,} runs", ours=f"{end_mb:.0f} MB",
+            floor=f"{began_mb:.0f} MB at the start; at most {peak_mb:.0f} MB", goal=f"<= {MEMORY_MB:g} MB",
+            met=end_mb <= MEMORY_MB, number=end_mb,
+        )
+    ]  # fmt: skip
+
+
+MEASURES: dict[str, Measure] = {
+    "first": lambda scratch, _, size: first(scratch, size),
+    "event": lambda scratch, _, size: event(scratch, size),
+    "memory": lambda scratch, _, size: memory(scratch, size),
+}
+
+
+if __name__ == "__main__":
+    program.run(__doc__, MEASURES)

@@ -1,0 +1,144 @@
+"""What is typed into a filter, and which runs of a table it leaves."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lab.core.errors import Unavailable
+from lab.core.run import MINIMIZE
+from lab.scheduler import refresh
+from lab.web import asked
+from lab.web.columns import Columns
+from tests.web.labs import NAME, a_numbered_run, a_seen_lab
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from lab.store.root import Root
+
+TERM = st.sampled_from(
+    ["value<0.3", "lr>=1e-4", "-crash", '"two words"', "outcome:crash,timeout", "took>10m", "-kind=adam", "x", "n!=3", "<", "-"]
+)
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory: pytest.TempPathFactory) -> Root:
+    return a_seen_lab(tmp_path_factory.mktemp("filter") / "lab", 12)
+
+
+def direction(tier: str) -> str:
+    del tier
+    return MINIMIZE
+
+
+def renewed(root: Root, name: str = NAME) -> Columns:
+    table = Columns(root, name)
+    table.renew(direction)
+    return table
+
+
+def found(table: Columns, typed: str) -> list[int]:
+    """The numbers of the runs; nothing may be misunderstood."""
+    read = asked.parse(typed)
+    places, problems = table.chosen(read.terms, "loss")
+    assert not read.problems
+    assert not problems
+    return [place + 1 for place in places]
+
+
+@given(st.text(max_size=700))
+def test_whatever_is_typed_is_read_or_said(typed: str) -> None:
+    read = asked.parse(typed)
+    assert len(read.terms) <= asked.MOST_TERMS
+    assert all(term.text for term in read.terms)
+
+
+@given(st.lists(TERM, max_size=6))
+def test_the_order_of_what_is_typed_changes_nothing(terms: list[str]) -> None:
+    one, other = asked.parse(" ".join(terms)), asked.parse("   ".join(reversed(terms)))
+    assert sorted(map(repr, one.terms)) == sorted(map(repr, other.terms))
+
+
+@pytest.mark.parametrize(
+    ("typed", "numbers"),
+    [
+        ("", list(range(1, 13))),
+        ("outcome:crash", [5, 10]),
+        ("-outcome:crash value<0.15", [7, 8, 9, 11, 12]),
+        ("loss<0.15 kind:keep", [7, 8, 9, 11, 12]),
+        ("n>=11", [11, 12]),
+        ("lr=0.1", [1]),
+        ("lr>0.03", [1, 2, 3]),
+        ("took>1s took<2", list(range(1, 13))),
+        ("took>1m", []),
+        ("param.kind:adam depth:1", [1, 9]),
+        ("param.kind!=adam n<5", [2, 4]),
+        ("cuda", [5, 10]),
+        ('"number 1"', [2, 11, 12]),
+        ("NUMBER -adam kind=sgd", [2, 4, 6, 8, 12]),
+        ("by:perturb role:scout,researcher n=1", [1]),
+        ("value>0 -value<0.5", [1, 2]),
+    ],
+)  # fmt: skip
+def test_a_filter_leaves_what_is_like_it(root: Root, typed: str, numbers: list[int]) -> None:
+    typed = typed.replace("kind=sgd", "param.kind=sgd")
+    assert found(renewed(root), typed) == numbers
+
+
+@pytest.mark.parametrize(
+    ("typed", "words"),
+    [
+        ("lrr>1", "did you mean lr?"),
+        ("value<low", "needs a number"),
+        ("value:low", "is a number, and low is none"),
+        ("outcome>crash", "needs a number"),
+        ("outcome>3", "is not a number"),
+        ("lr>", "not complete"),
+        ('"two', "is not closed"),
+        ("x " * 30, "only the first 20"),
+        ("y" * 600, "only the first 500"),
+    ],
+)
+def test_what_cannot_be_understood_is_said_and_left_out(root: Root, typed: str, words: str) -> None:
+    read = asked.parse(typed)
+    _, problems = renewed(root).chosen(read.terms, "loss")
+    assert words in "; ".join((*read.problems, *problems))
+
+
+def test_the_best_come_first_and_those_without_a_value_last_whichever_way(root: Root) -> None:
+    table = renewed(root)
+    up = table.ordered(range(12), "value", upwards=True, tier="proxy", direction=MINIMIZE)
+    down = table.ordered(range(12), "value", upwards=False, tier="proxy", direction=MINIMIZE)
+    assert [place + 1 for place in up] == [12, 11, 9, 8, 7, 6, 4, 3, 2, 1, 5, 10]
+    assert [place + 1 for place in down] == [1, 2, 3, 4, 6, 7, 8, 9, 11, 12, 5, 10]
+    lines = table.lines(up[:2])
+    assert [(number, line.value) for number, line in lines] == [(12, 1 / 12), (11, 1 / 11)]
+
+
+def test_a_table_is_read_on_from_its_end_and_anew_once_it_was_rebuilt(tmp_path: Path) -> None:
+    root = a_seen_lab(tmp_path / "lab", 3)
+    table = renewed(root)
+    first = table.offsets[0]
+    table.texts[0] = "as it was read before"
+    a_numbered_run(root, 3)
+    table.renew(direction)
+    assert len(table) == 4
+    assert found(table, '"as it was read before"') == [1]  # not read again
+    assert found(table, '"number 3"') == [4]
+    path = root.layout.page(NAME, "metrics.jsonl")
+    with open(path, "rb") as file:
+        lines = file.read().splitlines(keepends=True)
+    root.files.replace(path, b"".join(lines[:2]))  # as a rebuild may leave it
+    table.renew(direction)
+    assert (len(table), table.offsets[0]) == (2, first)
+    assert found(table, '"as it was read before"') == []
+    root.files.discard(path)
+    with pytest.raises(Unavailable, match="labctl refresh"):
+        table.renew(direction)
+    refresh.everything(root)
+    table.renew(direction)
+    assert len(table) == 4
