@@ -53,7 +53,8 @@ def inside(address: str) -> str:
 
 
 def _form(request: Request, then: str, guess: Guess | None = None) -> Reply:
-    status, headers, problem = 200, (), ""
+    status, problem = 200, ""
+    headers: tuple[tuple[str, str], ...] = ()
     if guess is not None:
         wait_s = int(guess.wait_s) + (guess.wait_s > int(guess.wait_s))
         problem = "That is not the token." if guess.was_looked_at else "Too many wrong tokens were tried."
