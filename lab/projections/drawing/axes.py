@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 MINUS = "\u2212"
 LARGEST = sys.float_info.max / 2.5  # so that a difference of two is still a number
 _ALIKE = 1e-12  # of their size: what differs by less cannot be told apart by the digits of a tick
+_LEAST = 1e-290  # a fifth of it is still a number, and not 0
 _PLAIN_FROM, _PLAIN_TO = 1e-4, 1e7  # numbers between these are written without an exponent
 _REACH = 3.0  # median distances from the best: so far the crowd is looked at
 _STEP_REACH = 4.0  # times that far the steps are; one that is further is told at the edge
@@ -69,9 +70,9 @@ def widened(low: float, high: float) -> tuple[float, float]:
     """The two in order, apart by enough to write different numbers beside them, and not infinite."""
     low, high = sorted(max(min(value, LARGEST), -LARGEST) for value in (low, high))
     size = max(abs(low), abs(high))
-    if high - low > _ALIKE * size:
+    if high - low > max(_ALIKE * size, _LEAST):
         return low, high
-    apart = size * 0.05 or 1.0
+    apart = size * 0.05 if size > _LEAST else 1.0
     return max(low - apart, -LARGEST), min(high + apart, LARGEST)
 
 

@@ -26,6 +26,8 @@ _GAP = 8.0
 _ROWS = 16
 _AWAY = 0.012  # cost of a pixel between mark and label
 _WRONG_SIDE = 0.6
+_OFF = 0.15  # cost of not standing beside the mark
+_ACROSS = 0.12  # and of standing under it, where no leader of another label could pass
 _CUT = 0.8  # cost of showing less of the text
 _SHORT = 0.5  # of the room: what is tried when the whole text finds no place
 _LEADER_FROM = 12.0
@@ -72,6 +74,7 @@ class Label(msgspec.Struct, frozen=True, kw_only=True):
     text: str
     at: Point
     area: Area
+    anchor: str = scenes.START  # the side that is certain: how wide letters are is not known to the pixel
     href: str = ""
     leader: tuple[Point, Point] | None = None
 
@@ -91,7 +94,7 @@ class Placed(msgspec.Struct, frozen=True, kw_only=True):
     def words(self, size: float) -> Iterator[Item]:
         """The labels themselves."""
         for label in self.labels:
-            yield Words(look="label", at=label.at, text=label.text, size=size, href=label.href)
+            yield Words(look="label", at=label.at, text=label.text, anchor=label.anchor, size=size, href=label.href)
 
 
 class Busy:
@@ -185,8 +188,11 @@ def _places(text: str, wanted: Wanted, size: float) -> Iterator[tuple[Label, flo
                 if away > _FURTHEST:
                     continue
                 leader = (wanted.at, near) if away > _LEADER_FROM else None
-                label = Label(text=text, at=at, area=area, href=wanted.href, leader=leader)
-                yield label, penalty + _AWAY * away + (0.05 if left > x else 0.0)
+                anchor = scenes.END if area.right < x else scenes.START if left > x else scenes.MIDDLE
+                at = ({scenes.END: area.right, scenes.MIDDLE: left + wide / 2}.get(anchor, left), at[1])
+                label = Label(text=text, at=at, area=area, anchor=anchor, href=wanted.href, leader=leader)
+                cost = penalty + _AWAY * away + (_OFF if row else 0.0) + (0.0 if beside else _ACROSS)
+                yield label, cost + (0.05 if left > x else 0.0)
 
 
 def _free(label: Label, labels: Sequence[Label]) -> bool:

@@ -82,9 +82,11 @@ class _Drawing:
         self._best = stairs.steps[-1] if stairs.steps else None
         self._stepped = {step.run_id: step for step in stairs.steps}
         self._floored = any(kind in stairs.counts for kind in kinds.FLOOR)
-        low, high = self._range()
-        self._has_values = bool(axes.finite(spot.value for spot in stairs.spots))
-        log = log and low > 0
+        shown = axes.finite([*(spot.value for spot in stairs.spots), *(step.value for step in stairs.steps)])
+        self._has_values = bool(shown)
+        log = log and min(shown, default=0.0) > 0
+        low, high = self._range(log=log)
+        log = log and low > 0  # a target may be below
         scale = axes.scale(*axes.padded(low, high, log=log), 1.0, 0.0, log=log)
         values = [(spot, spot.value) for spot in stairs.spots if spot.value is not None]
         self._above = [spot for spot, value in values if value > scale.high]
@@ -114,27 +116,29 @@ class _Drawing:
         yield from self._clipped()
         yield from placed.words(_LABEL)
         for number, line in enumerate(self._remarks(plot.y, placed.dropped)):
-            at = (12.0, plot.floor + 46 + number * legend.LINE)
+            at = (12.0, plot.floor + 47 + number * legend.LINE)
             yield Words(look="muted", at=at, text=line, size=legend.SIZE)
 
-    def _range(self) -> tuple[float, float]:
+    def _range(self, *, log: bool) -> tuple[float, float]:
+        """The stretch of values to show; on a logarithmic scale, far is what is many times as large."""
         stairs = self._stairs
-        low, high = axes.interesting(
-            axes.finite(spot.value for spot in stairs.spots),
-            [step.value for step in stairs.steps],
-            self._best.value if self._best else None,
-        )
+        values, steps = axes.finite(spot.value for spot in stairs.spots), [step.value for step in stairs.steps]
+        best = self._best.value if self._best else None
+        if log:
+            found = axes.interesting(list(map(math.log, values)), list(map(math.log, steps)), best and math.log(best))
+            low, high = map(math.exp, found)
+        else:
+            low, high = axes.interesting(values, steps, best)
         wide = high - low
-        if self._best and stairs.band and stairs.band.width <= max(wide, 0.0):
-            low = min(low, self._best.value - stairs.band.width)
-            high = max(high, self._best.value + stairs.band.width)
+        if best is not None and stairs.band and stairs.band.width <= wide and not log:
+            low, high = min(low, best - stairs.band.width), max(high, best + stairs.band.width)
         if stairs.target is not None and low - wide / 2 <= stairs.target <= high + wide / 2:
             low, high = min(low, stairs.target), max(high, stairs.target)
         return low, high
 
     def _placed(self, scale: Scale, height: float) -> _Plot:
         top = 30 + len(self._legend) * legend.LINE + 10
-        floor = height - 36 - len(self._notes) * legend.LINE - 8
+        floor = height - 37 - len(self._notes) * legend.LINE - 8
         bottom = floor - (_FLOOR_HEIGHT if self._floored else 0)
         ticks = scale.ticks(_ticks(bottom - top, 40)) if self._has_values else ()
         widest = max((measure.width(tick.text, _TICK) for tick in ticks), default=30.0)
@@ -203,7 +207,7 @@ class _Drawing:
                 half = measure.width(f"{value:,}", _TICK) / 2
                 at = (min(x, self._width - 2 - half), plot.floor + 16)
                 yield Words(look="tick", at=at, text=f"{value:,}", anchor=scenes.MIDDLE, size=_TICK)
-        at = (frame.left, plot.floor + 30)
+        at = (frame.left, plot.floor + 31)
         told = "runs, in the order in which they were sealed"
         fit = measure.fitted(told, _TICK, frame.right - frame.left)
         yield Words(look="muted", at=at, text=fit, size=_TICK)

@@ -1,0 +1,79 @@
+"""Where labels go: no two lie on one another, none leaves the frame, none is lost uncounted."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lab.projections.drawing import labels
+from lab.projections.drawing.labels import Area, Busy, Wanted
+from tests.projections.drawing import staircases
+
+FRAME = Area(left=40, top=20, right=640, bottom=320)
+COORDINATE = st.tuples(st.floats(40, 640), st.floats(20, 320))
+WANTED = st.builds(
+    Wanted,
+    text=st.text(min_size=1, max_size=40) | st.sampled_from(["lr 0.01 -> 0.003", "学习率加倍", "שלום עולם", "W" * 200]),
+    at=COORDINATE,
+    weight=st.floats(0, 10),
+    below=st.booleans(),
+)
+
+
+@given(st.lists(WANTED, max_size=30), st.lists(COORDINATE, max_size=40))
+def test_no_label_lies_on_another_or_outside_and_all_are_placed_or_counted(
+    wanted: list[Wanted], taken: list[tuple[float, float]]
+) -> None:
+    busy = Busy()
+    for at in taken:
+        busy.spot(at, labels.BLOCKED, 4.0)
+    found = labels.place(wanted, FRAME, busy)
+    assert len(found.labels) + found.dropped == len(wanted)
+    assert not staircases.overlapping(label.area for label in found.labels)
+    for label in found.labels:
+        assert label.area.inside(FRAME)
+        for x, y in taken:
+            assert not (label.area.left < x < label.area.right and label.area.top < y < label.area.bottom)
+    shuffled = labels.place(wanted[::-1], FRAME, busy)
+    assert shuffled == found
+
+
+def test_a_single_label_is_beside_its_mark_on_the_roomy_side() -> None:
+    for below in (True, False):
+        one = Wanted(text="baseline", at=(300, 150), below=below)
+        found = labels.place([one], FRAME, Busy()).labels[0]
+        assert found.area.right < 300
+        assert found.area.top < 150 < found.area.bottom
+        assert found.leader is None
+
+
+def test_a_label_that_has_to_go_away_is_led_to_and_no_leader_crosses_a_label() -> None:
+    crowd = [Wanted(text=f"change number {n}", at=(200 + 110 * n, 150), weight=n) for n in range(4)]
+    busy = Busy()
+    busy.area(Area(left=40, top=135, right=640, bottom=165))
+    found = labels.place(crowd, FRAME, busy)
+    assert len(found.labels) == 4
+    for label in found.labels:
+        assert label.leader is not None
+        (x, y), (to_x, to_y) = label.leader
+        assert (x, y) in [each.at for each in crowd]
+        for part in (0.25, 0.5, 0.75, 0.95):
+            at = (x + part * (to_x - x), y + part * (to_y - y))
+            for other in found.labels:
+                area = other.area
+                assert not (area.left < at[0] < area.right and area.top < at[1] < area.bottom)
+
+
+def test_the_weightiest_is_placed_first_and_what_does_not_fit_is_dropped() -> None:
+    tight = Area(left=0, top=0, right=90, bottom=16)
+    wanted = [Wanted(text="one of them", at=(45, 8), weight=weight) for weight in (1.0, 3.0, 2.0)]
+    found = labels.place([*wanted, Wanted(text="the best", at=(4, 8), weight=9.0)], tight, Busy())
+    assert [label.text for label in found.labels] == ["the best"]
+    assert found.dropped == 3
+
+
+def test_a_long_text_is_cut_to_its_room() -> None:
+    found = labels.place([Wanted(text="warm the learning rate up " * 9, at=(600, 150))], FRAME, Busy(), room=200)
+    area = found.labels[0].area
+    assert area.right - area.left <= 200
+    assert found.labels[0].text.endswith("…")
