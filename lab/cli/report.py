@@ -23,7 +23,6 @@ EXAMPLE = """labctl report lr-sweep -o report.html
 labctl report -o lab.html
 labctl report --all -o reports/"""
 MOST_PAGES = 200
-PAGES = 12
 _TERMINAL = "-"
 _HTML, _JSON = (".html", ".htm"), ".json"
 
@@ -41,15 +40,15 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--all", action="store_true", help="a report of every experiment, and the page of the lab")
     parser.add_argument("--interactive", action="store_true", help="add a staircase to zoom into (needs scripts)")
     parser.add_argument(
-        "--runs", type=int, default=PAGES, metavar="N", help=f"so many runs get a page of their own (default {PAGES})"
+        "--runs", type=int, default=None, metavar="N", help="so many runs get a page of their own (else up to 12)"
     )
     parser.add_argument("--yes", action="store_true", help="replace what is there")
 
 
 def answer(args: argparse.Namespace, session: Session) -> Answer:
     """Read, draw, write."""
-    if not 0 <= args.runs <= MOST_PAGES:
-        raise BadInput(f"--runs {args.runs} is not between 0 and {MOST_PAGES}", fix=f"--runs {PAGES}")
+    if args.runs is not None and not 0 <= args.runs <= MOST_PAGES:
+        raise BadInput(f"--runs {args.runs} is not between 0 and {MOST_PAGES}", fix="--runs 20")
     if args.all:
         return _all(args, session)
     return _one(args, session)

@@ -5,17 +5,20 @@ from __future__ import annotations
 import base64
 import hashlib
 import os
+import re
 from functools import cache
 
 from lab.projections.drawing.look import STYLE
 
+_COMMENT = re.compile(r"/\*.*?\*/", re.DOTALL)
+_LAYOUT = re.compile(r"\s*([{};])\s*")
 _HERE = os.path.dirname(__file__)
 
 
 @cache
 def style() -> str:
-    """The style sheet of every page: the colours and marks of the drawings, then the page itself."""
-    return f"{STYLE}\n{read('static/lab.css')}"
+    """The style sheet of every page: the colours and marks of the drawings, then the page itself, without comments."""
+    return STYLE + _LAYOUT.sub(r"\1", _COMMENT.sub("", read("static/lab.css"))).strip()
 
 
 @cache

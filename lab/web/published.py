@@ -36,10 +36,13 @@ class Published(msgspec.Struct, frozen=True, kw_only=True):
     warnings: tuple[str, ...] = ()
 
 
-def experiment(root: Root, name: str, *, pages: int, interactive: bool, index_link: str = "") -> Published:
-    """The report of one experiment."""
+def experiment(root: Root, name: str, *, pages: int | None, interactive: bool, index_link: str = "") -> Published:
+    """The report of one experiment. Without a number, as many runs get a page as it has room for."""
     picture = whole.of(pictured.read(root, name))
-    runs = [_opened(root, name, run_id) for run_id in report.chosen(picture, pages)]
+    if pages is None:
+        runs = report.fitting(_opened(root, name, run_id) for run_id in report.chosen(picture))
+    else:
+        runs = [_opened(root, name, run_id) for run_id in report.chosen(picture, pages)]
     return Published(
         name=f"{_FOLDER}/{name}.html",
         data=report.page(picture, runs, interactive=interactive, index_link=index_link),
@@ -75,7 +78,7 @@ def lab(root: Root, *, as_json: bool = False) -> Published:
 
 
 def everything(
-    root: Root, *, pages: int, interactive: bool, told: Callable[[int, int], None] | None
+    root: Root, *, pages: int | None, interactive: bool, told: Callable[[int, int], None] | None
 ) -> Iterator[Published]:
     """A report an experiment, then the page that leads to them. One that cannot be made is told of and left out."""
     index = pictured.lab(root)

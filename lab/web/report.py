@@ -9,20 +9,28 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from lab.projections import text
 from lab.projections.picture import stairs
 from lab.web import assets, drawn, templating
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
-    from lab.projections.picture.run import RunPage
+    from lab.projections.picture.run import Log, RunPage
     from lab.projections.picture.stairs import Sample
     from lab.projections.picture.whole import Picture, Row
 
 RUN_PAGES = 12
-ROWS = 300
-LOG_LINES = 40  # of each log on a run page
+ROWS = 250
+LOG_LINES = 24  # of each log on a run page
+RUN_CHARS = 60_000  # of all run pages together, where nobody said how many there should be
 _LAST = 3
+_ALIKE_CHARS = 60  # failures whose reasons begin alike are of one kind
+_TEXT_CHARS, _TEXT_LINES = 2_000, 30  # of a plan and of a result
+_DIFF_CHARS, _DIFF_LINES = 8_000, 120
+_LOG_CHARS = 200
+_FILES = 40
+_FRAME_CHARS = 2_500  # of a run page without what the run wrote
 _SECTIONS = (
     ("wants", "What wants you"),
     ("numbers", "Where it stands"),
@@ -41,7 +49,9 @@ _SECTIONS = (
 
 def page(picture: Picture, runs: Sequence[RunPage], *, interactive: bool = False, index_link: str = "") -> bytes:
     """The file. `runs` are those that get a page of their own: `chosen` names them."""
-    why = chosen(picture, limit=len(runs))
+    why = chosen(picture, max(len(runs), RUN_PAGES))
+    place = {row.run_id: number for number, row in enumerate(picture.rows)}
+    runs = sorted(map(briefly, runs), key=lambda run: (place.get(run.run_id, -1), run.run_id))
     paged = {run.run_id for run in runs}
     rows = rows_of(picture)
     listed = {row.run_id for row in rows}
@@ -104,7 +114,7 @@ def _whole(template: str, values: dict[str, object], zoomed: Picture | None) -> 
 
 
 def chosen(picture: Picture, limit: int = RUN_PAGES) -> dict[str, str]:
-    """The runs that get a page, in the order of history, and why each does.
+    """The runs that get a page, those first that need one most, and why each does.
 
     The best; what improved on it, the newest first; one of each kind of failure; the last few.
     """
@@ -115,25 +125,52 @@ def chosen(picture: Picture, limit: int = RUN_PAGES) -> dict[str, str]:
     failures: dict[str, str] = {}
     for row in ended:
         if row.kind == stairs.CRASH:
-            failures[f"{row.outcome} {row.says[:60]}"] = row.run_id  # the newest of each
+            failures[f"{row.outcome} {row.says[:_ALIKE_CHARS]}"] = row.run_id  # the newest of each
     reasons = [(run_id, "a failure of its kind, the newest") for run_id in reversed(failures.values())]
     steps = [(step.run_id, "an improvement") for step in reversed(picture.stairs.steps)]
-    last = [(row.run_id, "one of the last") for row in ended[-_LAST:]]
-    room = max(limit - len(why), 0)
-    third = max(room // 3, 1)
+    last = [(row.run_id, "one of the last") for row in reversed(ended[-_LAST:])]
+    third = max(limit // 3, 1)
     for run_id, word in (*last[:third], *reasons[:third], *steps, *reasons):
-        if len(why) >= limit:
-            break
         why.setdefault(run_id, word)
-    place = {row.run_id: number for number, row in enumerate(ended)}
-    return dict(sorted(why.items(), key=lambda item: (place.get(item[0], -1), item[0]))[:limit])
+    return dict(list(why.items())[: max(limit, 0)])
+
+
+def briefly(run: RunPage) -> RunPage:
+    """The run with as much of its texts as a report has room for; what is cut says so itself."""
+    return msgspec.structs.replace(
+        run,
+        plan=text.block(run.plan, _TEXT_CHARS, _TEXT_LINES),
+        result=text.block(run.result, _TEXT_CHARS, _TEXT_LINES),
+        diff=text.block(run.diff, _DIFF_CHARS, _DIFF_LINES),
+        diff_cut=run.diff_cut or len(run.diff) > _DIFF_CHARS or run.diff.count("\n") > _DIFF_LINES,
+        files=run.files[:_FILES],
+        files_left_out=run.files_left_out + max(len(run.files) - _FILES, 0),
+        logs={name: _end_of(log) for name, log in run.logs.items()},
+    )
+
+
+def _end_of(log: Log) -> Log:
+    lines = tuple(text.line(each, _LOG_CHARS) for each in log.lines[-LOG_LINES:])
+    return msgspec.structs.replace(log, lines=lines)
+
+
+def fitting(runs: Iterable[RunPage]) -> list[RunPage]:
+    """The first of them that together are not too long for a page that is sent by mail; always one."""
+    kept: list[RunPage] = []
+    room = RUN_CHARS
+    for run in runs:
+        room -= _FRAME_CHARS + len(msgspec.json.encode(briefly(run)))
+        if kept and room < 0:
+            break
+        kept.append(run)
+    return kept
 
 
 def rows_of(picture: Picture) -> tuple[Row, ...]:
     """The rows of the table, at most ROWS of those that the picture has: what is linked to, and the last."""
     if len(picture.rows) <= ROWS:
         return picture.rows
-    named = {step.run_id for step in picture.stairs.steps} | {picture.head.best_run} | set(chosen(picture))
+    named = {step.run_id for step in picture.stairs.steps} | set(chosen(picture))
     first = [row for row in picture.rows if row.run_id in named][-ROWS:]
     names = {row.run_id for row in first}
     others = [row for row in picture.rows if row.run_id not in names]
@@ -172,8 +209,3 @@ def left_out(picture: Picture, rows: Sequence[Row], pages: int) -> list[tuple[st
         which = "the best, improvements, one of each kind of failure, the last; --runs N changes how many"
         told.append(("Run pages", f"{pages:,} of {total:,} runs: {which}"))
     return told
-
-
-def encode(picture: Picture) -> bytes:
-    """The picture as JSON, for a program."""
-    return msgspec.json.encode(picture, order="sorted") + b"\n"

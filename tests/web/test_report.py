@@ -14,6 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from lab.projections.picture.run import Kept, Log
 from lab.projections.picture.stairs import Sample
 from lab.web import overview, report, templating
 from tests.web import indices, pictures
@@ -171,7 +172,7 @@ def test_the_runs_with_a_page_are_the_best_improvements_failures_of_each_kind_an
     for number in (15, 23, 31):  # 7 failed as 15 did
         assert why[pictures.run_id(number)] == "a failure of its kind, the newest"
     assert why[pictures.run_id(40)] == "one of the last"
-    assert list(why) == sorted(why)
+    assert next(iter(why)) == picture.head.best_run
 
 
 @given(count=st.integers(0, 60), limit=st.integers(0, 30))
@@ -186,6 +187,29 @@ def test_never_more_runs_get_a_page_than_were_asked_for_and_the_best_is_the_firs
     assert set(why) <= {row.run_id for row in picture.rows}
 
 
+def test_run_pages_are_as_many_as_there_is_room_for_and_long_texts_are_cut_and_say_so() -> None:
+    long = msgspec.structs.replace(
+        a_run_page(1),
+        plan="a line of the plan\n" * 900,
+        diff="+a line of the change\n" * 9_000,
+        logs={"stdout": Log(size=10**9, lines=tuple(f"step {number}" for number in range(200)))},
+        files=tuple(Kept(name=f"artifacts/{number}.bin", size=number) for number in range(500)),
+        files_left_out=7,
+    )
+    runs = [msgspec.structs.replace(long, run_id=pictures.run_id(number)) for number in range(1, 31)]
+    kept = report.fitting(runs)
+    assert kept == runs[: len(kept)]
+    assert 3 < len(kept) < 12
+    page = report.page(a_picture(), runs[:1]).decode()
+    assert page.count("a line of the plan") == 30
+    assert "step 199" in page
+    assert "step 175" not in page
+    assert "467 files more are not listed" in page
+    assert "The diff is longer than what is shown." in page
+    endless = msgspec.structs.replace(long, metrics={"x" * 100 + str(number): 1 for number in range(9_000)})
+    assert report.fitting([endless, endless]) == [endless]
+
+
 def test_a_long_table_is_cut_and_says_by_which_rule() -> None:
     picture = a_picture(900)
     sampled = Sample(shown=900, total=100_000, rule="the best, the improvements, an even sample")
@@ -198,8 +222,8 @@ def test_a_long_table_is_cut_and_says_by_which_rule() -> None:
     assert set(report.chosen(picture)) <= shown
     page = a_page(picture)
     assert page.count('<tr id="RUN-') == report.ROWS
-    assert "300 of 100,000 runs are shown" in page
-    assert "Table of runs: 300 of 100,000 runs" in page
+    assert "250 of 100,000 runs are shown" in page
+    assert "Table of runs: 250 of 100,000 runs" in page
     assert "Run pages: 12 of 100,000 runs" in page
 
 
