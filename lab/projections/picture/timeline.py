@@ -186,7 +186,7 @@ def _rows(bars: Iterable[_Bar]) -> list[list[_Bar]]:
     rows: list[list[_Bar]] = []
     free: list[int] = []
     taken: list[tuple[float, int]] = []
-    for bar in sorted(bars, key=lambda bar: (bar.start, bar.end, bar.run_id)):
+    for bar in sorted(bars, key=lambda bar: (bar.start, bar.end, bar.open, bar.run_id)):
         while taken and taken[0][0] <= bar.start:
             heapq.heappush(free, heapq.heappop(taken)[1])
         if free:
@@ -231,7 +231,7 @@ def _lanes(rows: Sequence[tuple[str, list[_Bar]]], zero: float, visible: float) 
 def _merged(groups: Sequence[list[_Bar]], near: float, *, alike: bool) -> list[list[_Bar]]:
     """Neighbours made one: those that lie closer than `near`, and are alike or within a stretch no longer than that.
 
-    What is under way is only joined with what is under way: it has no end.
+    What is under way is only joined with what is under way: it has no end, so it stands last on its row.
     """
     merged: list[list[_Bar]] = []
     for group in groups:

@@ -4,14 +4,19 @@ from __future__ import annotations
 
 from itertools import combinations, pairwise
 
+import pytest
+from hypothesis import example
 from hypothesis import given as for_all
 from hypothesis import strategies as st
 
 from lab.projections.drawing import branches
-from lab.projections.drawing.branches import FEW, NOBODY, Branch, Member
+from lab.projections.drawing.branches import NOBODY, Branch, Member
 
-forests = st.lists(st.integers(-1, 39), max_size=40).map(
-    lambda parents: [Member(parent if parent < at else NOBODY) for at, parent in enumerate(parents)]
+MOST = 40
+forests = st.lists(st.tuples(st.integers(0, 6), st.booleans()), max_size=MOST).map(
+    lambda members: [
+        Member(max(at - back, NOBODY) if back else NOBODY, first) for at, (back, first) in enumerate(members)
+    ]
 )
 
 
@@ -25,9 +30,12 @@ def crossed(found: list[Branch]) -> bool:
     return False
 
 
-@for_all(forests)
-def test_everybody_stands_once_and_no_two_lines_upon_each_other(members: list[Member]) -> None:
-    found = branches.of(members)
+@for_all(forests, st.sampled_from([0, 3, MOST]))
+@example([Member(NOBODY), Member(NOBODY), Member(1), Member(1), Member(1), Member(0)], 0)
+def test_everybody_stands_once_and_no_two_lines_upon_each_other(members: list[Member], few: int) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(branches, "FEW", few)
+        found = branches.of(members)
 
     assert sorted(at for branch in found for at in (*branch.on, *branch.hang)) == list(range(len(members)))
     for one, other in combinations(found, 2):
@@ -35,7 +43,7 @@ def test_everybody_stands_once_and_no_two_lines_upon_each_other(members: list[Me
     for branch in found:
         assert branch.above == NOBODY or found[branch.above].row < branch.row
         assert all(branch.start <= at <= branch.end for at in (*branch.on, *branch.hang))
-    assert branches.rows(found) > FEW or not crossed(found)
+    assert few < MOST or not crossed(found)
 
 
 @for_all(forests)

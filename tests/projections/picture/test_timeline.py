@@ -14,7 +14,7 @@ from lab.projections.picture import timeline
 from lab.projections.picture.given import UnderWay
 from lab.projections.picture.timeline import MOST, MOST_LANES, SEVERAL, UNKNOWN, Timeline
 from lab.projections.tables import Line, Ran
-from tests.projections.kin import at, given, line
+from tests.projections.kin import at, given, line, named
 
 HOUR, DAY = 3_600.0, 86_400.0
 
@@ -51,7 +51,7 @@ def test_what_a_worker_did_at_once_has_rows_of_its_own() -> None:
 
 
 def test_idle_is_when_nobody_ran() -> None:
-    found = seen([ran(0, 60), ran(30, 60, "birch"), ran(100, 10), ran(150, 10)])
+    found = seen([ran(0, 60), ran(30, 60, "birch"), ran(70, 5), ran(100, 10), ran(150, 10)])
 
     assert found.length_s == 160
     assert found.idle_s == 10 + 40
@@ -135,6 +135,23 @@ def test_very_many_runs_are_drawn_together_and_each_is_counted() -> None:
     assert "20000 runs that followed each other closely are drawn together" in found.sample.rule
 
 
+def test_what_is_under_way_is_not_drawn_together_with_what_has_ended(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(timeline, "MOST", 2)
+
+    found = seen([ran(number, 1) for number in range(50)], UnderWay(run_id="u", began=at(50), worker="alder"))
+
+    assert [(each.runs, each.end_s) for each in found.lanes[0].stretches] == [(50, 50), (1, None)]
+
+
+def test_very_many_that_began_this_moment_end_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(timeline, "MOST", 2)
+    going = [UnderWay(run_id=f"{named(number)}-more", began=at(50), worker="alder") for number in range(20)]
+
+    found = seen([line(number, ran=Ran(began=at(50), worker="alder")) for number in range(20)], *going)
+
+    assert [(each.runs, each.end_s) for lane in found.lanes for each in lane.stretches] == [(20, 0), (20, None)]
+
+
 @settings(max_examples=60)
 @for_all(
     st.lists(st.tuples(st.integers(0, 500), st.floats(0, 60), st.sampled_from("ab"), st.booleans()), max_size=60),
@@ -152,6 +169,8 @@ def test_rows_never_overlap_and_nothing_is_lost(runs: list[tuple[int, float, str
     assert whole(found) == found.sample.shown
     assert (found.left_out > 0) == (whole(found) < len(runs) + under)
     for lane in found.lanes:
+        assert all("running" not in dict(each.of) for each in lane.stretches if each.end_s is not None)
+        assert all({"running", *dict(each.of)} == {"running"} for each in lane.stretches if each.end_s is None)
         for before, after in pairwise(lane.stretches):
             assert before.end_s is None or before.end_s <= after.start_s + 0.001
         assert all(sum(count for _, count in each.of) == each.runs for each in lane.stretches if each.runs > 1)
