@@ -29,7 +29,7 @@ _ENDS = 16.0  # of the numbers above and below an axis
 _GUTTER = 28.0  # how far below the axes those lie that are not there
 _SCALES = 7
 _TICKS = 5
-_POINTED_AT = 40  # the best runs have marks of their own, which lead to their pages
+_POINTED_AT = 20  # the best runs have marks of their own, which lead to their pages
 _AIR = 5.0
 _NOT_THERE = "not there"
 

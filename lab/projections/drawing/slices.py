@@ -120,7 +120,8 @@ class _Plan:
         else:
             x = self.x(place)
             wide = min(_WIDEST, self.slot / 2) if self.axis.choices else 0.0
-        return x + wide * ((number * 3) % _SPREAD / (_SPREAD - 1) - 0.5), self.y.at(each.value)
+        x += wide * ((number * 3) % _SPREAD / (_SPREAD - 1) - 0.5)
+        return round(x, 1), round(self.y.at(each.value), 1)  # a page has a dozen of these, with 300 runs each
 
     def crowd(self) -> Iterator[Item]:
         inside: list[Point] = []

@@ -85,6 +85,20 @@ def test_choices_count_whatever_their_order() -> None:
     assert told(weighed(runs, {"choice": {"choices": [*worth]}, "is": {"type": "bool"}})).keys() == {"choice"}
 
 
+def test_choices_count_where_good_ones_and_bad_ones_take_turns() -> None:
+    luck = Random(16)
+    names = [f"c{number:02d}" for number in range(16)]
+    runs = []
+    for _ in range(80):
+        number = luck.randrange(16)
+        runs.append(({"choice": names[number], "x": luck.random()}, number % 2 + luck.gauss(0, 0.2)))
+
+    found = weighed(runs, {"choice": {"choices": names}, "x": UNIT})
+
+    assert told(found).keys() == {"choice"}
+    assert found.explained > 0.4
+
+
 def hanging(count: int, value: object, seed: int = 6) -> Importance:
     """`momentum` counts only where the optimizer is sgd."""
     luck = Random(seed)

@@ -72,6 +72,13 @@ def test_a_logarithmic_axis_on_which_a_zero_lies_is_a_plain_one() -> None:
     assert [each.at for each in found.tried] == [(0.0,), (1.0,)]
 
 
+def test_the_largest_and_the_least_numbers_have_a_place() -> None:
+    for values in ((-1e308, 0.0, 1e308), (0.0, 5e-324, 1e-323)):
+        found = seen([({"a": value}, 1.0) for value in values])
+
+        assert [each.at[0] for each in found.tried] == [0, 0.5, 1]
+
+
 def test_values_that_python_calls_equal_are_told_apart() -> None:
     values: list[object] = [1, True, "1", "true", None, "null", [1], ""]
 
@@ -79,6 +86,7 @@ def test_values_that_python_calls_equal_are_told_apart() -> None:
 
     assert len({each.at for each in found.tried}) == 8
     assert set(found.axes[0].choices) == {"1", "true", '"1"', '"true"', "null", '"null"', "[1]", '""'}
+    assert seen([({"a": value}, 1.0) for value in (True, 1, True)]).axes[0].choices == ("1", "true")
 
 
 def test_numbers_among_choices_stand_in_their_order() -> None:
@@ -90,9 +98,11 @@ def test_numbers_among_choices_stand_in_their_order() -> None:
 def test_of_very_many_choices_those_of_most_runs_are_spelled_out() -> None:
     runs = [({"prompt": f"prompt {number % 7 if number % 2 else number}"}, 1.0) for number in range(400)]
 
-    axis = seen(runs).axes[0]
+    found = seen(runs)
+    axis = found.axes[0]
 
     assert len(axis.choices) == CHOICES
+    assert all(each.at[0] is not None for each in found.tried)
     assert {f"prompt {number}" for number in range(7)} < set(axis.choices)
     assert axis.choices[-1].endswith(" others")
 
