@@ -74,9 +74,9 @@ def test_to_the_terminal_it_goes_whole(labctl: Labctl, place: Path, tmp_path: Pa
 
 def test_so_many_runs_get_a_page_as_were_asked_for(labctl: Labctl, place: Path) -> None:
     some_runs(a_searched_lab(place))
-    for number in (0, 2):
-        page = labctl.done("report", "sweep", "-o", "-", "--runs", str(number)).out
-        assert page.count("<article") == number
+    assert labctl.done("report", "sweep", "-o", "-", "--runs", "0").out.count("<article") == 0
+    page = labctl.done("report", "sweep", "-o", "-", "--runs", "2").out
+    assert page.count("<article") == 2
     assert "Run pages: 2 of 4 runs" in page
     assert labctl("report", "sweep", "-o", "-", "--runs", "-1").code == 2
     assert labctl("report", "sweep", "-o", "-", "--runs", "201").code == 2

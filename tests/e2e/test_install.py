@@ -54,6 +54,15 @@ def test_the_wheel_carries_every_template_and_nothing_of_the_checkout(wheel: Pat
     assert {name.split("/")[0].split("-")[0] for name in names} == {"lab", "labctl"}
 
 
+def test_the_wheel_carries_what_pages_are_made_of(wheel: Path) -> None:
+    with zipfile.ZipFile(wheel) as archive:
+        names = set(archive.namelist())
+    web = CHECKOUT / "lab" / "web"
+    parts = [path for name in ("templates", "static", "vendor") for path in (web / name).rglob("*") if path.is_file()]
+    assert len(parts) > 20
+    assert {str(path.relative_to(CHECKOUT)) for path in parts} <= names
+
+
 def test_the_wheel_carries_the_skills_where_tools_look_that_search_packages_for_some(wheel: Path) -> None:
     with zipfile.ZipFile(wheel) as archive:
         carried = {name: archive.read(name) for name in archive.namelist() if name.startswith("lab/.agents/")}
