@@ -28,6 +28,7 @@ _WIDEST, _LEAST_ROW = 90.0, 84.0
 _ROOM = 13.0  # above the highest bar, for its number
 _UNITS = ((1 / 3_600, "seconds"), (1 / 60, "minutes"), (1.0, "hours"), (24.0, "days"))  # in hours
 _SINCE = "since the last improvement"
+_WRITTEN, _LARGEST = 10**15, 10**300  # tokens that are written out, and that a float can hold
 _ENOUGH = 2.0  # of a unit, to count in it
 
 
@@ -92,7 +93,10 @@ class _Plan:
         yield Stroke(look="axis", points=((_LEFT, self.base), (self.width - _RIGHT, self.base)))
 
     def bars(self, bars: list[_Bar], href: Callable[[str], str] | None) -> Iterator[Item]:
+        """The bars, and above them their numbers where all of these have room."""
         wide = max(self.step * 0.7, 1.0)
+        known = [axes.number(amount, 3) for amount in self.row.amounts if amount is not None]
+        numbered = max((measure.width(told, _SMALL) for told in known), default=0.0) + 4 < self.step
         for number, (bar, amount) in enumerate(zip(bars, self.row.amounts, strict=True)):
             middle = _LEFT + self.step * (number + 0.5)
             if amount is None:
@@ -106,8 +110,8 @@ class _Plan:
                 says = f"{told}, {text.count(bar.took.runs, 'run')}: {bar.words}"
                 size = {"width": wide, "height": max(self.base - y, 0.5)}
                 yield Box(look=bar.look, at=(middle - wide / 2, y), says=says, href=link, **size)
-            short = axes.number(amount, 3)
-            if measure.width(short, _SMALL) + 4 < self.step and amount > 0:
+            if numbered and amount > 0:
+                short = axes.number(amount, 3)
                 yield Words(look="muted", at=(middle, y - 3), text=short, anchor=MIDDLE, size=_SMALL)
 
 
@@ -133,7 +137,7 @@ def _rows(spending: Spending, bars: list[_Bar]) -> list[_Row]:
         time += f", {axes.number(wasted.hours / size, 3)} of it in {text.count(wasted.runs, 'run')} without a value"
     rows = [_Row(time, unit, tuple(bar.took.hours / size for bar in bars))]
     if total.tokens is not None:
-        title = f"tokens: {axes.number(_float(total.tokens) or 0.0)} in all"
+        title = f"tokens: {_counted(total.tokens)} in all"
         rows.append(_Row(title, "tokens", tuple(_float(bar.took.tokens) for bar in bars)))
     if total.usd is not None:
         title = f"USD: {axes.number(total.usd, 4)} in all"
@@ -143,7 +147,11 @@ def _rows(spending: Spending, bars: list[_Bar]) -> list[_Row]:
 
 def _float(amount: int | None) -> float | None:
     """A number of tokens that is too large for a float is as large as one can be."""
-    return None if amount is None else float(min(amount, 10**300))
+    return None if amount is None else float(min(amount, _LARGEST))
+
+
+def _counted(tokens: int) -> str:
+    return f"{tokens:,}" if tokens < _WRITTEN else axes.number(float(min(tokens, _LARGEST)))
 
 
 def _names(bars: list[_Bar], step: float, bottom: float) -> Iterator[Item]:
@@ -183,7 +191,7 @@ def _described(spending: Spending) -> str:
     total = spending.total
     told = [f"{count} in {text.count(total.runs, 'run')} and {axes.number(total.hours, 3)} hours"]
     if total.tokens is not None:
-        told.append(f"{axes.number(_float(total.tokens) or 0.0)} tokens")
+        told.append(f"{_counted(total.tokens)} tokens")
     if total.usd is not None:
         told.append(f"{axes.number(total.usd, 4)} USD")
     since = spending.since
