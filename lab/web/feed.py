@@ -126,16 +126,13 @@ class Feed:
         """Where all that can be news stands, for a page that is about to be made: its stream goes on from there."""
         return f"{self.at}.{self._claimed(experiment)}.{self._indexed()[2]}"
 
-    @property
-    def is_watching(self) -> bool:
-        return self._over is not None
-
     def stream(self, experiment: str, mark: str) -> Iterator[bytes]:
         """Server-sent events, until the reader is gone. `mark`: where the reader is, or the id of its last event."""
         listener = Listener(experiment)
         try:
             yield b"retry: 2000\n\n"
             self._join(listener, mark)
+            yield b"event: hello\ndata: {}\n\n"  # a page that was cut off knows that it is heard again
             quiet_s = 0.0
             while not listener.dropped:
                 message = listener.next(_STEP_S)

@@ -1,0 +1,154 @@
+"""A log while it is written: only what is new, clean, bounded, and with a word at its end."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import threading
+from contextlib import closing
+from typing import TYPE_CHECKING
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lab.core.errors import BadInput, NotFound
+from lab.projections import text
+from lab.web import logs
+from lab.web.logs import Log, told
+from tests.web.labs import NAME, a_numbered_run, a_seen_lab, begun, finished
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from lab.scheduler.cycle import Running
+    from lab.store.root import Root
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Root:
+    return a_seen_lab(tmp_path / "lab", 1)
+
+
+@pytest.fixture
+def running(root: Root) -> Running:
+    return begun(root)
+
+
+def run_id(running: Running) -> str:
+    return running.lease.claim.run_id
+
+
+def path(root: Root, running: Running) -> str:
+    return f"{root.layout.run(NAME, run_id(running))}/stdout.log"
+
+
+def wrote(root: Root, running: Running, data: bytes) -> None:
+    with open(path(root, running), "ab") as file:
+        file.write(data)
+
+
+@given(st.binary(max_size=3_000).map(lambda line: line.replace(b"\n", b"")))
+def test_whatever_a_line_is_it_is_shown_clean_and_short(line: bytes) -> None:
+    (shown,) = told([line])
+    assert len(shown) <= logs.LINE_CHARS
+    assert text.visible(shown) == shown
+    assert "\r" not in shown
+    assert "\n" not in shown
+
+
+def test_a_progress_bar_shows_what_it_wrote_last() -> None:
+    assert told([b"10%\r50%\r100%", b"done\r", b"\x1b[1mbold\x1b[0m\ttab", b"a\xffb"]) == (
+        "100%", "done", "bold    tab", "a\ufffdb",
+    )  # fmt: skip
+
+
+def test_lines_are_told_once_and_whole(root: Root, running: Running) -> None:
+    log = Log(root, run_id(running), "stdout")
+    wrote(root, running, b"one\ntw")
+    first = log.end_of_it()
+    assert (first.lines, first.offset, first.size, first.ended) == (("one",), 4, 6, "")
+    assert log.since(first.offset).lines == ()
+    wrote(root, running, b"o\nthree\n")
+    more = log.since(first.offset)
+    assert (more.lines, more.offset) == (("two", "three"), 14)
+    assert log.since(more.offset).lines == ()
+
+
+def test_of_a_flood_the_middle_is_left_out_and_said(root: Root, running: Running) -> None:
+    log = Log(root, run_id(running), "stdout")
+    wrote(root, running, b"first\n")
+    with open(path(root, running), "r+b") as file:
+        file.truncate(400 << 20)  # a hole of 400 MB, read as NUL
+    wrote(root, running, b"\n" + b"".join(b"line %d\n" % number for number in range(20_000)))
+    piece = log.since(6)
+    assert piece.lines[-1] == "line 19999"
+    assert piece.skipped_bytes > 399 << 20
+    assert sum(map(len, piece.lines)) <= logs.PIECE_BYTES
+    assert all(line.startswith("line ") for line in piece.lines)
+
+
+def test_a_line_longer_than_a_message_is_told_in_parts(root: Root, running: Running) -> None:
+    log = Log(root, run_id(running), "stdout")
+    wrote(root, running, b"x" * (logs.PIECE_BYTES + 10) + b"\nend\n")
+    first = log.since(0)
+    assert len(first.lines) == 1
+    assert first.lines[0].endswith("…")
+    assert log.since(first.offset).lines == ("xxxxxxxxxx", "end")
+
+
+def test_the_end_of_a_run_is_told_after_its_last_line(root: Root, running: Running) -> None:
+    log = Log(root, run_id(running), "stdout")
+    wrote(root, running, b"a\nno newline")
+    stream = logs.follow(log, 0, threading.Event())
+    finished(root, running)
+    told = [piece for piece in stream if piece]
+    assert b'"lines":["a","no newline"]' in b"".join(told)
+    assert told[-1].splitlines()[1] == b"event: over"
+    assert b'"ended":"success"' in told[-1]
+
+
+def test_a_bundle_that_vanishes_ends_it_with_a_word(root: Root, running: Running) -> None:
+    log = Log(root, run_id(running), "stdout")
+    with closing(logs.follow(log, 0, threading.Event())) as stream:  # type: ignore[type-var]
+        assert next(stream).startswith(b"retry")
+        shutil.rmtree(root.layout.run(NAME, run_id(running)))
+        told = next(stream)
+        assert b"event: gone" in told
+        assert b"is gone" in told
+        assert list(stream) == []
+
+
+def test_a_log_that_shrank_under_way_ends_with_a_word(root: Root, running: Running) -> None:
+    wrote(root, running, b"a\nb\n")
+    os.truncate(path(root, running), 1)
+    with pytest.raises(NotFound, match="begun anew"):
+        Log(root, run_id(running), "stdout").since(4)
+
+
+def test_it_reads_nothing_through_a_link_and_no_pipe(root: Root, running: Running, tmp_path: Path) -> None:
+    (tmp_path / "secret").write_text("secret\n")
+    os.symlink(tmp_path / "secret", path(root, running))
+    log = Log(root, run_id(running), "stdout")
+    stream = logs.follow(log, 0, threading.Event())
+    assert b"secret" not in b"".join(stream)
+    os.unlink(path(root, running))
+    os.mkfifo(path(root, running))
+    assert b"gone" in b"".join(logs.follow(log, 0, threading.Event()))
+
+
+def test_there_are_two_logs_and_no_others(root: Root) -> None:
+    sealed = a_numbered_run(root, 2)
+    assert Log(root, sealed, "stderr").end_of_it().ended == "success"
+    with pytest.raises(BadInput, match="stdout, stderr"):
+        Log(root, sealed, "../../SPEC.yaml")
+    with pytest.raises(NotFound):
+        Log(root, "RUN-20260102-030405-000000-nobody", "stdout")
+
+
+def test_a_server_that_stops_ends_it(root: Root, running: Running) -> None:
+    stopping = threading.Event()
+    stopping.set()
+    assert [piece for piece in logs.follow(Log(root, run_id(running), "stdout"), 0, stopping) if piece] == [
+        b"retry: 2000\n\n"
+    ]

@@ -1,0 +1,188 @@
+"""The live pages as they are answered: what they show, what they refuse, and that looking changes nothing."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+from urllib.parse import quote
+
+import pytest
+
+from lab.core import layout
+from lab.core.proposal import RUN, Proposal
+from lab.projections.picture import whole
+from lab.scheduler import refresh
+from lab.scheduler.control import approvals
+from tests.scheduler.labs import a_lab, an_experiment, identities, write
+from tests.web.labs import HOSTILE, NAME, a_numbered_run, a_seen_lab, begun, looked_at
+from tests.web.raw import Visitor
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from tests.web.labs import Served
+
+PARAMS: dict[str, object] = {"lr": 0.5, "depth": 2, "kind": "adam"}
+
+
+@pytest.fixture
+def served(tmp_path: Path) -> Iterator[Served]:
+    with looked_at(a_seen_lab(tmp_path / "lab", 6)) as served:
+        yield served
+
+
+@pytest.fixture
+def visitor(served: Served) -> Visitor:
+    return Visitor(served.server)
+
+
+def paths(served: Served) -> list[str]:
+    """Every kind of page."""
+    run_id = a_numbered_run(served.root, 20)
+    page = f"/experiments/{NAME}"
+    drawings = ("stairs", "coordinates", "timeline", "spending", "slice-0")
+    return [
+        "/", "/index.json", "/?q=sweep&phase=active", page, f"{page}/picture.json", f"{page}/runs?q=lr%3E0&sort=-value",
+        *(f"{page}/{name}.svg" for name in drawings), f"/runs/{run_id}", f"/runs/{run_id}?stream=stderr",
+        f"/runs/{run_id}/log", "/compare", f"/compare?a={run_id}&b={run_id}", *(
+            f"{where}?part={part}" for where, part in (
+                ("/", "wants"), ("/", "experiments"), (page, "top"), (page, "drawings"), (f"{page}/runs", "runs"),
+                (f"/runs/{run_id}", "about"), (f"/runs/{run_id}", "files"),
+            )
+        ),
+    ]  # fmt: skip
+
+
+def test_every_page_answers_and_looking_changes_no_file(served: Served, visitor: Visitor) -> None:
+    asked = paths(served)
+    visitor.get("/")  # what caches is cached
+    before = identities(served.root.layout.root)
+    for path in asked:
+        said = visitor.get(path)
+        assert said.status == 200, (path, said.text)
+        assert said.body
+    assert identities(served.root.layout.root) == before
+
+
+def test_a_part_is_the_same_part_of_the_page(served: Served, visitor: Visitor) -> None:
+    whole_page, part = visitor.get(f"/experiments/{NAME}").text, visitor.get(f"/experiments/{NAME}?part=top").text
+    assert part.strip() in whole_page
+    assert "<html" not in part
+
+
+def test_what_is_not_there_is_told_with_what_to_do(served: Served, visitor: Visitor) -> None:
+    for path, status, words in (
+        ("/experiments/sweeep", 404, "did you mean sweep?"),
+        ("/experiments/..%2f..", 404, ""),
+        (f"/experiments/{NAME}/nothing.svg", 404, ""),
+        (f"/experiments/{NAME}/stairs.png", 404, ""),
+        ("/runs/RUN-20260102-030405-000000-nobody", 404, "labctl list ID"),
+        (f"/runs/{a_numbered_run(served.root, 7)}?stream=../SPEC.yaml", 400, "stdout, stderr"),
+        ("/compare?a=RUN-20260102-030405-000000-x&b=RUN-20260102-030405-000000-y", 404, "there is no run"),
+    ):
+        said = visitor.get(path)
+        assert said.status == status, path
+        assert words in said.text
+
+
+def test_missing_pages_of_the_lab_are_named_with_the_command_that_writes_them(served: Served, visitor: Visitor) -> None:
+    served.root.files.discard(served.root.layout.status(NAME))
+    served.root.files.discard(served.root.layout.index)
+    for path in ("/", f"/experiments/{NAME}", f"/experiments/{NAME}/runs"):
+        said = visitor.get(path)
+        assert said.status == 503, path
+        assert "labctl refresh" in said.text
+
+
+def test_what_waits_can_be_decided_by_who_is_logged_in_and_by_nobody_else(served: Served, visitor: Visitor) -> None:
+    asked = approvals.propose(served.root, Proposal(kind=RUN, experiment=NAME, params=PARAMS, reason="promising"))
+    for path in ("/", f"/experiments/{NAME}"):
+        page = visitor.get(path).text
+        assert asked.proposal_id in page
+        assert "promising" in page
+        assert '<form class="decide"' not in page
+        assert "Log in to decide" in page
+    visitor.log_in(served.site.sessions.token)
+    for path in ("/", f"/experiments/{NAME}"):
+        page = visitor.get(path).text
+        assert f'action="/proposals/{asked.proposal_id}/approve"' in page
+        assert 'name="csrf" value=""' not in page
+    assert f'action="/experiments/{NAME}/pause"' in visitor.get(f"/experiments/{NAME}").text
+
+
+def test_a_proposal_that_was_changed_can_only_be_rejected(served: Served, visitor: Visitor) -> None:
+    asked = approvals.propose(served.root, Proposal(kind=RUN, experiment=NAME, params=PARAMS, reason="promising"))
+    path = served.root.layout.proposal(asked.proposal_id)
+    with open(path, "rb") as file:
+        write(path, file.read().replace(b"0.5", b"9.5"))
+    visitor.log_in(served.site.sessions.token)
+    page = visitor.get("/").text
+    assert "it was changed after it was proposed" in page
+    assert f"Reject {asked.proposal_id}" in page
+    assert f"Approve {asked.proposal_id}" not in page
+
+
+def test_a_run_under_way_is_shown_before_it_is_sealed(served: Served, visitor: Visitor) -> None:
+    running = begun(served.root)
+    assert running.lease.claim.run_id in visitor.get(f"/experiments/{NAME}").text
+    assert "under way" in visitor.get(f"/runs/{running.lease.claim.run_id}").text
+    assert 'data-log="' in visitor.get(f"/runs/{running.lease.claim.run_id}").text
+
+
+def test_the_data_behind_a_page_is_the_picture(served: Served, visitor: Visitor) -> None:
+    picture = whole.parse(visitor.get(f"/experiments/{NAME}/picture.json").body)
+    assert (picture.head.experiment, picture.head.runs) == (NAME, 6)
+    index = json.loads(visitor.get("/index.json").body)
+    assert [row["id"] for row in index["experiments"]] == [NAME]
+
+
+def test_a_drawing_that_stands_by_itself_may_show_its_style_and_nothing_else(served: Served, visitor: Visitor) -> None:
+    said = visitor.get(f"/experiments/{NAME}/stairs.svg")
+    assert said.headers["content-type"] == "image/svg+xml"
+    assert said.headers["content-security-policy"].startswith("default-src 'none'; style-src 'sha256-")
+
+
+def test_an_experiment_without_runs_and_an_empty_lab_have_pages(tmp_path: Path) -> None:
+    root = a_lab(tmp_path / "lab")
+    with looked_at(root) as served:
+        refresh.lab_pages(root)
+        assert "The lab is empty" in Visitor(served.server).get("/").text
+        an_experiment(root, "bare")
+        refresh.lab_pages(root)
+        for path in ("/", "/experiments/bare", "/experiments/bare/runs", "/experiments/bare/picture.json"):
+            assert Visitor(served.server).get(path).status == 200, path
+
+
+def test_hostile_words_stay_words(served: Served, visitor: Visitor) -> None:
+    run_id = a_numbered_run(served.root, 20, note=HOSTILE)
+    page = f"/experiments/{NAME}"
+    evil = quote('"><script>alert(1)</script><b>\x1b[31m\u202e', safe="")
+    for path in (
+        page, f"{page}/runs", f"{page}/runs?q={evil}", f"{page}/runs?sort={evil}", f"{page}/runs?tier={evil}",
+        f"/runs/{run_id}", f"/?q={evil}", f"/compare?a={evil}&b={evil}",
+    ):  # fmt: skip
+        said = visitor.get(path).text
+        assert "<script>" not in said, path
+        assert "<b>" not in said, path
+        assert not {"\x1b", "\u202e", "\x07", "\x9b"} & set(said), path
+
+
+def test_the_first_page_filters_by_words_and_phase(served: Served, visitor: Visitor) -> None:
+    an_experiment(served.root, "other")
+    refresh.lab_pages(served.root)
+    both, one = visitor.get("/?part=experiments").text, visitor.get("/?part=experiments&q=SWE+rate").text
+    assert "/experiments/other" in both
+    assert "/experiments/other" not in one
+    assert f"/experiments/{NAME}" in one
+    assert "None of 2 experiments" in visitor.get("/?part=experiments&q=nothing").text
+    assert "/experiments/other" in visitor.get("/?part=experiments&phase=queued").text
+
+
+def test_a_table_that_goes_away_and_comes_back_is_read_anew(served: Served, visitor: Visitor) -> None:
+    path = f"/experiments/{NAME}/runs?part=runs"
+    assert "6 of 6 runs" in visitor.get(path).text
+    served.root.files.discard(served.root.layout.page(NAME, layout.METRICS_LOG))
+    assert visitor.get(path).status == 503
+    refresh.everything(served.root)
+    assert "6 of 6 runs" in visitor.get(path).text
