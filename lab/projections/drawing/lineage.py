@@ -40,6 +40,7 @@ _SHOWN = 3
 
 def draw(lineage: Lineage, *, width: float = 960, href: Callable[[str], str] | None = None) -> Scene:
     """The scene, as high as it needs to be, and never higher than HIGHEST. `href` leads from a run to its page."""
+    width = max(width, signs.LEAST_WIDTH)
     plan = _Plan(lineage.people, width)
     items = [*plan.lines(), *plan.marks(href), *plan.labels(), *plan.axis()]
     shown = Counter(person.kind for person in lineage.people)

@@ -24,6 +24,7 @@ SIGNS: dict[str, tuple[str, str, str]] = {
     timeline.LOST: ("crash", CROSS, "lost"),
 }
 SMALL = legend.SIZE
+LEAST_WIDTH = 320.0
 MOST_HEIGHT = 8 * legend.LINE  # what a foot may take, about
 
 

@@ -54,6 +54,7 @@ def draw(
     spending: Spending, *, width: float = WIDTH, height: float = HEIGHT, href: Callable[[str], str] | None = None
 ) -> Scene:
     """The scene. It is higher than asked where the rows would have no room."""
+    width = max(width, signs.LEAST_WIDTH)
     if not spending.total.runs and not spending.improvements:
         said, high = signs.foot((), ["Nothing was taken yet.", *_said(spending)], (_TOP, _TOP), width - 2 * _TOP)
         return Scene(name=NAME, title=_TITLE, told=_described(spending), width=width, height=high, items=tuple(said))

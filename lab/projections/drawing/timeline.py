@@ -23,13 +23,14 @@ _NAMES = 150.0  # the most that names of workers take of the width
 _ROW, _FLAT_ROW, _MANY = 20.0, 15.0, 12
 _THIN = 1.2  # a run that took no time can still be seen
 _POINTED = 3.0  # narrower boxes nobody can point at
-_MOST_LINKS = 200
+_MOST_LINKS = 120
 _SMALL = 11.0
 _HOUR_S = 3_600.0
 
 
 def draw(timeline: Timeline, *, width: float = 960, href: Callable[[str], str] | None = None) -> Scene:
     """The scene; its height follows from the number of rows. `href` leads from a run to its page."""
+    width = max(width, signs.LEAST_WIDTH)
     if not timeline.lanes:
         said = Words(look="muted", at=(_LEFT, _TOP), text="Nothing has run yet.")
         below, height = signs.foot(
@@ -55,7 +56,7 @@ class _Plan:
     def __init__(self, timeline: Timeline, width: float) -> None:
         self.timeline = timeline
         told = [text.line(lane.worker, 60) for lane in timeline.lanes]
-        self.named = [measure.fitted(name, _SMALL, _NAMES) for name in told]
+        self.named = [measure.fitted(name, _SMALL, min(_NAMES, width / 4)) for name in told]
         self.left = _LEFT + max(measure.width(name, _SMALL) for name in self.named) + 10
         self.right = width - _RIGHT
         cuts = [(gap.start_s, gap.length_s) for gap in timeline.gaps]

@@ -30,7 +30,7 @@ def drawn(scene: Scene) -> int:
     return single + sum(len(item.at) for item in scene.items if isinstance(item, Marks))
 
 
-@pytest.mark.parametrize("width", [400, 960])
+@pytest.mark.parametrize("width", [1, 400, 960])
 @pytest.mark.parametrize(
     "lines", [evolved(300), evolved(60), looped(12), looped(120), looped(3_000), looped(2_000, kept=0.9)]
 )  # fmt: skip

@@ -32,7 +32,7 @@ def boxes(scene: Scene) -> list[Box]:
     return [item for item in scene.items if isinstance(item, Box) and item.says]
 
 
-@pytest.mark.parametrize("width", [400, 960])
+@pytest.mark.parametrize("width", [1, 400, 960])
 @pytest.mark.parametrize(
     "given",
     [

@@ -43,7 +43,7 @@ NIGHTS = [
 DAYS = [line(number, 1.0, ran=Ran(began=at(86_400 * number), wall_s=60)) for number in range(300)]
 
 
-@pytest.mark.parametrize("width", [400, 960])
+@pytest.mark.parametrize("width", [1, 400, 960])
 @pytest.mark.parametrize(
     "lines",
     [
