@@ -43,7 +43,15 @@ def draw(
 ) -> Scene:
     """The scene. `height` is that of the axes and what belongs to them; sentences come below it."""
     plan = _Plan(parameters, width, height)
-    items = [*plan.lines(), *plan.uprights(), *plan.values(), *plan.marks(href), *plan.highlight(), *plan.key(height)]
+    items = [
+        *plan.lines(),
+        *plan.uprights(),
+        *plan.names(),
+        *plan.values(),
+        *plan.marks(href),
+        *plan.highlight(),
+        *plan.key(height),
+    ]
     words, end = told.below(_sentences(parameters, plan), (_SIDE, height + told.LINE), width - 2 * _SIDE)
     return Scene(
         name=NAME,
@@ -94,7 +102,6 @@ class _Plan:
         for number, axis in enumerate(self.parameters.axes):
             x = self.x(number)
             yield Stroke(look="axis", points=((x, self.top), (x, self.bottom)), width=1.0)
-            yield self.name(axis.name, number)
             yield from self.choices(axis, x) if axis.choices else self.numbers(axis, x)
         if self.some_absent:
             last = self.x(len(self.parameters.axes) - 1)
@@ -103,15 +110,16 @@ class _Plan:
                 look="muted", at=(self.left - _AIR - 4, self.gutter + 4), text=_NOT_THERE, anchor=END, size=_SMALL
             )
 
-    def name(self, said: str, number: int) -> Words:
+    def names(self) -> Iterator[Item]:
         """In two rows where they would touch; the first and last stay inside the frame."""
-        room = (2 if self.staggered else 1) * self.room - 8
-        x = self.x(number) if number < len(self.parameters.axes) else self.right
-        room = min(room, 2 * min(x - 2, self.width - x - 2))
-        upper = self.staggered and number % 2 == 0
-        y = _NAMES if upper or not self.staggered else 2 * _NAMES
-        shown = measure.fitted(said, _SIZE * 1.1, room)  # bold letters are wider
-        return Words(look="title", at=(x, y), text=shown, anchor=MIDDLE, size=_SIZE, bold=True)
+        names = [*(axis.name for axis in self.parameters.axes), self.parameters.metric or "value"]
+        xs = [*(self.x(number) for number in range(len(names) - 1)), self.right]
+        most = (2 if self.staggered else 1) * self.room - 8
+        rooms = [min(most, 2 * min(x - 2, self.width - x - 2)) for x in xs]
+        shown = lanes.apart(names, _SIZE * 1.1, rooms)  # bold letters are wider
+        for number, (said, x) in enumerate(zip(shown, xs, strict=True)):
+            y = 2 * _NAMES if self.staggered and number % 2 else _NAMES
+            yield Words(look="title", at=(x, y), text=said, anchor=MIDDLE, size=_SIZE, bold=True)
 
     def numbers(self, axis: Axis, x: float) -> Iterator[Item]:
         """What lies at its ends; above that, whether it is logarithmic."""
@@ -130,9 +138,9 @@ class _Plan:
         """Beside the axis; of many as many as find room."""
         room = self.room - 2 * _AIR - 4
         last = self.top - 1e9
-        for place, choice in reversed(lanes.ends(axis)):
+        shown = lanes.apart(axis.choices, _SMALL, [room] * len(axis.choices))
+        for (place, _), said in reversed(list(zip(lanes.ends(axis), shown, strict=True))):
             y = self.place(place)
-            said = measure.fitted(choice, _SMALL, room)
             yield Stroke(look="axis", points=((x - 3, y), (x + 3, y)))
             at = self.clear(y)
             if at - last < _LINE or not said:
@@ -143,7 +151,6 @@ class _Plan:
     def values(self) -> Iterator[Item]:
         """The last axis: what came of them."""
         yield Stroke(look="axis", points=((self.right, self.top), (self.right, self.bottom)), width=2.0)
-        yield self.name(self.parameters.metric or "value", len(self.parameters.axes))
         for tick in self.y.ticks(_TICKS):
             y = self.y.at(tick.value)
             said = measure.fitted(tick.text, _SMALL, self.width - self.right - 10)

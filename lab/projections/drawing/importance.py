@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from lab.projections import text
-from lab.projections.drawing import measure, told
+from lab.projections.drawing import lanes, measure, told
 from lab.projections.drawing.scene import END, MIDDLE, Box, Scene, Stroke, Words
 
 if TYPE_CHECKING:
@@ -47,6 +47,8 @@ class _Frame:
         names = max((measure.width(each.name, _SIZE) for each in importance.weights), default=0.0)
         notes = max((measure.width(_said(each), _SMALL) for each in importance.weights), default=0.0)
         self.names = min(names, _NAMES * width)
+        told = [each.name for each in importance.weights]
+        self.shown = lanes.apart(told, _SIZE, [self.names] * len(told))
         self.left = _SIDE + self.names + 10
         self.right = max(width - _SIDE - notes - 12, self.left + 40)
         self.notes = width - _SIDE - self.right - 12
@@ -81,7 +83,7 @@ class _Frame:
             Words(
                 look="label",
                 at=(self.left - 10, middle + 4),
-                text=measure.fitted(weight.name, _SIZE, self.names),
+                text=self.shown[row],
                 anchor=END,
                 size=_SIZE,
             ),

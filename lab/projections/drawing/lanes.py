@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from typing import TYPE_CHECKING
 
 from lab.core.run import MINIMIZE
-from lab.projections.drawing import axes
+from lab.projections.drawing import axes, measure
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -41,6 +42,20 @@ def ends(axis: Axis, count: int = 4) -> Sequence[tuple[float, str]]:
         return [(0.5, axes.number(axis.low))]
     scale = axes.scale(axis.low, axis.high, 0.0, 1.0, log=axis.log)
     return [(scale.at(tick.value), tick.text) for tick in scale.ticks(count)]
+
+
+def apart(names: Sequence[str], size: float, rooms: Sequence[float]) -> list[str]:
+    """The names as far as they fit; where their beginnings would look alike, their ends."""
+    shown = [measure.fitted(name, size, room) for name, room in zip(names, rooms, strict=True)]
+    counted = Counter(shown)
+    return [
+        _end(name, size, room) if cut != name and counted[cut] > 1 else cut
+        for name, cut, room in zip(names, shown, rooms, strict=True)
+    ]
+
+
+def _end(name: str, size: float, room: float) -> str:
+    return measure.fitted(name[::-1], size, room)[::-1]
 
 
 def spelled(axis: Axis, place: float) -> str:

@@ -93,9 +93,11 @@ class _Plan:
         """What stands below the axis, from left to right: what would come upon the one before it is left out."""
         taken = -_AIR
         edge = self.to_x + _INSET if self.absent else self.width
-        for place, said in lanes.ends(self.axis, _TICKS):
+        wanted = lanes.ends(self.axis, _TICKS)
+        room = max(self.slot - _AIR, _LEAST)
+        words = lanes.apart([said for _, said in wanted], _SMALL, [room] * len(wanted))
+        for (place, _), shown in zip(wanted, words, strict=True):
             x = self.x(place)
-            shown = measure.fitted(said, _SMALL, max(self.slot - _AIR, _LEAST))
             wide = measure.width(shown, _SMALL)
             left = min(max(x - wide / 2, 2.0), edge - 2.0 - wide)
             if left < taken + _AIR or not shown:

@@ -112,6 +112,18 @@ def test_one_axis_and_twelve_find_room() -> None:
         check(importance.draw(found.importance))
 
 
+def test_names_that_begin_alike_are_told_apart_by_their_ends() -> None:
+    names = [f"a parameter of the learning rate's schedule, number {number}" for number in range(9)]
+    luck = Random(6)
+    runs = [({name: luck.random() for name in names}, luck.random()) for _ in range(30)]
+    found = seen(runs, dict.fromkeys(names, UNIT))
+    assert found.importance is not None
+
+    for scene in (coordinates.draw(found), importance.draw(found.importance)):
+        shown = words(scene)
+        assert all(f"er {number}" in shown for number in range(9))
+
+
 def test_better_lines_lie_over_worse_ones_and_the_best_on_top() -> None:
     found = search(60)
     lines = [item for item in coordinates.draw(found).items if isinstance(item, Stroke) and len(item.points) == 6]
