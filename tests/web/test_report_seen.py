@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.cli.labs import process
+from tests.cli.searches import a_run, a_searched_lab, made
 from tests.web.pictures import HOSTILE, a_picture
 from tests.web.test_report import SECTIONS, a_page
 
@@ -171,3 +173,28 @@ def test_where_scripts_may_not_run_the_page_is_whole_without_them(browser: Brows
     assert browser.count("#zoom") == 0
     assert browser.find("#drawing-stairs").is_shown
     assert browser.told() == []
+
+
+def test_a_lab_whose_runs_wrote_what_is_hostile_gives_a_page_that_shows_it(browser: Browser, tmp_path: Path) -> None:
+    root = a_searched_lab(tmp_path / "lab")
+    for number, value in enumerate((0.5, 0.25, None)):
+        outcome = "success" if value is not None else "crash"
+        logged = {"reason": HOSTILE, "result": f"# {HOSTILE}\n", "metrics": {HOSTILE: HOSTILE, "seen": 7}}
+        origin = made(number, arm=HOSTILE[:40], note=HOSTILE)
+        a_run(
+            root,
+            {"lr": 0.1 / (number + 1), "depth": 3, "kind": HOSTILE},
+            value,
+            outcome=outcome,
+            origin=origin,
+            **logged,
+        )
+    said = process("report", "sweep", "-o", str(tmp_path / "x.html"), "--interactive", root=tmp_path / "lab")
+    assert said.code == 0, said
+    assert said.err == ""
+    browser.open(tmp_path / "x.html")
+    assert browser.told() == []
+    assert (browser.count("img"), browser.count("script"), browser.count("article.run")) == (0, 2, 3)
+    assert browser.text.count("<script>alert(1)</script>red evil") >= 6
+    assert browser.words(CROWDED) == []
+    assert browser.run(OVERFLOW) == 0
