@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections import Counter
 from typing import TYPE_CHECKING
 
 from lab.core.run import MINIMIZE
@@ -46,12 +45,13 @@ def ends(axis: Axis, count: int = 4) -> Sequence[tuple[float, str]]:
 
 def apart(names: Sequence[str], size: float, rooms: Sequence[float]) -> list[str]:
     """The names as far as they fit; where their beginnings would look alike, their ends."""
-    shown = [measure.fitted(name, size, room) for name, room in zip(names, rooms, strict=True)]
-    counted = Counter(shown)
-    return [
-        _end(name, size, room) if cut != name and counted[cut] > 1 else cut
-        for name, cut, room in zip(names, shown, rooms, strict=True)
-    ]
+    found = []
+    for name, room in zip(names, rooms, strict=True):
+        shown = measure.fitted(name, size, room)
+        begins = shown.removesuffix("…")
+        alike = shown != name and sum(other.startswith(begins) for other in names) > 1
+        found.append(_end(name, size, room) if alike else shown)
+    return found
 
 
 def _end(name: str, size: float, room: float) -> str:
