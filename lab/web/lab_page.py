@@ -72,6 +72,7 @@ class Lab(msgspec.Struct, frozen=True, kw_only=True):
     rows: tuple[Line, ...] = ()
     total: int = 0
     found: int = 0
+    archived: int = 0  # left out, because nobody asked for them
     pages: int = 1
     phases: tuple[tuple[str, int], ...] = ()
 
@@ -80,7 +81,7 @@ def answer(site: Site, request: Request, names: Mapping[str, str]) -> Reply:
     """The page, or the part of it that is asked for."""
     del names
     part = request.query.get("part", "")
-    around = shell.around(site, request, "What wants you, and what there is", news="")
+    around = shell.around(site, request, "The lab", news="")
     wanted = _asked(request.query)
     index = site.live.index()
     told = Lab(as_of=index.as_of, phases=tuple(index.counts_by_phase.items()), total=len(index.experiments))
@@ -123,7 +124,8 @@ def _with_rows(site: Site, index: Index, told: Lab, wanted: Asked) -> tuple[Lab,
     pages = max(1, -(-len(shown) // A_PAGE))
     page = min(wanted.page, pages)
     rows = tuple(_line(site, row) for row in shown[(page - 1) * A_PAGE : page * A_PAGE])
-    told = msgspec.structs.replace(told, rows=rows, found=len(shown), pages=pages)
+    archived = 0 if wanted.phase else index.counts_by_phase.get(ARCHIVED, 0)
+    told = msgspec.structs.replace(told, rows=rows, found=len(shown), pages=pages, archived=archived)
     return told, msgspec.structs.replace(wanted, page=page)
 
 

@@ -1,26 +1,21 @@
 // Renews the parts of a page that show what is new. Without it every page is whole, and stays as it was loaded.
 "use strict";
 (() => {
-  const SETTLE_MS = 300;      // several events in a row are one renewal
-  const TYPED_MS = 180;
-  const AGAIN_MS = 3000;      // after the connection was refused
-  const MOST_LOG_LINES = 2000;
-  const MOST_NEWS = 4;
+  const SETTLE_MS = 300;  // several events in a row are one renewal
+  const AGAIN_MS = 3000;  // after the connection was refused
+  const TYPED_MS = 180, MOST_LOG_LINES = 2000, MOST_NEWS = 4, NEWS_MS = 15000;
   const find = (css, inside = document) => inside.querySelector(css);
   const all = (css, inside = document) => Array.from(inside.querySelectorAll(css));
-  const parsed = (html) => new DOMParser().parseFromString(html, "text/html");
 
   // -- what is connected ---------------------------------------------------------------------------------------
   const state = find("#connection");
   const tell = (words, isGood) => {
-    if (!state || state.textContent === words) return;
-    state.textContent = words;
+    if (state.textContent !== words) state.textContent = words;
     state.classList.toggle("is-live", isGood);
   };
 
   // -- parts ---------------------------------------------------------------------------------------------------
-  const timers = new Map();   // part -> the renewal that is due
-  const renewed = new Map();  // part -> when it was asked for last
+  const timers = new Map(), renewed = new Map();  // part -> the renewal that is due; when it was asked for last
   const part = (name) => find(`[data-part="${name}"]`);
 
   // What a reader has done to a part: where the focus is, what is typed, what is open, how far it was moved.
@@ -41,32 +36,28 @@
     const named = (id) => id && all("[id]", fresh).find((each) => each.id === id);
     for (const [id, value, checked] of had.typed) {
       const field = named(id);
-      if (!field) continue;
-      if (field.type === "radio" || field.type === "checkbox") field.checked = checked; else field.value = value;
+      if (field && field.type === "radio") field.checked = checked; else if (field) field.value = value;
     }
     had.open.forEach((id) => { const each = named(id); if (each) each.open = true; });
     all(".plot, .wide, pre", fresh).forEach((each, place) => {
-      const moved = had.moved[place];
-      if (moved) [each.scrollLeft, each.scrollTop] = moved;
+      [each.scrollLeft, each.scrollTop] = had.moved[place] || [0, 0];
     });
     const again = named(had.id)
       || (had.href && all("[href]", fresh).find((each) => each.getAttribute("href") === had.href))
       || (had.name && all("[aria-label]", fresh).find((each) => each.getAttribute("aria-label") === had.name));
-    if (!again) return;
-    again.focus({ preventScroll: true });
-    if (had.range && had.range[0] !== null && again.setSelectionRange) again.setSelectionRange(...had.range);
+    if (again) again.focus({ preventScroll: true });
+    if (again && had.range && had.range[0] !== null) again.setSelectionRange(...had.range);
   };
-  const isRead = (old) => {   // somebody is marking words in it
+  const isRead = (old) => {  // somebody is marking words in it
     const marked = window.getSelection();
     return marked && !marked.isCollapsed && old.contains(marked.anchorNode);
   };
   const swap = (old, html) => {
-    const fresh = find(`[data-part="${old.dataset.part}"]`, parsed(html));
+    const fresh = find(`[data-part="${old.dataset.part}"]`, new DOMParser().parseFromString(html, "text/html"));
     if (!fresh || !old.isConnected || fresh.outerHTML === old.outerHTML) return;
     const had = kept(old);
-    const made = document.adoptNode(fresh);
-    old.replaceWith(made);
-    restored(made, had);
+    old.replaceWith(document.adoptNode(fresh));
+    restored(fresh, had);
   };
   const ask = async (address, name, signal) => {
     const to = new URL(address, location.href);
@@ -93,14 +84,13 @@
   };
 
   // -- filters, and links that change only a part --------------------------------------------------------------
-  let asking = null;
+  let asking = new AbortController();
   const show = async (address, name) => {
-    if (asking) asking.abort();
-    asking = new AbortController();
-    const mine = asking;
+    asking.abort();
+    const mine = asking = new AbortController();
     try {
       const html = await ask(address, name, mine.signal);
-      if (html === null) { location.assign(address); return; }
+      if (html === null) throw new Error("refused");
       if (mine.signal.aborted) return;
       history.replaceState(null, "", address);
       swap(part(name), html);
@@ -109,35 +99,34 @@
     }
   };
   const asked = (form) => {
-    const fields = Array.from(new FormData(form)).filter(([, value]) => value !== "");
-    const query = new URLSearchParams(fields).toString();
-    return location.pathname + (query ? `?${query}` : "");
+    const query = new URLSearchParams(Array.from(new FormData(form)).filter(([, value]) => value !== ""));
+    return location.pathname + (query.size ? `?${query}` : "");
   };
   all("form[data-filter]").forEach((form) => {
     let due = 0;
-    const go = () => { clearTimeout(due); show(asked(form), form.dataset.filter); };
-    form.addEventListener("input", () => { clearTimeout(due); due = setTimeout(go, TYPED_MS); });
-    form.addEventListener("submit", (event) => { event.preventDefault(); go(); });
+    const go = (wait) => { clearTimeout(due); due = setTimeout(() => show(asked(form), form.dataset.filter), wait); };
+    form.addEventListener("input", () => go(TYPED_MS));
+    form.addEventListener("submit", (event) => { event.preventDefault(); go(0); });
   });
   document.addEventListener("click", (event) => {
     const link = event.target instanceof Element && event.target.closest("a[data-same]");
     if (!link || event.button || event.metaKey || event.ctrlKey || event.shiftKey || event.altKey) return;
     event.preventDefault();
     const sort = find("form[data-filter] [name=sort]");
-    if (sort) sort.value = new URL(link.href).searchParams.get("sort") || "";
+    if (sort) sort.value = new URL(link.href).searchParams.get("sort") || "";  // the next thing typed keeps the order
     show(link.href, link.closest("[data-part]").dataset.part);
   });
 
   // -- news ----------------------------------------------------------------------------------------------------
   const news = find("#news");
   const announce = (words) => {
-    if (!news || !words) return;
+    if (!words) return;
     const line = document.createElement("li");
     line.textContent = words;
     news.append(line);
     while (news.children.length > MOST_NEWS) news.firstChild.remove();
+    setTimeout(() => line.remove(), NEWS_MS);
   };
-
   // A stream that is open while the page is seen: a browser has only six connections for a server.
   const stream = (address, events, onLost) => {
     let source = null, again = 0, isOver = false;
@@ -155,7 +144,7 @@
         source.addEventListener(name, (event) => act(JSON.parse(event.data), event.lastEventId));
       }
     };
-    document.addEventListener("visibilitychange", () => (document.hidden ? close() : open()));
+    document.addEventListener("visibilitychange", () => (document.hidden ? (close(), onLost()) : open()));
     window.addEventListener("pagehide", close);
     window.addEventListener("pageshow", open);
     open();
@@ -172,8 +161,7 @@
         if (kind === "stale" || each.dataset.on.split(" ").includes(kind)) renew(each.dataset.part);
       });
     };
-    const kinds = ["run", "decision", "under-way", "lab", "stale"];
-    const events = Object.fromEntries(kinds.map((kind) => [kind, on(kind)]));
+    const events = Object.fromEntries(["run", "decision", "under-way", "lab", "stale"].map((kind) => [kind, on(kind)]));
     events.hello = () => { if (wasLost) { wasLost = false; on("stale")({}); } };
     stream(() => at.href, events, () => { wasLost = true; });
   }
@@ -182,26 +170,26 @@
   const log = find("[data-log]");
   if (log) {
     const says = find("#log-state");
-    let offset = Number(log.dataset.offset);
-    let lines = log.textContent.split("\n").length - 1;
-    const counts = [];
-    if (lines) counts.push(lines);
+    let offset = Number(log.dataset.offset), lines = log.textContent.split("\n").length - 1;
+    const counts = lines ? [lines] : [];
     const add = (told) => {
       const isAtEnd = log.scrollTop + log.clientHeight >= log.scrollHeight - 8;
       const cut = told.skipped_bytes ? [`… ${told.skipped_bytes} bytes left out …`] : [];
       const more = [...cut, ...(told.lines || [])];
-      if (more.length) {
-        log.append(`${more.join("\n")}\n`);
-        counts.push(more.length);
-        lines += more.length;
-      }
+      if (more.length) log.append(`${more.join("\n")}\n`);
+      if (more.length) lines += counts[counts.push(more.length) - 1];
       while (lines > MOST_LOG_LINES && counts.length > 1) { log.firstChild.remove(); lines -= counts.shift(); }
       if (isAtEnd) log.scrollTop = log.scrollHeight;
       offset = told.offset;
     };
     log.normalize();
     log.scrollTop = log.scrollHeight;
-    const end = (words) => { stop(); says.textContent = words; tell("", false); all("[data-part]").forEach((each) => renew(each.dataset.part)); };
+    const end = (words) => {
+      stop();
+      says.textContent = words;
+      tell("", false);
+      all("[data-part]").forEach((each) => renew(each.dataset.part));
+    };
     const stop = stream(() => `${log.dataset.log}&offset=${offset}`, {
       lines: add,
       over: (told) => { add(told); end(`ended: ${told.ended}`); },
