@@ -152,3 +152,13 @@ def test_where_nothing_has_a_value_the_page_says_so(number: int, labctl: Labctl,
     page = labctl.done("report", "sweep", "-o", "-", "--interactive").out
     assert "No run has a value yet." in page
     assert page.count("it fell over") >= number
+
+
+def test_another_tier_has_a_staircase_of_its_own(labctl: Labctl, place: Path) -> None:
+    root = a_searched_lab(place)
+    some_runs(root)
+    assert 'id="drawing-stairs-1"' not in labctl.done("report", "sweep", "-o", "-").out
+    a_run(root, {"lr": 0.1, "depth": 3, "kind": "adam"}, 7.0, tier="final")
+    page = labctl.done("report", "sweep", "-o", "-").out
+    assert 'id="drawing-stairs-1"' in page
+    assert "<h3>Tier final</h3>" in page

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -179,7 +179,9 @@ def test_a_lab_whose_runs_wrote_what_is_hostile_gives_a_page_that_shows_it(brows
     root = a_searched_lab(tmp_path / "lab")
     for number, value in enumerate((0.5, 0.25, None)):
         outcome = "success" if value is not None else "crash"
-        logged = {"reason": HOSTILE, "result": f"# {HOSTILE}\n", "metrics": {HOSTILE: HOSTILE, "seen": 7}}
+        said: dict[str, Any] = {
+            "reason": HOSTILE, "result": f"# {HOSTILE}\n", "metrics": {HOSTILE: HOSTILE, "seen": 7},
+        }  # fmt: skip
         origin = made(number, arm=HOSTILE[:40], note=HOSTILE)
         a_run(
             root,
@@ -187,14 +189,30 @@ def test_a_lab_whose_runs_wrote_what_is_hostile_gives_a_page_that_shows_it(brows
             value,
             outcome=outcome,
             origin=origin,
-            **logged,
+            **said,
         )
-    said = process("report", "sweep", "-o", str(tmp_path / "x.html"), "--interactive", root=tmp_path / "lab")
-    assert said.code == 0, said
-    assert said.err == ""
+    told = process("report", "sweep", "-o", str(tmp_path / "x.html"), "--interactive", root=tmp_path / "lab")
+    assert told.code == 0, told
+    assert told.err == ""
     browser.open(tmp_path / "x.html")
     assert browser.told() == []
     assert (browser.count("img"), browser.count("script"), browser.count("article.run")) == (0, 2, 3)
     assert browser.text.count("<script>alert(1)</script>red evil") >= 6
     assert browser.words(CROWDED) == []
     assert browser.run(OVERFLOW) == 0
+
+
+def test_where_everything_crashed_the_page_says_so_and_every_crash_is_a_cross(browser: Browser, tmp_path: Path) -> None:
+    root = a_searched_lab(tmp_path / "lab")
+    for number in range(5):
+        a_run(
+            root, {"lr": 0.1 / (number + 1), "depth": 3, "kind": "adam"}, None, outcome="crash", reason="it fell over"
+        )
+    told = process("report", "sweep", "-o", str(tmp_path / "x.html"), "--interactive", root=tmp_path / "lab")
+    assert told.code == 0, told
+    browser.open(tmp_path / "x.html")
+    assert browser.told() == []
+    assert browser.words(CROWDED) == []
+    assert browser.run(MARKS, "crash") == 5 + 1
+    assert "No run has a value yet." in browser.text
+    assert "it fell over" in browser.text
