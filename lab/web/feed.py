@@ -116,6 +116,7 @@ class Feed:
         self._index: tuple[int, int, int] = (0, 0, 0)
         self._claims: dict[str, int] = {}
         self._touched: dict[str, _Touched] = {}
+        self._is_away = False
 
     @property
     def at(self) -> int:
@@ -177,6 +178,8 @@ class Feed:
     def _leave(self, listener: Listener) -> None:
         with self._lock:
             self._listeners.discard(listener)
+            if all(each.experiment != listener.experiment for each in self._listeners):
+                self._claims.pop(listener.experiment, None)
             if not self._listeners and self._over is not None:
                 self._over.set()
                 self._over = None
@@ -184,14 +187,32 @@ class Feed:
     # -- looking -----------------------------------------------------------------------------------------------------
 
     def _watch(self, over: Event) -> None:
-        while not over.wait(self.look_s):
+        try:
+            while not over.wait(self.look_s):
+                with self._lock:
+                    if over.is_set():
+                        return
+                    self._look_or_tell()
+        finally:
             with self._lock:
-                if over.is_set():
-                    return
-                try:
-                    self._look()
-                except (OSError, LabError) as error:  # a disk that is away comes back, or is told by every page
-                    self._send("", _message(LAB, self._end, News(says=text.line(f"the lab cannot be read: {error}"))))
+                if (
+                    self._over is over
+                ):  # it did not end because nobody listens: the pages ask again, and begin a new one
+                    self._over = None
+                    for listener in self._listeners:
+                        listener.dropped = True
+
+    def _look_or_tell(self) -> None:
+        """A disk that is away may come back: that is told once, and then looked for again."""
+        try:
+            self._look()
+        except (OSError, LabError) as error:
+            if not self._is_away:
+                says = text.line(f"the lab cannot be read: {error}")
+                self._send("", _message(LAB, self._end, News(says=says)))
+            self._is_away = True
+        else:
+            self._is_away = False
 
     def _look(self) -> None:
         """One look: what the ledger, the index and the claims have that they had not before."""

@@ -67,17 +67,19 @@ class Live:
         from lab.projections.picture import whole  # noqa: PLC0415  # draws in what only an experiment's page needs
         from lab.scheduler.results import pictured  # noqa: PLC0415  # the same
 
+        known = self._pictures.get(experiment)
+        if known is not None and known.stamp == self._stamp(experiment):
+            return known
         with self._drawing:
             stamp = self._stamp(experiment)
             known = self._pictures.get(experiment)
-            if known is not None and known.stamp == stamp:
-                self._pictures.move_to_end(experiment)
+            if known is not None and known.stamp == stamp:  # somebody made it while we waited
                 return known
-            self._pictures.pop(experiment, None)
             began_s = time.thread_time()
             made = whole.of(pictured.read(self._root, experiment))
             drawn = Drawn(made, stamp, time.thread_time() - began_s)
             self._pictures[experiment] = drawn
+            self._pictures.move_to_end(experiment)
             while len(self._pictures) > MOST_PICTURES:
                 self._pictures.popitem(last=False)
             return drawn

@@ -204,3 +204,17 @@ def test_an_event_is_as_large_after_many_runs_as_after_few(root: Root, feed: Fee
             pass
         assert few.keys() | {"outcomes", "is_best"} == many.keys() | {"is_best"}
         assert len(json.dumps(many)) - len(json.dumps(few)) < 40
+
+
+def test_a_disk_that_is_away_is_told_once_and_found_again(
+    root: Root, feed: Feed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def away(self: Feed, start: int, stop: int) -> dict[str, object]:
+        raise OSError(5, "Input/output error", self, start, stop)
+
+    with closing(Page(feed, "")) as page:
+        with monkeypatch.context() as patch:
+            patch.setattr(Feed, "_read", away)
+            a_numbered_run(root, 3)
+            assert "cannot be read" in page.of("lab")["says"]
+        assert page.of("run")["runs"] == 4

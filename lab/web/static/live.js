@@ -1,15 +1,12 @@
 // Renews the parts of a page that show what is new. Without it every page is whole, and stays as it was loaded.
 "use strict";
 (() => {
-  const SETTLE_MS = 300;  // several events in a row are one renewal
-  const AGAIN_MS = 3000;  // after the connection was refused
+  const SETTLE_MS = 300, AGAIN_MS = 3000;  // several events in a row are one renewal; after a refusal
   const TYPED_MS = 180, MOST_LOG_LINES = 2000, MOST_NEWS = 4, NEWS_MS = 15000;
   const find = (css, inside = document) => inside.querySelector(css);
   const all = (css, inside = document) => Array.from(inside.querySelectorAll(css));
 
-  // -- what is connected ---------------------------------------------------------------------------------------
-  const state = find("#connection");
-  const tell = (words, isGood) => {
+  const tell = (words, isGood, state = find("#connection")) => {  // whether the page is connected
     if (state.textContent !== words) state.textContent = words;
     state.classList.toggle("is-live", isGood);
   };
@@ -118,11 +115,14 @@
   });
 
   // -- news ----------------------------------------------------------------------------------------------------
-  const news = find("#news");
-  const announce = (words) => {
+  let told = 0;
+  const announce = (words, news = find("#news")) => {
     if (!words) return;
-    const line = document.createElement("li");
+    const isFlood = Date.now() - told < NEWS_MS / 10 && news.lastChild;  // nobody can listen to ten a second
+    const line = isFlood ? news.lastChild : document.createElement("li");
     line.textContent = words;
+    if (isFlood) return;
+    told = Date.now();
     news.append(line);
     while (news.children.length > MOST_NEWS) news.firstChild.remove();
     setTimeout(() => line.remove(), NEWS_MS);
@@ -130,7 +130,7 @@
   // A stream that is open while the page is seen: a browser has only six connections for a server.
   const stream = (address, events, onLost) => {
     let source = null, again = 0, isOver = false;
-    const close = () => { clearTimeout(again); if (source) source.close(); source = null; };
+    const close = () => { clearTimeout(again); source?.close(); source = null; };
     const open = () => {
       if (source || isOver || document.hidden) return;
       source = new EventSource(address());
