@@ -204,6 +204,17 @@ class Browser:
             actions += [{"type": "keyUp", "value": each} for each in reversed(held)]
         self._call("POST", "/actions", {"actions": [{"type": "key", "id": "keys", "actions": actions}]})
 
+    def drag(self, css: str, start: tuple[int, int], end: tuple[int, int]) -> None:
+        """Press on an element, move, let go. Both places count from its middle."""
+        held = self._call("POST", "/element", {"using": "css selector", "value": css})
+        actions: list[dict[str, object]] = [
+            {"type": "pointerMove", "origin": held, "x": start[0], "y": start[1]},
+            {"type": "pointerDown", "button": 0},
+            {"type": "pointerMove", "origin": held, "x": end[0], "y": end[1], "duration": 50},
+            {"type": "pointerUp", "button": 0},
+        ]
+        self._call("POST", "/actions", {"actions": [{"type": "pointer", "id": "mouse", "actions": actions}]})
+
     def focused(self) -> str:
         """What has the focus: the name of its element, and its words."""
         return str(self.run("const it = document.activeElement; return it.tagName.toLowerCase() + ' ' + "

@@ -156,9 +156,17 @@ def test_the_staircase_can_be_zoomed_into_and_says_what_is_under_the_pointer(bro
     assert browser.told() == []
     assert browser.count("#zoom canvas") == 1
     assert browser.count("#drawing-stairs") == 1
-    before = browser.words("return [...document.querySelectorAll('#zoom .u-legend th')].map((it) => it.innerText)")
-    assert before[0] == "best so far"
+    named = browser.words("return [...document.querySelectorAll('#zoom .u-legend th')].map((it) => it.innerText)")
+    assert named[0] == "best so far"
+    drawn = "return document.querySelector('#zoom canvas').toDataURL()"
+    whole = browser.run(drawn)
+    browser.drag("#zoom .u-over", (-100, 0), (100, 0))
+    browser.until(lambda: browser.run(drawn) != whole, "it zooms in")
+    assert "#" not in browser.url  # who zooms goes nowhere
+    browser.find("#zoom button:last-child").click()
+    browser.until(lambda: browser.run(drawn) == whole, "it zooms out")
     browser.find("#zoom button").click()
+    browser.until(lambda: browser.run(drawn) != whole, "the button zooms in")
     browser.find("#zoom .u-over").click()  # in its middle
     said = browser.find("#zoom [role=status]").text
     assert said.split(",")[0].split(": ")[1].startswith("RUN-20260102-03")

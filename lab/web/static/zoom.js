@@ -79,9 +79,12 @@
       hooks: { draw: [crosses], setCursor: [tell] },
     }, [at, best, ...edges, ...columns], place);
     if (kept) plot.setScale("x", kept);
-    plot.over.addEventListener("click", () => {
+    let down = null;
+    plot.over.addEventListener("mousedown", (event) => { down = [event.clientX, event.clientY]; });
+    plot.over.addEventListener("click", (event) => {
+      if (!down || Math.hypot(event.clientX - down[0], event.clientY - down[1]) > 4) return; // it was a drag
       const row = near < 0 ? null : document.getElementById("run-" + spots[near][3]) || document.getElementById(spots[near][3]);
-      if (row && !plot.select.width) location.hash = row.id;
+      if (row) location.hash = row.id;
     });
   };
   const move = (factor, shift) => {
