@@ -126,7 +126,7 @@ class Busy:
 
 def place(wanted: Iterable[Wanted], frame: Area, busy: Busy, *, size: float = 11.0, room: float = 230.0) -> Placed:
     """Find places inside the frame, in which no label is wider than `room`."""
-    ranked = sorted(wanted, key=lambda each: (-each.weight, each.at, each.text))
+    ranked = sorted(wanted, key=lambda each: (-each.weight, each.at, each.text, each.below, each.href))
     labels: list[Label] = []
     dropped = 0
     for each in ranked:

@@ -68,7 +68,7 @@ def test_the_same_scene_is_the_same_bytes_and_twice_as_many_pixels() -> None:
 
 @pytest.mark.parametrize("dark", [False, True])
 def test_paper_marks_and_boxes_have_the_colours_of_their_looks(dark: bool) -> None:
-    items = [
+    items: list[scene.Item] = [
         scene.Box(look="bar", at=(0, 0), width=10, height=10),
         *(
             scene.Mark(look="crash", at=(20 + 10 * place, 20), shape=shape, size=4)
@@ -106,7 +106,7 @@ def test_words_in_any_script_are_written_or_boxed_and_never_raise() -> None:
         for size in (0.5, 11, 40):
             data = png.render(a_scene([scene.Words(look="label", at=(5, 20), text=words, size=size, bold=True)], 400))
             assert read(data)[:2] == (800, 80)
-        assert (data == blank) == (words in ("", "\u0301"))
+            assert (data == blank) == (words in ("", "\u0301"))
 
 
 def test_an_accent_the_font_lacks_is_left_out_and_the_letter_stays() -> None:
@@ -118,7 +118,7 @@ def test_an_accent_the_font_lacks_is_left_out_and_the_letter_stays() -> None:
 
 
 def test_nothing_outside_the_paper_is_a_problem() -> None:
-    items = [
+    items: list[scene.Item] = [
         scene.Mark(look="keep", at=(-50, 1e5), size=4),
         scene.Stroke(look="stair", points=((-1e4, -1e4), (1e4, 1e4)), dashed=True),
         scene.Stroke(look="stair", points=((3, 3), (3, 3)), dashed=True),

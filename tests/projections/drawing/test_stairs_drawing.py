@@ -97,6 +97,15 @@ def test_what_was_left_out_is_said() -> None:
     assert "Shown are 30 of 90,000 runs: every new best." in said(stairs.draw(descent(30, 3, total=90_000)))
 
 
+def test_labels_that_found_no_room_are_counted() -> None:
+    told = descent(300, 100, says="warm the learning rate up")
+    drawn = stairs.draw(told)
+    shown = len(words(drawn, "label"))
+    assert 0 < shown < 100
+    assert f"No room for {100 - shown} labels." in said(drawn)
+    assert "No room" not in said(stairs.draw(descent(30, 3)))
+
+
 def test_an_unconfirmed_keep_can_be_told_from_a_confirmed_one() -> None:
     told = descent(40, 6, band=BAND)
     unsure = [msgspec.structs.replace(step, within=n == 2) for n, step in enumerate(told.steps)]
