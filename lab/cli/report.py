@@ -65,8 +65,9 @@ def _one(args: argparse.Namespace, session: Session) -> Answer:
     if not (as_json or args.output == _TERMINAL or args.output.lower().endswith(_HTML)):
         what = f"a report is .html or .json, and {args.output} ends in neither"
         raise BadInput(what, fix=f"{about} -o report.html (a report of every experiment: --all)")
-    if as_json and args.interactive:
-        raise BadInput("--interactive is for a page, and .json is none", fix="leave one of them out")
+    if (as_json or not args.experiment) and (args.interactive or args.runs is not None):
+        what = "--interactive and --runs are for the page of an experiment, and this is none"
+        raise BadInput(what, fix="leave them out" if as_json else "labctl report ID -o report.html --interactive")
     place = export.require_room(args.output, yes=args.yes) if args.output != _TERMINAL else ""
     root = session.root()
     session.terminal.narrate(f"reading {args.experiment or 'the lab'}")
