@@ -2,7 +2,7 @@
 
 A small forest learns the ranks of some runs and foretells those of others. Then one parameter of these is dealt out
 anew among them: by as much as the forest errs more, it counted, alone or together with others. The same is done with
-values that were dealt out anew to the runs; what a parameter got there is luck, and the most of it is the floor.
+values that were dealt out anew to the runs: what a parameter got there is luck, and what it rarely gets the floor.
 Ranks, because one run that went wild would else be the whole spread, and because then it is the same whichever way the
 metric goes.
 """
@@ -27,7 +27,8 @@ if TYPE_CHECKING:
 ENOUGH = 20  # scored runs, below which nothing is said of importance
 SAMPLE = 1_000  # runs that it is made from at most: beyond that it gets slower, and no better
 SPLITS = 10
-SHUFFLES = 19  # of one that is nothing but noise, 1 in 20 gets more than the most of these
+SHUFFLES = 19
+_RARE = 2.0  # standard deviations: of searches with nothing but noise about 1 in 20 has a parameter beyond that
 _TESTED = 120
 _FEW = 200  # runs: of fewer, one split by itself says little; of more it errs to the safe side, and costs more
 _STUDENT = 2.262  # of nine degrees of freedom, SPLITS - 1: 95 of 100 lie within so many standard errors
@@ -79,7 +80,7 @@ def of(columns: Sequence[Column], values: Sequence[float], *, total: int, seed: 
     luck = Random(f"{seed}/{len(values)}/{total}")
     ranks = ranked(values)
     seen = [_split(columns, ranks, luck) for _ in range(SPLITS)]
-    floor = round(max(0.0, *(_by_chance(columns, ranks, luck) for _ in range(_shuffles(len(values))))), 4)
+    floor = _floor([_by_chance(columns, ranks, luck) for _ in range(_shuffles(len(values)))])
     tested = _tested(len(values))
     weights = [
         _weight(each.axis.name, [split.shares[number] for split in seen], floor, tested / (len(values) - tested))
@@ -133,10 +134,8 @@ def _split(columns: Sequence[Column], ranks: Sequence[float], luck: Random) -> _
     trees = forest.grown(numbers, ranks, learnt, luck)
     error = _error(trees, numbers, ranks, tested)
     shares = []
-    for place, each in enumerate(columns):
-        dealt = _dealt(
-            numbers, place, [row for row in tested if not each.conditional or each.at[row] is not None], luck
-        )
+    for place in range(len(columns)):
+        dealt = _dealt(numbers, place, tested, luck)
         shares.append((_error(trees, dealt, ranks, tested) - error) / 2)
     mean = sum([ranks[row] for row in tested]) / len(tested)
     spread = sum([(ranks[row] - mean) ** 2 for row in tested]) / len(tested)
@@ -145,6 +144,13 @@ def _split(columns: Sequence[Column], ranks: Sequence[float], luck: Random) -> _
 
 def _tested(count: int) -> int:
     return min(_TESTED, count - round(_LEARNT_FROM * count))
+
+
+def _floor(most: Sequence[float]) -> float:
+    """What is rarely got by luck. From all of the shuffles: the most of them alone would jump from run to run."""
+    mean = sum(most) / len(most)
+    spread = math.sqrt(sum((each - mean) ** 2 for each in most) / (len(most) - 1))
+    return round(max(mean + _RARE * spread, 0.0), 4)
 
 
 def _shuffles(count: int) -> int:
