@@ -54,9 +54,11 @@ def test_a_label_that_has_to_go_away_is_led_to() -> None:
     found = labels.place([Wanted(text="halve the batch", at=(300, 150))], FRAME, busy)
     (label,) = found.labels
     assert label.leader is not None
-    assert label.leader[0] == (300, 150)
-    assert _is_in(Area(left=label.area.left - 1, top=label.area.top - 1, right=label.area.right + 1,
-                       bottom=label.area.bottom + 1), label.leader[1])  # fmt: skip
+    (x, y), end = label.leader
+    area = label.area
+    assert (x, y) == (300.0, 150.0)
+    around = Area(left=area.left - 1, top=area.top - 1, right=area.right + 1, bottom=area.bottom + 1)
+    assert _is_in(around, end)
 
 
 def test_no_leader_crosses_a_label_whichever_was_there_first() -> None:
