@@ -81,7 +81,8 @@ class _Brush:
                 (x, y), colour = item.at, self._colour(item.look)
                 corner, other = self._place((x, y)), self._place((x + item.width, y + item.height))
                 if other[0] > corner[0] and other[1] > corner[1]:
-                    self._to.rectangle((corner, (other[0] - 1, other[1] - 1)), fill=colour)
+                    last = (max(other[0] - 1, corner[0]), max(other[1] - 1, corner[1]))  # its last pixel is included
+                    self._to.rectangle((corner, last), fill=colour)
             case scenes.Mark():
                 self._shape(item.shape, item.at, item.size, self._colour(item.look))
             case scenes.Marks():

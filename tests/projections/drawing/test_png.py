@@ -125,6 +125,8 @@ def test_nothing_outside_the_paper_is_a_problem() -> None:
         scene.Stroke(look="stair", points=((3, 3),)),
         scene.Stroke(look="band", points=((3, 3), (4, 4)), close=True),
         scene.Box(look="bar", at=(5, 5), width=0, height=0),
+        scene.Box(look="bar", at=(5.01, 5.01), width=0.02, height=9),
+        scene.Box(look="bar", at=(-500, 5), width=2000, height=0.001),
         scene.Marks(look="keep", at=()),
     ]
     assert read(png.render(a_scene(items)))[:2] == (120, 80)
