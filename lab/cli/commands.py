@@ -37,6 +37,7 @@ COMMANDS = (
     Command("list", "list_", LOOK, "list experiments, or the runs of one"),
     Command("show", "show", LOOK, "show one experiment or one run"),
     Command("context", "context", LOOK, "print what one needs to go on with an experiment, in one read"),
+    Command("watch", "watch", LOOK, "watch it happen: a screen that renews itself, or a line an event"),
     Command("tail", "tail", LOOK, "show the end of what a run wrote"),
     Command("best", "best", LOOK, "show the run to take, and its parameters"),
     Command("top", "top", LOOK, "show the best runs of an experiment"),

@@ -16,6 +16,7 @@ READ = {
     "LABCTL_CONFINEMENT": "auto, namespace, subreaper or group: how the processes of a run are held together",
     "LABCTL_SCHEDULER": "set by the units of labctl schedule: who starts this turn",
     "COLUMNS": "how wide --help is",
+    "TERM": "what the terminal of labctl watch can do; NO_COLOR, set to anything, keeps its screen without colours",
     "PATH": "where programs are looked for",
     "HOME": "what ~ means; where schedule puts user units",
     "XDG_CONFIG_HOME": "where systemd's user units and what is OpenCode's are put, if not in ~/.config",

@@ -153,7 +153,7 @@ def of(given: Briefing, *, top: int = 10, last: int = 10) -> Standing:
         time_budget_s=here.time_budget_s if here else None,
         used_hours=round(view.wall_s / _HOUR_S, 4),
         used_cost=view.cost,
-        left=_left(given, here),
+        left=left(given.view, here, len(given.under_way)),
         rules=_rules(here),
         space=tuple(points.lines(given.space, PARAMETERS)) if given.space else (),
         noise=noise(given.lines, view.tier, declared=spec.noise if spec else None),
@@ -301,14 +301,15 @@ def _direction(view: View, tier: str) -> str:
     return view.directions.get(tier, view.direction)
 
 
-def _left(given: Briefing, here: Spec | None) -> Left:
+def left(view: View, here: Spec | None, under_way: int) -> Left:
+    """What is left while so many runs are under way. `here`: the SPEC as it is in the tier of the experiment."""
     if here is None:
         return Left()
-    view, stop, model = given.view, here.stop_conditions, here.llm
+    stop, model = here.stop_conditions, here.llm
     quiet = view.tiers.get(view.tier, Tier()).quiet_streak
     failures, plateau = stop.max_consecutive_failures, stop.plateau_after_consecutive_low_signal_runs
     return Left(
-        runs=max(here.max_iterations_total - view.iterations - len(given.under_way), 0),
+        runs=max(here.max_iterations_total - view.iterations - under_way, 0),
         hours=None if stop.budget_hours is None else round(max(stop.budget_hours - view.wall_s / _HOUR_S, 0.0), 4),
         cost=None if stop.budget_cost is None else round(max(stop.budget_cost - view.cost, 0.0), 9),
         failures_in_a_row=None if failures is None else max(failures - view.failure_streak, 0),

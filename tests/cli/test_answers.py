@@ -127,7 +127,7 @@ def look(go: Heard, place: Path, tmp_path: Path) -> None:
     runs = some_runs(root)
     for words in (
         ("status",), ("list",), ("list", "sweep"), ("show", "sweep"), ("show", runs[0]), ("context", "sweep"),
-        ("serve", "--port", "0", "--until-idle", "0"),
+        ("serve", "--port", "0", "--until-idle", "0"), ("watch", "--for", "0"), ("watch", "sweep", "--until-idle", "0"),
         ("tail", "sweep"), ("best", "sweep"), ("top", "sweep"), ("params", runs[0]), ("compare", runs[0], runs[1]),
         ("cost", "sweep"), ("cost",),
         ("board", "sweep"), ("export", "sweep"), ("export", "sweep", "--output", str(tmp_path / "runs.csv")),

@@ -85,7 +85,7 @@ def test_no_verb_but_init_makes_a_lab_where_none_is(
     ruling = {"approve": ("alpha-1",), "reject": ("alpha-1", "--why", "no"), "cancel": ("alpha",), "steer": ("alpha",)}
     ruling |= {f"dispatch-{each}": (package,) for each in ("complete", "renew", "pack")}
     ruling |= {"dispatch-agent-submit": ("x.json",), "dispatch-unpack": ("x.tar",)}
-    ruling |= {"serve": ("--port", "0", "--until-idle", "0")}
+    ruling |= {"serve": ("--port", "0", "--until-idle", "0"), "watch": ("--for", "0")}
     ruling |= {"worker": ("--until-idle", "0"), "courier": ("post",)}
     ruling |= {"prune": ("--keep", "100"), "schedule": ("status",), "import": ("alpha", "journal.log")}
     run = "RUN-20260102-030405-000000-scout"

@@ -8,6 +8,7 @@ import msgspec
 from msgspec import UNSET, UnsetType
 
 from lab.cli.shapes.words import Direction, Params
+from lab.cli.watching.news import Told  # msgspec resolves annotations
 from lab.core.origin import Origin
 from lab.core.run import Run
 from lab.projections import index, status, tables
@@ -257,6 +258,15 @@ class Reported(msgspec.Struct):
     path: str | UnsetType = UNSET
     files: list[str] | UnsetType = UNSET
     text: str | UnsetType = UNSET
+
+
+class Watched(msgspec.Struct):
+    """`watch` with an end: what happened until then. Of more than 10,000 events the first `left_out` are not here."""
+
+    experiment: str
+    ended: Literal["time", "idle"]
+    events: list[Told]
+    left_out: int
 
 
 class Served(msgspec.Struct):

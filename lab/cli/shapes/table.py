@@ -40,6 +40,7 @@ SHAPES: dict[str, tuple[object, ...]] = {
     "list": (look.Experiments, look.Runs),
     "show": (look.Experiment, look.SealedRun, look.OpenRun),
     "context": (Standing,),
+    "watch": (look.Watched,),
     "tail": (Tail,),
     "best": (look.Recommended,),
     "top": (look.Top,),

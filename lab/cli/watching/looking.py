@@ -1,0 +1,210 @@
+"""What the screen shows, read when it has changed: a look at what has not is a `stat` or two.
+
+An experiment's state costs the same after 100 runs and after 100,000. Its staircase is made from all of them: of a long
+one it is made again only so often that it takes a tenth of the time.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from lab.cli.watching import news
+from lab.core import layout
+from lab.core.errors import LabError, NotFound
+from lab.projections import text
+from lab.projections.picture import whole
+from lab.projections.picture.whole import Picture
+from lab.scheduler.results import pictured, tailed
+from lab.web import logs, standing, waiting
+from lab.web.standing import Standing  # msgspec resolves annotations
+from lab.web.waiting import Want
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from lab.cli.watching.news import Told
+    from lab.core.subject import Finding
+    from lab.projections.index import Index
+    from lab.projections.picture.given import UnderWay
+    from lab.store.root import Root
+
+MOST_NEWS = 200
+MOST_LOG_LINES = 200
+MOST_LAST_LINES = 40  # of runs under way, how many are asked for their last line
+LAST_CHARS = 400
+_SHARE = 10  # a picture that takes 1 s is not made again for 10
+_LAST_BYTES = 4096
+Stamp = tuple[int, int, int]
+
+
+class Experiment(msgspec.Struct, kw_only=True):
+    """One experiment as it was at the last look. `picture` may be older: it tells how many runs it has."""
+
+    name: str
+    standing: Standing | None = None
+    wants: tuple[Want, ...] = ()
+    trouble: str = ""
+    stamp: tuple[Stamp, ...] = ()
+
+
+class Log(msgspec.Struct, frozen=True, kw_only=True):
+    """The end of what a run wrote. `note` says what is to be known of it besides."""
+
+    run_id: str
+    lines: tuple[str, ...] = ()
+    note: str = ""
+
+
+class _Picture(msgspec.Struct, frozen=True, kw_only=True):
+    made: Picture | None
+    stamp: tuple[Stamp, ...]
+    at_s: float
+    took_s: float
+
+
+class Looker:
+    """At one lab."""
+
+    def __init__(self, root: Root) -> None:
+        self._root = root
+        self._news = news.News(root)
+        self.news: list[Told] = []
+        self.index: Index | None = None
+        self.trouble = ""
+        self._index_stamp: Stamp | None = None
+        self._experiment = Experiment(name="")
+        self._pictures: dict[str, _Picture] = {}
+        self._log: tuple[str, str, Stamp, Log] | None = None
+        self._lasts: dict[str, tuple[Stamp, str]] = {}
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether a run is under way, or something is yet to be told."""
+        return bool(self._news.under_way or self._news.waits or self.trouble)
+
+    def under_way(self, name: str) -> tuple[UnderWay, ...]:
+        """The runs of an experiment that are not sealed."""
+        return tuple(self._news.under_way.get(name, {}).values())
+
+    def look(self) -> list[Told]:
+        """Whatever happened in the lab since the last look. A disk that is away is told, and looked at again."""
+        try:
+            found = self._news.look()
+            self._look_at_index()
+            self.trouble = ""
+        except (LabError, OSError) as error:
+            self.trouble = text.line(f"the lab cannot be read now: {error}")
+            return []
+        self.news += found
+        del self.news[:-MOST_NEWS]
+        return found
+
+    def names(self) -> list[str]:
+        """The experiments of the lab."""
+        return [row.id for row in self.index.experiments] if self.index else []
+
+    def experiment(self, name: str) -> Experiment:
+        """One of them, read again where its pages have changed."""
+        stamp = (*self._stamp(name), _seen(self._root.layout.approvals))
+        known = self._experiment
+        if known.name == name and known.stamp == stamp:
+            return known
+        read = Experiment(name=name, stamp=stamp)
+        try:
+            read.standing = standing.read(self._root, name)
+            told = tuple((name, each) for each in read.standing.wants)
+            read.wants = tuple(waiting.wants(self._root, told, only=name))
+        except (LabError, OSError) as error:
+            read.trouble = text.line(str(error), 400)
+        self._experiment = read
+        return read
+
+    def lab_wants(self) -> list[tuple[str, Finding]]:
+        """What is wrong with the lab, and what its experiments want."""
+        if self.index is None:
+            return []
+        told = [("", alert) for alert in self.index.alerts]
+        return told + [(row.id, each) for row in self.index.experiments for each in row.attention]
+
+    def picture(self, name: str) -> Picture | None:
+        """The last picture of an experiment, made again where it is worth it."""
+        stamp, now_s = self._stamp(name)[:3], time.monotonic()
+        known = self._pictures.get(name)
+        if known is not None and (known.stamp == stamp or now_s - known.at_s < _SHARE * known.took_s):
+            return known.made
+        began_s = time.thread_time()
+        made = None
+        try:
+            made = whole.of(pictured.read(self._root, name, with_diff=False))
+        except (LabError, OSError):  # its page says so
+            made = known.made if known is not None else None
+        took_s = time.thread_time() - began_s
+        self._pictures.pop(name, None)
+        while len(self._pictures) >= 3:  # noqa: PLR2004  # who goes to and fro between two sees both at once
+            self._pictures.pop(next(iter(self._pictures)))
+        self._pictures[name] = _Picture(made=made, stamp=stamp, at_s=now_s, took_s=took_s)
+        return made
+
+    def log(self, name: str, run_id: str, stream: str) -> Log:
+        """The end of a log, read again where it has grown."""
+        folder = self._root.layout.run(name, run_id)
+        stamp = _seen(f"{folder}/{tailed.STREAMS[stream]}")
+        sealed = _seen(f"{folder}/{layout.SEAL}")[1]
+        key = f"{run_id} {sealed}"
+        if self._log is not None and self._log[:3] == (key, stream, stamp):
+            return self._log[3]
+        try:
+            piece = logs.Log(self._root, run_id, stream).end_of_it(MOST_LOG_LINES)
+            note = f"ended: {text.line(piece.ended)}" if piece.ended else ""
+            found = Log(run_id=run_id, lines=piece.lines, note=note)
+        except NotFound:
+            found = Log(run_id=run_id, note="it is not there any more")
+        except (LabError, OSError) as error:
+            found = Log(run_id=run_id, note=text.line(str(error)))
+        self._log = (key, stream, stamp, found)
+        return found
+
+    def last_lines(self, name: str, runs: Sequence[UnderWay]) -> dict[str, str]:
+        """What each of these wrote last, of those that wrote something."""
+        found: dict[str, tuple[Stamp, str]] = {}
+        for each in runs[:MOST_LAST_LINES]:
+            path = f"{self._root.layout.run(name, each.run_id)}/{layout.STDOUT}"
+            stamp = _seen(path)
+            known = self._lasts.get(each.run_id)
+            found[each.run_id] = known if known is not None and known[0] == stamp else (stamp, _last(path))
+        self._lasts = found
+        return {run_id: last for run_id, (_, last) in found.items()}
+
+    def _look_at_index(self) -> None:
+        stamp = _seen(self._root.layout.index)
+        if stamp != self._index_stamp:
+            self.index = pictured.lab(self._root)
+            self._index_stamp = stamp
+
+    def _stamp(self, name: str) -> tuple[Stamp, ...]:
+        """What changes when anything that is shown does."""
+        place = self._root.layout
+        files = (place.status(name), place.page(name, layout.METRICS_LOG), place.spec(name), place.claims(name))
+        return tuple(map(_seen, files))
+
+
+def _seen(path: str) -> Stamp:
+    try:
+        seen = os.stat(path)
+    except OSError:
+        return (0, 0, 0)
+    return (seen.st_ino, seen.st_size, seen.st_mtime_ns)
+
+
+def _last(path: str) -> str:
+    """The last line with something in it."""
+    try:
+        _, data = tailed.end(path)
+    except (LabError, OSError):
+        return ""
+    lines = [line for line in data[-_LAST_BYTES:].split(b"\n") if line.strip()]
+    return text.line(logs.told(lines[-1:])[0], LAST_CHARS) if lines else ""
