@@ -115,8 +115,8 @@ def _importance(given: Given, found: Parameters, wish: Wish) -> Drawn:
     from lab.projections.drawing import importance  # noqa: PLC0415  # only what is drawn is loaded
 
     if found.importance is None:
-        fix = f"labctl plot {given.view.experiment} --what {PARAMETERS}"
-        raise LabError(f"nothing is said of importance: {found.why_not}", fix=fix)
+        fix = f"labctl plot {given.view.experiment} --what {PARAMETERS} -o parameters.svg"
+        raise LabError(found.why_not.rstrip("."), fix=fix)
     return Drawn(scene=importance.draw(found.importance, width=wish.width))
 
 
@@ -127,7 +127,7 @@ def _lineage(given: Given, wish: Wish) -> Drawn:
     found = lineage.of(given)
     if found is None:
         what = f"no run of {given.view.experiment} was made from another"
-        raise LabError(what, fix=f"labctl plot {given.view.experiment} --what {STAIRS}")
+        raise LabError(what, fix=f"labctl plot {given.view.experiment} --what {STAIRS} -o progress.svg")
     return Drawn(scene=drawing.draw(found, width=wish.width), sample=found.sample)
 
 
