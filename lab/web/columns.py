@@ -14,10 +14,9 @@ from typing import TYPE_CHECKING
 
 from lab.core import layout
 from lab.core.errors import LabError, Unavailable, nearest
-from lab.core.run import MINIMIZE, better
+from lab.core.run import MINIMIZE
 from lab.projections import text
-from lab.projections.picture import kinds
-from lab.projections.picture.stairs import DISCARD, KEEP
+from lab.projections.picture.stairs import Walk
 from lab.projections.tables import parse_line
 from lab.store import reading
 from lab.web.asked import FIELD_NUMBERS, FIELD_WORDS, holds
@@ -60,7 +59,8 @@ class Columns:
         self.words: dict[str, list[str]] = {name: [] for name in FIELD_WORDS}
         self.params: dict[str, list[Cell]] = {}
         self.params_left_out = False
-        self._bests: dict[str, float] = {}
+        self._walks: dict[str, Walk] = {}
+        self._kinds: Sequence[str] = ()
 
     def __len__(self) -> int:
         return len(self.offsets)
@@ -102,7 +102,8 @@ class Columns:
         self.numbers["cost"].append(line.ran.cost)
         for name, word in _words(line):
             self.words[name].append(intern(word[:_WORD_CHARS]))
-        self.words["kind"].append(intern(self._kind(line, direction(line.tier))))
+        walk = self._walks.get(line.tier) or self._walks.setdefault(line.tier, Walk(direction(line.tier), None))
+        self.words["kind"].append(walk.kind(line))
         shown = []
         for name, given in (line.params or {}).items():
             cell = _cell(given)
@@ -120,15 +121,11 @@ class Columns:
         said = f"{line.run_id} {line.ran.said} {line.source.note} {' '.join(shown)}"
         self.texts.append(text.line(said, _TEXT_CHARS).lower())
 
-    def _kind(self, line: Line, direction: str) -> str:
-        """What it is at a glance, as in the picture: `keep` improved the best of its tier."""
-        known = kinds.by_itself(line)
-        if known or line.value is None:
-            return known
-        if not better(line.value, self._bests.get(line.tier), direction):
-            return DISCARD
-        self._bests[line.tier] = line.value
-        return KEEP
+    def judged(self, kinds: Sequence[str]) -> None:
+        """Say of each run what its picture says. Runs that are newer than it are judged as if there were no noise."""
+        if kinds is not self._kinds and len(kinds) <= len(self):
+            self.words["kind"][: len(kinds)] = kinds
+            self._kinds = kinds
 
     # -- asking ----------------------------------------------------------------------------------------------------
 

@@ -11,6 +11,7 @@ from lab.projections.picture.spending import Spending  # msgspec resolves annota
 from lab.projections.picture.whole import Head  # msgspec resolves annotations
 from lab.web import lists, shell, standing, waiting
 from lab.web.door import JSON, SVG, Reply, Route
+from lab.web.live import AGAIN, LEAST_S
 from lab.web.routing import nowhere
 from lab.web.waiting import Want  # msgspec resolves annotations
 
@@ -28,8 +29,6 @@ SECTIONS = (
     ("stairs", "Staircase"), ("best", "Best run"), ("arms", "Strategies"), ("cost", "Cost per improvement"),
     ("parameters", "Parameters"), ("lineage", "Lineage"), ("timeline", "Timeline"),
 )  # fmt: skip
-LEAST_WAIT_MS = 3_000
-WAIT_FOR_COST = 30  # drawings are made anew so many times as seldom as making them takes
 LAST_RUNS = 15
 MOST_UNDER_WAY = 200
 
@@ -135,7 +134,7 @@ def _drawings(site: Site, at: Standing, drawn: Drawn) -> dict[str, object]:
         "last": last,
         "left_out": [each for each in report.left_out(picture, picture.rows, total) if each[0] != "Table of runs"],
         "drawings": single.names(picture),
-        "wait_ms": max(LEAST_WAIT_MS, round(1_000 * WAIT_FOR_COST * drawn.took_s)),
+        "wait_ms": round(1_000 * max(LEAST_S, AGAIN * drawn.took_s)),
     }
 
 

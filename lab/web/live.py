@@ -16,7 +16,7 @@ from lab.web.columns import Columns
 from lab.web.feed import Feed
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from lab.projections.index import Index
     from lab.projections.picture.whole import Picture
@@ -25,17 +25,24 @@ if TYPE_CHECKING:
 
 MOST_PICTURES = 3
 MOST_TABLES = 4
+LEAST_S = 3.0  # between two pictures of an experiment that somebody looks at
+AGAIN = 30  # and so many times what making one takes: a page that is open takes a thirtieth of a processor at most
 MOST_ROWS = 200_000  # of all tables together; one that is larger is kept alone
 Stamp = tuple[tuple[int, int, int], ...]
 
 
 class Drawn:
-    """A picture, from which files it was made, what that took; and its drawings, once somebody has asked for them."""
+    """A picture, what each run is in it, from which files it was made, and what that took of CPU.
 
-    def __init__(self, picture: Picture, stamp: Stamp, took_s: float) -> None:
+    Its drawings are made once somebody asks for them.
+    """
+
+    def __init__(self, picture: Picture, kinds: Sequence[str], stamp: Stamp, took_s: float) -> None:
         self.picture = picture
+        self.kinds = kinds
         self.stamp = stamp
         self.took_s = took_s
+        self.made_s = time.monotonic()
         self._drawings: Drawings | None = None
 
     def drawings(self, link: Callable[[str], str]) -> Drawings:
@@ -64,7 +71,7 @@ class Live:
 
     def picture(self, experiment: str) -> Drawn:
         """The picture of an experiment as its files are now."""
-        from lab.projections.picture import whole  # noqa: PLC0415  # draws in what only an experiment's page needs
+        from lab.projections.picture import stairs, whole  # noqa: PLC0415  # draws in what only an experiment's page needs
         from lab.scheduler.results import pictured  # noqa: PLC0415  # the same
 
         known = self._pictures.get(experiment)
@@ -76,8 +83,9 @@ class Live:
             if known is not None and known.stamp == stamp:  # somebody made it while we waited
                 return known
             began_s = time.thread_time()
-            made = whole.of(pictured.read(self._root, experiment))
-            drawn = Drawn(made, stamp, time.thread_time() - began_s)
+            given = pictured.read(self._root, experiment)
+            made, kinds = whole.of(given), stairs.kinds(given)
+            drawn = Drawn(made, kinds, stamp, time.thread_time() - began_s)
             self._pictures[experiment] = drawn
             self._pictures.move_to_end(experiment)
             while len(self._pictures) > MOST_PICTURES:
@@ -87,6 +95,13 @@ class Live:
     def newest(self, experiment: str) -> Drawn:
         """The last picture that was made, whatever happened since; a new one where there is none."""
         return self._pictures.get(experiment) or self.picture(experiment)
+
+    def recent(self, experiment: str) -> Drawn:
+        """The last picture, unless it is so old that making a new one is cheap beside the time it stood."""
+        known = self._pictures.get(experiment)
+        if known is not None and time.monotonic() - known.made_s < max(LEAST_S, known.took_s * AGAIN):
+            return known
+        return self.picture(experiment)
 
     def index(self) -> Index:
         """The experiments of the lab."""

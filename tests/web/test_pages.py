@@ -10,9 +10,11 @@ import pytest
 
 from lab.core import layout
 from lab.core.proposal import RUN, Proposal
-from lab.projections.picture import whole
+from lab.projections.picture import stairs, whole
 from lab.scheduler import refresh
 from lab.scheduler.control import approvals
+from lab.web import lists, standing
+from tests.cli.searches import a_run
 from tests.scheduler.labs import a_lab, an_experiment, identities, write
 from tests.web.labs import HOSTILE, NAME, a_numbered_run, a_seen_lab, begun, looked_at
 from tests.web.raw import Visitor
@@ -186,3 +188,18 @@ def test_a_table_that_goes_away_and_comes_back_is_read_anew(served: Served, visi
     assert visitor.get(path).status == 503
     refresh.everything(served.root)
     assert "6 of 6 runs" in visitor.get(path).text
+
+
+def test_the_table_says_of_each_run_what_the_staircase_says(tmp_path: Path) -> None:
+    root = a_seen_lab(tmp_path / "lab", 2)
+    for value in (0.30, 0.31, 0.29, 0.305, 0.285):
+        a_run(root, PARAMS, value, name=NAME)  # the same five times: so the noise is known
+    a_run(root, {**PARAMS, "depth": 3}, 0.28, name=NAME)
+    a_run(root, {**PARAMS, "depth": 4}, 0.01, name=NAME)
+    with looked_at(root) as served:
+        at = standing.read(root, NAME)
+        told = {row.run_id: row.kind for row in lists.answer(served.site.live, at, lists.Question()).rows}
+        picture = whole.parse(Visitor(served.server).get(f"/experiments/{NAME}/picture.json").body)
+    assert told == {row.run_id: row.kind for row in picture.rows}
+    assert stairs.WITHIN in told.values()
+    assert next(iter(told.values())) == stairs.KEEP

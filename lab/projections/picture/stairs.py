@@ -138,7 +138,7 @@ def judge(given: Given, tier: str) -> Judged:
     direction = view.directions.get(tier, view.direction)
     band = band_of(given, tier)
     lines = tuple(line for line in given.lines if line.tier == tier)
-    walk = _Walk(direction, band)
+    walk = Walk(direction, band)
     kinds = tuple(map(walk.kind, lines))
     values = tuple(
         None if kind in FLOOR else _claim(line) if kind == CLAIMED else line.value
@@ -184,7 +184,7 @@ def _band(known: noise.Noise, source: str) -> Band | None:
     return Band(sigma=known.sigma, width=width, source=f"{source}, all equal" if known.none else source)
 
 
-class _Walk:
+class Walk:
     """Through the runs of a tier, in the order of history."""
 
     def __init__(self, direction: str, band: Band | None) -> None:
