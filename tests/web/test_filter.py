@@ -21,7 +21,19 @@ if TYPE_CHECKING:
     from lab.store.root import Root
 
 TERM = st.sampled_from(
-    ["value<0.3", "lr>=1e-4", "-crash", '"two words"', "outcome:crash,timeout", "took>10m", "-kind=adam", "x", "n!=3", "<", "-"]
+    [
+        "value<0.3",
+        "lr>=1e-4",
+        "-crash",
+        '"two words"',
+        "outcome:crash,timeout",
+        "took>10m",
+        "-kind=adam",
+        "x",
+        "n!=3",
+        "<",
+        "-",
+    ]
 )
 
 
