@@ -151,7 +151,7 @@ def _best(
     """The cheapest place that is free; None where there is none."""
     best: tuple[float, Label] | None = None
     for share in (1.0, _SHORT):
-        text = fitted(wanted.text, size, room * share)
+        text = _cut(wanted.text, size, room * share)
         if not text or (share < 1 and text == wanted.text):
             continue
         cut = 0.0 if text == wanted.text else _CUT
@@ -165,6 +165,15 @@ def _best(
         if best is not None:
             return best[1]
     return None
+
+
+def _cut(text: str, size: float, room: float) -> str:
+    """As much of a text as fits; where it can be, up to a comma: half of `depth 3 -> 9` would say another thing."""
+    told = fitted(text, size, room)
+    if told == text:
+        return text
+    whole, comma, _ = told.rpartition(", ")
+    return f"{whole}, …" if comma and len(whole) > len(told) / 3 else told
 
 
 def _places(text: str, wanted: Wanted, size: float) -> Iterator[tuple[Label, float]]:

@@ -95,3 +95,8 @@ def test_a_long_text_is_cut_to_its_room() -> None:
     area = found.labels[0].area
     assert area.right - area.left <= 200
     assert found.labels[0].text.endswith("…")
+
+
+def test_a_text_is_cut_at_a_comma_where_half_of_a_change_would_say_another_thing() -> None:
+    wanted = Wanted(text="optimizer sgd -> adam, depth 3 -> 11, +2 more", at=(600, 150))
+    assert labels.place([wanted], FRAME, Busy(), room=200).labels[0].text == "optimizer sgd -> adam, …"
