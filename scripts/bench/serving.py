@@ -38,7 +38,6 @@ if TYPE_CHECKING:
     from scripts.bench.table import Size
 
 FIRST_S, MEMORY_MB, EVENT_RATIO = 0.05, 80.0, 1.5
-EVENTS = 12
 PARAMS: dict[str, object] = {"lr": 0.01, "depth": 4, "momentum": 0.9, "optimizer": "adam"}
 FILTERS = ("", "value<0.25 lr>0.001", "outcome:crash", "cuda", "-kind:discard optimizer:adam")
 
@@ -142,17 +141,19 @@ def event(scratch: str, size: Size) -> list[Row]:
             before_s, began_s = served.cpu_s(), time.monotonic()
             time.sleep(4)
             idle_s = (served.cpu_s() - before_s) / (time.monotonic() - began_s)
-            before_s, began_s = served.cpu_s(), time.monotonic()
-            for number in range(EVENTS):
+            told = []
+            for number in range(size.shots):
+                before_s = served.cpu_s()
                 _sealed(root, number)
                 _next(stream, "event: run")
-            used_s = served.cpu_s() - before_s - idle_s * (time.monotonic() - began_s)
-            taken[runs] = (used_s / EVENTS, idle_s)
+                told.append(served.cpu_s() - before_s)
+            taken[runs] = (statistics.median(told), idle_s)
     (few_s, _), (many_s, idle_s) = taken[100], taken[size.listed]
     ratio = many_s / few_s
     return [
         Row(
-            what=f"an event, CPU, at {size.listed:,} runs", ours=f"{1e3 * many_s:.2f} ms",
+            what=f"from a seal to its news, with the looks in between, CPU, {size.listed:,} runs",
+            ours=f"{1e3 * many_s:.2f} ms",
             floor=f"{1e3 * few_s:.2f} ms at 100 runs", ratio=ratio, goal=f"<= {EVENT_RATIO:g}x",
             met=ratio <= EVENT_RATIO, number=many_s,
         ),
