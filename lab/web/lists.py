@@ -92,6 +92,7 @@ class Answered(msgspec.Struct, frozen=True, kw_only=True):
     tiers: tuple[str, ...]
     params: tuple[str, ...]
     has_cost: bool
+    has_makers: bool
     sorts: tuple[tuple[str, str], ...]
     may_compare: bool = True
 
@@ -147,6 +148,7 @@ def _answered(table: Columns, at: Standing, wanted: Question) -> Answered:
         tiers=_choices(table, "tier"),
         params=tuple(table.params)[:MOST_CHOICES],
         has_cost=any(table.numbers["cost"]),
+        has_makers=any(table.words["by"]),
         sorts=_sorts(table, wanted),
     )
 

@@ -29,6 +29,7 @@ _ASKS = {
     proposal.RESUME: "asks to be resumed", proposal.RUN: "asks for a run with given parameters",
     proposal.PROMOTE: "asks to move to another tier",
 }  # fmt: skip
+_THEN = {proposal.RESUME: "resume it", proposal.RUN: "run it", proposal.PROMOTE: "move it"}
 
 
 class Proposed(msgspec.Struct, frozen=True, kw_only=True):
@@ -37,6 +38,7 @@ class Proposed(msgspec.Struct, frozen=True, kw_only=True):
     proposal_id: str
     experiment: str
     what: str = ""
+    then: str = ""  # what is done on a yes
     sha256: str = ""
     params: tuple[tuple[str, object], ...] = ()
     asked_by: str = ""
@@ -114,6 +116,7 @@ def _proposed(
         proposal_id=name,
         experiment=experiment,
         what=what,
+        then=_THEN.get(waits.kind, ""),
         sha256=sha256,
         params=tuple((made.params or {}).items())[:MOST_PARAMS],
         asked_by=made.asked_by,

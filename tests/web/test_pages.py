@@ -122,7 +122,7 @@ def test_a_proposal_that_was_changed_can_only_be_rejected(served: Served, visito
     page = visitor.get("/").text
     assert "it was changed after it was proposed" in page
     assert f"Reject {asked.proposal_id}" in page
-    assert f"Approve {asked.proposal_id}" not in page
+    assert "Approve" not in page
 
 
 def test_a_run_under_way_is_shown_before_it_is_sealed(served: Served, visitor: Visitor) -> None:
