@@ -17,6 +17,7 @@ from lab.projections import text
 from lab.scheduler import decisions
 from lab.scheduler.control import approvals, proposals
 from lab.store.files import refused
+from lab.web.waiting import MOST_PARAMS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -57,6 +58,8 @@ def about(verb: str, proposed: Proposed) -> Asking:
         raise BadInput(f"{proposed.proposal_id} cannot be approved: {proposed.problem}", fix="r rejects it")
     params = ", ".join(f"{text.line(name, 80)}={_spelled(value)}" for name, value in proposed.params)
     what = f"{proposed.what}; {text.line(params, PARAMS_CHARS)}" if params else proposed.what
+    if len(proposed.params) >= MOST_PARAMS or len(params) > PARAMS_CHARS:
+        what += " (labctl approvals shows all of them)"
     by = f"; asked by {text.line(proposed.asked_by, 60)}" if proposed.asked_by else ""
     return Asking(verb=verb, target=proposed.proposal_id, what=f"{what}{by}", sha256=proposed.sha256)
 

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 MOST_ENDED = 12
 _WIDE, _MIDDLE = 100, 70
-_LONG_ID, _SHORT_ID = 40, 18
+_LONG_ID, _SHORT_ID = 40, 22
 _TALL = 22
 _LOOKS = {KEEP: GOOD, BASELINE: GOOD, WITHIN: WARN, CRASH: BAD}
 
@@ -64,7 +64,7 @@ def ended(experiment: Experiment, picture: Picture | None) -> list[Ended]:
     for run in reversed(experiment.standing.view.recent if experiment.standing else []):
         row = rows.get(run.run_id)
         kind = row.kind if row else run.verdict or run.outcome
-        says = row.says if row and row.says else text.line(run.reason or run.note, 160)
+        says = (row.says or row.params if row else "") or text.line(run.reason or run.note, 160)
         found[run.run_id] = Ended(run_id=run.run_id, kind=kind, value=run.value, wall_s=run.wall_s, says=says)
     for row in reversed(list(rows.values())):
         if len(found) >= MOST_ENDED:
@@ -83,11 +83,11 @@ def rows(shown: Shown, width: int, height: int) -> list[Row]:
     if experiment.trouble:
         told.append(((f"! {experiment.trouble}", BAD),))
     left = height - len(told)
-    with_log = shown.log is not None
     if left >= 8:  # noqa: PLR2004  # else the runs need the room
         told += _stairs(shown, width, 3 if height >= _TALL else 1)
     left = height - len(told)
-    for_runs = max(2, left * (1 if not with_log else 2) // (1 if not with_log else 3))
+    for_log = 1 + max(1, len(shown.log.lines)) if shown.log is not None else 0
+    for_runs = max(2, left - for_log, left * 2 // 3)
     out = min(len(shown.under_way), max(1, for_runs - 1 - min(len(done), 4) - bool(done)))
     told += _running(shown, width, out)
     room = for_runs - (out + 1 if shown.under_way else 1) - 1
@@ -191,7 +191,7 @@ def _stairs(shown: Shown, width: int, height: int) -> list[Row]:
     if drawn.first is not None:
         bits.append((f"{found.metric} {number(drawn.first)} -> {number(drawn.last)} ({found.direction})", DIM))
     band = found.band
-    noise = f"noise {number(band.sigma)} a run" if band is not None and band.sigma else ""
+    noise = f"noise {band.sigma:.3g} a run" if band is not None and band.sigma else ""
     bits.append((noise or ("no noise" if band is not None else "nothing is known of the noise"), DIM))
     bits += [(f"{count:,} {kind}", _LOOKS.get(kind, DIM)) for kind, count in found.counts.items()]
     now = shown.experiment.standing

@@ -124,7 +124,7 @@ class Pilot:
     # -- what a key does ---------------------------------------------------------------------------------------------
 
     def press(self, key: str) -> bool:
-        """Take a key. True when a question is to be seen before more keys are taken."""
+        """Take a key. True when what is asked now is to be seen before more keys are taken."""
         if self._asking is not None:
             return self._answered(key)
         self._said = ""
@@ -141,22 +141,22 @@ class Pilot:
         elif key == keys.ESCAPE:
             self._page = self._home if self._page != self._home else ""
         elif self._page:
-            return self._pressed_here(key)
+            self._pressed_here(key)
         elif key in (keys.ENTER, "a", "r", "p"):
             self._page = self._chosen(self._looker.names())  # a decision is made where it is to be seen whole
-            return self._pressed_here(key) if self._page and key != keys.ENTER else False
+            if self._page and key != keys.ENTER:
+                self._pressed_here(key)
         return False
 
-    def _pressed_here(self, key: str) -> bool:
+    def _pressed_here(self, key: str) -> None:
         if key == "l":
             self._log = not self._log
         elif key == "e":
             self._log, self._stream = True, "stderr" if self._stream == "stdout" else "stdout"
         elif key in ("a", "r", "p"):
-            return self._ask(key)
-        return False
+            self._ask(key)
 
-    def _ask(self, key: str) -> bool:
+    def _ask(self, key: str) -> None:
         """Open a question; or say why there is none."""
         now = self._looker.experiment(self._page)
         try:
@@ -168,7 +168,6 @@ class Pilot:
                 self._asking = deciding.phase(now.standing.view)
         except LabError as refusal:
             self._said = text.line(f"{refusal.what}; {refusal.fix}", 400)
-        return self._asking is not None
 
     def _answered(self, key: str) -> bool:
         asking = self._asking

@@ -18,8 +18,6 @@ BLANK: Row = ()
 BOLD, DIM, WARN, BAD, GOOD, MARKED = "bold", "dim", "yellow", "red", "green", "reverse"
 _HOUR_S, _MINUTE_S = 3600, 60
 _BY_MINUTES_S = 600
-SHORT_ID = len("RUN-20261129-")
-_MICROSECONDS = 6
 _ID_PARTS = 4
 
 
@@ -91,7 +89,7 @@ def window(count: int, room: int, at: int) -> range:
 
 
 def ascii_of(words: str) -> str:
-    return words if words.isascii() else words.replace(text.CUT, "...").encode("ascii", "replace").decode()
+    return words if words.isascii() else words.replace(text.CUT, "~").encode("ascii", "replace").decode()
 
 
 def short(run_id: str, width: int) -> str:
@@ -100,7 +98,7 @@ def short(run_id: str, width: int) -> str:
     if len(clean) + 1 <= width:
         return clean
     parts = clean.split("-", 4)
-    return f"{parts[2]}-{parts[4]}" if len(parts) > _ID_PARTS and clean.startswith("RUN-") else clean
+    return f"{parts[2]}.{parts[3][:2]}-{parts[4]}" if len(parts) > _ID_PARTS and clean.startswith("RUN-") else clean
 
 
 def since(stamp: str, now: datetime) -> str:
