@@ -88,6 +88,7 @@ def test_the_filter_is_answered_while_one_types_and_the_focus_stays(browser: Bro
     box.type("outcome:crash")
     browser.wait("return document.querySelectorAll('[data-part=runs] tbody tr').length === 2")
     assert browser.url.endswith("/runs?q=outcome%3Acrash")
+    assert browser.run("return document.querySelector('[role=status]#said').textContent") == "2 of 12 runs"
     assert browser.run("return document.activeElement.id") == "q"
     box.type(" lr>")  # not complete yet: told, and the rest holds
     browser.wait("return document.querySelector('[role=alert]')?.innerText.includes('not complete')")

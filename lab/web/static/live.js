@@ -5,7 +5,6 @@
   const TYPED_MS = 180, MOST_LOG_LINES = 2000, MOST_NEWS = 4, NEWS_MS = 15000;
   const find = (css, inside = document) => inside.querySelector(css);
   const all = (css, inside = document) => Array.from(inside.querySelectorAll(css));
-
   const tell = (words, isGood, state = find("#connection")) => {  // whether the page is connected
     if (state.textContent !== words) state.textContent = words;
     state.classList.toggle("is-live", isGood);
@@ -18,9 +17,9 @@
   // What a reader has done to a part: where the focus is, what is typed, what is open, how far it was moved.
   const kept = (old) => {
     const at = old.contains(document.activeElement) ? document.activeElement : null;
-    const field = at && at.matches("input, textarea") && at.type !== "radio" ? at : null;
+    const field = at?.matches("input, textarea") && at.type !== "radio" ? at : null;
     return {
-      id: at && at.id, href: at && at.getAttribute("href"), name: at && at.getAttribute("aria-label"),
+      id: at?.id, href: at?.getAttribute("href"), name: at?.getAttribute("aria-label"),
       range: field && [field.selectionStart, field.selectionEnd],
       typed: all("input[id]:not([type=hidden]), textarea[id], select[id]", old)
         .filter((each) => each.checked || (each.value !== each.defaultValue && each.type !== "radio"))
@@ -91,6 +90,7 @@
       if (mine.signal.aborted) return;
       history.replaceState(null, "", address);
       swap(part(name), html);
+      find("#said").textContent = find(".sample", part(name))?.textContent || "";  // for who does not see the table
     } catch (error) {
       if (error.name !== "AbortError") location.assign(address);
     }
