@@ -55,7 +55,11 @@ VERBS: dict[str, tuple[tuple[str, ...], str, set[str]]] = {
     "list": ((), "alpha\tactive\ttier=proxy\tclass=default\truns=3\tbest=0.25\t", {"experiments", "left_out"}),
     "show": (("alpha",), "alpha", {"id", "phase", "under_way"}),
     "context": (("alpha",), "# alpha: briefing\n", {"experiment", "goal", "left", "best", "last", "next"}),
-    "watch": (("alpha", "--for", "0"), " alpha: watched from now on; 0 under way\n", {"experiment", "ended", "events", "left_out"}),
+    "watch": (
+        ("alpha", "--for", "0"),
+        " alpha: watched from now on; 0 under way\n",
+        {"experiment", "ended", "events", "left_out"},
+    ),
     "tail": (
         ("alpha",),
         " wrote nothing to its stdout\n",

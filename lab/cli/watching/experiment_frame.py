@@ -16,7 +16,7 @@ from lab.projections import text
 from lab.projections.picture import spark
 from lab.projections.picture.given import LOST, WAITING, UnderWay
 from lab.projections.picture.stairs import BASELINE, CRASH, KEEP, WITHIN
-from lab.projections.picture.whole import Picture
+from lab.projections.picture.whole import MOST_LAST, Picture
 from lab.projections.tier import spec_here
 
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ class Shown(msgspec.Struct, kw_only=True):
 
 def ended(experiment: Experiment, picture: Picture | None) -> list[Ended]:
     """The last sealed runs, the newest first."""
-    rows = {row.run_id: row for row in picture.rows} if picture else {}
+    rows = {row.run_id: row for row in picture.rows[-MOST_LAST:]} if picture else {}  # the newest are all there
     found: dict[str, Ended] = {}
     for run in reversed(experiment.standing.view.recent if experiment.standing else []):
         row = rows.get(run.run_id)
