@@ -276,3 +276,31 @@ def test_it_ends_by_itself_where_that_is_asked_for(root: Root) -> None:
     with Terminal("alpha", "--until-idle", "0.2") as terminal:
         assert terminal.ended() == 0
         assert terminal.is_restored()
+
+
+def test_what_does_not_fit_the_window_is_not_agreed_to(root: Root) -> None:
+    name = asked(root, "word " * 60)
+    with Terminal("alpha", columns=30, rows=10) as terminal:
+        terminal.until(f"[{name}")
+        terminal.type("a\r")
+        terminal.until("any other key: no")
+        terminal.type("y")
+        terminal.until("not done: the window is too")
+        terminal.resize(90, 20)
+        terminal.until(lambda it: it.lines[-1].startswith("q end"))
+        terminal.type("a\r")
+        terminal.until("any other key: no")
+        terminal.type("y")
+        terminal.until(f"approved: {name}")
+
+
+def test_a_terminal_that_is_only_looked_at_is_left_alone(root: Root) -> None:
+    program = f"exec {sys.executable} {SHIM} watch alpha < /dev/null"
+    with Terminal("-c", program, program="sh", env={"COLUMNS": "37", "LINES": "9"}) as terminal:
+        seen = terminal.until("nothing is under way")
+        assert terminal.lines[-1] == "Ctrl-C ends it"
+        assert any(len(line) > 37 for line in seen.splitlines())
+        assert terminal.settings() == terminal.before
+        terminal.child.send_signal(signal.SIGTERM)
+        assert terminal.ended() == 130
+        assert terminal.is_restored()

@@ -92,15 +92,15 @@ class Looker:
 
     def look(self) -> list[Told]:
         """Whatever happened in the lab since the last look. A disk that is away is told, and looked at again."""
+        found: list[Told] = []
         try:
             found = self._news.look()
+            self.news += found
+            del self.news[:-MOST_NEWS]
             self._look_at_index()
             self.trouble = ""
         except (LabError, OSError) as error:
-            self.trouble = text.line(f"the lab cannot be read now: {error}")
-            return []
-        self.news += found
-        del self.news[:-MOST_NEWS]
+            self.trouble = text.line(f"the lab cannot be read now: {error}", 400)
         return found
 
     def names(self) -> list[str]:

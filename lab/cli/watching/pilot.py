@@ -18,11 +18,12 @@ if TYPE_CHECKING:
     from lab.store.root import Root
     from lab.web.waiting import Proposed
 
+MOST_LINES = 200  # of a question: what does not fit the window is not agreed to
 HELP = (
     ("q", "end; no run is touched"),
     ("j k, arrows", "select what waits, a run, or in the lab an experiment"),
     ("Enter", "in the lab: open the selected experiment"),
-    ("Esc", "back to the lab"),
+    ("Esc", "back, and to the lab"),
     ("Tab, Shift-Tab", "the next experiment, the one before"),
     ("l", "the log of the selected run: on or off"),
     ("e", "its stderr, or its stdout again"),
@@ -33,7 +34,7 @@ HELP = (
 )
 _KEYS_LAB = "q end  ? keys  j k select  Enter open  Tab next"
 _KEYS = "q end  ? keys  j k select  Tab next  l log  a approve  r reject  p pause"
-_WRAPPED = 4  # lines that a question may take
+_WRAPPED = 4  # lines that what was said may take
 
 
 class Pilot:
@@ -52,6 +53,7 @@ class Pilot:
         self._asking: Asking | None = None
         self._help = False
         self._said = ""
+        self._is_whole = False  # whether all of the question that is open was to be seen
         self.is_over = False
 
     @property
@@ -67,7 +69,9 @@ class Pilot:
 
     def rows(self, width: int, height: int) -> list[Row]:
         """The whole screen: as many rows as it has."""
-        foot = self._foot(width)[-max(height - 1, 1) :]
+        foot = self._foot(width)
+        self._is_whole = len(foot) <= height
+        foot = foot[-max(height - 1, 1) :] if self._asking is None else foot[-height:]
         room = max(height - len(foot), 0)
         body = self._body(width, room)[:room]
         told = [*body, *[BLANK] * (room - len(body)), *foot]
@@ -115,7 +119,7 @@ class Pilot:
 
     def _foot(self, width: int) -> list[Row]:
         if self._asking is not None:
-            return [line for row in deciding.rows(self._asking) for line in _wrapped(row, width)]
+            return [line for row in deciding.rows(self._asking) for line in _wrapped(row, width, MOST_LINES)]
         hint = (_KEYS if self._page else _KEYS_LAB) if self._has_keys else "Ctrl-C ends it"
         if self._said:
             return [*_wrapped(((self._said, WARN),), width), ((hint, DIM),)]
@@ -174,6 +178,10 @@ class Pilot:
         if asking is None:
             return False
         was_sure = asking.sure
+        if was_sure and not self._is_whole:
+            self._asking = None
+            self._said = f"not done: the window is too small to show all of {asking.verb} {asking.target}"
+            return False
         over = deciding.pressed(asking, key)
         if over is None:
             return asking.sure and not was_sure
@@ -210,14 +218,14 @@ class Pilot:
         return chosen if chosen in names else next(iter(names), "")
 
 
-def _wrapped(row: Row, width: int) -> list[Row]:
+def _wrapped(row: Row, width: int, most: int = _WRAPPED) -> list[Row]:
     """A row in as many lines as it takes, within reason; a cut is seen, as everywhere."""
     lines: list[list[tuple[str, str]]] = [[]]
     used = 0
     for words, style in row:
         for sign in words:
             wide = _width(sign)
-            if used + wide > width and len(lines) < _WRAPPED:
+            if used + wide > width and len(lines) < most:
                 lines.append([])
                 used = 0
             lines[-1].append((sign, style))

@@ -6,6 +6,7 @@ import os
 import signal
 import sys
 import time
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from rich.console import Console
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 LOOK_S = 1.0
 _LEAVE = b"\x1b[?1049l\x1b[?25h\x1b[0m"  # the other screen, the cursor, no colour
 _MARGIN_S = 0.005
+_USUAL = 80, 24  # where a terminal does not say
 
 
 class Face:
@@ -36,8 +38,9 @@ class Face:
     def __init__(self) -> None:
         self.keys = Keys()
         self.console = Console(
-            file=sys.stdout, markup=False, emoji=False, highlight=False, soft_wrap=False, legacy_windows=False
-        )
+            file=sys.stdout, force_terminal=True, force_jupyter=False, legacy_windows=False, markup=False, emoji=False,
+            highlight=False,
+        )  # fmt: skip
         self.plain = (self.console.encoding or "").lower().replace("-", "") != "utf8"
         self._live: Live | None = None
         self._drawn: tuple[tuple[int, int], list[Row]] | None = None
@@ -70,15 +73,20 @@ class Face:
 
     @property
     def size(self) -> tuple[int, int]:
-        width, height = self.console.size
-        return max(width, 1), max(height, 1)
+        """As the terminal says at each look: COLUMNS and LINES of the environment do not change with a window."""
+        width, height = 0, 0
+        with suppress(OSError, ValueError):
+            width, height = os.get_terminal_size(self.console.file.fileno())
+        return width or _USUAL[0], height or _USUAL[1]
 
     def draw(self, rows: list[Row]) -> None:
         """Show these rows, where they are not what is shown."""
-        now = (self.size, rows)
+        size = self.size
+        now = (size, rows)
         if now == self._drawn or self._live is None:
             return
         self._drawn = now
+        self.console.size = size
         spans = [span for row in rows for span in (*row, ("\n", ""))][:-1]
         self._live.update(Text.assemble(*spans, no_wrap=True, overflow="crop"), refresh=True)
 
