@@ -121,7 +121,7 @@ def test_a_completion_script_knows_every_verb_and_flag(shell: str, labctl: Labct
 def test_bash_completes_a_verb(labctl: Labctl, tmp_path: Path) -> None:
     (tmp_path / "script").write_text(labctl.done("completion", "bash").out)
     program = (
-        f"source {tmp_path}/script; COMP_WORDS=(labctl wat); COMP_CWORD=1; "
+        f"source {tmp_path}/script; COMP_WORDS=(labctl watchd); COMP_CWORD=1; "
         '$(complete -p labctl | sed "s/.*-F \\([^ ]*\\).*/\\1/"); printf "%s\\n" "${COMPREPLY[@]}"'
     )
     done = subprocess.run(["bash", "-c", program], capture_output=True, text=True, check=False)
