@@ -80,6 +80,8 @@ class Terminal:
         end_s = time.monotonic() + PATIENCE_S
         while True:
             if wanted in self.text if isinstance(wanted, str) else wanted(self):
+                while self._take(0.02):  # the rest of the frame
+                    pass
                 return self.text
             assert time.monotonic() < end_s, f"not seen: {wanted}\n{self.text}"
             self._take(0.05)

@@ -10,12 +10,13 @@ import subprocess
 import sys
 import time
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
-from lab.cli.watching import keys, news
+from lab.cli.watching import experiment_frame, keys, looking, news
 from lab.core.proposal import RESUME, RUN, Proposal
 from lab.scheduler import cycle, decisions
 from lab.scheduler.control import approvals
@@ -256,6 +257,28 @@ def test_watching_writes_nothing(place: Path) -> None:
     with watching("--for", "0.6") as watcher:
         assert watcher.ended()[0] == 0
     assert {path: path.stat().st_mtime_ns for path in place.rglob("*") if path.is_file()} == before
+
+
+def test_what_takes_long_to_read_is_read_less_often_and_that_is_said(
+    place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = a_busy_lab(place)
+    looker = looking.Looker(root)
+    looker.look()
+    first = looker.picture("alpha")
+    assert looker.picture("alpha") is first
+    monkeypatch.setattr(looking, "_SHARE", 1e9)
+    one_run(root, "alpha", 0.125)
+    looker.look()
+    assert looker.picture("alpha") is first
+    shown = experiment_frame.Shown(
+        experiment=looker.experiment("alpha"), under_way=(), lasts={}, picture=first, now=datetime.now(UTC)
+    )
+    told = "\n".join("".join(words for words, _ in row) for row in experiment_frame.rows(shown, 150, 40))
+    assert "4 of 1,000 runs" in told
+    assert "drawn before the last 1 run" in told
+    monkeypatch.setattr(looking, "_SHARE", 0)
+    assert looker.picture("alpha") is not first
 
 
 @pytest.mark.parametrize(

@@ -196,7 +196,7 @@ def _stairs(shown: Shown, width: int, height: int) -> list[Row]:
     bits += [(f"{count:,} {kind}", _LOOKS.get(kind, DIM)) for kind, count in found.counts.items()]
     now = shown.experiment.standing
     behind = now.view.runs - shown.picture.head.runs if now is not None else 0
-    bits += [(f"drawn before the last {behind:,} runs", WARN)] if behind > 0 else []
+    bits += [(f"drawn before the last {text.count(behind, 'run')}", WARN)] if behind > 0 else []
     return [*told, *packed(bits, width, 1 if height == 1 else 2)]
 
 

@@ -7,6 +7,7 @@ experiment's pages, which come a moment after the ledger: so long its line waits
 from __future__ import annotations
 
 import os
+import time
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
 PATIENCE = 5  # looks that the pages may be behind the ledger before a run is told of without them
 SURVEY_EVERY = 10  # looks at claims that nobody changed: a holder that falls silent changes nothing
 REASON_CHARS = 160
+_LONG_S, _SHARE = 0.05, 10
 _BLOCK_BYTES = 1 << 20
 _QUIET = frozenset({kinds.MODEL_ASKED, kinds.MODEL_ANSWERED, kinds.DIGEST_WRITTEN, kinds.PACKAGE_CLAIMED})
 _BEGAN = {RUNNING: "run_started", WAITING: "run_queued", LOST: "run_lost"}
@@ -87,6 +89,7 @@ class News:
         self._end = max(0, reading.size_of(root.layout.events))
         self._queues: dict[str, _Queue] = {}
         self._folders: dict[str, int] = {}
+        self._rests: dict[str, float] = {}
         self._looks = 0
         self.under_way: dict[str, dict[str, UnderWay]] = {}  # experiment -> run -> what is known of it
         self._claims()
@@ -111,8 +114,10 @@ class News:
             changed = self._changed(name)
             if changed == self._folders.get(name) and not (again and name in self.under_way):
                 continue
+            if time.monotonic() < self._rests.get(name, 0.0):
+                continue
             self._folders[name] = changed
-            found, _ = pictured.unsealed(self._root, name)
+            found = self._unsealed(name)
             now = {each.run_id: each for each in found}
             before = self.under_way.pop(name, {})
             if now:
@@ -123,6 +128,15 @@ class News:
                 if each.run_id not in before or before[each.run_id].state != each.state
             ]
         return told
+
+    def _unsealed(self, name: str) -> tuple[UnderWay, ...]:
+        """The runs of an experiment that are under way. With a thousand of them it is asked less often."""
+        began_s = time.thread_time()
+        found, _ = pictured.unsealed(self._root, name)
+        took_s = time.thread_time() - began_s
+        if took_s > _LONG_S:
+            self._rests[name] = time.monotonic() + _SHARE * took_s
+        return found
 
     def _changed(self, name: str) -> int:
         try:
