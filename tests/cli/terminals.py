@@ -62,6 +62,11 @@ class Terminal:
     def text(self) -> str:
         return "\n".join(self.lines)
 
+    def hang_up(self) -> None:
+        """Close the window."""
+        os.close(self._ours)
+        self._ours = os.open(os.devnull, os.O_RDONLY)
+
     def settings(self) -> list[object]:
         """How the terminal is set: what a program that leaves it has to leave as it was."""
         return list(termios.tcgetattr(self.theirs))

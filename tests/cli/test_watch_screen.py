@@ -304,3 +304,11 @@ def test_a_terminal_that_is_only_looked_at_is_left_alone(root: Root) -> None:
         terminal.child.send_signal(signal.SIGTERM)
         assert terminal.ended() == 130
         assert terminal.is_restored()
+
+
+@pytest.mark.parametrize("before", ["", "trap '' HUP; "], ids=["told", "nohup"])
+def test_it_ends_with_its_window(root: Root, before: str) -> None:
+    with Terminal("-c", f"{before}exec {sys.executable} {SHIM} watch alpha", program="sh") as terminal:
+        terminal.until("nothing is under way")
+        terminal.hang_up()
+        assert terminal.child.wait(5) in (1, 5, 130)

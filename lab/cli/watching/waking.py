@@ -56,6 +56,6 @@ class Waker:
                     os.read(self._end, 4096)
             elif descriptor == self._keys:
                 typed = True
-            elif what & (select.POLLERR | select.POLLNVAL):
+            elif what & (select.POLLERR | select.POLLHUP | select.POLLNVAL):
                 raise BrokenPipeError
         return typed
