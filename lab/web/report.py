@@ -116,19 +116,19 @@ def _whole(template: str, values: dict[str, object], zoomed: Picture | None) -> 
 def chosen(picture: Picture, limit: int = RUN_PAGES) -> dict[str, str]:
     """The runs that get a page, those first that need one most, and why each does.
 
-    The best; what improved on it, the newest first; one of each kind of failure; the last few.
+    The best; what improved on it, the newest first; one of each kind of failure; the last few. The rows are in the order
+    of history; their numbers begin anew in each tier.
     """
     why: dict[str, str] = {}
     if picture.head.best_run:
         why[picture.head.best_run] = "the best"
-    ended = sorted(picture.rows, key=lambda row: row.n)
     failures: dict[str, str] = {}
-    for row in ended:
+    for row in picture.rows:
         if row.kind == stairs.CRASH:
             failures[f"{row.outcome} {row.says[:_ALIKE_CHARS]}"] = row.run_id  # the newest of each
     reasons = [(run_id, "a failure of its kind, the newest") for run_id in reversed(failures.values())]
     steps = [(step.run_id, "an improvement") for step in reversed(picture.stairs.steps)]
-    last = [(row.run_id, "one of the last") for row in reversed(ended[-_LAST:])]
+    last = [(row.run_id, "one of the last") for row in reversed(picture.rows[-_LAST:])]
     third = max(limit // 3, 1)
     for run_id, word in (*last[:third], *reasons[:third], *steps, *reasons):
         why.setdefault(run_id, word)

@@ -289,3 +289,13 @@ def test_the_plain_name_of_a_moment_is_to_the_second() -> None:
     assert templating.moment("2026-01-02T03:04:05.678901Z") == "2026-01-02 03:04:05 UTC"
     assert templating.moment("yesterday") == "yesterday"
     assert templating.moment("") == "-"
+
+
+def test_the_last_runs_are_those_of_history_whichever_tier_they_are_in() -> None:
+    picture = a_picture()
+    moved = {number: index for index, number in enumerate((38, 39, 40), 1)}  # the last three, the first of their tier
+    rows = tuple(
+        msgspec.structs.replace(row, tier="final", n=moved[row.n]) if row.n in moved else row for row in picture.rows
+    )
+    why = report.chosen(msgspec.structs.replace(picture, rows=rows))
+    assert {run_id for run_id, word in why.items() if word == "one of the last"} == {*map(pictures.run_id, moved)}
