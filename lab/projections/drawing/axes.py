@@ -22,6 +22,7 @@ _PLAIN_FROM, _PLAIN_TO = 1e-4, 1e7  # numbers between these are written without 
 _REACH = 3.0  # median distances from the best: so far the crowd is looked at
 _STEP_REACH = 4.0  # times that far the steps are; one that is further is told at the edge
 _MOST_TICKS = 40
+_MORE = 6  # as many more ticks are asked for, until there are two
 _ODD = 1e300  # sums of larger ones may be infinite
 _MARGIN = 0.06
 _PLAIN_DIGITS = 9
@@ -113,8 +114,12 @@ def interesting(values: Sequence[float], steps: Sequence[float] = (), best: floa
 
 
 def linear_ticks(low: float, high: float, count: int = 5) -> tuple[Tick, ...]:
-    """On multiples of 1, 2 or 5 times a power of ten."""
+    """On multiples of 1, 2 or 5 times a power of ten; at least two, for one alone says nothing of the scale."""
     low, high = widened(low, high)
+    return next((found for more in range(_MORE) if len(found := _linear(low, high, count + more)) > 1), found)
+
+
+def _linear(low: float, high: float, count: int) -> tuple[Tick, ...]:
     raw = high / max(count, 1) - low / max(count, 1)
     power = math.floor(math.log10(raw))
     step = next((found for unit in (1, 2, 5, 10) if (found := _times_ten(unit, power)) >= raw * 0.999), 0.0)
@@ -151,7 +156,7 @@ def number(value: float, digits: int = 4) -> str:
         return _exponent(f"{value:.{max(digits - 1, 0)}e}")
     if size >= 10.0**digits or value == int(value):
         return f"{value:,.0f}".replace("-", MINUS)
-    return f"{value:.{digits}g}".replace("-", MINUS)
+    return f"{value:,.{digits}g}".replace("-", MINUS)
 
 
 def _tick_text(value: float, digits: int, size: float) -> str:
@@ -162,7 +167,7 @@ def _tick_text(value: float, digits: int, size: float) -> str:
         wanted = digits + math.floor(math.log10(size))
         return _exponent(f"{value:.{min(max(wanted, 0), 15)}e}")
     if digits > _PLAIN_DIGITS:
-        return f"{value:.12g}".replace("-", MINUS)
+        return f"{value:.15g}".replace("-", MINUS)
     return f"{value:,.{max(digits, 0)}f}".replace("-", MINUS)
 
 

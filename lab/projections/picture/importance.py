@@ -174,7 +174,8 @@ def _numbers(column: Column, ranks: Sequence[float], learnt: Sequence[int], luck
     filled = []
     for row, place in enumerate(places):
         if at[row] is None:
-            filled.append((luck.choice(given) if given else None) or absent)
+            lot = luck.choice(given) if given else None
+            filled.append(absent if lot is None else lot)
         else:
             filled.append(place or 0.0)
     return filled

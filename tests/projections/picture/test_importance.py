@@ -123,6 +123,24 @@ def test_what_a_choice_decides_is_not_given_to_what_hangs_on_it() -> None:
     assert shares["optimizer"] > 0.6
 
 
+def test_what_was_mostly_at_the_low_end_does_not_tell_where_it_was_left_out() -> None:
+    """Its place there is 0, and 0 is a place: it is not the absence of one."""
+    luck = Random(8)
+    runs = []
+    for _ in range(200):
+        is_sgd = luck.random() < 0.5
+        point: dict[str, object] = {"optimizer": "sgd" if is_sgd else "adam"}
+        if is_sgd:
+            point["momentum"] = luck.choice([0.0, 0.0, 0.0, 1.0])
+        runs.append((point, is_sgd + luck.gauss(0, 0.05)))
+    over = {"optimizer": {"choices": ["sgd", "adam"]}, "momentum": {**UNIT, "when": {"optimizer": "sgd"}}}
+
+    shares = told(weighed(runs, over))
+
+    assert shares.keys() == {"optimizer"}
+    assert shares["optimizer"] > 0.6
+
+
 def test_a_parameter_counts_where_it_is_there() -> None:
     shares = told(hanging(200, lambda point: 2 * (point.get("momentum", 0.5) - 0.5)))
 
