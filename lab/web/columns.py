@@ -22,7 +22,7 @@ from lab.store import reading
 from lab.web.asked import FIELD_NUMBERS, FIELD_WORDS, holds
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from lab.projections.tables import Line
     from lab.store.root import Root
@@ -44,6 +44,7 @@ class Columns:
     def __init__(self, root: Root, experiment: str) -> None:
         self._root = root
         self._path = root.layout.page(experiment, layout.METRICS_LOG)
+        self._way: Callable[[str], str] = lambda _: MINIMIZE
         self.experiment = experiment
         self.lock = Lock()
         self._forget()
@@ -68,6 +69,7 @@ class Columns:
     def renew(self, direction: Callable[[str], str]) -> None:
         """Read what was added since. `direction` says of a tier which way its metric goes."""
         told = direction("")
+        self._way = direction
         try:
             seen = os.stat(self._path)
         except FileNotFoundError:
@@ -80,7 +82,7 @@ class Columns:
             position = 0
             while position < len(data):
                 stop = data.index(b"\n", position)
-                self._add(begin + position, data[position:stop], direction)
+                self._add(begin + position, data[position:stop])
                 self._last = data[position:stop]
                 position = stop + 1
             self._end = begin + len(data)
@@ -93,7 +95,7 @@ class Columns:
             return True
         return self._bytes(self.offsets[-1], len(self._last)) == self._last
 
-    def _add(self, offset: int, raw: bytes, direction: Callable[[str], str]) -> None:
+    def _add(self, offset: int, raw: bytes) -> None:
         line = parse_line(raw, self._path)
         count = len(self.offsets)
         self.offsets.append(offset)
@@ -102,8 +104,7 @@ class Columns:
         self.numbers["cost"].append(line.ran.cost)
         for name, word in _words(line):
             self.words[name].append(intern(word[:_WORD_CHARS]))
-        walk = self._walks.get(line.tier) or self._walks.setdefault(line.tier, Walk(direction(line.tier), None))
-        self.words["kind"].append(walk.kind(line))
+        self.words["kind"].append(self._walk(line.tier).kind(line))
         shown = []
         for name, given in (line.params or {}).items():
             cell = _cell(given)
@@ -121,11 +122,20 @@ class Columns:
         said = f"{line.run_id} {line.ran.said} {line.source.note} {' '.join(shown)}"
         self.texts.append(text.line(said, _TEXT_CHARS).lower())
 
-    def judged(self, kinds: Sequence[str]) -> None:
-        """Say of each run what its picture says. Runs that are newer than it are judged as if there were no noise."""
-        if kinds is not self._kinds and len(kinds) <= len(self):
-            self.words["kind"][: len(kinds)] = kinds
-            self._kinds = kinds
+    def judged(self, kinds: Sequence[str], walks: Mapping[str, Walk]) -> None:
+        """Say of each run what its picture says, and go on where it ended: newer runs are held against its noise.
+
+        Both are of one picture. A tier that it did not have yet is judged as one of whose noise nothing is known.
+        """
+        if kinds is self._kinds or len(kinds) > len(self):
+            return
+        self._kinds, self._walks = kinds, {tier: walk.fork() for tier, walk in walks.items()}
+        self.words["kind"][: len(kinds)] = kinds
+        for number, line in self.lines(range(len(kinds), len(self))):
+            self.words["kind"][number - 1] = self._walk(line.tier).kind(line)
+
+    def _walk(self, tier: str) -> Walk:
+        return self._walks.get(tier) or self._walks.setdefault(tier, Walk(self._way(tier), None))
 
     # -- asking ----------------------------------------------------------------------------------------------------
 

@@ -112,11 +112,11 @@ def question(query: Mapping[str, str]) -> Question:
 
 def answer(live: Live, at: Standing, wanted: Question) -> Answered:
     """The page that was asked for; of what was not understood, nothing but a word."""
-    kinds = live.recent(at.view.experiment).kinds
+    drawn = live.recent(at.view.experiment)
     table = live.table(at.view.experiment)
     with table.lock:
         table.renew(at.direction)
-        table.judged(kinds)
+        table.judged(drawn.kinds, drawn.walks)
         return _answered(table, at, wanted)
 
 

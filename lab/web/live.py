@@ -16,9 +16,10 @@ from lab.web.columns import Columns
 from lab.web.feed import Feed
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from lab.projections.index import Index
+    from lab.projections.picture.stairs import Walk
     from lab.projections.picture.whole import Picture
     from lab.store.root import Root
     from lab.web.drawn import Drawn as Drawings
@@ -32,14 +33,17 @@ Stamp = tuple[tuple[int, int, int], ...]
 
 
 class Drawn:
-    """A picture, what each run is in it, from which files it was made, and what that took of CPU.
+    """A picture, what each run is in it, how far its walks came, from which files it was made, and what CPU that took.
 
     Its drawings are made once somebody asks for them.
     """
 
-    def __init__(self, picture: Picture, kinds: Sequence[str], stamp: Stamp, took_s: float) -> None:
+    def __init__(
+        self, picture: Picture, kinds: Sequence[str], walks: Mapping[str, Walk], stamp: Stamp, took_s: float
+    ) -> None:
         self.picture = picture
         self.kinds = kinds
+        self.walks = walks
         self.stamp = stamp
         self.took_s = took_s
         self.made_s = time.monotonic()
@@ -84,8 +88,8 @@ class Live:
                 return known
             began_s = time.thread_time()
             given = pictured.read(self._root, experiment)
-            made, kinds = whole.of(given), stairs.kinds(given)
-            drawn = Drawn(made, kinds, stamp, time.thread_time() - began_s)
+            made, (kinds, walks) = whole.of(given), stairs.walked(given)
+            drawn = Drawn(made, kinds, walks, stamp, time.thread_time() - began_s)
             self._pictures[experiment] = drawn
             self._pictures.move_to_end(experiment)
             while len(self._pictures) > MOST_PICTURES:

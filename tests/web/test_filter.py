@@ -10,9 +10,12 @@ from hypothesis import strategies as st
 
 from lab.core.errors import Unavailable
 from lab.core.run import MINIMIZE
+from lab.projections.picture import stairs
 from lab.scheduler import refresh
+from lab.scheduler.results import pictured
 from lab.web import asked
 from lab.web.columns import Columns
+from tests.cli.searches import a_run, a_searched_lab
 from tests.web.labs import NAME, a_numbered_run, a_seen_lab
 
 if TYPE_CHECKING:
@@ -129,6 +132,26 @@ def test_the_best_come_first_and_those_without_a_value_last_whichever_way(root: 
     assert [place + 1 for place in down] == [1, 2, 3, 4, 6, 7, 8, 9, 11, 12, 5, 10]
     lines = table.lines(up[:2])
     assert [(number, line.value) for number, line in lines] == [(12, 1 / 12), (11, 1 / 11)]
+
+
+def test_a_run_newer_than_the_picture_is_judged_by_the_noise_that_the_picture_knows(tmp_path: Path) -> None:
+    root = a_searched_lab(tmp_path / "lab", NAME)
+    for value in (1.0, 1.2, 0.8, 1.1, 0.5):
+        a_run(root, {"lr": 0.1, "depth": 1, "kind": "adam"}, value, name=NAME)
+    table = renewed(root)
+    kinds, walks = stairs.walked(pictured.read(root, NAME, with_diff=False))
+    a_run(root, {"lr": 0.2, "depth": 1, "kind": "adam"}, 0.45, name=NAME)
+    table.renew(direction)
+    table.judged(kinds, walks)
+    a_run(root, {"lr": 0.3, "depth": 1, "kind": "adam"}, 0.4, name=NAME)  # and one that comes after that
+    table.renew(direction)
+    table.judged(kinds, walks)
+    assert table.words["kind"][5:] == ["within", "within"]
+    now = stairs.kinds(pictured.read(root, NAME, with_diff=False))
+    assert table.words["kind"] == now  # which the next picture says too
+    again = renewed(root)
+    again.judged(kinds, walks)  # the walks of a picture serve every table
+    assert again.words["kind"] == now
 
 
 def test_a_table_is_read_on_from_its_end_and_anew_once_it_was_rebuilt(tmp_path: Path) -> None:

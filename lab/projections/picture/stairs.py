@@ -149,14 +149,21 @@ def judge(given: Given, tier: str) -> Judged:
 
 def kinds(given: Given) -> list[str]:
     """The kind of every line, whatever its tier, in their order."""
-    found = [""] * len(given.lines)
-    places: dict[str, list[int]] = {}
-    for place, line in enumerate(given.lines):
-        places.setdefault(line.tier, []).append(place)
-    for tier, here in places.items():
-        for place, kind in zip(here, judge(given, tier).kinds, strict=True):
-            found[place] = kind
-    return found
+    return walked(given)[0]
+
+
+def walked(given: Given) -> tuple[list[str], dict[str, Walk]]:
+    """The same, and for each tier how far its walk came: what runs that end later are judged by."""
+    view = given.view
+    walks: dict[str, Walk] = {}
+    found = []
+    for line in given.lines:
+        walk = walks.get(line.tier)
+        if walk is None:
+            direction = view.directions.get(line.tier, view.direction)
+            walk = walks[line.tier] = Walk(direction, band_of(given, line.tier))
+        found.append(walk.kind(line))
+    return found, walks
 
 
 def band_of(given: Given, tier: str) -> Band | None:
@@ -194,6 +201,13 @@ class Walk:
         self._best: float | None = None  # what is to be beaten
         self._sure: float | None = None  # the last best that was told apart from the one before
         self._place = -1
+
+    def fork(self) -> Walk:
+        """Another one that has come as far, and goes on by itself."""
+        other = Walk(self._direction, None)
+        other.steps, other._width, other._place = list(self.steps), self._width, self._place
+        other._best, other._sure = self._best, self._sure
+        return other
 
     def kind(self, line: Line) -> str:
         """What the next run is."""
