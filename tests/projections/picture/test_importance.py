@@ -7,7 +7,8 @@ from random import Random
 
 import pytest
 
-from lab.projections.picture import forest
+from lab.projections.picture import forest, importance
+from lab.projections.picture.columns import Axis, Column
 from lab.projections.picture.importance import ENOUGH, SAMPLE, Importance, ranked
 from tests.projections.tried import UNIT, drawn, seen
 
@@ -123,22 +124,15 @@ def test_what_a_choice_decides_is_not_given_to_what_hangs_on_it() -> None:
     assert shares["optimizer"] > 0.6
 
 
-def test_what_was_mostly_at_the_low_end_does_not_tell_where_it_was_left_out() -> None:
-    """Its place there is 0, and 0 is a place: it is not the absence of one."""
-    luck = Random(8)
-    runs = []
-    for _ in range(200):
-        is_sgd = luck.random() < 0.5
-        point: dict[str, object] = {"optimizer": "sgd" if is_sgd else "adam"}
-        if is_sgd:
-            point["momentum"] = luck.choice([0.0, 0.0, 0.0, 1.0])
-        runs.append((point, is_sgd + luck.gauss(0, 0.05)))
-    over = {"optimizer": {"choices": ["sgd", "adam"]}, "momentum": {**UNIT, "when": {"optimizer": "sgd"}}}
+def test_what_was_left_out_has_a_place_that_it_had_elsewhere_also_at_the_low_end() -> None:
+    """0 is a place, and not the absence of one: else the parameter would tell where it was left out."""
+    at = (0.0, 1.0, None, None) * 20
+    column = Column(axis=Axis(name="momentum", high=1.0), key="momentum", at=at, varied=True, conditional=True)
 
-    shares = told(weighed(runs, over))
+    filled = importance._numbers(column, [0.0] * 80, range(80), Random(9))  # the parent hides it else
 
-    assert shares.keys() == {"optimizer"}
-    assert shares["optimizer"] > 0.6
+    assert set(filled) == {0.0, 1.0}
+    assert set(filled[2::4]) == {0.0, 1.0}
 
 
 def test_a_parameter_counts_where_it_is_there() -> None:
