@@ -110,9 +110,9 @@ def _code(found: Compared) -> Iterator[str]:
 
 
 def _verdict(found: Compared) -> Iterator[str]:
-    if found.difference is None or found.remarks or not found.metrics:
+    counts = found.counts
+    if counts is None:
         return
-    counts = found.metrics[0]
     if counts.beyond_noise is False:
         yield f"@@ difference {counts.difference!r}, which is within noise: neither is known to be better @@"
     else:

@@ -206,7 +206,7 @@ TOOLS = (
         line=lambda given: ([], [str(given["first"]), str(given["second"])]),
         inputs={"first": _RUN, "second": _RUN},
         required=["first", "second"],
-        data={"runs": _LIST, "facts": _OBJECT, "params": _OBJECT, "only": _LIST, "difference": _NUMBER_OR_NONE,
+        data={"runs": _LIST, "facts": _OBJECT, "params": _OBJECT, "only": _LIST, "better": _TEXT,
               "metrics": _LIST, "code": _OBJECT},
     ),
     Tool(

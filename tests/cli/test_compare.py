@@ -53,7 +53,9 @@ def test_a_failed_run_has_no_value_to_compare(labctl: Labctl, place: Path) -> No
     facts = data["facts"]
     assert isinstance(facts, dict)
     assert facts["value"] == [0.5, None]
-    assert (data["difference"], data["better"]) == (None, "")
+    assert "loss" not in [each["name"] for each in data["metrics"]]
+    assert data["better"] == ""
+    assert "better" not in labctl.done("compare", ids[0], ids[3]).out
 
 
 def test_an_edited_spec_and_the_seed_are_among_the_facts(labctl: Labctl, place: Path) -> None:
@@ -115,6 +117,20 @@ def test_repeats_of_the_same_parameters_say_how_sure_a_difference_is(labctl: Lab
     assert alone.out.splitlines()[-1].endswith("which is within noise: neither is known to be better @@")
     pair = labctl.done("compare", ids[0.1][0], ids[0.1][1], "--json").data["metrics"][0]
     assert (pair["measurements"], pair["difference"]) == ([1, 1], pytest.approx(0.2))  # two repeats are two runs
+
+
+def test_the_better_one_is_so_by_the_means_though_its_own_number_be_the_worse(labctl: Labctl, place: Path) -> None:
+    """The second was luckier than the first in this one measurement, and is worse in all others."""
+    ids = repeated(a_searched_lab(place), {0.1: (1.3, 1.31, 1.29, 1.305), 0.2: (1.0, 1.6, 1.61, 1.59)})
+    lucky, better = ids[0.2][0], ids[0.1][0]
+    data = labctl.done("compare", lucky, better, "--json").data
+    counts = data["metrics"][0]
+    assert counts["values"][0] < counts["values"][1]
+    assert counts["difference"] < 0
+    assert data["better"] == better
+    assert (
+        labctl.done("compare", lucky, better).out.splitlines()[-1].startswith(f"@@ difference {counts['difference']!r}")
+    )
 
 
 def test_a_metric_that_repeats_to_the_last_digit_has_no_noise(labctl: Labctl, place: Path) -> None:

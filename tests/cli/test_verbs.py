@@ -71,7 +71,7 @@ VERBS: dict[str, tuple[tuple[str, ...], str, set[str]]] = {
     "compare": (
         ("FIRST", "LAST"),
         "-value: 0.25\n+value: 0.5\n",
-        {"runs", "facts", "params", "only", "difference", "metrics", "code"},
+        {"runs", "facts", "params", "only", "better", "metrics", "code"},
     ),
     "board": (("alpha",), "arm  trials  failed  new bests", {"experiment", "arms", "claims", "feed"}),
     "cost": (("alpha",), "alpha, tier proxy: loss, minimize\n", {"experiment", "tier", "best", "best_run", "spending"}),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
@@ -203,3 +204,17 @@ def test_the_table_says_of_each_run_what_the_staircase_says(tmp_path: Path) -> N
     assert told == {row.run_id: row.kind for row in picture.rows}
     assert stairs.WITHIN in told.values()
     assert next(iter(told.values())) == stairs.KEEP
+
+
+def test_two_runs_are_compared_by_their_means_as_on_the_command_line(tmp_path: Path) -> None:
+    root = a_seen_lab(tmp_path / "lab", 0)
+    lucky, *_ = [a_run(root, PARAMS, value, name=NAME).run.run_id for value in (1.0, 1.6, 1.601, 1.602)]
+    steady, *_ = [
+        a_run(root, {**PARAMS, "depth": 3}, value, name=NAME).run.run_id for value in (1.3, 1.301, 1.302, 1.303)
+    ]
+    refresh.lab_pages(root)
+    with looked_at(root) as served:
+        page = Visitor(served.server).get(f"/compare?a={lucky}&b={steady}").text
+    told = re.sub("<[^>]+>", "", page)
+    assert "B less A: -0.14925, by the means of 4 and 4 measurements" in told
+    assert "A is better" not in told

@@ -44,7 +44,6 @@ class Compared(msgspec.Struct, frozen=True, kw_only=True):
     params: dict[str, Pair]  # those that both have, with other values
     only: tuple[dict[str, object], dict[str, object]]  # parameters that one of them has
     alike: int  # parameters that are the same
-    difference: float | None = None  # of the values, second less first
     better: str = ""  # which run, by the means; empty where they cannot be compared, or are the same
     remarks: tuple[str, ...] = ()
     metrics: tuple[Metric, ...] = ()  # numbers that both have, the one that counts first
@@ -52,6 +51,12 @@ class Compared(msgspec.Struct, frozen=True, kw_only=True):
     metrics_only: tuple[tuple[str, ...], tuple[str, ...]] = ((), ())
     code: Code = Code()
     notes: tuple[str, ...] = ()  # which run an experiment stands for, and what could not be read
+
+    @property
+    def counts(self) -> Metric | None:
+        """The number that counts, where both have it and may be held against each other by it."""
+        has_values = all(value is not None for value in self.facts["value"])
+        return self.metrics[0] if has_values and not self.remarks else None
 
 
 def compare(root: Root, first: str, second: str, *, diff_lines: int = DIFF_LINES) -> Compared:
@@ -63,11 +68,9 @@ def compare(root: Root, first: str, second: str, *, diff_lines: int = DIFF_LINES
     common = [name for name in mine if name in theirs]
     differing = {name: (mine[name], theirs[name]) for name in common if not same(mine[name], theirs[name])}
     told, told_too = _facts(*one), _facts(*other)
-    values = (one[1].run.value, other[1].run.value)
-    difference = values[1] - values[0] if values[0] is not None and values[1] is not None else None
     remarks = _remarks(one[1], other[1])
     measured = metrics.beside(root, one, other, comparable=not remarks)
-    return Compared(
+    found = Compared(
         runs=(first, second),
         facts={name: (told[name], told_too[name]) for name in told},
         params=differing,
@@ -76,8 +79,6 @@ def compare(root: Root, first: str, second: str, *, diff_lines: int = DIFF_LINES
             {name: value for name, value in theirs.items() if name not in mine},
         ),
         alike=len(common) - len(differing),
-        difference=difference,
-        better="" if difference is None or remarks else _winner(measured.shown[0], one[1], other[1]),
         remarks=remarks,
         metrics=measured.shown,
         metrics_left_out=measured.left_out,
@@ -85,6 +86,8 @@ def compare(root: Root, first: str, second: str, *, diff_lines: int = DIFF_LINES
         code=_code(root, one, other, diff_lines),
         notes=(*notes, *measured.remarks),
     )
+    counts = found.counts
+    return found if counts is None else msgspec.structs.replace(found, better=_winner(counts, one[1], other[1]))
 
 
 def _meant(root: Root, name: str, notes: list[str]) -> str:
