@@ -77,6 +77,14 @@ def visible(text: str) -> str:
     return _SURROGATE.sub("\ufffd", UNSEEN.sub("", _ANSI.sub("", text)))
 
 
+def rewritten(raw: bytes) -> bytes:
+    """What a terminal shows of a line of output, finished or not: after each carriage return it is written anew.
+
+    So of a progress bar its last state. Of a line of any length in one pass; a cut comes after this, not before.
+    """
+    return raw.rstrip(b"\r").rpartition(b"\r")[2]
+
+
 def fenced(text: str, language: str = "text") -> list[str]:
     """The lines of a fence that nothing inside can close. `text` comes from `block`."""
     longest = max((len(found) for found in _BACKTICKS.findall(text)), default=0)

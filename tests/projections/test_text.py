@@ -121,3 +121,17 @@ def test_a_foreign_time_is_shown_as_it_is() -> None:
     assert text.moment("2026-01-02T03:04:05.678901Z") == "2026-01-02 03:04:05 UTC"
     assert text.moment("yesterday | noon") == r"yesterday \| noon"
     assert text.moment("") == "-"
+
+
+def test_of_a_line_that_was_written_anew_the_last_state_is_left() -> None:
+    told = [b"10%\r50%\r100%", b"10%\r50%\r", b"\r 3%|#", b"done\r", b"a\r\r", b"plain", b"", b"\r\r", b"a\r   \r"]
+    assert [text.rewritten(line) for line in told] == [
+        b"100%", b"50%", b" 3%|#", b"done", b"a", b"plain", b"", b"", b"   ",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("line", [b"x" * 4_000_000, b"\r" * 4_000_000, b"x\r" * 2_000_000])
+def test_a_line_of_megabytes_is_rewritten_in_a_moment(line: bytes) -> None:
+    began_s = time.process_time()
+    text.rewritten(line)
+    assert time.process_time() - began_s < 0.2
