@@ -9,21 +9,22 @@ import msgspec
 from lab.projections.picture.given import UnderWay  # msgspec resolves annotations
 from lab.projections.picture.spending import Spending  # msgspec resolves annotations
 from lab.projections.picture.whole import Head  # msgspec resolves annotations
-from lab.web import lists, shell, standing, waiting
+from lab.scheduler.results import present, wanted
+from lab.scheduler.results.wanted import Want  # msgspec resolves annotations
+from lab.web import lists, shell
 from lab.web.door import JSON, SVG, Reply, Route
 from lab.web.live import AGAIN, LEAST_S
 from lab.web.routing import nowhere
-from lab.web.waiting import Want  # msgspec resolves annotations
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from lab.core.subject import Finding
     from lab.projections.picture.whole import Picture
+    from lab.scheduler.results.present import Present
     from lab.web.door import Request
     from lab.web.live import Drawn
     from lab.web.site import Site
-    from lab.web.standing import Standing
 
 SECTIONS = (
     ("stairs", "Staircase"), ("best", "Best run"), ("arms", "Strategies"), ("cost", "Cost per improvement"),
@@ -48,7 +49,7 @@ def answer(site: Site, request: Request, names: Mapping[str, str]) -> Reply:
     around = shell.around(
         site, request, name, crumbs=((name, ""),), news=name,
     )  # fmt: skip
-    at = standing.read(site.root, name)
+    at = present.read(site.root, name)
     drawn = site.live.newest(name) if part == "top" else site.live.picture(name)
     values: dict[str, object] = {"runs_href": shell.path("experiments", name, "runs")}
     if part != "drawings":
@@ -66,7 +67,7 @@ def runs(site: Site, request: Request, names: Mapping[str, str]) -> Reply:
     around = shell.around(
         site, request, f"Runs of {name}", crumbs=((name, here), ("runs", "")), news=name, is_wide=True
     )  # fmt: skip
-    told = lists.answer(site.live, standing.read(site.root, name), lists.question(request.query))
+    told = lists.answer(site.live, present.read(site.root, name), lists.question(request.query))
     template = "runs_list" if request.query.get("part") == "runs" else "runs"
     return shell.reply(template, around, {"told": told, "experiment": name, "runs_href": f"{here}/runs"})
 
@@ -97,7 +98,7 @@ def run_link(run_id: str) -> str:
     return shell.path("runs", run_id)
 
 
-def _top(site: Site, at: Standing, picture: Picture) -> Top:
+def _top(site: Site, at: Present, picture: Picture) -> Top:
     from lab.scheduler.results import pictured  # noqa: PLC0415  # as in `live`
 
     view, best = at.view, at.view.best
@@ -114,11 +115,11 @@ def _top(site: Site, at: Standing, picture: Picture) -> Top:
     )
     under_way, _ = pictured.unsealed(site.root, view.experiment)
     found: list[tuple[str, Finding]] = [(view.experiment, each) for each in at.wants]
-    wants = waiting.wants(site.root, found, only=view.experiment)
+    wants = wanted.wants(site.root, found, only=view.experiment)
     return Top(head=head, wants=tuple(wants), under_way=under_way[:MOST_UNDER_WAY], spending=picture.spending)
 
 
-def _drawings(site: Site, at: Standing, drawn: Drawn) -> dict[str, object]:
+def _drawings(site: Site, at: Present, drawn: Drawn) -> dict[str, object]:
     from lab.web import report, single  # noqa: PLC0415  # as above
 
     picture = drawn.picture

@@ -11,10 +11,11 @@ from lab.core.run import FAILURES
 from lab.core.subject import Finding  # msgspec resolves annotations
 from lab.core.view import ACTIVE, ARCHIVED, AWAITING, COMPLETED, PAUSED, QUEUED
 from lab.projections import text
+from lab.scheduler.results import wanted
+from lab.scheduler.results.wanted import Want  # msgspec resolves annotations
 from lab.store import standing as claims
-from lab.web import shell, waiting
+from lab.web import shell
 from lab.web.door import JSON, Reply, Route
-from lab.web.waiting import Want  # msgspec resolves annotations
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -109,7 +110,7 @@ def _asked(query: Mapping[str, str]) -> Asked:
 def _with_wants(site: Site, index: Index, told: Lab) -> Lab:
     ordered = sorted(index.experiments, key=lambda row: (_ORDER.get(row.phase, 9), row.id))
     found = [(row.id, each) for row in ordered if row.phase != ARCHIVED for each in row.attention]
-    wants = waiting.wants(site.root, found)
+    wants = wanted.wants(site.root, found)
     wants.sort(key=lambda each: each.waiting is None)  # what one word from somebody settles comes first
     return msgspec.structs.replace(
         told, alerts=index.alerts, wants=tuple(wants[:MOST_WANTS]), wants_left_out=max(0, len(wants) - MOST_WANTS)

@@ -15,9 +15,9 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from lab.projections.tables import Line
+    from lab.scheduler.results.present import Present
     from lab.web.columns import Columns
     from lab.web.live import Live
-    from lab.web.standing import Standing
 
 A_PAGE = 100
 MOST_CHOICES = 50
@@ -110,7 +110,7 @@ def question(query: Mapping[str, str]) -> Question:
     )
 
 
-def answer(live: Live, at: Standing, wanted: Question) -> Answered:
+def answer(live: Live, at: Present, wanted: Question) -> Answered:
     """The page that was asked for; of what was not understood, nothing but a word."""
     drawn = live.recent(at.view.experiment)
     table = live.table(at.view.experiment)
@@ -120,7 +120,7 @@ def answer(live: Live, at: Standing, wanted: Question) -> Answered:
         return _answered(table, at, wanted)
 
 
-def _answered(table: Columns, at: Standing, wanted: Question) -> Answered:
+def _answered(table: Columns, at: Present, wanted: Question) -> Answered:
     read = asked.parse(wanted.typed)
     chosen = (("outcome", wanted.outcome), ("tier", wanted.tier))
     terms = (*read.terms, *(Term(text=word, field=field, sign=":") for field, word in chosen if word))

@@ -9,7 +9,7 @@ import msgspec
 
 from lab.core.errors import BadInput, LabError, NotFound
 from lab.projections import text
-from lab.scheduler.results import compared, opened, tailed
+from lab.scheduler.results import compared, logged, opened, tailed
 from lab.web import logs, shell
 from lab.web.door import JSON, STREAM, Reply, Route
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 _MOST_DIGITS = 18
 
 
-class Shown(msgspec.Struct, frozen=True, kw_only=True):
+class ShownLog(msgspec.Struct, frozen=True, kw_only=True):
     """A log as the page is loaded, and where its script goes on."""
 
     stream: str
@@ -53,14 +53,14 @@ def answer(site: Site, request: Request, names: Mapping[str, str]) -> Reply:
     return shell.reply(template, around, values)
 
 
-def _log(site: Site, run_id: str, stream: str) -> Shown:
+def _log(site: Site, run_id: str, stream: str) -> ShownLog:
     """Its end, or why there is none."""
     try:
-        piece = logs.Log(site.root, run_id, stream).end_of_it()
+        piece = logged.Logged(site.root, run_id, stream).end_of_it()
     except LabError as error:
-        return Shown(stream=stream, says=error.what)
+        return ShownLog(stream=stream, says=error.what)
     follow = "" if piece.ended else f"{shell.path('runs', run_id, 'log', 'events')}?{urlencode({'stream': stream})}"
-    return Shown(
+    return ShownLog(
         stream=stream,
         lines=piece.lines,
         size=piece.size,
@@ -73,7 +73,7 @@ def _log(site: Site, run_id: str, stream: str) -> Shown:
 
 def log(site: Site, request: Request, names: Mapping[str, str]) -> Reply:
     """What came after an offset, as JSON; without an offset its end."""
-    found = logs.Log(site.root, names["run"], request.query.get("stream", tailed.FIRST))
+    found = logged.Logged(site.root, names["run"], request.query.get("stream", tailed.FIRST))
     after = _offset(request.query.get("offset", ""))
     piece = found.end_of_it() if after is None else found.since(after)
     return Reply(body=msgspec.json.encode(piece) + b"\n", kind=JSON)
@@ -81,7 +81,7 @@ def log(site: Site, request: Request, names: Mapping[str, str]) -> Reply:
 
 def log_events(site: Site, request: Request, names: Mapping[str, str]) -> Reply:
     """The same as it comes."""
-    found = logs.Log(site.root, names["run"], request.query.get("stream", tailed.FIRST))
+    found = logged.Logged(site.root, names["run"], request.query.get("stream", tailed.FIRST))
     after = _offset(request.headers.get("last-event-id", "") or request.query.get("offset", ""))
     return Reply(kind=STREAM, stream=logs.follow(found, after or 0, site.stopping))
 

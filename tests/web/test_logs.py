@@ -14,8 +14,9 @@ from hypothesis import strategies as st
 
 from lab.core.errors import BadInput, NotFound
 from lab.projections import text
+from lab.scheduler.results import logged
+from lab.scheduler.results.logged import Logged, shown
 from lab.web import logs
-from lab.web.logs import Log, told
 from tests.web.labs import NAME, a_numbered_run, a_seen_lab, begun, finished
 
 if TYPE_CHECKING:
@@ -50,21 +51,21 @@ def wrote(root: Root, running: Running, data: bytes) -> None:
 
 @given(st.binary(max_size=3_000).map(lambda line: line.replace(b"\n", b"")))
 def test_whatever_a_line_is_it_is_shown_clean_and_short(line: bytes) -> None:
-    (shown,) = told([line])
-    assert len(shown) <= logs.LINE_CHARS
-    assert text.visible(shown) == shown
-    assert "\r" not in shown
-    assert "\n" not in shown
+    (seen,) = shown([line])
+    assert len(seen) <= logged.LINE_CHARS
+    assert text.visible(seen) == seen
+    assert "\r" not in seen
+    assert "\n" not in seen
 
 
 def test_a_progress_bar_shows_what_it_wrote_last() -> None:
-    assert told([b"10%\r50%\r100%", b"done\r", b"\x1b[1mbold\x1b[0m\ttab", b"a\xffb"]) == (
+    assert shown([b"10%\r50%\r100%", b"done\r", b"\x1b[1mbold\x1b[0m\ttab", b"a\xffb"]) == (
         "100%", "done", "bold    tab", "a\ufffdb",
     )  # fmt: skip
 
 
 def test_lines_are_told_once_and_whole(root: Root, running: Running) -> None:
-    log = Log(root, run_id(running), "stdout")
+    log = Logged(root, run_id(running), "stdout")
     wrote(root, running, b"one\ntw")
     first = log.end_of_it()
     assert (first.lines, first.offset, first.size, first.ended) == (("one",), 4, 6, "")
@@ -76,7 +77,7 @@ def test_lines_are_told_once_and_whole(root: Root, running: Running) -> None:
 
 
 def test_of_a_flood_the_middle_is_left_out_and_said(root: Root, running: Running) -> None:
-    log = Log(root, run_id(running), "stdout")
+    log = Logged(root, run_id(running), "stdout")
     wrote(root, running, b"first\n")
     with open(path(root, running), "r+b") as file:
         file.truncate(400 << 20)  # a hole of 400 MB, read as NUL
@@ -84,13 +85,13 @@ def test_of_a_flood_the_middle_is_left_out_and_said(root: Root, running: Running
     piece = log.since(6)
     assert piece.lines[-1] == "line 19999"
     assert piece.skipped_bytes > 399 << 20
-    assert sum(map(len, piece.lines)) <= logs.PIECE_BYTES
+    assert sum(map(len, piece.lines)) <= logged.PIECE_BYTES
     assert all(line.startswith("line ") for line in piece.lines)
 
 
 def test_a_line_longer_than_a_message_is_told_in_parts(root: Root, running: Running) -> None:
-    log = Log(root, run_id(running), "stdout")
-    wrote(root, running, b"x" * (logs.PIECE_BYTES + 10) + b"\nend\n")
+    log = Logged(root, run_id(running), "stdout")
+    wrote(root, running, b"x" * (logged.PIECE_BYTES + 10) + b"\nend\n")
     first = log.since(0)
     assert len(first.lines) == 1
     assert first.lines[0].endswith("…")
@@ -98,7 +99,7 @@ def test_a_line_longer_than_a_message_is_told_in_parts(root: Root, running: Runn
 
 
 def test_the_end_of_a_run_is_told_after_its_last_line(root: Root, running: Running) -> None:
-    log = Log(root, run_id(running), "stdout")
+    log = Logged(root, run_id(running), "stdout")
     wrote(root, running, b"a\nno newline")
     stream = logs.follow(log, 0, threading.Event())
     finished(root, running)
@@ -109,7 +110,7 @@ def test_the_end_of_a_run_is_told_after_its_last_line(root: Root, running: Runni
 
 
 def test_a_bundle_that_vanishes_ends_it_with_a_word(root: Root, running: Running) -> None:
-    log = Log(root, run_id(running), "stdout")
+    log = Logged(root, run_id(running), "stdout")
     with closing(logs.follow(log, 0, threading.Event())) as stream:  # type: ignore[type-var]
         assert next(stream).startswith(b"retry")
         shutil.rmtree(root.layout.run(NAME, run_id(running)))
@@ -123,13 +124,13 @@ def test_a_log_that_shrank_under_way_ends_with_a_word(root: Root, running: Runni
     wrote(root, running, b"a\nb\n")
     os.truncate(path(root, running), 1)
     with pytest.raises(NotFound, match="begun anew"):
-        Log(root, run_id(running), "stdout").since(4)
+        Logged(root, run_id(running), "stdout").since(4)
 
 
 def test_it_reads_nothing_through_a_link_and_no_pipe(root: Root, running: Running, tmp_path: Path) -> None:
     (tmp_path / "secret").write_text("secret\n")
     os.symlink(tmp_path / "secret", path(root, running))
-    log = Log(root, run_id(running), "stdout")
+    log = Logged(root, run_id(running), "stdout")
     stream = logs.follow(log, 0, threading.Event())
     assert b"secret" not in b"".join(stream)
     os.unlink(path(root, running))
@@ -139,16 +140,16 @@ def test_it_reads_nothing_through_a_link_and_no_pipe(root: Root, running: Runnin
 
 def test_there_are_two_logs_and_no_others(root: Root) -> None:
     sealed = a_numbered_run(root, 2)
-    assert Log(root, sealed, "stderr").end_of_it().ended == "success"
+    assert Logged(root, sealed, "stderr").end_of_it().ended == "success"
     with pytest.raises(BadInput, match="stdout, stderr"):
-        Log(root, sealed, "../../SPEC.yaml")
+        Logged(root, sealed, "../../SPEC.yaml")
     with pytest.raises(NotFound):
-        Log(root, "RUN-20260102-030405-000000-nobody", "stdout")
+        Logged(root, "RUN-20260102-030405-000000-nobody", "stdout")
 
 
 def test_a_server_that_stops_ends_it(root: Root, running: Running) -> None:
     stopping = threading.Event()
     stopping.set()
-    assert [piece for piece in logs.follow(Log(root, run_id(running), "stdout"), 0, stopping) if piece] == [
+    assert [piece for piece in logs.follow(Logged(root, run_id(running), "stdout"), 0, stopping) if piece] == [
         b"retry: 2000\n\n"
     ]

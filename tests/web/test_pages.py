@@ -14,7 +14,8 @@ from lab.core.proposal import RUN, Proposal
 from lab.projections.picture import stairs, whole
 from lab.scheduler import refresh
 from lab.scheduler.control import approvals
-from lab.web import lists, standing
+from lab.scheduler.results import present
+from lab.web import lists
 from tests.cli.searches import a_run
 from tests.scheduler.labs import a_lab, an_experiment, identities, write
 from tests.web.labs import HOSTILE, NAME, a_numbered_run, a_seen_lab, begun, looked_at
@@ -198,7 +199,7 @@ def test_the_table_says_of_each_run_what_the_staircase_says(tmp_path: Path) -> N
     a_run(root, {**PARAMS, "depth": 3}, 0.28, name=NAME)
     a_run(root, {**PARAMS, "depth": 4}, 0.01, name=NAME)
     with looked_at(root) as served:
-        at = standing.read(root, NAME)
+        at = present.read(root, NAME)
         told = {row.run_id: row.kind for row in lists.answer(served.site.live, at, lists.Question()).rows}
         picture = whole.parse(Visitor(served.server).get(f"/experiments/{NAME}/picture.json").body)
     assert told == {row.run_id: row.kind for row in picture.rows}

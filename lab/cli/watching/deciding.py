@@ -16,16 +16,16 @@ from lab.core.view import COMPLETED, PAUSED
 from lab.projections import text
 from lab.scheduler import decisions
 from lab.scheduler.control import approvals, proposals
+from lab.scheduler.results.wanted import MOST_PARAMS
 from lab.store.files import refused
-from lab.web.waiting import MOST_PARAMS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from lab.cli.watching.rows import Row
     from lab.core.view import View
+    from lab.scheduler.results.wanted import Proposed
     from lab.store.root import Root
-    from lab.web.waiting import Proposed
 
 APPROVE, REJECT, PAUSE, RESUME = "approve", "reject", "pause", "resume"
 MOST_REASON = 500

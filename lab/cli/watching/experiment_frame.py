@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from lab.cli.watching.rows import Row, Span
     from lab.core.spec import Spec
     from lab.core.view import View
-    from lab.web.waiting import Want
+    from lab.scheduler.results.wanted import Want
 
 MOST_ENDED = 12
 _WIDE, _MIDDLE = 100, 70

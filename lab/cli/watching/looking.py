@@ -18,10 +18,9 @@ from lab.core.errors import LabError, NotFound
 from lab.projections import text
 from lab.projections.picture import whole
 from lab.projections.picture.whole import Picture
-from lab.scheduler.results import pictured, tailed
-from lab.web import logs, standing, waiting
-from lab.web.standing import Standing  # msgspec resolves annotations
-from lab.web.waiting import Want
+from lab.scheduler.results import logged, pictured, present, tailed, wanted
+from lab.scheduler.results.present import Present  # msgspec resolves annotations
+from lab.scheduler.results.wanted import Want
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -45,7 +44,7 @@ class Experiment(msgspec.Struct, kw_only=True):
     """One experiment as it was at the last look. `picture` may be older: it tells how many runs it has."""
 
     name: str
-    standing: Standing | None = None
+    standing: Present | None = None
     wants: tuple[Want, ...] = ()
     trouble: str = ""
     stamp: tuple[Stamp, ...] = ()
@@ -115,9 +114,9 @@ class Looker:
             return known
         read = Experiment(name=name, stamp=stamp)
         try:
-            read.standing = standing.read(self._root, name)
+            read.standing = present.read(self._root, name)
             told = tuple((name, each) for each in read.standing.wants)
-            read.wants = tuple(waiting.wants(self._root, told, only=name))
+            read.wants = tuple(wanted.wants(self._root, told, only=name))
         except (LabError, OSError) as error:
             read.trouble = text.line(str(error), 400)
         self._experiment = read
@@ -158,7 +157,7 @@ class Looker:
         if self._log is not None and self._log[:3] == (key, stream, stamp):
             return self._log[3]
         try:
-            piece = logs.Log(self._root, run_id, stream).end_of_it(MOST_LOG_LINES)
+            piece = logged.Logged(self._root, run_id, stream).end_of_it(MOST_LOG_LINES)
             note = f"ended: {text.line(piece.ended)}" if piece.ended else ""
             found = Log(run_id=run_id, lines=piece.lines, note=note)
         except NotFound:
@@ -207,4 +206,4 @@ def _last(path: str) -> str:
     except (LabError, OSError):
         return ""
     lines = [line for line in data[-_LAST_BYTES:].split(b"\n") if line.strip()]
-    return text.line(logs.told(lines[-1:])[0], LAST_CHARS) if lines else ""
+    return text.line(logged.shown(lines[-1:])[0], LAST_CHARS) if lines else ""

@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from lab.cli.watching.looking import Log
     from lab.cli.watching.news import Told
     from lab.cli.watching.rows import Row
+    from lab.scheduler.results.wanted import Proposed
     from lab.store.root import Root
-    from lab.web.waiting import Proposed
 
 MOST_LINES = 200  # of a question: what does not fit the window is not agreed to
 HELP = (

@@ -1,4 +1,4 @@
-"""How an experiment stands, from the state that its pages carry: the same price after 100 runs and after 100,000.
+"""How an experiment is now, from the state that its pages carry: the same price after 100 runs and after 100,000.
 
 What needs every run (drawings, what each improvement took) is in its picture, which costs more.
 """
@@ -11,7 +11,7 @@ import msgspec
 
 from lab.core.errors import Unavailable
 from lab.core.spec import Spec  # msgspec resolves annotations
-from lab.core.subject import Finding, Place, Subject
+from lab.core.subject import Finding, Subject
 from lab.core.view import View  # msgspec resolves annotations
 from lab.projections import attention, status
 from lab.store import experiments, reading
@@ -20,14 +20,12 @@ if TYPE_CHECKING:
     from lab.store.root import Root
 
 
-class Standing(msgspec.Struct, frozen=True, kw_only=True):
+class Present(msgspec.Struct, frozen=True, kw_only=True):
     """An experiment without its runs."""
 
     view: View
     spec: Spec | None
     wants: tuple[Finding, ...]
-    place: Place
-    warnings: tuple[str, ...] = ()
 
     def direction(self, tier: str = "") -> str:
         return self.view.directions.get(tier or self.view.tier, self.view.direction)
@@ -42,7 +40,7 @@ class Standing(msgspec.Struct, frozen=True, kw_only=True):
         return self.spec.metric
 
 
-def read(root: Root, name: str) -> Standing:
+def read(root: Root, name: str) -> Present:
     """`NotFound` where there is no such experiment, `Unavailable` where its pages have to be written again."""
     experiments.require(root, name)
     loaded = experiments.load(root, name)
@@ -50,10 +48,8 @@ def read(root: Root, name: str) -> Standing:
     if state is None:
         raise Unavailable(f"the pages of {name} are missing or damaged", fix="labctl refresh writes them again")
     subject = Subject(view=state.view, spec=loaded.spec, place=state.place, findings=state.findings)
-    return Standing(
+    return Present(
         view=state.view,
         spec=loaded.spec,
         wants=tuple(attention.bounded(attention.wants(subject))),
-        place=state.place,
-        warnings=(loaded.problem.what,) if loaded.problem else (),
     )
