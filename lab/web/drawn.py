@@ -21,10 +21,14 @@ from lab.projections.drawing import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from lab.projections.drawing.scene import Scene
-    from lab.projections.picture.parameters import Parameters
     from lab.projections.picture.whole import Picture
 
+STAIRS, COORDINATES, IMPORTANCE, SLICE, LINEAGE, TIMELINE, SPENDING = (
+    "stairs", "coordinates", "importance", "slice", "lineage", "timeline", "spending",
+)  # fmt: skip
 Link = Callable[[str], str]  # of a run, where it leads; empty for nowhere
 
 
@@ -43,25 +47,42 @@ class Drawn(msgspec.Struct, frozen=True, kw_only=True):
 
 def of(picture: Picture, link: Link) -> Drawn:
     """All drawings of a picture; a mark that stands for a run leads where `link` says."""
+    return elements(picture, scenes(picture, link))
+
+
+def scenes(picture: Picture, link: Link) -> dict[str, Scene]:
+    """The scenes by the names that their elements have on a page."""
     told, kin, when, spent = picture.parameters, picture.lineage, picture.timeline, picture.spending
+    found = {STAIRS: stairs.draw(picture.stairs, href=link)}
+    found |= {f"{STAIRS}-{number}": stairs.draw(each, href=link) for number, each in enumerate(picture.other_tiers, 1)}
+    if told is not None:
+        found[COORDINATES] = coordinates.draw(told, href=link)
+        if told.importance is not None:
+            found[IMPORTANCE] = importance.draw(told.importance)
+        found |= {f"{SLICE}-{number}": slices.draw(told, number, href=link) for number in range(len(told.axes))}
+    if kin is not None:
+        found[LINEAGE] = lineage.draw(kin, href=link)
+    if when.lanes:
+        found[TIMELINE] = timeline.draw(when, href=link)
+    if spent.improvements:
+        found[SPENDING] = spending.draw(spent)
+    return found
+
+
+def elements(picture: Picture, found: Mapping[str, Scene]) -> Drawn:
+    """These scenes, each in its place. Of other tiers and of single parameters there may be fewer than the picture has."""
+    made = {name: element(scene, name) for name, scene in found.items()}
+    tiers = ((each.tier, f"{STAIRS}-{number}") for number, each in enumerate(picture.other_tiers, 1))
     return Drawn(
-        stairs=element(stairs.draw(picture.stairs, href=link), "stairs"),
-        other_tiers=tuple(
-            (each.tier, element(stairs.draw(each, href=link), f"stairs-{number}"))
-            for number, each in enumerate(picture.other_tiers, 1)
-        ),
-        coordinates=element(coordinates.draw(told, href=link), "coordinates") if told else None,
-        importance=element(importance.draw(told.importance), "importance") if told and told.importance else None,
-        slices=_slices(told, link) if told else (),
-        lineage=element(lineage.draw(kin, href=link), "lineage") if kin else None,
-        timeline=element(timeline.draw(when, href=link), "timeline") if when.lanes else None,
-        spending=element(spending.draw(spent), "spending") if spent.improvements else None,
+        stairs=made[STAIRS],
+        other_tiers=tuple((tier, made[name]) for tier, name in tiers if name in made),
+        coordinates=made.get(COORDINATES),
+        importance=made.get(IMPORTANCE),
+        slices=tuple(each for name, each in made.items() if name.startswith(f"{SLICE}-")),
+        lineage=made.get(LINEAGE),
+        timeline=made.get(TIMELINE),
+        spending=made.get(SPENDING),
     )
-
-
-def _slices(told: Parameters, link: Link) -> tuple[Markup, ...]:
-    scenes = (slices.draw(told, number, href=link) for number in range(len(told.axes)))
-    return tuple(element(scene, f"slice-{number}") for number, scene in enumerate(scenes))
 
 
 def element(scene: Scene, name: str) -> Markup:
