@@ -70,7 +70,7 @@ def scenes(picture: Picture, link: Link) -> dict[str, Scene]:
 
 
 def elements(picture: Picture, found: Mapping[str, Scene]) -> Drawn:
-    """These scenes, each in its place. Of other tiers and of single parameters there may be fewer than the picture has."""
+    """These scenes, each in its place. Of other tiers and single parameters there may be fewer than there are."""
     made = {name: element(scene, name) for name, scene in found.items()}
     tiers = ((each.tier, f"{STAIRS}-{number}") for number, each in enumerate(picture.other_tiers, 1))
     return Drawn(
