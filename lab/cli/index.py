@@ -66,7 +66,8 @@ _ENDLESS = float("inf")
 _MOST_RUNS = 1 << 53
 _REASON_CHARS = 200
 _FAILURES = ("failed", "timeout", "crash")
-_FROM_PHASE = ("waits for a person: ", "paused: ")  # how `projections.attention` begins what follows from a phase
+# How `projections.attention` begins what another phase makes untrue. A test holds the two together.
+_FROM_PHASE = ("waits for a person: ", "paused: ", "failing: ", "ended: ", "budget: ")
 OPEN_SUFFIXES = (CLAIM_SUFFIX, SUPERSEDED_SUFFIX, ABANDONED_SUFFIX)
 
 

@@ -11,17 +11,15 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from lab.core import canonical
+from lab.core import canonical, failing
 from lab.core.errors import BadInput, nearest
 from lab.core.proposal import RESUME
 from lab.core.record import Record
-from lab.core.run import FAILURES
 from lab.core.view import AWAITING, OPEN_PHASES, Tier
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-    from lab.core.run import Run
     from lab.core.subject import Subject
     from lab.core.view import View
 
@@ -30,7 +28,6 @@ APPROVAL, BEST, FAILING, BUDGET, INTEGRITY, DIGEST, TEST, MORE = (
 )  # fmt: skip
 KINDS = (APPROVAL, BEST, FAILING, BUDGET, INTEGRITY, DIGEST)
 SILENT, ALL = "silent", "all"
-ALIKE_FAILURES = 3
 SHARES = (0.8, 1.0)
 WINDOW_S = 3_600.0
 # Damage stays until somebody mends it: once a day is enough.
@@ -40,7 +37,6 @@ _MOST_AN_HOUR = 1_000
 _REST_S = 600.0
 _CHARS = 200
 _HOUR_S = 3_600.0
-_NUMBER = re.compile(r"[0-9]+(?:\.[0-9]+)?")
 _VARIABLE = re.compile(r"\$[A-Za-z_][A-Za-z0-9_]{0,127}")
 
 
@@ -174,22 +170,13 @@ def _best(before: View | None, after: View) -> Iterator[Notice]:
 
 def _failing(before: View | None, after: View) -> Iterator[Notice]:
     """So many failures in a row that ended alike. The cause itself is not told: it may quote a log."""
-    last = after.recent[-ALIKE_FAILURES:]
-    fresh = before is None or before.runs < after.runs
-    if not fresh or after.failure_streak < ALIKE_FAILURES or len(last) < ALIKE_FAILURES:
+    last = failing.alike(after)
+    if last is None or (before is not None and before.runs >= after.runs):
         return
-    causes = {_cause(run) for run in last}
-    if len(causes) == 1 and last[-1].outcome in FAILURES:
-        what = f"{after.experiment}: {after.failure_streak} failures in a row, the last {len(last)} with one cause"
-        key = f"{after.experiment}/failing/{causes.pop()}"
-        fix = f"labctl show {last[-1].run_id}"
-        yield Notice(kind=FAILING, what=f"{what} ({last[-1].outcome})", key=key, run_id=last[-1].run_id, fix=fix)
-
-
-def _cause(run: Run) -> str:
-    """What two failures have in common: numbers (a pid, a time, an address) differ from run to run."""
-    told = f"{run.outcome} {_NUMBER.sub('#', run.reason)}"
-    return canonical.digest(canonical.plain(told).encode())[:12]
+    what = f"{after.experiment}: {after.failure_streak} failures in a row, the last {failing.ALIKE} with one cause"
+    key = f"{after.experiment}/failing/{failing.cause(last)}"
+    fix = f"labctl show {last.run_id}"
+    yield Notice(kind=FAILING, what=f"{what} ({last.outcome})", key=key, run_id=last.run_id, fix=fix)
 
 
 def _budgets(before: View | None, subject: Subject) -> Iterator[Notice]:

@@ -28,6 +28,7 @@ ESCALATE_A_SEARCH_AFTER = 10
 PAUSE_A_SEARCH_AFTER = 15
 # Of runs that were lost: nothing was learned of them, so there is no more patience with them than with failures.
 PAUSE_AFTER_LOSSES = 3
+FAILED_TOO_OFTEN = "too many failures in a row"  # what an experiment that failures ended says of it
 _QUOTED_CHARS = 300
 _HOUR_S = 3600.0
 Facts = dict[str, str | int | float | bool | None]
@@ -131,7 +132,7 @@ def _finish(view: View, spec: Spec, now: datetime) -> Finish | None:
             return Finish(reason="target reached", facts={"best": best, "target": stop.target})
     limit = stop.max_consecutive_failures
     if limit is not None and view.failure_streak >= limit:
-        return Finish(reason="too many failures in a row", facts={"failures": view.failure_streak, "max": limit})
+        return Finish(reason=FAILED_TOO_OFTEN, facts={"failures": view.failure_streak, "max": limit})
     plateau = stop.plateau_after_consecutive_low_signal_runs
     if plateau is not None and tier.quiet_streak >= plateau:
         return Finish(reason="plateau", facts={"runs_without_new_best": tier.quiet_streak, "max": plateau})

@@ -4,23 +4,31 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from lab.core import layout, policy
+from lab.core import failing, layout, policy
 from lab.core.proposal import PROMOTE, RESUME, RUN
 from lab.core.subject import Finding
-from lab.core.view import AWAITING, PAUSED
+from lab.core.view import AWAITING, COMPLETED, OPEN_PHASES, PAUSED
 from lab.projections import text
+from lab.projections.tier import spec_here
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
+    from lab.core.run import Run
+    from lab.core.spec import Spec
     from lab.core.subject import Subject
+    from lab.core.view import View
 
 SHOWN = 20
+NEARLY = 0.9  # of a budget: what is left of it is less than a tenth
+_HOUR_S = 3600.0
+# `labctl status` reads the index alone, and knows by these beginnings what a later change of phase makes untrue.
+WAITS, STOPPED, FAILING, ENDED, BUDGET = "waits for a person: ", "paused: ", "failing: ", "ended: ", "budget: "
 _ASKED = {RUN: "run with given parameters", PROMOTE: "move to the next tier"}
 
 
 def wants(subject: Subject) -> tuple[Finding, ...]:
-    """What is wrong first, then what waits for a decision. Empty when the experiment needs nobody."""
+    """What is wrong first, then what waits for a decision, then what is about to end. Empty when it needs nobody."""
     view = subject.view
     name = view.experiment
     found = list(subject.findings)
@@ -37,21 +45,64 @@ def wants(subject: Subject) -> tuple[Finding, ...]:
         reason = view.phase_reason or "no reason was given"
         resume = next((each.proposal for each in view.waiting if each.kind == RESUME), "")
         fix = _approve(resume) if resume else f"labctl resume {name} (or: labctl complete {name})"
-        found.append(Finding(what=f"waits for a person: {reason}", where=f"experiments/{name}", fix=fix))
+        found.append(Finding(what=f"{WAITS}{reason}", where=f"experiments/{name}", fix=fix))
     elif view.phase == PAUSED and (view.failure_streak or is_losing):
         reason = view.phase_reason or "no reason was given"
-        what = f"paused: {reason}"
+        what = f"{STOPPED}{reason}"
         if view.failure_streak:
             what += f" (failures in a row: {view.failure_streak})"
         where = f"experiments/{name}/{layout.CONTEXT}"
         found.append(Finding(what=what, where=where, fix=f"mend the cause, then: labctl resume {name}"))
+    else:
+        found += _failing(view)
     for each in view.waiting:
         if each.kind != RESUME or view.phase != AWAITING:
             what = f"asks to {_ASKED.get(each.kind, each.kind)}: {each.reason or 'no reason was given'}"
             found.append(
                 Finding(what=what, where=f"control/approvals/{each.proposal}.json", fix=_approve(each.proposal))
             )
+    if view.phase in OPEN_PHASES:
+        found += _budgets(view, spec_here(view, subject.spec))
     return tuple(found)
+
+
+def _failing(view: View) -> Iterator[Finding]:
+    """Failures that nothing has stopped yet, and those that ended it. One failure, or several apart, are no pattern."""
+    name, last = view.experiment, failing.alike(view)
+    where = f"experiments/{name}/{layout.CONTEXT}"
+    if view.phase == COMPLETED and view.phase_reason == policy.FAILED_TOO_OFTEN and view.failure_streak:
+        told = f"{ENDED}{view.phase_reason} ({view.failure_streak})"
+        run = last or view.last
+        what = f"{told}, {_last(run, last)}" if run else told
+        fix = f"mend the cause, then: labctl resume {name} (or: labctl archive {name})"
+        yield Finding(what=what, where=where, fix=fix)
+    elif view.phase in OPEN_PHASES and last is not None:
+        what = f"{FAILING}{text.count(view.failure_streak, 'failure')} in a row, {_last(last, last)}"
+        yield Finding(what=what, where=where, fix=f"labctl show {last.run_id} (or: labctl pause {name})")
+
+
+def _last(run: Run, alike: Run | None) -> str:
+    which = f"the last {failing.ALIKE} alike" if alike else "the last"
+    return f"{which}: {run.outcome}: {run.reason or 'no reason was given'}"
+
+
+def _budgets(view: View, here: Spec | None) -> Iterator[Finding]:
+    """What is nearly used up. What has come to its end by a budget of its own wants nobody."""
+    if here is None:
+        return
+    stop, model, loop = here.stop_conditions, here.llm, view.loop
+    for are, used, most in (
+        ("its runs are", view.iterations, here.max_iterations_total),
+        ("its hours are", view.wall_s / _HOUR_S, stop.budget_hours),
+        ("its cost is", view.cost, stop.budget_cost),
+        ("its tokens are", loop.tokens if loop else 0, stop.budget_tokens),
+        ("the money for its models is", view.model.usd, model.max_usd if model else None),
+        ("the calls of its models are", view.model.calls, model.max_calls if model else None),
+    ):
+        if most and used > NEARLY * most:
+            what = f"{BUDGET}{int(100 * used / most)} % of {are} used ({used:.6g} of {most:.6g})"
+            fix = f"labctl cost {view.experiment} (more of it: in its SPEC.yaml)"
+            yield Finding(what=what, where=f"experiments/{view.experiment}/{layout.SPEC}", fix=fix)
 
 
 def _approve(proposal: str) -> str:

@@ -1,0 +1,30 @@
+"""Failures that have one cause: what a person is told of before anything stops. Pure."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from lab.core import canonical
+from lab.core.run import FAILURES
+
+if TYPE_CHECKING:
+    from lab.core.run import Run
+    from lab.core.view import View
+
+ALIKE = 3  # so many in a row are a pattern; what fails now and then is part of a search
+_NUMBER = re.compile(r"[0-9]+(?:\.[0-9]+)?")
+
+
+def alike(view: View) -> Run | None:
+    """The last run, where it and the two before it failed alike; None else."""
+    last = view.recent[-ALIKE:]
+    if view.failure_streak < ALIKE or len(last) < ALIKE or last[-1].outcome not in FAILURES:
+        return None
+    return last[-1] if len({cause(run) for run in last}) == 1 else None
+
+
+def cause(run: Run) -> str:
+    """What two failures have in common: numbers (a pid, a time, an address) differ from run to run."""
+    told = f"{run.outcome} {_NUMBER.sub('#', run.reason)}"
+    return canonical.digest(canonical.plain(told).encode())[:12]
