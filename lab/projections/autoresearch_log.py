@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from lab.core.candidate import BASELINE, IMPORTED, REPLAYED
-from lab.core.run import CANCELLED, CRASH, FAILURES, MINIMIZE, cut_off
+from lab.core.run import CANCELLED, CRASH, FAILURES, MINIMIZE
 from lab.projections import data, text
 
 if TYPE_CHECKING:
@@ -167,16 +167,15 @@ def _commit(run: Run) -> str:
 
 
 def _described(run: Run) -> str:
-    words = run.note or run.reason
     made = run.candidate
     if made is not None and made.kind == IMPORTED:
         claim = "nothing" if made.claimed is None else repr(made.claimed)
         return f"claimed {claim} elsewhere" + (f": {run.note}" if run.note else "")
     if made is not None and made.kind == BASELINE and not run.note:
         return "baseline" if not run.reason else f"baseline: {run.reason}"
-    if cut_off(run.outcome, run.reason) or run.outcome == CANCELLED:
-        return f"{run.note}: {run.reason}" if run.note and run.reason else words
-    return words
+    if run.value is None and run.note and run.reason:
+        return f"{run.note}: {run.reason}"  # first what was tried, as their readers have it
+    return run.note or run.reason
 
 
 def _numbers(run: Run, metrics: Mapping[str, object]) -> dict[str, float]:

@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from lab.core.candidate import CHECKS_FAILED, CRASHED, DISCARD, IMPORTED
 from lab.core.candidate import Candidate  # msgspec resolves annotations
 from lab.core.curve import Point  # msgspec resolves annotations
 from lab.core.errors import Unavailable
 from lab.core.origin import Origin  # msgspec resolves annotations
-from lab.core.run import STOPPED_EARLY, SUCCESS, cut_off
+from lab.core.run import FAILURES, STOPPED_EARLY, SUCCESS, cut_off
 from lab.projections import data, text
 
 if TYPE_CHECKING:
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
 LINE_BYTES = 65_536
 DESCRIPTION_CHARS = 300
+_WHY_CHARS = 120  # of a reason, where something is said of what was tried too
 # What a line says of its run in the lab's own words. A program that measures something by one of these names (`params`
 # for how many parameters its model has) may not make the table unreadable: in the line it is `run.params`.
 ALWAYS = ("run_id", "ts", "outcome", "value", "tier", "role", "iteration")
@@ -34,7 +36,7 @@ _COLUMNS = ("run", "status", "tier", "role", "wall_s", "description")
 
 
 class Ran(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
-    """When and where a run ran, what it took, and what is said of it: its note, or why it failed, in one line."""
+    """When and where a run ran, what it took, and what is said of it, in one line; of one without a value, first why."""
 
     began: str = ""
     wall_s: float = 0.0
@@ -65,6 +67,16 @@ class Line(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     @property
     def scored(self) -> bool:
         return self.outcome == SUCCESS and self.value is not None
+
+    @property
+    def failed(self) -> bool:
+        """Whether it came to grief: it crashed, ran too long, or its checks failed.
+
+        A change that was discarded before anything was measured did not, though it is sealed as failed: it never ran.
+        """
+        if self.verdict == DISCARD:
+            return False
+        return self.outcome in FAILURES or self.verdict in (CRASHED, CHECKS_FAILED)
 
     @property
     def source(self) -> Origin:
@@ -142,9 +154,20 @@ def _ran(run: Run) -> dict[str, object]:
         "wall_s": run.wall_s,
         "cost": run.cost,
         "worker": text.line(run.worker),
-        "said": text.line(run.note or run.reason),
+        "said": text.line(said(run)),
     }
     return {name: value for name, value in told.items() if value}
+
+
+def said(run: Run) -> str:
+    """What is said of a run. Of one without a value first why, then what was tried: every strategy notes something.
+
+    The reason of a claim of another harness is only that it is one.
+    """
+    is_claim = run.candidate is not None and run.candidate.kind == IMPORTED
+    if run.value is None and run.reason and run.note and not is_claim:
+        return f"{text.line(run.reason, _WHY_CHARS)}; {run.note}"
+    return run.note or run.reason
 
 
 def _unlike_ours(name: str, metrics: Mapping[str, object]) -> str:
@@ -184,6 +207,6 @@ def results_line(run: Run) -> bytes:
             text.cell(run.tier, text.LINE_CHARS),
             text.cell(run.role, text.LINE_CHARS),
             repr(round(run.wall_s, 3)),
-            text.cell(run.note or run.reason, DESCRIPTION_CHARS),
+            text.cell(said(run), DESCRIPTION_CHARS),
         )
     )

@@ -11,6 +11,7 @@ import os
 from functools import cache
 from typing import TYPE_CHECKING
 
+from lab.core.run import SUCCESS
 from lab.projections import data, text
 from lab.projections.picture import stairs
 
@@ -34,7 +35,8 @@ _KINDS = {
     stairs.BASELINE: "baseline",
     stairs.CLAIMED: "claimed",
     stairs.REPLAYED: "replayed",
-    stairs.UNMEASURED: "no value told",
+    stairs.UNMEASURED: "not measured",
+    "checks_failed": "checks failed",
 }
 
 
@@ -61,7 +63,7 @@ def environment() -> Environment:
     made.filters.update(
         line=text.line, block=text.block, counted=text.count, duration=text.duration, moment=moment,
         short=short, exact=text.number, plain=plain, hours=hours, amount=amount, usd=usd, bytes=size,
-        diffed=diffed, kind=kind,
+        diffed=diffed, came_to=came_to,
     )  # fmt: skip
     return made
 
@@ -129,6 +131,13 @@ def diffed(diff: str) -> Iterator[tuple[str, str]]:
 def kind(name: str) -> str:
     """What a run came to, in words."""
     return _KINDS.get(name, name)
+
+
+def came_to(name: str, told: str = "") -> str:
+    """The same, with its verdict or outcome where that says more: `crash (timeout)`."""
+    if told in ("", SUCCESS, name) or (name, told) == (stairs.BASELINE, stairs.KEEP):
+        return kind(name)
+    return f"{kind(name)} ({kind(told)})"
 
 
 def trusted(markup: str) -> Markup:

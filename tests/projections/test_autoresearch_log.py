@@ -87,6 +87,17 @@ def test_a_value_keeps_six_digits_that_count_however_small_it_is(value: float) -
     assert (read == 0) == (value == 0)
 
 
+def test_a_failed_change_says_what_it_was_and_then_why() -> None:
+    written = table(
+        tried(1, None, "crash", note="too wide", reason="out of memory"),
+        tried(2, None, "discard", note="BATCH = 66", reason="nothing was changed"),
+        tried(3, 0.9, note="higher rate", reason="better in 2 fresh pairs"),
+    )
+    described = [row.split("\t")[4] for row in written.splitlines()[1:]]
+    assert described == ["too wide: out of memory", "BATCH = 66: nothing was changed", "higher rate"]
+    assert [row.split("\t")[3] for row in written.splitlines()[1:]] == ["crash", "discard", "keep"]
+
+
 def test_a_run_that_was_ended_says_so_and_is_no_verdict() -> None:
     stopped = tried(3, None, "", outcome=CANCELLED, reason=f"{INTERRUPTED}: the lab ended")
     written = table(stopped)

@@ -169,6 +169,20 @@ def test_of_a_code_loop_a_discarded_change_is_nobodys_best() -> None:
     assert (improve.name, improve.runs, improve.best) == ("improve", 2, 0.5)
 
 
+def test_what_was_cancelled_or_never_run_has_no_value_and_did_not_fail() -> None:
+    made = Candidate(kind=IMPROVE, parent="RUN-0")
+    runs = [
+        make.run(1, "failed", verdict="discard", reason="nothing was changed", candidate=made),
+        make.run(2, "failed", verdict="checks_failed", candidate=made),
+        make.run(3, "timeout", candidate=made),
+        make.run(4, "cancelled", candidate=made),
+    ]
+    of = given(runs)
+    improve = arms.of(of, of.lines, ())[0]
+    assert (improve.runs, improve.scored, improve.failed) == (4, 0, 2)
+    assert spent(of).wasted.runs == 4
+
+
 def test_many_arms_are_bounded_and_none_of_them_is_lost() -> None:
     runs = [make.run(number, value=1.0, origin=Origin(strategy=f"s{number}")) for number in range(1, 2 * arms.MOST + 1)]
     of = given(runs)

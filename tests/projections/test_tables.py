@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from lab.core.candidate import IMPORTED, Candidate
 from lab.projections import tables, text
 from tests.projections import markdown
 from tests.projections import subjects as make
@@ -86,6 +87,20 @@ def test_a_line_tells_when_and_where_it_ran_and_what_is_said_of_it() -> None:
     assert ran == tables.Ran(began=run.started_at, wall_s=12.5, cost=0.25, worker="alder", said="lr doubled")
     crashed = make.run(1, "crash", reason="OOM")
     assert tables.parse_line(tables.metrics_line(crashed, {}, None), "here").ran.said == "OOM"
+
+
+def test_of_a_run_without_a_value_first_the_reason_is_told_and_then_what_was_tried() -> None:
+    why = "it ended with exit code 3"
+    for outcome, verdict in (("failed", ""), ("failed", "discard"), ("cancelled", "")):
+        run = make.run(1, outcome, reason=why, note="evenly spread", verdict=verdict)
+        assert tables.parse_line(tables.metrics_line(run, {}, None), "here").ran.said == f"{why}; evenly spread"
+        assert tables.results_line(run).decode().split("\t")[-1] == f"{why}; evenly spread\n"
+    long = make.run(1, "crash", reason="e" * 10_000, note="evenly spread")
+    assert tables.parse_line(tables.metrics_line(long, {}, None), "here").ran.said.endswith("…; evenly spread")
+    well = make.run(1, value=1.0, reason="it is better", note="evenly spread")
+    assert tables.parse_line(tables.metrics_line(well, {}, None), "here").ran.said == "evenly spread"
+    claim = make.run(1, "failed", reason="a claim", note="wider", candidate=Candidate(kind=IMPORTED, claimed=0.5))
+    assert tables.parse_line(tables.metrics_line(claim, {}, None), "here").ran.said == "wider"
 
 
 def test_a_zero_is_left_out_wherever_it_came_from() -> None:

@@ -27,7 +27,7 @@ STYLES: dict[str, tuple[str, float, str]] = {
     kinds.CANCELLED: (scenes.CROSS, 3.0, "cancelled"),
     kinds.CLAIMED: (scenes.DIAMOND, 3.4, "claimed elsewhere"),
     kinds.REPLAYED: (scenes.DIAMOND, 3.0, "replayed"),
-    kinds.UNMEASURED: (scenes.CROSS, 3.0, "without a value"),
+    kinds.UNMEASURED: (scenes.CROSS, 3.0, "not measured"),
 }
 _TOLD = {
     kinds.KEEP: "kept", kinds.DISCARD: "discarded", kinds.CRASH: "crashed",

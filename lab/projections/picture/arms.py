@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from lab.core.candidate import KEEP
-from lab.core.run import MINIMIZE, SUCCESS
+from lab.core.run import MINIMIZE
 from lab.projections import text
 from lab.projections.picture.spending import Arm, Bill, charged
 
@@ -57,7 +57,7 @@ class _Tally:
         """One more run."""
         self.bill.run(line, asks)
         self._scored += line.scored
-        self._failed += line.outcome != SUCCESS
+        self._failed += line.failed
         self._steps += is_step
         # Of a code loop only what was kept: a lucky measurement of a discarded change beats nothing.
         if line.scored and (line.candidate is None or line.verdict == KEEP) and self._beats(line):

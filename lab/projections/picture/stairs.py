@@ -11,7 +11,7 @@ from lab.core import candidate as candidates
 from lab.core import noise
 from lab.core.origin import BASELINE as FIRST
 from lab.core.run import CANCELLED as WAS_CANCELLED
-from lab.core.run import FAILURES, better
+from lab.core.run import better
 from lab.projections import standing, text
 from lab.projections.picture import changed, thinning
 from lab.projections.tables import Line  # msgspec resolves annotations
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 # What a mark is. A crash has no value, and stands on the floor as a cross; so do time-outs and failures. Claimed is
 # what another harness wrote down and nobody here measured; replayed what was measured once more: neither is compared.
-# Unmeasured is a run that ended well and told no value.
+# Unmeasured is a run that told no value and yet did not fail, such as a change that was discarded before it was run.
 KEEP, WITHIN, DISCARD, CRASH, CANCELLED, BASELINE, CLAIMED, REPLAYED, UNMEASURED = (
     "keep", "within", "discard", "crash", "cancelled", "baseline", "claimed", "replayed", "unmeasured",
 )  # fmt: skip
@@ -215,9 +215,9 @@ class Walk:
         if line.outcome == WAS_CANCELLED:
             return CANCELLED
         made = line.candidate
-        if made is not None and made.kind == candidates.IMPORTED:
-            return CLAIMED if _claim(line) is not None else CRASH
-        if line.outcome in FAILURES or line.verdict in (candidates.CRASHED, candidates.CHECKS_FAILED):
+        if made is not None and made.kind == candidates.IMPORTED and _claim(line) is not None:
+            return CLAIMED
+        if line.failed:
             return CRASH
         if line.value is None:
             return UNMEASURED
@@ -286,12 +286,8 @@ def _spot(found: Judged, place: int) -> Spot:
 
 
 def _says(line: Line, limit: int) -> str:
-    """What a run says of itself, or who made it. Of one of a code loop that failed, why as well."""
-    said = line.ran.said or line.source.note
-    made = line.candidate
-    if made is not None and made.why and (line.outcome in FAILURES or line.verdict == candidates.CHECKS_FAILED):
-        said = f"{said}: {made.why}" if said else made.why
-    return text.line(said or line.maker, limit)
+    """What is said of a run, or who made it."""
+    return text.line(line.ran.said or line.source.note or line.maker, limit)
 
 
 def _steps(given: Given, found: Judged, stepped: Sequence[tuple[int, bool]]) -> Sequence[Step]:

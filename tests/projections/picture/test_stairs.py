@@ -16,10 +16,10 @@ from lab.core.loop import Loop
 from lab.core.noise import Noise
 from lab.core.origin import Origin
 from lab.core.view import Tier
-from lab.projections.picture import changed, stairs
+from lab.projections.picture import changed, stairs, whole
 from lab.projections.picture.given import Given
 from lab.projections.tables import Line, Ran
-from tests.projections import subjects
+from tests.projections import givens, subjects
 
 Outcomes = list[float | str]
 
@@ -141,7 +141,33 @@ def test_a_code_loop_is_what_its_verdicts_say_not_what_its_numbers_look_like() -
     )
     assert kinds(found) == ["baseline", "within", "keep", "crash", "crash", "discard"]
     assert [(step.n, step.value, step.changed) for step in found.steps] == [(1, 3.0, "baseline"), (3, 2.8, "change 3")]
-    assert found.spots[3].says == "change 4: the tests fail"
+    assert found.spots[3].says == "change 4"
+
+
+def test_a_change_that_was_discarded_before_it_was_run_is_no_crash() -> None:
+    made = loop(
+        ("discard", None, Candidate(kind=IMPROVE, why="nothing was changed")),
+        ("checks_failed", None, Candidate(kind=IMPROVE, why="the tests fail")),
+        ("crash", None, Candidate(kind=IMPROVE, crash="oom")),
+        ("discard", None, Candidate(kind=IMPORTED)),
+    )
+    lines = [msgspec.structs.replace(line, outcome="failed") for line in made.lines[:3]]
+    found = of(msgspec.structs.replace(made, lines=(*lines, made.lines[3])))
+    assert kinds(found) == ["unmeasured", "crash", "crash", "unmeasured"]
+    assert found.counts == {"crash": 2, "unmeasured": 2}
+    assert not any(spot.value for spot in found.spots)
+
+
+def test_wherever_a_failed_run_is_shown_the_reason_is_told_and_not_only_its_makers_note() -> None:
+    runs = [
+        subjects.run(1, "failed", reason="it ended with exit code 3", note="evenly spread"),
+        subjects.run(2, "failed", reason="the tests fail", note="SLACK = 3", candidate=Candidate(kind=IMPROVE)),
+    ]
+    told = whole.of(givens.given(runs))
+    said = ["it ended with exit code 3; evenly spread", "the tests fail; SLACK = 3"]
+    assert [spot.says for spot in told.stairs.spots] == said
+    assert [row.says for row in told.rows] == said
+    assert [each.says for lane in told.timeline.lanes for each in lane.stretches] == said
 
 
 def test_a_keep_that_no_test_confirmed_is_marked_where_the_noise_could_be_all_of_it() -> None:
