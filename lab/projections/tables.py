@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from lab.core.candidate import CHECKS_FAILED, CRASHED, DISCARD, IMPORTED
+from lab.core import candidate as candidates
 from lab.core.candidate import Candidate  # msgspec resolves annotations
 from lab.core.curve import Point  # msgspec resolves annotations
 from lab.core.errors import Unavailable
@@ -36,7 +36,7 @@ _COLUMNS = ("run", "status", "tier", "role", "wall_s", "description")
 
 
 class Ran(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
-    """When and where a run ran, what it took, and what is said of it, in one line; of one without a value, first why."""
+    """When and where a run ran, what it took, and a line of what is said of it; of one without a value, first why."""
 
     began: str = ""
     wall_s: float = 0.0
@@ -74,9 +74,9 @@ class Line(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
         A change that was discarded before anything was measured did not, though it is sealed as failed: it never ran.
         """
-        if self.verdict == DISCARD:
+        if self.verdict == candidates.DISCARD:
             return False
-        return self.outcome in FAILURES or self.verdict in (CRASHED, CHECKS_FAILED)
+        return self.outcome in FAILURES or self.verdict in (candidates.CRASHED, candidates.CHECKS_FAILED)
 
     @property
     def source(self) -> Origin:
@@ -164,7 +164,7 @@ def said(run: Run) -> str:
 
     The reason of a claim of another harness is only that it is one.
     """
-    is_claim = run.candidate is not None and run.candidate.kind == IMPORTED
+    is_claim = run.candidate is not None and run.candidate.kind == candidates.IMPORTED
     if run.value is None and run.reason and run.note and not is_claim:
         return f"{text.line(run.reason, _WHY_CHARS)}; {run.note}"
     return run.note or run.reason

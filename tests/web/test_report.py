@@ -14,9 +14,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from lab.core.candidate import BASELINE, IMPROVE, Candidate
+from lab.projections.picture import whole
 from lab.projections.picture.run import Kept, Log
 from lab.projections.picture.stairs import Sample
 from lab.web import overview, report, templating
+from tests.projections import givens
+from tests.projections import subjects as make
 from tests.web import indices, pictures
 from tests.web.pictures import HOSTILE, a_picture, a_run_page
 
@@ -299,3 +303,20 @@ def test_the_last_runs_are_those_of_history_whichever_tier_they_are_in() -> None
     )
     why = report.chosen(msgspec.structs.replace(picture, rows=rows))
     assert {run_id for run_id, word in why.items() if word == "one of the last"} == {*map(pictures.run_id, moved)}
+
+
+def test_a_change_that_was_never_run_is_called_so_and_failed_checks_too() -> None:
+    made = Candidate(kind=IMPROVE, parent="RUN-0")
+    history = [
+        make.run(1, value=1.0, verdict="keep", candidate=Candidate(kind=BASELINE)),
+        make.run(2, "failed", verdict="discard", reason="nothing was changed", note="BATCH = 66", candidate=made),
+        make.run(3, "failed", verdict="checks_failed", reason="501 is packed", note="SLACK = 3", candidate=made),
+    ]
+    picture = whole.of(givens.given(history))
+    assert picture.head.unmeasured == 1
+    page = report.page(picture, []).decode()
+    rows = [re.sub("<[^>]*>", "|", row) for row in page[page.index('id="runs"') :].split("<tr id=")[1:4]]
+    told = [re.split(r"\|+", row)[3] for row in rows]
+    assert told == ["baseline", "not measured (discard)", "crash (checks failed)"]
+    assert "nothing was changed; BATCH = 66" in rows[1]
+    assert "2 failed (1 not measured), 1 success" in re.sub("<[^>]*>", "", page)

@@ -12,7 +12,7 @@ from lab.cli.watching.rows import BAD, BLANK, BOLD, DIM, GOOD, WARN, cells, cut,
 from lab.core.run import FAILURES, SUCCESS
 from lab.core.view import AWAITING, OPEN_PHASES
 from lab.projections import standing as budgets
-from lab.projections import text
+from lab.projections import tables, text
 from lab.projections.picture import spark
 from lab.projections.picture.given import LOST, WAITING, UnderWay
 from lab.projections.picture.stairs import BASELINE, CRASH, KEEP, WITHIN
@@ -64,7 +64,7 @@ def ended(experiment: Experiment, picture: Picture | None) -> list[Ended]:
     for run in reversed(experiment.standing.view.recent if experiment.standing else []):
         row = rows.get(run.run_id)
         kind = row.kind if row else run.verdict or run.outcome
-        says = (row.says or row.params if row else "") or text.line(run.reason or run.note, 160)
+        says = (row.says or row.params if row else "") or text.line(tables.said(run), 160)
         found[run.run_id] = Ended(run_id=run.run_id, kind=kind, value=run.value, wall_s=run.wall_s, says=says)
     for row in reversed(list(rows.values())):
         if len(found) >= MOST_ENDED:
@@ -117,8 +117,9 @@ def _head(shown: Shown, width: int) -> list[Row]:
     here = spec_here(view, now.spec)
     most = f" of {here.max_iterations_total:,}" if here else ""
     bits += [(view.phase, style), (f"tier {text.line(view.tier, 40)}", ""), (f"{view.runs:,}{most} runs", "")]
-    failed = sum(view.outcomes.get(each, 0) for each in FAILURES)
-    bits += [(f"{failed:,} failed", BAD)] if failed else []
+    unmeasured = shown.picture.head.unmeasured if shown.picture else 0
+    failed = sum(view.outcomes.get(each, 0) for each in FAILURES) - unmeasured
+    bits += [(f"{failed:,} failed", BAD)] if failed > 0 else []
     bits += [(f"{len(shown.under_way):,} under way", "")] if shown.under_way else []
     metric = text.line(now.metric, 60) or "value"
     if view.best is not None:

@@ -15,7 +15,7 @@ import msgspec
 from lab.core.errors import BadInput
 from lab.core.origin import BASELINE as FIRST
 from lab.core.parameter import same
-from lab.core.run import MINIMIZE
+from lab.core.run import FAILURES, MINIMIZE
 from lab.core.subject import Finding, Subject
 from lab.projections import points, text
 from lab.projections.attention import bounded, wants
@@ -80,6 +80,7 @@ class Head(msgspec.Struct, frozen=True, kw_only=True):
     as_of: str
     runs: int
     outcomes: dict[str, int]
+    unmeasured: int = 0  # of those that are sealed as failed: changes that were discarded before they were run
     most_runs: int | None
     baseline: float | None
     best: float | None
@@ -195,6 +196,7 @@ def _head(given: Given, subject: Subject, here: Stairs, judged: Judged, tiers: S
         as_of=text.line(view.as_of),
         runs=view.runs,
         outcomes=view.outcomes,
+        unmeasured=sum(line.outcome in FAILURES and not line.failed for line in given.lines),
         most_runs=spec.max_iterations_total if spec else None,
         baseline=baseline,
         best=best.value if best else None,
