@@ -33,7 +33,7 @@ _CELL_CHARS = 200
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     """Which two."""
-    parser.add_argument("first", metavar="RUN", help="a run; or an experiment, for its best run")
+    parser.add_argument("first", metavar="RUN", help="a run; or an experiment, for the run to take of it")
     parser.add_argument("second", metavar="OTHER", help="the run to compare it with, or an experiment")
     parser.add_argument(
         "--diff-lines", type=int, default=200, metavar="N", help="so many lines of the code's diff (default 200)"
@@ -113,10 +113,8 @@ def _verdict(found: Compared) -> Iterator[str]:
     counts = found.counts
     if counts is None:
         return
-    if counts.beyond_noise is False:
-        yield f"@@ difference {counts.difference!r}, which is within noise: neither is known to be better @@"
-    else:
-        yield f"@@ difference {counts.difference!r}" + (f", {found.better} is better @@" if found.better else " @@")
+    verdict = found.verdict()
+    yield f"@@ difference {counts.difference!r}" + (f", {verdict} @@" if verdict else " @@")
 
 
 def _text(value: object) -> str:

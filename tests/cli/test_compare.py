@@ -27,7 +27,22 @@ def test_it_shows_what_differs_and_leaves_out_what_is_the_same(labctl: Labctl, p
     assert {"-value: 0.5", "+value: 0.75", " outcome: success", "-lr: 0.1", "+lr: 0.01", "+momentum: 0.9"} <= set(lines)
     assert "@@ parameters, 1 the same @@" in lines
     assert not [line for line in lines if "depth" in line or "tier" in line]
-    assert lines[-1] == f"@@ difference 0.25, {ids[0]} is better @@"
+    assert lines[-1] == f"@@ difference 0.25, {ids[0]} is better, if the two numbers are not luck @@"
+
+
+@pytest.mark.parametrize(
+    ("noise", "doubt"),
+    [
+        ("false", ""),
+        ("true", ", if the two numbers are not luck: the SPEC says that the metric is noisy"),
+    ],
+)
+def test_what_one_measurement_of_each_is_worth_is_said_by_the_spec(
+    labctl: Labctl, place: Path, noise: str, doubt: str
+) -> None:
+    ids = some_runs(a_searched_lab(place, more=f"noise: {noise}\n"))
+    last = labctl.done("compare", ids[0], ids[1]).out.splitlines()[-1]
+    assert last == f"@@ difference 0.25, {ids[0]} is better{doubt} @@"
 
 
 def test_a_run_does_not_differ_from_itself(labctl: Labctl, place: Path) -> None:

@@ -51,6 +51,7 @@ class Compared(msgspec.Struct, frozen=True, kw_only=True):
     metrics_only: tuple[tuple[str, ...], tuple[str, ...]] = ((), ())
     code: Code = Code()
     notes: tuple[str, ...] = ()  # which run an experiment stands for, and what could not be read
+    noisy: bool | None = None  # what the SPEC says of the metric; None where it does not, or was not looked at
 
     @property
     def counts(self) -> Metric | None:
@@ -58,9 +59,24 @@ class Compared(msgspec.Struct, frozen=True, kw_only=True):
         has_values = all(value is not None for value in self.facts["value"])
         return self.metrics[0] if has_values and not self.remarks else None
 
+    def verdict(self, first: str = "", second: str = "") -> str:
+        """Which is better and how sure that is, in words; empty where nobody can say. The two are called so."""
+        counts = self.counts
+        if counts is None:
+            return ""
+        if counts.beyond_noise is False:
+            return "which is within noise: neither is known to be better"
+        if not self.better:
+            return ""
+        told = f"{(first if self.better == self.runs[0] else second) or self.better} is better"
+        if counts.beyond_noise or self.noisy is False:
+            return told
+        doubt = f"{told}, if the two numbers are not luck"
+        return f"{doubt}: the SPEC says that the metric is noisy" if self.noisy else doubt
+
 
 def compare(root: Root, first: str, second: str, *, diff_lines: int = DIFF_LINES) -> Compared:
-    """Two sealed runs, of one experiment or of two; an experiment stands for its best run."""
+    """Two sealed runs, of one experiment or of two; an experiment stands for the run to take of it."""
     notes: list[str] = []
     first, second = _meant(root, first, notes), _meant(root, second, notes)
     one, other = located.sealed(root, first), located.sealed(root, second)
@@ -85,6 +101,7 @@ def compare(root: Root, first: str, second: str, *, diff_lines: int = DIFF_LINES
         metrics_only=measured.only,
         code=_code(root, one, other, diff_lines),
         notes=(*notes, *measured.remarks),
+        noisy=measured.noisy,
     )
     counts = found.counts
     return found if counts is None else msgspec.structs.replace(found, better=_winner(counts, one[1], other[1]))

@@ -59,6 +59,7 @@ class Metrics(msgspec.Struct, frozen=True, kw_only=True):
     left_out: int = 0
     only: tuple[tuple[str, ...], tuple[str, ...]] = ((), ())
     remarks: tuple[str, ...] = ()
+    noisy: bool | None = None  # what the SPEC says of the number that counts
 
 
 def beside(
@@ -88,6 +89,7 @@ def beside(
         left_out=len(names) - len(shown),
         only=(_only(mine, theirs), _only(theirs, mine)),
         remarks=remarks,
+        noisy=told.noisy if told else None,
     )
 
 
@@ -181,6 +183,7 @@ class _Repeats:
         there = found.view.tiers.get(tier)
         loop = there.loop if there is not None else None
         self._loop_noise = loop.noise if loop is not None else None
+        self.noisy = found.spec.noise if found.spec is not None else None
         self.source = "runs of the same parameters" if loop is None else "the noise of the loop"
         by_params: dict[object, list[int]] = {}
         for number, line in enumerate(found.lines if loop is None else ()):
