@@ -10,6 +10,7 @@ import pytest
 from lab.scheduler import cycle
 from lab.scheduler.results import tailed
 from tests.cli.labs import a_lab, me, one_run
+from tests.scheduler.labs import an_experiment, ended
 
 if TYPE_CHECKING:
     from lab.store.root import Root
@@ -40,6 +41,19 @@ def test_it_shows_the_last_lines_of_a_run_and_of_an_experiment_the_run_under_way
     }  # fmt: skip
     assert labctl.done("tail", run, "--stream", "stderr").out == f"{run} wrote nothing to its stderr\n"
     assert labctl.done("tail", sealed).out == f"{sealed} wrote nothing to its stdout\n"
+
+
+def test_where_nothing_is_under_way_it_is_the_run_that_the_pages_call_the_last(labctl: Labctl, root: Root) -> None:
+    an_experiment(root, "wide", "max_parallel: 2\n")
+    first, second = (cycle.begin(root, "wide", owner=me(), params={"lr": number}) for number in (1, 2))
+    for running in (second, first):  # of two at once the one that began first ended last
+        cycle.finish(root, running, ended(0.5))
+    last = first.manifest.run_id
+    assert last < second.manifest.run_id
+    assert labctl.done("tail", "wide", "--json").data["run_id"] == last
+    assert labctl.done("show", "wide", "--json").data["last_run"] == last
+    Path(root.layout.status("wide")).unlink()  # no page says: the newest that is here
+    assert labctl.done("tail", "wide", "--json").data["run_id"] == second.manifest.run_id
 
 
 def test_what_a_run_wrote_cannot_speak_to_the_terminal(labctl: Labctl, root: Root) -> None:

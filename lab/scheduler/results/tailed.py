@@ -11,9 +11,10 @@ import msgspec
 
 from lab.core import layout
 from lab.core.errors import Corrupt, NotFound, Unavailable
+from lab.projections import status
 from lab.scheduler.placing import placed
 from lab.scheduler.results import located
-from lab.store import bundles, experiments, jobs, leases
+from lab.store import bundles, experiments, jobs, leases, reading
 
 if TYPE_CHECKING:
     from lab.scheduler.results.located import Located
@@ -97,7 +98,7 @@ def bundle(root: Root, run_id: str) -> Located:
 
 
 def latest(root: Root, experiment: str) -> str:
-    """The run of an experiment that is meant when none is named: one under way, else its last one."""
+    """The run of an experiment that is meant when none is named: one under way, else the last that was sealed."""
     live = [held.seen.claim.run_id for held in leases.survey(root, experiment).held]
     queued = {each.run_id for each in placed.states(root, experiment) if placed.waits(root, each)} if live else set()
     live = [run_id for run_id in live if run_id not in queued] or live  # one that waits has written nothing
@@ -105,10 +106,21 @@ def latest(root: Root, experiment: str) -> str:
         made = [name for name in os.listdir(root.layout.runs(experiment)) if name.startswith("RUN-")]
     except FileNotFoundError:
         made = []
-    runs = sorted(name for name in live if name in made) or sorted(made)
-    if not runs:
+    begun = sorted(name for name in live if name in made)
+    if begun:
+        return begun[-1]
+    last = _last(root, experiment)
+    if last in made:
+        return last
+    if not made:
         raise NotFound(f"{experiment} has no runs", fix=f"labctl run-once --experiment {experiment}")
-    return runs[-1]
+    return max(made)
+
+
+def _last(root: Root, experiment: str) -> str:
+    """The last run as all pages have it: the one that was sealed last. It need not be the newest."""
+    state = status.fold_state(reading.read(root.layout.status(experiment)) or b"")
+    return state.view.last.run_id if state is not None and state.view.last is not None else ""
 
 
 def end(path: str, folder: int | None = None) -> tuple[int, bytes]:
