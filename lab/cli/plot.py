@@ -66,7 +66,7 @@ def answer(args: argparse.Namespace, session: Session) -> Answer:
     drawn = named.draw(given, wish)
     written = _rendered(drawn, ending, dark=args.dark)
     data = _data(args, tier, ending, drawn, len(written))
-    warnings = list(given.warnings)
+    warnings = [*given.warnings, *drawn.warnings]
     if args.height and args.what not in named.SIZED:
         warnings.append(f"--height changes nothing: {args.what} is as high as it needs to be")
     if not place:

@@ -116,7 +116,12 @@ def interesting(values: Sequence[float], steps: Sequence[float] = (), best: floa
 def linear_ticks(low: float, high: float, count: int = 5) -> tuple[Tick, ...]:
     """On multiples of 1, 2 or 5 times a power of ten; at least two, for one alone says nothing of the scale."""
     low, high = widened(low, high)
-    return next((found for more in range(_MORE) if len(found := _linear(low, high, count + more)) > 1), found)
+    found = _linear(low, high, count)
+    more = 1
+    while len(found) < 2 and more < _MORE:  # noqa: PLR2004  # two
+        found = _linear(low, high, count + more)
+        more += 1
+    return found
 
 
 def _linear(low: float, high: float, count: int) -> tuple[Tick, ...]:

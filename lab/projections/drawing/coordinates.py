@@ -74,7 +74,7 @@ class _Plan:
         widest = max((measure.width(tick.text, _SMALL) for tick in ticks), default=0.0)
         self.right = float(round(width - min(max(widest + 14, _RIGHT), _MOST_RIGHT)))
         self.room = (self.right - self.left) / max(len(parameters.axes), 1)
-        self.staggered = any(measure.width(each.name, _SIZE) * 1.1 > self.room - 8 for each in parameters.axes)
+        self.staggered = any(measure.width(each.name, _SIZE, bold=True) > self.room - 8 for each in parameters.axes)
         self.top = _NAMES * (2 if self.staggered else 1) + _ENDS + 10
         self.bottom = height - _FOOT - _ENDS - (_GUTTER if self.some_absent else 0.0)
         self.gutter = self.bottom + _GUTTER + 4
@@ -116,7 +116,7 @@ class _Plan:
         xs = [*(self.x(number) for number in range(len(names) - 1)), self.right]
         most = (2 if self.staggered else 1) * self.room - 8
         rooms = [min(most, 2 * min(x - 2, self.width - x - 2)) for x in xs]
-        shown = lanes.apart(names, _SIZE * 1.1, rooms)  # bold letters are wider
+        shown = lanes.apart(names, _SIZE, rooms, bold=True)
         for number, (said, x) in enumerate(zip(shown, xs, strict=True)):
             y = 2 * _NAMES if self.staggered and number % 2 else _NAMES
             yield Words(look="title", at=(x, y), text=said, anchor=MIDDLE, size=_SIZE, bold=True)

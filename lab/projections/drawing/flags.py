@@ -19,7 +19,6 @@ ROWS = 5
 MOST = 60  # of those that are wanted, the weightiest
 _HIGH = 15.0
 _AIR = 4.0
-_BOLD = 1.18  # as much wider than plain letters
 
 
 class Wanted(NamedTuple):
@@ -73,7 +72,7 @@ def items(flags: Sequence[Flag], foot: float) -> Iterator[Item]:
 
 def _tries(each: Wanted, left: float, right: float) -> Iterator[Flag]:
     """To the right of its pole, or to the left."""
-    wide = measure.width(each.text, SIZE) * (_BOLD if each.bold else 1.0) + _AIR
+    wide = measure.width(each.text, SIZE, bold=each.bold) + _AIR
     if each.x + wide <= right:
         yield Flag(x=each.x, row=0, text=each.text, left=each.x, right=each.x + wide, bold=each.bold)
     if each.x - wide >= left:

@@ -50,8 +50,8 @@ class _Frame:
         told = [each.name for each in importance.weights]
         self.shown = lanes.apart(told, _SIZE, [self.names] * len(told))
         self.left = _SIDE + self.names + 10
-        self.right = max(width - _SIDE - notes - 12, self.left + 40)
-        self.notes = width - _SIDE - self.right - 12
+        self.notes = min(notes, width - _SIDE - 12 - self.left - 40)
+        self.right = width - _SIDE - self.notes - 12
         self.bottom = _TOP + _ROW * len(importance.weights)
 
     def x(self, share: float) -> float:

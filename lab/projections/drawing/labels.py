@@ -6,7 +6,7 @@ Each is tried at many places around its mark, the nearest and emptiest first. Th
 from __future__ import annotations
 
 import itertools
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 
@@ -23,7 +23,9 @@ BLOCKED = 1_000.0  # what no label may lie on
 _CELL = 6.0
 _ABOVE, _BELOW = 0.98, 0.30  # of the size: how far letters reach over and under their baseline
 _GAP = 8.0
-_ROWS = 16
+_APART, _LINES_APART = 6.0, 1.0  # between two labels: else they are read as one
+_ROWS, _ROW = 20, 0.5  # and how far apart, of the height of a line: further than _FURTHEST nothing is tried
+_ASIDE = 36.0  # further from the mark: beyond a line beside it
 _AWAY = 0.012  # cost of a pixel between mark and label
 _WRONG_SIDE = 0.6
 _OFF = 0.15  # cost of not standing beside the mark
@@ -32,7 +34,7 @@ _CUT = 0.8  # cost of showing less of the text
 _SHORT = 0.5  # of the room: what is tried when the whole text finds no place
 _LEADER_FROM = 12.0
 _FURTHEST = 130.0  # pixels from its mark: a label that is further is not read as its own
-_DEAREST = 4.0  # what a place may cost: over a dense crowd nobody reads a label
+_DEAREST = 10.0  # what a place may cost: over a dense crowd nobody reads a label
 _TRIED = 80  # labels that look for a place; the rest is counted as dropped
 
 
@@ -102,26 +104,52 @@ class Busy:
 
     def __init__(self) -> None:
         self._cells: dict[tuple[int, int], float] = {}
+        self._sums: list[list[float]] = []  # of all cells to the left of and above each; made when it is asked for
+        self._corner = (0, 0)
 
     def spot(self, at: Point, weight: float = 1.0, radius: float = 0.0) -> None:
         """A mark."""
-        for cell in _cells(at[0] - radius, at[1] - radius, at[0] + radius, at[1] + radius):
-            self._cells[cell] = self._cells.get(cell, 0.0) + weight
+        self._take(weight, at[0] - radius, at[1] - radius, at[0] + radius, at[1] + radius)
 
     def path(self, points: Sequence[Point], weight: float = BLOCKED) -> None:
         """A line of upright and level pieces."""
         for (x, y), (to_x, to_y) in itertools.pairwise(points):
-            for cell in _cells(min(x, to_x), min(y, to_y), max(x, to_x), max(y, to_y)):
-                self._cells[cell] = self._cells.get(cell, 0.0) + weight
+            self._take(weight, min(x, to_x), min(y, to_y), max(x, to_x), max(y, to_y))
 
     def area(self, area: Area, weight: float = BLOCKED) -> None:
         """A place where other words stand."""
-        for cell in _cells(area.left, area.top, area.right, area.bottom):
-            self._cells[cell] = self._cells.get(cell, 0.0) + weight
+        self._take(weight, area.left, area.top, area.right, area.bottom)
 
     def cost(self, area: Area) -> float:
-        cells = self._cells
-        return sum(cells.get(cell, 0.0) for cell in _cells(area.left, area.top, area.right, area.bottom))
+        """What is taken of a place, by four look-ups: thousands of places are tried."""
+        if not self._cells:
+            return 0.0
+        if not self._sums:
+            self._summed()
+        sums, (first, top) = self._sums, self._corner
+        across, down = len(sums) - 1, len(sums[0]) - 1
+        left = min(max(int(area.left // _CELL) - first, 0), across)
+        right = min(max(int(area.right // _CELL) + 1 - first, 0), across)
+        upper = min(max(int(area.top // _CELL) - top, 0), down)
+        lower = min(max(int(area.bottom // _CELL) + 1 - top, 0), down)
+        return sums[right][lower] - sums[left][lower] - sums[right][upper] + sums[left][upper]
+
+    def _take(self, weight: float, left: float, top: float, right: float, bottom: float) -> None:
+        self._sums = []
+        rows = range(int(top // _CELL), int(bottom // _CELL) + 1)
+        for column in range(int(left // _CELL), int(right // _CELL) + 1):
+            for row in rows:
+                self._cells[column, row] = self._cells.get((column, row), 0.0) + weight
+
+    def _summed(self) -> None:
+        columns, rows = [column for column, _ in self._cells], [row for _, row in self._cells]
+        first, top, down = min(columns), min(rows), max(rows) + 1
+        before = [0.0] * (down - top + 1)
+        self._corner, self._sums = (first, top), [before]
+        for column in range(first, max(columns) + 1):
+            taken = (self._cells.get((column, row), 0.0) for row in range(top, down))
+            before = [last + here for last, here in zip(before, itertools.accumulate(taken, initial=0.0), strict=True)]
+            self._sums.append(before)
 
 
 def place(wanted: Iterable[Wanted], frame: Area, busy: Busy, *, size: float = 11.0, room: float = 230.0) -> Placed:
@@ -138,9 +166,9 @@ def place(wanted: Iterable[Wanted], frame: Area, busy: Busy, *, size: float = 11
     return Placed(labels=tuple(labels), dropped=dropped)
 
 
-def area_of(text: str, at: Point, size: float, anchor: str = scenes.START) -> Area:
+def area_of(text: str, at: Point, size: float, anchor: str = scenes.START, *, bold: bool = False) -> Area:
     """What words cover at most."""
-    wide = width(text, size)
+    wide = width(text, size, bold=bold)
     left = at[0] - (wide if anchor == scenes.END else wide / 2 if anchor == scenes.MIDDLE else 0.0)
     return Area(left=left, top=at[1] - _ABOVE * size, right=left + wide, bottom=at[1] + _BELOW * size)
 
@@ -155,13 +183,16 @@ def _best(
         if not text or (share < 1 and text == wanted.text):
             continue
         cut = 0.0 if text == wanted.text else _CUT
-        for found, place_cost in _places(text, wanted, size):
-            least = place_cost + cut
-            if (best is not None and least >= best[0]) or not found.area.inside(frame) or not _free(found, labels):
+        for tried in _places(wanted.at, width(text, size), size, below=wanted.below):
+            least, area = tried.cost + cut, tried.area
+            if (best is not None and least >= best[0]) or not area.inside(frame):
                 continue
-            cost = least + busy.cost(found.area)
-            if cost <= _DEAREST and (best is None or cost < best[0]):
-                best = (cost, found)
+            cost = least + busy.cost(area)
+            if cost > _DEAREST or (best is not None and cost >= best[0]):
+                continue
+            label = _label(text, wanted, tried, size)
+            if _free(label, labels):
+                best = (cost, label)
         if best is not None:
             return best[1]
     return None
@@ -176,38 +207,54 @@ def _cut(text: str, size: float, room: float) -> str:
     return f"{whole}, …" if comma and len(whole) > len(told) / 3 else told
 
 
-def _places(text: str, wanted: Wanted, size: float) -> Iterator[tuple[Label, float]]:
+class _Tried(NamedTuple):
+    """A place for a label: what it costs by itself, what it covers, and where its leader would end."""
+
+    cost: float
+    area: Area
+    near: Point
+    away: float
+
+
+def _places(mark: Point, wide: float, size: float, *, below: bool) -> Iterator[_Tried]:
     """Rows on the roomy side, then on the other; in each to the left, across and to the right of the mark."""
-    x, y = wanted.at
+    x, y = mark
     line = size * (_ABOVE + _BELOW)
-    wide = width(text, size)
-    for below, penalty in ((wanted.below, 0.0), (not wanted.below, _WRONG_SIDE)):
+    lefts = (
+        x - _GAP - wide, x - wide * 0.75, x - wide / 2, x - wide / 4, x + _GAP, x + _ASIDE, x + 2 * _ASIDE,
+        x - _ASIDE - wide,
+    )  # fmt: skip
+    for down, penalty in ((below, 0.0), (not below, _WRONG_SIDE)):
         for row in range(_ROWS):
-            middle = y + (1 if below else -1) * row * line
-            for left in (x - _GAP - wide, x - wide * 0.75, x - wide / 2, x - wide / 4, x + _GAP):
-                beside = left + wide <= x - _GAP or left >= x + _GAP
-                if row == 0 and not beside:
+            middle = y + (1 if down else -1) * row * _ROW * line
+            for left in lefts:
+                right = left + wide
+                beside = right <= x - _GAP or left >= x + _GAP
+                if row < 1 / _ROW and not beside:
                     continue
-                at = (left, middle + size * (_ABOVE - _BELOW) / 2)
-                area = area_of(text, at, size)
-                near = (min(max(x, area.left), area.right), area.top if middle > y else area.bottom)
-                if row == 0:
-                    near = (area.right if left < x else area.left, middle)
+                area = Area(left=left, top=middle - line / 2, right=right, bottom=middle + line / 2)
+                near = (min(max(x, left), right), area.top if middle > y else area.bottom)
+                if row < 1 / _ROW:
+                    near = (right if left < x else left, middle)
                 away = abs(near[0] - x) + abs(near[1] - y)
-                if away > _FURTHEST:
-                    continue
-                leader = (wanted.at, near) if away > _LEADER_FROM else None
-                anchor = scenes.END if area.right < x else scenes.START if left > x else scenes.MIDDLE
-                at = ({scenes.END: area.right, scenes.MIDDLE: left + wide / 2}.get(anchor, left), at[1])
-                label = Label(text=text, at=at, area=area, anchor=anchor, href=wanted.href, leader=leader)
-                cost = penalty + _AWAY * away + (_OFF if row else 0.0) + (0.0 if beside else _ACROSS)
-                yield label, cost + (0.05 if left > x else 0.0)
+                if away <= _FURTHEST:
+                    cost = penalty + _AWAY * away + (_OFF if row else 0.0) + (0.0 if beside else _ACROSS)
+                    yield _Tried(cost + (0.05 if left > x else 0.0), area, near, away)
+
+
+def _label(text: str, wanted: Wanted, tried: _Tried, size: float) -> Label:
+    area, x = tried.area, wanted.at[0]
+    anchor = scenes.END if area.right < x else scenes.START if area.left > x else scenes.MIDDLE
+    side = {scenes.END: area.right, scenes.MIDDLE: (area.left + area.right) / 2}.get(anchor, area.left)
+    at = (side, area.top + size * _ABOVE)
+    leader = (wanted.at, tried.near) if tried.away > _LEADER_FROM else None
+    return Label(text=text, at=at, area=area, anchor=anchor, href=wanted.href, leader=leader)
 
 
 def _free(label: Label, labels: Sequence[Label]) -> bool:
     """Whether neither it nor its leader comes upon another label, and no leader of another upon it."""
     for other in labels:
-        if label.area.overlaps(other.area):
+        if label.area.overlaps(_around(other.area)):
             return False
         if label.leader is not None and _crosses(label.leader, other.area):
             return False
@@ -216,6 +263,16 @@ def _free(label: Label, labels: Sequence[Label]) -> bool:
         if label.leader is not None and other.leader is not None and _meet(label.leader, other.leader):
             return False
     return True
+
+
+def _around(area: Area) -> Area:
+    """With the room that a label leaves free to the next."""
+    return Area(
+        left=area.left - _APART,
+        top=area.top - _LINES_APART,
+        right=area.right + _APART,
+        bottom=area.bottom + _LINES_APART,
+    )
 
 
 def _meet(one: tuple[Point, Point], other: tuple[Point, Point]) -> bool:
@@ -231,6 +288,13 @@ def _side(line: tuple[Point, Point], point: Point) -> float:
 def _crosses(line: tuple[Point, Point], area: Area) -> bool:
     """Whether a line comes into an area: it is cut off at each side in turn, and something is left of it."""
     (x, y), (to_x, to_y) = line
+    if (
+        (x <= area.left and to_x <= area.left)
+        or (x >= area.right and to_x >= area.right)
+        or (y <= area.top and to_y <= area.top)
+        or (y >= area.bottom and to_y >= area.bottom)
+    ):  # as nearly all are
+        return False
     enters, leaves = 0.0, 1.0
     for start, delta, low, high in ((x, to_x - x, area.left, area.right), (y, to_y - y, area.top, area.bottom)):
         if delta == 0:
@@ -240,10 +304,3 @@ def _crosses(line: tuple[Point, Point], area: Area) -> bool:
         one, other = (low - start) / delta, (high - start) / delta
         enters, leaves = max(enters, min(one, other)), min(leaves, max(one, other))
     return enters < leaves
-
-
-def _cells(left: float, top: float, right: float, bottom: float) -> Iterator[tuple[int, int]]:
-    rows = range(int(top // _CELL), int(bottom // _CELL) + 1)
-    for column in range(int(left // _CELL), int(right // _CELL) + 1):
-        for row in rows:
-            yield column, row

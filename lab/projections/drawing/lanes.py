@@ -43,19 +43,19 @@ def ends(axis: Axis, count: int = 4) -> Sequence[tuple[float, str]]:
     return [(scale.at(tick.value), tick.text) for tick in scale.ticks(count)]
 
 
-def apart(names: Sequence[str], size: float, rooms: Sequence[float]) -> list[str]:
+def apart(names: Sequence[str], size: float, rooms: Sequence[float], *, bold: bool = False) -> list[str]:
     """The names as far as they fit; where their beginnings would look alike, their ends."""
     found = []
     for name, room in zip(names, rooms, strict=True):
-        shown = measure.fitted(name, size, room)
+        shown = measure.fitted(name, size, room, bold=bold)
         begins = shown.removesuffix("…")
         alike = shown != name and sum(other.startswith(begins) for other in names) > 1
-        found.append(_end(name, size, room) if alike else shown)
+        found.append(_end(name, size, room, bold=bold) if alike else shown)
     return found
 
 
-def _end(name: str, size: float, room: float) -> str:
-    return measure.fitted(name[::-1], size, room)[::-1]
+def _end(name: str, size: float, room: float, *, bold: bool) -> str:
+    return measure.fitted(name[::-1], size, room, bold=bold)[::-1]
 
 
 def spelled(axis: Axis, place: float) -> str:

@@ -59,11 +59,11 @@ def items(lines: Sequence[Sequence[Entry]], left: float, top: float) -> Iterator
 def wrapped(sentences: Iterable[str], room: float, size: float = SIZE) -> list[str]:
     """Sentences in lines that are no wider than `room`. A word that is wider by itself is cut."""
     found: list[str] = []
-    for word in " ".join(sentences).split(" "):
+    for word in " ".join(sentences).split():
         longer = f"{found[-1]} {word}" if found else word
         if found and width(longer, size) <= room:
             found[-1] = longer
-        elif word:
+        else:
             found.append(fitted(word, size, room))
     return found
 

@@ -69,7 +69,7 @@ def _classes() -> str:
         rules.append(f".lab-scene .area.{name},.lab-scene circle.{name}{{fill:var(--{name})}}")
     rules.append(f".lab-scene .area.band{{fill-opacity:{BAND_OPACITY}}}")
     rules += [
-        ".lab-scene text.muted,.lab-scene text.tick{fill:var(--muted)}",
+        ".lab-scene text.muted,.lab-scene text.tick,.lab-scene tspan.muted{fill:var(--muted)}",
         ".lab-scene text.crash{fill:var(--crash)}",
     ]
     return "".join(rules)

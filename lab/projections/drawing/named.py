@@ -39,6 +39,7 @@ class Drawn(msgspec.Struct, frozen=True, kw_only=True):
 
     scene: Scene
     sample: Sample | None = None
+    warnings: tuple[str, ...] = ()  # what was asked for and could not be
 
 
 class Wish(msgspec.Struct, frozen=True, kw_only=True):
@@ -86,7 +87,12 @@ def _stairs(given: Given, wish: Wish) -> Drawn:
 
     found = stairs.of(given, given.view.tier)
     height = wish.height or drawing.HEIGHT
-    return Drawn(scene=drawing.draw(found, width=wish.width, height=height, log=wish.log), sample=found.sample)
+    plain = drawing.why_plain(found) if wish.log else ""
+    return Drawn(
+        scene=drawing.draw(found, width=wish.width, height=height, log=wish.log),
+        sample=found.sample,
+        warnings=(f"--log changes nothing. {plain}",) if plain else (),
+    )
 
 
 def _parameters(given: Given, wish: Wish) -> Drawn:

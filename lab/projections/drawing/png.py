@@ -151,6 +151,9 @@ class _Pen:
             self._to.text((x, y), words, fill=halo, font=font, anchor=anchor, stroke_width=thick)
         for shift in (0.0, self._scale / 4) if item.bold else (0.0,):  # there is one weight: bold is written twice
             self._to.text((x + shift, y), words, fill=colour, font=font, anchor=anchor)
+        if item.more:
+            at = (item.at[0] + font.getlength(words) / self._scale + scenes.MORE_GAP, item.at[1])
+            self.write(scenes.Words(look="muted", at=at, text=item.more, size=scenes.MORE_SIZE))
 
     def _spelled(self, letter: str, font: FreeTypeFont) -> str:
         """A letter as this font can write it: itself, or what stands for it; else itself, which is seen as a box."""

@@ -25,6 +25,7 @@ CIRCLE, CROSS, SQUARE, TRIANGLE_UP, TRIANGLE_DOWN, DIAMOND = (
 )  # fmt: skip
 
 _CROSS_WIDTH, _CROSS_SIZE = 1.6, 3.0
+MORE_GAP, MORE_SIZE = 12.0, 12.0
 
 
 class Stroke(msgspec.Struct, frozen=True, kw_only=True, tag="stroke"):
@@ -69,7 +70,10 @@ class Box(msgspec.Struct, frozen=True, kw_only=True, tag="box"):
 
 
 class Words(msgspec.Struct, frozen=True, kw_only=True, tag="words"):
-    """A line of text; `at` is on its baseline, at its start, middle or end."""
+    """A line of text; `at` is on its baseline, at its start, middle or end.
+
+    `more` goes on in the same line, after a gap, plain and muted, wherever the letters before it end.
+    """
 
     look: str
     at: Point
@@ -78,6 +82,7 @@ class Words(msgspec.Struct, frozen=True, kw_only=True, tag="words"):
     size: float = 12.0
     bold: bool = False
     href: str = ""
+    more: str = ""
 
 
 Item = Stroke | Mark | Marks | Box | Words

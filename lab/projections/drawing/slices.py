@@ -161,7 +161,11 @@ class _Plan:
         metric = self.parameters.metric or "value"
         room = self.width - 2 * _AIR
         yield Words(
-            look="title", at=(_AIR, 16), text=measure.fitted(self.axis.name, _SIZE, room / 1.1), size=_SIZE, bold=True
+            look="title",
+            at=(_AIR, 16),
+            text=measure.fitted(self.axis.name, _SIZE, room, bold=True),
+            size=_SIZE,
+            bold=True,
         )
         scale = ", log scale" if self.axis.log else ""
         half = room - measure.width(beyond, _SMALL) - _AIR

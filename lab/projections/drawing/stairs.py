@@ -6,6 +6,7 @@ that the noise is not known.
 
 from __future__ import annotations
 
+import itertools
 import math
 from typing import TYPE_CHECKING
 
@@ -13,7 +14,7 @@ import msgspec
 
 from lab.core.run import MINIMIZE
 from lab.projections import text
-from lab.projections.drawing import axes, labels, legend, measure, runs
+from lab.projections.drawing import axes, flight, labels, legend, measure, runs
 from lab.projections.drawing import scene as scenes
 from lab.projections.drawing.axes import Scale  # msgspec resolves annotations
 from lab.projections.drawing.labels import Area, Busy, Wanted  # msgspec resolves annotations
@@ -31,6 +32,10 @@ LEAST_WIDTH, LEAST_HEIGHT = 320.0, 240.0
 SINGLE = 300  # marks of a kind that can be pointed at; more are a crowd
 _TICK, _TITLE, _LABEL = 11.0, 14.0, 11.0
 _FLOOR_HEIGHT = 22.0
+_LEAST_FRAME = 90.0
+_EDGE = 12.0  # the strip for what lies outside: below every dot that is inside, or above it
+_CLEAR = 5.0
+_OVER = 0.35  # cost of a label over a run of the crowd, for each cell of the grid that its mark touches
 _FEW, _MANY = 200, 800
 _ORDER = (  # what is drawn first lies below
     kinds.DISCARD, kinds.CLAIMED, kinds.REPLAYED, kinds.CANCELLED, kinds.UNMEASURED, kinds.CRASH, kinds.WITHIN,
@@ -47,7 +52,10 @@ def draw(
     log: bool = False,
     name: str = "stairs",
 ) -> Scene:
-    """The scene. `href` gives the link of a run; `log` is kept to where every value that is shown is above 0."""
+    """The scene; higher than asked where words would leave no room for it. `href` gives the link of a run.
+
+    With `log` the scale is logarithmic, but for what `why_plain` tells.
+    """
     width, height = max(width, LEAST_WIDTH), max(height, LEAST_HEIGHT)
     drawing = _Drawing(stairs, width, height, href, log=log)
     return Scene(
@@ -55,7 +63,7 @@ def draw(
         title=f"Staircase of {text.line(stairs.experiment)}",
         told=runs.told(stairs),
         width=width,
-        height=height,
+        height=drawing.height,
         items=tuple(drawing.items()),
     )
 
@@ -84,9 +92,9 @@ class _Drawing:
         self._floored = any(kind in stairs.counts for kind in kinds.FLOOR)
         shown = axes.finite([*(spot.value for spot in stairs.spots), *(step.value for step in stairs.steps)])
         self._has_values = bool(shown)
-        log = log and min(shown, default=0.0) > 0
+        self._plain = why_plain(stairs) if log else ""
+        log = log and not self._plain
         low, high = self._range(log=log)
-        log = log and low > 0  # a target may be below
         scale = axes.scale(*axes.padded(low, high, log=log), 1.0, 0.0, log=log)
         values = [(spot, spot.value) for spot in stairs.spots if spot.value is not None]
         self._above = [spot for spot, value in values if value > scale.high]
@@ -103,13 +111,12 @@ class _Drawing:
             yield from self._nothing()
         else:
             yield from self._grid()
-            yield from self._noise()
+            yield from flight.band(self._stairs, plot.x, plot.y)
             yield from self._target()
         yield from self._bottom()
         yield from self._marks(first=True)
         stair = self._stair()
-        if stair:
-            yield Stroke(look="stair", points=stair, width=1.8)
+        yield from flight.line(stair, self._plot.y)
         placed = self._labels(stair)
         yield from placed.leaders()
         yield from self._marks(first=False)
@@ -120,26 +127,29 @@ class _Drawing:
             yield Words(look="muted", at=at, text=line, size=legend.SIZE)
 
     def _range(self, *, log: bool) -> tuple[float, float]:
-        """The stretch of values to show; on a logarithmic scale, far is what is many times as large."""
+        """The stretch of values to show; on a logarithmic scale all of them."""
         stairs = self._stairs
         values, steps = axes.finite(spot.value for spot in stairs.spots), [step.value for step in stairs.steps]
         best = self._best.value if self._best else None
         if log:
-            found = axes.interesting(list(map(math.log, values)), list(map(math.log, steps)), best and math.log(best))
-            low, high = map(math.exp, found)
+            low, high = min([*values, *steps], default=1.0), max([*values, *steps], default=1.0)
         else:
             low, high = axes.interesting(values, steps, best)
         wide = high - low
         if best is not None and stairs.band and stairs.band.width <= wide and not log:
             low, high = min(low, best - stairs.band.width), max(high, best + stairs.band.width)
-        if stairs.target is not None and low - wide / 2 <= stairs.target <= high + wide / 2:
+        near = stairs.target is not None and low - wide / 2 <= stairs.target <= high + wide / 2
+        if stairs.target is not None and near and not (log and stairs.target <= 0):
             low, high = min(low, stairs.target), max(high, stairs.target)
         return low, high
 
     def _placed(self, scale: Scale, height: float) -> _Plot:
         top = 30 + len(self._legend) * legend.LINE + 10
-        floor = height - 37 - len(self._notes) * legend.LINE - 8
-        bottom = floor - (_FLOOR_HEIGHT if self._floored else 0)
+        foot = 37 + len(self._notes) * legend.LINE + 8
+        strip = _FLOOR_HEIGHT if self._floored else 0.0
+        self.height = max(height, top + _LEAST_FRAME + strip + foot)
+        floor = self.height - foot
+        bottom = floor - strip
         ticks = scale.ticks(_ticks(bottom - top, 40)) if self._has_values else ()
         widest = max((measure.width(tick.text, _TICK) for tick in ticks), default=30.0)
         frame = Area(left=12 + max(widest, 52.0) + 6, top=top, right=self._width - 14, bottom=bottom)
@@ -149,25 +159,29 @@ class _Drawing:
             frame=frame,
             floor=floor,
             x=Scale(low=1 - pad, high=total + pad, start=frame.left, end=frame.right),
-            y=msgspec.structs.replace(scale, start=frame.bottom, end=frame.top),
+            y=msgspec.structs.replace(
+                scale,
+                start=frame.bottom - (_EDGE if self._under else 0.0),
+                end=frame.top + (_EDGE if self._above else 0.0),
+            ),
         )
 
     def _heading(self) -> Iterator[Item]:
         stairs, best = self._stairs, self._best
-        name = measure.fitted(text.line(stairs.experiment), _TITLE, self._width / 2)
-        yield Words(look="title", at=(12, 21), text=name, size=_TITLE, bold=True)
+        name = measure.fitted(text.line(stairs.experiment), _TITLE, self._width / 2, bold=True)
         words = [f"{text.line(stairs.metric, 40)}, {runs.way(stairs)}"]
         if stairs.tier not in ("", "default"):
             words.append(f"tier {text.line(stairs.tier, 24)}")
         if best is not None:
             words.append(f"best {axes.number(best.value, 5)} after {_runs(stairs.sample.total)}")
-        left = 12 + measure.width(name, _TITLE) * 1.06 + 12
-        told = measure.fitted("; ".join(words), 12.0, self._width - left - 12)
-        yield Words(look="muted", at=(left, 21), text=told, size=12.0)
+        left = 12 + measure.width(name, _TITLE, bold=True) + scenes.MORE_GAP
+        told = measure.fitted("; ".join(words), scenes.MORE_SIZE, self._width - left - 12)
+        yield Words(look="title", at=(12, 21), text=name, size=_TITLE, bold=True, more=told)
         yield from legend.items(self._legend, 12.0, 28.0)
 
     def _remarks(self, scale: Scale, dropped: int) -> list[str]:
         said = runs.remarks(self._stairs, scale, self._above, self._under, dropped)
+        said = itertools.chain([self._plain] if self._plain else [], said)
         return legend.wrapped(said, self._width - 24)
 
     def _nothing(self) -> Iterator[Item]:
@@ -188,6 +202,8 @@ class _Drawing:
         for tick in plot.y.ticks(_ticks(frame.bottom - frame.top, 40)):
             y = plot.y.at(tick.value)
             yield Stroke(look="grid", points=((frame.left, y), (frame.right, y)))
+            if self._floored and y > frame.bottom - _CLEAR:
+                continue  # its number would lie on the words beside the floor
             at = (frame.left - 6, y + _TICK * 0.36)
             yield Words(look="tick", at=at, text=tick.text, anchor=scenes.END, size=_TICK)
 
@@ -217,7 +233,7 @@ class _Drawing:
         plot = self._plot
         points: list[Point] = []
         for step in self._stairs.steps:
-            x, y = plot.at(step.n, step.value)
+            x, y = plot.x.at(step.n), self._y(step.value)
             if points:
                 points.append((x, points[-1][1]))
             points.append((x, y))
@@ -225,21 +241,12 @@ class _Drawing:
             points.append((plot.frame.right, points[-1][1]))
         return tuple(points)
 
-    def _noise(self) -> Iterator[Item]:
-        """A band around the stairs, of steps like theirs."""
-        band = self._stairs.band
-        if band is None or not band.width:
-            return
-        over, under = [], []
-        steps = self._stairs.steps
-        for number, step in enumerate(steps):
-            start = self._plot.x.at(step.n)
-            end = self._plot.x.at(steps[number + 1].n) if number + 1 < len(steps) else self._plot.frame.right
-            top, bottom = self._plot.y.at(step.value + band.width), self._plot.y.at(step.value - band.width)
-            over += [(start, top), (end, top)]
-            under += [(start, bottom), (end, bottom)]
-        if over:
-            yield Stroke(look="band", points=(*over, *reversed(under)), close=True)
+    def _y(self, value: float) -> float:
+        """Where a value lies; what is outside stands in the strip at the edge."""
+        plot = self._plot
+        if plot.y.holds(value):
+            return plot.y.at(value)
+        return plot.frame.top + _EDGE / 2 if value > plot.y.high else plot.frame.bottom - _EDGE / 2
 
     def _target(self) -> Iterator[Item]:
         target, plot = self._stairs.target, self._plot
@@ -291,8 +298,8 @@ class _Drawing:
         """At the edge, those that lie outside."""
         frame = self._plot.frame
         edges = (
-            (self._above, scenes.TRIANGLE_UP, frame.top + 5),
-            (self._under, scenes.TRIANGLE_DOWN, frame.bottom - 5),
+            (self._above, scenes.TRIANGLE_UP, frame.top + _EDGE / 2),
+            (self._under, scenes.TRIANGLE_DOWN, frame.bottom - _EDGE / 2),
         )
         for spots, shape, y in edges:
             crowd = tuple((self._plot.x.at(spot.n), y) for spot in spots if spot.kind == kinds.DISCARD)
@@ -312,26 +319,37 @@ class _Drawing:
         for spot in self._stairs.spots:
             if spot.value is not None:
                 stepped = spot.run_id in self._stepped
-                busy.spot(self._at(spot), labels.BLOCKED if stepped else 0.35, 4.0 if stepped else 1.0)
+                busy.spot(self._at(spot), labels.BLOCKED if stepped else _OVER, 4.0 if stepped else 3.0)
         if self._stairs.target is not None and plot.y.holds(self._stairs.target):
             y = plot.y.at(self._stairs.target)
             busy.path(((frame.left, y), (frame.right, y)))
         if self._above:
-            busy.area(Area(left=frame.left, top=frame.top, right=frame.right, bottom=frame.top + 9))
+            busy.area(Area(left=frame.left, top=frame.top, right=frame.right, bottom=frame.top + _EDGE - 2))
         if self._under:
-            busy.area(Area(left=frame.left, top=frame.bottom - 9, right=frame.right, bottom=frame.bottom))
+            busy.area(Area(left=frame.left, top=frame.bottom - _EDGE + 2, right=frame.right, bottom=frame.bottom))
         wanted = []
         for number, step in enumerate(steps):
+            is_inside = plot.y.holds(step.value)
             says = text.line(step.changed, 60)
+            if not is_inside:  # nothing else in the picture says where it is
+                says = f"{says} {axes.number(step.value)}".lstrip()
             gained = abs(plot.y.at(step.value) - plot.y.at(steps[number - 1].value)) if number else 0.0
             weight = math.inf if step is self._best else 1e6 if number == 0 else gained
             if says:
-                at = plot.at(step.n, step.value)
-                below = self._stairs.direction == MINIMIZE
+                at = (plot.x.at(step.n), self._y(step.value))
+                below = self._stairs.direction == MINIMIZE if is_inside else step.value > plot.y.high
                 link = self._href(step.run_id) if self._href else ""
                 wanted.append(Wanted(text=says, at=at, weight=weight, below=below, href=link))
         room = max(min(270.0, (frame.right - frame.left) / 3), 60.0)
         return labels.place(wanted, frame, busy, size=_LABEL, room=room)
+
+
+def why_plain(stairs: Stairs) -> str:
+    """Why there can be no logarithmic scale, as a sentence; empty where there can."""
+    drawn = axes.finite([*(spot.value for spot in stairs.spots), *(step.value for step in stairs.steps)])
+    if not drawn or min(drawn) > 0:
+        return ""
+    return f"The scale is not logarithmic: some values are not above 0 (the lowest is {axes.number(min(drawn))})."
 
 
 def _is_unsure(step: Step | None) -> bool:

@@ -113,8 +113,15 @@ def _words(item: Words) -> str:
     anchor = "" if item.anchor == scenes.START else f' text-anchor="{item.anchor}"'
     return (
         f'<text class="{item.look}" x="{_number(x)}" y="{_number(y)}" font-size="{_number(item.size)}"'
-        f"{anchor}{_BOLD if item.bold else ''}>{_text(item.text)}</text>"
+        f"{anchor}{_BOLD if item.bold else ''}>{_text(item.text)}{_more(item)}</text>"
     )
+
+
+def _more(item: Words) -> str:
+    if not item.more:
+        return ""
+    size = f'font-size="{_number(scenes.MORE_SIZE)}" font-weight="400"'
+    return f'<tspan class="muted" dx="{_number(scenes.MORE_GAP)}" {size}>{_text(item.more)}</tspan>'
 
 
 def _told(begun: tuple[str, str], says: str) -> str:

@@ -39,7 +39,7 @@ def framed(scene: Scene, heading: str, below: Sequence[str] = ()) -> Scene:
         Words(look="muted", at=(_SIDE, scene.height + _HEAD + number * legend.LINE + 12), text=line, size=legend.SIZE)
         for number, line in enumerate(lines)
     ]
-    title = measure.fitted(heading, _TITLE, scene.width - 2 * _SIDE)
+    title = measure.fitted(heading, _TITLE, scene.width - 2 * _SIDE, bold=True)
     return msgspec.structs.replace(
         scene,
         height=scene.height + _HEAD + len(lines) * legend.LINE + (8 if lines else 0),

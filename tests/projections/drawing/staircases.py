@@ -5,7 +5,9 @@ from __future__ import annotations
 from random import Random
 from typing import TYPE_CHECKING
 
-from lab.projections.drawing import labels, scene
+import msgspec
+
+from lab.projections.drawing import labels, measure, scene
 from lab.projections.picture.stairs import Band, Sample, Spot, Stairs, Step
 
 if TYPE_CHECKING:
@@ -81,7 +83,7 @@ def words(drawn: Scene, look: str = "") -> list[Words]:
 
 def said(drawn: Scene) -> str:
     """Everything that can be read on it."""
-    return " ".join(each.text for each in words(drawn))
+    return " ".join(f"{each.text} {each.more}".rstrip() for each in words(drawn))
 
 
 def points(drawn: Scene, look: str) -> list[Point]:
@@ -100,7 +102,13 @@ def points(drawn: Scene, look: str) -> list[Point]:
 
 
 def areas(drawn: Scene, look: str = "") -> list[Area]:
-    return [labels.area_of(each.text, each.at, each.size, each.anchor) for each in words(drawn, look)]
+    return [_area(each) for each in words(drawn, look)]
+
+
+def _area(each: Words) -> Area:
+    found = labels.area_of(each.text, each.at, each.size, each.anchor, bold=each.bold)
+    more = scene.MORE_GAP + measure.width(each.more, scene.MORE_SIZE) if each.more else 0.0
+    return msgspec.structs.replace(found, right=found.right + more)
 
 
 def overlapping(found: Iterable[Area]) -> list[tuple[Area, Area]]:

@@ -100,3 +100,22 @@ def test_a_long_text_is_cut_to_its_room() -> None:
 def test_a_text_is_cut_at_a_comma_where_half_of_a_change_would_say_another_thing() -> None:
     wanted = Wanted(text="optimizer sgd -> adam, depth 3 -> 11, +2 more", at=(600, 150))
     assert labels.place([wanted], FRAME, Busy(), room=200).labels[0].text == "optimizer sgd -> adam, …"
+
+
+def test_two_labels_never_stand_so_close_that_they_read_as_one() -> None:
+    for seed in range(40):
+        luck = Random(seed)
+        crowd = [Wanted(text="k b -> a, +1 more", at=(luck.uniform(60, 600), 150)) for _ in range(12)]
+        found = [label.area for label in labels.place(crowd, FRAME, Busy()).labels]
+        for place, one in enumerate(found):
+            around = Area(left=one.left - 5.9, top=one.top, right=one.right + 5.9, bottom=one.bottom)
+            assert not [other for other in found[place + 1 :] if other.overlaps(around)]
+
+
+def test_a_label_stands_beside_the_runs_of_the_crowd_where_there_is_room() -> None:
+    busy = Busy()
+    crowd = [(310 + 9.0 * n, 158.0) for n in range(12)] + [(290 - 9.0 * n, 150.0) for n in range(12)]
+    for at in crowd:
+        busy.spot(at, 0.35, 3.0)
+    label = labels.place([Wanted(text="halve the batch", at=(300, 150))], FRAME, busy).labels[0]
+    assert not [at for at in crowd if _is_in(label.area, at)]

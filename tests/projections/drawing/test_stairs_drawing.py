@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lab.projections.drawing import scene, stairs, svg
-from lab.projections.picture.stairs import KINDS, Band, Spot, Step
+from lab.projections.picture.stairs import KINDS, Band, Spot, Stairs, Step
 from tests.projections.drawing import staircases
 from tests.projections.drawing.staircases import BAND, areas, descent, points, said, spot, strokes, words
 
@@ -182,7 +182,52 @@ def test_a_logarithmic_scale_is_kept_to_values_above_zero() -> None:
     gaps = [after - before for before, after in itertools.pairwise(heights)]
     assert max(gaps) == pytest.approx(min(gaps), rel=0.01)
     below = stairs.draw(staircases.stairs([*spots, spot(7, "keep", -1.0)]), log=True)
-    assert svg.render(below) == svg.render(stairs.draw(staircases.stairs([*spots, spot(7, "keep", -1.0)])))
+    told = staircases.stairs([*spots, spot(7, "keep", -1.0)])
+    assert [each.text for each in words(below, "tick")] == [each.text for each in words(stairs.draw(told), "tick")]
+    assert "The scale is not logarithmic: some values are not above 0 (the lowest is \u22121)." in said(below)
+    assert "not logarithmic" not in said(drawn)
+
+
+def test_a_logarithmic_scale_shows_what_lies_far_away() -> None:
+    told = far_first()
+    assert "below the frame" in said(stairs.draw(told))
+    assert "the frame" not in said(stairs.draw(told, log=True))
+    assert not strokes_dashed(stairs.draw(told, log=True))
+
+
+def far_first() -> Stairs:
+    """As a packing problem goes: the baseline is far from everything that came after it."""
+    steps = [0.797, 0.985, 0.9878, 0.991]
+    kept = [spot(1 + 5 * n, "keep" if n else "baseline", value, "warm up" * (n > 0)) for n, value in enumerate(steps)]
+    crowd = [spot(n, "discard", 0.984 + n % 7 / 1_000) for n in range(2, 40) if n % 5 != 1]
+    found = staircases.stairs(sorted([*kept, *crowd], key=lambda each: each.n), direction="maximize")
+    first, *others = found.steps
+    return msgspec.structs.replace(found, steps=(msgspec.structs.replace(first, changed="baseline"), *others))
+
+
+def strokes_dashed(drawn: scene.Scene) -> list[scene.Stroke]:
+    return [each for each in strokes(drawn, "stair") if each.dashed]
+
+
+def test_a_step_outside_the_frame_breaks_the_line_and_its_value_is_written_there() -> None:
+    drawn = stairs.draw(far_first())
+    (broken,) = strokes_dashed(drawn)
+    solid = [each for each in strokes(drawn, "stair") if not each.dashed]
+    assert broken.points[-1] == solid[0].points[0]
+    assert all(x == to_x or y == to_y for (x, y), (to_x, to_y) in itertools.pairwise(broken.points))
+    assert "baseline 0.797" in [each.text for each in words(drawn, "label")]
+    ticks = [each.at[1] for each in words(drawn, "tick") if each.text.startswith("0.9")]
+    assert broken.points[0][1] > max(ticks) - 4
+    slanted = [each for each in strokes(drawn, "axis") if each.points[0][1] != each.points[1][1] and each.width > 1]
+    assert len(slanted) == 2
+    assert not strokes_dashed(stairs.draw(descent(60, 8)))
+
+
+def test_what_lies_outside_stands_beyond_everything_that_lies_inside() -> None:
+    crowd = [spot(n, "discard", 1.0 + n / 100) for n in range(2, 40)]
+    drawn = stairs.draw(staircases.stairs([spot(1, "keep", 1.0), *crowd, spot(40, "discard", 1e6)]))
+    (outside,) = points(drawn, "clipped")
+    assert outside[1] + 4 < min(y for _, y in points(drawn, "discard"))
 
 
 def test_2_000_spots_with_400_steps_are_drawn_in_well_under_a_second() -> None:
