@@ -87,11 +87,13 @@ def _last(rows: list[Row], count: int) -> list[Row]:
 
 def _runs(path: str, experiment: str, outcome: str, last: int) -> list[Line]:
     table = Layout(path).page(experiment, METRICS_LOG)
+    where = os.path.relpath(table, path)
+    if os.path.lexists(table) and not os.path.isfile(table):  # to open a pipe would keep us waiting
+        raise Unavailable("the table of runs is no file", where=where, fix="labctl refresh")
     try:
         with open(table, "rb") as file:
             lines = file.read().splitlines()
     except FileNotFoundError:
-        where = os.path.relpath(table, path)
         raise Unavailable("the table of runs is missing", where=where, fix="labctl refresh") from None
     if last and not outcome:
         lines = lines[-last:]
@@ -102,7 +104,6 @@ def _runs(path: str, experiment: str, outcome: str, last: int) -> list[Line]:
         except (ValueError, RecursionError):
             found = None
         if not _is_run(found):
-            where = os.path.relpath(table, path)
             raise Unavailable("the table of runs is damaged", where=where, fix="labctl refresh")
         runs.append(found)
     if outcome:

@@ -158,9 +158,9 @@ def look(path: str) -> SealedFile | None:
         return SealedFile(sha256=canonical.digest(target), size=len(target), link=True)
     if not stat.S_ISREG(mode):
         return None
-    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
-    try:
-        return _digest_of(descriptor)
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
+    try:  # a run may have put a pipe there since we looked
+        return _digest_of(descriptor) if stat.S_ISREG(os.fstat(descriptor).st_mode) else None
     finally:
         os.close(descriptor)
 

@@ -64,6 +64,7 @@ def afresh(path: str) -> None:
 
 
 def _open_file(path: str) -> int | None:
+    """To read; None for what is no plain file. A run may put a pipe anywhere, and to open that waits for ever."""
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
     except (FileNotFoundError, NotADirectoryError):
@@ -79,10 +80,9 @@ def _open_file(path: str) -> int | None:
 
 
 def read_from(path: str, start: int) -> bytes:
-    """What a file holds from an offset on; nothing when it is not there or shorter."""
-    try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    except FileNotFoundError:
+    """What a file holds from an offset on; nothing when it is shorter, not there, or no file."""
+    descriptor = _open_file(path)
+    if descriptor is None:
         return b""
     try:
         size = os.fstat(descriptor).st_size
@@ -102,11 +102,10 @@ def lines_from(path: str, start: int, block: int) -> Iterator[tuple[int, bytes]]
     """Whole lines of a file from an offset on, many at a time, each time with the offset of the first of them.
 
     As far as the file went when it was opened; without an unfinished last line. A log of gigabytes is never in the
-    memory as a whole, but for a line that is as long.
+    memory as a whole, but for a line that is as long. None of what is no file.
     """
-    try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    except FileNotFoundError:
+    descriptor = _open_file(path)
+    if descriptor is None:
         return
     try:
         left = os.fstat(descriptor).st_size - start

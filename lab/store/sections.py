@@ -58,7 +58,7 @@ def hold_folder(folder: str, *, wait_s: float = WAIT_S) -> Iterator[None]:
 def is_held(path: str) -> bool:
     """Whether somebody is in the section now. Only for one that is held for as long as its holder lives."""
     try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)  # a pipe there would keep us waiting
     except FileNotFoundError:
         return False
     try:

@@ -6,11 +6,12 @@ Only what is compared is kept. The runs of the page that is shown are read from 
 from __future__ import annotations
 
 import os
+import stat
 from array import array
 from math import isfinite, nan
 from sys import intern
 from threading import Lock
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from lab.core import layout
 from lab.core.errors import LabError, Unavailable, nearest
@@ -35,6 +36,14 @@ _WORD_CHARS = 120
 Cell = float | str | None
 
 
+class Judged(NamedTuple):
+    """What each run of an experiment is, how far the walks came that say so, and the `mark` of the last of them."""
+
+    kinds: Sequence[str]
+    walks: Mapping[str, Walk]
+    mark: int
+
+
 class Columns:
     """One experiment's runs. All of it is called with `lock` held.
 
@@ -55,13 +64,14 @@ class Columns:
         self._last = b""
         self._direction = ""
         self.offsets = array("q")
+        self._marks = array("q")  # of each run: which runs there are up to it
         self.texts: list[str] = []
         self.numbers = {name: array("d") for name in FIELD_NUMBERS if name != "n"}
         self.words: dict[str, list[str]] = {name: [] for name in FIELD_WORDS}
         self.params: dict[str, list[Cell]] = {}
         self.params_left_out = False
         self._walks: dict[str, Walk] = {}
-        self._kinds: Sequence[str] = ()
+        self._judged: Judged | None = None
 
     def __len__(self) -> int:
         return len(self.offsets)
@@ -75,6 +85,9 @@ class Columns:
         except FileNotFoundError:
             self._forget()
             raise Unavailable("the table of runs is missing", where=self._path, fix="labctl refresh") from None
+        if not stat.S_ISREG(seen.st_mode):
+            self._forget()
+            raise Unavailable("the table of runs is no file", where=self._path, fix="labctl refresh")
         if self._file and not self._goes_on(seen, told):
             self._forget()
         self._file, self._direction = seen.st_ino, told
@@ -99,6 +112,7 @@ class Columns:
         line = parse_line(raw, self._path)
         count = len(self.offsets)
         self.offsets.append(offset)
+        self._marks.append(mark(line.run_id, self._marks[-1] if count else 0))
         self.numbers["value"].append(nan if line.value is None or not line.scored else line.value)
         self.numbers["took"].append(line.ran.wall_s)
         self.numbers["cost"].append(line.ran.cost)
@@ -122,17 +136,22 @@ class Columns:
         said = f"{line.run_id} {line.ran.said} {line.source.note} {' '.join(shown)}"
         self.texts.append(text.line(said, _TEXT_CHARS).lower())
 
-    def judged(self, kinds: Sequence[str], walks: Mapping[str, Walk]) -> None:
-        """Say of each run what its picture says, and go on where it ended: newer runs are held against its noise.
+    def judged(self, told: Judged) -> bool:
+        """Say of each run what was found of it, and go on from there: newer runs are held against the same noise.
 
-        Both are of one picture. A tier that it did not have yet is judged as one of whose noise nothing is known.
+        A tier that it did not have yet is judged as one of whose noise nothing is known. False, and nothing is said, where
+        it was found of other runs: one that history puts first moves all others.
         """
-        if kinds is self._kinds or len(kinds) > len(self):
-            return
-        self._kinds, self._walks = kinds, {tier: walk.fork() for tier, walk in walks.items()}
-        self.words["kind"][: len(kinds)] = kinds
-        for number, line in self.lines(range(len(kinds), len(self))):
+        count = len(told.kinds)
+        if told is self._judged:
+            return True
+        if count > len(self) or (count and self._marks[count - 1] != told.mark):
+            return False
+        self._judged, self._walks = told, {tier: walk.fork() for tier, walk in told.walks.items()}
+        self.words["kind"][:count] = told.kinds
+        for number, line in self.lines(range(count, len(self))):
             self.words["kind"][number - 1] = self._walk(line.tier).kind(line)
+        return True
 
     def _walk(self, tier: str) -> Walk:
         return self._walks.get(tier) or self._walks.setdefault(tier, Walk(self._way(tier), None))
@@ -228,13 +247,18 @@ class Columns:
 
     def _bytes(self, begin: int, count: int) -> bytes:
         try:
-            descriptor = os.open(self._path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+            descriptor = os.open(self._path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
         except FileNotFoundError:
             return b""
         try:
             return os.pread(descriptor, count, begin)
         finally:
             os.close(descriptor)
+
+
+def mark(run_id: str, before: int) -> int:
+    """Of a run, given that of the run before it (0 for the first): the same only where all runs up to it are."""
+    return hash((before, run_id))
 
 
 def _words(line: Line) -> Iterable[tuple[str, str]]:

@@ -273,6 +273,8 @@ def test_reading_from_an_offset_gives_the_rest_and_nothing_beyond_the_end(tmp_pa
 
 def test_what_is_no_plain_file_is_not_read_and_not_waited_for(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
+    assert reading.read_from(str(tmp_path / "pipe"), 0) == b""
+    assert list(reading.lines_from(str(tmp_path / "pipe"), 0, 1 << 20)) == []
     for place in (tmp_path / "pipe", tmp_path):
         assert reading.read(str(place)) is None
         assert reading.read_head(str(place), 10) is None

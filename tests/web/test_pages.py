@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 from typing import TYPE_CHECKING
 from urllib.parse import quote
@@ -188,6 +189,21 @@ def test_a_table_that_goes_away_and_comes_back_is_read_anew(served: Served, visi
     assert "6 of 6 runs" in visitor.get(path).text
     served.root.files.discard(served.root.layout.page(NAME, layout.METRICS_LOG))
     assert visitor.get(path).status == 503
+    refresh.everything(served.root)
+    assert "6 of 6 runs" in visitor.get(path).text
+
+
+def test_a_table_that_becomes_a_pipe_keeps_nobody_waiting(served: Served, visitor: Visitor) -> None:
+    path = f"/experiments/{NAME}/runs?part=runs"
+    table = served.root.layout.page(NAME, layout.METRICS_LOG)
+    assert "6 of 6 runs" in visitor.get(path).text
+    os.unlink(table)
+    os.mkfifo(table)
+    for page in (path, path, f"/experiments/{NAME}", "/"):
+        visitor.get(page)  # a second one would wait for the lock of the first
+    said = visitor.get(path)
+    assert said.status == 503
+    assert "the table of runs is no file" in said.text
     refresh.everything(served.root)
     assert "6 of 6 runs" in visitor.get(path).text
 
