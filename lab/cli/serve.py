@@ -73,7 +73,8 @@ def answer(args: argparse.Namespace, session: Session) -> Answer:
     )
     signals = Signals()
     with closing(listens) as server, signals:
-        place = token_file.keep(root, args.token_file, site.sessions.token) if args.token_file else ""
+        kept = token_file.keep(root, args.token_file, site.sessions.token) if args.token_file else None
+        place = kept.place if kept is not None else ""
         signal.set_wakeup_fd(server.wakes, warn_on_full_buffer=False)
         try:
             session.terminal.begin("serve", _begun(session, server, place))
@@ -81,8 +82,8 @@ def answer(args: argparse.Namespace, session: Session) -> Answer:
             server.run(signals.came, idle_s=args.until_idle)
         finally:
             signal.set_wakeup_fd(-1)
-            if place:
-                token_file.drop(root, place, site.sessions.token)
+            if kept is not None:
+                token_file.drop(root, kept, site.sessions.token)
     why = f" by {signals.came()}" if signals.came() else ": nobody was there any more"
     session.terminal.say(f"labctl serve: ended{why}")
     return Answer({}, ())

@@ -28,7 +28,7 @@ def login(site: Site, request: Request, names: Mapping[str, str]) -> Reply:
     del names
     guess = site.sessions.enter(request.form.get("token", ""))
     if not guess.cookie:
-        if guess.was_looked_at:
+        if guess.is_news:
             site.tell(f"labctl serve: a wrong token was tried ({guess.wrong} since the last right one)")
         return _form(request, request.form.get("next", ""), guess)
     site.sessions.leave(request.session)
@@ -57,9 +57,10 @@ def _form(request: Request, then: str, guess: Guess | None = None) -> Reply:
     headers: tuple[tuple[str, str], ...] = ()
     if guess is not None:
         wait_s = int(guess.wait_s) + (guess.wait_s > int(guess.wait_s))
-        problem = "That is not the token." if guess.was_looked_at else "Too many wrong tokens were tried."
-        problem += f" The next try is in {wait_s} s." if wait_s else ""
-        status = 403 if guess.was_looked_at else 429
+        problem = "That is not the token."
+        if not guess.is_news:
+            problem += f" {guess.wrong} wrong ones were tried; the right one is let in at any time."
+        status = 403 if guess.is_news else 429
         headers = (("Retry-After", str(wait_s)),) if wait_s else ()
     values: dict[str, object] = {
         "styles": shelf.styles(), "problem": problem, "next": inside(then), "is_in": request.may_write,

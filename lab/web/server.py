@@ -25,7 +25,7 @@ from lab.web.door import Reply, Request
 from lab.web.guard import Guard
 from lab.web.places import Places
 from lab.web.trouble import Trouble
-from lab.web.wire import Incoming
+from lab.web.wire import AUTHORITY, Incoming
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -41,6 +41,7 @@ PORT = 8765
 LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
 WAITING = 128  # connections that the kernel keeps for us
 ENDS_WITHIN_S = 2.0
+_MOST_PORT = 65_535
 _PAUSE_S = 0.2  # when the machine has no descriptor or thread left
 
 
@@ -62,6 +63,8 @@ class Server:
 
         What other machines can reach is private whatever is said.
         """
+        for given in allow:
+            _host_name(given)
         self._site = site
         self._routes = (*routes, *actions.ROUTES, *downloads.ROUTES, *entrance.ROUTES, *shelf.ROUTES)
         self._listener = _listen(host, port)
@@ -244,8 +247,16 @@ def _closed(reply: Reply, then: Reply) -> Reply:
     return then
 
 
+def _host_name(given: str) -> None:
+    """Refuse what no request can name: it would be allowed, and never be right."""
+    port = given.rpartition(":")[2]
+    if not AUTHORITY.fullmatch(given) or (port.isdecimal() and ":" in given and int(port) > _MOST_PORT):
+        fix = "a name as it stands in the address, with its port where that is another one: localhost:9000, [::1]:9000"
+        raise BadInput(f"--allow-host {text.line(given, 80)!r} is no name of a host", fix=fix)
+
+
 def _listen(host: str, port: int) -> socket.socket:
-    if not 0 <= port <= 65_535:  # noqa: PLR2004  # the last port
+    if not 0 <= port <= _MOST_PORT:
         raise BadInput(f"there is no port {port}", fix="--port 0 takes any that is free")
     try:
         family, kind, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[

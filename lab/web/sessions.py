@@ -1,8 +1,9 @@
-"""Who knew the token: the sessions of one server, in memory only, and how long wrong guesses have to wait.
+"""Who knew the token: the sessions of one server, in memory only, and what becomes of wrong guesses.
 
-Guesses are counted for the server and not for an address: behind one address there may be many, and who guesses may
-have many addresses. So somebody who guesses can keep others from logging in for a minute; a session that is there
-already is not touched by it, and labctl on the command line never is.
+Nobody guesses 128 bits, so a wrong guess is looked at like a right one, and who knows the token is let in whatever
+others try meanwhile: to keep the server shut for a while after wrong ones would only let anybody who can open the port
+keep its owner out. What is bounded is the noise: of a flood of wrong ones, those that come within 1, 2, 4 ... 60 s of
+the last that was told are not told, and are asked to come more slowly.
 """
 
 from __future__ import annotations
@@ -21,8 +22,8 @@ if TYPE_CHECKING:
 
 LASTS_S = 12 * 3600.0
 MOST_SESSIONS = 64
-FREE_GUESSES = 4  # somebody who pastes the wrong thing is not kept waiting
-LONGEST_LOCK_S = 60.0
+FREE_GUESSES = 4  # each of them is told: somebody pasted the wrong thing
+LONGEST_WAIT_S = 60.0
 TOKEN_PREFIX = "labctl-"  # noqa: S105  # by which people, and programs that look for leaked secrets, know it
 
 
@@ -35,12 +36,12 @@ class Session(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Guess(msgspec.Struct, frozen=True, kw_only=True):
-    """What came of a login. A `cookie` where the token was right; else how long the next one has to wait."""
+    """What came of a login. A `cookie` where the token was right; else how many were wrong, and whether to tell of it."""
 
     cookie: str = ""
     wrong: int = 0  # so many guesses since the last right one
-    wait_s: float = 0.0
-    was_looked_at: bool = True  # not while the server waits
+    wait_s: float = 0.0  # who tries wrong ones is asked to wait so long; it holds nobody off
+    is_news: bool = True
 
 
 class Sessions:
@@ -50,22 +51,23 @@ class Sessions:
         self.token = TOKEN_PREFIX + secrets.token_hex(16)
         self._clock = clock
         self._lock = threading.Lock()
-        self._wrong = 0
-        self._locked_until_s = 0.0
+        self._wrong = self._told = 0
+        self._quiet_until_s = 0.0
         self._there: dict[str, Session] = {}
 
     def enter(self, given: str) -> Guess:
         """A new session for who knows the token."""
         with self._lock:
             now_s = self._clock()
-            if now_s < self._locked_until_s:
-                return Guess(wrong=self._wrong, wait_s=self._locked_until_s - now_s, was_looked_at=False)
             if not hmac.compare_digest(_digest(given.strip()), _digest(self.token)):
                 self._wrong += 1
-                wait_s = _wait_s(self._wrong)
-                self._locked_until_s = now_s + wait_s
+                if now_s < self._quiet_until_s:
+                    return Guess(wrong=self._wrong, wait_s=self._quiet_until_s - now_s, is_news=False)
+                self._told += 1
+                wait_s = _wait_s(self._told)
+                self._quiet_until_s = now_s + wait_s
                 return Guess(wrong=self._wrong, wait_s=wait_s)
-            self._wrong = 0
+            self._wrong, self._told, self._quiet_until_s = 0, 0, 0.0
             self._forget(now_s)
             cookie = secrets.token_urlsafe(32)
             key = _digest(cookie)
@@ -94,9 +96,9 @@ def agrees(session: Session, given: str) -> bool:
     return hmac.compare_digest(_digest(session.csrf), _digest(given))
 
 
-def _wait_s(wrong: int) -> float:
+def _wait_s(told: int) -> float:
     """1, 2, 4 ... seconds, once the free guesses are used up."""
-    return 0.0 if wrong <= FREE_GUESSES else min(2.0 ** min(wrong - FREE_GUESSES - 1, 30), LONGEST_LOCK_S)
+    return 0.0 if told <= FREE_GUESSES else min(2.0 ** min(told - FREE_GUESSES - 1, 30), LONGEST_WAIT_S)
 
 
 def _digest(text: str) -> str:

@@ -1,12 +1,19 @@
-"""The token in a file that only its owner can read: for a server whose terminal others see, or that has none."""
+"""The token in a file that only its owner can read: for a server whose terminal others see, or that has none.
+
+A server holds a lock on its file as long as it lives, so that another one does not take the name over, and then, at its
+end, remove what the first was reached by. Where a file system knows no locks, nothing is held, and the last one wins.
+"""
 
 from __future__ import annotations
 
+import fcntl
 import os
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from lab.core.errors import BadInput
+import msgspec
+
+from lab.core.errors import BadInput, Busy
 from lab.store import reading
 from lab.store.files import refused
 from lab.web.sessions import TOKEN_PREFIX
@@ -18,8 +25,15 @@ _MOST_BYTES = 256
 _MODE = 0o600
 
 
-def keep(root: Root, path: str, token: str) -> str:
-    """Write it, and return where. The token of an earlier server is written over; anything else is refused."""
+class Kept(msgspec.Struct, frozen=True):
+    """Where the token is, and the lock on it."""
+
+    place: str
+    lock: int
+
+
+def keep(root: Root, path: str, token: str) -> Kept:
+    """Write it. The token of a server that has ended is written over; that of one that lives, and anything else, not."""
     place = os.path.abspath(os.path.expanduser(path))
     folder = os.path.realpath(os.path.dirname(place))
     lab = os.path.realpath(root.layout.root)
@@ -30,18 +44,58 @@ def keep(root: Root, path: str, token: str) -> str:
         raise BadInput("there is no such folder", where=folder, fix=f"mkdir {folder}")
     if os.path.lexists(place) and not _is_token(place):
         raise BadInput("this is there already, and is no token of labctl", where=place, fix="name another file")
+    data = f"{token}\n".encode()
     try:
-        root.files.replace(place, f"{token}\n".encode(), mode=_MODE)
+        earlier = _held(place)
+        try:
+            if earlier < 0:
+                root.files.create(place, data, mode=_MODE)
+            else:
+                root.files.replace(place, data, mode=_MODE)
+            lock = _held(place)
+        finally:
+            _let_go(earlier)
+    except FileExistsError:
+        raise _taken(place) from None
     except OSError as error:
         raise refused(error) from None
-    return place
+    if reading.read_head(place, _MOST_BYTES) != data:
+        _let_go(lock)
+        raise _taken(place)
+    return Kept(place, lock)
 
 
-def drop(root: Root, place: str, token: str) -> None:
-    """Remove it: a token of no server is good for nothing. Not one that a later server has put there."""
+def drop(root: Root, kept: Kept, token: str) -> None:
+    """Remove it: a token of no server is good for nothing. Not one that somebody else has put there."""
     with suppress(OSError):
-        if _is_token(place) and reading.read_head(place, _MOST_BYTES) == f"{token}\n".encode():
-            root.files.discard(place)
+        if _is_token(kept.place) and reading.read_head(kept.place, _MOST_BYTES) == f"{token}\n".encode():
+            root.files.discard(kept.place)
+    _let_go(kept.lock)
+
+
+def _held(place: str) -> int:
+    """The file, open, with a lock on it that nobody else has; -1 where there is none. `Busy` while its server lives."""
+    try:
+        descriptor = os.open(place, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
+    except FileNotFoundError:
+        return -1
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(descriptor)
+        raise _taken(place) from None
+    except OSError:  # a file system without locks
+        pass
+    return descriptor
+
+
+def _let_go(descriptor: int) -> None:
+    if descriptor >= 0:
+        os.close(descriptor)
+
+
+def _taken(place: str) -> Busy:
+    return Busy("another labctl serve is running, and its token is there", where=place, fix="name another file")
 
 
 def _is_token(place: str) -> bool:

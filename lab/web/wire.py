@@ -28,7 +28,7 @@ _PIECE = 65_536
 _LINE = re.compile(rb"([A-Z]{1,20}) ([!-~]+) HTTP/([0-9])\.([0-9])")
 _HEADER = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+):[ \t]*([^\x00-\x08\x0a-\x1f\x7f]*)")
 _LENGTH = re.compile(r"[0-9]{1,18}")
-_AUTHORITY = re.compile(r"[A-Za-z0-9.\-_]+(:[0-9]{1,5})?|\[[0-9A-Fa-f:.]+\](:[0-9]{1,5})?")
+AUTHORITY = re.compile(r"[A-Za-z0-9.\-_]+(:[0-9]{1,5})?|\[[0-9A-Fa-f:.]+\](:[0-9]{1,5})?")
 _ONCE = frozenset({
     "host", "content-length", "transfer-encoding", "content-type", "origin", "cookie", "sec-fetch-site",
     "sec-fetch-mode", "sec-fetch-dest", "last-event-id",
@@ -109,7 +109,7 @@ def parse(data: bytes) -> Head:
     if first[3] != b"1":
         raise Trouble(505, "this server speaks HTTP/1.1", fix="ask with HTTP/1.1")
     headers = _headers(lines[1:])
-    if "host" not in headers or not _AUTHORITY.fullmatch(headers["host"]):
+    if "host" not in headers or not AUTHORITY.fullmatch(headers["host"]):
         raise _malformed("the request does not say which host it is for, or says it in no way that is one")
     method = first[1].decode()
     length = _length(method, headers)

@@ -123,6 +123,23 @@ def test_the_token_file_of_a_server_that_was_killed_is_written_over(lab: Path, t
         assert place.read_text() not in ("", left)
 
 
+def test_the_token_file_of_a_server_that_lives_is_neither_taken_nor_removed(lab: Path, tmp_path: Path) -> None:
+    place = tmp_path / "token"
+    with serving(lab, "--token-file", str(place)):
+        left = place.read_text()
+        said = process("serve", "--port", "0", "--until-idle", "0", "--token-file", str(place), root=lab)
+        assert (said.code, said.out) == (3, "")
+        assert "another labctl serve is running" in said.err
+        assert place.read_text() == left
+
+
+@pytest.mark.parametrize("name", ["a b", "", "http://lab", "lab/", "lab:99999", "lab:", "[::1", "a,b", "b\u00fccher.de"])
+def test_what_is_no_name_of_a_host_is_not_allowed_as_one(lab: Path, labctl: Labctl, name: str) -> None:
+    said = labctl("serve", "--port", "0", "--until-idle", "0", "--allow-host", name, "--data-root", str(lab))
+    assert (said.code, said.out) == (2, "")
+    assert "is no name of a host" in said.err
+
+
 def test_a_file_that_is_no_token_is_not_written_over_and_no_lab_takes_one(
     lab: Path, tmp_path: Path, labctl: Labctl
 ) -> None:
