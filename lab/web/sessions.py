@@ -36,7 +36,7 @@ class Session(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Guess(msgspec.Struct, frozen=True, kw_only=True):
-    """What came of a login. A `cookie` where the token was right; else how many were wrong, and whether to tell of it."""
+    """What came of a login. A `cookie` where the token was right; else how many were wrong, and whether to tell."""
 
     cookie: str = ""
     wrong: int = 0  # so many guesses since the last right one

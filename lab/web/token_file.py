@@ -33,7 +33,7 @@ class Kept(msgspec.Struct, frozen=True):
 
 
 def keep(root: Root, path: str, token: str) -> Kept:
-    """Write it. The token of a server that has ended is written over; that of one that lives, and anything else, not."""
+    """Write it. The token of a server that has ended is written over; that of one that lives is not."""
     place = os.path.abspath(os.path.expanduser(path))
     folder = os.path.realpath(os.path.dirname(place))
     lab = os.path.realpath(root.layout.root)

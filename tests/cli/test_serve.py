@@ -133,7 +133,7 @@ def test_the_token_file_of_a_server_that_lives_is_neither_taken_nor_removed(lab:
         assert place.read_text() == left
 
 
-@pytest.mark.parametrize("name", ["a b", "", "http://lab", "lab/", "lab:99999", "lab:", "[::1", "a,b", "b\u00fccher.de"])
+@pytest.mark.parametrize("name", ["a b", "", "http://lab", "lab/", "lab:99999", "lab:", "[::1", "b\u00fcch.de"])
 def test_what_is_no_name_of_a_host_is_not_allowed_as_one(lab: Path, labctl: Labctl, name: str) -> None:
     said = labctl("serve", "--port", "0", "--until-idle", "0", "--allow-host", name, "--data-root", str(lab))
     assert (said.code, said.out) == (2, "")
