@@ -22,11 +22,11 @@ if __name__ == "__main__":
 import msgspec
 
 from lab.core import canonical, event, history, ids, layout
-from lab.core.candidate import BASELINE, IMPROVE, KEEP, Candidate
+from lab.core.candidate import BASELINE, DISCARD, IMPROVE, KEEP, Candidate
 from lab.core.manifest import Manifest
 from lab.core.origin import Origin
 from lab.core.record import page
-from lab.core.run import CRASH, MINIMIZE, SUCCESS, TIMEOUT
+from lab.core.run import CRASH, FAILED, MINIMIZE, SUCCESS, TIMEOUT
 from lab.core.seal import Anchor, Seal, SealedFile
 from lab.core.subject import Place, Subject
 from lab.core.world import stamp
@@ -83,6 +83,12 @@ IDEAS = (
     "use rotary embeddings", "fuse the two layer norms", "warm the learning rate up for 200 steps instead of 500",
     "drop the bias of the last layer", "halve the batch", "clip gradients at 0.5", "share the embedding with the head",
 )  # fmt: skip
+NOTES = {
+    "bayesian": "expected improvement",
+    "evolution": "a child of two",
+    "perturb": "near the best",
+    "tree": "a leaf",
+}
 NOISE = 0.01
 
 
@@ -160,6 +166,7 @@ class _Search:
         lr = min(0.1, max(0.0001, lr))
         depth, momentum = luck.randint(2, 12), round(luck.uniform(0.5, 0.99), 4)
         params = {"lr": lr, "depth": depth, "momentum": momentum, "optimizer": luck.choice(("sgd", "adam", "lion"))}
+        note = NOTES[arm] if near or arm == "bayesian" else "evenly spread"
         origin = Origin(
             strategy="portfolio",
             arm=arm,
@@ -167,10 +174,12 @@ class _Search:
             number=number,
             seen=number - 1,
             parents=(parent,) if near else (),
+            note=note,
         )
-        said = {"origin": origin, "cost": round(manifest.wall_s / 3600 * 1.8, 6)}
+        said = {"origin": origin, "cost": round(manifest.wall_s / 3600 * 1.8, 6), "note": note}
         if number % 19 == 0:
-            words = "CUDA out of memory at depth 12" if number % 2 else "loss is not a number"
+            what = "CUDA out of memory at depth 12" if number % 2 else "loss is not a number"
+            words = f"it ended with exit code 1: {what}"
             return msgspec.structs.replace(manifest, status=CRASH, reason=words, **said), params
         if number % 53 == 0:
             return msgspec.structs.replace(manifest, status=TIMEOUT, reason="it ran past 300 s", **said), params
@@ -207,11 +216,17 @@ class _Loop:
             files=1, tokens=0 if number % 7 == 0 else luck.randint(2_000, 30_000), alpha=0.02,
         )  # fmt: skip
         if luck.random() < 0.12:  # noqa: PLR2004  # about one in eight crashes
-            about = msgspec.structs.replace(about, crash="other", why="the program failed")
+            why = "measure ended with exit code 1: NameError: name 'rope' is not defined"
+            about = msgspec.structs.replace(about, crash="other", why=why)
             return msgspec.structs.replace(
-                manifest, status=CRASH, verdict="crash", reason="NameError: name 'rope' is not defined", note=idea,
-                candidate=about,
-            ), {}  # fmt: skip
+                manifest, status=FAILED, verdict="crash", reason=why, note=idea, candidate=about
+            ), {}
+        if number % 19 == 0:
+            why = "nothing was changed" if number % 2 else f"the same change was tried in {self._kept[-1]}"
+            about = msgspec.structs.replace(about, diff="" if number % 2 else about.diff, why=why)
+            return msgspec.structs.replace(
+                manifest, status=FAILED, verdict=DISCARD, reason=why, note=idea, candidate=about
+            ), {}
         gain = luck.gauss(-0.02, 0.03) * (best / 3.0)
         keeps = gain > 2 * NOISE
         values, against = (best - gain, best - gain + luck.gauss(0, NOISE)), (best + luck.gauss(0, NOISE),)
@@ -223,12 +238,12 @@ class _Loop:
         if keeps:
             self._best = (manifest.run_id, best - gain)
             self._kept.append(manifest.run_id)
-        return _ended(manifest, value=best - gain, verdict=KEEP if keeps else "discard", candidate=about, note=idea), {}
+        return _ended(manifest, value=best - gain, verdict=KEEP if keeps else DISCARD, candidate=about, note=idea), {}
 
 
 def _ended(manifest: Manifest, *, value: float, verdict: str, candidate: Candidate, note: str = "baseline") -> Manifest:
     return msgspec.structs.replace(
-        manifest, status=SUCCESS, value=value, verdict=verdict, candidate=candidate, note=note
+        manifest, status=SUCCESS, value=value, verdict=verdict, candidate=candidate, note=note, reason=candidate.why
     )
 
 
