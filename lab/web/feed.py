@@ -16,18 +16,16 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from lab.core import event as kinds
-from lab.core import ids
-from lab.core.errors import BadInput, LabError
-from lab.projections import data, status, text
-from lab.store import ledger, reading
+from lab.core.errors import LabError
+from lab.projections import data, text
+from lab.scheduler.results import happened, happening
+from lab.scheduler.results.happening import Happening
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from lab.core.event import Event as Told
-    from lab.core.run import Run
     from lab.core.view import View
-    from lab.projections.status import State
+    from lab.scheduler.results.happening import Heard
     from lab.store.root import Root
 
 LOOK_S = 0.5
@@ -35,9 +33,7 @@ HEARTBEAT_S = 15.0
 MOST_WAITING = 64  # messages for a reader who does not read
 MOST_BEHIND_BYTES = 1 << 20  # of ledger; a page that is further behind asks for everything anew
 _STEP_S = 0.25  # a stream that has nothing to say lets whoever sends it look whether it should end
-_PATIENCE = 6  # looks that the pages of an experiment may lag behind the ledger before its news is told without them
 _NUMBER = re.compile("[0-9]{1,20}")
-_QUIET = frozenset({kinds.MODEL_ASKED, kinds.MODEL_ANSWERED, kinds.DIGEST_WRITTEN, kinds.PACKAGE_CLAIMED})
 RUN, DECISION, UNDER_WAY, LAB, STALE = "run", "decision", "under-way", "lab", "stale"
 
 
@@ -56,27 +52,6 @@ class News(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     best_run: str = ""
     is_best: bool = False
     says: str = ""  # the same in a sentence, for the page's list of news
-
-
-class _Touched:
-    """An experiment that the ledger tells of, until its pages have it too."""
-
-    def __init__(self) -> None:
-        self.end = 0
-        self.sealed = 0
-        self.event: Told | None = None
-        self.looks = 0
-
-    def add(self, entry: ledger.Entry) -> None:
-        if entry.line is None:
-            return
-        told = entry.line.event
-        self.end = entry.end
-        if told.type == kinds.RUN_SEALED:
-            self.sealed += 1
-            self.event = told
-        elif told.type not in _QUIET and not self.sealed:
-            self.event = told
 
 
 class Listener:
@@ -112,20 +87,19 @@ class Feed:
         self._lock = Lock()
         self._listeners: set[Listener] = set()
         self._over: Event | None = None  # of the watcher that is at work
-        self._end = 0
+        self._ledger = Happening(root)
         self._index: tuple[int, int, int] = (0, 0, 0)
         self._claims: dict[str, int] = {}
-        self._touched: dict[str, _Touched] = {}
         self._is_away = False
 
     @property
     def at(self) -> int:
         """How far the ledger goes: a page that is made now needs no news of what is before."""
-        return max(0, reading.size_of(self._root.layout.events))
+        return happening.end_of(self._root)
 
     def mark(self, experiment: str) -> str:
         """Where all that can be news stands, for a page that is about to be made: its stream goes on from there."""
-        return f"{self.at}.{self._claimed(experiment)}.{self._indexed()[2]}"
+        return f"{self.at}.{happening.claims_at(self._root, experiment)}.{self._indexed()[2]}"
 
     def stream(self, experiment: str, mark: str) -> Iterator[bytes]:
         """Server-sent events, until the reader is gone. `mark`: where the reader is, or the id of its last event."""
@@ -155,25 +129,28 @@ class Feed:
     def _join(self, listener: Listener, mark: str) -> None:
         with self._lock:
             if self._over is None:
-                self._end, self._index, self._touched = self.at, self._indexed(), {}
-                self._claims = {}
+                self._ledger, self._index, self._claims = Happening(self._root), self._indexed(), {}
                 self._over = Event()
                 Thread(target=self._watch, args=(self._over,), name="lab-feed", daemon=True).start()
             self._listeners.add(listener)
-            name = listener.experiment
-            after, claims, index = _parts(mark)
-            claimed = self._claims.setdefault(name, self._claimed(name)) if name else None
-            if claims is not None and name and claims != claimed:
-                listener.put(name, _message(UNDER_WAY, self._end, News(experiment=name)))
-            if index is not None and index != self._index[2]:
-                listener.put("", _message(LAB, self._end, News()))
-            if after is None or after == self._end:
-                return
-            if not 0 <= self._end - after <= MOST_BEHIND_BYTES:
-                listener.put(listener.experiment, _message(STALE, self._end, News()))
-                return
-            for name, touched in self._read(after, self._end).items():
-                listener.put(name, self._told(name, touched, self._state(name)))
+            self._catch_up(listener, mark)
+
+    def _catch_up(self, listener: Listener, mark: str) -> None:
+        """Tell one that has just come what it missed."""
+        name, end = listener.experiment, self._ledger.end
+        after, claims, index = _parts(mark)
+        claimed = self._claims.setdefault(name, happening.claims_at(self._root, name)) if name else None
+        if claims is not None and name and claims != claimed:
+            listener.put(name, _message(UNDER_WAY, end, News(experiment=name)))
+        if index is not None and index != self._index[2]:
+            listener.put("", _message(LAB, end, News()))
+        if after is None or after == end:
+            return
+        if not 0 <= end - after <= MOST_BEHIND_BYTES:
+            listener.put(name, _message(STALE, end, News()))
+            return
+        for heard in self._ledger.past(after):
+            listener.put(heard.experiment, self._told(heard))
 
     def _leave(self, listener: Listener) -> None:
         with self._lock:
@@ -209,66 +186,32 @@ class Feed:
         except (OSError, LabError) as error:
             if not self._is_away:
                 says = text.line(f"the lab cannot be read: {error}")
-                self._send("", _message(LAB, self._end, News(says=says)))
+                self._send("", _message(LAB, self._ledger.end, News(says=says)))
             self._is_away = True
         else:
             self._is_away = False
 
     def _look(self) -> None:
         """One look: what the ledger, the index and the claims have that they had not before."""
-        size = self.at
-        if size < self._end or size - self._end > MOST_BEHIND_BYTES:  # cut, exchanged, or a flood
-            self._end, self._touched = size, {}
+        if not 0 <= self._ledger.behind_bytes <= MOST_BEHIND_BYTES:  # cut, exchanged, or a flood
+            self._ledger.skip()
             for listener in self._listeners:
-                listener.put(listener.experiment, _message(STALE, size, News()))
-        elif size > self._end:
-            for name, touched in self._read(self._end, size).items():
-                _merge(self._touched, name, touched)
-        for name, touched in list(self._touched.items()):
-            state = self._state(name)
-            touched.looks += 1
-            if touched.looks < _PATIENCE and (state is None or state.place.end < touched.end):
-                continue  # its pages are being written
-            del self._touched[name]
-            self._send(name, self._told(name, touched, state))
+                listener.put(listener.experiment, _message(STALE, self._ledger.end, News()))
+        for heard in self._ledger.look():
+            self._send(heard.experiment, self._told(heard))
         index = self._indexed()
         if index != self._index:
             self._index = index
-            self._send("", _message(LAB, self._end, News()))
+            self._send("", _message(LAB, self._ledger.end, News()))
         self._look_at_claims()
 
     def _look_at_claims(self) -> None:
         """A run that begins writes no line into the ledger; it takes a claim."""
         for name in {listener.experiment for listener in self._listeners if listener.experiment}:
-            changed = self._claimed(name)
+            changed = happening.claims_at(self._root, name)
             if self._claims.get(name) != changed:
                 self._claims[name] = changed
-                self._send(name, _message(UNDER_WAY, self._end, News(experiment=name)))
-
-    def _claimed(self, name: str) -> int:
-        try:
-            return os.stat(self._root.layout.claims(ids.experiment_id(name))).st_mtime_ns
-        except (OSError, BadInput):
-            return 0
-
-    def _read(self, start: int, stop: int) -> dict[str, _Touched]:
-        """What the ledger says between two places, by experiment. An unfinished line waits for its end."""
-        told = reading.read_from(self._root.layout.events, start)[: stop - start]
-        whole = told.rfind(b"\n") + 1
-        if start == self._end:
-            self._end = start + whole
-        found: dict[str, _Touched] = {}
-        for entry in ledger.split(told[:whole], start, self._root.layout.events):
-            if entry.line is not None:
-                found.setdefault(entry.line.event.experiment, _Touched()).add(entry)
-        return found
-
-    def _state(self, name: str) -> State | None:
-        try:
-            ids.experiment_id(name)
-        except BadInput:  # a line about the lab; or one that somebody wrote by hand
-            return None
-        return status.fold_state(reading.read(self._root.layout.status(name)) or b"")
+                self._send(name, _message(UNDER_WAY, self._ledger.end, News(experiment=name)))
 
     def _indexed(self) -> tuple[int, int, int]:
         try:
@@ -283,9 +226,21 @@ class Feed:
         for listener in self._listeners:
             listener.put(about, message)
 
-    def _told(self, name: str, touched: _Touched, state: State | None) -> bytes:
-        news, kind = _news(name, touched, state.view if state is not None else None)
-        return _message(kind, touched.end, news)
+    def _told(self, heard: Heard) -> bytes:
+        """Of several runs that ended the last; else the last that was decided."""
+        each = happened.of(self._root, heard)
+        sealed = [told for told in each if told.what == kinds.RUN_SEALED]
+        last = (sealed or each)[-1]
+        says = happened.sentence(last) + (f" (and {len(sealed) - 1} more)" if len(sealed) > 1 else "")
+        view = heard.state.view if heard.state is not None else None
+        news = _standing(heard.experiment, view, says=says)
+        if not sealed:
+            return _message(DECISION, heard.end, news)
+        news = msgspec.structs.replace(
+            news, run=last.run, outcome=last.outcome, value=last.value, new=len(sealed),
+            is_best=news.best_run == last.run,
+        )  # fmt: skip
+        return _message(RUN, heard.end, news)
 
 
 def _parts(mark: str) -> tuple[int | None, int | None, int | None]:
@@ -295,38 +250,9 @@ def _parts(mark: str) -> tuple[int | None, int | None, int | None]:
     return after, claims, index
 
 
-def _merge(into: dict[str, _Touched], name: str, more: _Touched) -> None:
-    known = into.setdefault(name, more)
-    if known is not more:
-        known.end, known.sealed, known.looks = more.end, known.sealed + more.sealed, 0
-        if more.event is not None and (more.sealed or not known.sealed):
-            known.event = more.event
-
-
-def _news(name: str, touched: _Touched, view: View | None) -> tuple[News, str]:
-    event = touched.event
-    if event is None or not touched.sealed:
-        says = "" if event is None else _decision(name, event)
-        if view is None:
-            return News(experiment=name, says=says), DECISION
-        return _standing(name, view, says=says), DECISION
-    run = _run(view, event.run_id) if view is not None else None
-    outcome, value = (run.outcome, run.value) if run is not None else _by_event(event)
-    is_best = view is not None and view.best is not None and view.best.run_id == event.run_id
-    says = f"{name}: {event.run_id} ended: {outcome}" if outcome else f"{name}: {event.run_id} ended"
-    if value is not None:
-        says += f", {value:.6g}"
-    if is_best:
-        says += ", the best so far"
-    if touched.sealed > 1:
-        says += f" (and {touched.sealed - 1} more)"
-    standing = _standing(name, view, says=says) if view is not None else News(experiment=name, says=says)
-    return msgspec.structs.replace(
-        standing, run=event.run_id, outcome=outcome, value=value, new=touched.sealed, is_best=is_best,
-    ), RUN  # fmt: skip
-
-
-def _standing(name: str, view: View, *, says: str) -> News:
+def _standing(name: str, view: View | None, *, says: str) -> News:
+    if view is None:
+        return News(experiment=name, says=says)
     best = view.best
     return News(
         experiment=name,
@@ -337,23 +263,6 @@ def _standing(name: str, view: View, *, says: str) -> News:
         best_run=best.run_id if best else "",
         says=says,
     )
-
-
-def _run(view: View, run_id: str) -> Run | None:
-    return next((run for run in (view.last, *view.recent, view.best) if run and run.run_id == run_id), None)
-
-
-def _by_event(event: Told) -> tuple[str, float | None]:
-    value = event.facts.get("value")
-    is_number = isinstance(value, int | float) and not isinstance(value, bool)
-    return text.line(str(event.facts.get("outcome", ""))), float(value) if is_number and value is not None else None
-
-
-def _decision(name: str, event: Told) -> str:
-    what = kinds.MEANING.get(event.type, event.type)
-    more = event.phase or event.tier or event.run_id or event.name
-    reason = f": {event.reason}" if event.reason else ""
-    return text.line(f"{name or 'the lab'}: {what}{f' ({more})' if more else ''}{reason}")
 
 
 def _message(kind: str, end: int, news: News) -> bytes:

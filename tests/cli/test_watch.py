@@ -20,6 +20,7 @@ from lab.cli.watching import experiment_frame, keys, looking, news
 from lab.core.proposal import RESUME, RUN, Proposal
 from lab.scheduler import cycle, decisions
 from lab.scheduler.control import approvals
+from lab.scheduler.results import happened
 from tests.cli.labs import SHIM, TRACE, a_busy_lab, a_lab, dead, ended, me, one_run
 from tests.cli.searches import a_run, a_searched_lab
 from tests.scheduler.labs import an_experiment
@@ -27,7 +28,7 @@ from tests.scheduler.labs import an_experiment
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from lab.cli.watching.news import Told
+    from lab.scheduler.results.happened import Told
     from tests.cli.labs import Labctl
 
 PATIENCE_S = 20.0
@@ -122,7 +123,7 @@ def test_a_new_best_is_held_against_the_noise_and_nothing_is_claimed_without_it(
     seen = news.News(root)
     a_run(root, at, 1.0)
     a_run(root, {**at, "depth": 4}, 0.98)
-    assert [each.best for each in settled(seen)] == [news.FIRST, news.UNKNOWN]
+    assert [each.best for each in settled(seen)] == [happened.FIRST, happened.UNKNOWN]
     for value in (1.01, 1.0, 0.99, 1.0):
         a_run(root, at, value)
     assert [each.best for each in settled(seen)] == [""] * 4
@@ -131,7 +132,7 @@ def test_a_new_best_is_held_against_the_noise_and_nothing_is_claimed_without_it(
     a_run(root, {**at, "depth": 7}, 0.5)
     a_run(root, {**at, "depth": 8}, None, outcome="failed", reason="it ran out of memory")
     found = settled(seen)
-    assert [each.best for each in found] == [news.WITHIN, news.BEYOND, "", ""]
+    assert [each.best for each in found] == [happened.WITHIN, happened.BEYOND, "", ""]
     assert [each.says.partition("ended: ")[2] for each in found] == [
         "success, 0.975, new best, within the noise", "success, 0.2, new best, beyond the noise", "success, 0.5",
         "failed, it ran out of memory",
@@ -149,7 +150,7 @@ def test_a_run_whose_pages_are_not_written_yet_waits_and_in_the_end_is_told_with
     assert seen.look() == []
     assert seen.waits
     page.write_bytes(after)
-    assert [each.best for each in seen.look()] == [news.UNKNOWN]
+    assert [each.best for each in seen.look()] == [happened.UNKNOWN]
     one_run(root, "alpha", 0.0625)
     page.write_bytes(b"{")
     found = settled(seen)

@@ -13,6 +13,7 @@ import pytest
 from lab.core.proposal import RUN, Proposal
 from lab.scheduler import decisions, refresh
 from lab.scheduler.control import approvals
+from lab.scheduler.results.happening import Happening
 from lab.store import reading
 from lab.web import feed as feeds
 from lab.web.feed import Feed
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from lab.scheduler.results.happening import Heard
     from lab.store.root import Root
 
 PARAMS: dict[str, object] = {"lr": 0.5, "depth": 2, "kind": "adam"}
@@ -95,7 +97,7 @@ def test_a_sealed_run_is_told_with_how_the_experiment_stands_then(root: Root, fe
         best = a_numbered_run(root, 20)
         told = page.of("run")
         assert (told["value"], told["best"], told["best_run"], told["is_best"]) == (1 / 21, 1 / 21, best, True)
-        assert told["says"].endswith("success, 0.047619, the best so far")
+        assert told["says"].endswith("success, 0.047619, new best (nothing is known of the noise)")
 
 
 def test_a_decision_a_run_that_begins_and_the_index_are_told(root: Root, feed: Feed) -> None:
@@ -103,7 +105,7 @@ def test_a_decision_a_run_that_begins_and_the_index_are_told(root: Root, feed: F
         running = begun(root)
         assert page.of("under-way")["experiment"] == NAME
         approvals.propose(root, Proposal(kind=RUN, experiment=NAME, params=PARAMS, reason="why \x1b[31mnot\u202e"))
-        assert "waits in control/approvals" in page.of("decision")["says"]
+        assert f"{NAME}: proposal {NAME}-1 made (run): why not" in page.of("decision")["says"]
         assert lab.of("lab") == {}
         decisions.pause(root, NAME, reason="it is late", actor="ann")
         told = page.of("decision")
@@ -209,12 +211,12 @@ def test_an_event_is_as_large_after_many_runs_as_after_few(root: Root, feed: Fee
 def test_a_disk_that_is_away_is_told_once_and_found_again(
     root: Root, feed: Feed, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def away(self: Feed, start: int, stop: int) -> dict[str, object]:
-        raise OSError(5, "Input/output error", self, start, stop)
+    def away(self: Happening) -> list[Heard]:
+        raise OSError(5, "Input/output error", str(self.end))
 
     with closing(Page(feed, "")) as page:
         with monkeypatch.context() as patch:
-            patch.setattr(Feed, "_read", away)
+            patch.setattr(Happening, "look", away)
             a_numbered_run(root, 3)
             assert "cannot be read" in page.of("lab")["says"]
         assert page.of("run")["runs"] == 4

@@ -6,12 +6,13 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from lab.cli.watching.news import Told
 from lab.cli.watching.rows import BAD, BOLD, DIM, GOOD, WARN, cells, number, packed, window
 from lab.core.subject import Finding
 from lab.core.view import AWAITING, OPEN_PHASES
 from lab.projections import text
 from lab.projections.index import Index
+from lab.scheduler.results import happened
+from lab.scheduler.results.happened import Told
 
 if TYPE_CHECKING:
     from lab.cli.watching.rows import Row, Span
@@ -103,5 +104,4 @@ def _line(shown: Shown, row: Listed, width: int) -> Row:
 
 def _news(told: Told, width: int, *, plain: bool) -> Row:
     style = _LOOKS.get(told.what, GOOD if told.best else "")
-    about = f"{told.experiment}: " if told.experiment else ""
-    return cells([(told.at[11:19], 9, DIM), (f"{about}{told.says}", 0, style)], width, plain=plain)
+    return cells([(told.at[11:19], 9, DIM), (happened.sentence(told), 0, style)], width, plain=plain)

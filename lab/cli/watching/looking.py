@@ -25,10 +25,10 @@ from lab.scheduler.results.wanted import Want
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from lab.cli.watching.news import Told
     from lab.core.subject import Finding
     from lab.projections.index import Index
     from lab.projections.picture.given import UnderWay
+    from lab.scheduler.results.happened import Told
     from lab.store.root import Root
 
 MOST_NEWS = 200

@@ -13,8 +13,8 @@ from lab.projections import text
 if TYPE_CHECKING:
     from lab.cli.watching.deciding import Asking
     from lab.cli.watching.looking import Log
-    from lab.cli.watching.news import Told
     from lab.cli.watching.rows import Row
+    from lab.scheduler.results.happened import Told
     from lab.scheduler.results.wanted import Proposed
     from lab.store.root import Root
 

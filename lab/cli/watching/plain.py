@@ -11,13 +11,14 @@ from lab.cli.signals import Signals
 from lab.cli.watching import news
 from lab.cli.watching.waking import Waker
 from lab.core.errors import LabError
+from lab.scheduler.results import happened
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from lab.cli.session import Session
     from lab.cli.watching.ending import Ending
-    from lab.cli.watching.news import Told
+    from lab.scheduler.results.happened import Told
     from lab.store.root import Root
 
 LOOK_S = 0.5
@@ -74,7 +75,9 @@ def as_jsonl(session: Session) -> Callable[[Told], None]:
     return lambda told: session.terminal.line(json.dumps(msgspec.to_builtins(told)))
 
 
-def _begun(root: Root, seen: news.News, only: str) -> news.Told:
+def _begun(root: Root, seen: news.News, only: str) -> Told:
     """Since when is told, and what was under way then: nothing else is told of what was before."""
     runs = sum(map(len, seen.under_way.values()))
-    return news.Told(at=root.now(), what="watch_began", says=f"watched from now on; {runs} under way", experiment=only)
+    return happened.Told(
+        at=root.now(), what="watch_began", says=f"watched from now on; {runs} under way", experiment=only
+    )

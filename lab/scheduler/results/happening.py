@@ -1,0 +1,149 @@
+"""What happens in a lab, from the end of its ledger: each event once, and once the experiment's pages have it too.
+
+A look is a `stat` of the ledger, and costs the same after 100 runs and after 100,000. The pages come a moment after the
+ledger; an event that they do not have after several looks is told without them.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from lab.core import event as kinds
+from lab.core import ids
+from lab.core.errors import BadInput
+from lab.core.event import Event  # msgspec resolves annotations
+from lab.projections import status
+from lab.projections.status import State  # msgspec resolves annotations
+from lab.store import ledger, reading
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from lab.store.root import Root
+
+PATIENCE = 6  # looks that the pages may be behind the ledger before an event is told without them
+_QUIET = frozenset({kinds.MODEL_ASKED, kinds.MODEL_ANSWERED, kinds.DIGEST_WRITTEN, kinds.PACKAGE_CLAIMED})
+_BLOCK_BYTES = 1 << 20
+
+
+class Heard(msgspec.Struct, frozen=True, kw_only=True):
+    """What happened to one experiment, in the order of the ledger; of the lab where `experiment` is empty.
+
+    `state` is that of its pages. `is_current` when they have all of these events.
+    """
+
+    experiment: str
+    events: tuple[Event, ...]
+    end: int  # how far into the ledger the last of them goes
+    state: State | None = None
+    is_current: bool = False
+
+
+class _Pending(msgspec.Struct, frozen=True):
+    """An event that waits for the pages of its experiment."""
+
+    event: Event
+    end: int
+    look: int  # since which it waits
+
+
+class Happening:
+    """In one lab, or to one experiment of it, from now on."""
+
+    def __init__(self, root: Root, only: str = "") -> None:
+        self._root = root
+        self._only = only
+        self._pending: dict[str, list[_Pending]] = {}
+        self._looks = 0
+        self.end = end_of(root)
+
+    @property
+    def waits(self) -> bool:
+        """Whether something has happened that was not told yet."""
+        return bool(self._pending)
+
+    @property
+    def behind_bytes(self) -> int:
+        """How much of the ledger is not read yet; below 0 where it is shorter than it was."""
+        return end_of(self._root) - self.end
+
+    def skip(self) -> None:
+        """Go on from where the ledger ends now. What is in between is told to nobody."""
+        self.end = end_of(self._root)
+        self._pending = {}
+
+    def look(self) -> list[Heard]:
+        """What can be told now. A line that is not at its end waits for the next look."""
+        self._looks += 1
+        if self.behind_bytes > 0:
+            for start, data in reading.lines_from(self._root.layout.events, self.end, _BLOCK_BYTES):
+                for event, end in self._events(data, start):
+                    self._pending.setdefault(event.experiment, []).append(_Pending(event, end, self._looks))
+                self.end = start + len(data)
+        return [heard for name in list(self._pending) if (heard := self._ready(name)) is not None]
+
+    def past(self, start: int) -> list[Heard]:
+        """What was told before, from a place in the ledger on: for whoever was away. As its pages are now."""
+        data = reading.read_from(self._root.layout.events, start)[: self.end - start]
+        found: dict[str, list[Event]] = {}
+        for event, _ in self._events(data[: data.rfind(b"\n") + 1], start):
+            found.setdefault(event.experiment, []).append(event)
+        return [self._heard(name, events, self.end) for name, events in found.items()]
+
+    def _events(self, data: bytes, start: int) -> Iterator[tuple[Event, int]]:
+        for entry in ledger.split(data, start, self._root.layout.events):
+            event = entry.line.event if entry.line is not None else None
+            if event is not None and event.type not in _QUIET and self._only in ("", event.experiment):
+                yield event, entry.end
+
+    def _ready(self, name: str) -> Heard | None:
+        """What can be told of an experiment: what its pages have, and what waited long enough."""
+        waiting = self._pending[name]
+        state = _state(self._root, name)
+        reached = state.place.end if state is not None else 0
+        ready = [
+            each for each in waiting
+            if not _has_pages(name) or each.end <= reached or self._looks - each.look >= PATIENCE - 1
+        ]  # fmt: skip
+        if not ready:
+            return None
+        left = waiting[len(ready) :]  # both grow along the list
+        if left:
+            self._pending[name] = left
+        else:
+            del self._pending[name]
+        return self._heard(name, [each.event for each in ready], ready[-1].end, state)
+
+    def _heard(self, name: str, events: list[Event], end: int, state: State | None = None) -> Heard:
+        state = state or _state(self._root, name)
+        is_current = state is not None and state.place.end >= end
+        return Heard(experiment=name, events=tuple(events), end=end, state=state, is_current=is_current)
+
+
+def end_of(root: Root) -> int:
+    """How far the ledger goes."""
+    return max(0, reading.size_of(root.layout.events))
+
+
+def claims_at(root: Root, name: str) -> int:
+    """A number that changes as claims of an experiment come and go: a run that begins writes nothing else."""
+    try:
+        return os.stat(root.layout.claims(ids.experiment_id(name))).st_mtime_ns
+    except (OSError, BadInput):
+        return 0
+
+
+def _has_pages(name: str) -> bool:
+    """Not where a line is about the lab, or was written by hand."""
+    try:
+        ids.experiment_id(name)
+    except BadInput:
+        return False
+    return True
+
+
+def _state(root: Root, name: str) -> State | None:
+    return status.fold_state(reading.read(root.layout.status(name)) or b"") if _has_pages(name) else None

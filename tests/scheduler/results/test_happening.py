@@ -1,0 +1,80 @@
+"""What happened: told once, with the pages where these have it, and in the same words wherever it is told."""
+
+from __future__ import annotations
+
+from contextlib import closing
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from lab.cli.watching.news import News
+from lab.core.errors import Unavailable
+from lab.scheduler import decisions
+from lab.scheduler.results import happened, happening, table
+from lab.scheduler.results.happening import Happening
+from lab.web.feed import Feed
+from tests.web.labs import NAME, a_numbered_run, a_seen_lab
+
+if TYPE_CHECKING:
+    import pytest
+
+
+def test_what_the_pages_have_is_told_though_more_came_since(tmp_path: Path) -> None:
+    """Else of a lab in which something ends at each look nothing would be told at all."""
+    root = a_seen_lab(tmp_path / "lab", 1)
+    seen, page = Happening(root), Path(root.layout.status(NAME))
+    first = a_numbered_run(root, 1)
+    with_first = page.read_bytes()
+    second = a_numbered_run(root, 2)
+    with_both = page.read_bytes()
+    page.write_bytes(with_first)
+    (heard,) = seen.look()
+    assert [event.run_id for event in heard.events] == [first]
+    assert heard.is_current
+    assert seen.waits
+    page.write_bytes(with_both)
+    (heard,) = seen.look()
+    assert [event.run_id for event in heard.events] == [second]
+    assert not seen.waits
+
+
+def test_what_the_pages_do_not_get_is_told_without_them_however_much_comes_after(tmp_path: Path) -> None:
+    root = a_seen_lab(tmp_path / "lab", 1)
+    seen, page = Happening(root), Path(root.layout.status(NAME))
+    before = page.read_bytes()
+    first = a_numbered_run(root, 1)
+    told: list[str] = []
+    for number in range(happening.PATIENCE):
+        page.write_bytes(before)
+        for heard in seen.look():
+            told += [event.run_id for event in heard.events]
+            assert not heard.is_current
+        a_numbered_run(root, 2 + number)
+    assert told == [first]
+
+
+def test_the_live_page_and_the_terminal_say_the_same_of_a_new_best(tmp_path: Path) -> None:
+    root = a_seen_lab(tmp_path / "lab", 2)
+    feed, news = Feed(root), News(root)
+    mark = feed.mark(NAME)
+    a_numbered_run(root, 20)
+    decisions.pause(root, NAME, reason="it is late", actor="ann")
+    best, paused = map(happened.sentence, news.look())
+    with closing(feed.stream(NAME, mark)) as stream:  # type: ignore[type-var]
+        heard = b"".join(next(stream) for _ in range(4)).decode()
+    assert best.endswith("new best (nothing is known of the noise)")
+    assert best in heard
+    assert paused == f"{NAME}: is paused now by ann: it is late"
+
+
+def test_a_best_whose_table_cannot_be_read_is_told_as_a_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    root = a_seen_lab(tmp_path / "lab", 2)
+    seen = News(root)
+    run_id = a_numbered_run(root, 20)
+
+    def away(*_: object) -> None:
+        raise Unavailable("the table of runs is missing")
+
+    monkeypatch.setattr(table, "read", away)
+    (told,) = seen.look()
+    assert (told.run, told.best) == (run_id, "")
+    assert told.says.endswith("success, 0.047619")
