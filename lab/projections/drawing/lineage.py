@@ -43,9 +43,9 @@ def draw(lineage: Lineage, *, width: float = 960, href: Callable[[str], str] | N
     width = max(width, signs.LEAST_WIDTH)
     plan = _Plan(lineage.people, width)
     items = [*plan.lines(), *plan.marks(href), *plan.labels(), *plan.axis()]
-    shown = Counter(person.kind for person in lineage.people)
+    counts = lineage.counts or Counter(person.kind for person in lineage.people)
     at = (_LEFT, plan.bottom + _FOOT)
-    below, height = signs.foot(signs.entries(shown), _said(lineage), at, width - _LEFT - _RIGHT)
+    below, height = signs.foot(signs.entries(counts), _said(lineage), at, width - _LEFT - _RIGHT)
     every = (*items, *below)
     return Scene(name=NAME, title="Lineage", told=_told(lineage), width=width, height=height, items=every)
 
@@ -197,7 +197,13 @@ class _Plan:
 
 def _said(lineage: Lineage) -> Iterator[str]:
     """What is not there, in words."""
-    yield signs.sentence(lineage.sample.rule)
+    shown, kin = len(lineage.people), sum(lineage.counts.values())
+    rule = lineage.sample.rule
+    if shown < kin:
+        yield f"Shown are {shown:,} of {kin:,} runs that have kin: {rule}."
+        yield "They stand side by side, whatever lies between two of them: the numbers below are not to scale."
+    else:
+        yield signs.sentence(rule)
     if any(person.skipped for person in lineage.people):
         yield "Dashed: generations in between are not shown."
 

@@ -7,6 +7,7 @@ later, or one that is not there, makes no circle: that parent is left out.
 from __future__ import annotations
 
 import math
+from collections import Counter
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -49,11 +50,15 @@ class Person(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=F
 
 
 class Lineage(msgspec.Struct, frozen=True, kw_only=True):
-    """In the order of history, so a parent stands before its children. `depth` counts all generations there are."""
+    """In the order of history, so a parent stands before its children. `depth` counts all generations there are.
+
+    `counts` has how many runs of each kind have kin, whether they are shown or not.
+    """
 
     people: tuple[Person, ...]
     sample: Sample
     depth: int = 0
+    counts: dict[str, int] = {}
 
 
 def of(given: Given) -> Lineage | None:
@@ -90,7 +95,8 @@ def of(given: Given) -> Lineage | None:
             )
         )
     sample = Sample(shown=len(people), total=len(lines), rule=_rule(len(people), len(related), len(lines)))
-    return Lineage(people=tuple(people), sample=sample, depth=max(depth))
+    counts = Counter(kind[at] for at in related)
+    return Lineage(people=tuple(people), sample=sample, depth=max(depth), counts=dict(sorted(counts.items())))
 
 
 def _kin(lines: Sequence[Line]) -> list[tuple[int, ...]]:
@@ -192,7 +198,7 @@ def _rule(shown: int, related: int, total: int) -> str:
     rules = []
     if shown < related:
         groups = "the way to the best, what was kept, its forebears, the newest"
-        rules.append(f"of {related} runs that have kin, {thinning.rule(shown, related, groups)}")
+        rules.append(thinning.rule(shown, related, groups))
     if related < total:
         rules.append(f"{text.count(total - related, 'run')} without kin left out")
     return "; ".join(rules)

@@ -34,6 +34,7 @@ MOST_STEPS, MOST_KEEPS = 400, 800
 SAYS_CHARS, CHANGED_CHARS = 120, 80
 SURE = 0.95
 REPEATS_AMONG = 10_000  # of the last runs: repeats are looked for among these, so that the cost stays small
+_FIRST = "first"  # what the first new best changed: nothing was before it
 ALWAYS = "every new best and everything kept, the first, the last, the best and the worst"
 
 
@@ -314,7 +315,9 @@ def _changed(given: Given, line: Line, last: Line | None) -> str:
         if line.candidate.kind == candidates.BASELINE:
             return candidates.BASELINE
         return text.line(line.ran.said or line.candidate.kind, CHANGED_CHARS)
+    if last is None:
+        return candidates.BASELINE if line.origin is not None and line.origin.kind == FIRST else _FIRST
     words = ""
-    if last is not None and last.params is not None and line.params is not None:
+    if last.params is not None and line.params is not None:
         words = changed.between(given.space, last.params, line.params)
     return text.line(words or line.maker or line.source.kind or line.ran.said, CHANGED_CHARS)

@@ -79,6 +79,16 @@ def test_a_skipped_generation_is_dashed_and_said() -> None:
     assert "generations in between are not shown" in framed.said(scene)
 
 
+def test_the_legend_counts_all_that_have_kin_and_how_many_are_shown_is_said() -> None:
+    found, scene = seen(looped(2_000, kept=0.2))
+
+    told = framed.said(scene)
+    assert f"Shown are {len(found.people)} of 2,000 runs that have kin: the way to the best" in told
+    assert "not to scale" in told
+    assert f"keep {found.counts['keep']:,}" in told
+    assert "not to scale" not in framed.said(seen(looped(50))[1])
+
+
 def test_hostile_words_are_clean_and_inside() -> None:
     hostile = Origin(strategy=HOSTILE, parents=(named(1),), note=HOSTILE)
     _, scene = seen([line(1, 1.0, ran=Ran(said=HOSTILE)), line(2, 0.5, origin=hostile)])

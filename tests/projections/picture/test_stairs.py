@@ -253,10 +253,11 @@ def test_whatever_parameters_a_run_had_the_change_is_one_short_line(
     assert len(told) < 200
 
 
-def test_a_search_says_who_made_a_run_where_nothing_came_before() -> None:
+@pytest.mark.parametrize(("kind", "word"), [("", "first"), ("baseline", "baseline")])
+def test_of_a_search_the_first_new_best_is_called_what_it_is_and_not_by_who_made_it(kind: str, word: str) -> None:
     base = search([3.0])
-    lines = (msgspec.structs.replace(base.lines[0], origin=Origin(strategy="random", kind="")),)
-    assert of(msgspec.structs.replace(base, lines=lines)).steps[0].changed == "random"
+    lines = (msgspec.structs.replace(base.lines[0], origin=Origin(strategy="random", kind=kind)),)
+    assert of(msgspec.structs.replace(base, lines=lines)).steps[0].changed == word
 
 
 def test_hostile_notes_are_one_clean_line() -> None:
