@@ -6,13 +6,14 @@ import itertools
 from typing import TYPE_CHECKING
 
 from lab.projections.drawing.scene import Stroke
+from lab.projections.picture.stairs import WITHIN
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from lab.projections.drawing.axes import Scale
     from lab.projections.drawing.scene import Item, Point
-    from lab.projections.picture.stairs import Stairs
+    from lab.projections.picture.stairs import Stairs, Step
 
 _WIDTH = 1.8
 _BREAK, _BREAK_WIDTH = 4.0, 1.4
@@ -41,13 +42,19 @@ def _break(x: float, y: float) -> Iterator[Item]:
         yield Stroke(look="axis", points=ends, width=_BREAK_WIDTH)
 
 
+def held(stairs: Stairs) -> list[Step]:
+    """The steps that what comes is held against: the keeps. A best within the noise is no better than they are."""
+    within = {spot.run_id for spot in stairs.spots if spot.kind == WITHIN}
+    return [step for number, step in enumerate(stairs.steps) if not number or step.run_id not in within]
+
+
 def band(stairs: Stairs, x: Scale, y: Scale) -> Iterator[Item]:
-    """The noise: a band around the stairs, of steps like theirs."""
+    """The noise: a band around the last keep, of steps like those of the stairs."""
     if stairs.band is None or not stairs.band.width:
         return
     over: list[Point] = []
     under: list[Point] = []
-    steps, width = stairs.steps, stairs.band.width
+    steps, width = held(stairs), stairs.band.width
     for number, step in enumerate(steps):
         start = x.at(step.n)
         end = x.at(steps[number + 1].n) if number + 1 < len(steps) else x.end

@@ -137,7 +137,8 @@ class _Drawing:
             low, high = axes.interesting(values, steps, best)
         wide = high - low
         if best is not None and stairs.band and stairs.band.width <= wide and not log:
-            low, high = min(low, best - stairs.band.width), max(high, best + stairs.band.width)
+            around = flight.held(stairs)[-1].value
+            low, high = min(low, around - stairs.band.width), max(high, around + stairs.band.width)
         near = stairs.target is not None and low - wide / 2 <= stairs.target <= high + wide / 2
         if stairs.target is not None and near and not (log and stairs.target <= 0):
             low, high = min(low, stairs.target), max(high, stairs.target)

@@ -33,6 +33,19 @@ def test_the_noise_is_a_band_of_steps_too() -> None:
     assert "3 points measured more than once" in said(drawn)
 
 
+def test_the_noise_lies_around_the_last_keep_and_not_around_a_luck_within_it() -> None:
+    runs = [spot(1, "keep", 1.0), spot(2, "within", 0.98), spot(3, "keep", 0.96)]
+    steps = [
+        Step(n=one.n, run_id=one.run_id, value=one.value or 0.0, within=one.kind == "within", changed=f"run {one.n}")
+        for one in runs
+    ]
+    (band,) = strokes(stairs.draw(staircases.stairs(runs, steps=steps, band=BAND)), "band")
+    assert len(band.points) == 2 * 2 * 2  # around runs 1 and 3: run 3 lies outside of the first
+    loop = [runs[0], spot(2, "keep", 0.98), runs[2]]  # what was kept unconfirmed is yet what comes is held against
+    (band,) = strokes(stairs.draw(staircases.stairs(loop, steps=steps, band=BAND)), "band")
+    assert len(band.points) == 3 * 2 * 2
+
+
 def test_a_noise_that_is_not_known_is_said_and_one_that_is_none_is_said_otherwise() -> None:
     assert "The noise is not known, so a new best may be luck." in said(stairs.draw(descent(20, 3)))
     none = Band(sigma=0.0, width=0.0, source="2 points measured more than once, all equal")
