@@ -60,7 +60,7 @@ def _lines(found: Compared) -> Iterator[str]:
             yield from (f"-{name}: {_text(one)}", f"+{name}: {_text(other)}")
         elif name in _ALWAYS:
             yield f" {name}: {_text(one)}"
-    yield f"@@ parameters, {found.alike} the same @@"
+    yield "@@ parameters: not compared @@" if found.alike is None else f"@@ parameters, {found.alike} the same @@"
     for name, (one, other) in found.params.items():
         yield from (f"-{_text(name)}: {_text(one)}", f"+{_text(name)}: {_text(other)}")
     for sign, params in zip("-+", found.only, strict=True):

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -14,8 +16,6 @@ from tests.scheduler.labs import identities
 from tests.scheduler.loop import live, loops
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from lab.store.root import Root
     from tests.cli.labs import Labctl
 
@@ -60,6 +60,51 @@ def test_values_of_two_tiers_are_shown_and_not_compared(labctl: Labctl, place: P
     assert "their tiers differ (proxy, final): the values are not compared" in said.err
     assert "better" not in said.out
     assert labctl.done("compare", first, final, "--json").data["better"] == ""
+
+
+def _damaged(how: str, path: Path) -> None:
+    os.chmod(path, 0o644)
+    if how == "edited":
+        path.write_text(path.read_text().replace("0.1", "0.2").replace("0.5", "0.6"))
+    elif how == "broken":
+        path.write_text("{")
+    elif how == "10 MB":
+        path.write_bytes(b"{" + b" " * (10 << 20) + b"}")
+    else:
+        path.unlink()
+    if how == "a link":
+        path.symlink_to("/etc/passwd")
+    elif how == "a pipe":
+        os.mkfifo(path)
+
+
+@pytest.mark.parametrize("how", ["edited", "broken", "10 MB", "gone", "a link", "a pipe"])
+def test_of_what_cannot_be_read_nothing_is_said_but_that(labctl: Labctl, place: Path, how: str) -> None:
+    root = a_searched_lab(place)
+    first, second = some_runs(root)[:2]
+    bundle = Path(root.layout.run("sweep", first))
+    for name in ("params.json", "metrics.json"):
+        _damaged(how, bundle / name)
+    said = labctl.done("compare", first, second)
+    for name in ("params.json", "metrics.json"):
+        assert f"{first}: {name} " in said.err
+    assert f"{first}: its parameters are not compared" in said.err
+    assert "@@ parameters: not compared @@" in said.out
+    assert not [line for line in said.out.splitlines() if line.startswith(("-lr", "+lr", "+momentum", " depth"))]
+    data = labctl.done("compare", first, second, "--json").data
+    assert (data["alike"], data["params"], data["only"], data["metrics_only"]) == (None, {}, [{}, {}], [[], []])
+
+
+def test_a_file_that_was_too_large_for_a_page_when_it_was_sealed_is_not_taken_for_none(
+    labctl: Labctl, place: Path
+) -> None:
+    root = a_searched_lab(place)
+    given = {"lr": 0.1, "depth": 3, "kind": "adam"}
+    large = [a_run(root, {**given, "more": [0] * 200_000, "depth": depth}, 0.5).run.run_id for depth in (1, 2)]
+    said = labctl.done("compare", *large)
+    assert f"{large[0]}: params.json has 1,400,0" in said.err
+    assert "bytes, and is not shown" in said.err
+    assert "@@ parameters: not compared @@" in said.out
 
 
 def test_a_failed_run_has_no_value_to_compare(labctl: Labctl, place: Path) -> None:

@@ -72,7 +72,7 @@ class Bundle:
 
     def mapping(self, name: str) -> dict[str, object] | None:
         """A JSON object; None for whatever else a run may have written there."""
-        written = self.found.quoted(name) if self.found.kept is not None else self.whole(name)
+        written = self._kept(name) if self.found.kept is not None else self.whole(name)
         if written is None:
             return None
         try:
@@ -81,6 +81,13 @@ class Bundle:
             self.problems.append(f"{name} is no JSON object")
             return None
         return {key: data.clean(value) for key, value in found.items()}  # an integer of 400 digits stays writable
+
+    def _kept(self, name: str) -> bytes | None:
+        """What of an archived run lies beside the archive."""
+        written = self.found.quoted(name)
+        if written is None and self.made is not None and name in self.made.files:
+            self.problems.append(f"{name} is in the archive alone, and is not read")
+        return written
 
     def text(self, name: str, most: int, *, says_cut: bool = True) -> tuple[str, bool]:
         """The beginning of a text, and whether it goes on."""

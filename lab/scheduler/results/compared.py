@@ -6,7 +6,11 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from lab.core import layout
+from lab.core.errors import LabError
+from lab.core.manifest import Manifest
 from lab.core.parameter import same
+from lab.core.record import parse
 from lab.core.run import better
 from lab.scheduler.results import choosing, coded, located, metrics, table
 from lab.scheduler.results.bundle import Bundle
@@ -15,7 +19,6 @@ from lab.scheduler.results.opened import PATCH
 
 if TYPE_CHECKING:
     from lab.core.candidate import Candidate
-    from lab.core.manifest import Manifest
     from lab.core.seal import Seal
     from lab.scheduler.results.located import Located
     from lab.store.root import Root
@@ -43,7 +46,7 @@ class Compared(msgspec.Struct, frozen=True, kw_only=True):
     facts: dict[str, Pair]
     params: dict[str, Pair]  # those that both have, with other values
     only: tuple[dict[str, object], dict[str, object]]  # parameters that one of them has
-    alike: int  # parameters that are the same
+    alike: int | None  # parameters that are the same; None where those of one of them cannot be read
     better: str = ""  # which run, by the means; empty where they cannot be compared, or are the same
     remarks: tuple[str, ...] = ()
     metrics: tuple[Metric, ...] = ()  # numbers that both have, the one that counts first
@@ -80,21 +83,17 @@ def compare(root: Root, first: str, second: str, *, diff_lines: int = DIFF_LINES
     notes: list[str] = []
     first, second = _meant(root, first, notes), _meant(root, second, notes)
     one, other = located.sealed(root, first), located.sealed(root, second)
-    mine, theirs = one[0].params() or {}, other[0].params() or {}
-    common = [name for name in mine if name in theirs]
-    differing = {name: (mine[name], theirs[name]) for name in common if not same(mine[name], theirs[name])}
-    told, told_too = _facts(*one), _facts(*other)
+    wrote, wrote_too = _wrote(root, one[0], notes), _wrote(root, other[0], notes)
+    given = _beside(wrote.params, wrote_too.params)
+    told, told_too = _facts(one[1], wrote.manifest), _facts(other[1], wrote_too.manifest)
     remarks = _remarks(one[1], other[1])
-    measured = metrics.beside(root, one, other, comparable=not remarks)
+    measured = metrics.beside(root, (one[1], wrote.metrics), (other[1], wrote_too.metrics), comparable=not remarks)
     found = Compared(
         runs=(first, second),
         facts={name: (told[name], told_too[name]) for name in told},
-        params=differing,
-        only=(
-            {name: value for name, value in mine.items() if name not in theirs},
-            {name: value for name, value in theirs.items() if name not in mine},
-        ),
-        alike=len(common) - len(differing),
+        params=given.differing,
+        only=given.only,
+        alike=given.alike,
         remarks=remarks,
         metrics=measured.shown,
         metrics_left_out=measured.left_out,
@@ -118,6 +117,58 @@ def _meant(root: Root, name: str, notes: list[str]) -> str:
     return chosen.line.run_id
 
 
+class _Wrote(msgspec.Struct, frozen=True, kw_only=True):
+    """What lies in a bundle, as it was sealed. None for what cannot be read: that is not the same as nothing."""
+
+    params: dict[str, object] | None
+    metrics: dict[str, object] | None
+    manifest: Manifest | None
+
+
+def _wrote(root: Root, found: Located, notes: list[str]) -> _Wrote:
+    """With a note of each file that is gone, too large or no more as it was sealed."""
+    problems: list[str] = []
+    manifest = None
+    with Bundle(root, found, problems) as bundle:
+        params, measured = (_mapping(bundle, found, name) for name in (layout.PARAMS, layout.METRICS))
+        written = None if found.kept is not None else bundle.whole(layout.MANIFEST)
+        try:
+            manifest = None if written is None else parse(Manifest, written, layout.MANIFEST)
+        except LabError as trouble:
+            problems.append(trouble.what)
+    if params is None:
+        problems.append("its parameters are not compared")
+    if measured is None:
+        problems.append("of what it measured only its value is compared")
+    notes.extend(f"{found.run_id}: {each}" for each in problems)
+    return _Wrote(params=params, metrics=measured, manifest=manifest)
+
+
+def _mapping(bundle: Bundle, found: Located, name: str) -> dict[str, object] | None:
+    """Nothing of a run that was given none."""
+    read = bundle.mapping(name)
+    return {} if read is None and found.made is not None and name not in found.made.files else read
+
+
+class _Given(msgspec.Struct, frozen=True, kw_only=True):
+    differing: dict[str, Pair]
+    only: tuple[dict[str, object], dict[str, object]]
+    alike: int | None
+
+
+def _beside(mine: dict[str, object] | None, theirs: dict[str, object] | None) -> _Given:
+    """The parameters of both. Where those of one cannot be read, nothing is said of the other's."""
+    if mine is None or theirs is None:
+        return _Given(differing={}, only=({}, {}), alike=None)
+    common = [name for name in mine if name in theirs]
+    differing = {name: (mine[name], theirs[name]) for name in common if not same(mine[name], theirs[name])}
+    only = (
+        {name: value for name, value in mine.items() if name not in theirs},
+        {name: value for name, value in theirs.items() if name not in mine},
+    )
+    return _Given(differing=differing, only=only, alike=len(common) - len(differing))
+
+
 def _winner(counts: Metric, one: Seal, other: Seal) -> str:
     """By the means of all measurements. Whether that is more than noise is told beside it."""
     mine, theirs = counts.means
@@ -126,9 +177,9 @@ def _winner(counts: Metric, one: Seal, other: Seal) -> str:
     return other.run.run_id if better(theirs, mine, other.run.direction) else one.run.run_id
 
 
-def _facts(found: Located, made: Seal) -> dict[str, object]:
+def _facts(made: Seal, manifest: Manifest | None) -> dict[str, object]:
     """What is worth comparing. Of an archived run the manifest is in the archive, and what only it knows is None."""
-    run, manifest = made.run, found.manifest()
+    run = made.run
     return {
         "experiment": run.experiment,
         "outcome": run.outcome,

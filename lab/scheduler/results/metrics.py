@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from lab.core import assignment, layout, noise
+from lab.core import assignment, noise
 from lab.core.errors import LabError
 from lab.core.noise import Noise
 from lab.projections import tables
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 
     from lab.core.run import Run
     from lab.core.seal import Seal
-    from lab.scheduler.results.located import Located
     from lab.scheduler.results.table import Table
     from lab.store.root import Root
 
@@ -62,20 +61,25 @@ class Metrics(msgspec.Struct, frozen=True, kw_only=True):
     noisy: bool | None = None  # what the SPEC says of the number that counts
 
 
-def beside(
-    root: Root, one: tuple[Located, Seal], other: tuple[Located, Seal], *, comparable: bool, known: Table | None = None
-) -> Metrics:
-    """All numbers that both have. `known` is the table of their experiment, where it was read already."""
+Measured = tuple["Seal", "dict[str, object] | None"]
+
+
+def beside(root: Root, one: Measured, other: Measured, *, comparable: bool, known: Table | None = None) -> Metrics:
+    """All numbers that both have: of each its seal, and its metrics.json, or None where that cannot be read.
+
+    `known` is the table of their experiment, where it was read already.
+    """
     mine, theirs = _numbers(*one), _numbers(*other)
+    read = one[1] is not None and other[1] is not None  # else nobody knows what only one has
     names = [name for name in mine if name in theirs]
     remarks: tuple[str, ...] = ()
     told: _Repeats | None = None
     if comparable and names:
         try:
-            told = _Repeats(known or table.read(root, one[1].run.experiment), one[1].run.tier)
+            told = _Repeats(known or table.read(root, one[0].run.experiment), one[0].run.tier)
         except LabError as trouble:
             remarks = (f"nothing is known of repeats: {trouble.what}",)
-    runs = (one[1].run, other[1].run)
+    runs = (one[0].run, other[0].run)
     shown = [
         _metric(name, (mine[name], theirs[name]), runs, told)
         if comparable
@@ -87,7 +91,7 @@ def beside(
     return Metrics(
         shown=tuple(shown),
         left_out=len(names) - len(shown),
-        only=(_only(mine, theirs), _only(theirs, mine)),
+        only=(_only(mine, theirs), _only(theirs, mine)) if read else ((), ()),
         remarks=remarks,
         noisy=told.noisy if told else None,
     )
@@ -97,12 +101,12 @@ def _only(mine: dict[str, float], theirs: dict[str, float]) -> tuple[str, ...]:
     return tuple(name for name in mine if name not in theirs)[:MOST]
 
 
-def _numbers(found: Located, made: Seal) -> dict[str, float]:
+def _numbers(made: Seal, measured: dict[str, object] | None) -> dict[str, float]:
     """What a run measured, its sealed value first. What a failed program printed under that name is not its value."""
     run = made.run
     name = run.metric or "value"
     value = {} if run.value is None else {name: run.value}
-    written = rows.mapping(found.quoted(layout.METRICS))
+    written = measured or {}
     others = {
         key: number
         for key in sorted(written.keys() - {name, *tables.ALWAYS})  # what the facts say already

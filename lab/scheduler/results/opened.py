@@ -213,23 +213,31 @@ def _given(root: Root, bundle: Bundle, page: RunPage) -> RunPage:
     page = msgspec.structs.replace(page, params=params)
     try:
         against = _best(root, page)
-        other = params if against in ("", page.run_id) else located.find(root, against).params()
+        other = params if against in ("", page.run_id) else _others(root, against, bundle.problems)
     except (LabError, OSError) as trouble:
         bundle.problems.append(f"it cannot be held against the best: {_words(trouble)}")
         return page
     if params is None or other is None:
         return msgspec.structs.replace(page, against=against)
-    theirs = {name: data.clean(value) for name, value in other.items()}
-    names = [*params, *(name for name in theirs if name not in params)]
+    names = [*params, *(name for name in other if name not in params)]
     unlike = [
-        Differs(name=name, here=params.get(name), there=theirs.get(name), has=(name in params, name in theirs))
+        Differs(name=name, here=params.get(name), there=other.get(name), has=(name in params, name in other))
         for name in names
-        if name not in params or name not in theirs or not same(params[name], theirs[name])
+        if name not in params or name not in other or not same(params[name], other[name])
     ]
     if len(unlike) > MOST_DIFFERING:
         bundle.problems.append(f"of {len(unlike):,} parameters that differ from the best's, {MOST_DIFFERING} are shown")
     shown = tuple(unlike[:MOST_DIFFERING])
     return msgspec.structs.replace(page, against=against, differs=shown, alike=len(names) - len(unlike))
+
+
+def _others(root: Root, run_id: str, problems: list[str]) -> dict[str, object] | None:
+    """The parameters of another run, as they were sealed."""
+    theirs: list[str] = []
+    with Bundle(root, located.find(root, run_id), theirs) as bundle:
+        params = bundle.mapping(layout.PARAMS)
+    problems.extend(f"it cannot be held against the best: its {each}" for each in theirs)
+    return params
 
 
 def _best(root: Root, page: RunPage) -> str:
