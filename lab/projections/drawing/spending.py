@@ -68,7 +68,7 @@ def draw(
     for number, row in enumerate(rows):
         plan = _Plan(row, _TOP + high * number + _HEAD, _TOP + high * (number + 1), step, width)
         items += [*plan.frame(), *plan.bars(bars, href)]
-    items += _names(bars, step, bottom)
+    items += _names(bars, step, bottom, width)
     below, end = signs.foot(_entries(bars), _said(spending), (_LEFT, bottom + _NAMED), width - _LEFT - _RIGHT)
     return Scene(
         name=NAME, title=_TITLE, told=_described(spending), width=width, height=end,
@@ -97,6 +97,7 @@ class _Plan:
         """The bars, and above them their numbers where all of these have room."""
         wide = max(self.step * 0.7, 1.0)
         known = [axes.number(amount, 3) for amount in self.row.amounts if amount is not None]
+        dearest = _dearest(self.row)
         numbered = max((measure.width(told, _SMALL) for told in known), default=0.0) + 4 < self.step
         for number, (bar, amount) in enumerate(zip(bars, self.row.amounts, strict=True)):
             middle = _LEFT + self.step * (number + 0.5)
@@ -114,6 +115,17 @@ class _Plan:
             if numbered and amount > 0:
                 short = axes.number(amount, 3)
                 yield Words(look="muted", at=(middle, y - 3), text=short, anchor=MIDDLE, size=_SMALL)
+            elif number == dearest:
+                told = measure.fitted(f"{bar.below}: {told}", _SMALL, self.width - _LEFT - _RIGHT)
+                half = measure.width(told, _SMALL) / 2
+                at = (min(max(middle, _LEFT + half), self.width - _RIGHT - half), y - 3)
+                yield Words(look="muted", at=at, text=told, anchor=MIDDLE, size=_SMALL)
+
+
+def _dearest(row: _Row) -> int:
+    """The place of the highest bar; -1 where there is none."""
+    known = [(amount, -place) for place, amount in enumerate(row.amounts) if amount]
+    return -max(known)[1] if known else -1
 
 
 def _bars(spending: Spending) -> list[_Bar]:
@@ -155,15 +167,16 @@ def _counted(tokens: int) -> str:
     return f"{tokens:,}" if tokens < _WRITTEN else axes.number(float(min(tokens, _LARGEST)))
 
 
-def _names(bars: list[_Bar], step: float, bottom: float) -> Iterator[Item]:
-    """Below each bar which run it is, and in a few words what it changed, where there is room for them."""
-    reached = 0.0
-    for number, bar in enumerate(bars):
-        middle = _LEFT + step * (number + 0.5)
-        half = measure.width(bar.below, _SMALL) / 2
-        last = number == len(bars) - 1
-        if middle - half >= reached and (last or middle + half < _LEFT + step * (len(bars) - 1)):
-            reached = middle + half + 6
+def _names(bars: list[_Bar], step: float, bottom: float, width: float) -> Iterator[Item]:
+    """Below each bar which run it is, where there is room for it: of the last, of the dearest, then of the others."""
+    ranked = sorted(range(len(bars) - 1), key=lambda number: (-bars[number].took.hours, number))
+    taken: list[tuple[float, float]] = []
+    for number in (len(bars) - 1, *ranked[:1], *sorted(ranked[1:])):
+        bar = bars[number]
+        half = measure.width(bar.below, _SMALL) / 2 + 3
+        middle = min(_LEFT + step * (number + 0.5), width - half)
+        if all(middle + half <= left or middle - half >= right for left, right in taken):
+            taken.append((middle - half, middle + half))
             yield Words(look="tick", at=(middle, bottom + 16), text=bar.below, anchor=MIDDLE, size=_SMALL)
 
 

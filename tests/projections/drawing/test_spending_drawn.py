@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 
 from lab.projections.drawing import spending as drawing
@@ -77,3 +78,22 @@ def test_nothing_taken_is_told_in_words() -> None:
     nothing = Spending(total=Took(), improvements=(), since=Took(), wasted=Took())
 
     assert framed.said(drawing.draw(nothing)) == "Nothing was taken yet."
+
+
+@pytest.mark.parametrize("count", [3, 40, 170])
+@pytest.mark.parametrize("hours", [0.5, 3e-4, 7.0])
+def test_there_is_always_a_scale_and_the_dearest_is_named_with_what_it_took(count: int, hours: float) -> None:
+    base = spent(count, hours=hours)
+    dear = msgspec.structs.replace(base.improvements[count // 2], took=Took(runs=9, hours=hours * 400))
+    improvements = (*base.improvements[: count // 2], dear, *base.improvements[count // 2 + 1 :])
+    scene = drawing.draw(msgspec.structs.replace(base, improvements=improvements))
+
+    framed.holds(scene)
+    ticks = [each.text for each in framed.words(scene) if each.look == "tick" and each.anchor == "end"]
+    assert len(ticks) > 1
+    box = max(boxes(scene), key=lambda box: box.height)
+    told = [each.text for each in framed.words(scene) if each.look == "muted" and -4 < each.at[1] - box.at[1] < 0]
+    amount = box.says.split(" ", 1)[0]
+    assert any(amount in each for each in told)
+    name = f"run {dear.n}"
+    assert any(name in each.text for each in framed.words(scene))
