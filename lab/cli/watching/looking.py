@@ -6,7 +6,6 @@ one it is made again only so often that it takes a tenth of the time.
 
 from __future__ import annotations
 
-import os
 import time
 from typing import TYPE_CHECKING
 
@@ -17,8 +16,8 @@ from lab.core import layout
 from lab.core.errors import LabError, NotFound
 from lab.projections import text
 from lab.projections.picture import whole
-from lab.projections.picture.whole import Picture
-from lab.scheduler.results import logged, pictured, present, tailed, wanted
+from lab.scheduler.results import kept, logged, pictured, present, tailed, wanted
+from lab.scheduler.results.kept import Kept, Stamp
 from lab.scheduler.results.present import Present  # msgspec resolves annotations
 from lab.scheduler.results.wanted import Want
 
@@ -28,16 +27,18 @@ if TYPE_CHECKING:
     from lab.core.subject import Finding
     from lab.projections.index import Index
     from lab.projections.picture.given import UnderWay
+    from lab.projections.picture.whole import Picture
     from lab.scheduler.results.happened import Told
+    from lab.scheduler.results.kept import Seen
     from lab.store.root import Root
 
 MOST_NEWS = 200
 MOST_LOG_LINES = 200
+MOST_PICTURES = 3  # who goes to and fro between two sees both at once
 MOST_LAST_LINES = 40  # of runs under way, how many are asked for their last line
 LAST_CHARS = 400
 _SHARE = 10  # a picture that takes 1 s is not made again for 10
 _LAST_BYTES = 4096
-Stamp = tuple[int, int, int]
 
 
 class Experiment(msgspec.Struct, kw_only=True):
@@ -47,7 +48,7 @@ class Experiment(msgspec.Struct, kw_only=True):
     standing: Present | None = None
     wants: tuple[Want, ...] = ()
     trouble: str = ""
-    stamp: tuple[Stamp, ...] = ()
+    stamp: Stamp = ()
 
 
 class Log(msgspec.Struct, frozen=True, kw_only=True):
@@ -56,13 +57,6 @@ class Log(msgspec.Struct, frozen=True, kw_only=True):
     run_id: str
     lines: tuple[str, ...] = ()
     note: str = ""
-
-
-class _Picture(msgspec.Struct, frozen=True, kw_only=True):
-    made: Picture | None
-    stamp: tuple[Stamp, ...]
-    at_s: float
-    took_s: float
 
 
 class Looker:
@@ -74,11 +68,11 @@ class Looker:
         self.news: list[Told] = []
         self.index: Index | None = None
         self.trouble = ""
-        self._index_stamp: Stamp | None = None
+        self._index_stamp: Seen | None = None
         self._experiment = Experiment(name="")
-        self._pictures: dict[str, _Picture] = {}
-        self._log: tuple[str, str, Stamp, Log] | None = None
-        self._lasts: dict[str, tuple[Stamp, str]] = {}
+        self._pictures: Kept[Picture | None] = Kept(MOST_PICTURES)
+        self._log: tuple[str, str, Seen, Log] | None = None
+        self._lasts: dict[str, tuple[Seen, str]] = {}
 
     @property
     def is_busy(self) -> bool:
@@ -108,7 +102,7 @@ class Looker:
 
     def experiment(self, name: str) -> Experiment:
         """One of them, read again where its pages have changed."""
-        stamp = (*self._stamp(name), _seen(self._root.layout.approvals))
+        stamp = (*kept.pages(self._root, name), kept.claims(self._root, name), kept.seen(self._root.layout.approvals))
         known = self._experiment
         if known.name == name and known.stamp == stamp:
             return known
@@ -131,9 +125,8 @@ class Looker:
 
     def picture(self, name: str) -> Picture | None:
         """The last picture of an experiment, made again where it is worth it."""
-        stamp, now_s = self._stamp(name)[:3], time.monotonic()
-        known = self._pictures.get(name)
-        if known is not None and (known.stamp == stamp or now_s - known.at_s < _SHARE * known.took_s):
+        stamp, known = kept.pages(self._root, name), self._pictures.get(name)
+        if known is not None and (known.stamp == stamp or known.rests(_SHARE)):
             return known.made
         began_s = time.thread_time()
         made = None
@@ -141,18 +134,13 @@ class Looker:
             made = whole.of(pictured.read(self._root, name, with_diff=False))
         except (LabError, OSError):  # its page says so
             made = known.made if known is not None else None
-        took_s = time.thread_time() - began_s
-        self._pictures.pop(name, None)
-        while len(self._pictures) >= 3:  # noqa: PLR2004  # who goes to and fro between two sees both at once
-            self._pictures.pop(next(iter(self._pictures)))
-        self._pictures[name] = _Picture(made=made, stamp=stamp, at_s=now_s, took_s=took_s)
-        return made
+        return self._pictures.put(name, made, stamp, time.thread_time() - began_s).made
 
     def log(self, name: str, run_id: str, stream: str) -> Log:
         """The end of a log, read again where it has grown."""
         folder = self._root.layout.run(name, run_id)
-        stamp = _seen(f"{folder}/{tailed.STREAMS[stream]}")
-        sealed = _seen(f"{folder}/{layout.SEAL}")[1]
+        stamp = kept.seen(f"{folder}/{tailed.STREAMS[stream]}")
+        sealed = kept.seen(f"{folder}/{layout.SEAL}")[1]
         key = f"{run_id} {sealed}"
         if self._log is not None and self._log[:3] == (key, stream, stamp):
             return self._log[3]
@@ -169,34 +157,20 @@ class Looker:
 
     def last_lines(self, name: str, runs: Sequence[UnderWay]) -> dict[str, str]:
         """What each of these wrote last, of those that wrote something."""
-        found: dict[str, tuple[Stamp, str]] = {}
+        found: dict[str, tuple[Seen, str]] = {}
         for each in runs[:MOST_LAST_LINES]:
             path = f"{self._root.layout.run(name, each.run_id)}/{layout.STDOUT}"
-            stamp = _seen(path)
+            stamp = kept.seen(path)
             known = self._lasts.get(each.run_id)
             found[each.run_id] = known if known is not None and known[0] == stamp else (stamp, _last(path))
         self._lasts = found
         return {run_id: last for run_id, (_, last) in found.items()}
 
     def _look_at_index(self) -> None:
-        stamp = _seen(self._root.layout.index)
+        stamp = kept.seen(self._root.layout.index)
         if stamp != self._index_stamp:
             self.index = pictured.lab(self._root)
             self._index_stamp = stamp
-
-    def _stamp(self, name: str) -> tuple[Stamp, ...]:
-        """What changes when anything that is shown does."""
-        place = self._root.layout
-        files = (place.status(name), place.page(name, layout.METRICS_LOG), place.spec(name), place.claims(name))
-        return tuple(map(_seen, files))
-
-
-def _seen(path: str) -> Stamp:
-    try:
-        seen = os.stat(path)
-    except OSError:
-        return (0, 0, 0)
-    return (seen.st_ino, seen.st_size, seen.st_mtime_ns)
 
 
 def _last(path: str) -> str:
