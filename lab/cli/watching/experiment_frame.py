@@ -124,7 +124,8 @@ def _head(shown: Shown, width: int) -> list[Row]:
     metric = text.line(now.metric, 60) or "value"
     if view.best is not None:
         run = short(view.best.run_id, width if width >= _WIDE else 0)
-        bits.append((f"best {metric} {number(view.best.value)} ({run})", GOOD))
+        seen = " seen" if view.loop is None and now.spec is not None and now.spec.noise else ""
+        bits.append((f"best {metric}{seen} {number(view.best.value)} ({run})", GOOD))
     else:
         bits.append((f"no {metric} yet ({now.direction()})", DIM))
     bits += [(each, "") for each in _left(view, here, len(shown.under_way))]
