@@ -139,8 +139,8 @@ class Columns:
     def judged(self, told: Judged) -> bool:
         """Say of each run what was found of it, and go on from there: newer runs are held against the same noise.
 
-        A tier that it did not have yet is judged as one of whose noise nothing is known. False, and nothing is said, where
-        it was found of other runs: one that history puts first moves all others.
+        A tier that it did not have yet is judged as one of whose noise nothing is known. False, and nothing is said,
+        where it was found of other runs: one that history puts first moves all others.
         """
         count = len(told.kinds)
         if told is self._judged:

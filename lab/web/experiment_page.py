@@ -50,7 +50,7 @@ def answer(site: Site, request: Request, names: Mapping[str, str]) -> Reply:
         site, request, name, crumbs=((name, ""),), news=name,
     )  # fmt: skip
     at = present.read(site.root, name)
-    drawn = site.live.newest(name) if part == "top" else site.live.picture(name)
+    drawn = (site.live.newest(name) if part == "top" else None) or site.live.picture(name)
     values: dict[str, object] = {"runs_href": shell.path("experiments", name, "runs")}
     if part != "drawings":
         values["top"] = _top(site, at, drawn.picture)

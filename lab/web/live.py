@@ -8,18 +8,21 @@ from __future__ import annotations
 import os
 import time
 from collections import OrderedDict
-from threading import Lock
-from typing import TYPE_CHECKING
+from contextlib import suppress
+from functools import reduce
+from threading import Lock, Thread
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from lab.core import layout
-from lab.web.columns import Columns
+from lab.core.errors import LabError
+from lab.web.columns import Columns, Judged, mark
 from lab.web.feed import Feed
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable
 
     from lab.projections.index import Index
-    from lab.projections.picture.stairs import Walk
+    from lab.projections.picture.given import Given
     from lab.projections.picture.whole import Picture
     from lab.store.root import Root
     from lab.web.drawn import Drawn as Drawings
@@ -28,25 +31,19 @@ MOST_PICTURES = 3
 MOST_TABLES = 4
 LEAST_S = 3.0  # between two pictures of an experiment that somebody looks at
 AGAIN = 30  # and so many times what making one takes: a page that is open takes a thirtieth of a processor at most
+AT_ONCE_S = 0.02  # what takes no longer is not worth an answer that may be behind
 MOST_ROWS = 200_000  # of all tables together; one that is larger is kept alone
 Stamp = tuple[tuple[int, int, int], ...]
+_Made = TypeVar("_Made")
 
 
 class Drawn:
-    """A picture, what each run is in it, how far its walks came, from which files it was made, and what CPU that took.
+    """A picture, from which files it was made, and what CPU that took. Its drawings are made once somebody asks."""
 
-    Its drawings are made once somebody asks for them.
-    """
-
-    def __init__(
-        self, picture: Picture, kinds: Sequence[str], walks: Mapping[str, Walk], stamp: Stamp, took_s: float
-    ) -> None:
+    def __init__(self, picture: Picture, stamp: Stamp, took_s: float) -> None:
         self.picture = picture
-        self.kinds = kinds
-        self.walks = walks
         self.stamp = stamp
         self.took_s = took_s
-        self.made_s = time.monotonic()
         self._drawings: Drawings | None = None
 
     def drawings(self, link: Callable[[str], str]) -> Drawings:
@@ -61,6 +58,15 @@ class Drawn:
         return made
 
 
+class _Known(NamedTuple):
+    """What each run was found to be, from which files, what CPU that took, and when it was."""
+
+    told: Judged
+    stamp: Stamp
+    took_s: float
+    made_s: float
+
+
 class Live:
     """Of one lab."""
 
@@ -69,13 +75,15 @@ class Live:
         self.feed = Feed(root)
         self._lock = Lock()
         self._drawing = Lock()  # one picture at a time: of 10,000 runs it takes memory for a moment
+        self._beside = Lock()  # held while a thread of ours finds out what each run is
         self._pictures: OrderedDict[str, Drawn] = OrderedDict()
+        self._judged: OrderedDict[str, _Known] = OrderedDict()
         self._tables: OrderedDict[str, Columns] = OrderedDict()
         self._index: tuple[tuple[int, int, int], Index] | None = None
 
     def picture(self, experiment: str) -> Drawn:
         """The picture of an experiment as its files are now."""
-        from lab.projections.picture import stairs, whole  # noqa: PLC0415  # draws in what only an experiment's page needs
+        from lab.projections.picture import whole  # noqa: PLC0415  # draws in what only an experiment's page needs
         from lab.scheduler.results import pictured  # noqa: PLC0415  # the same
 
         known = self._pictures.get(experiment)
@@ -88,24 +96,61 @@ class Live:
                 return known
             began_s = time.thread_time()
             given = pictured.read(self._root, experiment)
-            made, (kinds, walks) = whole.of(given), stairs.walked(given)
-            drawn = Drawn(made, kinds, walks, stamp, time.thread_time() - began_s)
-            self._pictures[experiment] = drawn
-            self._pictures.move_to_end(experiment)
-            while len(self._pictures) > MOST_PICTURES:
-                self._pictures.popitem(last=False)
+            drawn = Drawn(whole.of(given), stamp, time.thread_time() - began_s)
+            _keep(self._pictures, experiment, drawn, MOST_PICTURES)
+            self._judge(given, stamp[:-1], time.thread_time())
             return drawn
 
-    def newest(self, experiment: str) -> Drawn:
-        """The last picture that was made, whatever happened since; a new one where there is none."""
-        return self._pictures.get(experiment) or self.picture(experiment)
+    def newest(self, experiment: str) -> Drawn | None:
+        """The last picture that was made, whatever happened since."""
+        return self._pictures.get(experiment)
 
-    def recent(self, experiment: str) -> Drawn:
-        """The last picture, unless it is so old that making a new one is cheap beside the time it stood."""
-        known = self._pictures.get(experiment)
-        if known is not None and time.monotonic() - known.made_s < max(LEAST_S, known.took_s * AGAIN):
-            return known
-        return self.picture(experiment)
+    def judged(self, experiment: str) -> Judged:
+        """What each run is. Of a long experiment what was known last: whoever types into a filter waits for nothing.
+
+        Then it is found out anew meanwhile, unless that is dear beside the time that the last stood.
+        """
+        known, stamp = self._judged.get(experiment), self._pages(experiment)
+        if known is None or (known.stamp != stamp and known.took_s <= AT_ONCE_S):
+            return self.judge(experiment)
+        is_due = time.monotonic() - known.made_s >= max(LEAST_S, known.took_s * AGAIN)
+        if known.stamp != stamp and is_due and self._beside.acquire(blocking=False):
+            try:
+                Thread(target=self._renew, args=(experiment,), name="lab-kinds", daemon=True).start()
+            except RuntimeError:  # the machine has no thread left
+                self._beside.release()
+        return known.told
+
+    def judge(self, experiment: str) -> Judged:
+        """What each run is, as the files are now."""
+        from lab.projections.picture.given import Given  # noqa: PLC0415  # as above
+        from lab.scheduler.results import table  # noqa: PLC0415  # as above
+
+        with self._drawing:
+            stamp = self._pages(experiment)
+            known = self._judged.get(experiment)
+            if known is not None and known.stamp == stamp:
+                return known.told
+            began_s = time.thread_time()
+            found = table.read(self._root, experiment)
+            return self._judge(Given(view=found.view, spec=found.spec, lines=found.lines), stamp, began_s)
+
+    def _judge(self, given: Given, stamp: Stamp, began_s: float) -> Judged:
+        from lab.projections.picture import stairs  # noqa: PLC0415  # as above
+
+        kinds, walks = stairs.walked(given)
+        told = Judged(kinds, walks, reduce(lambda before, line: mark(line.run_id, before), given.lines, 0))
+        known = _Known(told, stamp, time.thread_time() - began_s, time.monotonic())
+        _keep(self._judged, given.view.experiment, known, MOST_TABLES)
+        return told
+
+    def _renew(self, experiment: str) -> None:
+        """In a thread of its own. What goes wrong is told to whoever asks next, who needs the same files."""
+        try:
+            with suppress(LabError, OSError):
+                self.judge(experiment)
+        finally:
+            self._beside.release()
 
     def index(self) -> Index:
         """The experiments of the lab."""
@@ -130,10 +175,21 @@ class Live:
 
     def _stamp(self, experiment: str) -> Stamp:
         """What changes when anything that the picture shows does."""
+        return (*self._pages(experiment), _seen(self._root.layout.claims(experiment)))
+
+    def _pages(self, experiment: str) -> Stamp:
+        """What changes when a run ends, or the SPEC is written."""
         place = self._root.layout
-        files = (place.status(experiment), place.page(experiment, layout.METRICS_LOG), place.spec(experiment),
-                 place.claims(experiment))  # fmt: skip
+        files = (place.status(experiment), place.page(experiment, layout.METRICS_LOG), place.spec(experiment))
         return tuple(map(_seen, files))
+
+
+def _keep(among: OrderedDict[str, _Made], name: str, made: _Made, most: int) -> None:
+    """The last `most` that were made."""
+    among[name] = made
+    among.move_to_end(name)
+    while len(among) > most:
+        among.popitem(last=False)
 
 
 def _seen(path: str) -> tuple[int, int, int]:

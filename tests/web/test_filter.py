@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from lab.core import layout
 from lab.core.errors import Unavailable
 from lab.core.run import MINIMIZE
 from lab.projections.picture import stairs
 from lab.scheduler import refresh
-from lab.scheduler.results import pictured
-from lab.web import asked
+from lab.scheduler.results import pictured, present
+from lab.web import asked, lists
 from lab.web.columns import Columns
+from lab.web.live import Live
 from tests.cli.searches import a_run, a_searched_lab
 from tests.web.labs import NAME, a_numbered_run, a_seen_lab
 
@@ -139,19 +142,60 @@ def test_a_run_newer_than_the_picture_is_judged_by_the_noise_that_the_picture_kn
     for value in (1.0, 1.2, 0.8, 1.1, 0.5):
         a_run(root, {"lr": 0.1, "depth": 1, "kind": "adam"}, value, name=NAME)
     table = renewed(root)
-    kinds, walks = stairs.walked(pictured.read(root, NAME, with_diff=False))
+    told = Live(root).judge(NAME)
     a_run(root, {"lr": 0.2, "depth": 1, "kind": "adam"}, 0.45, name=NAME)
     table.renew(direction)
-    table.judged(kinds, walks)
+    assert table.judged(told)
     a_run(root, {"lr": 0.3, "depth": 1, "kind": "adam"}, 0.4, name=NAME)  # and one that comes after that
     table.renew(direction)
-    table.judged(kinds, walks)
+    assert table.judged(told)
     assert table.words["kind"][5:] == ["within", "within"]
     now = stairs.kinds(pictured.read(root, NAME, with_diff=False))
     assert table.words["kind"] == now  # which the next picture says too
     again = renewed(root)
-    again.judged(kinds, walks)  # the walks of a picture serve every table
+    assert again.judged(told)  # the walks of a picture serve every table
     assert again.words["kind"] == now
+
+
+def test_what_was_found_of_other_runs_is_not_said_of_these(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An imported bundle may be older than all others: then each of them stands one further down."""
+    monkeypatch.setattr("lab.web.live.AT_ONCE_S", -1.0)  # as in a long table: what was found stays for a while
+    root = a_seen_lab(tmp_path / "lab", 12)
+    live, at = Live(root), present.read(root, NAME)
+    crashed = lists.question({"q": "kind:crash"})
+    assert {row.outcome for row in lists.answer(live, at, crashed).rows} == {"crash"}
+    path = root.layout.page(NAME, layout.METRICS_LOG)
+    with open(path, "rb") as file:
+        lines = file.read().splitlines(keepends=True)
+    first = lines[1].replace(b"RUN-2", b"RUN-1")
+    root.files.replace(path, b"".join((first, *lines)))
+    told = lists.answer(live, at, crashed)
+    assert (told.total, told.found) == (13, 2)
+    assert {row.outcome for row in told.rows} == {"crash"}
+    assert {row.value for row in told.rows} == {None}
+
+
+def test_whoever_types_into_the_filter_of_a_long_table_waits_for_no_judgement(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = a_searched_lab(tmp_path / "lab", NAME)
+    for value in (1.0, 1.2, 0.8, 1.1, 0.5):
+        a_run(root, {"lr": 0.1, "depth": 1, "kind": "adam"}, value, name=NAME)
+    live = Live(root)
+    monkeypatch.setattr("lab.web.live.AT_ONCE_S", -1.0)  # nothing is so cheap
+    known = live.judged(NAME)
+    a_run(root, {"lr": 0.2, "depth": 1, "kind": "adam"}, 0.45, name=NAME)
+    with live._drawing:  # somebody makes a picture, which takes its time
+        told = lists.answer(live, present.read(root, NAME), lists.Question())
+    assert live.judged(NAME) is known
+    assert told.rows[0].kind == stairs.WITHIN  # by the noise that was known
+    monkeypatch.setattr("lab.web.live.LEAST_S", 0.0)
+    monkeypatch.setattr("lab.web.live.AGAIN", 0)
+    live.judged(NAME)  # which is found out anew beside
+    until_s = time.monotonic() + 10
+    while live.judged(NAME) is known:
+        assert time.monotonic() < until_s
+    assert len(live.judged(NAME).kinds) == 6
 
 
 def test_a_table_is_read_on_from_its_end_and_anew_once_it_was_rebuilt(tmp_path: Path) -> None:
