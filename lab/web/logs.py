@@ -22,9 +22,12 @@ _LOOKS_TO_CLAIMS = 4  # looks between two questions whether the run has ended: t
 
 
 def follow(log: Logged, offset: int, stopping: Event) -> Iterator[bytes]:
-    """Server-sent events: each has the lines that came and, as its id, where the next begin. Ends with a word."""
+    """Server-sent events: each has the lines that came and, as its id, where the next begin. Ends with a word.
+
+    The line that is not finished is told again when it is another one.
+    """
     yield b"retry: 2000\n\n"
-    looks = 0
+    looks, unfinished = 0, ""
     quiet_s = 0.0
     while True:
         try:
@@ -34,16 +37,17 @@ def follow(log: Logged, offset: int, stopping: Event) -> Iterator[bytes]:
             yield _event("gone", Piece(offset=offset, size=0, ended=text.line(why)))
             return
         looks += 1
-        if piece.lines or piece.ended:
-            offset, quiet_s = piece.offset, 0.0
+        has_moved, offset = piece.offset > offset, piece.offset
+        if piece.lines or piece.ended or piece.unfinished != unfinished:
+            unfinished, quiet_s = piece.unfinished, 0.0
             yield _event("over" if piece.ended else "lines", piece)
             if piece.ended:
                 return
-            if piece.offset < piece.size:
-                continue
         else:
             quiet_s += LOOK_S
             yield b": still here\n\n" if quiet_s % HEARTBEAT_S < LOOK_S else b""
+        if has_moved and piece.offset < piece.size:
+            continue
         if stopping.wait(LOOK_S):
             return
 

@@ -27,6 +27,7 @@ class ShownLog(msgspec.Struct, frozen=True, kw_only=True):
 
     stream: str
     lines: tuple[str, ...] = ()
+    unfinished: str = ""
     size: int = 0
     offset: int = 0
     skipped_bytes: int = 0
@@ -63,6 +64,7 @@ def _log(site: Site, run_id: str, stream: str) -> ShownLog:
     return ShownLog(
         stream=stream,
         lines=piece.lines,
+        unfinished=piece.unfinished,
         size=piece.size,
         offset=piece.offset,
         skipped_bytes=piece.skipped_bytes,

@@ -175,12 +175,20 @@ def test_a_log_grows_on_its_page_and_ends_with_a_word(browser: Browser, served: 
         log.flush()
         browser.wait("return document.querySelector('#log-lines').innerText.includes('30%')")
         assert browser.find("#log-lines").text == "step 1\nstep 2\n30%"
+        for bar in ("\r 1%|#|\r 2%|##|", "\r 3%|###|\r"):
+            log.write(bar)
+            log.flush()
+            state = bar.strip("\r").split("\r")[-1]
+            browser.wait(f"return document.querySelector('#log-unfinished').textContent === '{state}'")
+        browser.open(f"{served.url}/runs/{running.lease.claim.run_id}")
+        assert browser.find("#log-lines").text == "step 1\nstep 2\n30%\n 3%|###|"
+        log.write("\rdone\n")
         log.write("".join(f"line {number}\n" for number in range(5000)))
         log.flush()
         browser.wait("return document.querySelector('#log-lines').innerText.includes('line 4999')")
         lines = browser.run("return document.querySelector('#log-lines').textContent.split('\\n').length - 1")
         assert isinstance(lines, int)
-        assert 1 < lines <= 5000
+        assert 1 < lines <= 5001
     finished(served.root, running)
     browser.wait("return document.querySelector('#log-state').innerText === 'ended: success'")
     browser.wait_for_text("sealed")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import threading
+import time
 from contextlib import closing
 from typing import TYPE_CHECKING
 
@@ -69,11 +70,51 @@ def test_lines_are_told_once_and_whole(root: Root, running: Running) -> None:
     wrote(root, running, b"one\ntw")
     first = log.end_of_it()
     assert (first.lines, first.offset, first.size, first.ended) == (("one",), 4, 6, "")
+    assert first.unfinished == "tw"
     assert log.since(first.offset).lines == ()
     wrote(root, running, b"o\nthree\n")
     more = log.since(first.offset)
     assert (more.lines, more.offset) == (("two", "three"), 14)
     assert log.since(more.offset).lines == ()
+
+
+def test_a_progress_bar_is_seen_as_it_is_now(root: Root, running: Running) -> None:
+    log = Logged(root, run_id(running), "stdout")
+    wrote(root, running, b"epoch 1\n\r  1%|#|\r  2%|##|")
+    first = log.end_of_it()
+    assert (first.lines, first.unfinished) == (("epoch 1",), "  2%|##|")
+    stream = logs.follow(log, first.offset, threading.Event())
+    assert b'"unfinished":"  2%|##|"' in next(piece for piece in stream if b"event" in piece)
+    wrote(root, running, b"\r  3%|###|\r")
+    told = next(piece for piece in stream if piece)
+    assert b'"lines":[],"unfinished":"  3%|###|"' in told
+    wrote(root, running, b"\r100%|####|\nepoch 2\n")
+    told = next(piece for piece in stream if piece)
+    assert b'"lines":["100%|####|","epoch 2"],"unfinished":""' in told
+    stream.close()  # type: ignore[attr-defined]
+
+
+def test_a_progress_bar_of_megabytes_costs_no_more_than_its_last_state(root: Root, running: Running) -> None:
+    log = Logged(root, run_id(running), "stdout")
+    wrote(root, running, b"".join(b"\r%3d%% of it" % (number % 100) for number in range(100_000)))
+    first = log.end_of_it()
+    assert (first.lines, first.unfinished) == ((), " 99% of it")
+    assert first.size - first.offset == len(" 99% of it")
+    offset, told = 0, []
+    while offset < first.offset:
+        piece = log.since(offset)
+        assert piece.offset > offset
+        offset, told = piece.offset, [*told, *piece.lines]
+    assert told == []
+    wrote(root, running, b"\r100% of it\r\n")
+    assert log.since(offset).lines == ("100% of it",)
+
+
+@pytest.mark.parametrize("line", [b"x" * 60_000, b"\r" * 60_000, b"x\r" * 30_000, b"\x1b[" * 30_000])
+def test_a_long_line_costs_no_more_than_its_length(line: bytes) -> None:
+    began_s = time.process_time()
+    shown([line] * 20)
+    assert time.process_time() - began_s < 0.2
 
 
 def test_of_a_flood_the_middle_is_left_out_and_said(root: Root, running: Running) -> None:

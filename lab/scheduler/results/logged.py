@@ -1,13 +1,13 @@
 """The log of a run while it is written: a page of it, and what came since. Writes nothing, and asks no engine.
 
-An offset is in bytes. A line is whole before it is told; one that is longer than a message is told in parts. Of a flood
-the middle is left out, and said: a page holds the last lines, not 400 MB.
+An offset is in bytes. A line is whole before it is told as one; the line at the end that is not finished, as that of a
+progress bar, is told beside them as it is now, and again. One that is longer than a message is told in parts. Of a
+flood the middle is left out, and said: a page holds the last lines, not 400 MB.
 """
 
 from __future__ import annotations
 
 import os
-import re
 import stat
 from typing import TYPE_CHECKING
 
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
 SHOWN_LINES = 400  # when the page is opened; its script keeps more of what comes
 PIECE_BYTES = 64 << 10  # in one message
 LINE_CHARS = 2_000
-_BACK = re.compile(r"[^\r]*\r(?!$)")  # a progress bar writes its line anew
 
 
 class Piece(msgspec.Struct, frozen=True, kw_only=True):
@@ -34,6 +33,7 @@ class Piece(msgspec.Struct, frozen=True, kw_only=True):
     offset: int
     size: int
     lines: tuple[str, ...] = ()
+    unfinished: str = ""  # the line after them, as it is now; it is told again
     skipped_bytes: int = 0  # left out before these lines
     ended: str = ""
 
@@ -60,8 +60,10 @@ class Logged:
         ended = self.ended()
         last = [*lines, *([rest] if rest and ended else [])][-count:]
         before = size - len(data) + sum(len(line) + 1 for line in lines[: max(0, len(lines) - count)])
-        offset = size if ended else size - len(rest)
-        return Piece(offset=offset, size=size, lines=shown(last), skipped_bytes=before, ended=ended)
+        if ended:
+            return Piece(offset=size, size=size, lines=shown(last), skipped_bytes=before, ended=ended)
+        offset = size - len(rest) + _overwritten(rest)
+        return Piece(offset=offset, size=size, lines=shown(last), unfinished=_shown(rest), skipped_bytes=before)
 
     def since(self, offset: int, *, look_for_end: bool = True) -> Piece:
         """What came after an offset, at most a message. `NotFound` once the log is gone, or begun anew."""
@@ -72,14 +74,17 @@ class Logged:
         except FileNotFoundError:
             if not os.path.isdir(self._found.path):
                 raise NotFound(f"the bundle of {self.run_id} is gone", where=self._found.path) from None
-            return Piece(offset=0, size=0, ended=ended)
+            return Piece(offset=offset, size=0, ended=ended)
         if size < offset:
             ended = ended or self.ended()
             if ended:  # what is sealed may be shorter than what was written
                 return Piece(offset=size, size=size, ended=ended)
             raise NotFound("this log was begun anew, or cut", where=path, fix="load the page again")
+        skipped = start - offset
         whole = data.rfind(b"\n") + 1
-        if not whole and (ended or len(data) >= PIECE_BYTES):
+        if not whole and not ended and _overwritten(data):  # a progress bar: what it wrote before is not seen any more
+            start, data = start + _overwritten(data), data[_overwritten(data) :]
+        elif not whole and (ended or len(data) >= PIECE_BYTES):
             whole = len(data)  # what ends without a newline; or a line that is longer than a message
         elif ended and start + len(data) == size:
             whole = len(data)
@@ -88,7 +93,8 @@ class Logged:
             lines.pop()
         reached = start + whole
         over = ended if reached >= size else ""
-        return Piece(offset=reached, size=size, lines=shown(lines), skipped_bytes=start - offset, ended=over)
+        told, rest = shown(lines), _shown(data[whole:])
+        return Piece(offset=reached, size=size, lines=told, unfinished=rest, skipped_bytes=skipped, ended=over)
 
     def ended(self) -> str:
         """How the run ended; empty while somebody has it."""
@@ -114,9 +120,14 @@ def shown(lines: list[bytes]) -> tuple[str, ...]:
 
 
 def _shown(line: bytes) -> str:
-    words = line[: 8 * LINE_CHARS].decode(errors="replace").expandtabs(4)
-    clean = text.visible(_BACK.sub("", words).rstrip("\r"))
+    words = text.rewritten(line)[: 8 * LINE_CHARS].decode(errors="replace").expandtabs(4)
+    clean = text.visible(words)
     return clean if len(clean) <= LINE_CHARS else clean[: LINE_CHARS - 1] + text.CUT
+
+
+def _overwritten(line: bytes) -> int:
+    """How many bytes at the beginning of an unfinished line were written over."""
+    return line.rstrip(b"\r").rfind(b"\r") + 1
 
 
 def _read(path: str, offset: int) -> tuple[int, bytes, int]:

@@ -169,14 +169,15 @@
   // -- a log ---------------------------------------------------------------------------------------------------
   const log = find("[data-log]");
   if (log) {
-    const says = find("#log-state");
+    const says = find("#log-state"), unfinished = find("#log-unfinished");
     let offset = Number(log.dataset.offset), lines = log.textContent.split("\n").length - 1;
     const counts = lines ? [lines] : [];
     const add = (told) => {
       const isAtEnd = log.scrollTop + log.clientHeight >= log.scrollHeight - 8;
       const cut = told.skipped_bytes ? [`… ${told.skipped_bytes} bytes left out …`] : [];
       const more = [...cut, ...(told.lines || [])];
-      if (more.length) log.append(`${more.join("\n")}\n`);
+      if (more.length) unfinished.before(`${more.join("\n")}\n`);
+      unfinished.textContent = told.unfinished || "";
       if (more.length) lines += counts[counts.push(more.length) - 1];
       while (lines > MOST_LOG_LINES && counts.length > 1) { log.firstChild.remove(); lines -= counts.shift(); }
       if (isAtEnd) log.scrollTop = log.scrollHeight;
