@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from lab.projections import data, text
+from lab.projections.drawing import flight
 from lab.web import assets, templating
 
 if TYPE_CHECKING:
@@ -43,6 +44,7 @@ def _island(picture: Picture) -> str:
             for spot in told.spots
         ],
         "steps": sorted(steps.items()),
+        "held": [(step.n, step.value) for step in flight.held(told)],
         "band": told.band.width if told.band else None,
     }
     found = data.encode(msgspec.to_builtins(value)).decode()

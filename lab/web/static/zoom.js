@@ -5,6 +5,7 @@
   const section = document.getElementById("stairs");
   if (!data.spots.length || !section) return;
   const KINDS = { keep: "keep", within: "within noise", discard: "discard", baseline: "baseline", claimed: "claimed" };
+  const FLOOR = { unmeasured: "not measured", cancelled: "cancelled", crash: "crash" };
   const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue("--" + name).trim();
   const make = (name, words, parent) => {
     const made = document.createElement(name);
@@ -14,14 +15,17 @@
   };
   const spots = data.spots, at = spots.map((spot) => spot[0]);
   const names = Object.keys(KINDS).filter((kind) => spots.some((spot) => spot[1] === kind));
-  const crashes = spots.filter((spot) => spot[2] === null || spot[2] === undefined);
+  const floored = spots.filter((spot) => spot[2] === null || spot[2] === undefined);
   const columns = names.map((kind) => spots.map((spot) => (spot[1] === kind ? spot[2] : null)));
-  let step = -1;
-  const best = at.map((n) => {
-    while (step + 1 < data.steps.length && data.steps[step + 1][0] <= n) step += 1;
-    return step < 0 ? null : data.steps[step][1];
-  });
-  const edges = data.band === null ? [] : [1, -1].map((sign) => best.map((v) => (v === null ? null : v + sign * data.band)));
+  const stairs = (steps) => {
+    let step = -1;
+    return at.map((n) => {
+      while (step + 1 < steps.length && steps[step + 1][0] <= n) step += 1;
+      return step < 0 ? null : steps[step][1];
+    });
+  };
+  const best = stairs(data.steps), held = stairs(data.held);
+  const edges = data.band === null ? [] : [1, -1].map((sign) => held.map((v) => (v === null ? null : v + sign * data.band)));
 
   const box = make("div", "", section);
   box.id = "zoom";
@@ -36,23 +40,25 @@
   const crosses = (u) => {
     const pen = u.ctx, half = 4 * devicePixelRatio, floor = u.bbox.top + u.bbox.height - half - 1;
     pen.save();
-    pen.strokeStyle = colour("crash");
     pen.lineWidth = 1.5 * devicePixelRatio;
-    pen.beginPath();
-    for (const spot of crashes) {
-      const x = u.valToPos(spot[0], "x", true);
-      if (x < u.bbox.left || x > u.bbox.left + u.bbox.width) continue;
-      pen.moveTo(x - half, floor - half); pen.lineTo(x + half, floor + half);
-      pen.moveTo(x - half, floor + half); pen.lineTo(x + half, floor - half);
+    for (const kind of Object.keys(FLOOR)) {
+      pen.strokeStyle = colour(kind);
+      pen.beginPath();
+      for (const spot of floored) {
+        const x = u.valToPos(spot[0], "x", true);
+        if (spot[1] !== kind || x < u.bbox.left || x > u.bbox.left + u.bbox.width) continue;
+        pen.moveTo(x - half, floor - half); pen.lineTo(x + half, floor + half);
+        pen.moveTo(x - half, floor + half); pen.lineTo(x + half, floor - half);
+      }
+      pen.stroke();
     }
-    pen.stroke();
     pen.restore();
   };
   const tell = (u) => {
     near = u.cursor.idx === null || u.cursor.idx === undefined ? -1 : u.cursor.idx;
     if (near < 0) return;
     const [n, kind, value, run, says] = spots[near];
-    said.textContent = `${n}: ${run}, ${KINDS[kind] || kind}${value === null || value === undefined ? "" : ", " + value}${says ? ": " + says : ""}`;
+    said.textContent = `${n}: ${run}, ${KINDS[kind] || FLOOR[kind] || kind}${value === null || value === undefined ? "" : ", " + value}${says ? ": " + says : ""}`;
   };
   const draw = () => {
     const kept = plot && { min: plot.scales.x.min, max: plot.scales.x.max };
