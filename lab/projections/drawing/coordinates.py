@@ -31,6 +31,8 @@ _SCALES = 7
 _TICKS = 5
 _POINTED_AT = 20  # the best runs have marks of their own, which lead to their pages
 _AIR = 5.0
+_RANKED, _BEST = "best, by rank", "the best run"
+_RAMP = _SCALES * 14 + 4 * _AIR + 34.0  # how wide the legend is without its words
 _NOT_THERE = "not there"
 
 
@@ -52,7 +54,8 @@ def draw(
         *plan.highlight(),
         *plan.key(height),
     ]
-    words, end = told.below(_sentences(parameters, plan), (_SIDE, height + told.LINE), width - 2 * _SIDE)
+    below = height + told.LINE * (2 if plan.folded else 1)
+    words, end = told.below(_sentences(parameters, plan), (_SIDE, below), width - 2 * _SIDE)
     return Scene(
         name=NAME,
         title=f"Parameters and {parameters.metric or 'value'}",
@@ -79,6 +82,8 @@ class _Plan:
         self.bottom = height - _FOOT - _ENDS - (_GUTTER if self.some_absent else 0.0)
         self.gutter = self.bottom + _GUTTER + 4
         self.y = lanes.value_scale(parameters, self.bottom, self.top)
+        key = _RAMP + sum(measure.width(said, _SMALL) for said in ("worst", _RANKED, _BEST))
+        self.folded = lanes.best_of(parameters) is not None and _SIDE + key > width  # the legend is in two lines
         self.order = sorted(parameters.tried, key=lambda each: (each.run_id == parameters.best, each.rank))
 
     def x(self, number: int) -> float:
@@ -197,11 +202,13 @@ class _Plan:
         yield Words(look="muted", at=(x - _AIR, y), text="worst", anchor=END, size=_SMALL)
         for number in range(_SCALES):
             yield Box(look=f"scale-{number}", at=(x + number * 14, y - 8), width=14, height=9)
-        yield Words(look="muted", at=(x + _SCALES * 14 + _AIR, y), text="best, by rank", size=_SMALL)
-        x += _SCALES * 14 + 2 * _AIR + measure.width("best, by rank", _SMALL) + 14
+        yield Words(look="muted", at=(x + _SCALES * 14 + _AIR, y), text=_RANKED, size=_SMALL)
+        x += _SCALES * 14 + 2 * _AIR + measure.width(_RANKED, _SMALL) + 14
+        if self.folded:
+            x, y = _SIDE, y + told.LINE
         if lanes.best_of(self.parameters):
             yield Stroke(look=lanes.BEST, points=((x, y - 4), (x + 20, y - 4)), width=2.5)
-            yield Words(look="muted", at=(x + 20 + _AIR, y), text="the best run", size=_SMALL)
+            yield Words(look="muted", at=(x + 20 + _AIR, y), text=_BEST, size=_SMALL)
 
 
 def _says(parameters: Parameters, each: Tried) -> str:
@@ -228,7 +235,8 @@ def _sentences(parameters: Parameters, plan: _Plan) -> list[str]:
     if outside:
         said += f"{text.count(outside, 'value')} beyond the last axis, drawn at its end. "
     if parameters.left_out:
-        said += f"{text.count(parameters.left_out, 'more parameter')} not shown."
+        said += f"{text.count(parameters.left_out, 'more parameter')} not shown. "
+    said += lanes.unvalued(parameters)
     return [said.strip()]
 
 

@@ -6,6 +6,7 @@ import math
 from typing import TYPE_CHECKING
 
 from lab.core.run import MINIMIZE
+from lab.projections import text
 from lab.projections.drawing import axes, measure
 
 if TYPE_CHECKING:
@@ -25,6 +26,20 @@ def value_scale(parameters: Parameters, bottom: float, top: float) -> axes.Scale
         return axes.scale(*axes.interesting(values, (), best.value), bottom, top)
     likely = (min if parameters.direction == MINIMIZE else max)(values, default=0.0)
     return axes.scale(*axes.interesting(values, (), likely), bottom, top)
+
+
+def left_out(parameters: Parameters) -> tuple[str, ...]:
+    """Sentences on the runs that are not shown, for pictures that have no room for them inside."""
+    sample, found = parameters.sample, []
+    if sample.shown < sample.total:
+        found.append(f"Shown are {sample.shown:,} of {sample.total:,} runs with a value: {text.line(sample.rule)}.")
+    return (*found, *filter(None, [unvalued(parameters)]))
+
+
+def unvalued(parameters: Parameters) -> str:
+    """What is said of the runs that cannot stand anywhere; empty where there are none."""
+    count = parameters.without
+    return f"{text.count(count, 'run')} without a value {'is' if count == 1 else 'are'} not shown." if count else ""
 
 
 def best_of(parameters: Parameters) -> Tried | None:

@@ -39,6 +39,7 @@ class Drawn(msgspec.Struct, frozen=True, kw_only=True):
 
     scene: Scene
     sample: Sample | None = None
+    said: tuple[str, ...] = ()  # sentences that go below it
     warnings: tuple[str, ...] = ()  # what was asked for and could not be
 
 
@@ -70,15 +71,7 @@ def draw(given: Given, wish: Wish) -> Drawn:
             return _stairs(given, wish)
     where = f", tier {text.line(tier, _TIER_CHARS)}" if tier != "default" and wish.name not in _OF_ALL_TIERS else ""
     heading = f"{text.line(given.view.experiment)}: {_HEADINGS[wish.name]}{where}"
-    return msgspec.structs.replace(drawn, scene=tiles.framed(drawn.scene, heading, _sampled(drawn, wish)))
-
-
-def _sampled(drawn: Drawn, wish: Wish) -> list[str]:
-    """What is left out, where the drawing itself has no room to say it."""
-    sample = drawn.sample
-    if wish.name != SLICES or sample is None or sample.shown >= sample.total:
-        return []
-    return [f"Shown are {sample.shown:,} of {sample.total:,} runs with a value: {text.line(sample.rule)}."]
+    return msgspec.structs.replace(drawn, scene=tiles.framed(drawn.scene, heading, drawn.said))
 
 
 def _stairs(given: Given, wish: Wish) -> Drawn:
@@ -105,12 +98,12 @@ def _parameters(given: Given, wish: Wish) -> Drawn:
     if wish.name == IMPORTANCE:
         return _importance(given, found, wish)
     if wish.name == SLICES:
-        from lab.projections.drawing import slices  # noqa: PLC0415  # as above
+        from lab.projections.drawing import lanes, slices  # noqa: PLC0415  # as above
 
         each = wish.width / _SLICES_A_ROW
         parts = [slices.draw(found, number, width=each) for number in range(len(found.axes))]
         scene = tiles.beside(parts, width=wish.width + 1, name=SLICES, title="Value against each parameter")
-        return Drawn(scene=scene, sample=found.sample)
+        return Drawn(scene=scene, sample=found.sample, said=lanes.left_out(found))
     from lab.projections.drawing import coordinates  # noqa: PLC0415  # as above
 
     height = wish.height or 360.0

@@ -53,6 +53,7 @@ class Parameters(msgspec.Struct, frozen=True, kw_only=True):
     importance: Importance | None = None
     why_not: str = ""
     left_out: int = 0  # parameters beyond those shown
+    without: int = 0  # runs of the tier that have no value, and are not here
 
 
 def of(given: Given) -> Parameters | None:
@@ -60,6 +61,7 @@ def of(given: Given) -> Parameters | None:
     view, here = given.view, spec_here(given.view, given.spec)
     scored = [line for line in given.lines if line.tier == view.tier and line.scored and math.isfinite(line.value or 0)]
     lines = [line for line in scored if line.params]
+    without = sum(line.tier == view.tier for line in given.lines) - len(scored)
     if not lines:
         return None
     runs = [line.params or {} for line in lines]
@@ -84,6 +86,7 @@ def of(given: Given) -> Parameters | None:
         importance=None if isinstance(told, str) else _bounded(told, unseen),
         why_not=told if isinstance(told, str) else "",
         left_out=len(axes) - len(shown) + unseen,
+        without=without,
     )
 
 

@@ -13,11 +13,11 @@ from hypothesis import given as for_all
 from hypothesis import settings
 from hypothesis import strategies as st
 
-from lab.projections.drawing import coordinates, importance, labels, lanes, slices, svg
+from lab.projections.drawing import coordinates, importance, labels, lanes, named, slices, svg
 from lab.projections.drawing.scene import LOOKS, Box, Mark, Marks, Scene, Stroke, Words
 from lab.projections.picture.importance import Importance, Weight
 from tests.projections.subjects import HOSTILE
-from tests.projections.tried import UNIT, drawn, seen
+from tests.projections.tried import UNIT, drawn, given, seen
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -180,6 +180,30 @@ def test_what_is_left_out_is_said_in_the_picture() -> None:
     assert "Lower is better" in told
 
 
+def test_runs_without_a_value_are_said_to_be_left_out() -> None:
+    runs: list[tuple[dict[str, object] | None, float | None]] = [*drawn(Random(3), 8, lambda point: point["a"], "a")]
+    found = seen([*runs, *[({"a": 0.5}, None)] * 52], {"a": UNIT})
+
+    assert found.without == 52
+    assert "52 runs without a value are not shown." in words(coordinates.draw(found))
+    assert "without a value" not in words(coordinates.draw(search(8)))
+    whole = given([*runs, *[({"a": 0.5}, None)] * 52], {"a": UNIT})
+    assert "52 runs without a value are not shown." in words(named.draw(whole, named.Wish(name="slices")).scene)
+
+
+@pytest.mark.parametrize("width", [320, 340, 360, 480])
+def test_the_legend_is_inside_however_narrow_it_is(width: float) -> None:
+    scene = coordinates.draw(search(40), width=width, height=240)
+
+    for item in scene.items:
+        if isinstance(item, Words) and item.text in ("worst", "best, by rank", "the best run"):
+            assert labels.area_of(item.text, item.at, item.size, item.anchor).right <= width
+            assert item.at[1] < scene.height
+    areas = [labels.area_of(item.text, item.at, item.size) for item in scene.items if isinstance(item, Words)
+             and item.look == "muted" and item.anchor == "start"]  # fmt: skip
+    assert not [1 for one, other in itertools.combinations(areas, 2) if one.overlaps(other)]
+
+
 def test_bars_carry_what_they_are_worth() -> None:
     found = seen(drawn(Random(4), 60, lambda point: point["a"]), dict.fromkeys("abcd", UNIT)).importance
     assert found is not None
@@ -238,6 +262,17 @@ def test_whatever_was_tried_no_word_lies_on_another(runs: list[tuple[dict[str, o
     check(coordinates.draw(found, width=width))
     for number in range(len(found.axes)):
         check(slices.draw(found, number, width=width / 2))
+
+
+def test_a_range_is_never_cut() -> None:
+    luck = Random(8)
+    for _ in range(300):
+        low, share, high = sorted(luck.random() for _ in range(3))
+        each = Weight(name="k", share=share, low=low, high=high, chance=False)
+        found = Importance(n=30, weights=(each,), method="how", caveat="From 30 runs.", floor=0.1)
+        told = words(importance.draw(found, width=960))
+        assert f"{share:.0%} ({low:.0%} to {high:.0%})" in told
+        assert "…" not in told
 
 
 _share = st.floats(0, 1)
