@@ -7,7 +7,6 @@ that was cut off goes on from there. What a reader who does not read misses is t
 
 from __future__ import annotations
 
-import os
 import re
 from queue import Empty, Full, Queue
 from threading import Event, Lock, Thread
@@ -18,7 +17,7 @@ import msgspec
 from lab.core import event as kinds
 from lab.core.errors import LabError
 from lab.projections import data, text
-from lab.scheduler.results import happened, happening
+from lab.scheduler.results import happened, happening, kept
 from lab.scheduler.results.happening import Happening
 
 if TYPE_CHECKING:
@@ -26,6 +25,7 @@ if TYPE_CHECKING:
 
     from lab.core.view import View
     from lab.scheduler.results.happening import Heard
+    from lab.scheduler.results.kept import Seen
     from lab.store.root import Root
 
 LOOK_S = 0.5
@@ -88,7 +88,7 @@ class Feed:
         self._listeners: set[Listener] = set()
         self._over: Event | None = None  # of the watcher that is at work
         self._ledger = Happening(root)
-        self._index: tuple[int, int, int] = (0, 0, 0)
+        self._index: Seen = (0, 0, 0)
         self._claims: dict[str, int] = {}
         self._is_away = False
 
@@ -213,12 +213,8 @@ class Feed:
                 self._claims[name] = changed
                 self._send(name, _message(UNDER_WAY, self._ledger.end, News(experiment=name)))
 
-    def _indexed(self) -> tuple[int, int, int]:
-        try:
-            seen = os.stat(self._root.layout.index)
-        except OSError:
-            return (0, 0, 0)
-        return (seen.st_ino, seen.st_size, seen.st_mtime_ns)
+    def _indexed(self) -> Seen:
+        return kept.seen(self._root.layout.index)
 
     # -- telling -----------------------------------------------------------------------------------------------------
 

@@ -5,16 +5,16 @@ Nothing is kept that the disk does not have: each is known by the size and the t
 
 from __future__ import annotations
 
-import os
 import time
 from collections import OrderedDict
 from contextlib import suppress
 from functools import reduce
 from threading import Lock, Thread
-from typing import TYPE_CHECKING, NamedTuple, TypeVar
+from typing import TYPE_CHECKING
 
-from lab.core import layout
 from lab.core.errors import LabError
+from lab.scheduler.results import kept
+from lab.scheduler.results.kept import Kept
 from lab.web.columns import Columns, Judged, mark
 from lab.web.feed import Feed
 
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from lab.projections.index import Index
     from lab.projections.picture.given import Given
     from lab.projections.picture.whole import Picture
+    from lab.scheduler.results.kept import Seen, Stamp
     from lab.store.root import Root
     from lab.web.drawn import Drawn as Drawings
 
@@ -33,16 +34,13 @@ LEAST_S = 3.0  # between two pictures of an experiment that somebody looks at
 AGAIN = 30  # and so many times what making one takes: a page that is open takes a thirtieth of a processor at most
 AT_ONCE_S = 0.02  # what takes no longer is not worth an answer that may be behind
 MOST_ROWS = 200_000  # of all tables together; one that is larger is kept alone
-Stamp = tuple[tuple[int, int, int], ...]
-_Made = TypeVar("_Made")
 
 
 class Drawn:
-    """A picture, from which files it was made, and what CPU that took. Its drawings are made once somebody asks."""
+    """A picture, and what CPU it took. Its drawings are made once somebody asks."""
 
-    def __init__(self, picture: Picture, stamp: Stamp, took_s: float) -> None:
+    def __init__(self, picture: Picture, took_s: float) -> None:
         self.picture = picture
-        self.stamp = stamp
         self.took_s = took_s
         self._drawings: Drawings | None = None
 
@@ -58,15 +56,6 @@ class Drawn:
         return made
 
 
-class _Known(NamedTuple):
-    """What each run was found to be, from which files, what CPU that took, and when it was."""
-
-    told: Judged
-    stamp: Stamp
-    took_s: float
-    made_s: float
-
-
 class Live:
     """Of one lab."""
 
@@ -76,10 +65,10 @@ class Live:
         self._lock = Lock()
         self._drawing = Lock()  # one picture at a time: of 10,000 runs it takes memory for a moment
         self._beside = Lock()  # held while a thread of ours finds out what each run is
-        self._pictures: OrderedDict[str, Drawn] = OrderedDict()
-        self._judged: OrderedDict[str, _Known] = OrderedDict()
+        self._pictures: Kept[Drawn] = Kept(MOST_PICTURES)
+        self._judged: Kept[Judged] = Kept(MOST_TABLES)
         self._tables: OrderedDict[str, Columns] = OrderedDict()
-        self._index: tuple[tuple[int, int, int], Index] | None = None
+        self._index: tuple[Seen, Index] | None = None
 
     def picture(self, experiment: str) -> Drawn:
         """The picture of an experiment as its files are now."""
@@ -88,38 +77,39 @@ class Live:
 
         known = self._pictures.get(experiment)
         if known is not None and known.stamp == self._stamp(experiment):
-            return known
+            return known.made
         with self._drawing:
             stamp = self._stamp(experiment)
             known = self._pictures.get(experiment)
             if known is not None and known.stamp == stamp:  # somebody made it while we waited
-                return known
+                return known.made
             began_s = time.thread_time()
             given = pictured.read(self._root, experiment)
-            drawn = Drawn(whole.of(given), stamp, time.thread_time() - began_s)
-            _keep(self._pictures, experiment, drawn, MOST_PICTURES)
+            made = whole.of(given)
+            took_s = time.thread_time() - began_s
+            drawn = self._pictures.put(experiment, Drawn(made, took_s), stamp, took_s).made
             self._judge(given, stamp[:-1], time.thread_time())
             return drawn
 
     def newest(self, experiment: str) -> Drawn | None:
         """The last picture that was made, whatever happened since."""
-        return self._pictures.get(experiment)
+        known = self._pictures.get(experiment)
+        return known.made if known is not None else None
 
     def judged(self, experiment: str) -> Judged:
         """What each run is. Of a long experiment what was known last: whoever types into a filter waits for nothing.
 
         Then it is found out anew meanwhile, unless that is dear beside the time that the last stood.
         """
-        known, stamp = self._judged.get(experiment), self._pages(experiment)
+        known, stamp = self._judged.get(experiment), kept.pages(self._root, experiment)
         if known is None or (known.stamp != stamp and known.took_s <= AT_ONCE_S):
             return self.judge(experiment)
-        is_due = time.monotonic() - known.made_s >= max(LEAST_S, known.took_s * AGAIN)
-        if known.stamp != stamp and is_due and self._beside.acquire(blocking=False):
+        if known.stamp != stamp and not known.rests(AGAIN, LEAST_S) and self._beside.acquire(blocking=False):
             try:
                 Thread(target=self._renew, args=(experiment,), name="lab-kinds", daemon=True).start()
             except RuntimeError:  # the machine has no thread left
                 self._beside.release()
-        return known.told
+        return known.made
 
     def judge(self, experiment: str) -> Judged:
         """What each run is, as the files are now."""
@@ -127,10 +117,10 @@ class Live:
         from lab.scheduler.results import table  # noqa: PLC0415  # as above
 
         with self._drawing:
-            stamp = self._pages(experiment)
+            stamp = kept.pages(self._root, experiment)
             known = self._judged.get(experiment)
             if known is not None and known.stamp == stamp:
-                return known.told
+                return known.made
             began_s = time.thread_time()
             found = table.read(self._root, experiment)
             return self._judge(Given(view=found.view, spec=found.spec, lines=found.lines), stamp, began_s)
@@ -140,9 +130,7 @@ class Live:
 
         kinds, walks = stairs.walked(given)
         told = Judged(kinds, walks, reduce(lambda before, line: mark(line.run_id, before), given.lines, 0))
-        known = _Known(told, stamp, time.thread_time() - began_s, time.monotonic())
-        _keep(self._judged, given.view.experiment, known, MOST_TABLES)
-        return told
+        return self._judged.put(given.view.experiment, told, stamp, time.thread_time() - began_s).made
 
     def _renew(self, experiment: str) -> None:
         """In a thread of its own. What goes wrong is told to whoever asks next, who needs the same files."""
@@ -157,7 +145,7 @@ class Live:
         from lab.scheduler.results import pictured  # noqa: PLC0415  # as above
 
         with self._lock:
-            stamp = _seen(self._root.layout.index)
+            stamp = kept.seen(self._root.layout.index)
             if self._index is None or self._index[0] != stamp:
                 self._index = (stamp, pictured.lab(self._root))
             return self._index[1]
@@ -175,26 +163,4 @@ class Live:
 
     def _stamp(self, experiment: str) -> Stamp:
         """What changes when anything that the picture shows does."""
-        return (*self._pages(experiment), _seen(self._root.layout.claims(experiment)))
-
-    def _pages(self, experiment: str) -> Stamp:
-        """What changes when a run ends, or the SPEC is written."""
-        place = self._root.layout
-        files = (place.status(experiment), place.page(experiment, layout.METRICS_LOG), place.spec(experiment))
-        return tuple(map(_seen, files))
-
-
-def _keep(among: OrderedDict[str, _Made], name: str, made: _Made, most: int) -> None:
-    """The last `most` that were made."""
-    among[name] = made
-    among.move_to_end(name)
-    while len(among) > most:
-        among.popitem(last=False)
-
-
-def _seen(path: str) -> tuple[int, int, int]:
-    try:
-        seen = os.stat(path)
-    except OSError:
-        return (0, 0, 0)
-    return (seen.st_ino, seen.st_size, seen.st_mtime_ns)
+        return (*kept.pages(self._root, experiment), kept.claims(self._root, experiment))
