@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from lab.core import event as kinds
+from lab.core.candidate import DISCARD
 from lab.core.errors import LabError
 from lab.projections import text
 from lab.projections.picture import stairs
@@ -102,8 +103,9 @@ def _ended(event: Event, view: View | None, bests: Mapping[str, str]) -> Told:
     run = _run_in(view, event.run_id) if view is not None else None
     best = bests.get(event.run_id, "")
     verdict = run.verdict if run is not None else ""
-    words = [outcome or "sealed", *([f"{value:.6g}"] if value is not None else [])]
-    words += [each for each in (verdict, _BEST.get(best, "")) if each]
+    was_run = value is not None or verdict != DISCARD  # what a code loop discards unmeasured is sealed as failed
+    words = [(outcome if was_run else "not measured") or "sealed", *([f"{value:.6g}"] if value is not None else [])]
+    words += [each for each in (verdict.replace("_", " "), _BEST.get(best, "")) if each]
     if value is None and run is not None and run.reason:
         words.append(text.line(run.reason, REASON_CHARS))
     run_id = text.line(event.run_id)

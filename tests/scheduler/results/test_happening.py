@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING
 
 from lab.cli.watching.news import News
 from lab.core.errors import Unavailable
-from lab.scheduler import decisions
+from lab.core.run import FAILED
+from lab.scheduler import cycle, decisions
 from lab.scheduler.results import happened, happening, table
 from lab.scheduler.results.happening import Happening
 from lab.web.feed import Feed
+from tests.scheduler.labs import ended, me
 from tests.web.labs import NAME, a_numbered_run, a_seen_lab
 
 if TYPE_CHECKING:
@@ -64,6 +66,17 @@ def test_the_live_page_and_the_terminal_say_the_same_of_a_new_best(tmp_path: Pat
     assert best.endswith("new best (nothing is known of the noise)")
     assert best in heard
     assert paused == f"{NAME}: is paused now by ann: it is late"
+
+
+def test_a_change_that_was_never_run_is_told_as_one_and_not_as_a_failure(tmp_path: Path) -> None:
+    root = a_seen_lab(tmp_path / "lab", 2)
+    news = News(root)
+    for verdict, why in (("discard", "nothing was changed"), ("checks_failed", "501 is packed")):
+        ran = ended(None, FAILED, verdict=verdict, reason=why, note="BATCH = 66")
+        cycle.finish(root, cycle.begin(root, NAME, owner=me()), ran)
+    never, failed = map(happened.sentence, news.look())
+    assert never.endswith("ended: not measured, discard, nothing was changed")
+    assert failed.endswith("ended: failed, checks failed, 501 is packed")
 
 
 def test_a_best_whose_table_cannot_be_read_is_told_as_a_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
