@@ -9,7 +9,7 @@ import msgspec
 from lab.projections import data, text
 from lab.projections.attention import opening
 from lab.projections.context import excerpt
-from lab.projections.summary import tally
+from lab.projections.summary import lucky, tally
 
 if TYPE_CHECKING:
     from lab.core.run import Run
@@ -44,6 +44,7 @@ def _best(subject: Subject, best: Run) -> list[str]:
         f"- Run: {text.md(best.run_id)}, {text.moment(best.ended_at)}, iteration {best.iteration}",
         f"- Tier: {text.md(best.tier)}",
         *([f"- Note: {text.md(best.note)}"] if best.note else []),
+        *([f"- {luck}"] if (luck := lucky(subject)) else []),
         "",
         "## Parameters",
         "",

@@ -129,7 +129,18 @@ def _bests(subject: Subject) -> list[str]:
     ]
     if not rows:
         return []
-    return ["", "## Best per tier", "", *text.table(("tier", "runs", "succeeded", "best", "run"), rows)]
+    told = ["", "## Best per tier", "", *text.table(("tier", "runs", "succeeded", "best", "run"), rows)]
+    luck = lucky(subject)
+    return [*told, "", luck] if luck else told
+
+
+def lucky(subject: Subject) -> str:
+    """What is to be said of the best number of a search whose SPEC says that it is noisy; empty else."""
+    spec, view = subject.spec, subject.view
+    if spec is None or not spec.noise or view.loop is not None or view.best is None:
+        return ""
+    weighs = f"`labctl best {view.experiment}` weighs which run to take"
+    return f"The metric is noisy, and a best number is partly luck: {weighs}."
 
 
 def _decisions(subject: Subject) -> list[str]:

@@ -38,7 +38,7 @@ class Published(msgspec.Struct, frozen=True, kw_only=True):
 
 def experiment(root: Root, name: str, *, pages: int | None, interactive: bool, index_link: str = "") -> Published:
     """The report of one experiment. Without a number, as many runs get a page as it has room for."""
-    picture = whole.of(pictured.read(root, name))
+    picture = whole.of(pictured.read(root, name, with_take=True))
     if pages is None:
         runs = report.fitting(_opened(root, name, run_id) for run_id in report.chosen(picture))
     else:
@@ -57,7 +57,7 @@ def experiment(root: Root, name: str, *, pages: int | None, interactive: bool, i
 
 def as_json(root: Root, name: str) -> Published:
     """The picture itself, for a program."""
-    picture = whole.of(pictured.read(root, name))
+    picture = whole.of(pictured.read(root, name, with_take=True))
     shown = len(picture.rows)
     return Published(
         name=f"{_FOLDER}/{name}.json",

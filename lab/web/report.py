@@ -116,12 +116,15 @@ def _whole(template: str, values: dict[str, object], zoomed: Picture | None) -> 
 def chosen(picture: Picture, limit: int = RUN_PAGES) -> dict[str, str]:
     """The runs that get a page, those first that need one most, and why each does.
 
-    The best; what improved on it, the newest first; one of each kind of failure; the last few. The rows are in the order
-    of history; their numbers begin anew in each tier.
+    The best, and the run to take where it is another; what improved on it, the newest first; one of each kind of
+    failure; the last few. The rows are in the order of history; their numbers begin anew in each tier.
     """
     why: dict[str, str] = {}
+    take = picture.head.take
+    if take is not None and take.run_id != picture.head.best_run:
+        why[take.run_id] = "the run to take"
     if picture.head.best_run:
-        why[picture.head.best_run] = "the best"
+        why[picture.head.best_run] = "the best number seen" if why else "the best"
     failures: dict[str, str] = {}
     for row in picture.rows:
         if row.kind == stairs.CRASH:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from importlib.util import find_spec
 from random import Random
 from typing import TYPE_CHECKING
@@ -100,6 +101,34 @@ def test_on_a_noisy_metric_the_lucky_run_is_shown_and_another_is_recommended(lab
 
 
 @WITH_NUMPY
+@WITH_NUMPY
+def test_a_report_names_the_run_to_take_that_this_verb_names(labctl: Labctl, place: Path, tmp_path: Path) -> None:
+    a_noisy_lab(place)
+    taken = labctl.done("best", "noisy", "--json").data
+    for name in ("picture.json", "report.html"):
+        labctl.done("report", "noisy", "-o", str(tmp_path / name))
+    picture = json.loads((tmp_path / "picture.json").read_bytes())
+    assert picture["head"]["take"]["run_id"] == picture["take"]["run_id"] == taken["run"]
+    assert picture["head"]["best_run"] == taken["best_number"]["run"] != taken["run"]
+    assert picture["head"]["take"]["expected"] == pytest.approx(taken["expected"], rel=1e-3)
+    assert any(f"the run to take is {taken['run']}" in each for each in picture["head"]["luck"])
+    page = (tmp_path / "report.html").read_text()
+    assert "<dt>run to take</dt>" in page
+    assert "<dt>best loss seen</dt>" in page
+    assert "Best number seen, partly luck:" in page
+    assert f'id="run-{taken["run"]}"' in page
+
+
+def test_a_report_without_numpy_says_that_this_verb_weighs_which_run_to_take(
+    place: Path, tmp_path: Path, no_numpy: dict[str, str]
+) -> None:
+    a_noisy_lab(place, more="noise: true\n")
+    assert process("report", "noisy", "-o", str(tmp_path / "picture.json"), root=place, env=no_numpy).code == 0
+    picture = json.loads((tmp_path / "picture.json").read_bytes())
+    assert (picture["take"], picture["head"]["take"]) == (None, None)
+    assert "the best number is partly luck; labctl best noisy estimates it" in picture["head"]["luck"][0]
+
+
 def test_a_spec_that_says_there_is_no_noise_is_believed(labctl: Labctl, place: Path) -> None:
     a_noisy_lab(place, "noise: false\n")
     data = labctl.done("best", "noisy", "--json").data

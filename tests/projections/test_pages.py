@@ -222,3 +222,11 @@ def test_no_place_on_this_machine_is_told() -> None:
     subject = make.subject([make.run(value=0.5), make.moved("awaiting-human", "why")])
     for data in (*pages.render(subject).values(), runbook.runbook_page(subject)):
         assert not re.search(rb"(?<![\w.>])/(work|home|tmp|root|Users)\b", data)
+
+
+def test_where_the_spec_says_that_there_is_noise_a_best_number_is_called_lucky() -> None:
+    happened = [make.run(1, value=0.5), make.run(2, value=0.25)]
+    noisy, quiet = (pages.render(make.subject(happened, given=make.spec(noise=noise))) for noise in (True, None))
+    for name in (layout.SUMMARY, layout.BEST):
+        assert b"partly luck: `labctl best lr-sweep` weighs which run to take" in noisy[name]
+        assert b"luck" not in quiet[name]

@@ -17,10 +17,12 @@ from lab.core.candidate import BASELINE, IMPROVE, KEEP, Candidate
 from lab.core.errors import BadInput
 from lab.core.origin import BASELINE as FIRST
 from lab.core.origin import Origin
+from lab.core.parameter import Parameter
 from lab.core.run import Run
+from lab.core.space import Space
 from lab.core.subject import Finding
 from lab.projections.picture import stairs, thinning, whole
-from lab.projections.picture.given import UnderWay
+from lab.projections.picture.given import UnderWay, Weighed
 from tests.projections import markdown
 from tests.projections import subjects as make
 from tests.projections.givens import given
@@ -208,6 +210,34 @@ def test_of_a_search_it_is_said_that_nothing_is_known_of_the_noise() -> None:
     noisy = whole.of(given(runs, params=points, spec=make.spec(noise=True))).head.luck
     assert noisy[0].startswith("the metric is noisy, and no parameters were run twice")
     assert whole.of(given(runs, params=points, spec=make.spec(noise=False))).head.luck == ()
+
+
+def test_where_the_noise_was_never_measured_it_is_said_who_weighs_the_runs() -> None:
+    runs = [make.run(number, value=1.0 / number) for number in range(1, 9)]
+    points: list[dict[str, object] | None] = [{"lr": 0.1 * number} for number in range(1, 9)]
+    space = Space(parameters=(Parameter(name="lr", kind="float", low=0.0, high=1.0),))
+    for noise, begins in ((True, "the metric is noisy"), (None, "nothing is known of the noise")):
+        asked = given(runs, params=points, spec=make.spec(noise=noise), space=space)
+        (told,) = whole.of(asked).head.luck
+        assert told.startswith(begins)
+        assert "labctl best lr-sweep" in told
+        weighed = Weighed(run_id=runs[3].run_id, how="a model of all runs", expected=0.2, sd=0.01, noise=0.05)
+        made = whole.of(msgspec.structs.replace(asked, take=weighed))
+        assert made.head.luck[1].startswith(f"the best number is partly luck, the run to take is {runs[3].run_id}:")
+        assert (made.head.sigma, made.head.sigma_source) == (0.05, "a model of all runs")
+        assert made.take is not None
+        assert (made.take.value, made.take.params) == (0.25, points[3])
+        assert whole.parse(whole.encode(made)) == made
+        same = whole.of(msgspec.structs.replace(asked, take=msgspec.structs.replace(weighed, run_id=runs[7].run_id)))
+        assert "and was lucky too" in same.head.luck[1]
+    assert whole.of(given(runs, params=points, spec=make.spec(noise=False), space=space)).head.luck == ()
+
+
+def test_of_many_runs_the_one_to_take_is_in_the_table() -> None:
+    asked = many(4_000)
+    hidden = min({line.run_id for line in asked.lines} - {row.run_id for row in whole.of(asked).rows})
+    weighed = Weighed(run_id=hidden, how="a model of all runs", expected=0.2, sd=0.01, noise=0.05)
+    assert hidden in {row.run_id for row in whole.of(msgspec.structs.replace(asked, take=weighed)).rows}
 
 
 def test_of_a_noisy_search_it_is_said_how_many_runs_may_be_as_good_as_the_best() -> None:

@@ -37,6 +37,16 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     usd: float | None = None
 
 
+class Weighed(msgspec.Struct, frozen=True, kw_only=True):
+    """The run to take of a noisy search, which need not be the one with the best number. In the metric's own units."""
+
+    run_id: str
+    how: str  # by what it was chosen, in words
+    expected: float  # what a run of the same parameters is expected to give
+    sd: float  # how unsure that is
+    noise: float  # of one measurement
+
+
 class Given(msgspec.Struct, frozen=True, kw_only=True):
     """An experiment as it stands. `lines` are the ended runs of every tier, in the order of history."""
 
@@ -49,4 +59,5 @@ class Given(msgspec.Struct, frozen=True, kw_only=True):
     asks: Mapping[str, Asked] = {}  # by the name of the question
     diff: str = ""  # of a code loop: what the best changed, against the baseline
     diff_cut: bool = False
+    take: Weighed | None = None  # None where nobody weighed the runs, or there is no noise to weigh them for
     warnings: tuple[str, ...] = ()

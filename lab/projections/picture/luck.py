@@ -11,8 +11,10 @@ from lab.projections.picture.stairs import CLAIMED, REPLAYED
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from lab.projections.picture.given import Given
+    from lab.projections.picture.given import Given, Weighed
     from lab.projections.picture.stairs import Band, Stairs
+
+WEIGHED = 8  # runs with a value, from which on `labctl best` asks a model of them all
 
 
 def of(given: Given, stairs: Stairs, scored: Sequence[float]) -> tuple[str, ...]:
@@ -44,26 +46,57 @@ def _of_search(given: Given, band: Band | None, scored: Sequence[float]) -> Iter
     if len(scored) <= 1:
         return
     if band is None:
-        declared = given.spec.noise if given.spec else None
-        if declared:
-            yield "the metric is noisy, and no parameters were run twice: how lucky the best number is, nobody knows"
-        else:
-            yield "nothing is known of the noise: no parameters were run twice, and the SPEC does not say"
-        return
-    if not band.sigma:
+        yield from _unmeasured(given, len(scored))
+    elif not band.sigma:
         return  # a difference is a difference
-    yield f"one measurement has a noise of about {band.sigma:.3g} ({band.source})"
+    else:
+        yield f"one measurement has a noise of about {band.sigma:.3g} ({band.source})"
+    if given.take is not None:
+        yield _weighed(given, given.take)
+    elif band is not None:
+        yield from _near(given, band, scored)
+
+
+def _unmeasured(given: Given, scored: int) -> Iterator[str]:
+    """Where no parameters were run twice."""
+    declared = given.spec.noise if given.spec else None
+    if declared is False:
+        return
+    known = "the metric is noisy, and no parameters were run twice"
+    if declared is None:
+        known = "nothing is known of the noise: no parameters were run twice, and the SPEC does not say"
+    if given.take is not None:
+        silent = "no parameters were run twice, and the SPEC does not say whether the metric is noisy"
+        yield known if declared else silent
+        return
+    partly = ": the best number is partly luck" if declared else ""
+    asking = ""
+    if given.space is not None and scored >= WEIGHED:
+        asking = f"; labctl best {given.view.experiment} estimates it from all runs, and says which to take"
+    yield f"{known}{partly}{asking}"
+
+
+def _weighed(given: Given, take: Weighed) -> str:
+    best = given.view.best
+    told = f"{take.expected:.4g} ± {take.sd:.2g} is to be expected of it, by {take.how}"
+    told += f"; one measurement has a noise of about {take.noise:.3g}"
+    if best is not None and best.run_id == take.run_id:
+        return f"the run with the best number is the one to take, and was lucky too: {told}"
+    return f"the best number is partly luck, the run to take is {take.run_id}: {told}"
+
+
+def _near(given: Given, band: Band, scored: Sequence[float]) -> Iterator[str]:
     best = given.view.best
     if best is None or best.value is None:
         return
     value, half = best.value, band.width / 2
-    near = sum(abs(each / 2 - value / 2) <= half for each in scored) - 1  # halves: no difference is infinite
-    if near > 0:
-        lie = "1 other run lies" if near == 1 else f"{near} other runs lie"
-        yield (
-            f"{lie} no further from the best number than noise alone may do ({band.width:.3g}): "
-            f"labctl best {given.view.experiment} weighs which to take"
-        )
+    near = max(sum(abs(each / 2 - value / 2) <= half for each in scored) - 1, 0)  # halves: no difference is infinite
+    lie = {0: "no other run lies", 1: "1 other run lies"}.get(near, f"{near} other runs lie")
+    than = "nearer to" if not near else "no further from"
+    yield (
+        f"{lie} {than} the best number than noise alone may do ({band.width:.3g}): "
+        f"labctl best {given.view.experiment} weighs which to take"
+    )
 
 
 def _apart(counts: dict[str, int]) -> Iterator[str]:

@@ -21,7 +21,7 @@ from lab.projections import points, text
 from lab.projections.attention import bounded, wants
 from lab.projections.autoresearch_summary import is_loop
 from lab.projections.picture import arms, lineage, luck, parameters, spending, stairs, thinning, timeline
-from lab.projections.picture.given import UnderWay
+from lab.projections.picture.given import UnderWay, Weighed
 from lab.projections.picture.lineage import Lineage
 from lab.projections.picture.parameters import Parameters
 from lab.projections.picture.spending import Arm, Spending
@@ -88,11 +88,14 @@ class Head(msgspec.Struct, frozen=True, kw_only=True):
     best_says: str
     gain: float | None  # of the best over the baseline; above 0 is better
     sigma: float | None
+    sigma_source: str = ""  # from what it is known, in words
+    noisy: bool | None = None  # what the SPEC of a search says of the metric
+    take: Weighed | None = None  # of a noisy search, where it was weighed: `best` was lucky as well
     luck: tuple[str, ...] = ()  # what must not be hidden: unconfirmed keeps, expected false keeps, alarms; in words
 
 
 class Best(msgspec.Struct, frozen=True, kw_only=True):
-    """The run with the best number; of a code loop, what was kept last."""
+    """A run with its number. The best: of a code loop what was kept last, else the best number seen."""
 
     run_id: str
     value: float
@@ -121,6 +124,7 @@ class Picture(msgspec.Struct, frozen=True, kw_only=True):
     rows: tuple[Row, ...]
     rows_sample: Sample
     warnings: tuple[str, ...] = ()
+    take: Best | None = None  # that of the head, with its parameters
 
 
 def of(given: Given) -> Picture:
@@ -148,6 +152,7 @@ def of(given: Given) -> Picture:
         rows=rows,
         rows_sample=sample,
         warnings=tuple(_warnings(given, len(others))),
+        take=_take(given),
     )
 
 
@@ -182,6 +187,9 @@ def _head(given: Given, subject: Subject, here: Stairs, judged: Judged, tiers: S
     best, baseline = view.best, _baseline(given, judged)
     scored = [line.value for line in judged.lines if line.scored and line.value is not None]
     line = _line_of(given, best.run_id) if best else None
+    sigma, source = (here.band.sigma, here.band.source) if here.band else (None, "")
+    if here.band is None and given.take is not None:
+        sigma, source = given.take.noise, given.take.how
     return Head(
         experiment=view.experiment,
         goal=text.line(spec.goal, GOAL_CHARS) if spec else "",
@@ -203,7 +211,10 @@ def _head(given: Given, subject: Subject, here: Stairs, judged: Judged, tiers: S
         best_run=best.run_id if best else "",
         best_says=_says(line) if line else text.line(best.note, SAYS_CHARS) if best else "",
         gain=_gain(best.value, baseline, here.direction) if best else None,
-        sigma=here.band.sigma if here.band else None,
+        sigma=sigma,
+        sigma_source=source,
+        noisy=given.spec.noise if given.spec and view.loop is None else None,
+        take=given.take,
         luck=luck.of(given, here, scored),
     )
 
@@ -232,16 +243,23 @@ def _best(given: Given) -> Best | None:
     if best is None or best.value is None:
         return None
     line = _line_of(given, best.run_id)
-    params, left_out = points.cut(line.params, BEST_CHARS) if line and line.params is not None else (None, 0)
-    return Best(
-        run_id=best.run_id,
-        value=best.value,
-        params=params,
-        params_left_out=left_out,
-        says=_says(line) if line else text.line(best.note, SAYS_CHARS),
+    made = _as_best(best.run_id, best.value, line)
+    return msgspec.structs.replace(
+        made,
+        says=made.says if line else text.line(best.note, SAYS_CHARS),
         diff=text.visible(given.diff.replace("\r", _CR)),  # which a terminal would go back at, and no eye sees
         diff_cut=given.diff_cut,
     )
+
+
+def _take(given: Given) -> Best | None:
+    line = _line_of(given, given.take.run_id) if given.take else None
+    return _as_best(line.run_id, line.value, line) if line is not None and line.value is not None else None
+
+
+def _as_best(run_id: str, value: float, line: Line | None) -> Best:
+    params, left_out = points.cut(line.params, BEST_CHARS) if line and line.params is not None else (None, 0)
+    return Best(run_id=run_id, value=value, params=params, params_left_out=left_out, says=_says(line) if line else "")
 
 
 def _named(found: Stairs) -> Stairs:
@@ -274,6 +292,7 @@ def _rows(given: Given, judged: Mapping[str, Judged]) -> tuple[tuple[Row, ...], 
         kinds.append(judged[line.tier].kinds[place])
         steps.append(place in stepped[line.tier])
     bests = {run.run_id for run in given.view.bests.values()}
+    bests |= {given.take.run_id} if given.take else set()
     must = [place for place, line in enumerate(lines) if line.run_id in bests]
     must += thinning.evenly(list(compress(range(len(lines)), steps)), MOST_KEPT)
     must += thinning.evenly([place for place, kind in enumerate(kinds) if kind in (KEEP, BASELINE)], MOST_KEPT)

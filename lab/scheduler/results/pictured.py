@@ -14,11 +14,11 @@ from lab.core import layout
 from lab.core.errors import Corrupt, LabError, Unavailable
 from lab.core.subject import Finding
 from lab.projections import index, status
-from lab.projections.picture.given import LOST, RUNNING, WAITING, Asked, Given, UnderWay
+from lab.projections.picture.given import LOST, RUNNING, WAITING, Asked, Given, UnderWay, Weighed
 from lab.scheduler import places
 from lab.scheduler.loop.grounds import OWN_REPOSITORY
 from lab.scheduler.placing import placed
-from lab.scheduler.results import table
+from lab.scheduler.results import choosing, table
 from lab.scheduler.search import spaces
 from lab.scheduler.search.asking import asks
 from lab.store import bundles, leases, reading
@@ -33,17 +33,21 @@ if TYPE_CHECKING:
     from lab.core.view import View
     from lab.projections.index import Index
     from lab.projections.tables import Line
+    from lab.scheduler.results.table import Table
     from lab.store.root import Root
 
 DIFF_BYTES = 64 * 1024
+MOST_WEIGHED = 20_000  # runs; of more, weighing them would take longer than drawing them
 MOST_ASKS = 2_000  # files that are read; of more questions, the newest
+_WEIGHED_BY = {choosing.EXPECTED: "a model of all runs", choosing.AVERAGE: "the mean of its repeats"}
 _PATCH = f"{layout.ARTIFACTS}/diff.patch"
 
 
-def read(root: Root, name: str, *, with_diff: bool = True) -> Given:
+def read(root: Root, name: str, *, with_diff: bool = True, with_take: bool = False) -> Given:
     """An experiment as it stands. `Unavailable` only where its pages have to be written again first.
 
-    The diff of a code loop's best may ask git; who does not show it leaves it out.
+    The diff of a code loop's best may ask git; who does not show it leaves it out. The run to take is asked of a model
+    of all runs, as by `labctl best`: 0.1 s and more, and only where numpy is installed.
     """
     found = table.read(root, name)
     view, spec = found.view, found.spec
@@ -62,6 +66,7 @@ def read(root: Root, name: str, *, with_diff: bool = True) -> Given:
         asks=asked,
         diff=diff,
         diff_cut=cut,
+        take=_weighed(root, found) if with_take else None,
         warnings=(*found.warnings, *missing, *doubt, *unsure),
     )
 
@@ -74,6 +79,31 @@ def lab(root: Root) -> Index:
         what = "the index of the lab is damaged" if os.path.lexists(path) else "the index of the lab is missing"
         raise Unavailable(what, where=path, fix="labctl refresh writes it again")
     return found
+
+
+def _weighed(root: Root, found: Table) -> Weighed | None:
+    """The run to take, where the number alone does not say it. What it rests on is told to so many digits as it has."""
+    if len(found.lines) > MOST_WEIGHED:
+        return None
+    try:
+        chosen = choosing.choose(root, found)
+    except LabError:  # no run has a value, or none of its tier
+        return None
+    how = _WEIGHED_BY.get(chosen.how)
+    if how is None or chosen.mean is None or chosen.sd is None or chosen.noise is None:
+        return None
+    return Weighed(
+        run_id=chosen.line.run_id,
+        how=how,
+        expected=_rounded(chosen.mean),
+        sd=_rounded(chosen.sd),
+        noise=_rounded(chosen.noise),
+    )
+
+
+def _rounded(number: float) -> float:
+    """The last digits are those of a machine's library, and no picture is to differ by them."""
+    return float(f"{number:.4g}")
 
 
 def _space(root: Root, spec: Spec | None, view: View) -> tuple[Space | None, tuple[Finding, ...]]:
