@@ -12,6 +12,7 @@ from lab.projections.picture.run import RunPage
 from lab.projections.picture.spending import Took  # msgspec resolves annotations
 from lab.scheduler.results import opened, pictured
 from lab.web import overview, report
+from lab.web.room import FULL
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -37,19 +38,27 @@ class Published(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def experiment(root: Root, name: str, *, pages: int | None, interactive: bool, index_link: str = "") -> Published:
+<<<<<<< HEAD
+    """The report of one experiment. Without a number of pages it is shortened until it fits into a mail."""
+    picture = whole.of(pictured.read(root, name))
+    chosen = report.chosen(picture) if pages is None else report.chosen(picture, pages)
+    runs = [_opened(root, name, run_id) for run_id in chosen]
+    made = report.page(picture, runs, interactive=interactive, index_link=index_link, fits=pages is None)
+=======
     """The report of one experiment. Without a number, as many runs get a page as it has room for."""
     picture = whole.of(pictured.read(root, name, with_take=True))
     if pages is None:
         runs = report.fitting(_opened(root, name, run_id) for run_id in report.chosen(picture))
     else:
         runs = [_opened(root, name, run_id) for run_id in report.chosen(picture, pages)]
+>>>>>>> origin/main
     return Published(
         name=f"{_FOLDER}/{name}.html",
-        data=report.page(picture, runs, interactive=interactive, index_link=index_link),
+        data=made.data,
         experiment=name,
-        runs=len(report.rows_of(picture)),
+        runs=made.rows,
         total=picture.rows_sample.total,
-        pages=len(runs),
+        pages=made.pages,
         took=picture.spending.total,
         warnings=picture.warnings,
     )
@@ -112,6 +121,6 @@ def _nowhere(_: str) -> str:
 def _opened(root: Root, name: str, run_id: str) -> RunPage:
     """The run, or a page that says why there is none: it may go while the report is made."""
     try:
-        return opened.read(root, run_id, log_lines=report.LOG_LINES)
+        return opened.read(root, run_id, log_lines=FULL.log_lines)
     except LabError as error:
         return RunPage(run_id=run_id, experiment=name, state="not there", problems=(error.what,))

@@ -9,28 +9,23 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from lab.projections import text
+from lab.projections.drawing import pointed
 from lab.projections.picture import stairs
 from lab.web import assets, drawn, templating
+from lab.web.room import FULL, MOST_BYTES, briefly, noted, shortened, steps, told
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Mapping, Sequence
 
-    from lab.projections.picture.run import Log, RunPage
+    from lab.projections.drawing.scene import Scene
+    from lab.projections.picture.run import RunPage
     from lab.projections.picture.stairs import Sample
     from lab.projections.picture.whole import Picture, Row
+    from lab.web.room import Room
 
-RUN_PAGES = 12
-ROWS = 250
-LOG_LINES = 24  # of each log on a run page
-RUN_CHARS = 60_000  # of all run pages together, where nobody said how many there should be
+RUN_PAGES = FULL.pages
 _LAST = 3
 _ALIKE_CHARS = 60  # failures whose reasons begin alike are of one kind
-_TEXT_CHARS, _TEXT_LINES = 2_000, 30  # of a plan and of a result
-_DIFF_CHARS, _DIFF_LINES = 8_000, 120
-_LOG_CHARS = 200
-_FILES = 40
-_FRAME_CHARS = 2_500  # of a run page without what the run wrote
 _SECTIONS = (
     ("wants", "What wants you"),
     ("numbers", "Where it stands"),
@@ -47,46 +42,92 @@ _SECTIONS = (
 )
 
 
-def page(picture: Picture, runs: Sequence[RunPage], *, interactive: bool = False, index_link: str = "") -> bytes:
-    """The file. `runs` are those that get a page of their own: `chosen` names them."""
-    why = chosen(picture, max(len(runs), RUN_PAGES))
-    place = {row.run_id: number for number, row in enumerate(picture.rows)}
-    runs = sorted(map(briefly, runs), key=lambda run: (place.get(run.run_id, -1), run.run_id))
-    paged = {run.run_id for run in runs}
-    rows = rows_of(picture)
-    listed = {row.run_id for row in rows}
+class Report(msgspec.Struct, frozen=True, kw_only=True):
+    """The file, how many runs are in its table, and how many have a page."""
 
-    def page_link(run_id: str) -> str:
-        return f"#run-{run_id}" if run_id in paged else ""
+    data: bytes
+    rows: int
+    pages: int
 
-    def link(run_id: str) -> str:
-        return page_link(run_id) or (f"#{run_id}" if run_id in listed else "")
 
-    absent = {
-        name
-        for name, is_there in (
-            ("parameters", picture.parameters),
-            ("lineage", picture.lineage),
-            ("run_pages", runs),
-        )
-        if not is_there
-    }
-    values: dict[str, object] = {
-        "title": f"{picture.head.experiment}: report",
-        "picture": picture,
-        "drawn": drawn.of(picture, link),
-        "runs": [(run, why.get(run.run_id, "")) for run in runs],
-        "rows": rows,
-        "rows_rule": _rows_rule(picture, rows),
-        "lines": LOG_LINES,
-        "left_out": left_out(picture, rows, len(runs)),
-        "link": link,
-        "page_link": page_link,
-        "index_link": index_link,
-        "sections": [name for name, _ in _SECTIONS],
-        "contents": [(name.replace("_", "-"), title) for name, title in _SECTIONS if name not in absent],
-    }
-    return _whole("report.html", values, picture if interactive else None)
+def page(
+    picture: Picture, runs: Sequence[RunPage], *, interactive: bool = False, index_link: str = "", fits: bool = True
+) -> Report:
+    """The report. `runs` are those that may get a page of their own: `chosen` names them.
+
+    It is shortened until it is no larger than room.MOST_BYTES, unless `fits` is not asked for. The script and the data
+    of an interactive one come on top.
+    """
+    scenes = drawn.scenes(picture, lambda run_id: run_id)
+    made = _Made(picture, runs, scenes, FULL)
+    data = made.page(index_link)
+    for room in steps() if fits else ():
+        if len(data) <= MOST_BYTES:
+            break
+        made = _Made(picture, runs[: room.pages], scenes, room)
+        data = made.page(index_link)
+    if interactive:
+        data = made.page(index_link, interactive=True)
+    return Report(data=data, rows=len(made.rows), pages=len(made.runs))
+
+
+class _Made:
+    """One way to make it, with so much room."""
+
+    def __init__(self, picture: Picture, runs: Sequence[RunPage], scenes: Mapping[str, Scene], room: Room) -> None:
+        self.why = chosen(picture, max(len(runs), RUN_PAGES))
+        place = {row.run_id: number for number, row in enumerate(picture.rows)}
+        brief = (briefly(run, room) for run in runs)
+        self.runs = sorted(brief, key=lambda run: (place.get(run.run_id, -1), run.run_id))
+        self.rows = rows_of(picture, room.rows)
+        self._picture, self._room = picture, room
+        self._paged = {run.run_id for run in self.runs}
+        self._listed = {row.run_id for row in self.rows}
+        skipped = {f"{drawn.STAIRS}-{number}" for number in range(room.tiers + 1, len(picture.other_tiers) + 1)}
+        if picture.parameters is not None:
+            skipped |= {f"{drawn.SLICE}-{number}" for number in range(room.slices, len(picture.parameters.axes))}
+        kept = {name: scene for name, scene in scenes.items() if name not in skipped}
+        self._scenes = {name: pointed.at_most(scene, room.pointed, self.link) for name, scene in kept.items()}
+        self._marks = (sum(map(pointed.count, self._scenes.values())), sum(map(pointed.count, kept.values())))
+
+    def page_link(self, run_id: str) -> str:
+        """To the page of a run."""
+        return f"#run-{run_id}" if run_id in self._paged else ""
+
+    def link(self, run_id: str) -> str:
+        """To its page, or to its row."""
+        return self.page_link(run_id) or (f"#{run_id}" if run_id in self._listed else "")
+
+    def page(self, index_link: str, *, interactive: bool = False) -> bytes:
+        """The bytes."""
+        picture, room = self._picture, self._room
+        best = picture.best
+        if best is not None:
+            diff, left = shortened(best.diff, *room.best_diff)
+            best = msgspec.structs.replace(best, diff=diff, diff_cut=best.diff_cut or left > 0)
+        shown = msgspec.structs.replace(picture, best=best)
+        parts = (("parameters", picture.parameters), ("lineage", picture.lineage), ("run_pages", self.runs))
+        absent = {name for name, is_there in parts if not is_there}
+        values: dict[str, object] = {
+            "title": f"{picture.head.experiment}: report",
+            "picture": shown,
+            "drawn": drawn.elements(picture, self._scenes),
+            "runs": [(run, self.why.get(run.run_id, "")) for run in self.runs],
+            "rows": noted(self.rows, room),
+            "rows_rule": _rows_rule(picture, self.rows),
+            "lines": room.log_lines,
+            "left_out": self._left_out(),
+            "link": self.link,
+            "page_link": self.page_link,
+            "index_link": index_link,
+            "sections": [name for name, _ in _SECTIONS],
+            "contents": [(name.replace("_", "-"), title) for name, title in _SECTIONS if name not in absent],
+        }
+        return _whole("report.html", values, picture if interactive else None)
+
+    def _left_out(self) -> list[tuple[str, str]]:
+        gave_way = told(self._room, self._picture, self.rows, self._marks, len(self.runs))
+        return [*gave_way, *left_out(self._picture, self.rows, len(self.runs))]
 
 
 def _whole(template: str, values: dict[str, object], zoomed: Picture | None) -> bytes:
@@ -116,8 +157,13 @@ def _whole(template: str, values: dict[str, object], zoomed: Picture | None) -> 
 def chosen(picture: Picture, limit: int = RUN_PAGES) -> dict[str, str]:
     """The runs that get a page, those first that need one most, and why each does.
 
+<<<<<<< HEAD
+    The best; what improved on it, the newest first; one of each kind of failure; the last few. The rows are in the
+    order of history; their numbers begin anew in each tier.
+=======
     The best, and the run to take where it is another; what improved on it, the newest first; one of each kind of
     failure; the last few. The rows are in the order of history; their numbers begin anew in each tier.
+>>>>>>> origin/main
     """
     why: dict[str, str] = {}
     take = picture.head.take
@@ -138,46 +184,15 @@ def chosen(picture: Picture, limit: int = RUN_PAGES) -> dict[str, str]:
     return dict(list(why.items())[: max(limit, 0)])
 
 
-def briefly(run: RunPage) -> RunPage:
-    """The run with as much of its texts as a report has room for; what is cut says so itself."""
-    return msgspec.structs.replace(
-        run,
-        plan=text.block(run.plan, _TEXT_CHARS, _TEXT_LINES),
-        result=text.block(run.result, _TEXT_CHARS, _TEXT_LINES),
-        diff=text.block(run.diff, _DIFF_CHARS, _DIFF_LINES),
-        diff_cut=run.diff_cut or len(run.diff) > _DIFF_CHARS or run.diff.count("\n") > _DIFF_LINES,
-        files=run.files[:_FILES],
-        files_left_out=run.files_left_out + max(len(run.files) - _FILES, 0),
-        logs={name: _end_of(log) for name, log in run.logs.items()},
-    )
-
-
-def _end_of(log: Log) -> Log:
-    lines = tuple(text.line(each, _LOG_CHARS) for each in log.lines[-LOG_LINES:])
-    return msgspec.structs.replace(log, lines=lines)
-
-
-def fitting(runs: Iterable[RunPage]) -> list[RunPage]:
-    """The first of them that together are not too long for a page that is sent by mail; always one."""
-    kept: list[RunPage] = []
-    room = RUN_CHARS
-    for run in runs:
-        room -= _FRAME_CHARS + len(msgspec.json.encode(briefly(run)))
-        if kept and room < 0:
-            break
-        kept.append(run)
-    return kept
-
-
-def rows_of(picture: Picture) -> tuple[Row, ...]:
-    """The rows of the table, at most ROWS of those that the picture has: what is linked to, and the last."""
-    if len(picture.rows) <= ROWS:
+def rows_of(picture: Picture, most: int = FULL.rows) -> tuple[Row, ...]:
+    """The rows of the table, at most so many of those that the picture has: what is linked to, and the last."""
+    if len(picture.rows) <= most:
         return picture.rows
     named = {step.run_id for step in picture.stairs.steps} | set(chosen(picture))
-    first = [row for row in picture.rows if row.run_id in named][-ROWS:]
+    first = [row for row in picture.rows if row.run_id in named][-most:]
     names = {row.run_id for row in first}
     others = [row for row in picture.rows if row.run_id not in names]
-    kept = names | {row.run_id for row in others[len(others) - (ROWS - len(first)) :]}
+    kept = names | {row.run_id for row in others[len(others) - (most - len(first)) :]}
     return tuple(row for row in picture.rows if row.run_id in kept)
 
 

@@ -29,20 +29,21 @@ _READ = "import json, sys; [json.loads(line) for line in open(sys.argv[1], 'rb')
 
 
 def report(scratch: str, size: Size) -> list[Row]:
-    """CPU and bytes of a report of a search and of a loop, few runs and many."""
+    """CPU and bytes of a report of a search and of a loop, few runs and many, of which little or much is said."""
     rows = []
     for count in (SMALL, size.runs):
         for kind in (seeing_ground.SEARCH, seeing_ground.LOOP):
-            rows += _report(scratch, count, kind, size)
+            for wordy in (False, True) if count <= SMALL else (False,):
+                rows += _report(scratch, count, kind, size, wordy=wordy)
     return rows
 
 
-def _report(scratch: str, count: int, kind: str, size: Size) -> list[Row]:
-    place = f"{scratch}/seeing-{kind}-{count}"
+def _report(scratch: str, count: int, kind: str, size: Size, *, wordy: bool) -> list[Row]:
+    place = f"{scratch}/seeing-{kind}-{count}{'-wordy' if wordy else ''}"
     if not os.path.isdir(place):
-        seeing_ground.a_lab(place, count, kind=kind, bundles=count <= SMALL)
+        seeing_ground.a_lab(place, count, kind=kind, bundles=count <= SMALL, wordy=wordy)
     launcher = next(iter(start.launchers().values()))
-    page = f"{scratch}/report-{kind}-{count}.html"
+    page = f"{scratch}/report-{kind}-{count}{'-wordy' if wordy else ''}.html"
     ours = [*launcher, "report", seeing_ground.NAME, "--data-root", place, "-o", page, "--yes"]
     table = f"{place}/experiments/{seeing_ground.NAME}/metrics.jsonl"
     floor = [sys.executable, "-c", _READ, table]
@@ -51,7 +52,7 @@ def _report(scratch: str, count: int, kind: str, size: Size) -> list[Row]:
     bytes_ = os.path.getsize(page)
     few = count <= SMALL
     limit_s, limit_bytes = (SMALL_S, SMALL_BYTES) if few else (LARGE_S, LARGE_BYTES)
-    what = f"report of a {kind}, {count:,} runs{', sealed' if few else ''}"
+    what = f"report of a {kind}, {count:,} runs{', sealed' if few else ''}{', wordy' if wordy else ''}"
     return [
         Row(
             what=f"{what}: CPU of the process",

@@ -1,9 +1,10 @@
 """Make one experiment with many runs in seconds, for what shows them: reports, the live page, pictures.
 
-    python scripts/bench/seeing_ground.py FOLDER [--runs 1000] [--kind search | loop] [--bundles]
+    python scripts/bench/seeing_ground.py FOLDER [--runs 1000] [--kind search | loop] [--bundles] [--wordy]
 
 The pages and the ledger are those that labctl itself would write for these runs. Without bundles there is nothing else,
-which is all that a picture reads; with them every run is sealed, and `labctl verify` finds the lab clean.
+which is all that a picture reads; with them every run is sealed, and `labctl verify` finds the lab clean. A wordy one
+has a dozen parameters, and notes, plans, changes and logs as long as people and models write them.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ from lab.core.world import stamp
 from lab.projections import index, lab_status, pages, runbook, tables
 from lab.scheduler import create, refresh, rows
 from lab.store import experiments
-from scripts.bench import grow
+from scripts.bench import grow, seeing_words
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -92,14 +93,15 @@ NOTES = {
 NOISE = 0.01
 
 
-def a_lab(path: str, runs: int, *, kind: str = SEARCH, bundles: bool = False) -> Root:
+def a_lab(path: str, runs: int, *, kind: str = SEARCH, bundles: bool = False, wordy: bool = False) -> Root:
     """A data root at `path`, which is not there yet, with the experiment NAME and so many runs; the same each time."""
     root = grow.open_root(path, durable=False)
     create.make_lab(root)
     chain = grow.Chain(root)
     workspace = f"{root.layout.root}.workspace"
     os.makedirs(root.layout.runs(NAME))
-    spec = SPECS[kind].format(name=NAME, workspace=workspace).encode()
+    space = seeing_words.SPACE if wordy and kind == SEARCH else ""
+    spec = (SPECS[kind].format(name=NAME, workspace=workspace) + space).encode()
     _write(root.layout.spec(NAME), spec)
     if kind == LOOP:
         os.makedirs(workspace, exist_ok=True)
@@ -110,7 +112,8 @@ def a_lab(path: str, runs: int, *, kind: str = SEARCH, bundles: bool = False) ->
         spec=canonical.digest(spec),
     )  # fmt: skip
     chain.add(made)
-    told = [_sealed(root, chain, *each, bundled=bundles) for each in _made(kind, runs)]
+    made_runs = map(_wordy, _made(kind, runs)) if wordy else _made(kind, runs)
+    told = [_sealed(root, chain, *each, bundled=bundles, wordy=wordy) for each in made_runs]
     chain.flush()
     if bundles:
         refresh.everything(root)
@@ -119,10 +122,19 @@ def a_lab(path: str, runs: int, *, kind: str = SEARCH, bundles: bool = False) ->
     return root
 
 
-def _sealed(root: Root, chain: grow.Chain, run: Run, params: Mapping[str, object], *, bundled: bool) -> rows.Read:
+def _wordy(made: tuple[Run, dict[str, object]]) -> tuple[Run, dict[str, object]]:
+    """The same run, of which more is said."""
+    run, params = made
+    more = seeing_words.params(run.iteration) if params else {}
+    return msgspec.structs.replace(run, note=seeing_words.note(run.iteration)), {**params, **more}
+
+
+def _sealed(
+    root: Root, chain: grow.Chain, run: Run, params: Mapping[str, object], *, bundled: bool, wordy: bool
+) -> rows.Read:
     """A run at its place in history; with its bundle, where that is wanted."""
     if bundled:
-        _bundle(root, chain, run, params)
+        _bundle(root, chain, run, params, wordy=wordy)
     key = (chain.anchor.seq, 1, run.run_id)
     item = history.Item(key=key, ts=run.ended_at, run=run, generation=run.iteration)
     return rows.Read(item=item, run=run, line=tables.metrics_line(run, _metrics(run), params or None), measured=b"{}")
@@ -247,7 +259,7 @@ def _ended(manifest: Manifest, *, value: float, verdict: str, candidate: Candida
     )
 
 
-def _bundle(root: Root, chain: grow.Chain, run: Run, params: Mapping[str, object]) -> None:
+def _bundle(root: Root, chain: grow.Chain, run: Run, params: Mapping[str, object], *, wordy: bool) -> None:
     path = root.layout.run(NAME, run.run_id)
     os.makedirs(f"{path}/{layout.ARTIFACTS}")
     told = {
@@ -263,6 +275,10 @@ def _bundle(root: Root, chain: grow.Chain, run: Run, params: Mapping[str, object
             "diff --git a/train.py b/train.py\n--- a/train.py\n+++ b/train.py\n@@ -1 +1 @@\n"
             f"-STEPS = 200\n+STEPS = {200 + run.iteration}\n"
         ).encode()
+    if wordy:
+        told[layout.PLAN], told[layout.STDOUT] = seeing_words.plan(run.iteration), seeing_words.log(run.iteration)
+        if f"{layout.ARTIFACTS}/diff.patch" in told:
+            told[f"{layout.ARTIFACTS}/diff.patch"] = seeing_words.diff(run.iteration)
     for file, data in told.items():
         _write(f"{path}/{file}", data)
     files = {file: SealedFile(sha256=canonical.digest(data), size=len(data)) for file, data in sorted(told.items())}
@@ -314,8 +330,11 @@ def main() -> None:
     parser.add_argument("--runs", type=int, default=1_000)
     parser.add_argument("--kind", choices=(SEARCH, LOOP), default=SEARCH)
     parser.add_argument("--bundles", action="store_true", help="seal every run")
+    parser.add_argument("--wordy", action="store_true", help="with much said of every run")
     options = parser.parse_args()
-    a_lab(os.path.abspath(options.folder), options.runs, kind=options.kind, bundles=options.bundles)
+    a_lab(
+        os.path.abspath(options.folder), options.runs, kind=options.kind, bundles=options.bundles, wordy=options.wordy
+    )
     print(f"made {options.folder}: {options.runs} runs")
 
 

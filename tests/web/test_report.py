@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import itertools
 import re
 from collections import Counter
 from html.parser import HTMLParser
@@ -18,13 +19,14 @@ from lab.core.candidate import BASELINE, IMPROVE, Candidate
 from lab.projections.picture import whole
 from lab.projections.picture.run import Kept, Log
 from lab.projections.picture.stairs import Sample
-from lab.web import overview, report, templating
+from lab.web import overview, report, room, templating
 from tests.projections import givens
 from tests.projections import subjects as make
 from tests.web import indices, pictures
 from tests.web.pictures import HOSTILE, a_picture, a_run_page
 
 if TYPE_CHECKING:
+    from lab.projections.picture.run import RunPage
     from lab.projections.picture.whole import Picture
 
 SECTIONS = (
@@ -45,7 +47,7 @@ def a_page(picture: Picture | None = None, *, says: str = "", interactive: bool 
     picture = picture or a_picture(says=says)
     place = {spot.run_id: spot.n for spot in picture.stairs.spots}
     runs = [a_run_page(place[run_id], says=says) for run_id in report.chosen(picture)]
-    return report.page(picture, runs, interactive=interactive).decode()
+    return report.page(picture, runs, interactive=interactive).data.decode()
 
 
 class Seen(HTMLParser):
@@ -191,27 +193,102 @@ def test_never_more_runs_get_a_page_than_were_asked_for_and_the_best_is_the_firs
     assert set(why) <= {row.run_id for row in picture.rows}
 
 
-def test_run_pages_are_as_many_as_there_is_room_for_and_long_texts_are_cut_and_say_so() -> None:
-    long = msgspec.structs.replace(
-        a_run_page(1),
+def a_long_run(number: int) -> RunPage:
+    """A run with a page of which the texts are long."""
+    return msgspec.structs.replace(
+        a_run_page(number),
         plan="a line of the plan\n" * 900,
         diff="+a line of the change\n" * 9_000,
         logs={"stdout": Log(size=10**9, lines=tuple(f"step {number}" for number in range(200)))},
+        metrics={f"metric {number}": number for number in range(200)},
         files=tuple(Kept(name=f"artifacts/{number}.bin", size=number) for number in range(500)),
         files_left_out=7,
     )
-    runs = [msgspec.structs.replace(long, run_id=pictures.run_id(number)) for number in range(1, 31)]
-    kept = report.fitting(runs)
-    assert kept == runs[: len(kept)]
-    assert 3 < len(kept) < 12
-    page = report.page(a_picture(), runs[:1]).decode()
+
+
+def test_long_texts_of_a_run_are_cut_and_say_so() -> None:
+    page = report.page(a_picture(), [a_long_run(1)]).data.decode()
     assert page.count("a line of the plan") == 30
     assert "step 199" in page
     assert "step 175" not in page
     assert "467 files more are not listed" in page
-    assert "The diff is longer than what is shown." in page
-    endless = msgspec.structs.replace(long, metrics={"x" * 100 + str(number): 1 for number in range(9_000)})
-    assert report.fitting([endless, endless]) == [endless]
+    assert "8,880 more lines" in page
+    assert "of 200 metrics the first 60 are shown" in page
+
+
+def a_long_picture(count: int = 300) -> Picture:
+    """Of many runs of which much is said, with staircases of other tiers and a long change."""
+    cut = msgspec.structs.replace
+    picture = a_picture(count, says="what was tried here, and why it should have helped, " * 3)
+    assert picture.best is not None
+    diff = "".join(f"+        x{number} = self.layer_{number}(x, mask)\n" for number in range(1_000))
+    others = tuple(cut(picture.stairs, tier=f"tier {number}") for number in range(4))
+    best = cut(picture.best, diff=diff)
+    return cut(picture, best=best, other_tiers=others, head=cut(picture.head, tier=picture.rows[0].tier))
+
+
+def test_a_report_is_small_enough_for_mail_whatever_there_is_to_say_and_says_what_gave_way() -> None:
+    picture = a_long_picture()
+    place = {spot.run_id: spot.n for spot in picture.stairs.spots}
+    runs = [a_long_run(place[run_id]) for run_id in report.chosen(picture)]
+    asked = report.page(picture, runs, fits=False)
+    assert asked.pages == len(runs) == 12
+    assert len(asked.data) > 1.5 * room.MOST_BYTES
+    made = report.page(picture, runs)
+    assert made == report.page(picture, runs)
+    assert 0.5 * room.MOST_BYTES < len(made.data) <= room.MOST_BYTES
+    seen = Seen(made.data.decode())
+    assert {link for link in seen.links if link.removeprefix("#") not in seen.ids} == set()
+    assert made.data.decode().count('<tr id="RUN-') == made.rows
+    assert seen.elements["article"] == made.pages
+    end = made.data.decode().split('<section id="left-out"')[1]
+    for name in ("Size", "Drawings", "Notes in the table", "Change of the best run", "Staircases of other tiers"):
+        assert f"<li>{name}: " in end
+
+
+def test_what_gives_way_first_is_what_a_reader_misses_least() -> None:
+    every = [room.FULL, *room.steps()]
+
+    def given_way(name: str) -> int:
+        return next(number for number, each in enumerate(every) if getattr(each, name) != getattr(room.FULL, name))
+
+    order = ("pointed", "words", "note", "best_diff", "pages", "tiers", "rows", "slices")
+    assert sorted(order, key=given_way) == list(order)
+    names = msgspec.structs.asdict(room.FULL)
+    for before, after in itertools.pairwise(every):  # no step gives back what one before it took
+        assert all(getattr(after, name) <= getattr(before, name) for name in names)
+
+
+def test_of_a_page_that_is_small_enough_nothing_gives_way() -> None:
+    page = a_page()
+    assert "<li>Size: " not in page
+    assert "<li>Drawings: " not in page
+
+
+def test_who_asks_for_run_pages_gets_them_however_large_the_file_is() -> None:
+    picture = a_picture()
+    runs = [a_long_run(number) for number in range(1, 41)]
+    assert report.page(picture, runs, fits=False).pages == 40
+
+
+@pytest.mark.parametrize("ending", ["", "\n", "\n\n"])
+def test_a_text_that_is_cut_says_how_much_is_left(ending: str) -> None:
+    lines = "\n".join(map(str, range(50))) + ending
+    assert room.shortened(lines, 10_000, 50) == (lines.strip("\n"), 0)
+    shown, left = room.shortened(lines, 10_000, 20)
+    assert (shown.split("\n")[-2:], left) == (["19", "… 30 more lines"], 30)
+    assert room.shortened("x" * 500, 100, 20)[1] == 1
+    assert room.shortened("", 100, 20) == ("", 0)
+
+
+def test_the_change_of_the_best_run_says_how_to_see_all_of_it() -> None:
+    picture = a_long_picture(40)
+    baseline = msgspec.structs.replace(picture.rows[0], kind="baseline")
+    picture = msgspec.structs.replace(picture, rows=(baseline, *picture.rows[1:]))
+    page = report.page(picture, []).data.decode()
+    assert "… 601 more lines" in page
+    best = picture.head.best_run
+    assert f"labctl compare {baseline.run_id} {best} --diff-lines 10000 shows it" in page
 
 
 def test_a_long_table_is_cut_and_says_by_which_rule() -> None:
@@ -219,13 +296,14 @@ def test_a_long_table_is_cut_and_says_by_which_rule() -> None:
     sampled = Sample(shown=900, total=100_000, rule="the best, the improvements, an even sample")
     picture = msgspec.structs.replace(picture, rows_sample=sampled)
     rows = report.rows_of(picture)
-    assert len(rows) == report.ROWS
+    assert len(rows) == room.FULL.rows
     assert [row.n for row in rows] == sorted(row.n for row in rows)
     shown = {row.run_id for row in rows}
     assert {step.run_id for step in picture.stairs.steps} <= shown
     assert set(report.chosen(picture)) <= shown
-    page = a_page(picture)
-    assert page.count('<tr id="RUN-') == report.ROWS
+    runs = [a_run_page(number) for number in range(1, 13)]
+    page = report.page(picture, runs, fits=False).data.decode()
+    assert page.count('<tr id="RUN-') == room.FULL.rows
     assert "250 of 100,000 runs are shown" in page
     assert "Table of runs: 250 of 100,000 runs" in page
     assert "Run pages: 12 of 100,000 runs" in page
@@ -314,7 +392,7 @@ def test_a_change_that_was_never_run_is_called_so_and_failed_checks_too() -> Non
     ]
     picture = whole.of(givens.given(history))
     assert picture.head.unmeasured == 1
-    page = report.page(picture, []).decode()
+    page = report.page(picture, []).data.decode()
     rows = [re.sub("<[^>]*>", "|", row) for row in page[page.index('id="runs"') :].split("<tr id=")[1:4]]
     told = [re.split(r"\|+", row)[3] for row in rows]
     assert told == ["baseline", "not measured (discard)", "crash (checks failed)"]
