@@ -1,8 +1,9 @@
 """Show the end of what a run wrote, also while it is under way.
 
 Of an experiment: of its run under way, else of its last one. What a run wrote is shown without what would move a
-terminal's cursor, and a line of any length is cut; --json has it as it is, but for --width. Of a run that waits in the
-queue of an engine, it says where it is, and shows what its job printed so far. `--follow` goes on until the run ends.
+terminal's cursor, and a line of any length is cut; --json has it as it is, but for --width. Of a line that was written
+over, as a progress bar is, the last state is shown. Of a run that waits in the queue of an engine, it says where it is,
+and shows what its job printed so far. `--follow` goes on until the run ends.
 """
 
 from __future__ import annotations
@@ -71,14 +72,18 @@ def _follow(args: argparse.Namespace, session: Session) -> Answer:
     log = Followed(session.root(), args.name, args.stream)
     _print(session, args, log.end_of_it(args.lines))
     looks, told, how = 0, "", ""
-    while not how:
-        time.sleep(_LOOK_EVERY_S if looks else 0)
-        if looks % _ASK_EVERY == 0:
-            told = _where(session, log, told)
-            how = log.ended()  # before the last look at the log, so that nothing of it is missed
-        _print(session, args, log.more())
-        looks += 1
-    _print(session, args, log.last())
+    try:
+        while not how:
+            time.sleep(_LOOK_EVERY_S if looks else 0)
+            if looks % _ASK_EVERY == 0:
+                told = _where(session, log, told)
+                how = log.ended()  # before the last look at the log, so that nothing of it is missed
+            _print(session, args, log.more())
+            session.terminal.renew(_shown(args, log.unfinished()))
+            looks += 1
+        _print(session, args, log.last())
+    finally:
+        session.terminal.leave()
     session.terminal.say(f"{log.run_id} has ended: {how}")
     return Answer({}, ())
 
@@ -96,7 +101,11 @@ def _where(session: Session, log: Followed, told: str) -> str:
 
 def _print(session: Session, args: argparse.Namespace, lines: list[str]) -> None:
     for line in lines:
-        session.terminal.line(_plain(line[: args.width] if args.width else line))
+        session.terminal.line(_shown(args, line))
+
+
+def _shown(args: argparse.Namespace, line: str) -> str:
+    return _plain(line[: args.width] if args.width else line)
 
 
 def _plain(line: str) -> str:

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 ENVELOPE = 1
 _BAR = 24
+_COLUMNS = 80  # of a terminal that does not say
 _LAST_STREAM = 2
 
 
@@ -46,6 +47,7 @@ class Terminal:
         self.as_json = as_json
         self.quiet = quiet
         self._has_begun = False
+        self._renewed = ""
 
     def begin(self, verb: str, given: Answer) -> None:
         """Print the result of a verb that goes on from here, now. What it returns at its end is not printed."""
@@ -76,11 +78,33 @@ class Terminal:
     def line(self, text: str) -> None:
         """Print a part of the result as it comes. Under `--json` it comes with the rest, at the end."""
         if not self.as_json:
+            self._wipe()
             _out(f"{text}\n")
+
+    def renew(self, text: str) -> None:
+        """Show a line that is not finished, in place of what was shown so before; only to a person at a terminal."""
+        if self.as_json or text == self._renewed or not _can_renew():
+            return
+        fits = _fitting(text, (os.get_terminal_size(sys.stdout.fileno()).columns or _COLUMNS) - 1)
+        self._wipe()
+        _out(fits)
+        self._renewed = text
+
+    def leave(self) -> None:
+        """Let such a line stand as it is, and go on below it."""
+        if self._renewed:
+            self._renewed = ""
+            _out("\n")
+
+    def _wipe(self) -> None:
+        if self._renewed:
+            self._renewed = ""
+            _out("\r\x1b[K")
 
     def say(self, text: str) -> None:
         """Tell whoever is there, on stderr; not under `--quiet`, as cron runs us, and not beside a JSON document."""
         if not (self.quiet or self.as_json):
+            self._wipe()
             _err(f"{text}\n")
 
     def narrate(self, text: str) -> None:
@@ -142,6 +166,22 @@ def take_first_descriptors() -> None:
 
 class NoOutput(Exception):  # named for what it is: there is nobody to tell
     """Stdout takes no more: its disk is full. Told on stderr, once."""
+
+
+def _can_renew() -> bool:
+    return sys.stdout is not None and sys.stdout.isatty() and os.environ.get("TERM", "") not in ("", "dumb")
+
+
+def _fitting(text: str, columns: int) -> str:
+    """As much as fits into one row: what wraps into the next is not wiped with it."""
+    from unicodedata import combining, east_asian_width
+
+    left = columns
+    for place, letter in enumerate(text):
+        left -= 0 if combining(letter) else 2 if east_asian_width(letter) in "WF" else 1
+        if left < 0:
+            return text[:place]
+    return text
 
 
 def _out(text: str) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -9,7 +11,8 @@ import pytest
 
 from lab.scheduler import cycle
 from lab.scheduler.results import tailed
-from tests.cli.labs import a_lab, me, one_run
+from tests.cli.labs import SHIM, a_lab, me, one_run
+from tests.cli.terminals import Terminal
 from tests.scheduler.labs import an_experiment, ended
 
 if TYPE_CHECKING:
@@ -54,6 +57,53 @@ def test_where_nothing_is_under_way_it_is_the_run_that_the_pages_call_the_last(l
     assert labctl.done("show", "wide", "--json").data["last_run"] == last
     Path(root.layout.status("wide")).unlink()  # no page says: the newest that is here
     assert labctl.done("tail", "wide", "--json").data["run_id"] == second.manifest.run_id
+
+
+def test_of_a_progress_bar_the_last_state_is_shown(labctl: Labctl, root: Root) -> None:
+    begun(root, b"begin\r\n" + b"".join(b"\r%3d%%|##  |" % number for number in range(98)))
+    assert labctl.done("tail", "alpha").out == "begin\n 97%|##  |\n"
+    assert labctl.done("tail", "alpha", "--json", "-n", "1").data["lines"] == [" 97%|##  |"]
+
+
+def test_following_a_progress_bar_renews_it_in_its_place(root: Root, place: Path) -> None:
+    running = cycle.begin(root, "alpha", owner=me())
+    words = (SHIM, "tail", "alpha", "-f", "--data-root", str(place))
+    with (
+        open(f"{running.path}/stdout.log", "wb", buffering=0) as log,
+        Terminal(*words, program=sys.executable, columns=60) as screen,
+    ):
+        log.write(b"begin\n 10%|#   |")
+        assert screen.until(" 10%|#   |").split("\n")[:2] == ["begin", " 10%|#   |"]
+        log.write(b"\r 20%|##  |\r")
+        assert screen.until(" 20%|##  |").split("\n")[:3] == ["begin", " 20%|##  |", ""]
+        log.write(b"\r" + "\u6f22".encode() * 40)
+        screen.until("\u6f22")
+        log.write(b"\rdone\nmore")
+        assert screen.until("more").split("\n")[:4] == ["begin", "done", "more", ""]
+        cycle.finish(root, running, ended(0.5))
+        assert screen.ended() == 0
+        assert screen.lines[:3] == ["begin", "done", "more"]
+        assert screen.lines[3].endswith("has ended: success")
+
+
+def test_a_progress_bar_in_a_pipe_is_printed_when_it_is_done(root: Root, place: Path) -> None:
+    running = cycle.begin(root, "alpha", owner=me())
+    command = [sys.executable, SHIM, "tail", "alpha", "-f", "--data-root", str(place)]
+    with (
+        open(f"{running.path}/stdout.log", "wb", buffering=0) as log,
+        subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as child,
+    ):
+        try:
+            assert child.stdout is not None
+            log.write(b"begin\n 10%\r")
+            assert child.stdout.readline() == b"begin\n"
+            log.write(b" 20%\r")
+            log.write(b"100%\nnext\n  5%\r 10%")
+            assert child.stdout.readline() == b"100%\n"
+            cycle.finish(root, running, ended(0.5))
+            assert child.stdout.read() == b"next\n 10%\n"
+        finally:
+            child.kill()
 
 
 def test_what_a_run_wrote_cannot_speak_to_the_terminal(labctl: Labctl, root: Root) -> None:

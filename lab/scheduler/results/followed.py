@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from lab.core import layout
 from lab.core.errors import Corrupt
+from lab.projections import text
 from lab.scheduler.placing import placed
 from lab.scheduler.results import tailed
 from lab.store import bundles, experiments, jobs, leases
@@ -56,8 +57,13 @@ class Followed:
                 pieces.append(piece)
         finally:
             os.close(descriptor)
-        *lines, self._rest = b"".join(pieces).split(b"\n")
+        *lines, rest = b"".join(pieces).split(b"\n")
+        self._rest = rest[rest.rstrip(b"\r").rfind(b"\r") + 1 :]  # a bar of a day is not kept from its beginning
         return [_told(line) for line in lines]
+
+    def unfinished(self) -> str:
+        """The line that is being written, as it is now."""
+        return _told(self._rest)
 
     def last(self) -> list[str]:
         """What came to the end without a newline."""
@@ -98,4 +104,4 @@ class Followed:
 
 
 def _told(line: bytes) -> str:
-    return line.decode(errors="replace").rstrip("\r")
+    return text.rewritten(line).decode(errors="replace")

@@ -11,7 +11,7 @@ import msgspec
 
 from lab.core import layout
 from lab.core.errors import Corrupt, NotFound, Unavailable
-from lab.projections import status
+from lab.projections import status, text
 from lab.scheduler.placing import placed
 from lab.scheduler.results import located
 from lab.store import bundles, experiments, jobs, leases, reading
@@ -26,7 +26,9 @@ MOST_BYTES = 256 << 10
 
 
 class Tail(msgspec.Struct, frozen=True, kw_only=True):
-    """The last lines. `bytes` is the size of the whole log; `is_cut` when the first lacks its start, or any its end.
+    """The last lines, each as it was written last: of a progress bar its last state.
+
+    `bytes` is the size of the whole log; `is_cut` when the first lacks its start, or any its end.
 
     `engine` says where a run is that an engine has. Before its body began, the lines are what its job printed.
     """
@@ -58,10 +60,10 @@ def of(root: Root, found: Located, stream: str, count: int, width: int = 0, *, f
         size, data = end(STREAMS[stream], folder)
     if not size and stream == FIRST and at is None:
         size, data = _printed(root, found)
-    lines = data.decode(errors="replace").split("\n")
-    if lines[-1] == "":
+    lines = data.split(b"\n")
+    if lines[-1] == b"":
         lines.pop()
-    shown = [line.rstrip("\r") for line in lines[-count:]]
+    shown = [text.rewritten(line).decode(errors="replace") for line in lines[-count:]]
     told = [line[:width] for line in shown] if width else shown
     return Tail(
         run_id=run_id,
