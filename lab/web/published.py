@@ -38,20 +38,11 @@ class Published(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def experiment(root: Root, name: str, *, pages: int | None, interactive: bool, index_link: str = "") -> Published:
-<<<<<<< HEAD
     """The report of one experiment. Without a number of pages it is shortened until it fits into a mail."""
-    picture = whole.of(pictured.read(root, name))
+    picture = whole.of(pictured.read(root, name, with_take=True))
     chosen = report.chosen(picture) if pages is None else report.chosen(picture, pages)
     runs = [_opened(root, name, run_id) for run_id in chosen]
     made = report.page(picture, runs, interactive=interactive, index_link=index_link, fits=pages is None)
-=======
-    """The report of one experiment. Without a number, as many runs get a page as it has room for."""
-    picture = whole.of(pictured.read(root, name, with_take=True))
-    if pages is None:
-        runs = report.fitting(_opened(root, name, run_id) for run_id in report.chosen(picture))
-    else:
-        runs = [_opened(root, name, run_id) for run_id in report.chosen(picture, pages)]
->>>>>>> origin/main
     return Published(
         name=f"{_FOLDER}/{name}.html",
         data=made.data,

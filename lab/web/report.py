@@ -157,13 +157,8 @@ def _whole(template: str, values: dict[str, object], zoomed: Picture | None) -> 
 def chosen(picture: Picture, limit: int = RUN_PAGES) -> dict[str, str]:
     """The runs that get a page, those first that need one most, and why each does.
 
-<<<<<<< HEAD
-    The best; what improved on it, the newest first; one of each kind of failure; the last few. The rows are in the
-    order of history; their numbers begin anew in each tier.
-=======
     The best, and the run to take where it is another; what improved on it, the newest first; one of each kind of
     failure; the last few. The rows are in the order of history; their numbers begin anew in each tier.
->>>>>>> origin/main
     """
     why: dict[str, str] = {}
     take = picture.head.take
