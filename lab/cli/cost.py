@@ -73,7 +73,7 @@ def _of_one(cost: Cost, last: int) -> Iterator[str]:
     if earlier:
         yield f"the last {len(shown)} of {len(spent.improvements)} improvements; --last shows more, --json all"
     rows = [
-        (str(each.n), f"{each.value:.6g}", *_took(each.took), _changed(each.changed, within=each.within))
+        (str(each.n), f"{each.value:.6g}", *_took(each.took), _changed(each.changed, unsure=bool(each.unsure)))
         for each in shown
     ]
     sums = [
@@ -82,8 +82,8 @@ def _of_one(cost: Cost, last: int) -> Iterator[str]:
         ("", "all", *_took(spent.total), ""),
     ]
     yield from _columns(("run", "value", "runs", "took", "tokens", "USD", "what changed"), [*rows, *sums], left={1, 6})
-    if any(each.within for each in shown):
-        yield f"{_UNSURE}: no better than noise alone may look"
+    for word in dict.fromkeys(each.unsure for each in shown if each.unsure):
+        yield f"{_UNSURE}: {word}, so luck may be all of it"
     yield from spent.remarks
 
 
@@ -123,9 +123,9 @@ def _money(usd: float | None) -> str:
     return f"{usd:,.2f}" if usd >= 1 else f"{usd:.2g}"
 
 
-def _changed(words: str, *, within: bool) -> str:
+def _changed(words: str, *, unsure: bool) -> str:
     cut = _cut(words, _CHANGED_CHARS)
-    return f"{_UNSURE} {cut}" if within else cut
+    return f"{_UNSURE} {cut}" if unsure else cut
 
 
 def _cut(words: str, limit: int) -> str:

@@ -13,6 +13,9 @@ from hypothesis import strategies as st
 from lab.core.candidate import BASELINE, IMPROVE, KEEP, Candidate
 from lab.core.origin import Origin
 from lab.core.view import Reserved, Spent
+from lab.projections.drawing import runs as marks
+from lab.projections.drawing import spending as spending_drawn
+from lab.projections.drawing.scene import Words
 from lab.projections.picture import arms, spending, stairs
 from lab.projections.picture.given import Asked, UnderWay
 from lab.projections.picture.spending import Spending
@@ -155,6 +158,21 @@ def test_an_arm_is_told_with_what_it_brought_and_took() -> None:
     assert (tree.name, tree.runs, tree.scored, tree.failed, tree.improvements) == ("tree", 3, 2, 1, 1)
     assert (tree.best, tree.best_run) == (1.0, runs[0].run_id)
     assert (tpe.name, tpe.best, tpe.took.usd) == ("tpe", 0.5, 2.0)
+
+
+def test_what_luck_may_have_done_is_called_as_in_the_staircase() -> None:
+    """In a code loop a keep that no test confirmed; in a search a new best within the noise."""
+    tried = Candidate(kind=IMPROVE, parent="RUN-0")
+    loop = [
+        make.run(1, value=1.0, verdict=KEEP, candidate=Candidate(kind=BASELINE, values=(1.0, 1.01, 0.99))),
+        make.run(2, value=0.99, verdict=KEEP, candidate=tried),
+    ]
+    points: list[dict[str, object] | None] = [{"lr": 0.1}, {"lr": 0.1}, {"lr": 0.1}, {"lr": 0.2}]
+    search = [make.run(number, value=value) for number, value in enumerate((1.0, 1.1, 1.05, 0.99), 1)]
+    for asked, word in ((given(loop), marks.UNSURE), (given(search, params=points), marks.STYLES[stairs.WITHIN][2])):
+        found = spent(asked)
+        assert [each.unsure for each in found.improvements] == ["", word]
+        assert word in [each.text for each in spending_drawn.draw(found).items if isinstance(each, Words)]
 
 
 def test_of_a_code_loop_a_discarded_change_is_nobodys_best() -> None:

@@ -40,6 +40,7 @@ class _Bar(NamedTuple):
     below: str
     words: str
     took: Took
+    unsure: str = ""
 
 
 class _Row(NamedTuple):
@@ -133,8 +134,9 @@ def _bars(spending: Spending) -> list[_Bar]:
     for each in spending.improvements[-MOST:]:
         words = text.line(each.changed, 80)
         said = f"run {each.n:,}, {axes.number(each.value, 5)}"
-        look = "within" if each.within else "bar"
-        found.append(_Bar(each.run_id, look, f"run {each.n:,}", f"{said}, {words}".rstrip(", "), each.took))
+        look = "within" if each.unsure else "bar"
+        words = ", ".join(filter(None, (said, words, each.unsure)))
+        found.append(_Bar(each.run_id, look, f"run {each.n:,}", words, each.took, each.unsure))
     if spending.since.runs or spending.since.hours or not found:
         below, words = ("since", _SINCE) if found else ("all", "no improvement yet")
         found.append(_Bar("", "discard", below, words, spending.since))
@@ -184,7 +186,7 @@ def _entries(bars: list[_Bar]) -> list[Entry]:
     looks = {bar.look for bar in bars if bar.run_id}
     found = [
         Entry(look="bar", text="improvement", shape=legend.AREA),
-        Entry(look="within", text="better by no more than noise may be", shape=legend.AREA),
+        Entry(look="within", text=next((bar.unsure for bar in bars if bar.unsure), ""), shape=legend.AREA),
     ]
     found = [entry for entry in found if entry.look in looks]
     if not bars[-1].run_id:

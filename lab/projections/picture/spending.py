@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from lab.projections import text
+from lab.projections.picture.stairs import KEEP
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from lab.projections.picture.stairs import Stairs
     from lab.projections.tables import Line
 
+UNCONFIRMED, WITHIN_NOISE = "kept unconfirmed", "within noise"
 _HOUR_S = 3600.0
 _MOST = sys.float_info.max
 
@@ -44,7 +46,7 @@ class Improvement(msgspec.Struct, frozen=True, kw_only=True):
     value: float
     took: Took
     changed: str = ""
-    within: bool = False
+    unsure: str = ""  # what it is called where the noise may be all of it; as in the staircase
 
 
 class Spending(msgspec.Struct, frozen=True, kw_only=True):
@@ -130,6 +132,7 @@ def charged(given: Given) -> tuple[dict[str, list[Asked]], list[Asked]]:
 def of(given: Given, stairs: Stairs) -> Spending:
     """What was taken for each step of a staircase."""
     steps = {step.run_id: step for step in stairs.steps}
+    kept = {spot.run_id for spot in stairs.spots if spot.kind == KEEP}
     asks, unled = charged(given)
     total, wasted, current = Bill(), Bill(), Bill()
     found = []
@@ -145,7 +148,7 @@ def of(given: Given, stairs: Stairs) -> Spending:
                 value=step.value,
                 took=current.took(),
                 changed=step.changed,
-                within=step.within,
+                unsure=(UNCONFIRMED if step.run_id in kept else WITHIN_NOISE) if step.within else "",
             )
             found.append(made)
             total.add(current)
