@@ -13,7 +13,7 @@ import msgspec
 
 from lab.core import event as events
 from lab.core import loop
-from lab.core.candidate import APART, BASELINE, KEEP
+from lab.core.candidate import APART, BASELINE, DISCARD, KEEP
 from lab.core.proposal import RESUME
 from lab.core.run import CANCELLED, CRASH, FAILURES, SUCCESS, Run, better
 from lab.core.view import (
@@ -123,6 +123,7 @@ def fold(view: View, items: Iterable[Item]) -> View:
 def _run(view: View, item: Item, run: Run) -> None:
     view.runs += 1
     view.outcomes[run.outcome] = view.outcomes.get(run.outcome, 0) + 1
+    view.unmeasured += run.outcome in FAILURES and run.verdict == DISCARD
     view.wall_s = round(view.wall_s + run.wall_s, 6)
     if run.wall_s and run.outcome not in (CANCELLED, CRASH):
         view.whole_runs, view.whole_s = view.whole_runs + 1, round(view.whole_s + run.wall_s, 6)

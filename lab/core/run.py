@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import math
+from typing import TYPE_CHECKING
 
 import msgspec
 
 from lab.core.candidate import Candidate  # msgspec resolves annotations
 from lab.core.origin import Origin  # msgspec resolves annotations
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 SUCCESS = "success"
 FAILED = "failed"
@@ -82,3 +86,19 @@ def better(value: float, than: float | None, direction: str) -> bool:
     if than is None:
         return True
     return value < than if direction == MINIMIZE else value > than
+
+
+def gain(value: float | None, over: float | None, direction: str) -> float | None:
+    """By how much it is better: above 0 whichever way the metric goes. None where that is no number."""
+    if value is None or over is None:
+        return None
+    found = over - value if direction == MINIMIZE else value - over
+    return found if math.isfinite(found) else None
+
+
+def failed(outcomes: Mapping[str, int], unmeasured: int = 0) -> int:
+    """How many runs came to grief: not those that were cancelled, nor changes that were discarded before they were run.
+
+    The latter are sealed as failed; who counted them says how many they are.
+    """
+    return sum(outcomes.get(name, 0) for name in FAILURES) - unmeasured

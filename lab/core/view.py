@@ -8,7 +8,7 @@ from __future__ import annotations
 import msgspec
 
 from lab.core.loop import Loop
-from lab.core.run import MAXIMIZE, Run
+from lab.core.run import MAXIMIZE, Run, failed
 
 RECENT_RUNS = 5
 RECENT_DECISIONS = 10
@@ -108,6 +108,7 @@ class View(msgspec.Struct, kw_only=True):
     outcomes: dict[str, int] = {}
     tiers: dict[str, Tier] = {}
     unbegun: int = 0  # of the runs: cancelled before they began, and no iteration
+    unmeasured: int = 0  # of the failed ones: changes that were discarded before anything was run
     failure_streak: int = 0
     losses: int = 0  # in a row: runs that were lost, with none sealed in between; those out together are one
     loss_reason: str = ""  # of the last of them
@@ -133,6 +134,11 @@ class View(msgspec.Struct, kw_only=True):
     def iterations(self) -> int:
         """What counts towards `max_iterations_total`: a run that never began is none."""
         return self.runs - self.unbegun
+
+    @property
+    def failed(self) -> int:
+        """How many runs came to grief."""
+        return failed(self.outcomes, self.unmeasured)
 
     @property
     def best(self) -> Run | None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from lab.core.run import failed
 from lab.core.subject import Finding, Place, Subject
 from lab.projections import data, due, text
 from lab.projections.attention import bounded, wants
@@ -55,6 +56,7 @@ class Row(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     run_count: int = 0
     superseded: int = 0
     outcomes: dict[str, int] = {}
+    unmeasured: int = 0
     failure_streak: int = 0
     wall_s: float
     last_run: str = ""
@@ -70,6 +72,11 @@ class Row(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     spec: str = ""  # the beginning of the digest of the SPEC.yaml that this was told from
     tags: tuple[str, ...] = ()
     attention: tuple[Finding, ...] = ()
+
+    @property
+    def failed(self) -> int:
+        """How many runs came to grief."""
+        return failed(self.outcomes, self.unmeasured)
 
 
 class Index(msgspec.Struct, frozen=True, kw_only=True):
@@ -106,6 +113,7 @@ def row(subject: Subject) -> Row:
         run_count=view.runs,
         superseded=view.superseded,
         outcomes=view.outcomes,
+        unmeasured=view.unmeasured,
         failure_streak=view.failure_streak,
         wall_s=view.wall_s,
         last_run=last.run_id if last else "",

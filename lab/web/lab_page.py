@@ -7,7 +7,6 @@ from urllib.parse import urlencode
 
 import msgspec
 
-from lab.core.run import FAILURES
 from lab.core.subject import Finding  # msgspec resolves annotations
 from lab.core.view import ACTIVE, ARCHIVED, AWAITING, COMPLETED, PAUSED, QUEUED
 from lab.projections import text
@@ -150,7 +149,7 @@ def _line(site: Site, row: Row) -> Line:
         best=row.best_value,
         best_run=row.best_run,
         runs=row.run_count,
-        failed=sum(row.outcomes.get(name, 0) for name in FAILURES),
+        failed=row.failed,
         under_way=claims.under_way(site.root, row.id),
         wall_s=row.wall_s,
         last_run=row.last_run,

@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lab.core import event, history
+from lab.core.candidate import CRASHED, DISCARD
 from lab.core.event import Event, Line
 from lab.core.run import CANCELLED, CRASH, FAILED, OUTCOMES, SUCCESS, TIMEOUT, Run
 from lab.core.seal import Anchor, Seal
@@ -363,3 +364,13 @@ def test_a_cancelled_candidate_counts_what_it_took() -> None:
     assert loop is not None
     assert (loop.tokens, loop.candidates) == (7, 0)
     assert view.tiers["proxy"].quiet_streak == 0
+
+
+def test_failed_are_those_that_came_to_grief_and_neither_the_cancelled_nor_what_was_never_run() -> None:
+    never_run = msgspec.structs.replace(tried(1, DISCARD), outcome=FAILED)
+    cancelled = msgspec.structs.replace(tried(2, ""), outcome=CANCELLED)
+    crashed = msgspec.structs.replace(tried(3, CRASHED), outcome=CRASH)
+    view = looped(baseline(10, 11), never_run, cancelled, crashed, tried(4, DISCARD, 11.0))
+
+    assert view.outcomes == {"success": 2, "failed": 1, "cancelled": 1, "crash": 1}
+    assert (view.failed, view.unmeasured) == (1, 1)

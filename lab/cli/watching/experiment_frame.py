@@ -117,9 +117,7 @@ def _head(shown: Shown, width: int) -> list[Row]:
     here = spec_here(view, now.spec)
     most = f" of {here.max_iterations_total:,}" if here else ""
     bits += [(view.phase, style), (f"tier {text.line(view.tier, 40)}", ""), (f"{view.runs:,}{most} runs", "")]
-    unmeasured = shown.picture.head.unmeasured if shown.picture else 0
-    failed = sum(view.outcomes.get(each, 0) for each in FAILURES) - unmeasured
-    bits += [(f"{failed:,} failed", BAD)] if failed > 0 else []
+    bits += [(f"{view.failed:,} failed", BAD)] if view.failed else []
     bits += [(f"{len(shown.under_way):,} under way", "")] if shown.under_way else []
     metric = text.line(now.metric, 60) or "value"
     if view.best is not None:

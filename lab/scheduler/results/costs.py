@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from lab.core.run import FAILURES
 from lab.projections import status, text
 from lab.projections.picture import spending, stairs
 from lab.projections.picture.spending import Spending, Took
@@ -101,7 +100,7 @@ def _from_view(view: View) -> CostRow:
     return CostRow(
         id=view.experiment,
         phase=view.phase,
-        failed=_failed(view.outcomes),
+        failed=view.failed,
         took=spending.of_view(view),
         since_best=tier.quiet_streak if tier is not None and tier.best is not None else None,
     )
@@ -109,11 +108,7 @@ def _from_view(view: View) -> CostRow:
 
 def _from_index(row: Row) -> CostRow:
     took = Took(runs=row.run_count, hours=spending.hours(row.wall_s))
-    return CostRow(id=row.id, phase=row.phase, failed=_failed(row.outcomes), took=took, since_best=None)
-
-
-def _failed(outcomes: dict[str, int]) -> int:
-    return sum(count for outcome, count in outcomes.items() if outcome in FAILURES)
+    return CostRow(id=row.id, phase=row.phase, failed=row.failed, took=took, since_best=None)
 
 
 def _remarks(rows: Sequence[CostRow], views: Sequence[View]) -> Iterator[str]:
