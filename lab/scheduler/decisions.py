@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 
 POLICY = "policy"
+TO_PAUSE, TO_RESUME = "pause", "resume"
 _PHASES: dict[type, str] = {Pause: PAUSED, Escalate: AWAITING, Finish: COMPLETED}
 
 
@@ -45,6 +46,16 @@ def notice_edit(root: Root, experiment: str, view: View, loaded: Loaded) -> View
         return view
     told = event.Event(type=event.SPEC_EDITED, ts=root.now(), experiment=experiment, spec=loaded.sha256)
     return write_down(root, told).view
+
+
+def offered(phase: str) -> str:
+    """What a person who looks at an experiment may want to do about it: pause what goes on, resume what does not.
+
+    Empty for one that was ended: `resume` opens it again, but nobody should by a slip of the finger.
+    """
+    if phase in OPEN_PHASES:
+        return TO_PAUSE
+    return TO_RESUME if phase in (PAUSED, AWAITING) else ""
 
 
 def pause(root: Root, experiment: str, *, reason: str, actor: str) -> Decided:

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from lab.core.proposal import RUN, Proposal
-from lab.scheduler import cycle
+from lab.core.view import AWAITING
+from lab.scheduler import cycle, decisions, refresh
 from lab.scheduler.control import approvals
 from lab.store import ledger
 from tests.cli.labs import SHIM, TRACE, a_busy_lab, a_lab, me, one_run
@@ -168,6 +169,34 @@ def test_what_was_changed_after_it_was_shown_is_neither_approved_nor_rejected(ro
             terminal.until(f"[{name}: a approve")
         told = [kind for kind, _, _ in events(root)]
         assert not {"proposal_approved", "proposal_rejected"} & set(told)
+
+
+def test_a_question_says_all_of_what_a_yes_would_cover_or_is_not_taken(root: Root) -> None:
+    params: dict[str, object] = {f"p{number:02}": number for number in range(40)}
+    wanted = Proposal(kind=RUN, experiment="alpha", params=params | {"z": "y" * 300 + "end"}, expires_at=LATER)
+    name = approvals.ask(root, wanted).proposal_id
+    with Terminal("alpha", columns=100, rows=24) as terminal:
+        terminal.until(f"[{name}: a approve")
+        terminal.type("a\r")
+        seen = terminal.until("any other key: no").replace("\n", "")
+        assert all(f"p{number:02}={number}," in seen for number in range(40))
+        assert 'yyyend"' in seen
+        terminal.type("n")
+        terminal.resize(60, 9)
+        terminal.type("a\r")
+        terminal.until("any other key: no")
+        terminal.type("y")
+        assert "labctl approvals shows it" in " ".join(terminal.until("too small to show all of").split())
+        assert "proposal_approved" not in {kind for kind, _, _ in events(root)}
+
+
+def test_what_waits_for_a_word_is_resumed_by_the_key_that_a_page_has_for_it(root: Root) -> None:
+    with root.section("alpha"):
+        decisions._move(root, refresh.current(root, "alpha")[0], AWAITING, reason="new_best", actor="policy")
+    with Terminal("alpha") as terminal:
+        terminal.until(lambda it: it.lines[0].startswith("alpha  awaiting-human"))
+        terminal.type("p")
+        terminal.until("resume alpha: runs of it may start again")
 
 
 def test_a_rejection_needs_a_reason_and_any_key_but_y_does_nothing(root: Root) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.server
 import threading
+import time
 from typing import TYPE_CHECKING
 
 import pytest
@@ -61,7 +62,7 @@ def test_who_knows_the_token_decides_from_the_page_and_goes_again(
     assert browser.count("form[action^='/proposals/']") == 0
     log_in(browser, served, "experiments/alpha")
     assert browser.url.endswith("/experiments/alpha")
-    browser.find("form[action='/proposals/alpha-1/approve'] button").click()
+    browser.find("form[action='/proposals/alpha-1/approve'] button[aria-label^=Approve]").click()
     browser.until(lambda: proposals.ready(root), "it is approved")
     browser.until(lambda: not browser.count("form[action^='/proposals/']"), "nothing waits any more")
     assert browser.url.endswith("/experiments/alpha")
@@ -74,6 +75,38 @@ def test_who_knows_the_token_decides_from_the_page_and_goes_again(
     browser.open(f"{served[0].url}experiments/alpha")
     assert browser.count("form[method=post]") == 0
     assert browser.told() == []
+
+
+@pytest.mark.parametrize("scripts", [True, False])
+def test_enter_in_the_reason_is_neither_yes_nor_no(
+    root: Root, served: tuple[Server, Site], browser: Browser, *, scripts: bool
+) -> None:
+    approvals.ask(root, Proposal(kind=RUN, experiment="alpha", params=PARAMS, reason="a guess"))
+    browser.scripts(on=scripts)
+    for at in ("", "experiments/alpha"):
+        if at:
+            browser.open(f"{served[0].url}{at}")
+        else:
+            log_in(browser, served)
+        browser.find("input[id^=reason-alpha-1]").type("no, I refuse")
+        browser.press("Enter")
+    time.sleep(0.5)  # nothing is to happen, and of that there is no sign
+    assert proposals.ready(root) == []
+    assert browser.url.endswith("/experiments/alpha")
+    assert browser.find("input[id^=reason-alpha-1]").value == "no, I refuse"
+    browser.find("button[formaction$='/reject']").click()
+    browser.until(lambda: not browser.count("form[action^='/proposals/']"), "it is rejected")
+    assert proposals.ready(root) == []
+
+
+def test_a_no_without_a_reason_is_asked_for_one(root: Root, served: tuple[Server, Site], browser: Browser) -> None:
+    approvals.ask(root, Proposal(kind=RUN, experiment="alpha", params=PARAMS, reason="a guess"))
+    log_in(browser, served, "experiments/alpha")
+    browser.find("button[formaction$='/reject']").click()
+    browser.until(lambda: browser.focused().startswith("input"), "the reason has the focus")
+    assert browser.url.endswith("/experiments/alpha")
+    browser.find("form[action='/proposals/alpha-1/approve'] button[aria-label^=Approve]").click()
+    browser.until(lambda: proposals.ready(root), "a yes needs none")
 
 
 def test_it_works_without_any_script(root: Root, served: tuple[Server, Site], browser: Browser) -> None:
@@ -91,14 +124,14 @@ def test_of_two_browsers_the_second_is_told_in_words(root: Root, served: tuple[S
     seen = proposals.load(root, "alpha-1")
     assert isinstance(seen, tuple)
     approvals.approve(root, "alpha-1", actor="bob", sha256=seen[1])
-    browser.find("form[action='/proposals/alpha-1/approve'] button").click()
+    browser.find("form[action='/proposals/alpha-1/approve'] button[aria-label^=Approve]").click()
     browser.wait_for_text("alpha-1 is approved already by bob")
     assert "What to do:" in browser.text
 
 
 def test_a_wrong_token_is_told_and_the_page_reads_well(served: tuple[Server, Site], browser: Browser) -> None:
     browser.open(f"{served[0].url}login")
-    assert browser.focused().startswith("input")
+    browser.until(lambda: browser.focused().startswith("input"), "the field has the focus")
     browser.find("#token").type("labctl-guess")
     browser.press("Enter")
     browser.wait_for_text("That is not the token.")

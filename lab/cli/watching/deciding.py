@@ -5,18 +5,15 @@ What is approved or rejected is what was shown, named by its hash: if it changed
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING
 
 import msgspec
 
 from lab.cli.watching import keys
 from lab.core.errors import BadInput, LabError
-from lab.core.view import COMPLETED, PAUSED
 from lab.projections import text
 from lab.scheduler import decisions
 from lab.scheduler.control import approvals, proposals
-from lab.scheduler.results.wanted import MOST_PARAMS
 from lab.store.files import refused
 
 if TYPE_CHECKING:
@@ -27,9 +24,8 @@ if TYPE_CHECKING:
     from lab.scheduler.results.wanted import Proposed
     from lab.store.root import Root
 
-APPROVE, REJECT, PAUSE, RESUME = "approve", "reject", "pause", "resume"
+APPROVE, REJECT, PAUSE, RESUME = "approve", "reject", decisions.TO_PAUSE, decisions.TO_RESUME
 MOST_REASON = 500
-PARAMS_CHARS = 400
 _HASH_CHARS = 12
 _YES = ("y", "Y")
 
@@ -56,19 +52,18 @@ def about(verb: str, proposed: Proposed) -> Asking:
     """To approve or reject what waits. `BadInput` for what cannot be approved as it lies there."""
     if verb == APPROVE and not proposed.may_approve:
         raise BadInput(f"{proposed.proposal_id} cannot be approved: {proposed.problem}", fix="r rejects it")
-    params = ", ".join(f"{text.line(name, 80)}={_spelled(value)}" for name, value in proposed.params)
-    what = f"{proposed.what}; {text.line(params, PARAMS_CHARS)}" if params else proposed.what
-    if len(proposed.params) >= MOST_PARAMS or len(params) > PARAMS_CHARS:
-        what += " (labctl approvals shows all of them)"
+    params = ", ".join(f"{name}={value}" for name, value in proposed.params)
+    what = "; ".join(part for part in (proposed.what, " ".join(proposed.reason.split()), params) if part)
     by = f"; asked by {text.line(proposed.asked_by, 60)}" if proposed.asked_by else ""
     return Asking(verb=verb, target=proposed.proposal_id, what=f"{what}{by}", sha256=proposed.sha256)
 
 
 def phase(view: View) -> Asking:
     """To pause what goes on, or let go on what was paused or waits."""
-    if view.phase == COMPLETED:
-        raise BadInput(f"{view.experiment} is completed", fix=f"labctl resume {view.experiment} opens it again")
-    if view.phase == PAUSED:
+    verb = decisions.offered(view.phase)
+    if not verb:
+        raise BadInput(f"{view.experiment} is {view.phase}", fix=f"labctl resume {view.experiment} opens it again")
+    if verb == RESUME:
         return Asking(verb=RESUME, target=view.experiment, what="runs of it may start again")
     return Asking(verb=PAUSE, target=view.experiment, what="no more runs of it start; what is under way goes on")
 
@@ -142,10 +137,6 @@ def _carry_out(root: Root, asking: Asking, actor: str) -> str:
         return f"paused: {name}"
     foreseen = decisions.foreseen(root, name)
     return f"resumed: {name}{f'; {foreseen}' if foreseen else ''}"
-
-
-def _spelled(value: object) -> str:
-    return text.line(json.dumps(value, ensure_ascii=False, default=str), 80)
 
 
 def first(waiting: Sequence[Proposed], selected: str) -> Proposed:

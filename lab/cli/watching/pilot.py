@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from lab.scheduler.results.wanted import Proposed
     from lab.store.root import Root
 
-MOST_LINES = 200  # of a question: what does not fit the window is not agreed to
+MOST_LINES = 10_000  # of a question: what does not fit the window is not agreed to
 HELP = (
     ("q", "end; no run is touched"),
     ("j k, arrows", "select what waits, a run, or in the lab an experiment"),
@@ -180,7 +180,8 @@ class Pilot:
         was_sure = asking.sure
         if was_sure and not self._is_whole:
             self._asking = None
-            self._said = f"not done: the window is too small to show all of {asking.verb} {asking.target}"
+            more = "" if asking.sha256 == "" else "; labctl approvals shows it"
+            self._said = f"not done: the window is too small to show all of {asking.verb} {asking.target}{more}"
             return False
         over = deciding.pressed(asking, key)
         if over is None:

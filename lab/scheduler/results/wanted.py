@@ -1,10 +1,13 @@
 """What wants somebody, each with the proposal that waits for a word, where there is one.
 
+A proposal is shown whole or is not approved where it is shown: a yes covers all of it, also what was cut.
 Whether a proposal waits is told by the state of its experiment's pages: the ledger, which may be long, is not read.
 """
 
 from __future__ import annotations
 
+import json
+import re
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -24,7 +27,9 @@ if TYPE_CHECKING:
     from lab.store.root import Root
 
 MOST_PROPOSALS = 50
-MOST_PARAMS = 20
+MOST_CHARS = 8_000  # of parameters; more than that nobody reads before a yes
+_WHAT_CHARS, _REASON_CHARS, _REASON_LINES = 400, 4_000, 60
+_WORD = re.compile(r"\w[\w.:/-]*", re.ASCII)
 _ASKS = {
     proposal.RESUME: "asks to be resumed", proposal.RUN: "asks for a run with given parameters",
     proposal.PROMOTE: "asks to move to another tier",
@@ -40,7 +45,8 @@ class Proposed(msgspec.Struct, frozen=True, kw_only=True):
     what: str = ""
     then: str = ""  # what is done on a yes
     sha256: str = ""
-    params: tuple[tuple[str, object], ...] = ()
+    params: tuple[tuple[str, str], ...] = ()  # names, and values as JSON; all of them, or none
+    reason: str = ""  # where it is longer than `what` has room for
     asked_by: str = ""
     expires_at: str = ""
     problem: str = ""
@@ -99,31 +105,52 @@ def listed(root: Root, only: str = "") -> list[Proposed]:
 def _proposed(
     name: str, experiment: str, loaded: tuple[Proposal, str] | LabError, waits: Waiting, now: str
 ) -> Proposed:
-    asks = f"{_ASKS.get(waits.kind, waits.kind)}: {waits.reason or 'no reason was given'}"
-    what = text.line(asks, 400)
+    asks = _ASKS.get(waits.kind, waits.kind)
     if isinstance(loaded, LabError):
+        what = text.line(f"{asks}: {waits.reason or 'no reason was given'}", _WHAT_CHARS)
         return Proposed(
             proposal_id=name, experiment=experiment, what=what, problem=f"it cannot be read: {loaded.what}",
             may_approve=False,
         )  # fmt: skip
     made, sha256 = loaded
+    asks = f"asks to move to the tier {_spelled(made.tier)}" if made.kind == proposal.PROMOTE else asks
+    asks = f"{asks}: {made.reason or 'no reason was given'}"
+    params = tuple((_name(key), _spelled(value)) for key, value in (made.params or {}).items())
+    count, chars = len(params), sum(len(key) + len(value) for key, value in params)
     problem = ""
     if sha256 != waits.sha256:
         problem = "it was changed after it was proposed, and can only be rejected"
     elif proposal.expired(waits.expires_at, now):
         problem = "it has expired"
+    elif chars > MOST_CHARS:
+        problem = (
+            f"its {text.count(count, 'parameter')} ({chars:,} characters) cannot be shown whole here, and so not be "
+            f"approved here: labctl approvals shows them, then: labctl approve {name} --hash {sha256[:12]}"
+        )
     return Proposed(
         proposal_id=name,
         experiment=experiment,
-        what=what,
+        what=text.line(asks, _WHAT_CHARS),
         then=_THEN.get(waits.kind, ""),
         sha256=sha256,
-        params=tuple((made.params or {}).items())[:MOST_PARAMS],
+        params=params if chars <= MOST_CHARS else (),
+        reason=text.block(made.reason, _REASON_CHARS, _REASON_LINES) if len(asks) > _WHAT_CHARS else "",
         asked_by=made.asked_by,
         expires_at=waits.expires_at,
         problem=problem,
         may_approve=not problem,
     )
+
+
+def _name(given: str) -> str:
+    """A parameter's name as it is read: one that could be taken for several, or for none, in quotes."""
+    return given if _WORD.fullmatch(given) else _spelled(given)
+
+
+def _spelled(value: object) -> str:
+    """A value whole, and with nothing in it that is not seen."""
+    words = json.dumps(value, ensure_ascii=False, default=str)
+    return words if words.isprintable() else json.dumps(value, default=str)
 
 
 def _is_about(finding: Finding, proposal_id: str) -> bool:
