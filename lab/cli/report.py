@@ -29,7 +29,7 @@ _HTML, _JSON = (".html", ".htm"), ".json"
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     """Of what, and where to."""
-    parser.add_argument("experiment", metavar="ID", nargs="?", default="", help="the experiment; else the whole lab")
+    parser.add_argument("experiment", metavar="ID", nargs="?", default=None, help="the experiment; else the whole lab")
     parser.add_argument(
         "-o",
         "--output",
@@ -38,7 +38,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         help="where to: .html or .json; - is the terminal; of --all a folder",
     )
     parser.add_argument("--all", action="store_true", help="a report of every experiment, and the page of the lab")
-    parser.add_argument("--interactive", action="store_true", help="add a staircase to zoom into (needs scripts)")
+    parser.add_argument("--interactive", action="store_true", help="add a staircase to zoom into: 60 kB of script")
     parser.add_argument(
         "--runs", type=int, default=None, metavar="N", help="so many runs get a page of their own (else up to 12)"
     )
@@ -56,27 +56,20 @@ def answer(args: argparse.Namespace, session: Session) -> Answer:
 
 def _one(args: argparse.Namespace, session: Session) -> Answer:
     from lab.scheduler.results import export
+    from lab.store import experiments
     from lab.web import published
 
-    about = f"labctl report {args.experiment}".rstrip()
-    if not args.output:
-        raise BadInput("where should the report go?", fix=f"{about} -o report.html")
-    as_json = args.output.lower().endswith(_JSON)
-    if not (as_json or args.output == _TERMINAL or args.output.lower().endswith(_HTML)):
-        what = f"a report is .html or .json, and {args.output} ends in neither"
-        raise BadInput(what, fix=f"{about} -o report.html (a report of every experiment: --all)")
-    if (as_json or not args.experiment) and (args.interactive or args.runs is not None):
-        what = "--interactive and --runs are for the page of an experiment, and this is none"
-        raise BadInput(what, fix="leave them out" if as_json else "labctl report ID -o report.html --interactive")
-    place = export.require_room(args.output, yes=args.yes) if args.output != _TERMINAL else ""
+    ending = _ending(args)
     root = session.root()
-    session.terminal.narrate(f"reading {args.experiment or 'the lab'}")
-    if not args.experiment:
-        made = published.lab(root, as_json=as_json)
-    elif as_json:
-        made = published.as_json(root, args.experiment)
+    name = "" if args.experiment is None else experiments.require(root, args.experiment)  # an empty word is not the lab
+    place = export.require_room(args.output, yes=args.yes) if args.output != _TERMINAL else ""
+    session.terminal.narrate(f"reading {name or 'the lab'}")
+    if not name:
+        made = published.lab(root, as_json=ending == _JSON)
+    elif ending == _JSON:
+        made = published.as_json(root, name)
     else:
-        made = published.experiment(root, args.experiment, pages=args.runs, interactive=args.interactive)
+        made = published.experiment(root, name, pages=args.runs, interactive=args.interactive)
     data = _data(made)
     if not place:
         text = made.data.decode()
@@ -86,13 +79,31 @@ def _one(args: argparse.Namespace, session: Session) -> Answer:
     return Answer({**data, "path": place}, [said], warnings=made.warnings)
 
 
+def _ending(args: argparse.Namespace) -> str:
+    """What is to be written. Looked at before anything is read."""
+    import os
+
+    about = f"labctl report {args.experiment or ''}".rstrip()
+    if not args.output:
+        raise BadInput("where should the report go?", fix=f"{about} -o report.html")
+    ending = "" if args.output == _TERMINAL else os.path.splitext(args.output)[1].lower()  # `.html` is a hidden file
+    if args.output != _TERMINAL and ending not in (_JSON, *_HTML):
+        what = f"a report is NAME.html or NAME.json, and {args.output} is neither"
+        raise BadInput(what, fix=f"{about} -o report.html (a report of every experiment: --all)")
+    as_json = ending == _JSON
+    if (as_json or args.experiment is None) and (args.interactive or args.runs is not None):
+        what = "--interactive and --runs are for the page of an experiment, and this is none"
+        raise BadInput(what, fix="leave them out" if as_json else "labctl report ID -o report.html --interactive")
+    return ending
+
+
 def _all(args: argparse.Namespace, session: Session) -> Answer:
     import os
 
     from lab.scheduler.results import export
     from lab.web import published
 
-    if args.experiment:
+    if args.experiment is not None:
         raise BadInput("--all is every experiment, and one was named", fix="leave one of them out")
     if not args.output or args.output == _TERMINAL:
         raise BadInput("--all writes several files, and needs a folder", fix="labctl report --all -o reports/")
@@ -118,6 +129,9 @@ def _all(args: argparse.Namespace, session: Session) -> Answer:
 def _require_folder(folder: str, *, yes: bool) -> None:
     import os
 
+    if not os.path.isdir(folder) and os.path.splitext(folder)[1].lower() in (_JSON, *_HTML):
+        what = "--all writes several files into a folder, and this is named like one of them"
+        raise BadInput(what, where=folder, fix="labctl report --all -o reports/")
     if os.path.lexists(folder) and not os.path.isdir(folder):
         raise BadInput("this is no folder", where=folder, fix="labctl report --all -o reports/")
     if not os.path.isdir(os.path.dirname(folder)):

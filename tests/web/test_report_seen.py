@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from lab.projections.drawing import runs
 from tests.cli.labs import process
 from tests.cli.searches import a_run, a_searched_lab, made
 from tests.web.pictures import HOSTILE, a_picture
@@ -156,8 +157,11 @@ def test_the_staircase_can_be_zoomed_into_and_says_what_is_under_the_pointer(bro
     assert browser.told() == []
     assert browser.count("#zoom canvas") == 1
     assert browser.count("#drawing-stairs") == 1
-    named = browser.words("return [...document.querySelectorAll('#zoom .u-legend th')].map((it) => it.innerText)")
+    named = browser.words("return [...document.querySelectorAll('#zoom p span')].map((it) => it.innerText.slice(2))")
     assert named[0] == "best so far"
+    assert named[1:] == [entry.text for entry in runs.entries(a_picture().stairs)]
+    assert any(name.startswith("crash") for name in named)
+    assert any(name.startswith("noise") for name in named)
     drawn = "return document.querySelector('#zoom canvas').toDataURL()"
     whole = browser.run(drawn)
     browser.drag("#zoom .u-over", (-100, 0), (100, 0))

@@ -3,9 +3,7 @@
   "use strict";
   const data = JSON.parse(document.getElementById("zoom-data").textContent);
   const section = document.getElementById("stairs");
-  if (!data.spots.length || !section) return;
-  const KINDS = { keep: "keep", within: "within noise", discard: "discard", baseline: "baseline", claimed: "claimed" };
-  const FLOOR = { unmeasured: "not measured", cancelled: "cancelled", crash: "crash" };
+  if (!data.n.length || !section) return;
   const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue("--" + name).trim();
   const make = (name, words, parent) => {
     const made = document.createElement(name);
@@ -13,10 +11,17 @@
     parent.append(made);
     return made;
   };
-  const spots = data.spots, at = spots.map((spot) => spot[0]);
-  const names = Object.keys(KINDS).filter((kind) => spots.some((spot) => spot[1] === kind));
-  const floored = spots.filter((spot) => spot[2] === null || spot[2] === undefined);
-  const columns = names.map((kind) => spots.map((spot) => (spot[1] === kind ? spot[2] : null)));
+  // What is written once stands there once: see zoom.py.
+  let count = 0, name = "";
+  const at = data.n.map((gap) => (count += gap));
+  const runs = data.run.map((told) => {
+    const begins = parseInt(told[0], 36), ends = parseInt(told[1], 36);
+    return (name = name.slice(0, begins) + told.slice(2) + name.slice(name.length - ends));
+  });
+  const says = data.says.map((told) => (typeof told === "number" ? data.says[told] : told));
+  const has = (value) => value !== null && value !== undefined;
+  const shown = data.kinds.map((_, kind) => data.value.map((value, place) => (data.kind[place] === kind ? value : null)));
+  const drawn = data.kinds.map((kind, place) => ({ look: kind[0], word: kind[1], values: shown[place] })).filter((kind) => kind.values.some(has));
   const stairs = (steps) => {
     let step = -1;
     return at.map((n) => {
@@ -32,33 +37,48 @@
   make("h3", "The same, to zoom into", box);
   const bar = make("p", "", box);
   const place = make("div", "", box);
+  const legend = make("p", "", box);
+  legend.className = "quiet";
+  const SHAPES = { dot: "\u2022", circle: "\u25cf", square: "\u25a0", diamond: "\u25c6", cross: "\u00d7", area: "\u25ac", dashes: "\u2504", line: "\u2501" };
+  for (const [look, shape, words] of [["stair", "line", "best so far"], ...data.legend.filter((entry) => entry[1] !== "dashes")]) {
+    make("b", SHAPES[shape] || SHAPES.circle, make("span", "", legend)).style.color = `var(--${look})`;
+    legend.lastChild.append(` ${words}`);
+    legend.append("  ");
+  }
   const said = make("p", "Drag to zoom in, double-click for all of it, click a run to go to its row.", box);
   said.className = "quiet";
   said.setAttribute("role", "status");
 
   let plot = null, near = -1;
-  const crosses = (u) => {
+  const marked = (u) => {
     const pen = u.ctx, half = 4 * devicePixelRatio, floor = u.bbox.top + u.bbox.height - half - 1;
     pen.save();
     pen.lineWidth = 1.5 * devicePixelRatio;
-    for (const kind of Object.keys(FLOOR)) {
-      pen.strokeStyle = colour(kind);
+    data.value.forEach((value, place) => { // those without a value stand on the floor
+      const x = u.valToPos(at[place], "x", true);
+      if (has(value) || x < u.bbox.left || x > u.bbox.left + u.bbox.width) return;
+      pen.strokeStyle = colour(data.kinds[data.kind[place]][0]);
       pen.beginPath();
-      for (const spot of floored) {
-        const x = u.valToPos(spot[0], "x", true);
-        if (spot[1] !== kind || x < u.bbox.left || x > u.bbox.left + u.bbox.width) continue;
-        pen.moveTo(x - half, floor - half); pen.lineTo(x + half, floor + half);
-        pen.moveTo(x - half, floor + half); pen.lineTo(x + half, floor - half);
-      }
+      pen.moveTo(x - half, floor - half); pen.lineTo(x + half, floor + half);
+      pen.moveTo(x - half, floor + half); pen.lineTo(x + half, floor - half);
       pen.stroke();
+    });
+    pen.beginPath();
+    pen.rect(u.bbox.left, u.bbox.top, u.bbox.width, u.bbox.height);
+    pen.clip();
+    pen.fillStyle = colour("within");
+    for (const place of data.unsure) {
+      pen.beginPath();
+      pen.arc(u.valToPos(at[place], "x", true), u.valToPos(data.value[place], "y", true), half / 2, 0, 2 * Math.PI);
+      pen.fill();
     }
     pen.restore();
   };
   const tell = (u) => {
     near = u.cursor.idx === null || u.cursor.idx === undefined ? -1 : u.cursor.idx;
     if (near < 0) return;
-    const [n, kind, value, run, says] = spots[near];
-    said.textContent = `${n}: ${run}, ${KINDS[kind] || FLOOR[kind] || kind}${value === null || value === undefined ? "" : ", " + value}${says ? ": " + says : ""}`;
+    const value = data.value[near];
+    said.textContent = `${at[near]}: ${runs[near]}, ${data.kinds[data.kind[near]][1]}${has(value) ? ", " + value : ""}${says[near] ? ": " + says[near] : ""}`;
   };
   const draw = () => {
     const kept = plot && { min: plot.scales.x.min, max: plot.scales.x.max };
@@ -66,30 +86,30 @@
     const axis = { stroke: colour("muted"), grid: { stroke: colour("grid"), width: 1 }, ticks: { stroke: colour("grid") } };
     const stepped = uPlot.paths.stepped({ align: 1 });
     const dots = (kind) => ({
-      label: KINDS[kind], stroke: colour(kind), paths: () => null,
-      points: { show: true, size: kind === "discard" ? 5 : 8, fill: colour(kind), stroke: colour(kind) },
+      stroke: colour(kind.look), paths: () => null,
+      points: { show: true, size: kind.look === "discard" ? 5 : 8, fill: colour(kind.look), stroke: colour(kind.look) },
     });
     plot = new uPlot({
       width: Math.max(280, Math.min(960, place.clientWidth)), height: 380,
       scales: { x: { time: false } },
       axes: [{ ...axis, label: "run" }, { ...axis, label: data.metric, size: 70 }],
       cursor: { drag: { x: true, y: true, uni: 30 } },
-      legend: { show: true, live: false },
+      legend: { show: false },
       bands: edges.length ? [{ series: [2, 3], fill: colour("band") + "24" }] : [],
       series: [
-        { label: "run" },
-        { label: "best so far", stroke: colour("stair"), width: 2, paths: stepped, points: { show: false } },
-        ...edges.map((_, i) => ({ label: i ? "noise, below" : "noise, above", stroke: "transparent", paths: stepped, points: { show: false } })),
-        ...names.map(dots),
+        {},
+        { stroke: colour("stair"), width: 2, paths: stepped, points: { show: false } },
+        ...edges.map(() => ({ stroke: "transparent", paths: stepped, points: { show: false } })),
+        ...drawn.map(dots),
       ],
-      hooks: { draw: [crosses], setCursor: [tell] },
-    }, [at, best, ...edges, ...columns], place);
+      hooks: { draw: [marked], setCursor: [tell] },
+    }, [at, best, ...edges, ...drawn.map((kind) => kind.values)], place);
     if (kept) plot.setScale("x", kept);
     let down = null;
     plot.over.addEventListener("mousedown", (event) => { down = [event.clientX, event.clientY]; });
     plot.over.addEventListener("click", (event) => {
       if (!down || Math.hypot(event.clientX - down[0], event.clientY - down[1]) > 4) return; // it was a drag
-      const row = near < 0 ? null : document.getElementById("run-" + spots[near][3]) || document.getElementById(spots[near][3]);
+      const row = near < 0 ? null : document.getElementById("run-" + runs[near]) || document.getElementById(runs[near]);
       if (row) location.hash = row.id;
     });
   };
