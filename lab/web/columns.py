@@ -66,12 +66,13 @@ class Columns:
         self.offsets = array("q")
         self._marks = array("q")  # of each run: which runs there are up to it
         self.texts: list[str] = []
-        self.numbers = {name: array("d") for name in FIELD_NUMBERS if name != "n"}
+        self.numbers = {name: array("d") for name in FIELD_NUMBERS}
         self.words: dict[str, list[str]] = {name: [] for name in FIELD_WORDS}
         self.params: dict[str, list[Cell]] = {}
         self.params_left_out = False
         self._walks: dict[str, Walk] = {}
         self._judged: Judged | None = None
+        self._counts: dict[str, int] = {}  # of each tier, how many runs
 
     def __len__(self) -> int:
         return len(self.offsets)
@@ -113,6 +114,8 @@ class Columns:
         count = len(self.offsets)
         self.offsets.append(offset)
         self._marks.append(mark(line.run_id, self._marks[-1] if count else 0))
+        number = self._counts[line.tier] = self._counts.get(line.tier, 0) + 1  # as in the staircase of its tier
+        self.numbers["n"].append(number)
         self.numbers["value"].append(nan if line.value is None or not line.scored else line.value)
         self.numbers["took"].append(line.ran.wall_s)
         self.numbers["cost"].append(line.ran.cost)
@@ -149,8 +152,8 @@ class Columns:
             return False
         self._judged, self._walks = told, {tier: walk.fork() for tier, walk in told.walks.items()}
         self.words["kind"][:count] = told.kinds
-        for number, line in self.lines(range(count, len(self))):
-            self.words["kind"][number - 1] = self._walk(line.tier).kind(line)
+        for place, line in self.lines(range(count, len(self))):
+            self.words["kind"][place] = self._walk(line.tier).kind(line)
         return True
 
     def _walk(self, tier: str) -> Walk:
@@ -178,10 +181,6 @@ class Columns:
             return lambda place: wanted in texts[place] or any(each[place].lower() == wanted for each in words)
         if name == metric and name not in (*self.params, *FIELD_WORDS):
             name = "value"
-        if name == "n":
-            if number is None:
-                raise _no_number(term)
-            return lambda place: holds(term.sign, place + 1.0, number)
         if name in self.numbers:
             if number is None:
                 raise _no_number(term)
@@ -210,7 +209,7 @@ class Columns:
 
         By `value`, `upwards` is from the best on; values of two tiers are not compared: those of `tier` come first.
         """
-        if by == "n":
+        if by == "n":  # of all tiers together: in the order of history
             return sorted(places, reverse=not upwards)
         if by in self.numbers:
             numbers = self.numbers[by]
@@ -234,15 +233,15 @@ class Columns:
         return [*sorted(full, key=lambda place: _order(cells[place]), reverse=not upwards), *empty]
 
     def can_sort_by(self, name: str) -> bool:
-        return name == "n" or name in self.numbers or name in self.words or name.removeprefix("param.") in self.params
+        return name in self.numbers or name in self.words or name.removeprefix("param.") in self.params
 
     def lines(self, places: Iterable[int]) -> list[tuple[int, Line]]:
-        """These runs as the table has them, each with its number from 1."""
+        """These runs as the table has them, each with its place."""
         found = []
         for place in places:
             begin = self.offsets[place]
             stop = self.offsets[place + 1] if place + 1 < len(self) else self._end
-            found.append((place + 1, parse_line(self._bytes(begin, stop - begin), self._path)))
+            found.append((place, parse_line(self._bytes(begin, stop - begin), self._path)))
         return found
 
     def _bytes(self, begin: int, count: int) -> bytes:

@@ -51,7 +51,7 @@ class Question(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Shown(msgspec.Struct, frozen=True, kw_only=True):
-    """A row."""
+    """A row. `n` is that of the staircase of its tier."""
 
     n: int
     run_id: str
@@ -141,7 +141,7 @@ def _answered(table: Columns, at: Present, wanted: Question) -> Answered:
     shown = table.lines(places[(page - 1) * A_PAGE : page * A_PAGE])
     return Answered(
         question=msgspec.structs.replace(wanted, page=page),
-        rows=tuple(_row(n, line, table.words["kind"][n - 1], best) for n, line in shown),
+        rows=tuple(_row(table, place, line, best) for place, line in shown),
         heads=tuple(_head(name, words, wanted, by, upwards=upwards) for name, words in HEADS),
         total=len(table),
         found=len(places),
@@ -184,12 +184,12 @@ def _head(name: str, words: str, wanted: Question, by: str, *, upwards: bool) ->
     return Head(name=name, words=words, address=wanted.address(sort=f"{turned}{name}", page=""), sorted=direction)
 
 
-def _row(n: int, line: Line, kind: str, best: str) -> Shown:
+def _row(table: Columns, place: int, line: Line, best: str) -> Shown:
     params = ", ".join(f"{name}={_given(value)}" for name, value in (line.params or {}).items())
     return Shown(
-        n=n,
+        n=int(table.numbers["n"][place]),
         run_id=line.run_id,
-        kind=kind,
+        kind=table.words["kind"][place],
         outcome=line.verdict or line.outcome,
         tier=line.tier,
         value=line.value if line.scored else None,

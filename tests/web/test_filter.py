@@ -107,6 +107,22 @@ def test_a_filter_leaves_what_is_like_it(root: Root, typed: str, numbers: list[i
     assert found(renewed(root), typed) == numbers
 
 
+def test_runs_have_the_number_of_the_staircase_of_their_tier(tmp_path: Path) -> None:
+    root = a_seen_lab(tmp_path / "lab", 6)
+    with open(root.layout.page(NAME, layout.METRICS_LOG), "r+b") as file:
+        lines = file.readlines()
+        file.seek(0)
+        file.writelines(each.replace(b'"proxy"', b'"final"') if at % 3 else each for at, each in enumerate(lines))
+    table = renewed(root)
+
+    assert list(table.numbers["n"]) == [1, 1, 2, 2, 3, 4]
+    assert found(table, "tier:final n>2") == [5, 6]  # the fifth and the sixth of history
+    told = lists.answer(Live(root), present.read(root, NAME), lists.Question())
+    assert [(row.tier, row.n) for row in told.rows] == [
+        ("final", 4), ("final", 3), ("proxy", 2), ("final", 2), ("final", 1), ("proxy", 1),
+    ]  # fmt: skip
+
+
 @pytest.mark.parametrize(
     ("typed", "words"),
     [
@@ -134,7 +150,7 @@ def test_the_best_come_first_and_those_without_a_value_last_whichever_way(root: 
     assert [place + 1 for place in up] == [12, 11, 9, 8, 7, 6, 4, 3, 2, 1, 5, 10]
     assert [place + 1 for place in down] == [1, 2, 3, 4, 6, 7, 8, 9, 11, 12, 5, 10]
     lines = table.lines(up[:2])
-    assert [(number, line.value) for number, line in lines] == [(12, 1 / 12), (11, 1 / 11)]
+    assert [(place, line.value) for place, line in lines] == [(11, 1 / 12), (10, 1 / 11)]
 
 
 def test_a_run_newer_than_the_picture_is_judged_by_the_noise_that_the_picture_knows(tmp_path: Path) -> None:

@@ -34,6 +34,7 @@ _APART = 5.0  # runs that are closer to each other hang at different heights
 _LEVELS = 4
 _TICKS = 7
 _TICK_ROOM = 80.0
+_TIER_CHARS = 10
 _SMALL = 11.0
 _SHOWN = 3
 
@@ -192,7 +193,7 @@ class _Plan:
                 continue
             reached = self.x(at)
             anchor = START if at == 0 else END if reached > self.width - _RIGHT - 40 else MIDDLE
-            yield Words(look="muted", at=(reached, y), text=f"run {self.people[at].n:,}", anchor=anchor, size=_SMALL)
+            yield Words(look="muted", at=(reached, y), text=_numbered(self.people[at]), anchor=anchor, size=_SMALL)
 
 
 def _said(lineage: Lineage) -> Iterator[str]:
@@ -230,9 +231,14 @@ def signed(delta: float) -> str:
     return told if delta == 0 else f"{'+' if delta > 0 else axes.MINUS}{told}"
 
 
+def _numbered(person: Person) -> str:
+    """Which run of its tier it is."""
+    return f"run {person.n:,}{f', {text.line(person.tier, _TIER_CHARS)}' if person.tier else ''}"
+
+
 def _says(person: Person) -> str:
     """The tooltip."""
-    told = [text.line(person.run_id, 80), signs.name(person.kind)]
+    told = [_numbered(person), text.line(person.run_id, 80), signs.name(person.kind)]
     if person.value is not None:
         told.append(axes.number(person.value, 6))
     if person.delta is not None:

@@ -38,7 +38,8 @@ class Person(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=F
 
     run_id: str
     kind: str  # as in stairs
-    n: int = 0  # its place among all runs, from 1
+    n: int = 0  # as in the stairs of its tier
+    tier: str = ""  # where it is another one than that of the experiment
     parent: str = ""
     skipped: int = 0  # generations that are not shown, between it and `parent`, or above it
     others: tuple[str, ...] = ()
@@ -74,7 +75,7 @@ def of(given: Given) -> Lineage | None:
     shown = _shown(related, way, kin, kind)
     depth = _depths(first)
     nearest = _nearest(first, shown)
-    on_path, people = set(way), []
+    on_path, people, number = set(way), [], _numbers(lines)
     for at in sorted(shown):
         parent = nearest[at]
         skipped = depth[at] - depth[parent] - 1 if parent != _NOBODY else depth[at]
@@ -83,7 +84,8 @@ def of(given: Given) -> Lineage | None:
             Person(
                 run_id=lines[at].run_id,
                 kind=kind[at],
-                n=at + 1,
+                n=number[at],
+                tier="" if lines[at].tier == given.view.tier else text.line(lines[at].tier),
                 parent="" if parent == _NOBODY else lines[parent].run_id,
                 skipped=skipped,
                 others=others,
@@ -97,6 +99,16 @@ def of(given: Given) -> Lineage | None:
     sample = Sample(shown=len(people), total=len(lines), rule=_rule(len(people), len(related), len(lines)))
     counts = Counter(kind[at] for at in related)
     return Lineage(people=tuple(people), sample=sample, depth=max(depth), counts=dict(sorted(counts.items())))
+
+
+def _numbers(lines: Sequence[Line]) -> list[int]:
+    """Of each run, which of its tier it is."""
+    counts: Counter[str] = Counter()
+    found = []
+    for line in lines:
+        counts[line.tier] += 1
+        found.append(counts[line.tier])
+    return found
 
 
 def _kin(lines: Sequence[Line]) -> list[tuple[int, ...]]:

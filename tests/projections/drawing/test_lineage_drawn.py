@@ -49,7 +49,7 @@ def test_the_best_stands_out_and_leads_to_its_page() -> None:
 
     marks = [item for item in scene.items if isinstance(item, Mark) and item.look == "best"]
 
-    assert [(mark.href, mark.says.partition(",")[0]) for mark in marks] == [(f"#{best}", best)]
+    assert [(mark.href, mark.says.split(", ")[1]) for mark in marks] == [(f"#{best}", best)]
     assert max(item.size for item in scene.items if isinstance(item, Mark)) == marks[0].size
     assert [word.bold for word in framed.words(scene) if word.text.startswith("+")].count(True) == 1
 
@@ -70,6 +70,14 @@ def test_a_gain_and_what_was_tried_are_told_of_those_on_the_way() -> None:
     told = [mark.says for mark in framed.marks(scene) if mark.says]
     assert any("better by 0.25" in each for each in told)
     assert any("worse by 1" in each for each in told)
+
+
+def test_the_number_of_a_run_of_another_tier_says_of_which() -> None:
+    _, scene = seen([line(1, 1.0), line(2, 0.75, [named(1)]), line(3, 0.5, [named(2)], tier="final")])
+
+    told = framed.said(scene)
+    assert "run 1, final" in told
+    assert any(mark.says.startswith("run 1, final, RUN-") for mark in framed.marks(scene))
 
 
 def test_a_skipped_generation_is_dashed_and_said() -> None:

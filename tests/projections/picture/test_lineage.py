@@ -11,7 +11,7 @@ from lab.core.candidate import BASELINE, IMPORTED, IMPROVE, Candidate
 from lab.core.origin import PROMOTED, Origin
 from lab.core.run import MAXIMIZE
 from lab.projections import text
-from lab.projections.picture import lineage
+from lab.projections.picture import lineage, stairs
 from lab.projections.picture.lineage import MOST, NEWEST, Lineage, Person
 from lab.projections.picture.stairs import CRASH
 from lab.projections.tables import Line, Ran
@@ -50,6 +50,21 @@ def test_between_tiers_and_without_a_value_nothing_is_compared() -> None:
     assert all(person.delta is None for person in found.values())
     assert found[named(2)].parent == named(1)
     assert found[named(3)].kind == CRASH
+
+
+def test_a_run_has_the_number_that_the_staircase_of_its_tier_gives_it() -> None:
+    lines = [
+        line(number, 1.0 / number, [named(number - 1)] if number > 1 else [], tier="final" if number % 3 else "default")
+        for number in range(1, 10)
+    ]
+    told = given(lines)
+    spots = {spot.run_id: spot.n for tier in ("default", "final") for spot in stairs.of(told, tier).spots}
+
+    found = people(lines)
+
+    assert {run_id: person.n for run_id, person in found.items()} == spots
+    assert {person.tier for person in found.values() if person.n > 3} == {"final"}
+    assert found[named(3)].tier == ""
 
 
 def test_the_difference_of_absurd_values_is_not_known() -> None:
