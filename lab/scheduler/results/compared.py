@@ -82,6 +82,11 @@ def compare(root: Root, first: str, second: str, *, diff_lines: int = DIFF_LINES
     """Two sealed runs, of one experiment or of two; an experiment stands for the run to take of it."""
     notes: list[str] = []
     first, second = _meant(root, first, notes), _meant(root, second, notes)
+    with located.one_at_a_time(root, first, second):
+        return _compared(root, first, second, notes, diff_lines)
+
+
+def _compared(root: Root, first: str, second: str, notes: list[str], diff_lines: int) -> Compared:
     one, other = located.sealed(root, first), located.sealed(root, second)
     wrote, wrote_too = _wrote(root, one[0], notes), _wrote(root, other[0], notes)
     given = _beside(wrote.params, wrote_too.params)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from heapq import nsmallest
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -25,14 +26,14 @@ def listed(bundle: Bundle, page: RunPage, *, check: bool) -> RunPage:
     if made is None:
         return _unsealed(bundle, page)
     damage = _damage(bundle, made) if check and bundle.found.kept is None else None
-    names = sorted(made.files, key=lambda name: (name.count("/"), name))
-    shown = tuple(_kept(bundle, made, name, damage) for name in names[:MOST_FILES])
+    names = nsmallest(MOST_FILES, made.files, key=lambda name: (name.count("/"), name))
+    shown = tuple(_kept(bundle, made, name, damage) for name in names)
     intact: bool | None = None
     if any(each.changed for each in shown) or damage:
         intact = False
     elif damage is not None:
         intact = True
-    return msgspec.structs.replace(page, files=shown, files_left_out=len(names) - len(shown), intact=intact)
+    return msgspec.structs.replace(page, files=shown, files_left_out=len(made.files) - len(shown), intact=intact)
 
 
 def _kept(bundle: Bundle, made: Seal, name: str, damage: dict[str, str] | None) -> Kept:

@@ -44,17 +44,22 @@ def read(root: Root, run_id: str, *, log_lines: int = 200, check: bool = False) 
     told as changed where its size is another, and `intact` is not known.
     """
     problems: list[str] = []
+    with located.one_at_a_time(root, run_id):
+        page = _read(root, run_id, problems, log_lines=log_lines, check=check)
+    told = list(dict.fromkeys(problems))
+    if len(told) > MOST_PROBLEMS:
+        told[MOST_PROBLEMS:] = [f"and {len(told) - MOST_PROBLEMS:,} more"]
+    return msgspec.structs.replace(page, problems=tuple(told))
+
+
+def _read(root: Root, run_id: str, problems: list[str], *, log_lines: int, check: bool) -> RunPage:
     found = _found(root, run_id, problems)
     with Bundle(root, found, problems) as bundle:
         page = _about(root, bundle)
         page = _given(root, bundle, page)
         page = _wrote(root, bundle, page, log_lines)
         page = _code(root, bundle, page)
-        page = filed.listed(bundle, page, check=check)
-    told = list(dict.fromkeys(problems))
-    if len(told) > MOST_PROBLEMS:
-        told[MOST_PROBLEMS:] = [f"and {len(told) - MOST_PROBLEMS:,} more"]
-    return msgspec.structs.replace(page, problems=tuple(told))
+        return filed.listed(bundle, page, check=check)
 
 
 def fetch(root: Root, run_id: str, name: str) -> tuple[int, int]:
@@ -63,6 +68,11 @@ def fetch(root: Root, run_id: str, name: str) -> tuple[int, int]:
     `NotFound` for a name that leads elsewhere or that the seal does not list. What has another size than was sealed is
     refused; another content of the same size is not noticed here.
     """
+    with located.one_at_a_time(root, run_id):
+        return _fetched(root, run_id, name)
+
+
+def _fetched(root: Root, run_id: str, name: str) -> tuple[int, int]:
     found = _found(root, run_id, [])
     if found.kept is not None:
         fix = f"labctl prune --restore {found.archive}"
@@ -234,7 +244,7 @@ def _given(root: Root, bundle: Bundle, page: RunPage) -> RunPage:
 def _others(root: Root, run_id: str, problems: list[str]) -> dict[str, object] | None:
     """The parameters of another run, as they were sealed."""
     theirs: list[str] = []
-    with Bundle(root, located.find(root, run_id), theirs) as bundle:
+    with located.one_at_a_time(root, run_id), Bundle(root, located.find(root, run_id), theirs) as bundle:
         params = bundle.mapping(layout.PARAMS)
     problems.extend(f"it cannot be held against the best: its {each}" for each in theirs)
     return params

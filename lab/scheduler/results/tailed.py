@@ -91,8 +91,11 @@ def _generation(path: str) -> int | None:
 
 
 def bundle(root: Root, run_id: str) -> Located:
-    """The run of that id, if its logs are here."""
-    found = located.find(root, run_id)
+    """The run of that id, if its logs are here; without the list of its files, for a log may be followed for long."""
+    with located.one_at_a_time(root, run_id):
+        found = located.find(root, run_id)
+        if found.made is not None:
+            found = msgspec.structs.replace(found, made=msgspec.structs.replace(found.made, files={}))
     if found.kept is not None:
         fix = f"labctl prune --restore {found.archive}"
         raise Unavailable(f"the logs of {run_id} are in an archive", where=found.path, fix=fix)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
+import threading
+import tracemalloc
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,10 +15,12 @@ import pytest
 
 from lab.core import layout
 from lab.core.errors import NotFound, Unavailable
+from lab.core.record import page
 from lab.projections.picture.run import ARCHIVED, LOST, RUNNING, SEALED, SUPERSEDED
 from lab.scheduler import cycle, prune, refresh
 from lab.scheduler.prune import Wish
-from lab.scheduler.results import filed, opened
+from lab.scheduler.results import compared, filed, opened
+from lab.scheduler.results.logged import Logged
 from lab.store import bundles
 from lab.testing.files import a_root
 from tests.cli.searches import a_run, a_searched_lab, some_runs
@@ -24,6 +28,8 @@ from tests.scheduler.labs import a_lab, dead, ended, identities, me, one_run
 from tests.scheduler.loop.live import a_loop
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from lab.scheduler.cycle import Running
     from lab.store.root import Root
 
@@ -48,6 +54,48 @@ def sealed(root: Root, files: dict[str, bytes], **how: object) -> tuple[str, Pat
     running = begun(root, files)
     cycle.finish(root, running, ended(1.0, **how))  # type: ignore[arg-type]
     return running.manifest.run_id, Path(running.path)
+
+
+def full(path: Path, count: int) -> None:
+    """Its seal, as if it had so many files. They are not there."""
+    (made, _) = bundles.load_seal(str(path)) or pytest.fail("no seal")
+    some = next(iter(made.files.values()))
+    files = {**made.files, **{f"artifacts/{number:06d}.txt": some for number in range(count)}}
+    os.chmod(path / "SEAL.json", 0o644)
+    (path / "SEAL.json").write_bytes(page(msgspec.structs.replace(made, files=files)))
+
+
+def peak_of(job: Callable[[], object], threads: int) -> int:
+    """The most memory that was in use while this was done in so many threads at once."""
+    tracemalloc.start()
+    try:
+        at_once = [threading.Thread(target=job) for _ in range(threads)]
+        for each in at_once:
+            each.start()
+        for each in at_once:
+            each.join()
+        return tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+
+
+@pytest.mark.parametrize("what", ["page", "file", "log", "compared"])
+def test_many_who_ask_for_a_run_of_many_files_need_the_memory_of_one(root: Root, what: str) -> None:
+    run_id, path = sealed(root, {"stdout.log": b"hello\n"})
+    full(path, 10_000)
+    job: Callable[[], object] = {
+        "page": lambda: opened.read(root, run_id),
+        "file": lambda: os.close(opened.fetch(root, run_id, "stdout.log")[0]),
+        "log": lambda: kept.append(Logged(root, run_id, "stdout")),
+        "compared": lambda: compared.compare(root, run_id, run_id),
+    }[what]
+    kept: list[Logged] = []
+    job()
+    alone, together = peak_of(job, 1), peak_of(job, 8)
+    assert together < 2 * alone
+    if what == "page":
+        shown = opened.read(root, run_id)
+        assert (len(shown.files), shown.files_left_out) == (filed.MOST_FILES, 10_006 - filed.MOST_FILES)
 
 
 def through(root: Root, run_id: str, name: str) -> bytes:
