@@ -35,13 +35,15 @@ class Reply(msgspec.Struct, frozen=True, kw_only=True):
     """An answer. A `stream` is sent as it comes, until it ends or the reader is gone; then its `close` is called.
 
     An empty piece of a stream sends nothing, and asks whether the reader is still there: who waits for news yields one
-    a second. A header of a name that every answer has takes its place.
+    a second. One that `ends` by itself, as soon as it is made, is a page like others, and takes no place of those that
+    last. A header of a name that every answer has takes its place.
     """
 
     body: bytes = b""
     status: int = 200
     kind: str = HTML
     stream: Iterator[bytes] | None = None
+    ends: bool = False
     headers: tuple[tuple[str, str], ...] = ()
 
 

@@ -6,12 +6,10 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from lab.projections.picture.given import UnderWay  # msgspec resolves annotations
-from lab.projections.picture.spending import Spending  # msgspec resolves annotations
-from lab.projections.picture.whole import Head  # msgspec resolves annotations
-from lab.scheduler.results import present, wanted
-from lab.scheduler.results.wanted import Want  # msgspec resolves annotations
-from lab.web import lists, shell
+from lab.core.errors import LabError
+from lab.scheduler.results import present
+from lab.store.files import refused
+from lab.web import lists, shell, templating
 from lab.web.door import JSON, SVG, Reply, Route
 from lab.web.live import AGAIN, LEAST_S
 from lab.web.routing import nowhere
@@ -19,7 +17,6 @@ from lab.web.routing import nowhere
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from lab.core.subject import Finding
     from lab.projections.picture.whole import Picture
     from lab.scheduler.results.present import Present
     from lab.web.door import Request
@@ -31,33 +28,28 @@ SECTIONS = (
     ("parameters", "Parameters"), ("lineage", "Lineage"), ("timeline", "Timeline"),
 )  # fmt: skip
 LAST_RUNS = 15
-MOST_UNDER_WAY = 200
-
-
-class Top(msgspec.Struct, frozen=True, kw_only=True):
-    """What stands first, up to now: what it says of the runs as a whole is from the picture, a few seconds older."""
-
-    head: Head
-    wants: tuple[Want, ...]
-    under_way: tuple[UnderWay, ...]
-    spending: Spending
 
 
 def answer(site: Site, request: Request, names: Mapping[str, str]) -> Reply:
-    """The page, or a part of it."""
+    """The page, or a part of it. What stands first is sent before the drawings are made, which may take their time."""
+    from lab.web import experiment_top  # noqa: PLC0415  # asks claims and engines: the first page of a lab does not
+
     name, part = names["experiment"], request.query.get("part", "")
     around = shell.around(
         site, request, name, crumbs=((name, ""),), news=name,
     )  # fmt: skip
     at = present.read(site.root, name)
-    drawn = (site.live.newest(name) if part == "top" else None) or site.live.picture(name)
-    values: dict[str, object] = {"runs_href": shell.path("experiments", name, "runs")}
-    if part != "drawings":
-        values["top"] = _top(site, at, drawn.picture)
-    if part != "top":
-        values |= _drawings(site, at, drawn)
-    template = {"top": "experiment_top", "drawings": "experiment_drawings"}.get(part, "experiment")
-    return shell.reply(template, around, {**values, "link": run_link, "page_link": run_link})
+    values: dict[str, object] = {
+        "shell": around, "runs_href": shell.path("experiments", name, "runs"), "link": run_link, "page_link": run_link,
+    }  # fmt: skip
+    if part == "drawings":
+        return shell.reply("experiment_drawings", around, {**values, **_drawings(site, at, site.live.picture(name))})
+    known = site.live.newest(name)
+    values["top"] = experiment_top.of(site.root, at, known.picture if known else None)
+    if part == "top":
+        return shell.reply("experiment_top", around, values)
+    values["contents"] = _contents(at, known.picture if known else None)
+    return shell.reply_in_two("experiment", around, values, lambda: _later(site, at, values))
 
 
 def runs(site: Site, request: Request, names: Mapping[str, str]) -> Reply:
@@ -98,40 +90,36 @@ def run_link(run_id: str) -> str:
     return shell.path("runs", run_id)
 
 
-def _top(site: Site, at: Present, picture: Picture) -> Top:
-    from lab.scheduler.results import pictured  # noqa: PLC0415  # as in `live`
+def _later(site: Site, at: Present, values: dict[str, object]) -> str:
+    """What follows what stands first. The page has begun, so that a refusal has to be a part of it."""
+    try:
+        drawn = site.live.picture(at.view.experiment)
+        return templating.render("live/experiment_later.html", {**values, **_drawings(site, at, drawn)})
+    except LabError as error:
+        refusal = error
+    except OSError as error:
+        refusal = refused(error)
+    return templating.render("live/experiment_refused.html", {"refusal": refusal})
 
-    view, best = at.view, at.view.best
-    head = msgspec.structs.replace(
-        picture.head,
-        phase=view.phase,
-        phase_reason=view.phase_reason,
-        tier=view.tier,
-        as_of=view.as_of,
-        runs=view.runs,
-        outcomes=view.outcomes,
-        best=best.value if best else None,
-        best_run=best.run_id if best else "",
-    )
-    under_way, _ = pictured.unsealed(site.root, view.experiment)
-    found: list[tuple[str, Finding]] = [(view.experiment, each) for each in at.wants]
-    wants = wanted.wants(site.root, found, only=view.experiment)
-    return Top(head=head, wants=tuple(wants), under_way=under_way[:MOST_UNDER_WAY], spending=picture.spending)
+
+def _contents(at: Present, picture: Picture | None) -> list[tuple[str, str]]:
+    """What there is on the page, as far as it is known before the drawings are made."""
+    there = {"best": at.view.best is not None, "parameters": False, "lineage": False}
+    named = [each for each in SECTIONS if (there.get(each[0], True) if picture is None else _has(picture, each[0]))]
+    return [("numbers", "Where it stands"), *named, ("runs", "Last runs")]
 
 
 def _drawings(site: Site, at: Present, drawn: Drawn) -> dict[str, object]:
     from lab.web import report, single  # noqa: PLC0415  # as above
 
     picture = drawn.picture
-    there = [(name, title) for name, title in SECTIONS if _has(picture, name)]
     total = picture.rows_sample.total  # each of them has a page here, and a row in the table
     last = lists.answer(site.live, at, lists.Question())
     last = msgspec.structs.replace(last, rows=last.rows[:LAST_RUNS], may_compare=False, heads=lists.plain_heads())
     return {
         "picture": picture,
         "drawn": drawn.drawings(run_link),
-        "sections": [name for name, _ in there],
-        "contents": [("numbers", "Where it stands"), *there, ("runs", "Last runs")],
+        "sections": [name for name, _ in SECTIONS if _has(picture, name)],
         "last": last,
         "left_out": [each for each in report.left_out(picture, picture.rows, total) if each[0] != "Table of runs"],
         "drawings": single.names(picture),

@@ -180,7 +180,7 @@ class Server:
             reply = refusing.reply(refusal, head, self._site)
         place.is_heard = True
         try:
-            if reply.stream is not None and not self._places.streams(place):
+            if reply.stream is not None and not reply.ends and not self._places.streams(place):
                 full = Trouble(503, "too many pages are open", fix="close some", headers=(("Retry-After", "5"),))
                 reply = _closed(reply, refusing.reply(full, head, self._site))
             sending.send(place.connection, reply, is_head=head is not None and head.method == "HEAD")

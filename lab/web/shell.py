@@ -12,10 +12,12 @@ from lab.web import shelf, templating
 from lab.web.door import Reply
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
     from lab.web.door import Request
     from lab.web.site import Site
 
-MOST_PARTS = 16
+_LATER = "\x00"  # what is shown is rid of such
 
 
 class Shell(msgspec.Struct, frozen=True, kw_only=True):
@@ -66,6 +68,18 @@ def around(
 def reply(template: str, shell: Shell, values: dict[str, object]) -> Reply:
     """A page, or the part of one."""
     return Reply(body=templating.render(f"live/{template}.html", {**values, "shell": shell}).encode(errors="replace"))
+
+
+def reply_in_two(template: str, shell: Shell, values: dict[str, object], later: Callable[[], str]) -> Reply:
+    """A page of which all that stands before `later` in the template is sent before that is made."""
+    marked = {**values, "shell": shell, "later": templating.trusted(_LATER)}
+    before, after = templating.render(f"live/{template}.html", marked).split(_LATER)
+
+    def pieces() -> Iterator[bytes]:
+        yield before.encode(errors="replace")
+        yield f"{later()}{after}".encode(errors="replace")
+
+    return Reply(stream=pieces(), ends=True)
 
 
 def path(*segments: str) -> str:

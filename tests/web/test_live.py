@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from lab.core.origin import Origin
 from lab.core.proposal import RUN, Proposal
 from lab.scheduler import refresh
 from lab.scheduler.control import approvals
+from tests.cli.searches import a_run, made
 from tests.scheduler.labs import an_experiment
 from tests.web.labs import HOSTILE, NAME, a_numbered_run, a_seen_lab, begun, finished, looked_at
 
@@ -66,6 +68,21 @@ def test_a_run_that_is_sealed_appears_on_every_open_page_by_itself(browser: Brow
         assert second.run("return window.notReloaded") is True
         assert browser.told() == []
         assert second.told() == []
+
+
+def test_a_page_that_was_sent_before_its_picture_says_soon_what_that_knows(browser: Browser, tmp_path: Path) -> None:
+    root = a_seen_lab(tmp_path / "lab", 0)
+    a_run(root, PARAMS, 1.0, origin=Origin(kind="baseline"), name=NAME)
+    a_run(root, {**PARAMS, "depth": 3}, 0.9, origin=made(1), name=NAME)
+    refresh.lab_pages(root)
+    with looked_at(root) as served:
+        opened(browser, f"{served.url}/experiments/{NAME}")
+        gain = "return document.querySelector('#numbers').innerText.includes(arguments[0])"
+        browser.wait(gain, "gain 0.1")
+        a_run(root, {**PARAMS, "depth": 4}, 0.2, origin=made(2), name=NAME)
+        browser.wait(gain, "gain 0.8")
+        browser.wait("return document.querySelector('#luck').innerText.includes('after 3 runs')")
+        assert browser.told() == []
 
 
 def test_a_run_that_begins_and_one_that_asks_are_told_too(browser: Browser, served: Served) -> None:
@@ -133,9 +150,9 @@ def test_two_browsers_decide_and_the_second_is_told_who_was_quicker(browser: Bro
             each.open(f"{served.url}/")
             each.wait_for_text(asked.proposal_id)
         second.run("window.stop(); document.querySelectorAll('[data-part]').forEach(e => e.removeAttribute('data-on'))")
-        browser.find(".decide button").click()
+        browser.find(".decide button:not([disabled])").click()
         browser.wait("return !document.body.innerText.includes(arguments[0])", asked.proposal_id)
-        second.run("document.querySelector('.decide button')?.click()")
+        second.run("document.querySelector('.decide button:not([disabled])')?.click()")
         second.wait_for_text("approved already by ann (web)")
 
 

@@ -46,7 +46,7 @@ def paths(served: Served) -> list[str]:
     """Every kind of page."""
     run_id = a_numbered_run(served.root, 20)
     page = f"/experiments/{NAME}"
-    drawings = ("stairs", "coordinates", "timeline", "spending", "slice-0")
+    drawings = ("stairs", "parameters", "timeline", "cost", "slices")
     return [
         "/", "/index.json", "/?q=sweep&phase=active", page, f"{page}/picture.json", f"{page}/runs?q=lr%3E0&sort=-value",
         *(f"{page}/{name}.svg" for name in drawings), f"/runs/{run_id}", f"/runs/{run_id}?stream=stderr",
@@ -71,9 +71,12 @@ def test_every_page_answers_and_looking_changes_no_file(served: Served, visitor:
 
 
 def test_a_part_is_the_same_part_of_the_page(served: Served, visitor: Visitor) -> None:
-    whole_page, part = visitor.get(f"/experiments/{NAME}").text, visitor.get(f"/experiments/{NAME}?part=top").text
-    assert part.strip() in whole_page
-    assert "<html" not in part
+    visitor.get(f"/experiments/{NAME}")  # a first page says nothing yet of what only a picture knows
+    whole_page = visitor.get(f"/experiments/{NAME}").text
+    for name in ("top", "drawings"):
+        part = visitor.get(f"/experiments/{NAME}?part={name}").text
+        assert part.strip() in whole_page
+        assert "<html" not in part
 
 
 def test_what_is_not_there_is_told_with_what_to_do(served: Served, visitor: Visitor) -> None:

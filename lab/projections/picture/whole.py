@@ -6,7 +6,6 @@ the same bytes.
 
 from __future__ import annotations
 
-import math
 from itertools import compress
 from typing import TYPE_CHECKING
 
@@ -15,7 +14,7 @@ import msgspec
 from lab.core.errors import BadInput
 from lab.core.origin import BASELINE as FIRST
 from lab.core.parameter import same
-from lab.core.run import FAILURES, MINIMIZE
+from lab.core.run import FAILURES, gain
 from lab.core.subject import Finding, Subject
 from lab.projections import points, text
 from lab.projections.attention import bounded, wants
@@ -210,7 +209,7 @@ def _head(given: Given, subject: Subject, here: Stairs, judged: Judged, tiers: S
         best=best.value if best else None,
         best_run=best.run_id if best else "",
         best_says=_says(line) if line else text.line(best.note, SAYS_CHARS) if best else "",
-        gain=_gain(best.value, baseline, here.direction) if best else None,
+        gain=gain(best.value if best else None, baseline, here.direction),
         sigma=sigma,
         sigma_source=source,
         noisy=given.spec.noise if given.spec and view.loop is None else None,
@@ -225,13 +224,6 @@ def _baseline(given: Given, judged: Judged) -> float | None:
     if loop is not None:
         return loop.base.value if loop.base else None
     return next((line.value for line in judged.lines if line.scored and line.source.kind == FIRST), None)
-
-
-def _gain(best: float | None, baseline: float | None, direction: str) -> float | None:
-    if best is None or baseline is None:
-        return None
-    gain = baseline - best if direction == MINIMIZE else best - baseline
-    return gain if math.isfinite(gain) else None
 
 
 def _line_of(given: Given, run_id: str) -> Line | None:

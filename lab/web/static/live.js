@@ -75,9 +75,12 @@
       try {
         const html = await ask(location.href, name);
         if (html) swap(part(name) || now, html);
+        if (html && now.dataset.then) renew(now.dataset.then);  // which says what these have found out
       } catch { /* the server is gone; it is said where the connection is shown */ }
     }, Math.max(SETTLE_MS, least)));
   };
+
+  all("[data-again]").forEach((each) => renew(each.dataset.part));  // it was sent before all was known
 
   // -- filters, and links that change only a part --------------------------------------------------------------
   let asking = new AbortController();
