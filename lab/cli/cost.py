@@ -29,7 +29,7 @@ _DASH, _UNSURE = "-", "~"
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     """Of what."""
-    parser.add_argument("experiment", metavar="ID", nargs="?", default="", help="the experiment; else the whole lab")
+    parser.add_argument("experiment", metavar="ID", nargs="?", default=None, help="the experiment; else the whole lab")
     parser.add_argument(
         "--tier", default="", metavar="T", help="the improvements of this tier; else of the one it is in"
     )
@@ -48,13 +48,15 @@ def answer(args: argparse.Namespace, session: Session) -> Answer:
     from msgspec import to_builtins
 
     from lab.scheduler.results import costs
+    from lab.store import experiments
 
     if args.last < 1:
         raise BadInput(f"--last {args.last} is below 1", fix=f"--last {LAST}")
-    if args.tier and not args.experiment:
+    if args.tier and args.experiment is None:
         raise BadInput("--tier chooses among the tiers of one experiment", fix=f"labctl cost ID --tier {args.tier}")
     root = session.root()
-    if args.experiment:
+    if args.experiment is not None:  # an empty word is no experiment, and not the lab either
+        experiments.require(root, args.experiment)
         cost, warnings = costs.of(root, args.experiment, args.tier)
         best = [f"labctl show {cost.best_run}"] if cost.best_run else []
         return Answer(to_builtins(cost), _of_one(cost, args.last), warnings=warnings, then=best)

@@ -34,7 +34,7 @@ labctl watch lr-sweep --jsonl --for 3600"""
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     """Of what, how, and until when."""
-    parser.add_argument("experiment", metavar="ID", nargs="?", default="", help="the experiment (default: the lab)")
+    parser.add_argument("experiment", metavar="ID", nargs="?", default=None, help="the experiment (default: the lab)")
     form = parser.add_mutually_exclusive_group()
     form.add_argument("--plain", action="store_true", help="lines as things happen, on a terminal too")
     form.add_argument("--jsonl", action="store_true", help="the same, each line a JSON document")
@@ -59,17 +59,16 @@ def answer(args: argparse.Namespace, session: Session) -> Answer:
     if session.terminal.as_json:
         return _document(args, session, ending)
     root = session.root()
-    if args.experiment:
-        experiments.require(root, args.experiment)
+    name = "" if args.experiment is None else experiments.require(root, args.experiment)  # an empty word is not the lab
     if args.jsonl or args.plain or not _has_screen():
         from lab.cli.watching import plain
 
         print_one = plain.as_jsonl(session) if args.jsonl else plain.as_line(session)
-        plain.follow(session, root, args.experiment, ending, print_one)
+        plain.follow(session, root, name, ending, print_one)
     else:
         from lab.cli.watching import screen
 
-        screen.show(session, root, args.experiment, ending)
+        screen.show(session, root, name, ending)
     return Answer({}, ())
 
 
@@ -83,12 +82,11 @@ def _document(args: argparse.Namespace, session: Session, ending: Ending) -> Ans
     from lab.store import experiments
 
     root: Root = session.root()
-    if args.experiment:
-        experiments.require(root, args.experiment)
+    name = "" if args.experiment is None else experiments.require(root, args.experiment)
     heard = plain.Heard()
-    plain.follow(session, root, args.experiment, ending, heard.add)
+    plain.follow(session, root, name, ending, heard.add)
     data = {
-        "experiment": args.experiment,
+        "experiment": name,
         "ended": ending.why,
         "events": news.as_rows(heard.events),
         "left_out": heard.left_out,

@@ -89,6 +89,7 @@ def test_what_a_run_wrote_cannot_move_the_cursor(labctl: Labctl, place: Path) ->
     ("words", "code", "fix"),
     [
         (("gone",), 2, "labctl list shows"),
+        (("",), 2, "experiment id"),
         (("alpha", "--tier", "finall"), 2, "did you mean final?"),
         (("--tier", "final"), 2, "labctl cost ID --tier final"),
         (("alpha", "-n", "0"), 2, "--last 20"),

@@ -94,6 +94,10 @@ def test_so_many_runs_get_a_page_as_were_asked_for(labctl: Labctl, place: Path) 
         (("sweep", "--all", "-o", "x"), "leave one of them out"),
         (("--all", "-o", "-"), "labctl report --all -o reports/"),
         (("--all", "-o", "/dev/null"), "labctl report --all -o reports/"),
+        (("--all", "-o", "all.html"), "labctl report --all -o reports/"),
+        (("sweep", "-o", ".html"), "labctl report sweep -o report.html"),
+        (("", "-o", "x.html"), "experiment id"),
+        (("", "--all", "-o", "x"), "leave one of them out"),
         (("--all", "-o", "nowhere/reports"), "mkdir "),
         (("sweep", "-o", "nowhere/x.html"), "mkdir "),
         (("swep", "-o", "x.html"), "did you mean sweep?"),
@@ -109,6 +113,17 @@ def test_what_cannot_be_meant_is_refused_with_a_way_out(
     assert said.code == 2
     assert fix in said.err
     assert sorted(os.listdir(tmp_path)) == before
+
+
+def test_that_there_is_no_such_experiment_is_said_before_that_its_report_is_there(
+    labctl: Labctl, place: Path, tmp_path: Path
+) -> None:
+    a_searched_lab(place)
+    target = tmp_path / "x.html"
+    target.write_text("mine")
+    assert "did you mean sweep?" in labctl("report", "swep", "-o", str(target)).err
+    assert "add --yes" in labctl("report", "sweep", "-o", str(target)).err
+    assert target.read_text() == "mine"
 
 
 def test_the_reports_of_a_lab_lead_to_each_other(labctl: Labctl, place: Path, tmp_path: Path) -> None:

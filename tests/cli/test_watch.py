@@ -230,6 +230,12 @@ def test_one_document_needs_an_end(labctl: Labctl, place: Path) -> None:
     assert "did you mean alpha?" in labctl("watch", "alhpa").err
 
 
+def test_an_empty_word_is_not_the_lab(labctl: Labctl, place: Path) -> None:
+    a_lab(place, "alpha")
+    for words in (("--for", "0.1"), ("--for", "0.1", "--json")):
+        assert labctl("watch", "", *words).code == 2
+
+
 def test_it_is_not_idle_while_a_run_is_under_way(place: Path) -> None:
     root = a_lab(place, "alpha")
     running = cycle.begin(root, "alpha", owner=me())

@@ -338,6 +338,19 @@ def test_the_page_of_the_lab_has_a_row_an_experiment_and_what_wants_you_before_a
     assert page == overview.page(index, lambda name: f"experiments/{name}.html").decode()
 
 
+@pytest.mark.parametrize(("streak", "told"), [(0, "5"), (1, "5, the last run"), (5, "5, the last 5 in a row")])
+def test_how_many_failed_and_how_many_in_a_row_are_two_numbers(streak: int, told: str) -> None:
+    index = indices.an_index(1)
+    row = msgspec.structs.replace(index.experiments[0], outcomes={"crash": 5}, failure_streak=streak)
+    page = overview.page(msgspec.structs.replace(index, experiments=(row,)), lambda _: "").decode()
+    assert f'<td class="n">{told}</td>' in re.sub("</?span[^>]*>", "", page)
+
+
+def test_the_digest_of_a_seal_is_no_argument_of_the_verb_before_it() -> None:
+    page = report.page(a_picture(1), [msgspec.structs.replace(a_run_page(1), intact=None)]).data.decode()
+    assert re.search(r"<code>labctl verify [^<]*</code> does\. Its digest is <span", page)
+
+
 def test_the_page_of_an_empty_lab_says_so() -> None:
     page = overview.page(indices.an_index(0), lambda _: "").decode()
     assert "before anything happened" in page
