@@ -10,11 +10,17 @@ from lab.core.errors import LabError
 from lab.projections import text
 from lab.projections.drawing import tiles
 from lab.projections.drawing.scene import Scene  # msgspec resolves annotations
+from lab.projections.picture import stairs
 from lab.projections.picture.stairs import Sample  # msgspec resolves annotations
 
 if TYPE_CHECKING:
     from lab.projections.picture.given import Given
+    from lab.projections.picture.lineage import Lineage
     from lab.projections.picture.parameters import Parameters
+    from lab.projections.picture.spending import Spending
+    from lab.projections.picture.stairs import Stairs
+    from lab.projections.picture.timeline import Timeline
+    from lab.projections.picture.whole import Picture
 
 STAIRS, PARAMETERS, SLICES, IMPORTANCE, LINEAGE, TIMELINE, COST = (
     "stairs", "parameters", "slices", "importance", "lineage", "timeline", "cost",
@@ -54,31 +60,87 @@ class Wish(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def draw(given: Given, wish: Wish) -> Drawn:
-    """The drawing. `LabError` where there is nothing to draw, and why."""
+    """The drawing, of what was read. `LabError` where there is nothing to draw, and why."""
     tier = wish.tier or given.view.tier
     if tier != given.view.tier:  # whatever is drawn of one tier is drawn of this one
         given = msgspec.structs.replace(given, view=msgspec.structs.replace(given.view, tier=tier))
+    wish = msgspec.structs.replace(wish, tier=tier)
+    name = given.view.experiment
     match wish.name:
         case "lineage":
-            drawn = _lineage(given, wish)
+            from lab.projections.picture import lineage  # noqa: PLC0415  # only what is drawn is computed
+
+            found = lineage.of(given)
+            if found is None:
+                what = f"no run of {name} was made from another"
+                raise LabError(what, fix=f"labctl plot {name} --what {STAIRS} -o progress.svg")
+            return _headed(_lineage(found, wish), name, wish)
         case "timeline":
-            drawn = _timeline(given, wish)
+            from lab.projections.picture import timeline  # noqa: PLC0415  # as above
+
+            return _headed(_timeline(timeline.of(given), wish), name, wish)
         case "parameters" | "slices" | "importance":
-            drawn = _parameters(given, wish)
+            from lab.projections.picture import parameters  # noqa: PLC0415  # as above
+
+            told = parameters.of(given)
+            if told is None:
+                what = f"{name} has no runs in tier {tier} whose parameters differ"
+                raise LabError(what, fix=f"labctl show {name}")
+            if wish.name == IMPORTANCE and told.importance is None:
+                fix = f"labctl plot {name} --what {PARAMETERS} -o parameters.svg"
+                raise LabError(told.why_not.rstrip("."), fix=fix)
+            return _headed(_parameters(told, wish), name, wish)
         case "cost":
-            drawn = _cost(given, wish)
+            from lab.projections.picture import spending  # noqa: PLC0415  # as above
+
+            return _headed(_cost(spending.of(given, stairs.of(given, tier)), wish), name, wish)
         case _:
-            return _stairs(given, wish)
+            return _stairs(stairs.of(given, tier), wish)
+
+
+def has(picture: Picture, name: str) -> bool:
+    """Whether there is such a drawing of a picture."""
+    told = picture.parameters
+    return {
+        STAIRS: True,
+        PARAMETERS: told is not None,
+        SLICES: told is not None,
+        IMPORTANCE: told is not None and told.importance is not None,
+        LINEAGE: picture.lineage is not None,
+        TIMELINE: bool(picture.timeline.lanes),
+        COST: bool(picture.spending.improvements),
+    }.get(name, False)
+
+
+def of_picture(picture: Picture, wish: Wish) -> Drawn | None:
+    """The same of a picture, in the tier that it is of; None where there is no such drawing."""
+    if not has(picture, wish.name):
+        return None
+    wish = msgspec.structs.replace(wish, tier=picture.head.tier)
+    if wish.name == STAIRS:
+        return _stairs(picture.stairs, wish)
+    if wish.name == LINEAGE and picture.lineage is not None:
+        found = _lineage(picture.lineage, wish)
+    elif wish.name == TIMELINE:
+        found = _timeline(picture.timeline, wish)
+    elif picture.parameters is not None and wish.name != COST:
+        found = _parameters(picture.parameters, wish)
+    else:
+        found = _cost(picture.spending, wish)
+    return _headed(found, picture.head.experiment, wish)
+
+
+def _headed(drawn: Drawn, name: str, wish: Wish) -> Drawn:
+    """With words above and below: a file that is sent around says by itself what it is."""
+    tier = wish.tier
     where = f", tier {text.line(tier, _TIER_CHARS)}" if tier != "default" and wish.name not in _OF_ALL_TIERS else ""
-    heading = f"{text.line(given.view.experiment)}: {_HEADINGS[wish.name]}{where}"
+    heading = f"{text.line(name)}: {_HEADINGS[wish.name]}{where}"
     return msgspec.structs.replace(drawn, scene=tiles.framed(drawn.scene, heading, drawn.said))
 
 
-def _stairs(given: Given, wish: Wish) -> Drawn:
+def _stairs(found: Stairs, wish: Wish) -> Drawn:
     from lab.projections.drawing import stairs as drawing  # noqa: PLC0415  # only what is drawn is loaded
-    from lab.projections.picture import stairs  # noqa: PLC0415  # the same
 
-    found = stairs.of(given, given.view.tier)
     height = wish.height or drawing.HEIGHT
     plain = drawing.why_plain(found) if wish.log else ""
     return Drawn(
@@ -88,15 +150,11 @@ def _stairs(given: Given, wish: Wish) -> Drawn:
     )
 
 
-def _parameters(given: Given, wish: Wish) -> Drawn:
-    from lab.projections.picture import parameters  # noqa: PLC0415  # only what is drawn is loaded
+def _parameters(found: Parameters, wish: Wish) -> Drawn:
+    if wish.name == IMPORTANCE and found.importance is not None:
+        from lab.projections.drawing import importance  # noqa: PLC0415  # only what is drawn is loaded
 
-    found = parameters.of(given)
-    if found is None:
-        what = f"{given.view.experiment} has no runs in tier {given.view.tier} whose parameters differ"
-        raise LabError(what, fix=f"labctl show {given.view.experiment}")
-    if wish.name == IMPORTANCE:
-        return _importance(given, found, wish)
+        return Drawn(scene=importance.draw(found.importance, width=wish.width))
     if wish.name == SLICES:
         from lab.projections.drawing import lanes, slices  # noqa: PLC0415  # as above
 
@@ -110,37 +168,19 @@ def _parameters(given: Given, wish: Wish) -> Drawn:
     return Drawn(scene=coordinates.draw(found, width=wish.width, height=height), sample=found.sample)
 
 
-def _importance(given: Given, found: Parameters, wish: Wish) -> Drawn:
-    from lab.projections.drawing import importance  # noqa: PLC0415  # only what is drawn is loaded
-
-    if found.importance is None:
-        fix = f"labctl plot {given.view.experiment} --what {PARAMETERS} -o parameters.svg"
-        raise LabError(found.why_not.rstrip("."), fix=fix)
-    return Drawn(scene=importance.draw(found.importance, width=wish.width))
-
-
-def _lineage(given: Given, wish: Wish) -> Drawn:
+def _lineage(found: Lineage, wish: Wish) -> Drawn:
     from lab.projections.drawing import lineage as drawing  # noqa: PLC0415  # only what is drawn is loaded
-    from lab.projections.picture import lineage  # noqa: PLC0415  # the same
 
-    found = lineage.of(given)
-    if found is None:
-        what = f"no run of {given.view.experiment} was made from another"
-        raise LabError(what, fix=f"labctl plot {given.view.experiment} --what {STAIRS} -o progress.svg")
     return Drawn(scene=drawing.draw(found, width=wish.width), sample=found.sample)
 
 
-def _timeline(given: Given, wish: Wish) -> Drawn:
+def _timeline(found: Timeline, wish: Wish) -> Drawn:
     from lab.projections.drawing import timeline as drawing  # noqa: PLC0415  # only what is drawn is loaded
-    from lab.projections.picture import timeline  # noqa: PLC0415  # the same
 
-    found = timeline.of(given)
     return Drawn(scene=drawing.draw(found, width=wish.width), sample=found.sample)
 
 
-def _cost(given: Given, wish: Wish) -> Drawn:
+def _cost(found: Spending, wish: Wish) -> Drawn:
     from lab.projections.drawing import spending as drawing  # noqa: PLC0415  # only what is drawn is loaded
-    from lab.projections.picture import spending, stairs  # noqa: PLC0415  # the same
 
-    found = spending.of(given, stairs.of(given, given.view.tier))
     return Drawn(scene=drawing.draw(found, width=wish.width, height=wish.height or 260.0))
