@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from lab.cli.session import Session
     from lab.store.verify import Verified
 
+_NAME_CHARS = 2_000
 EXAMPLE = "labctl verify\nlabctl verify lr-sweep --json"
 
 
@@ -53,8 +54,10 @@ def answer(args: argparse.Namespace, session: Session) -> Answer:
 
 
 def _text(found: Verified) -> Iterator[str]:
-    for damage in found.damage:
-        yield f"{damage.kind}\t{damage.where}\t{damage.what}"
+    from lab.projections import text
+
+    for damage in found.damage:  # a run chose the names of its files
+        yield f"{damage.kind}\t{text.line(damage.where, _NAME_CHARS)}\t{text.line(damage.what, _NAME_CHARS)}"
         yield f"\tfix: {damage.fix}"
     state = f"{len(found.damage)} things are not as they were sealed" if found.damage else "all as it was sealed"
     yield f"{state}: {found.runs} runs, {found.files} files, {found.size} bytes, {found.records} ledger records"

@@ -15,6 +15,8 @@ from lab.scheduler.results import located
 from lab.store import bundles, experiments, leases, reading, verify
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from lab.core.origin import Origin
     from lab.core.seal import Seal
     from lab.projections.calibration import Calibration
@@ -23,14 +25,20 @@ if TYPE_CHECKING:
     from lab.store.root import Root
 
 _TEXT_BYTES = 20_000
+_NAME_CHARS = 2_000
 
 
 class Shown(msgspec.Struct, frozen=True, kw_only=True):
-    """What to print: one value, the same in lines, and what is not in order."""
+    """What to print: one value, the same in lines, and what is not in order. `data` has all as it was written."""
 
     data: dict[str, object]
     lines: tuple[str, ...]
     warnings: tuple[str, ...] = ()
+
+
+def _shown(data: dict[str, object], lines: Iterable[str], warnings: Iterable[str] = ()) -> Shown:
+    """Whatever its lines quote, they speak to no terminal: names of files and metrics are a run's own words."""
+    return Shown(data=data, lines=tuple(map(text.visible, lines)), warnings=tuple(map(text.visible, warnings)))
 
 
 def experiment(root: Root, name: str) -> Shown:
@@ -65,7 +73,7 @@ def experiment(root: Root, name: str) -> Shown:
             run_id = held.seen.claim.run_id
             where = f", {placed.line(at[run_id])}" if run_id in at else ""
             lines.append(f"under way: {run_id}{where}")
-    return Shown(data=data, lines=tuple(lines), warnings=tuple(warnings))
+    return _shown(data, lines, warnings)
 
 
 def _calibration(root: Root, name: str) -> tuple[Calibration, ...]:
@@ -86,7 +94,7 @@ def run(root: Root, run_id: str) -> Shown:
     if found.kept is not None:
         return _archived_run(found, found.kept, made)
     data = msgspec.to_builtins(made.run)
-    changed = [f"{item.where}: {item.what}" for item in verify.changed(path, run_id, made)]
+    changed = [text.line(f"{item.where}: {item.what}", _NAME_CHARS) for item in verify.changed(path, run_id, made)]
     data.update(
         state="sealed",
         generation=made.generation,
@@ -98,11 +106,7 @@ def run(root: Root, run_id: str) -> Shown:
         intact=not changed,
         path=path,
     )
-    return Shown(
-        data=data,
-        lines=tuple(_lines(path, made, data, found.quoted(layout.RESULT))),
-        warnings=tuple(changed),
-    )
+    return _shown(data, _lines(path, made, data, found.quoted(layout.RESULT)), changed)
 
 
 def _archived_run(found: Located, kept: Kept, made: Seal) -> Shown:
@@ -123,7 +127,7 @@ def _archived_run(found: Located, kept: Kept, made: Seal) -> Shown:
     )
     where = f"archived in backups/{archive}" + ("" if there else ", which is not here")
     lines = [where, f"bring it back: labctl prune --restore {archive}", *_lines(path, made, data, kept.result)]
-    return Shown(data=data, lines=tuple(lines))
+    return _shown(data, lines)
 
 
 def _open_run(root: Root, owner: str, run_id: str, path: str) -> Shown:
@@ -135,30 +139,33 @@ def _open_run(root: Root, owner: str, run_id: str, path: str) -> Shown:
     data: dict[str, object] = {"run_id": run_id, "experiment": owner, "state": state, "path": path}
     if manifest is not None:
         data["started_at"], data["tier"], data["role"] = manifest.started_at, manifest.fidelity_tier, manifest.role
-    lines = tuple(f"{key}: {value}" for key, value in data.items())
+    lines = tuple(f"{key}: {text.line(str(value), _NAME_CHARS)}" for key, value in data.items())
     if at is not None:
         data.update(engine=at.engine, number=at.number, placed=at.state, where=at.where, why=at.why)
         lines += (f"engine: {placed.line(at)}",)
     warnings = () if live or lost else ("labctl watchdog --repair settles it",)
-    return Shown(data=data, lines=lines, warnings=warnings)
+    return _shown(data, lines, warnings)
 
 
 def _lines(path: str, made: Seal, data: dict[str, object], result: bytes | None) -> list[str]:
     told = made.run
     lines = [f"{told.run_id} of {told.experiment}", f"outcome: {told.outcome}"]
     if told.value is not None:
-        lines.append(f"{told.metric or 'value'}: {told.value!r} ({told.direction})")
+        lines.append(f"{text.line(told.metric) or 'value'}: {told.value!r} ({told.direction})")
     for label, value in (("why", told.reason), ("note", told.note), ("verdict", told.verdict)):
         if value:
             lines.append(f"{label}: {text.line(value, _TEXT_BYTES)}")
     if told.origin is not None:
-        lines.append(f"parameters by: {_chosen(told.origin)}")
-    lines.append(f"tier: {told.tier}  role: {told.role}  iteration: {told.iteration}  wall: {told.wall_s:g}s")
-    lines.append(f"started: {told.started_at or 'never'}  sealed: {made.sealed_at} by {made.sealed_by}")
+        lines.append(f"parameters by: {text.line(_chosen(told.origin), _NAME_CHARS)}")
+    tier, role, by = text.line(told.tier), text.line(told.role), text.line(made.sealed_by)
+    lines.append(f"tier: {tier}  role: {role}  iteration: {told.iteration}  wall: {told.wall_s:g}s")
+    lines.append(f"started: {told.started_at or 'never'}  sealed: {made.sealed_at} by {by}")
     if data["params"] is not None:
-        lines += ["params:", text.UNSEEN.sub("", msgspec.json.format(msgspec.json.encode(data["params"])).decode())]
+        lines += ["params:", msgspec.json.format(msgspec.json.encode(data["params"])).decode()]
+    elif layout.PARAMS in made.files:
+        lines.append(f"params: {layout.PARAMS} is too large to show, or not what was sealed")
     lines.append(f"files ({len(made.files)}), in {path}:")
-    lines += [f"  {kept.size:>10}  {name}" for name, kept in sorted(made.files.items())]
+    lines += [f"  {kept.size:>10}  {text.line(name, _NAME_CHARS)}" for name, kept in sorted(made.files.items())]
     if result:
         told_by = result[:_TEXT_BYTES].decode(errors="replace")
         lines += ["", *text.block(told_by, _TEXT_BYTES, _TEXT_BYTES).split("\n")]

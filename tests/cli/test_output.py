@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.cli.labs import CHECKOUT, SHIM, TRACE, a_busy_lab, a_lab, process, runs_of, tree
+from lab.scheduler import cycle
+from tests.cli.labs import CHECKOUT, SHIM, TRACE, a_busy_lab, a_lab, ended, me, process, runs_of, tree
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -93,6 +94,29 @@ def test_an_escape_in_a_goal_or_a_reason_never_reaches_the_terminal(tmp_path: Pa
         assert said.code == 0
         assert ESCAPE not in said.all
         assert "\a" not in said.all
+
+
+def test_nothing_that_a_run_wrote_speaks_to_the_terminal_when_it_is_shown(tmp_path: Path) -> None:
+    root = a_lab(tmp_path / "lab", "alpha")
+    running = cycle.begin(root, "alpha", owner=me(), params={"\u202elr\x1b[2J": "\x9b31mred\n\u2066"})
+    Path(running.path, "artifacts").mkdir()
+    for name in ("\x1b[31mred", "\u202egnp.exe", "two\nlines", "bell\x07"):
+        Path(running.path, "artifacts", name).write_text(name)
+    live = process("show", running.manifest.run_id, "--data-root", str(tmp_path / "lab"))
+    cycle.finish(root, running, ended(0.5, note="\x1b]0;title\x07note", reason="\u202ereason"))
+    Path(running.path, "artifacts", "two\nlines").write_text("changed")
+    Path(root.layout.page("alpha", "SUMMARY.md")).write_text("\x1b[2Jgone \u202e\n")
+    for name in (running.manifest.run_id, "alpha"):
+        said = process("show", name, "--data-root", str(tmp_path / "lab"))
+        assert said.code == live.code == 0
+        for told in (said.all, live.all):
+            assert not [letter for letter in told if letter != "\n" and not letter.isprintable()]
+    said = process("show", running.manifest.run_id, "--data-root", str(tmp_path / "lab"))
+    assert "  artifacts/red\n" in said.out
+    assert "  artifacts/two lines\n" in said.out
+    assert "artifacts/two lines: " in said.err
+    said = process("verify", "--data-root", str(tmp_path / "lab"))
+    assert "artifacts/two lines\t" in said.out
 
 
 def test_quiet_keeps_results_and_errors_and_leaves_narration_out(tmp_path: Path) -> None:
