@@ -15,7 +15,7 @@ from lab.core.subject import Subject
 from lab.projections import text
 from lab.projections.autoresearch_summary import is_loop
 from lab.projections.picture import spending
-from lab.projections.picture.given import UnderWay  # msgspec resolves annotations
+from lab.projections.picture.given import UnderWay, lost  # msgspec resolves annotations
 from lab.projections.picture.spending import Took  # msgspec resolves annotations
 from lab.projections.tier import spec_here
 from lab.scheduler import decisions
@@ -61,7 +61,8 @@ def of(root: Root, at: Present, picture: Picture | None) -> Top:
     """From what the pages say; of `picture`, which may be older, only what later runs do not change."""
     view, spec = at.view, spec_here(at.view, at.spec)
     best = view.best
-    found = [(view.experiment, each) for each in at.wants]
+    under_way = pictured.unsealed(root, view.experiment)[0]
+    found = [(view.experiment, each) for each in (*at.wants, *lost(view.experiment, under_way))]
     baseline = _baseline(at, picture)
     return Top(
         experiment=view.experiment,
@@ -83,7 +84,7 @@ def of(root: Root, at: Present, picture: Picture | None) -> Top:
         is_loop=is_loop(Subject(view=view, spec=at.spec)),
         took=spending.of_view(view),
         wants=tuple(wanted.wants(root, found, only=view.experiment)),
-        under_way=pictured.unsealed(root, view.experiment)[0][:MOST_UNDER_WAY],
+        under_way=under_way[:MOST_UNDER_WAY],
         offers=decisions.offered(view.phase),
         knows_baseline=view.loop is not None or picture is not None,
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence  # msgspec resolves annotations
+from collections.abc import Iterable, Iterator, Mapping, Sequence  # msgspec resolves annotations
 
 import msgspec
 
@@ -10,6 +10,7 @@ from lab.core.space import Space  # msgspec resolves annotations
 from lab.core.spec import Spec  # msgspec resolves annotations
 from lab.core.subject import Finding  # msgspec resolves annotations
 from lab.core.view import View  # msgspec resolves annotations
+from lab.projections import text
 from lab.projections.tables import Line  # msgspec resolves annotations
 
 RUNNING, WAITING, LOST = "running", "waiting", "lost"
@@ -27,6 +28,18 @@ class UnderWay(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     worker: str = ""
     tier: str = ""
     where: str = ""
+
+
+def lost(experiment: str, under_way: Iterable[UnderWay]) -> Iterator[Finding]:
+    """What wants somebody where the holder of a run is gone. Pages do not tell of it: it follows from no event."""
+    gone = [told.run_id for told in under_way if told.state == LOST]
+    if gone:
+        more = f" (and {text.count(len(gone) - 1, 'run')} more)" if len(gone) > 1 else ""
+        yield Finding(
+            what=f"the holder of {gone[0]} is gone, and nobody sealed it{more}",
+            where=f"registry/locks/{experiment}",
+            fix="labctl watchdog --repair (the next turn does it, too)",
+        )
 
 
 class Asked(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

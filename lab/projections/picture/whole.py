@@ -20,7 +20,7 @@ from lab.projections import points, text
 from lab.projections.attention import bounded, wants
 from lab.projections.autoresearch_summary import is_loop
 from lab.projections.picture import arms, lineage, luck, parameters, spending, stairs, thinning, timeline
-from lab.projections.picture.given import UnderWay, Weighed
+from lab.projections.picture.given import UnderWay, Weighed, lost
 from lab.projections.picture.lineage import Lineage
 from lab.projections.picture.parameters import Parameters
 from lab.projections.picture.spending import Arm, Spending
@@ -138,7 +138,7 @@ def of(given: Given) -> Picture:
     mine = judged[view.tier]
     return Picture(
         head=_head(given, subject, here, mine, tiers),
-        wants=tuple(bounded(wants(subject), chars=REASON_CHARS)),
+        wants=tuple(bounded((*wants(subject), *lost(view.experiment, given.under_way)), chars=REASON_CHARS)),
         under_way=tuple(map(_clean, given.under_way[:MOST_UNDER_WAY])),
         stairs=_named(here),
         other_tiers=tuple(_named(stairs.of(given, tier)) for tier in others[:MOST_TIERS]),

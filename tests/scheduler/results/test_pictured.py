@@ -81,6 +81,9 @@ def test_runs_under_way_say_where_they_are_and_who_is_gone(root: Root) -> None:
     assert queued.where.endswith(": Resources")
     assert placed.worker == "n3"
     assert placed.where.startswith("running at slurm (job 8) on n3")
+    (wanted,) = whole.of(pictured.read(root, "a")).wants
+    assert wanted.what == f"the holder of {gone.manifest.run_id} is gone, and nobody sealed it"
+    assert wanted.fix.startswith("labctl watchdog --repair")
 
 
 def test_a_run_that_is_sealed_and_not_given_back_yet_is_not_under_way(root: Root) -> None:
