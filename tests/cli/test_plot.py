@@ -137,6 +137,16 @@ def test_a_height_that_changes_nothing_is_told(labctl: Labctl, place: Path) -> N
     assert "--height changes nothing" in said.err
 
 
+def test_a_logarithmic_scale_that_there_cannot_be_is_told_and_so_is_why(labctl: Labctl, place: Path) -> None:
+    root = a_searched_lab(place)
+    some_runs(root)
+    assert "--log" not in labctl.done("plot", "sweep", "-o", "-", "--log").err
+    a_run(root, {"lr": 0.1, "depth": 2, "kind": "adam"}, 0.0)
+    said = labctl.done("plot", "sweep", "-o", "-", "--log")
+    assert "--log changes nothing. The scale is not logarithmic: some values are not above 0" in said.err
+    assert "The scale is not logarithmic" in said.out
+
+
 def test_hostile_notes_reach_neither_the_picture_nor_the_terminal_raw(labctl: Labctl, place: Path) -> None:
     root = a_searched_lab(place)
     note = "\x1b[31m</text><script>x()</script>\u202e"
