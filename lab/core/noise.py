@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
 MEMORY = 60  # degrees of freedom that are remembered: the noise of last week must not outvote today's
 NOISIER = 0.4  # a test whose own spread would be this rare under the known noise is judged by its own
@@ -47,13 +47,26 @@ def mean(values: Sequence[float]) -> float:
 
 def pooled(noise: Noise, values: Sequence[float]) -> Noise:
     """The noise after these repeats of one code too. Fewer than two say nothing."""
-    if len(values) < 2:  # noqa: PLR2004  a single value has no spread
-        return noise
+    return joined(noise, _alone(values)) if len(values) > 1 else noise
+
+
+def repeated(groups: Iterable[Sequence[float]]) -> Noise:
+    """The noise by the repeats of each of these, whenever they were measured.
+
+    Nothing is forgotten, as it is of a loop whose machine may drift: of a search the order would else say how noisy it
+    is, and a quiet end would narrow what is known of all of it.
+    """
+    each = [_alone(values) for values in groups if len(values) > 1]
+    return Noise(df=sum(one.df for one in each), ss=min(math.fsum(one.ss for one in each), _MOST))
+
+
+def _alone(values: Sequence[float]) -> Noise:
+    """What two or more repeats say by themselves."""
     middle = mean(values)
     ss = 0.0
     if any(value != middle for value in values):
         ss = max(math.fsum(min((value - middle) * (value - middle), _MOST) for value in values), _LEAST)
-    return joined(noise, Noise(df=len(values) - 1, ss=ss))
+    return Noise(df=len(values) - 1, ss=min(ss, _MOST))
 
 
 def spread(noise: Noise, mine: Sequence[float], theirs: Sequence[float]) -> Noise:

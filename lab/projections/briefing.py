@@ -94,7 +94,9 @@ def _noise(known: Noise) -> str:
     if known.sd is None:
         return f"{says[known.declared]}; no point was measured twice"
     measured = text.count(known.repeated_points, "point")
-    return f"{says[known.declared]}; {measured} measured more than once: a standard deviation of {known.sd!r} each time"
+    freedom = text.count(known.degrees_of_freedom, "degree")
+    told = f"a standard deviation of {known.sd!r} each time, {freedom} of freedom"
+    return f"{says[known.declared]}; {measured} measured more than once: {told}"
 
 
 def _budget(stands: Standing) -> list[str]:

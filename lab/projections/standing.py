@@ -12,13 +12,12 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from lab.core import assignment
 from lab.core.run import FAILURES, MINIMIZE
 from lab.core.space import Space
 from lab.core.spec import Spec
 from lab.core.subject import Finding, Subject
 from lab.core.view import OPEN_PHASES, Tier, View
-from lab.projections import loop_standing, points, text
+from lab.projections import loop_standing, points, repeats, text
 from lab.projections.attention import bounded, wants
 from lab.projections.loop_brief import Tried
 from lab.projections.loop_standing import Code
@@ -34,7 +33,7 @@ PARAMS_CHARS = 400
 WANTS = 5
 RULES = 8
 PARAMETERS = 30
-REPEATS_AMONG = 500  # of the last runs: repeats are looked for among these, so that the cost does not grow
+TOLD_AMONG = 500  # of the last runs: failures are looked for among these, so that the cost does not grow
 _DISTINCT_CHARS = 60  # failures whose reasons begin alike are one
 _HOUR_S = 3600.0
 _REFERENCE = "reference"
@@ -85,6 +84,7 @@ class Noise(msgspec.Struct, frozen=True, kw_only=True):
 
     declared: bool | None = None
     repeated_points: int = 0
+    degrees_of_freedom: int = 0
     sd: float | None = None
 
 
@@ -219,7 +219,7 @@ class _Shown:
 
     def failures(self, but: tuple[Ran, ...], count: int) -> tuple[Ran, ...]:
         """The newest failures before those, one a reason. Looked for among those whose reason is at hand."""
-        older = list(self._lines[-REPEATS_AMONG : len(self._lines) - len(but)])[::-1]
+        older = list(self._lines[-TOLD_AMONG : len(self._lines) - len(but)])[::-1]
         candidates = (line for line in older if line.outcome in FAILURES and line.run_id in self._told)
         return _distinct(map(self._ran, candidates), but, count)
 
@@ -260,36 +260,13 @@ class _Shown:
 
 
 def noise(lines: Sequence[Line], tier: str, *, declared: bool | None) -> Noise:
-    """What repeats among the last runs of a tier tell of the noise of one measurement."""
-    several = repeats(lines[-REPEATS_AMONG:], tier)
-    if not several:
+    """What repeats in a tier tell of the noise of one measurement."""
+    known = repeats.known(lines, tier)
+    sigma = known.noise.sigma
+    if sigma is None:
         return Noise(declared=declared)
-    means = [sum(group) / len(group) for group in several]
-    squares = sum((value - mean) ** 2 for group, mean in zip(several, means, strict=True) for value in group)
-    sd = float(f"{(squares / sum(len(group) - 1 for group in several)) ** 0.5:.4g}")
-    return Noise(declared=declared, repeated_points=len(several), sd=sd)
-
-
-def repeats(lines: Sequence[Line], tier: str) -> list[list[float]]:
-    """What was measured of each point of a tier that was measured more than once."""
-    alike: dict[object, list[Line]] = {}
-    for line in lines:
-        if line.tier == tier and line.params and line.value is not None:
-            alike.setdefault(_coarse(line.params), []).append(line)
-    groups: dict[object, list[float]] = {}
-    for line in (line for group in alike.values() if len(group) > 1 for line in group):
-        groups.setdefault(assignment.key(line.params or {}), []).append(line.value or 0.0)
-    return [group for group in groups.values() if len(group) > 1]
-
-
-def _coarse(params: Mapping[str, object]) -> object:
-    """A key that points which are the same share; a few others may, for 1 and true are equal here. It costs a third."""
-    items = tuple(sorted(params.items()))
-    try:
-        hash(items)
-    except TypeError:  # a list among them
-        return assignment.key(params)
-    return items
+    sd = float(f"{sigma:.4g}")
+    return Noise(declared=declared, repeated_points=known.points, degrees_of_freedom=known.noise.df, sd=sd)
 
 
 def _said(run: Run) -> str:

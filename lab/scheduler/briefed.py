@@ -9,7 +9,7 @@ from lab.core import layout
 from lab.core.errors import LabError
 from lab.core.subject import Finding
 from lab.projections import status
-from lab.projections.standing import REPEATS_AMONG, Briefing
+from lab.projections.standing import TOLD_AMONG, Briefing
 from lab.scheduler import places
 from lab.scheduler.loop import ideas, scripts, tries
 from lab.scheduler.results import table
@@ -67,7 +67,7 @@ def under_way(root: Root, name: str) -> tuple[str, ...]:
     return tuple(sorted(held.seen.claim.run_id for held in leases.survey(root, name).held))
 
 
-def told(root: Root, name: str, last: int = REPEATS_AMONG, *, lines: Sequence[Line] = ()) -> dict[str, str]:
+def told(root: Root, name: str, last: int = TOLD_AMONG, *, lines: Sequence[Line] = ()) -> dict[str, str]:
     """What the last runs said of themselves, by run: the last column of results.tsv. Its cost does not grow.
 
     The table of a code loop does not name its runs: there `lines`, which are in the same order, tell whose row it is.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -12,7 +11,7 @@ from lab.core import noise
 from lab.core.origin import BASELINE as FIRST
 from lab.core.run import CANCELLED as WAS_CANCELLED
 from lab.core.run import better
-from lab.projections import standing, text
+from lab.projections import repeats, text
 from lab.projections.picture import changed, thinning
 from lab.projections.tables import Line  # msgspec resolves annotations
 
@@ -33,7 +32,6 @@ FLOOR = frozenset({CRASH, CANCELLED, UNMEASURED})  # these have no value
 MOST_STEPS, MOST_KEEPS = 400, 800
 SAYS_CHARS, CHANGED_CHARS = 120, 80
 SURE = 0.95
-REPEATS_AMONG = 10_000  # of the last runs: repeats are looked for among these, so that the cost stays small
 _FIRST = "first"  # what the first new best changed: nothing was before it
 ALWAYS = "every new best and everything kept, the first, the last, the best and the worst"
 
@@ -177,10 +175,9 @@ def band_of(given: Given, tier: str) -> Band | None:
     if here is not None and here.loop is not None:
         known = here.loop.noise
         return _band(known, f"repeats of the same code, {text.count(known.df, 'degree')} of freedom")
-    several = standing.repeats(given.lines[-REPEATS_AMONG:], tier)
-    known = functools.reduce(noise.pooled, several, noise.Noise())
-    if known.df:
-        return _band(known, f"{text.count(len(several), 'point')} measured more than once")
+    found = repeats.known(given.lines, tier)
+    if found.noise.df:
+        return _band(found.noise, found.told)
     declared = given.spec.noise if given.spec else None
     return Band(sigma=0.0, width=0.0, source="the SPEC says that there is none") if declared is False else None
 

@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from lab.core import assignment
+from lab.core import assignment, noise
 from lab.core.candidate import KEEP
 from lab.core.errors import LabError, Unavailable
 from lab.core.origin import Origin
 from lab.core.run import MINIMIZE
 from lab.core.trial import History, Trial
+from lab.projections import repeats
 from lab.projections.tables import Line  # msgspec resolves annotations
 from lab.scheduler.results import table
 from lab.scheduler.search import spaces
@@ -67,7 +68,7 @@ def choose(root: Root, found: Table, wanted: str = "") -> Chosen:
         warnings = (f"{missing.what}; {missing.fix}",)
     except LabError as trouble:  # a space that cannot be read keeps nobody from the best of what was measured
         warnings = (f"the search space cannot be used: {trouble.what}",)
-    return _averaged(msgspec.structs.replace(plain, warnings=warnings), ranked, found.direction(tier))
+    return _averaged(found, msgspec.structs.replace(plain, warnings=warnings), ranked)
 
 
 def _said(found: Table) -> bool | None:
@@ -94,6 +95,7 @@ def _modelled(root: Root, found: Table, plain: Chosen, ranked: list[Line]) -> Ch
     noisy = plain.noisy if plain.noisy is not None else told.noisy
     if not noisy:
         return msgspec.structs.replace(plain, noise=told.noise, noisy=False, warnings=warnings)
+    again = repeats.known(found.lines, plain.tier).noise.sigma
     line = next(line for line in ranked if line.run_id == told.trial.run_id)
     return msgspec.structs.replace(
         plain,
@@ -101,7 +103,7 @@ def _modelled(root: Root, found: Table, plain: Chosen, ranked: list[Line]) -> Ch
         how=EXPECTED,
         mean=told.mean,
         sd=told.sd,
-        noise=told.noise,
+        noise=told.noise if again is None else again,  # what was measured, before what the model makes of it
         noisy=True,
         warnings=warnings,
     )
@@ -125,13 +127,9 @@ def _place(item: tuple[int, Trial]) -> tuple[int, str]:
     return item[0], item[1].run_id
 
 
-def _averaged(plain: Chosen, ranked: list[Line], direction: str) -> Chosen:
+def _averaged(found: Table, plain: Chosen, ranked: list[Line]) -> Chosen:
     """By the mean over runs of the same parameters, where some were run more than once and did not come out alike."""
-    repeats: dict[object, list[Line]] = {}
-    for line in ranked:
-        if line.params is not None:
-            repeats.setdefault(assignment.key(line.params), []).append(line)
-    several = [lines for lines in repeats.values() if len(lines) > 1]
+    several = [[ranked[place] for place in group] for group in repeats.groups(ranked, plain.tier)]
     differ = any(line.value != lines[0].value for lines in several for line in lines)
     if several and not differ and plain.noisy is None:
         return msgspec.structs.replace(plain, noisy=False)
@@ -140,12 +138,14 @@ def _averaged(plain: Chosen, ranked: list[Line], direction: str) -> Chosen:
             return plain
         what = "the metric is noisy and no parameters were run twice: this is the best number seen, and partly luck"
         return msgspec.structs.replace(plain, warnings=(*plain.warnings, what))
-    sign = 1.0 if direction == MINIMIZE else -1.0
+    sign = 1.0 if found.direction(plain.tier) == MINIMIZE else -1.0
     best = min(several, key=lambda lines: sign * _mean(lines))
     mean = _mean(best)
-    spread = (sum((_value(line) - mean) ** 2 for line in best) / (len(best) - 1)) ** 0.5
+    sigma = repeats.known(found.lines, plain.tier).noise.sigma  # not of these few alone: that of all that were repeated
+    if sigma is None:  # they were repeated long ago
+        sigma = noise.repeated([_value(line) for line in lines] for lines in several).sigma or 0.0
     return msgspec.structs.replace(
-        plain, line=best[0], how=AVERAGE, mean=mean, sd=spread / len(best) ** 0.5, noise=spread, noisy=True
+        plain, line=best[0], how=AVERAGE, mean=mean, sd=sigma / len(best) ** 0.5, noise=sigma, noisy=True
     )
 
 

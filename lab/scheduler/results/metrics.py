@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from lab.core import assignment, noise
+from lab.core import noise
 from lab.core.errors import LabError
 from lab.core.noise import Noise
-from lab.projections import tables
+from lab.projections import repeats, tables
 from lab.scheduler import rows
 from lab.scheduler.results import table
 
@@ -189,13 +189,12 @@ class _Repeats:
         self._loop_noise = loop.noise if loop is not None else None
         self.noisy = found.spec.noise if found.spec is not None else None
         self.source = "runs of the same parameters" if loop is None else "the noise of the loop"
-        by_params: dict[object, list[int]] = {}
-        for number, line in enumerate(found.lines if loop is None else ()):
-            if line.tier == tier and line.scored and line.params is not None:
-                by_params.setdefault(assignment.key(line.params), []).append(number)
         self._raw, self._lines = found.raw, found.lines
-        self._groups = [group for group in by_params.values() if len(group) > 1]
-        self._of = {found.lines[number].run_id: group for group in self._groups for number in group}
+        groups = repeats.groups(found.lines, tier) if loop is None else []
+        self._of = {found.lines[number].run_id: group for group in groups for number in group}
+        if groups and len(found.lines) > repeats.AMONG:
+            groups = repeats.groups(found.lines, tier, len(found.lines) - repeats.AMONG)
+        self._recent = groups
         self._decoded: dict[int, dict[str, object]] = {}
 
     def are_repeats(self, one: Run, other: Run) -> bool:
@@ -214,10 +213,7 @@ class _Repeats:
         """What is known of how much it differs from itself."""
         if self._loop_noise is not None:
             return self._loop_noise if name == counts else Noise()
-        known = Noise()
-        for group in self._groups:
-            known = noise.pooled(known, self._values(group, name, counts=counts))
-        return known
+        return noise.repeated(self._values(group, name, counts=counts) for group in self._recent)
 
     def _values(self, group: Sequence[int], name: str, *, counts: str) -> tuple[float, ...]:
         if name == counts:

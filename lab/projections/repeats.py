@@ -1,0 +1,63 @@
+"""What was measured more than once in a search, and what that tells of its noise: one answer, whoever asks.
+
+Briefing, picture, `labctl best` and `labctl compare` all take it from here. A failed run repeats nothing, whatever its
+program claimed. Nothing is forgotten among the runs that are looked at: the order in which they came says nothing.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from lab.core import assignment, noise
+from lab.core.noise import Noise  # msgspec resolves annotations
+from lab.projections import text
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from lab.projections.tables import Line
+
+AMONG = 5_000  # of the last runs: the noise is looked for among these, so that its cost does not grow
+
+
+class Known(msgspec.Struct, frozen=True, kw_only=True):
+    """The noise of one measurement, and by how many points it is known."""
+
+    noise: Noise = Noise()
+    points: int = 0
+
+    @property
+    def told(self) -> str:
+        """From what it is known, in words."""
+        freedom = text.count(self.noise.df, "degree")
+        return f"{text.count(self.points, 'point')} measured more than once, {freedom} of freedom"
+
+
+def known(lines: Sequence[Line], tier: str) -> Known:
+    """What the last runs of a tier tell."""
+    found = groups(lines, tier, max(len(lines) - AMONG, 0))
+    values = [[lines[place].value or 0.0 for place in group] for group in found]
+    return Known(noise=noise.repeated(values), points=len(found))
+
+
+def groups(lines: Sequence[Line], tier: str, first: int = 0) -> list[list[int]]:
+    """The places, from `first` on, of the runs of each point of a tier that was measured more than once."""
+    alike: dict[object, list[int]] = {}
+    for place in range(first, len(lines)):
+        line = lines[place]
+        if line.tier == tier and line.scored and line.params is not None:
+            alike.setdefault(_coarse(line.params), []).append(place)
+    found: dict[object, list[int]] = {}
+    for place in (place for group in alike.values() if len(group) > 1 for place in group):
+        found.setdefault(assignment.key(lines[place].params or {}), []).append(place)
+    return [group for group in found.values() if len(group) > 1]
+
+
+def _coarse(params: Mapping[str, object]) -> object:
+    """A key that points which are the same share, and few others. It costs a tenth of the exact one."""
+    try:
+        return sum(map(hash, params.values()))
+    except TypeError:  # a list among them
+        return assignment.key(params)
