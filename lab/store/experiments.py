@@ -12,6 +12,7 @@ from lab.core import canonical, ids, layout
 from lab.core.errors import BadInput, LabError, NotFound, nearest
 from lab.core.spec import Spec, decode, encode
 from lab.store import files, reading
+from lab.store.root import still_there
 
 if TYPE_CHECKING:
     from lab.store.root import Root
@@ -52,6 +53,7 @@ def require(root: Root, experiment: str) -> str:
     ids.experiment_id(experiment)
     if reading.is_folder(root.layout.experiment(experiment)):
         return experiment
+    still_there(root)
     known = names(root)
     close = nearest(experiment, tuple(known))
     if close:

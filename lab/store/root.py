@@ -41,6 +41,28 @@ class Root:
         return hold(self.layout.section(experiment))
 
 
+def still_there(root: Root) -> None:
+    """Refuse to speak of a lab whose folder has gone since it was opened: a disk that is away is not an empty lab."""
+    try:
+        os.stat(f"{root.layout.root}/registry")
+    except (FileNotFoundError, NotADirectoryError):
+        fix = "mount its disk, or put the folder back where it was: nothing of it is known until then"
+        raise Unavailable("the data root is not there any more", where=root.layout.root, fix=fix) from None
+
+
+def around(place: str) -> str:
+    """The data root that a place is in, or is itself; empty where it is in none. `place` is where it really is."""
+    here = place
+    while True:
+        is_lab = os.path.isdir(f"{here}/registry") and os.path.isdir(f"{here}/experiments")
+        if is_lab and any(os.path.lexists(f"{here}/{each}") for each in ("registry/events.jsonl", "LAB-INDEX.json")):
+            return here
+        above = os.path.dirname(here)
+        if above == here:
+            return ""
+        here = above
+
+
 def has_traces(path: str) -> bool:
     """Whether a lab of ours was here: its ledger, its index, or a seal. A folder named `experiments` is none."""
     lines = (reading.read_head(f"{path}/registry/events.jsonl", _HEAD_BYTES) or b"").splitlines()

@@ -2,7 +2,8 @@
 
 A look is a `stat` of the ledger. News is read from the ledger's end and from the state that each run's pages carry, so
 that it costs the same after 100 runs and after 100,000. The id of an event is how far into the ledger it goes: a page
-that was cut off goes on from there. What a reader who does not read misses is told by `stale`, and it asks anew.
+that was cut off goes on from there. What a reader who does not read misses is told by `stale`, and it asks anew. A disk
+that is away is told, and so is its return.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from lab.core.errors import LabError
 from lab.projections import data, text
 from lab.scheduler.results import happened, happening, kept
 from lab.scheduler.results.happening import Happening
+from lab.store.root import still_there
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -34,7 +36,7 @@ MOST_WAITING = 64  # messages for a reader who does not read
 MOST_BEHIND_BYTES = 1 << 20  # of ledger; a page that is further behind asks for everything anew
 _STEP_S = 0.25  # a stream that has nothing to say lets whoever sends it look whether it should end
 _NUMBER = re.compile("[0-9]{1,20}")
-RUN, DECISION, UNDER_WAY, LAB, STALE = "run", "decision", "under-way", "lab", "stale"
+RUN, DECISION, UNDER_WAY, LAB, STALE, AWAY = "run", "decision", "under-way", "lab", "stale", "away"
 
 
 class News(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -91,14 +93,22 @@ class Feed:
         self._index: Seen = (0, 0, 0)
         self._claims: dict[str, int] = {}
         self._is_away = False
+        self._away = b""
 
     @property
-    def at(self) -> int:
-        """How far the ledger goes: a page that is made now needs no news of what is before."""
-        return happening.end_of(self._root)
+    def at(self) -> int | str:
+        """How far the ledger goes: a page that is made now needs no news of what is before. Empty without a ledger."""
+        try:
+            return happening.end_of(self._root)
+        except LabError:
+            return ""
 
     def mark(self, experiment: str) -> str:
-        """Where all that can be news stands, for a page that is about to be made: its stream goes on from there."""
+        """Where all that can be news stands, for a page that is about to be made: its stream goes on from there.
+
+        `Unavailable` where the lab is not there: what is kept of it is no page of it.
+        """
+        still_there(self._root)
         return f"{self.at}.{happening.claims_at(self._root, experiment)}.{self._indexed()[2]}"
 
     def stream(self, experiment: str, mark: str) -> Iterator[bytes]:
@@ -130,7 +140,7 @@ class Feed:
         with self._lock:
             if self._over is None:
                 self._ledger, self._index, self._claims = Happening(self._root), self._indexed(), {}
-                self._over = Event()
+                self._over, self._is_away = Event(), False
                 Thread(target=self._watch, args=(self._over,), name="lab-feed", daemon=True).start()
             self._listeners.add(listener)
             self._catch_up(listener, mark)
@@ -138,6 +148,9 @@ class Feed:
     def _catch_up(self, listener: Listener, mark: str) -> None:
         """Tell one that has just come what it missed."""
         name, end = listener.experiment, self._ledger.end
+        if self._is_away:
+            listener.put(name, self._away)
+            return
         after, claims, index = _parts(mark)
         claimed = self._claims.setdefault(name, happening.claims_at(self._root, name)) if name else None
         if claims is not None and name and claims != claimed:
@@ -185,18 +198,20 @@ class Feed:
             self._look()
         except (OSError, LabError) as error:
             if not self._is_away:
-                says = text.line(f"the lab cannot be read: {error}")
-                self._send("", _message(LAB, self._ledger.end, News(says=says)))
-            self._is_away = True
-        else:
+                says = error.what if isinstance(error, LabError) else str(error)
+                self._is_away = True
+                self._away = _message(AWAY, -1, News(says=text.line(f"the lab cannot be read: {says}")))
+                self._send_all(self._away)
+            return
+        if self._is_away:
             self._is_away = False
+            self._send_all(_message(STALE, self._ledger.end, News(says="the lab can be read again")))
 
     def _look(self) -> None:
         """One look: what the ledger, the index and the claims have that they had not before."""
         if not 0 <= self._ledger.behind_bytes <= MOST_BEHIND_BYTES:  # cut, exchanged, or a flood
             self._ledger.skip()
-            for listener in self._listeners:
-                listener.put(listener.experiment, _message(STALE, self._ledger.end, News()))
+            self._send_all(_message(STALE, self._ledger.end, News()))
         for heard in self._ledger.look():
             self._send(heard.experiment, self._told(heard))
         index = self._indexed()
@@ -221,6 +236,10 @@ class Feed:
     def _send(self, about: str, message: bytes) -> None:
         for listener in self._listeners:
             listener.put(about, message)
+
+    def _send_all(self, message: bytes) -> None:
+        for listener in self._listeners:
+            listener.put(listener.experiment, message)
 
     def _told(self, heard: Heard) -> bytes:
         """Of several runs that ended the last; else the last that was decided."""
@@ -262,5 +281,6 @@ def _standing(name: str, view: View | None, *, says: str) -> News:
 
 
 def _message(kind: str, end: int, news: News) -> bytes:
-    """One server-sent event. JSON has no newline in it that could end a line of ours."""
-    return b"id: %d\nevent: %s\ndata: %s\n\n" % (end, kind.encode(), data.encode(news))
+    """One server-sent event; with an `end` below 0 a page stays where it is. JSON has no newline that could end it."""
+    at = b"id: %d\n" % end if end >= 0 else b""
+    return b"%sevent: %s\ndata: %s\n\n" % (at, kind.encode(), data.encode(news))

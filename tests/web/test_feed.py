@@ -69,9 +69,9 @@ class Page:
         until_s = time.monotonic() + PATIENCE_S
         for piece in self.stream:
             assert time.monotonic() < until_s, "nothing came"
-            if piece.startswith(b"id: "):
+            if piece.startswith((b"id: ", b"event: ")):
                 told = dict(line.split(": ", 1) for line in piece.decode().strip().split("\n"))
-                self.last = told["id"]
+                self.last = told.get("id", self.last)
                 return told["event"], json.loads(told["data"])
         raise AssertionError("the stream ended")
 
@@ -218,5 +218,22 @@ def test_a_disk_that_is_away_is_told_once_and_found_again(
         with monkeypatch.context() as patch:
             patch.setattr(Happening, "look", away)
             a_numbered_run(root, 3)
-            assert "cannot be read" in page.of("lab")["says"]
+            assert "cannot be read" in page.of("away")["says"]
         assert page.of("run")["runs"] == 4
+
+
+def test_a_disk_that_is_away_is_told_to_every_page_and_so_is_its_return(root: Root, feed: Feed, tmp_path: Path) -> None:
+    with closing(Page(feed)) as page, closing(Page(feed, "")) as lab:
+        (tmp_path / "lab").rename(tmp_path / "elsewhere")
+        for each in (page, lab):
+            kind, told = each.next()
+            assert (kind, told) == ("away", {"says": "the lab cannot be read: the data root is not there any more"})
+        with closing(feed.stream(NAME, "1.2.3")) as late:  # type: ignore[type-var]
+            heard = b"".join(next(late) for _ in range(3))
+            assert b"event: away" in heard
+        (tmp_path / "elsewhere").rename(tmp_path / "lab")
+        for each in (page, lab):
+            assert each.next() == ("stale", {"says": "the lab can be read again"})
+        run_id = a_numbered_run(root, 9)
+        kind, told = page.next()
+        assert (kind, told["run"], told["new"]) == ("run", run_id, 1)

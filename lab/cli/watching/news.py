@@ -46,8 +46,9 @@ class News:
 
     def look(self) -> list[Told]:
         """What happened since the last look."""
+        behind = self._ledger.behind_bytes  # first: of a disk that is away no claim is told as gone, and later as new
         self._looks += 1
-        return [*self._claims(), *self._events()]
+        return [*self._claims(), *self._events(behind)]
 
     def _claims(self) -> list[Told]:
         """A run that begins writes no line into the ledger; it takes a claim."""
@@ -81,9 +82,9 @@ class News:
             self._rests[name] = time.monotonic() + _SHARE * took_s
         return found
 
-    def _events(self) -> list[Told]:
+    def _events(self, behind: int) -> list[Told]:
         told: list[Told] = []
-        if self._ledger.behind_bytes < 0:
+        if behind < 0:
             says = "the ledger is shorter than it was: what happened in between is not told here"
             told.append(Told(at=self._root.now(), what="ledger_shrank", says=says))
             self._ledger.skip()

@@ -1,23 +1,26 @@
 """What happens in a lab, from the end of its ledger: each event once, and once the experiment's pages have it too.
 
 A look is a `stat` of the ledger, and costs the same after 100 runs and after 100,000. The pages come a moment after the
-ledger; an event that they do not have after several looks is told without them.
+ledger; an event that they do not have after several looks is told without them. A ledger that is not there is not an
+empty one: a disk that was away for a moment makes no news of what is old.
 """
 
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import msgspec
 
 from lab.core import event as kinds
 from lab.core import ids
-from lab.core.errors import BadInput
+from lab.core.errors import BadInput, LabError, Unavailable
 from lab.core.event import Event  # msgspec resolves annotations
 from lab.projections import status
 from lab.projections.status import State  # msgspec resolves annotations
 from lab.store import ledger, reading
+from lab.store.root import still_there
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -27,6 +30,7 @@ if TYPE_CHECKING:
 PATIENCE = 6  # looks that the pages may be behind the ledger before an event is told without them
 _QUIET = frozenset({kinds.MODEL_ASKED, kinds.MODEL_ANSWERED, kinds.DIGEST_WRITTEN, kinds.PACKAGE_CLAIMED})
 _BLOCK_BYTES = 1 << 20
+_UNSEEN = -1
 
 
 class Heard(msgspec.Struct, frozen=True, kw_only=True):
@@ -58,7 +62,9 @@ class Happening:
         self._only = only
         self._pending: dict[str, list[_Pending]] = {}
         self._looks = 0
-        self.end = end_of(root)
+        self.end = _UNSEEN
+        with suppress(LabError, OSError):  # away: from where it ends when it is back
+            self.end = end_of(root)
 
     @property
     def waits(self) -> bool:
@@ -67,8 +73,11 @@ class Happening:
 
     @property
     def behind_bytes(self) -> int:
-        """How much of the ledger is not read yet; below 0 where it is shorter than it was."""
-        return end_of(self._root) - self.end
+        """How much of the ledger is not read yet; below 0 where it is shorter. `Unavailable` where it is not there."""
+        size = end_of(self._root)
+        if self.end == _UNSEEN:
+            self.end = size
+        return size - self.end
 
     def skip(self) -> None:
         """Go on from where the ledger ends now. What is in between is told to nobody."""
@@ -124,8 +133,13 @@ class Happening:
 
 
 def end_of(root: Root) -> int:
-    """How far the ledger goes."""
-    return max(0, reading.size_of(root.layout.events))
+    """How far the ledger goes. `Unavailable` where it is not there, though a lab has one from its first day."""
+    size = reading.size_of(root.layout.events)
+    if size < 0:
+        still_there(root)
+        fix = "put it back from a copy; labctl doctor says what is known without it"
+        raise Unavailable("the ledger of the lab is missing", where=root.layout.events, fix=fix)
+    return size
 
 
 def claims_at(root: Root, name: str) -> int:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from contextlib import closing
 from pathlib import Path
-from typing import TYPE_CHECKING
+
+import pytest
 
 from lab.cli.watching.news import News
 from lab.core.errors import Unavailable
@@ -15,9 +16,6 @@ from lab.scheduler.results.happening import Happening
 from lab.web.feed import Feed
 from tests.scheduler.labs import ended, me
 from tests.web.labs import NAME, a_numbered_run, a_seen_lab
-
-if TYPE_CHECKING:
-    import pytest
 
 
 def test_what_the_pages_have_is_told_though_more_came_since(tmp_path: Path) -> None:
@@ -91,3 +89,54 @@ def test_a_best_whose_table_cannot_be_read_is_told_as_a_run(tmp_path: Path, monk
     (told,) = seen.look()
     assert (told.run, told.best) == (run_id, "")
     assert told.says.endswith("success, 0.047619")
+
+
+def test_a_disk_that_was_away_makes_no_news_of_what_is_old(tmp_path: Path) -> None:
+    root = a_seen_lab(tmp_path / "lab", 3)
+    running = cycle.begin(root, NAME, owner=me())
+    news = News(root)
+    for is_mount_point in (False, True):
+        (tmp_path / "lab").rename(tmp_path / "elsewhere")
+        if is_mount_point:
+            (tmp_path / "lab").mkdir()  # as a mount point is, while nothing is mounted there
+        with pytest.raises(Unavailable, match="the data root is not there any more"):
+            news.look()
+        if is_mount_point:
+            (tmp_path / "lab").rmdir()
+        (tmp_path / "elsewhere").rename(tmp_path / "lab")
+        assert news.look() == []
+    run_id = cycle.finish(root, running, ended(0.5)).run.run_id
+    assert [told.run for told in news.look()] == [run_id]
+
+
+def test_of_a_disk_that_was_away_from_the_beginning_nothing_old_is_told_either(tmp_path: Path) -> None:
+    root = a_seen_lab(tmp_path / "lab", 3)
+    (tmp_path / "lab").rename(tmp_path / "elsewhere")
+    seen = Happening(root)
+    (tmp_path / "elsewhere").rename(tmp_path / "lab")
+    assert seen.look() == []
+    run_id = a_numbered_run(root, 9)
+    assert [event.run_id for heard in seen.look() for event in heard.events] == [run_id]
+
+
+def test_a_ledger_that_was_cut_is_said_and_gone_on_with(tmp_path: Path) -> None:
+    root = a_seen_lab(tmp_path / "lab", 3)
+    news = News(root)
+    lines = Path(root.layout.events).read_bytes().splitlines(keepends=True)
+    Path(root.layout.events).write_bytes(b"".join(lines[:-2]))
+    (told,) = news.look()
+    assert told.what == "ledger_shrank"
+    assert news.look() == []
+    decisions.pause(root, NAME, reason="it is late", actor="ann")
+    assert {told.what for told in news.look()} == {"phase_changed", "ledger_cut"}
+
+
+def test_a_ledger_that_is_missing_is_said_and_is_not_an_empty_one(tmp_path: Path) -> None:
+    root = a_seen_lab(tmp_path / "lab", 3)
+    news = News(root)
+    data = Path(root.layout.events).read_bytes()
+    Path(root.layout.events).unlink()
+    with pytest.raises(Unavailable, match="the ledger of the lab is missing"):
+        news.look()
+    Path(root.layout.events).write_bytes(data)
+    assert news.look() == []
