@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from lab.core.run import SUCCESS
 from lab.projections import data, text
-from lab.projections.picture import stairs
+from lab.projections.picture import stairs, words
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -26,18 +26,6 @@ DIFF_CHARS, DIFF_LINES = 60_000, 400
 _VALUE_CHARS = 200
 _UNITS = ("B", "kB", "MB", "GB", "TB")
 _THOUSAND = 1000
-_KINDS = {
-    stairs.KEEP: "keep",
-    stairs.WITHIN: "within noise",
-    stairs.DISCARD: "discard",
-    stairs.CRASH: "crash",
-    stairs.CANCELLED: "cancelled",
-    stairs.BASELINE: "baseline",
-    stairs.CLAIMED: "claimed",
-    stairs.REPLAYED: "replayed",
-    stairs.UNMEASURED: "not measured",
-    "checks_failed": "checks failed",
-}
 
 
 def render(name: str, values: dict[str, object]) -> str:
@@ -130,7 +118,7 @@ def diffed(diff: str) -> Iterator[tuple[str, str]]:
 
 def kind(name: str) -> str:
     """What a run came to, in words."""
-    return _KINDS.get(name, name)
+    return words.of(name)
 
 
 def came_to(name: str, told: str = "") -> str:

@@ -13,7 +13,7 @@ import msgspec
 
 from lab.projections import data, text
 from lab.projections.drawing import axes, flight, runs, signs
-from lab.projections.picture import stairs
+from lab.projections.picture import stairs, words
 from lab.web import assets, templating
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ def _island(picture: Picture) -> str:
             (entry.look, _DOT if entry.size <= runs.UNSURE_SIZE else entry.shape, entry.text)
             for entry in runs.entries(told)
         ],
-        "kinds": [(signs.sign(kind)[0], signs.name(kind)) for kind in used],
+        "kinds": [(signs.sign(kind)[0], words.of(kind)) for kind in used],
         "n": _gaps([spot.n for spot in spots]),
         "kind": [used.index(spot.kind) for spot in spots],
         "value": [None if spot.value is None else short(spot.value) for spot in spots],

@@ -13,10 +13,9 @@ from hypothesis import strategies as st
 from lab.core.candidate import BASELINE, IMPROVE, KEEP, Candidate
 from lab.core.origin import Origin
 from lab.core.view import Reserved, Spent
-from lab.projections.drawing import runs as marks
 from lab.projections.drawing import spending as spending_drawn
 from lab.projections.drawing.scene import Words
-from lab.projections.picture import arms, spending, stairs
+from lab.projections.picture import arms, spending, stairs, words
 from lab.projections.picture.given import Asked, UnderWay
 from lab.projections.picture.spending import Spending
 from tests.projections import subjects as make
@@ -169,7 +168,7 @@ def test_what_luck_may_have_done_is_called_as_in_the_staircase() -> None:
     ]
     points: list[dict[str, object] | None] = [{"lr": 0.1}, {"lr": 0.1}, {"lr": 0.1}, {"lr": 0.2}]
     search = [make.run(number, value=value) for number, value in enumerate((1.0, 1.1, 1.05, 0.99), 1)]
-    for asked, word in ((given(loop), marks.UNSURE), (given(search, params=points), marks.STYLES[stairs.WITHIN][2])):
+    for asked, word in ((given(loop), words.UNCONFIRMED), (given(search, params=points), words.of(stairs.WITHIN))):
         found = spent(asked)
         assert [each.unsure for each in found.improvements] == ["", word]
         assert word in [each.text for each in spending_drawn.draw(found).items if isinstance(each, Words)]

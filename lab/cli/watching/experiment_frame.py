@@ -13,7 +13,7 @@ from lab.core.run import FAILURES, SUCCESS
 from lab.core.view import AWAITING, OPEN_PHASES
 from lab.projections import standing as budgets
 from lab.projections import tables, text
-from lab.projections.picture import spark
+from lab.projections.picture import spark, words
 from lab.projections.picture.given import LOST, WAITING, UnderWay
 from lab.projections.picture.stairs import BASELINE, CRASH, KEEP, WITHIN
 from lab.projections.picture.whole import MOST_LAST, Picture
@@ -193,7 +193,7 @@ def _stairs(shown: Shown, width: int, height: int) -> list[Row]:
     band = found.band
     noise = f"noise {band.sigma:.3g} a run" if band is not None and band.sigma else ""
     bits.append((noise or ("no noise" if band is not None else "nothing is known of the noise"), DIM))
-    bits += [(f"{count:,} {kind}", _LOOKS.get(kind, DIM)) for kind, count in found.counts.items()]
+    bits += [(f"{count:,} {words.of(kind)}", _LOOKS.get(kind, DIM)) for kind, count in found.counts.items()]
     now = shown.experiment.standing
     behind = now.view.runs - shown.picture.head.runs if now is not None else 0
     bits += [(f"drawn before the last {text.count(behind, 'run')}", WARN)] if behind > 0 else []
@@ -235,7 +235,7 @@ def _done(shown: Shown, done: list[Ended], width: int, room: int) -> list[Row]:
         each = done[place]
         style = _LOOKS.get(each.kind, BAD if each.kind in FAILURES else "" if each.kind == SUCCESS else DIM)
         long = _LONG_ID if width >= _WIDE else _SHORT_ID
-        columns = [(short(each.run_id, long), long, ""), (each.kind, 11, style), (number(each.value), 13, "")]
+        columns = [(short(each.run_id, long), long, ""), (words.of(each.kind), 13, style), (number(each.value), 13, "")]
         if width >= _MIDDLE:
             columns.append((text.duration(each.wall_s) if each.wall_s else "", 13, DIM))
         columns.append((each.says, 0, DIM))

@@ -14,7 +14,7 @@ from lab.projections import text
 from lab.projections.drawing import axes, branches, flags, signs
 from lab.projections.drawing.branches import NOBODY, Member
 from lab.projections.drawing.scene import END, MIDDLE, START, Mark, Marks, Scene, Stroke, Words
-from lab.projections.picture import thinning
+from lab.projections.picture import thinning, words
 from lab.projections.picture.stairs import BASELINE, KEEP, WITHIN
 
 if TYPE_CHECKING:
@@ -238,7 +238,7 @@ def _numbered(person: Person) -> str:
 
 def _says(person: Person) -> str:
     """The tooltip."""
-    told = [_numbered(person), text.line(person.run_id, 80), signs.name(person.kind)]
+    told = [_numbered(person), text.line(person.run_id, 80), words.of(person.kind)]
     if person.value is not None:
         told.append(axes.number(person.value, 6))
     if person.delta is not None:

@@ -10,6 +10,7 @@ from lab.projections.drawing import axes, legend
 from lab.projections.drawing import scene as scenes
 from lab.projections.drawing.legend import Entry
 from lab.projections.picture import stairs as kinds
+from lab.projections.picture import words
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -17,22 +18,21 @@ if TYPE_CHECKING:
     from lab.projections.drawing.axes import Scale
     from lab.projections.picture.stairs import Spot, Stairs
 
-# kind -> shape, half its width, and its word. Shapes differ too: not everybody tells the colours apart.
-STYLES: dict[str, tuple[str, float, str]] = {
-    kinds.BASELINE: (scenes.SQUARE, 4.5, "baseline"),
-    kinds.KEEP: (scenes.CIRCLE, 4.5, "keep"),
-    kinds.WITHIN: (scenes.SQUARE, 2.8, "within noise"),
-    kinds.DISCARD: (scenes.CIRCLE, 2.6, "discard"),
-    kinds.CRASH: (scenes.CROSS, 3.6, "crash"),
-    kinds.CANCELLED: (scenes.CROSS, 3.0, "cancelled"),
-    kinds.CLAIMED: (scenes.DIAMOND, 3.4, "claimed elsewhere"),
-    kinds.REPLAYED: (scenes.DIAMOND, 3.0, "replayed"),
-    kinds.UNMEASURED: (scenes.CROSS, 3.0, "not measured"),
+# kind -> shape, and half its width. Shapes differ too: not everybody tells the colours apart.
+STYLES: dict[str, tuple[str, float]] = {
+    kinds.BASELINE: (scenes.SQUARE, 4.5),
+    kinds.KEEP: (scenes.CIRCLE, 4.5),
+    kinds.WITHIN: (scenes.SQUARE, 2.8),
+    kinds.DISCARD: (scenes.CIRCLE, 2.6),
+    kinds.CRASH: (scenes.CROSS, 3.6),
+    kinds.CANCELLED: (scenes.CROSS, 3.0),
+    kinds.CLAIMED: (scenes.DIAMOND, 3.4),
+    kinds.REPLAYED: (scenes.DIAMOND, 3.0),
+    kinds.UNMEASURED: (scenes.CROSS, 3.0),
 }
 _TOLD = {
     kinds.KEEP: "kept", kinds.DISCARD: "discarded", kinds.CRASH: "crashed",
 }  # fmt: skip  # after a number; the others are called as in the legend
-UNSURE = "kept unconfirmed"
 UNSURE_SIZE = 2.0
 
 
@@ -42,18 +42,18 @@ def way(stairs: Stairs) -> str:
 
 def tally(stairs: Stairs) -> str:
     """How many there are of each kind, of all runs."""
-    return ", ".join(f"{count:,} {_TOLD.get(kind) or STYLES[kind][2]}" for kind, count in stairs.counts.items())
+    return ", ".join(f"{count:,} {_TOLD.get(kind) or words.of(kind)}" for kind, count in stairs.counts.items())
 
 
 def entries(stairs: Stairs) -> Iterator[Entry]:
     """The legend."""
     for kind in kinds.KINDS:
         if count := stairs.counts.get(kind):
-            shape, size, word = STYLES[kind]
-            yield Entry(look=kind, text=f"{word} {count:,}", shape=shape, size=size)
+            shape, size = STYLES[kind]
+            yield Entry(look=kind, text=f"{words.of(kind)} {count:,}", shape=shape, size=size)
     kept = {spot.run_id for spot in stairs.spots if spot.kind == kinds.KEEP}
     if unsure := sum(step.within and step.run_id in kept for step in stairs.steps):
-        yield Entry(look=kinds.WITHIN, text=f"{UNSURE} {unsure:,}", size=UNSURE_SIZE)
+        yield Entry(look=kinds.WITHIN, text=f"{words.UNCONFIRMED} {unsure:,}", size=UNSURE_SIZE)
     if stairs.band and stairs.band.width and stairs.steps:
         yield Entry(look="band", text=f"noise ±{axes.number(stairs.band.width, 3)}", shape=legend.AREA)
     if stairs.target is not None:
@@ -88,7 +88,7 @@ def remarks(stairs: Stairs, scale: Scale, above: Sequence[Spot], under: Sequence
 def says(spot: Spot, more: str = "") -> str:
     """Of one mark, for who points at it."""
     value = "no value" if spot.value is None else repr(spot.value)
-    told = [f"run {spot.n:,}", text.line(spot.run_id), STYLES[spot.kind][2], value, *([more] if more else [])]
+    told = [f"run {spot.n:,}", text.line(spot.run_id), words.of(spot.kind), value, *([more] if more else [])]
     said = text.line(spot.says)
     return f"{', '.join(told)}: {said}" if said else ", ".join(told)
 

@@ -9,19 +9,19 @@ from lab.projections.drawing import legend
 from lab.projections.drawing.legend import Entry
 from lab.projections.drawing.runs import STYLES
 from lab.projections.drawing.scene import CIRCLE, CROSS, Words
-from lab.projections.picture import stairs, timeline
+from lab.projections.picture import given, stairs, words
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from lab.projections.drawing.scene import Item
 
-# kind -> (look, shape, name), in the order in which they are listed: those of the staircase, then what is under way.
-SIGNS: dict[str, tuple[str, str, str]] = {
-    **{kind: (kind, STYLES[kind][0], STYLES[kind][2]) for kind in stairs.KINDS},
-    timeline.RUNNING: ("running", CIRCLE, "under way"),
-    timeline.WAITING: ("running", CIRCLE, "waiting"),
-    timeline.LOST: ("crash", CROSS, "lost"),
+# kind -> (look, shape), in the order in which they are listed: those of the staircase, then what is under way.
+SIGNS: dict[str, tuple[str, str]] = {
+    **{kind: (kind, STYLES[kind][0]) for kind in stairs.KINDS},
+    given.RUNNING: ("running", CIRCLE),
+    given.WAITING: ("running", CIRCLE),
+    given.LOST: ("crash", CROSS),
 }
 SMALL = legend.SIZE
 LEAST_WIDTH = 320.0
@@ -30,25 +30,19 @@ MOST_HEIGHT = 8 * legend.LINE  # what a foot may take, about
 
 def sign(kind: str) -> tuple[str, str]:
     """Look and shape; a kind that nobody knows looks like what was discarded."""
-    look, shape, _ = SIGNS.get(kind, SIGNS[stairs.DISCARD])
-    return look, shape
-
-
-def name(kind: str) -> str:
-    """The kind in a word."""
-    return SIGNS[kind][2] if kind in SIGNS else text.line(kind, 40)
+    return SIGNS.get(kind, SIGNS[stairs.DISCARD])
 
 
 def counted(of_: Iterable[tuple[str, int]]) -> str:
     """`180 discard, 30 crash`."""
-    return ", ".join(f"{count:,} {name(kind)}" for kind, count in of_)
+    return ", ".join(f"{count:,} {words.of(kind)}" for kind, count in of_)
 
 
 def entries(counts: Mapping[str, int], *, boxes: bool = False) -> list[Entry]:
     """What there is of each kind; `boxes` where the picture has bars for them and no marks."""
     return [
-        Entry(look=look, text=f"{told} {counts[kind]:,}", shape=legend.AREA if boxes else shape)
-        for kind, (look, shape, told) in SIGNS.items()
+        Entry(look=look, text=f"{words.of(kind)} {counts[kind]:,}", shape=legend.AREA if boxes else shape)
+        for kind, (look, shape) in SIGNS.items()
         if counts.get(kind)
     ]
 

@@ -267,7 +267,7 @@ class _Drawing:
                 yield from self._kind(kind, by_kind[kind], crowd=first)
 
     def _kind(self, kind: str, spots: Sequence[Spot], *, crowd: bool) -> Iterator[Item]:
-        shape, size, _ = runs.STYLES[kind]
+        shape, size = runs.STYLES[kind]
         total = len(self._stairs.spots)
         if crowd and kind != kinds.KEEP:
             size *= 1.0 if total <= _FEW else 0.85 if total <= _MANY else 0.65

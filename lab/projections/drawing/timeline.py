@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from lab.projections import text
 from lab.projections.drawing import clock, measure, signs
 from lab.projections.drawing.scene import END, MIDDLE, Box, Scene, Stroke, Words
+from lab.projections.picture import words
 from lab.projections.picture.stairs import DISCARD
 
 if TYPE_CHECKING:
@@ -137,7 +138,7 @@ def _says(stretch: Stretch) -> str:
     """The tooltip."""
     if stretch.runs > 1:
         return f"{stretch.runs:,} runs: {signs.counted(stretch.of)}"
-    told = [text.line(stretch.run_id, 80), signs.name(stretch.kind)]
+    told = [text.line(stretch.run_id, 80), words.of(stretch.kind)]
     if stretch.end_s is not None:
         told.append(text.duration(stretch.end_s - stretch.start_s))
     if stretch.says:

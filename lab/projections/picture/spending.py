@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from lab.projections import text
+from lab.projections.picture import words
 from lab.projections.picture.stairs import KEEP
 
 if TYPE_CHECKING:
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
     from lab.projections.picture.stairs import Stairs
     from lab.projections.tables import Line
 
-UNCONFIRMED, WITHIN_NOISE = "kept unconfirmed", "within noise"
 _HOUR_S = 3600.0
 _MOST = sys.float_info.max
 
@@ -148,7 +148,7 @@ def of(given: Given, stairs: Stairs) -> Spending:
                 value=step.value,
                 took=current.took(),
                 changed=step.changed,
-                unsure=(UNCONFIRMED if step.run_id in kept else WITHIN_NOISE) if step.within else "",
+                unsure=(words.UNCONFIRMED if step.run_id in kept else words.WITHIN_NOISE) if step.within else "",
             )
             found.append(made)
             total.add(current)

@@ -15,6 +15,7 @@ import msgspec
 
 from lab.projections import text
 from lab.projections.picture import stairs
+from lab.projections.picture.given import LOST, RUNNING, WAITING
 from lab.projections.picture.stairs import Sample
 
 if TYPE_CHECKING:
@@ -28,7 +29,6 @@ MOST_GAPS = 60
 SAYS_CHARS = 100
 UNKNOWN = "unknown"
 SEVERAL = "several"  # the kind of a stretch of several runs that did not end alike
-RUNNING, WAITING, LOST = "running", "waiting", "lost"  # the kinds of what is under way
 _LONGEST_S = 100 * 365.25 * 86_400  # a run that says it took longer was not measured
 _LONG = 4  # a gap is worth cutting out where it is longer than one part in so many of all the time that something ran
 _LEAST_S = 0.001
