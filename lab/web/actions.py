@@ -39,7 +39,7 @@ def reject(site: Site, request: Request, names: Mapping[str, str]) -> Reply:
 
     reason = _reason(request)
     if not reason.strip():
-        raise BadInput("a rejection needs a reason", fix="go back and say why; who proposed it may learn from it")
+        return _unsaid(request)
     with site.deciding:
         approvals.reject(site.root, names["proposal"], why=reason, actor=_actor(site))
     return _back(request)
@@ -86,6 +86,18 @@ def _seen(request: Request) -> str:
 def _back(request: Request) -> Reply:
     """To the page it came from, so that loading that again does not send the form again."""
     return Reply(status=303, headers=(("Location", entrance.inside(request.form.get("next", ""))),))
+
+
+def _unsaid(request: Request) -> Reply:
+    """Asked for here and now, with the rest of the form as it was sent."""
+    refusal = BadInput("a rejection needs a reason", fix="say why; who proposed it may learn from it")
+    if "text/html" not in request.headers.get("accept", ""):
+        raise refusal
+    values: dict[str, object] = {
+        "styles": shelf.styles(), "refusal": refusal, "csrf": request.csrf, "here": request.path,
+        "next": entrance.inside(request.form.get("next", "")),
+    }  # fmt: skip
+    return Reply(body=templating.render("entrance/reason.html", values).encode(), status=400)
 
 
 def _told(request: Request, said: str, warning: str = "") -> Reply:

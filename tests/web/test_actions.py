@@ -95,12 +95,31 @@ def test_approved_parameters_wait_for_the_next_run(root: Root, visitor: Visitor)
     assert ruling.params == PARAMS
 
 
+def test_who_is_refused_is_led_back_to_the_page_of_ours_that_they_came_from(root: Root, visitor: Visitor) -> None:
+    waits = handed_over(root)
+    form = {"csrf": csrf_of(visitor), "sha256": "0" * 64}
+    here = f"http://127.0.0.1:{visitor.server.port}"
+    for referer, link in (
+        (f"{here}/experiments/a?x=1", '<a href="/experiments/a?x=1">Go back</a>'),
+        ("http://127.0.0.1.evil.example/experiments/a", ""),
+        (f"{here}//evil.example/", '<a href="/">Go back</a>'),
+        ("nonsense", ""),
+    ):
+        said = visitor.post(f"/proposals/{waits}/approve", form, f"Referer: {referer}")
+        assert 400 <= said.status < 500
+        assert ("Go back</a>" in said.text) is bool(link)
+        assert link in said.text
+
+
 def test_no_takes_a_reason_and_pauses_what_waited_for_a_word(root: Root, visitor: Visitor) -> None:
     waits = handed_over(root)
     before = tree(root.layout.root)
     unsaid = say(visitor, f"/proposals/{waits}/reject", reason=" ")
     assert unsaid.status == 400
     assert "a rejection needs a reason" in unsaid.text
+    assert f'action="/proposals/{waits}/reject"' in unsaid.text  # and can be given here and now
+    assert 'name="next" value="/experiments/a"' in unsaid.text
+    assert '<a href="/experiments/a">Go back</a>' in unsaid.text
     assert tree(root.layout.root) == before
     assert say(visitor, f"/proposals/{waits}/reject", reason="too costly").status == 303
     assert view(root).phase == PAUSED

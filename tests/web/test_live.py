@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from itertools import pairwise
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -18,7 +19,6 @@ from tests.web.labs import HOSTILE, NAME, a_numbered_run, a_seen_lab, begun, fin
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
     from tests.web.browser import Browser
     from tests.web.labs import Served
@@ -31,7 +31,9 @@ pytestmark = [
     pytest.mark.timeout(120),
 ]
 PARAMS: dict[str, object] = {"lr": 0.5, "depth": 2, "kind": "adam"}
-LIVE = "return document.getElementById('connection').textContent === 'live'"
+LIVE = (  # and all of it is there
+    "return document.getElementById('connection').textContent === 'live' && !document.querySelector('[data-again]')"
+)
 
 
 @pytest.fixture
@@ -270,6 +272,9 @@ def test_every_page_is_dark_in_the_dark_and_fits_a_telephone(browser: Browser, s
         browser.open(served.url + path)
         light = browser.find("body").css("background-color")
         assert browser.run("return document.documentElement.scrollWidth") == 390, path
+        narrow = "return Math.min(...[...document.querySelectorAll('td.says')].map(e => e.clientWidth))"
+        if browser.count("td.says"):  # words, and not one a line: the table can be pushed to and fro
+            assert float(str(browser.run(narrow))) >= 170, path
         browser.dark()
         assert browser.find("body").css("background-color") != light
         assert browser.told() == [], path
@@ -291,3 +296,39 @@ def test_every_page_works_without_a_script(browser: Browser, served: Served) -> 
     assert browser.count(".pairs") >= 1
     browser.open(f"{served.url}/experiments/empty")
     assert "No run has ended yet." in browser.text
+
+
+def test_a_lab_that_goes_away_is_said_where_the_page_said_live_and_so_is_its_return(
+    browser: Browser, served: Served, tmp_path: Path
+) -> None:
+    lab = Path(served.root.layout.root)
+    is_live = "return document.querySelector('#connection').className === 'connection is-live'"
+    for page in ("/", f"/experiments/{NAME}"):
+        browser.open(f"{served.url}{page}")
+        browser.wait(is_live)
+        lab.rename(tmp_path / "elsewhere")
+        browser.wait_for_text("the lab cannot be read: the data root is not there any more")
+        assert browser.run(is_live) is False
+        browser.open(f"{served.url}{page}")
+        browser.wait_for_text("the data root is not there any more")
+        browser.wait_for_text("What to do: mount its disk")
+        assert "labctl create" not in browser.text
+        assert "labctl refresh" not in browser.text
+        (tmp_path / "elsewhere").rename(lab)
+        browser.open(f"{served.url}{page}")
+        browser.wait(is_live)
+        lab.rename(tmp_path / "elsewhere")
+        browser.wait_for_text("the lab cannot be read: the data root is not there any more")
+        (tmp_path / "elsewhere").rename(lab)
+        browser.wait(is_live)
+
+
+def test_a_part_that_is_refused_is_said_and_asked_for_again(browser: Browser, served: Served) -> None:
+    browser.open(f"{served.url}/")
+    browser.wait("return document.querySelector('#connection').innerText === 'live'")
+    index = Path(served.root.layout.index)
+    data = index.read_bytes()
+    index.write_bytes(b"{")
+    browser.wait_for_text("not renewed: the index of the lab is damaged")
+    index.write_bytes(data)
+    browser.wait("return document.querySelector('#connection').innerText === 'live'")
