@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING
 from lab.core.errors import BadInput, LabError, Unavailable
 from lab.projections import text
 from lab.store.files import refused
+from lab.store.root import still_there
 from lab.web import actions, downloads, entrance, refusing, routing, sending, shelf, trouble
 from lab.web.door import Reply, Request
 from lab.web.guard import Guard
@@ -214,8 +215,10 @@ class Server:
         except Trouble:
             raise
         except LabError as error:
-            raise trouble.of(error) from error
+            raise trouble.of(self._gone() or error) from error
         except FileNotFoundError as error:
+            if gone := self._gone():
+                raise trouble.of(gone) from error
             what = "what this page shows is not there any more"
             raise Trouble(404, what, fix="it was archived or removed; the first page shows what is there: /") from error
         except OSError as error:
@@ -224,6 +227,16 @@ class Server:
             self._fault(f"{head.method} {head.target}", error)
             fix = "look at the terminal of labctl serve; with --debug it shows where"
             raise Trouble(500, "labctl itself failed to make this page", fix=fix) from error
+
+    def _gone(self) -> LabError | None:
+        """That the lab as a whole is not there, where that is so: then it is why something of it is missing."""
+        try:
+            still_there(self._site.root)
+        except LabError as error:
+            return error
+        except OSError as error:
+            return refused(error)
+        return None
 
     def _fault(self, where: str, error: Exception) -> None:
         """A fault of ours: told where the server was started, never on a page."""

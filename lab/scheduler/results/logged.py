@@ -18,6 +18,7 @@ from lab.projections import text
 from lab.scheduler.placing import placed
 from lab.scheduler.results import followed, tailed
 from lab.store import jobs
+from lab.store.root import still_there
 
 if TYPE_CHECKING:
     from lab.store.root import Root
@@ -73,6 +74,7 @@ class Logged:
             size, data, start = _read(path, offset)
         except FileNotFoundError:
             if not os.path.isdir(self._found.path):
+                still_there(self._root)
                 raise NotFound(f"the bundle of {self.run_id} is gone", where=self._found.path) from None
             return Piece(offset=offset, size=0, ended=ended)
         if size < offset:

@@ -2,13 +2,20 @@
 "use strict";
 (() => {
   const SETTLE_MS = 300, AGAIN_MS = 3000;  // several events in a row are one renewal; after a refusal
-  const TYPED_MS = 180, MOST_LOG_LINES = 2000, MOST_NEWS = 4, NEWS_MS = 15000;
+  const UNAVAILABLE = 503, TYPED_MS = 180, MOST_LOG_LINES = 2000, MOST_NEWS = 4, NEWS_MS = 15000;
   const find = (css, inside = document) => inside.querySelector(css);
   const all = (css, inside = document) => Array.from(inside.querySelectorAll(css));
-  const tell = (words, isGood, state = find("#connection")) => {  // whether the page is connected
+  // Whether the page shows what is: it is connected, the lab can be read, and no part of it was refused.
+  let connected = ["", false], away = "";
+  const refused = new Map();  // part -> why there is no newer one
+  const showState = (state = find("#connection")) => {
+    const [why] = refused.values();
+    const [words, isGood] = !connected[1] ? connected : away ? [away, false] : why ? [`not renewed: ${why}`, false] : connected;
     if (state.textContent !== words) state.textContent = words;
     state.classList.toggle("is-live", isGood);
   };
+  const tell = (words, isGood) => { connected = [words, isGood]; showState(); };
+  const toldAway = (words) => { away = words; showState(); };
 
   // -- parts ---------------------------------------------------------------------------------------------------
   const timers = new Map(), renewed = new Map();  // part -> the renewal that is due; when it was asked for last
@@ -48,8 +55,9 @@
     const marked = window.getSelection();
     return marked && !marked.isCollapsed && old.contains(marked.anchorNode);
   };
+  const parsed = (html) => new DOMParser().parseFromString(html, "text/html");
   const swap = (old, html) => {
-    const fresh = find(`[data-part="${old.dataset.part}"]`, new DOMParser().parseFromString(html, "text/html"));
+    const fresh = find(`[data-part="${old.dataset.part}"]`, parsed(html));
     if (!fresh || !old.isConnected || fresh.outerHTML === old.outerHTML) return;
     const had = kept(old);
     old.replaceWith(document.adoptNode(fresh));
@@ -60,7 +68,10 @@
     to.searchParams.set("part", name);
     to.hash = "";
     const answer = await fetch(to, { headers: { Accept: "text/html" }, credentials: "same-origin", signal });
-    return answer.ok ? answer.text() : null;
+    const html = await answer.text();
+    if (answer.ok && !answer.redirected) return html;
+    const what = answer.redirected ? "log in again" : find("h1", parsed(html))?.textContent;
+    throw Object.assign(new Error(what || answer.statusText), { status: answer.status });
   };
   const renew = (name) => {
     const old = part(name);
@@ -74,9 +85,14 @@
       renewed.set(name, Date.now());
       try {
         const html = await ask(location.href, name);
-        if (html) swap(part(name) || now, html);
-        if (html && now.dataset.then) renew(now.dataset.then);  // which says what these have found out
-      } catch { /* the server is gone; it is said where the connection is shown */ }
+        refused.delete(name);
+        swap(part(name) || now, html);
+        if (now.dataset.then) renew(now.dataset.then);  // which says what these have found out
+      } catch (error) {  // without a status the server is gone, and that is said already
+        if (error.status) refused.set(name, error.message);
+        if (error.status === UNAVAILABLE) setTimeout(renew, AGAIN_MS, name);
+      }
+      showState();
     }, Math.max(SETTLE_MS, least)));
   };
 
@@ -89,7 +105,6 @@
     const mine = asking = new AbortController();
     try {
       const html = await ask(address, name, mine.signal);
-      if (html === null) throw new Error("refused");
       if (mine.signal.aborted) return;
       history.replaceState(null, "", address);
       swap(part(name), html);
@@ -158,14 +173,15 @@
     const at = new URL(document.body.dataset.events, location.href);
     let wasLost = false;
     const on = (kind) => (told, id) => {
+      toldAway(kind === "away" ? told.says : "");
       if (id) at.searchParams.set("seen", id);
       announce(told.says);
       all("[data-part]").forEach((each) => {
         if (kind === "stale" || each.dataset.on.split(" ").includes(kind)) renew(each.dataset.part);
       });
     };
-    const events = Object.fromEntries(["run", "decision", "under-way", "lab", "stale"].map((kind) => [kind, on(kind)]));
-    events.hello = () => { if (wasLost) { wasLost = false; on("stale")({}); } };
+    const events = Object.fromEntries(["run", "decision", "under-way", "lab", "stale", "away"].map((kind) => [kind, on(kind)]));
+    events.hello = () => { toldAway(""); if (wasLost) { wasLost = false; on("stale")({}); } };
     stream(() => at.href, events, () => { wasLost = true; });
   }
 
