@@ -202,7 +202,7 @@ def _said(lineage: Lineage) -> Iterator[str]:
     rule = lineage.sample.rule
     if shown < kin:
         yield f"Shown are {shown:,} of {kin:,} runs that have kin: {rule}."
-        yield "They stand side by side, whatever lies between two of them: the numbers below are not to scale."
+        yield "They stand side by side, whatever lies between two of them: the numbers of the runs are not to scale."
     else:
         yield signs.sentence(rule)
     if any(person.skipped for person in lineage.people):

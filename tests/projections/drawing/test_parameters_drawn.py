@@ -270,7 +270,7 @@ def test_a_range_is_never_cut() -> None:
         low, share, high = sorted(luck.random() for _ in range(3))
         each = Weight(name="k", share=share, low=low, high=high, chance=False)
         found = Importance(n=30, weights=(each,), method="how", caveat="From 30 runs.", floor=0.1)
-        told = words(importance.draw(found, width=960))
+        told = words(importance.draw(found, width=luck.choice([480, 640, 960, 999.9, 1601])))
         assert f"{share:.0%} ({low:.0%} to {high:.0%})" in told
         assert "…" not in told
 

@@ -19,7 +19,12 @@ def spent(count: int, *, tokens: int | None = None, usd: float | None = None, ho
 
     improvements = tuple(
         Improvement(
-            n=7 * at + 2, run_id=f"RUN-{at}", value=1 / (at + 1), took=took(at), changed=HOSTILE, unsure="within noise" if at % 4 == 3 else ""
+            n=7 * at + 2,
+            run_id=f"RUN-{at}",
+            value=1 / (at + 1),
+            took=took(at),
+            changed=HOSTILE,
+            unsure="within noise" if at % 4 == 3 else "",
         )
         for at in range(count)
     )
