@@ -41,9 +41,18 @@ def segments(path: str) -> tuple[str, ...]:
     if path == "/":
         return ()
     found = tuple(_plain(segment) for segment in path[1:].split("/"))
-    if any(segment in ("", ".", "..") or _NEVER.search(segment) for segment in found):
+    if not all(map(_can_be, found)):
         raise nowhere()
     return found
+
+
+def can_name(rest: str) -> bool:
+    """Whether an address can name this, segments with slashes between: what it cannot is not to be linked."""
+    return all(map(_can_be, rest.split("/")))
+
+
+def _can_be(segment: str) -> bool:
+    return segment not in ("", ".", "..") and not _NEVER.search(segment)
 
 
 def find(routes: Sequence[Route], method: str, path: str) -> tuple[Route, dict[str, str]]:

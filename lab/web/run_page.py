@@ -10,7 +10,7 @@ import msgspec
 from lab.core.errors import BadInput, LabError, NotFound
 from lab.projections import text
 from lab.scheduler.results import compared, logged, opened, tailed
-from lab.web import logs, shell
+from lab.web import logs, routing, shell
 from lab.web.door import JSON, STREAM, Reply, Route
 
 if TYPE_CHECKING:
@@ -47,7 +47,10 @@ def answer(site: Site, request: Request, names: Mapping[str, str]) -> Reply:
     around = shell.around(site, request, run.run_id, crumbs=crumbs)
     # The files and the logs have sections of their own, with links.
     told = msgspec.structs.replace(run, logs={}, files=(), files_left_out=0)
-    values: dict[str, object] = {"run": told, "files": run.files, "left_out": run.files_left_out, "why": "", "lines": 1}
+    values: dict[str, object] = {
+        "run": told, "files": run.files, "left_out": run.files_left_out, "can_name": routing.can_name, "why": "",
+        "lines": 1,
+    }  # fmt: skip
     if part not in ("about", "files"):
         values |= {"log": _log(site, run_id, stream), "streams": tuple(tailed.STREAMS)}
     template = {"about": "run_about", "files": "run_files"}.get(part, "run")

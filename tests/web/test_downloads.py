@@ -15,6 +15,7 @@ from lab.core import layout
 from lab.scheduler import cycle
 from lab.web import downloads
 from tests.scheduler.labs import a_lab, ended, me, write
+from tests.web.labs import looked_at
 from tests.web.raw import Visitor, asked, serving
 
 if TYPE_CHECKING:
@@ -73,6 +74,18 @@ def test_a_name_from_anywhere_arrives_as_a_name(root: Root, server: Server) -> N
                          said.headers["content-disposition"])  # fmt: skip
     assert found
     assert "%E2%80%AE" not in found[2]  # what would turn the end of the name around
+
+
+def test_every_link_to_a_file_hands_it_out(root: Root) -> None:
+    odd = ("a\nb", "a\\b", "a\x1b[31mb", "a\x7f")
+    run = sealed(root, dict.fromkeys(("plain", "50% off?#1", 'ünï "x"', *odd), b"1"))
+    with looked_at(root) as served:
+        visitor = Visitor(served.server)
+        page = visitor.get(f"/runs/{run}").text
+        links = re.findall(r'<a href="(/runs/[^"]+/files/[^"]+)"', page)
+        assert [visitor.get(link).status for link in links] == [200] * len(links)
+        assert sum("/artifacts/" in link for link in links) == 3
+        assert page.count("no address can name it") == len(odd)
 
 
 @pytest.mark.parametrize("name", [".bashrc", "", "\u202e", "a\r\nb", "x" * 5000, "..", '"', "\\", "\ud800"])
