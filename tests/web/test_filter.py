@@ -153,6 +153,17 @@ def test_the_best_come_first_and_those_without_a_value_last_whichever_way(root: 
     assert [(place, line.value) for place, line in lines] == [(11, 1 / 12), (10, 1 / 11)]
 
 
+def test_values_of_two_tiers_are_not_compared_when_sorted(tmp_path: Path) -> None:
+    root = a_seen_lab(tmp_path / "lab", 4)  # each better than the one before
+    with open(root.layout.page(NAME, layout.METRICS_LOG), "r+b") as file:
+        lines = file.readlines()
+        file.seek(0)
+        file.writelines(each.replace(b'"proxy"', b'"final"') if at % 2 else each for at, each in enumerate(lines))
+    table = renewed(root)
+    assert table.ordered(range(4), "value", upwards=True, tier="proxy", direction=MINIMIZE) == [2, 0, 3, 1]
+    assert table.ordered(range(4), "value", upwards=False, tier="final", direction=MINIMIZE) == [1, 3, 0, 2]
+
+
 def test_a_run_newer_than_the_picture_is_judged_by_the_noise_that_the_picture_knows(tmp_path: Path) -> None:
     root = a_searched_lab(tmp_path / "lab", NAME)
     for value in (1.0, 1.2, 0.8, 1.1, 0.5):

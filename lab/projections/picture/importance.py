@@ -83,7 +83,7 @@ def of(columns: Sequence[Column], values: Sequence[float], *, total: int, seed: 
     floor = _floor([_by_chance(columns, ranks, luck) for _ in range(_shuffles(len(values)))])
     tested = _tested(len(values))
     weights = [
-        _weight(each.axis.name, [split.shares[number] for split in seen], floor, tested / (len(values) - tested))
+        weight(each.axis.name, [split.shares[number] for split in seen], floor, tested / (len(values) - tested))
         for number, each in enumerate(columns)
     ]
     explained = sum(split.explained for split in seen) / SPLITS
@@ -203,8 +203,11 @@ def _error(trees: Sequence[forest.Cut | float], numbers: Columns, ranks: Sequenc
     return sum([(one - ranks[row]) ** 2 for one, row in zip(said, rows, strict=True)]) / len(rows)
 
 
-def _weight(name: str, shares: Sequence[float], floor: float, ratio: float) -> Weight:
-    """`ratio` is of tested to learnt from: splits of the same runs are alike, their mean less sure than it looks."""
+def weight(name: str, shares: Sequence[float], floor: float, ratio: float) -> Weight:
+    """From its shares in each split, with the range that their mean lies in.
+
+    `ratio` is of tested to learnt from: splits of the same runs are alike, and their mean is less sure than it looks.
+    """
     mean = sum(shares) / len(shares)
     variance = sum((share - mean) ** 2 for share in shares) / (len(shares) - 1)
     reach = _STUDENT * math.sqrt(variance * (1 / len(shares) + ratio))

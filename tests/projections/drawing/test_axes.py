@@ -91,6 +91,12 @@ def test_a_few_far_away_do_not_squash_the_others_and_near_ones_are_all_there() -
     assert axes.interesting(crowd, [1.0], 1.0) == (1.0, 1.49)
 
 
+def test_where_only_a_little_would_be_cut_off_all_of_it_is_shown() -> None:
+    crowd = [1.0, *(2.0 for _ in range(20))]  # three times their distance is looked at, and half as much again
+    assert axes.interesting([*crowd, 5.4], [1.0], 1.0) == (1.0, 5.4)
+    assert axes.interesting([*crowd, 5.6], [1.0], 1.0) == (1.0, 2.0)
+
+
 def test_steps_far_from_the_best_are_shown_where_the_crowd_is_not_squashed_by_them() -> None:
     crowd = [1.0 + place / 100 for place in range(50)]
     assert axes.interesting(crowd, [2.5, 1.0], 1.0)[1] == 2.5

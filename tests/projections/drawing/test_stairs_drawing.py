@@ -33,6 +33,14 @@ def test_the_noise_is_a_band_of_steps_too() -> None:
     assert "3 points measured more than once" in said(drawn)
 
 
+def test_the_band_is_as_wide_as_two_measurements_of_the_same_may_differ() -> None:
+    drawn = stairs.draw(staircases.stairs([spot(1, "keep", 1.0), spot(2, "keep", 0.5)], band=BAND))
+    (band,) = strokes(drawn, "band")
+    ys = sorted(y for _, y in points(drawn, "keep") + points(drawn, "best"))
+    pixels = (ys[1] - ys[0]) / 0.5
+    assert band.points[-1][1] - band.points[0][1] == pytest.approx(2 * BAND.width * pixels)
+
+
 def test_the_noise_lies_around_the_last_keep_and_not_around_a_luck_within_it() -> None:
     runs = [spot(1, "keep", 1.0), spot(2, "within", 0.98), spot(3, "keep", 0.96)]
     steps = [

@@ -185,6 +185,14 @@ def test_of_many_runs_an_even_sample_is_weighed_and_it_says_so() -> None:
     assert told(found).keys() == {"a"}
 
 
+def test_the_range_is_wider_than_that_of_a_mean_of_what_is_independent_as_nadeau_and_bengio_say() -> None:
+    shares = [0.30, 0.42, 0.38, 0.50, 0.34, 0.46]
+    alone = importance.weight("lr", shares, 0.1, 0.0)
+    wider = importance.weight("lr", shares, 0.1, 0.25)
+    assert wider.share == alone.share == pytest.approx(0.4)
+    assert wider.high - wider.low == pytest.approx((alone.high - alone.low) * (1 + 6 * 0.25) ** 0.5, rel=1e-3)
+
+
 def test_what_it_is_worth_is_said_with_it() -> None:
     found = weighed(drawn(Random(12), 40, lambda point: point["a"]), OVER)
 
