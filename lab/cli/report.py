@@ -108,6 +108,7 @@ def _all(args: argparse.Namespace, session: Session) -> Answer:
     if not args.output or args.output == _TERMINAL:
         raise BadInput("--all writes several files, and needs a folder", fix="labctl report --all -o reports/")
     folder = os.path.realpath(os.path.expanduser(args.output))
+    export.require_outside(folder)
     _require_folder(folder, yes=args.yes)
     root = session.root()
     files: list[str] = []

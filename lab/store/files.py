@@ -27,7 +27,7 @@ SYNCFS_FROM = 24  # files in one bundle; below it one fsync each costs less than
 _READ_ONLY = 0o555  # takes the right to write away; the owner must still be able to read, or nothing could be verified
 _OWNER_READS, _OWNER_ENTERS = 0o400, 0o700
 _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
-_NO_SPACE = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+NO_SPACE = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
 
 class Files:
@@ -384,7 +384,7 @@ def no_hard_links(folder: str) -> Unavailable:
 def refused(error: OSError) -> Unavailable:
     """What the machine would not do, as an error that says what to mend."""
     where = error.filename if isinstance(error.filename, str) else ""
-    if error.errno in _NO_SPACE:
+    if error.errno in NO_SPACE:
         what, fix = "the disk is full; nothing that was sealed is lost", "free some space, then: labctl recover"
     elif error.errno in (errno.EROFS, errno.EACCES, errno.EPERM):
         what = f"this may not be read or written: {error.strerror}"

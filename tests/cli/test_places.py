@@ -28,6 +28,7 @@ from tests.cli.labs import (
     tree,
     whole_tree,
 )  # fmt: skip
+from tests.cli.searches import a_searched_lab, some_runs
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -68,6 +69,61 @@ def fill(disk: Path) -> Path:
                 continue
     os.close(descriptor)
     return ballast
+
+
+WRITES = (  # what writes a file that somebody names
+    ("export", "sweep", "--output", "{place}"), ("report", "sweep", "-o", "{place}.html"),
+    ("report", "-o", "{place}.json"), ("plot", "sweep", "-o", "{place}.svg"), ("report", "--all", "-o", "{folder}"),
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("words", WRITES, ids=lambda words: " ".join(words[:2]))
+@pytest.mark.parametrize("below", ["", "experiments/sweep", "experiments/sweep/runs/{run}", "registry", "link", "new"])
+def test_what_somebody_wants_written_takes_the_place_of_nothing_in_a_lab(
+    labctl: Labctl, place: Path, tmp_path: Path, words: tuple[str, ...], below: str
+) -> None:
+    run = some_runs(a_searched_lab(place))[0]
+    other = tmp_path / "other"
+    os.rename(place, other)
+    a_searched_lab(place)
+    (tmp_path / "link").symlink_to(other / "experiments")
+    folder = tmp_path / "link" if below == "link" else other / below.format(run=run)
+    before = whole_tree(other)
+    for lab in (other, place):  # also into a lab that is not the one that is asked
+        given = [word.format(place=folder / "metrics", folder=folder) for word in words]
+        said = labctl(*given, "--yes", "--data-root", str(lab))
+        assert said.code == 2
+        assert f"this is inside the lab {other}" in said.err
+    assert whole_tree(other) == before
+
+
+def test_the_scratch_folder_of_a_lab_is_for_everybody(labctl: Labctl, place: Path) -> None:
+    some_runs(a_searched_lab(place))
+    for words in WRITES:
+        given = [word.format(place=place / "scratch/mine", folder=place / "scratch/reports") for word in words]
+        labctl.done(*given)
+    assert (place / "scratch/reports/index.html").is_file()
+
+
+@pytest.mark.parametrize("words", WRITES, ids=lambda words: " ".join(words[:2]))
+def test_a_disk_that_is_full_is_named_and_what_was_there_stays(
+    labctl: Labctl, place: Path, small_disk: Path, words: tuple[str, ...]
+) -> None:
+    some_runs(a_searched_lab(place))
+    folder = small_disk / "reports"
+    folder.mkdir()
+    given = [word.format(place=folder / "mine", folder=folder) for word in words]
+    before = dict.fromkeys(("mine", "mine.html", "mine.json", "mine.svg", "index.html"), "old")
+    for name, old in before.items():
+        (folder / name).write_text(old)
+    fill(small_disk)
+    said = labctl(*given, "--yes")
+    assert said.code == 5
+    assert f"the disk {small_disk} is full; " in said.err
+    assert str(folder) in said.err
+    assert "recover" not in said.err
+    assert {name: (folder / name).read_text() for name in before} == before
+    assert not [path for path in folder.rglob(".*")]
 
 
 def test_init_twice_changes_nothing(labctl: Labctl, place: Path) -> None:

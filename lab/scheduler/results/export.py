@@ -18,6 +18,8 @@ from lab.core.space import Space
 from lab.projections.tables import OURS, Line  # msgspec resolves annotations
 from lab.scheduler.results import table
 from lab.scheduler.search import spaces
+from lab.store import root as store
+from lab.store.files import NO_SPACE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -176,6 +178,7 @@ def require_room(path: str, *, yes: bool, example: str = "--output runs.csv") ->
     if _flows(place):
         return place
     place = os.path.realpath(place)
+    require_outside(place)
     if os.path.isdir(place):
         raise BadInput("this is a folder", where=place, fix=f"name the file: {example}")
     if not os.path.isdir(os.path.dirname(place)):
@@ -185,6 +188,18 @@ def require_room(path: str, *, yes: bool, example: str = "--output runs.csv") ->
     if os.path.lexists(place) and not yes:
         raise BadInput("this file is there already", where=place, fix="name another one, or add --yes to replace it")
     return place
+
+
+def require_outside(place: str) -> None:
+    """`BadInput` for what lies inside a lab, or it would take the place of a sealed file; its scratch folder is free.
+
+    `place` is where it really is, with links resolved.
+    """
+    root = store.around(place)
+    scratch = os.path.join(root, "scratch")
+    if root and os.path.commonpath((place, scratch)) != scratch:
+        fix = f"name a place outside of it, or {os.path.join(scratch, os.path.basename(place))}"
+        raise BadInput(f"this is inside the lab {root}, where only the lab itself writes", where=place, fix=fix)
 
 
 def _flows(place: str) -> bool:
@@ -198,13 +213,34 @@ def _flows(place: str) -> bool:
 
 def write(root: Root, place: str, data: bytes, *, yes: bool) -> None:
     """Put it there, whole or not at all."""
-    if _flows(place):
-        root.files.pour(place, data)
-        return
-    if yes:
-        root.files.replace(place, data)
-        return
     try:
-        root.files.create(place, data)
+        _put(root, place, data, yes=yes)
+    except BrokenPipeError:
+        raise
     except FileExistsError:
         raise BadInput("somebody made this file meanwhile", where=place, fix="add --yes to replace it") from None
+    except OSError as error:
+        raise _unwritten(place, error) from error
+
+
+def _put(root: Root, place: str, data: bytes, *, yes: bool) -> None:
+    if _flows(place):
+        root.files.pour(place, data)
+    elif yes:
+        root.files.replace(place, data)
+    else:
+        root.files.create(place, data)
+
+
+def _unwritten(place: str, error: OSError) -> Unavailable:
+    """Why it was not written. It is no file of the lab, and may lie on another disk: `recover` does not help."""
+    was = "what was there before is unchanged" if os.path.isfile(place) else "nothing was written"
+    if error.errno in NO_SPACE:
+        disk = os.path.dirname(place)
+        while not os.path.ismount(disk):
+            disk = os.path.dirname(disk)
+        return Unavailable(
+            f"the disk {disk} is full; {was}", where=place, fix="free some space there, or name another place"
+        )
+    what = f"this cannot be written: {error.strerror or error}; {was}"
+    return Unavailable(what, where=place, fix="name a place that you may write")
