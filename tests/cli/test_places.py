@@ -78,7 +78,7 @@ WRITES = (  # what writes a file that somebody names
 
 
 @pytest.mark.parametrize("words", WRITES, ids=lambda words: " ".join(words[:2]))
-@pytest.mark.parametrize("below", ["", "experiments/sweep", "experiments/sweep/runs/{run}", "registry", "link", "new"])
+@pytest.mark.parametrize("below", ["", "experiments/sweep/runs/{run}", "link"])
 def test_what_somebody_wants_written_takes_the_place_of_nothing_in_a_lab(
     labctl: Labctl, place: Path, tmp_path: Path, words: tuple[str, ...], below: str
 ) -> None:
@@ -123,7 +123,7 @@ def test_a_disk_that_is_full_is_named_and_what_was_there_stays(
     assert str(folder) in said.err
     assert "recover" not in said.err
     assert {name: (folder / name).read_text() for name in before} == before
-    assert not [path for path in folder.rglob(".*")]
+    assert not list(folder.rglob(".*"))
 
 
 def test_init_twice_changes_nothing(labctl: Labctl, place: Path) -> None:
