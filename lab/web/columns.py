@@ -92,6 +92,15 @@ class Columns:
         if self._file and not self._goes_on(seen, told):
             self._forget()
         self._file, self._direction = seen.st_ino, told
+        is_whole = False
+        try:
+            self._read_on()
+            is_whole = True
+        finally:
+            if not is_whole:  # of a block with a damaged line some were added: what is left would not fit the table
+                self._forget()
+
+    def _read_on(self) -> None:
         for begin, data in reading.lines_from(self._path, self._end, _BLOCK_BYTES):
             position = 0
             while position < len(data):

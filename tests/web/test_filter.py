@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -10,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lab.core import layout
-from lab.core.errors import Unavailable
+from lab.core.errors import LabError, Unavailable
 from lab.core.run import MINIMIZE
 from lab.projections.picture import stairs
 from lab.scheduler import refresh
@@ -22,8 +23,6 @@ from tests.cli.searches import a_run, a_searched_lab
 from tests.web.labs import NAME, a_numbered_run, a_seen_lab
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from lab.store.root import Root
 
 TERM = st.sampled_from(
@@ -248,3 +247,17 @@ def test_a_table_is_read_on_from_its_end_and_anew_once_it_was_rebuilt(tmp_path: 
     refresh.everything(root)
     table.renew(direction)
     assert len(table) == 4
+
+
+def test_after_a_damaged_line_was_mended_the_table_is_as_it_is(tmp_path: Path) -> None:
+    root = a_seen_lab(tmp_path / "lab", 6)
+    path = Path(root.layout.page(NAME, layout.METRICS_LOG))
+    table, whole = renewed(root), path.read_bytes()
+    with path.open("ab") as file:
+        file.write(whole.splitlines(keepends=True)[-1] + b"{nonsense\n")
+    with pytest.raises(LabError):
+        table.renew(direction)
+    with path.open("r+b") as file:
+        file.truncate(len(whole))
+    table.renew(direction)
+    assert table.lines(range(len(table))) == renewed(root).lines(range(6))

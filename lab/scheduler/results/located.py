@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 from contextlib import contextmanager, nullcontext
 from threading import RLock
 from typing import TYPE_CHECKING
@@ -14,11 +15,12 @@ from lab.core.errors import LabError, NotFound
 from lab.core.manifest import Manifest
 from lab.core.record import parse
 from lab.core.seal import Seal  # msgspec resolves annotations
-from lab.store import archives, bundles, experiments, reading
+from lab.store import archives, bundles, experiments, files, reading
 from lab.store.archives import Kept
+from lab.store.root import still_there
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from lab.store.root import Root
 
@@ -83,10 +85,10 @@ def _places(root: Root, run_id: str) -> Iterator[str]:
 
 
 def find(root: Root, run_id: str) -> Located:
-    """The run of that id, or `NotFound`."""
+    """The run of that id, or `NotFound`. `Unavailable` where it may lie in a folder that cannot be looked into."""
     ids.run_id(run_id)
     names = experiments.names(root)
-    owner = next((name for name in names if os.path.isdir(root.layout.run(name, run_id))), "")
+    owner, closed = _owner(root, names, run_id)
     if owner:
         path = root.layout.run(owner, run_id)
         found = bundles.load_seal(path)
@@ -97,7 +99,24 @@ def find(root: Root, run_id: str) -> Located:
             archive, kept, made = archived
             path = root.layout.archive(archive)
             return Located(run_id=run_id, experiment=name, path=path, made=made, archive=archive, kept=kept)
+    still_there(root)
+    if closed is not None:
+        raise files.refused(closed)
     raise NotFound(f"there is no run {run_id}", fix="labctl list ID shows the runs of an experiment")
+
+
+def _owner(root: Root, names: Sequence[str], run_id: str) -> tuple[str, OSError | None]:
+    """The experiment that has this run; and what was in the way where it could not be looked for."""
+    closed = None
+    for name in names:
+        try:
+            if stat.S_ISDIR(os.stat(root.layout.run(name, run_id)).st_mode):
+                return name, None
+        except (FileNotFoundError, NotADirectoryError):
+            continue
+        except OSError as error:
+            closed = closed or error
+    return "", closed
 
 
 def sealed(root: Root, run_id: str) -> tuple[Located, Seal]:

@@ -24,6 +24,7 @@ from lab.scheduler.results import coded, filed, located, tailed
 from lab.scheduler.results.bundle import Bundle
 from lab.scheduler.results.filed import why
 from lab.store import contents, experiments, inside, leases, reading
+from lab.store.files import refused
 
 if TYPE_CHECKING:
     from lab.core.candidate import Candidate
@@ -113,7 +114,7 @@ def _found(root: Root, run_id: str, problems: list[str]) -> Located:
             if os.path.lexists(path):
                 problems.append(_words(trouble))
                 return located.Located(run_id=run_id, experiment=name, path=path)
-        raise NotFound(f"there is no run {run_id}", fix="labctl list ID shows the runs of an experiment") from None
+        raise (refused(trouble) if isinstance(trouble, OSError) else trouble) from None
 
 
 def _about(root: Root, bundle: Bundle) -> RunPage:
@@ -254,12 +255,7 @@ def _best(root: Root, page: RunPage) -> str:
     """The best of its tier: of a code loop what was kept last, which was measured beside what it beat."""
     state = status.fold_state(reading.read(root.layout.status(page.experiment)) or b"")
     tier = state.view.tiers.get(page.tier) if state is not None else None
-    if tier is None:
-        return ""
-    kept = tier.loop.best if tier.loop is not None else None
-    if kept is not None:
-        return kept.run_id
-    return tier.best.run_id if tier.best is not None else ""
+    return tier.best.run_id if tier is not None and tier.best is not None else ""
 
 
 def _wrote(root: Root, bundle: Bundle, page: RunPage, log_lines: int) -> RunPage:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import shutil
@@ -352,3 +353,20 @@ def test_the_change_of_a_candidate_is_shown_also_without_its_patch(tmp_path: Pat
     lost = opened.read(loop.root, made.run_id)
     assert lost.diff == ""
     assert any("not both in a repository" in line for line in lost.problems)
+
+
+def test_a_run_that_may_lie_where_nobody_can_look_is_not_said_to_be_none(tmp_path: Path) -> None:
+    root = a_lab(tmp_path / "lab", "alpha")
+    run_id = one_run(root, "alpha").run.run_id
+    runs = Path(root.layout.runs("alpha"))
+    runs.rename(tmp_path / "runs")
+    runs.symlink_to(runs)  # as a folder without the right to look into it, which holds nobody off who is root
+    with pytest.raises(Unavailable, match=os.strerror(errno.ELOOP)):
+        opened.read(root, run_id)
+
+
+def test_a_run_of_a_lab_that_is_gone_is_not_said_to_be_none(tmp_path: Path) -> None:
+    root = a_lab(tmp_path / "lab", "alpha")
+    (tmp_path / "lab").rename(tmp_path / "elsewhere")
+    with pytest.raises(Unavailable, match="the data root is not there any more"):
+        opened.read(root, "RUN-20260102-030405-000000-nobody")
