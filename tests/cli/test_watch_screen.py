@@ -58,7 +58,11 @@ def test_it_shows_an_experiment_and_what_happens_to_it_while_one_looks(root: Roo
         assert any(run in line and line.endswith("step 2") for line in terminal.lines)
         with log.open("a") as file:
             file.write("step 3\n")
-        terminal.until("step 2\nstep 3\n")
+            file.flush()
+            terminal.until("step 2\nstep 3\n")
+            file.write("\r 1%|#|\r 2%|##|")  # a progress bar, which ends no line
+        terminal.until("step 3\n 2%|##|\n")
+        assert any(run in line and line.endswith("2%|##|") for line in terminal.lines)
         cycle.finish(root, running, ended(0.0625))
         terminal.until("best loss 0.0625")
         terminal.until("ended, the last of 4")

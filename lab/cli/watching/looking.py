@@ -147,7 +147,8 @@ class Looker:
         try:
             piece = logged.Logged(self._root, run_id, stream).end_of_it(MOST_LOG_LINES)
             note = f"ended: {text.line(piece.ended)}" if piece.ended else ""
-            found = Log(run_id=run_id, lines=piece.lines, note=note)
+            lines = (*piece.lines, *([piece.unfinished] if piece.unfinished else []))
+            found = Log(run_id=run_id, lines=lines, note=note)
         except NotFound:
             found = Log(run_id=run_id, note="it is not there any more")
         except (LabError, OSError) as error:
@@ -179,5 +180,5 @@ def _last(path: str) -> str:
         _, data = tailed.end(path)
     except (LabError, OSError):
         return ""
-    lines = [line for line in data[-_LAST_BYTES:].split(b"\n") if line.strip()]
-    return text.line(logged.shown(lines[-1:])[0], LAST_CHARS) if lines else ""
+    lines = logged.shown([line for line in data[-_LAST_BYTES:].split(b"\n") if line.strip()])
+    return text.line(next((line for line in reversed(lines) if line.strip()), ""), LAST_CHARS)
