@@ -116,3 +116,9 @@ def test_equal_values_have_a_scale_around_them() -> None:
         scale = axes.scale(value, value, 0.0, 100.0)
         assert scale.at(value) == pytest.approx(50.0, abs=1.0)
         assert all(one.value < other.value for one, other in itertools.pairwise(scale.ticks()))
+
+
+@given(st.floats(-1e6, 1e6), st.floats(1e-6, 1e6), st.integers(2, 5))
+def test_a_scale_has_two_ticks_or_more_for_one_alone_says_nothing(low: float, wide: float, count: int) -> None:
+    assert len(axes.linear_ticks(low, low + wide, count)) > 1
+    assert len(axes.linear_ticks(0.1, 1.9, 2)) > 1
