@@ -131,6 +131,20 @@ def test_what_has_nothing_to_draw_says_so_and_writes_nothing(labctl: Labctl, pla
     assert not (tmp_path / "x.svg").exists()
 
 
+@pytest.mark.parametrize("what", ["parameters", "slices", "importance"])
+def test_where_nothing_has_a_value_that_is_said_and_nothing_of_parameters(
+    labctl: Labctl, place: Path, what: str
+) -> None:
+    root = a_searched_lab(place)
+    words = ("plot", "sweep", "-o", "-", "--what", what)
+    assert "sweep has no run in tier proxy yet" in labctl(*words).err
+    for depth in (1, 2):
+        a_run(root, {"lr": 0.1, "depth": depth, "kind": "adam"}, None, outcome="crash")
+    assert "of 2 runs of sweep in tier proxy none has a value" in labctl(*words).err
+    a_run(root, None, 0.5)
+    assert "no run of sweep in tier proxy that has a value was given parameters" in labctl(*words).err
+
+
 def test_a_height_that_changes_nothing_is_told(labctl: Labctl, place: Path) -> None:
     some_runs(a_searched_lab(place))
     said = labctl.done("plot", "sweep", "-o", "-", "--what", "timeline", "--height", "300")

@@ -84,8 +84,7 @@ def draw(given: Given, wish: Wish) -> Drawn:
 
             told = parameters.of(given)
             if told is None:
-                what = f"{name} has no runs in tier {tier} whose parameters differ"
-                raise LabError(what, fix=f"labctl show {name}")
+                raise LabError(_why_none(given, name), fix=f"labctl show {name}")
             if wish.name == IMPORTANCE and told.importance is None:
                 fix = f"labctl plot {name} --what {PARAMETERS} -o parameters.svg"
                 raise LabError(told.why_not.rstrip("."), fix=fix)
@@ -96,6 +95,19 @@ def draw(given: Given, wish: Wish) -> Drawn:
             return _headed(_cost(spending.of(given, stairs.of(given, tier)), wish), name, wish)
         case _:
             return _stairs(stairs.of(given, tier), wish)
+
+
+def _why_none(given: Given, name: str) -> str:
+    """Why nothing can be told of its parameters."""
+    tier = given.view.tier
+    runs = [line for line in given.lines if line.tier == tier]
+    if not runs:
+        return f"{name} has no run in tier {tier} yet"
+    if not any(line.scored for line in runs):
+        return f"of {text.count(len(runs), 'run')} of {name} in tier {tier} none has a value"
+    if not any(line.scored and line.params for line in runs):
+        return f"no run of {name} in tier {tier} that has a value was given parameters"
+    return f"{name} has no runs in tier {tier} whose parameters differ"
 
 
 def has(picture: Picture, name: str) -> bool:

@@ -33,7 +33,7 @@ _LONGEST_S = 100 * 365.25 * 86_400  # a run that says it took longer was not mea
 _LONG = 4  # a gap is worth cutting out where it is longer than one part in so many of all the time that something ran
 _LEAST_S = 0.001
 _COARSER = 1.25
-_FIRST_S, _LAST_S = -62_135_596_800.0, 253_402_300_799.0  # the years 1 to 9999
+_FIRST_S, _LAST_S = 946_684_800.0, 7_258_118_400.0  # 2000 to 2200: what else a clock says, it does not know
 _FINE = 1_000  # parts of the axis: a gap shorter than one of them cannot be seen
 
 
@@ -150,7 +150,7 @@ def _now(given: Given, found: dict[str, list[_Bar]]) -> float:
 
 
 def _seconds(stamp: str) -> float | None:
-    """A moment in seconds of the epoch; None for what is none. Without a zone it is UTC, as all of ours are."""
+    """A moment in seconds of the epoch; None for what is none, or was never. Without a zone it is UTC, as ours are."""
     try:
         moment = datetime.fromisoformat(stamp)
         seconds = (moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)).timestamp()

@@ -48,7 +48,7 @@ DAYS = [line(number, 1.0, ran=Ran(began=at(86_400 * number), wall_s=60)) for num
     "lines",
     [
         [], [line(1)], evolved(300), looped(120), NIGHTS, DAYS, many(3_000, 40), many(30, 3),
-        [*looped(20), odd("1970-01-01T00:00:00Z")], [*looped(20), odd("9999-12-31T23:59:59Z", 1e300)],
+        [*looped(20), odd("2000-01-01T00:00:00Z")], [*looped(20), odd("2199-12-31T23:59:59Z", 1e300)],
         [odd("0001-01-01T00:00:00Z", 0)], [odd("")],
     ],
 )  # fmt: skip
