@@ -106,7 +106,7 @@ def _contents(at: Present, picture: Picture | None) -> list[tuple[str, str]]:
     """What there is on the page, as far as it is known before the drawings are made."""
     there = {"best": at.view.best is not None, "parameters": False, "lineage": False}
     named = [each for each in SECTIONS if (there.get(each[0], True) if picture is None else _has(picture, each[0]))]
-    return [("numbers", "Where it stands"), *named, ("runs", "Last runs")]
+    return [("numbers", "Where it stands"), ("luck", "Luck"), *named, ("runs", "Last runs")]
 
 
 def _drawings(site: Site, at: Present, drawn: Drawn) -> dict[str, object]:
