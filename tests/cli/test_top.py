@@ -149,7 +149,8 @@ def test_the_params_of_an_archived_run_are_still_there(labctl: Labctl, place: Pa
 
 @pytest.mark.needs_root
 @pytest.mark.parametrize(
-    "words", [("top", "sweep"), ("best", "sweep"), ("params", "FIRST"), ("compare", "FIRST", "FIRST"), ("export", "sweep")]
+    "words",
+    [("top", "sweep"), ("best", "sweep"), ("params", "FIRST"), ("compare", "FIRST", "FIRST"), ("export", "sweep")],
 )
 def test_a_lab_that_may_only_be_read_is_read(words: tuple[str, ...], place: Path) -> None:
     first = some_runs(a_searched_lab(place))[0]
