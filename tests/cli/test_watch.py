@@ -192,6 +192,21 @@ def test_a_ledger_that_is_cut_is_said_and_looked_at_from_its_end(place: Path) ->
     assert seen.look() == []
 
 
+def test_a_disk_that_was_away_is_said_on_stderr_and_nothing_is_told_twice(place: Path) -> None:
+    root = a_busy_lab(place)
+    running = cycle.begin(root, "alpha", owner=me())
+    with watching("--plain") as watcher:
+        watcher.until("watched from now on; 1 under way\n")
+        place.rename(place.with_name("elsewhere"))
+        assert watcher.child.stderr is not None
+        said = watcher.child.stderr.readline() + watcher.child.stderr.readline()
+        assert b"the lab cannot be read now, and is looked at again: the data root is not there any more" in said
+        place.with_name("elsewhere").rename(place)
+        cycle.finish(root, running, ended(0.125))
+        lines = watcher.until("ended: success")
+        assert len(lines) == 2, lines
+
+
 def test_a_lab_in_which_nothing_happens_costs_next_to_nothing(place: Path) -> None:
     root = a_lab(place)
     for number in range(20):
