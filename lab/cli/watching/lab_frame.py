@@ -79,7 +79,7 @@ def _wants(shown: Shown, width: int, room: int) -> list[Row]:
 def _table(shown: Shown, width: int, room: int) -> list[Row]:
     listed = shown.index.experiments if shown.index else ()
     if not listed:
-        return [(("no experiment yet: labctl create --help", DIM),)]
+        return [] if shown.trouble else [(("no experiment yet: labctl create --help", DIM),)]
     at = next((place for place, each in enumerate(listed) if each.id == shown.selected), 0)
     places = window(len(listed), room, at)
     more = f", {len(places)} of {len(listed):,}" if len(places) < len(listed) else ""
