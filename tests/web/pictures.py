@@ -164,7 +164,8 @@ def _spending(count: int, steps: tuple[Step, ...], says: str) -> Spending:
         total=Took(runs=count, hours=0.017 * count, tokens=None, usd=1.5 if count else None),
         improvements=tuple(
             Improvement(
-                n=step.n, run_id=step.run_id, value=step.value, took=took, changed=step.changed, unsure="within noise" if step.within else ""
+                n=step.n, run_id=step.run_id, value=step.value, took=took, changed=step.changed,
+                unsure="within noise" if step.within else "",
             )
             for step in steps
         ),
