@@ -47,6 +47,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 def answer(args: argparse.Namespace, session: Session) -> Answer:
     """Read, draw, write."""
     from lab.projections.drawing import named
+    from lab.projections.tier import every
     from lab.scheduler.results import export, pictured, table
 
     ending = _ending(args)
@@ -57,8 +58,7 @@ def answer(args: argparse.Namespace, session: Session) -> Answer:
     root = session.root()
     session.terminal.narrate(f"reading {args.experiment}")
     given = pictured.read(root, args.experiment, with_diff=False)
-    named_tiers = given.spec.fidelity_tiers if given.spec else ()
-    tiers = tuple(dict.fromkeys((*named_tiers, *(line.tier for line in given.lines))))
+    tiers = every(given.view, given.spec, (line.tier for line in given.lines))
     tier = table.named(args.experiment, tiers, args.tier) or given.view.tier
     wish = named.Wish(
         name=args.what, tier=tier, width=float(args.width), height=float(args.height) or None, log=args.log

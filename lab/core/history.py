@@ -174,7 +174,7 @@ def _kept(tier: Tier, run: Run, candidate: Candidate) -> None:
 
 
 def _value(view: View, tier: Tier, run: Run, value: float) -> None:
-    direction = view.directions.get(run.tier, view.direction)
+    direction = view.direction_of(run.tier)
     worse = tier.last_value is not None and better(tier.last_value, value, direction)
     tier.worsening_streak = tier.worsening_streak + 1 if worse else 0
     tier.last_value = value

@@ -135,6 +135,10 @@ class View(msgspec.Struct, kw_only=True):
         """What counts towards `max_iterations_total`: a run that never began is none."""
         return self.runs - self.unbegun
 
+    def direction_of(self, tier: str) -> str:
+        """Which way the metric of a tier goes."""
+        return self.directions.get(tier, self.direction)
+
     @property
     def failed(self) -> int:
         """How many runs came to grief."""

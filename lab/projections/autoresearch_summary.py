@@ -76,7 +76,7 @@ def told(subject: Subject) -> Summary:
     """What there is to say of a loop, in the tier that it is in."""
     view, spec = subject.view, spec_here(subject.view, subject.spec)
     loop = view.loop or loops.Loop()
-    way = view.directions.get(view.tier, view.direction)
+    way = view.direction_of(view.tier)
     gain = _gain(loop, way, spec.baseline_repeats if spec else 1)
     alarms = loops.alarms(loop)
     recommendation, reasons = _judged(loop, gain, alarms)

@@ -275,7 +275,7 @@ def _said(run: Run) -> str:
 
 
 def _direction(view: View, tier: str) -> str:
-    return view.directions.get(tier, view.direction)
+    return view.direction_of(tier)
 
 
 def left(view: View, here: Spec | None, under_way: int) -> Left:

@@ -1,20 +1,30 @@
-"""What the SPEC says in the tier that an experiment is in."""
+"""The tiers of an experiment, and what the SPEC says in each."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from lab.core.spec import Spec
     from lab.core.subject import Subject
     from lab.core.view import View
 
 
 def spec_here(view: View, spec: Spec | None) -> Spec | None:
-    """The SPEC with the overrides of the current tier. A tier that an edit took out of the SPEC overrides nothing."""
-    if spec is None or not spec.overrides or view.tier not in spec.fidelity_tiers:
-        return spec
-    return spec.for_tier(view.tier)
+    """The SPEC with the overrides of the current tier."""
+    return None if spec is None else spec_in(spec, view.tier)
+
+
+def spec_in(spec: Spec, tier: str) -> Spec:
+    """The SPEC with the overrides of a tier. One that an edit took out of the SPEC overrides nothing."""
+    return spec.for_tier(tier) if spec.overrides and tier in spec.fidelity_tiers else spec
+
+
+def every(view: View, spec: Spec | None, of_runs: Iterable[str]) -> tuple[str, ...]:
+    """Every tier that the SPEC names, the one that it is in, and those that runs were in."""
+    return tuple(dict.fromkeys((*(spec.fidelity_tiers if spec else ()), view.tier, *of_runs)))
 
 
 def next_tier(subject: Subject) -> str:

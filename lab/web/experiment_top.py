@@ -17,7 +17,7 @@ from lab.projections.autoresearch_summary import is_loop
 from lab.projections.picture import spending
 from lab.projections.picture.given import UnderWay, lost  # msgspec resolves annotations
 from lab.projections.picture.spending import Took  # msgspec resolves annotations
-from lab.projections.tier import spec_here
+from lab.projections.tier import every, spec_here
 from lab.scheduler import decisions
 from lab.scheduler.results import pictured, wanted
 from lab.scheduler.results.wanted import Want  # msgspec resolves annotations
@@ -79,7 +79,7 @@ def of(root: Root, at: Present, picture: Picture | None) -> Top:
         phase=view.phase,
         phase_reason=view.phase_reason,
         tier=view.tier,
-        tiers=tuple(dict.fromkeys((*(at.spec.fidelity_tiers if at.spec else ()), view.tier, *view.tiers)))[:MOST_TIERS],
+        tiers=every(view, at.spec, view.tiers)[:MOST_TIERS],
         strategy=spec.strategy if spec else "",
         is_loop=is_loop(Subject(view=view, spec=at.spec)),
         took=spending.of_view(view),

@@ -24,7 +24,7 @@ def of(given: Given, lines: Sequence[Line], steps: Iterable[str]) -> tuple[Arm, 
     `lines` are those of one tier, `steps` the runs of it that were better than all before. Empty where nobody chose.
     """
     tier = lines[0].tier if lines else given.view.tier
-    minimize = given.view.directions.get(tier, given.view.direction) == MINIMIZE
+    minimize = given.view.direction_of(tier) == MINIMIZE
     better, (asks, _) = frozenset(steps), charged(given)
     found: dict[str, _Tally] = {}
     for line in lines:

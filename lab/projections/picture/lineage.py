@@ -189,7 +189,7 @@ def _nearest(first: Sequence[int], shown: set[int]) -> list[int]:
 def _delta(given: Given, line: Line, parent: Line) -> float | None:
     if line.tier != parent.tier or line.value is None or parent.value is None:
         return None
-    minimize = given.view.directions.get(line.tier, given.view.direction) == MINIMIZE
+    minimize = given.view.direction_of(line.tier) == MINIMIZE
     change = parent.value - line.value if minimize else line.value - parent.value
     return change if math.isfinite(change) else None
 

@@ -68,7 +68,7 @@ def of(given: Given) -> Parameters | None:
     axes, unseen = columns.known(given.space, runs)
     if not axes:
         return None
-    direction = view.directions.get(view.tier, view.direction)
+    direction = view.direction_of(view.tier)
     sign = 1.0 if direction == MINIMIZE else -1.0
     order = sorted(range(len(lines)), key=lambda place: sign * (lines[place].value or 0.0))
     told = _importance(f"{view.experiment}/{view.tier}", axes, lines, runs)

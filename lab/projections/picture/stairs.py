@@ -14,6 +14,7 @@ from lab.core.run import better
 from lab.projections import repeats, text
 from lab.projections.picture import changed, thinning
 from lab.projections.tables import Line  # msgspec resolves annotations
+from lab.projections.tier import spec_in
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -108,7 +109,7 @@ def of(given: Given, tier: str) -> Stairs:
     target = None
     metric = given.view.last.metric if given.view.last else ""
     if given.spec is not None:
-        spec = given.spec.for_tier(tier) if tier in given.spec.fidelity_tiers else given.spec
+        spec = spec_in(given.spec, tier)
         metric, target = spec.metric, spec.stop_conditions.target
     rule = thinning.rule(len(at), total, ALWAYS)
     if len(stepped) < len(found.steps):
@@ -134,7 +135,7 @@ def judge(given: Given, tier: str) -> Judged:
     than the noise tells apart; while nothing is known of the noise, by anything, which the picture has to say.
     """
     view = given.view
-    direction = view.directions.get(tier, view.direction)
+    direction = view.direction_of(tier)
     band = band_of(given, tier)
     lines = tuple(line for line in given.lines if line.tier == tier)
     walk = Walk(direction, band)
@@ -159,7 +160,7 @@ def walked(given: Given) -> tuple[list[str], dict[str, Walk]]:
     for line in given.lines:
         walk = walks.get(line.tier)
         if walk is None:
-            direction = view.directions.get(line.tier, view.direction)
+            direction = view.direction_of(line.tier)
             walk = walks[line.tier] = Walk(direction, band_of(given, line.tier))
         found.append(walk.kind(line))
     return found, walks

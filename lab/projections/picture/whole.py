@@ -26,7 +26,7 @@ from lab.projections.picture.parameters import Parameters
 from lab.projections.picture.spending import Arm, Spending
 from lab.projections.picture.stairs import BASELINE, KEEP, Sample, Stairs
 from lab.projections.picture.timeline import Timeline
-from lab.projections.tier import spec_here
+from lab.projections.tier import every, spec_here
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -129,7 +129,7 @@ class Picture(msgspec.Struct, frozen=True, kw_only=True):
 def of(given: Given) -> Picture:
     """The picture of what was read."""
     view = given.view
-    tiers = _tiers(given)
+    tiers = every(view, given.spec, (line.tier for line in given.lines))
     judged = {tier: stairs.judge(given, tier) for tier in tiers}
     here = stairs.of(given, view.tier)
     others = [tier for tier in tiers if tier != view.tier and judged[tier].lines]
@@ -173,12 +173,6 @@ def parse(data: bytes, where: str = "") -> Picture:
 
 _encoder = msgspec.json.Encoder(order="sorted")
 _decoder = msgspec.json.Decoder(Picture)
-
-
-def _tiers(given: Given) -> list[str]:
-    """Every tier that the SPEC names or that has runs, and the one that it is in."""
-    named = given.spec.fidelity_tiers if given.spec else ()
-    return list(dict.fromkeys((*named, given.view.tier, *(line.tier for line in given.lines))))
 
 
 def _head(given: Given, subject: Subject, here: Stairs, judged: Judged, tiers: Sequence[str]) -> Head:
@@ -347,7 +341,8 @@ def _params(params: Mapping[str, object], varying: Sequence[str]) -> str:
 
 
 def _warnings(given: Given, others: int) -> Iterator[str]:
-    found = [text.line(each, REASON_CHARS) for each in given.warnings]
+    wanted = {each.what for each in given.findings}  # which stand first
+    found = [text.line(each, REASON_CHARS) for each in given.warnings if each not in wanted]
     if len(given.under_way) > MOST_UNDER_WAY:
         found.append(f"of {len(given.under_way)} runs under way, the first {MOST_UNDER_WAY} are shown")
     if others > MOST_TIERS:

@@ -9,6 +9,7 @@ import msgspec
 from lab.projections import status, text
 from lab.projections.picture import spending, stairs
 from lab.projections.picture.spending import Spending, Took
+from lab.projections.tier import every
 from lab.scheduler.results import pictured, table
 from lab.store import reading
 
@@ -53,8 +54,7 @@ class LabCost(msgspec.Struct, frozen=True, kw_only=True):
 def of(root: Root, name: str, tier: str = "") -> tuple[Cost, tuple[str, ...]]:
     """Of one experiment, and what is to be said beside it. `BadInput` for a tier that it does not have."""
     given = pictured.read(root, name, with_diff=False)
-    known = given.spec.fidelity_tiers if given.spec else ()
-    tiers = tuple(dict.fromkeys((*known, given.view.tier, *(line.tier for line in given.lines))))
+    tiers = every(given.view, given.spec, (line.tier for line in given.lines))
     here = table.named(name, tiers, tier) or given.view.tier
     found = stairs.of(given, here)
     best = given.view.bests.get(here)

@@ -79,7 +79,6 @@ def _bests(root: Root, heard: Heard) -> dict[str, str]:
         return {}
     view = heard.state.view
     now = {run.run_id for run in view.bests.values()}
-    now |= {here.loop.best.run_id for here in view.tiers.values() if here.loop and here.loop.best}
     if not sealed & now:
         return {}  # of several new bests the last is still the best
     try:

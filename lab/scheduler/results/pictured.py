@@ -15,8 +15,6 @@ from lab.core.errors import Corrupt, LabError, Unavailable
 from lab.core.subject import Finding
 from lab.projections import index, status
 from lab.projections.picture.given import LOST, RUNNING, WAITING, Asked, Given, UnderWay, Weighed
-from lab.scheduler import places
-from lab.scheduler.loop.grounds import OWN_REPOSITORY
 from lab.scheduler.placing import placed
 from lab.scheduler.results import choosing, table
 from lab.scheduler.search import spaces
@@ -61,7 +59,7 @@ def read(root: Root, name: str, *, with_diff: bool = True, with_take: bool = Fal
         spec=spec,
         space=space,
         lines=found.lines,
-        findings=(*(state.findings if state else ()), *trouble),
+        findings=tuple(dict.fromkeys((*(state.findings if state else ()), *found.findings, *trouble))),
         under_way=under_way,
         asks=asked,
         diff=diff,
@@ -249,20 +247,10 @@ def _from_git(root: Root, spec: Spec | None, view: View, loop: Loop) -> tuple[tu
     base, best = loop.base, loop.best
     if spec is None or base is None or best is None or not (base.commit and best.commit):
         return None, "it is not known where its commits are"
-    from lab.store.repository import looking  # noqa: PLC0415  # git: only where what is sealed does not tell
+    from lab.scheduler.results import coded  # noqa: PLC0415  # git: only where what is sealed does not tell
 
-    here = spec.for_tier(view.tier) if view.tier in spec.fidelity_tiers else spec
-    own = f"{root.layout.experiment(view.experiment)}/{OWN_REPOSITORY}"
-    try:
-        place = places.workspace(root, here, view)
-        found = looking.patch(own, place, base.commit, best.commit, limit_bytes=DIFF_BYTES)
-    except LabError as trouble:
-        return None, trouble.what
-    except OSError as error:
-        return None, f"the repository cannot be read: {error.strerror}"
-    if found is None:
-        return None, "its commits are not in the repository any more"
-    return (found.data.decode(errors="replace"), found.cut), ""
+    found = coded.of(root, view.experiment, view, spec, base.commit, best.commit, limit_bytes=DIFF_BYTES)
+    return (None, found) if isinstance(found, str) else ((found.data.decode(errors="replace"), found.cut), "")
 
 
 def _text(patch: bytes) -> tuple[str, bool]:

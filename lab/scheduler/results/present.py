@@ -14,6 +14,8 @@ from lab.core.spec import Spec  # msgspec resolves annotations
 from lab.core.subject import Finding, Subject
 from lab.core.view import View  # msgspec resolves annotations
 from lab.projections import attention, status
+from lab.projections.tier import spec_in
+from lab.scheduler import subjects
 from lab.store import experiments, reading
 
 if TYPE_CHECKING:
@@ -28,16 +30,14 @@ class Present(msgspec.Struct, frozen=True, kw_only=True):
     wants: tuple[Finding, ...]
 
     def direction(self, tier: str = "") -> str:
-        return self.view.directions.get(tier or self.view.tier, self.view.direction)
+        return self.view.direction_of(tier or self.view.tier)
 
     @property
     def metric(self) -> str:
         """The name of the number that counts in the tier that it is in."""
         if self.spec is None:
             return self.view.last.metric if self.view.last else ""
-        if self.view.tier in self.spec.fidelity_tiers:
-            return self.spec.for_tier(self.view.tier).metric
-        return self.spec.metric
+        return spec_in(self.spec, self.view.tier).metric
 
 
 def read(root: Root, name: str) -> Present:
@@ -47,7 +47,8 @@ def read(root: Root, name: str) -> Present:
     state = status.fold_state(reading.read(root.layout.status(name)) or b"")
     if state is None:
         raise Unavailable(f"the pages of {name} are missing or damaged", fix="labctl refresh writes them again")
-    subject = Subject(view=state.view, spec=loaded.spec, place=state.place, findings=state.findings)
+    findings = tuple(dict.fromkeys((*state.findings, *subjects.spec_findings(loaded))))  # the pages may be older
+    subject = Subject(view=state.view, spec=loaded.spec, place=state.place, findings=findings)
     return Present(
         view=state.view,
         spec=loaded.spec,

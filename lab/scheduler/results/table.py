@@ -14,9 +14,11 @@ from lab.core.errors import BadInput, LabError, Unavailable, nearest
 from lab.core.parameter import mark
 from lab.core.run import MINIMIZE
 from lab.core.spec import Spec
+from lab.core.subject import Finding
 from lab.core.view import View
 from lab.projections import status
 from lab.projections.tables import Line, parse_line
+from lab.projections.tier import every, spec_in
 from lab.scheduler import subjects
 from lab.store import experiments, reading
 
@@ -34,21 +36,19 @@ class Table(msgspec.Struct, frozen=True, kw_only=True):
     raw: tuple[bytes, ...]
     view: View
     spec: Spec | None
+    findings: tuple[Finding, ...] = ()  # what is wrong with its SPEC; the warnings say that too
     warnings: tuple[str, ...] = ()
 
     def direction(self, tier: str) -> str:
-        return self.view.directions.get(tier, self.view.direction)
+        return self.view.direction_of(tier)
 
     def metric(self, tier: str) -> str:
         """The name of the number that counts; empty where the SPEC cannot be read."""
-        if self.spec is None or tier not in self.spec.fidelity_tiers:
-            return self.spec.metric if self.spec else ""
-        return self.spec.for_tier(tier).metric
+        return spec_in(self.spec, tier).metric if self.spec else ""
 
     def tiers(self) -> tuple[str, ...]:
-        """Every tier that the SPEC names or that has runs."""
-        named = self.spec.fidelity_tiers if self.spec else ()
-        return tuple(dict.fromkeys((*named, *(line.tier for line in self.lines))))
+        """Every tier that the SPEC names or that has runs, and the one that it is in."""
+        return every(self.view, self.spec, (line.tier for line in self.lines))
 
 
 def read(root: Root, name: str) -> Table:
@@ -69,7 +69,15 @@ def read(root: Root, name: str) -> Table:
         raise Unavailable("the table of runs is missing", where=path, fix="labctl refresh")
     raw = tuple(data.splitlines())
     lines = tuple(parse_line(line, path) for line in raw)
-    return Table(experiment=name, lines=lines, raw=raw, view=view, spec=loaded.spec, warnings=tuple(warnings))
+    return Table(
+        experiment=name,
+        lines=lines,
+        raw=raw,
+        view=view,
+        spec=loaded.spec,
+        findings=subjects.spec_findings(loaded),
+        warnings=tuple(warnings),
+    )
 
 
 def tier_of(found: Table, wanted: str) -> str:
