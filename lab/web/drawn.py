@@ -47,7 +47,7 @@ class Drawn(msgspec.Struct, frozen=True, kw_only=True):
 
 def of(picture: Picture, link: Link) -> Drawn:
     """All drawings of a picture; a mark that stands for a run leads where `link` says."""
-    return elements(picture, scenes(picture, link))
+    return arranged(picture, Elements().of(scenes(picture, link)))
 
 
 def scenes(picture: Picture, link: Link) -> dict[str, Scene]:
@@ -69,9 +69,23 @@ def scenes(picture: Picture, link: Link) -> dict[str, Scene]:
     return found
 
 
-def elements(picture: Picture, found: Mapping[str, Scene]) -> Drawn:
-    """These scenes, each in its place. Of other tiers and single parameters there may be fewer than there are."""
-    made = {name: element(scene, name) for name, scene in found.items()}
+class Elements:
+    """Scenes as elements. One that is as it was the last time is not rendered again."""
+
+    def __init__(self) -> None:
+        self._known: dict[str, tuple[Scene, Markup]] = {}
+
+    def of(self, found: Mapping[str, Scene]) -> dict[str, Markup]:
+        """By the same names."""
+        for name, scene in found.items():
+            known = self._known.get(name)
+            if known is None or known[0] != scene:
+                self._known[name] = (scene, element(scene, name))
+        return {name: self._known[name][1] for name in found}
+
+
+def arranged(picture: Picture, made: Mapping[str, Markup]) -> Drawn:
+    """These elements, each in its place. Of other tiers and single parameters there may be fewer than there are."""
     tiers = ((each.tier, f"{STAIRS}-{number}") for number, each in enumerate(picture.other_tiers, 1))
     return Drawn(
         stairs=made[STAIRS],

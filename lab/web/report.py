@@ -5,6 +5,7 @@ The same picture gives the same bytes. What the page may do stands in its policy
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -59,16 +60,24 @@ def page(
     of an interactive one come on top.
     """
     scenes = drawn.scenes(picture, lambda run_id: run_id)
-    made = _Made(picture, runs, scenes, FULL)
-    data = made.page(index_link)
-    for room in steps() if fits else ():
-        if len(data) <= MOST_BYTES:
-            break
-        made = _Made(picture, runs[: room.pages], scenes, room)
-        data = made.page(index_link)
+    elements = drawn.Elements()
+
+    def made_with(room: Room, count: int) -> tuple[_Made, bytes]:
+        made = _Made(picture, runs[:count], scenes, room)
+        return made, made.page(index_link, elements)
+
+    made, data = made_with(FULL, len(runs))
+    if fits and not _fits(data):
+        rooms = list(steps())
+        at = bisect_left(rooms, 1, hi=len(rooms) - 1, key=lambda room: int(_fits(made_with(room, room.pages)[1])))
+        made, data = made_with(rooms[at], rooms[at].pages)
     if interactive:
-        data = made.page(index_link, interactive=True)
+        data = made.page(index_link, elements, interactive=True)
     return Report(data=data, rows=len(made.rows), pages=len(made.runs))
+
+
+def _fits(data: bytes) -> bool:
+    return len(data) <= MOST_BYTES
 
 
 class _Made:
@@ -98,7 +107,7 @@ class _Made:
         """To its page, or to its row."""
         return self.page_link(run_id) or (f"#{run_id}" if run_id in self._listed else "")
 
-    def page(self, index_link: str, *, interactive: bool = False) -> bytes:
+    def page(self, index_link: str, elements: drawn.Elements, *, interactive: bool = False) -> bytes:
         """The bytes."""
         picture, room = self._picture, self._room
         best = picture.best
@@ -111,7 +120,7 @@ class _Made:
         values: dict[str, object] = {
             "title": f"{picture.head.experiment}: report",
             "picture": shown,
-            "drawn": drawn.elements(picture, self._scenes),
+            "drawn": drawn.arranged(picture, elements.of(self._scenes)),
             "runs": [(run, self.why.get(run.run_id, "")) for run in self.runs],
             "rows": noted(self.rows, room),
             "rows_rule": _rows_rule(picture, self.rows),
