@@ -207,7 +207,7 @@ def memory(scratch: str, size: Size) -> list[Row]:
     with serving(root.layout.root) as served:
         began_mb = served.memory_mb()
         paths = ["/", "/index.json", page, f"{page}?part=drawings", f"{page}/picture.json", f"{page}/stairs.svg"]
-        paths += [f"{page}/{name}.svg" for name in ("coordinates", "timeline", "lineage", "importance", "spending")]
+        paths += [f"{page}/{name}.svg" for name in ("parameters", "timeline", "lineage", "importance", "cost")]
         paths += [f"{page}/runs?sort=value&page={number}&q={quote(typed)}" for number in (1, 7) for typed in FILTERS]
         paths += [f"/runs/{run}" for run in runs[:: max(1, len(runs) // 20)]]
         paths += [f"/compare?a={runs[0]}&b={runs[-1]}"]
