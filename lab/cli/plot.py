@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 EXAMPLE = """labctl plot lr-sweep -o progress.png
 labctl plot lr-sweep -o progress.svg --what importance
 labctl plot lr-sweep -o final.png --tier final --dark --yes"""
-WHAT = ("stairs", "parameters", "slices", "importance", "lineage", "timeline", "cost")
 WIDTH = 960
 LEAST, MOST = 320, 2_400
 LEAST_HEIGHT = 240
@@ -33,9 +32,11 @@ _PIXELS = 2  # for a unit of a drawing: sharp on a good screen
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     """Of what, and where to."""
+    from lab.projections.drawing.named import NAMES, STAIRS
+
     parser.add_argument("experiment", metavar="ID", help="the experiment")
     parser.add_argument("-o", "--output", default="", metavar="FILE", help="where to: .png or .svg; - prints the SVG")
-    parser.add_argument("--what", default=WHAT[0], choices=WHAT, help=f"what to draw (default {WHAT[0]})")
+    parser.add_argument("--what", default=STAIRS, choices=NAMES, help=f"what to draw (default {STAIRS})")
     parser.add_argument("--tier", default="", metavar="T", help="of this tier; else of the one it is in")
     parser.add_argument("--width", type=int, default=WIDTH, metavar="N", help=f"how wide (default {WIDTH})")
     parser.add_argument("--height", type=int, default=0, metavar="N", help="how high, of what has no height of its own")
@@ -91,11 +92,13 @@ def _ending(args: argparse.Namespace) -> str:
 
 
 def _check_size(args: argparse.Namespace) -> None:
+    from lab.projections.drawing.named import STAIRS
+
     if not LEAST <= args.width <= MOST:
         raise BadInput(f"--width {args.width} is not between {LEAST} and {MOST:,}", fix=f"--width {WIDTH}")
     if args.height and not LEAST_HEIGHT <= args.height <= MOST:
         raise BadInput(f"--height {args.height} is not between {LEAST_HEIGHT} and {MOST:,}", fix="--height 420")
-    if args.log and args.what != WHAT[0]:
+    if args.log and args.what != STAIRS:
         raise BadInput(f"--log is for the staircase, and not for {args.what}", fix="leave it out")
 
 

@@ -9,7 +9,6 @@ from lab.web.door import HTML, JSON, Reply
 from lab.web.entrance import inside
 
 if TYPE_CHECKING:
-    from lab.web.site import Site
     from lab.web.trouble import Trouble
     from lab.web.wire import Head
 
@@ -17,9 +16,8 @@ _TEXT = "text/plain; charset=utf-8"
 _LOGIN = 401
 
 
-def reply(refusal: Trouble, head: Head | None, site: Site) -> Reply:
+def reply(refusal: Trouble, head: Head | None) -> Reply:
     """In the form that was asked for: a page, JSON, or plain text."""
-    del site
     accept = head.headers.get("accept", "") if head else ""
     if "text/html" in accept:
         values: dict[str, object] = {

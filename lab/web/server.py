@@ -176,14 +176,14 @@ class Server:
             reply = self._reply(head, incoming, place)
         except TimeoutError:
             slow = Trouble(408, "the request took too long to arrive", fix="ask again")
-            reply = refusing.reply(slow, head, self._site)
+            reply = refusing.reply(slow, head)
         except Trouble as refusal:
-            reply = refusing.reply(refusal, head, self._site)
+            reply = refusing.reply(refusal, head)
         place.is_heard = True
         try:
             if reply.stream is not None and not reply.ends and not self._places.streams(place):
                 full = Trouble(503, "too many pages are open", fix="close some", headers=(("Retry-After", "5"),))
-                reply = _closed(reply, refusing.reply(full, head, self._site))
+                reply = _closed(reply, refusing.reply(full, head))
             sending.send(place.connection, reply, is_head=head is not None and head.method == "HEAD")
         finally:
             _closed(reply, reply)

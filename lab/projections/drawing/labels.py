@@ -35,7 +35,7 @@ _SHORT = 0.5  # of the room: what is tried when the whole text finds no place
 _LEADER_FROM = 12.0
 _FURTHEST = 130.0  # pixels from its mark: a label that is further is not read as its own
 _DEAREST = 10.0  # what a place may cost: over a dense crowd nobody reads a label
-_TRIED = 80  # labels that look for a place; the rest is counted as dropped
+_MOST = 80  # labels that get a place; the rest is counted as dropped
 
 
 class Area(msgspec.Struct, frozen=True, kw_only=True):
@@ -158,7 +158,7 @@ def place(wanted: Iterable[Wanted], frame: Area, busy: Busy, *, size: float = 11
     labels: list[Label] = []
     dropped = 0
     for each in ranked:
-        found = _best(each, frame, busy, labels, size=size, room=room) if len(labels) < _TRIED else None
+        found = _best(each, frame, busy, labels, size=size, room=room) if len(labels) < _MOST else None
         if found is None:
             dropped += 1
         else:

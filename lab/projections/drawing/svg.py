@@ -11,7 +11,7 @@ from lab.projections.drawing import scene as scenes
 from lab.projections.drawing.look import style
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterator
 
     from lab.projections.drawing.scene import Box, Item, Mark, Marks, Point, Scene, Stroke, Words
 
@@ -145,8 +145,3 @@ def _text(words: str) -> str:
 
 def _attribute(words: str) -> str:
     return _text(words).replace('"', "&quot;")
-
-
-def join(scenes_: Iterable[Scene]) -> str:
-    """Several, one after the other."""
-    return "".join(map(render, scenes_))

@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from lab.core.parameter import Parameter, Scalar
     from lab.core.space import Space
 
-CHARS = 60
 _NAME_CHARS, _VALUE_CHARS = 24, 16
 _ALSO = 0.5  # of the largest change: a second one this large is named too
 _SHOWN = 2

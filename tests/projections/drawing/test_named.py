@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 import msgspec
 import pytest
 
-from lab.cli import plot
 from lab.core.errors import LabError
 from lab.core.origin import Origin
 from lab.projections.drawing import named, png, scene, svg, tiles
@@ -61,10 +60,6 @@ def test_another_tier_is_drawn_by_itself() -> None:
         assert found.sample is not None
         assert found.sample.total == 7
         assert "tier other" in said(found.scene)
-
-
-def test_the_verb_and_the_drawings_have_the_same_names() -> None:
-    assert plot.WHAT == named.NAMES
 
 
 def test_scenes_beside_each_other_do_not_overlap_and_keep_their_marks() -> None:
