@@ -42,7 +42,7 @@ def read(root: Root, name: str) -> tuple[Briefing, tuple[str, ...]]:
         space=space,
         lines=found.lines,
         told=told(root, name, lines=found.lines),
-        findings=(*(state.findings if state else ()), *trouble),
+        findings=tuple(dict.fromkeys((*(state.findings if state else ()), *found.findings, *trouble))),
         under_way=under_way(root, name),
         tried=tuple(tries.recent(root, name, found.view.tier)) if is_loop else (),
         ideas=_ideas(root, found.spec, found.view) if is_loop else (),

@@ -92,7 +92,7 @@ def rebuilt(
     With `recorded_only`, seals that these lines do not name are left out: the past as of the last line.
     """
     entries = [entry for entry in lines if entry.line is not None and entry.line.event.experiment == experiment]
-    findings = [_spec_finding(loaded)] if loaded.problem else []
+    findings = list(spec_findings(loaded))
     told = _sealed(root, experiment, _recorded(entries), findings, recorded_only=recorded_only)
     last = told[-1].item.run if told else None
     direction = loaded.spec.metric_direction if loaded.spec else last.direction if last else MAXIMIZE
@@ -250,11 +250,13 @@ def _in_order(seals: Iterable[Seal]) -> list[Seal]:
     return sorted(seals, key=lambda made: history.of_seal(made).key)
 
 
-def _spec_finding(loaded: Loaded) -> Finding:
+def spec_findings(loaded: Loaded) -> tuple[Finding, ...]:
+    """What is wrong with its SPEC, or nothing."""
     problem = loaded.problem
     if problem is None:
-        return Finding(what="")
-    return Finding(what=problem.what, where=problem.where, fix=problem.fix or "mend SPEC.yaml, then: labctl validate")
+        return ()
+    fix = problem.fix or "mend SPEC.yaml, then: labctl validate"
+    return (Finding(what=problem.what, where=problem.where, fix=fix),)
 
 
 def _subject(  # the parts of a subject

@@ -15,7 +15,7 @@ from lab.core.view import Spent
 from lab.projections.picture import whole
 from lab.projections.picture.given import LOST, RUNNING, WAITING, Asked
 from lab.scheduler import cycle, refresh
-from lab.scheduler.results import costs, pictured
+from lab.scheduler.results import costs, pictured, present
 from lab.scheduler.search.asking import asks
 from lab.store import experiments, ledger
 from scripts.bench import seeing_ground
@@ -152,6 +152,20 @@ def test_a_space_that_cannot_be_used_is_a_finding(tmp_path: Path) -> None:
     assert given.space is None
     assert any("gone.json" in f"{each.what}{each.where}" for each in given.findings)
     assert len(whole.of(given).rows) == 4
+
+
+def test_a_spec_that_cannot_be_read_is_told_among_what_wants_somebody_and_once(root: Root) -> None:
+    one_run(root, "a", 0.5)
+    with open(root.layout.spec("a"), "ab") as file:
+        file.write(b"metric: [\n")
+    for _ in range(2):  # before the pages know of it, and after
+        given = pictured.read(root, "a")
+        picture = whole.of(given)
+        told = [each for each in picture.wants if "'metric' is here twice" in each.what]
+        assert [each.fix for each in told] == ["keep one of them"]
+        assert not [each for each in picture.warnings if "metric" in each]
+        assert present.read(root, "a").wants == picture.wants
+        refresh.everything(root)
 
 
 def test_pages_that_are_behind_are_said(root: Root) -> None:
