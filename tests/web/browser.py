@@ -18,6 +18,7 @@ import re
 import shutil
 import signal
 import subprocess
+import tempfile
 import time
 from contextlib import contextmanager, suppress
 from http.client import HTTPConnection
@@ -56,9 +57,12 @@ class Driver:
 
     def __init__(self, place: Path) -> None:
         self.place = place
-        self._browsers = 0
-        # A home of its own: nothing of whoever runs the tests is read, and nothing is left with them.
-        home = {**os.environ, "HOME": str(place), "XDG_CONFIG_HOME": str(place), "XDG_CACHE_HOME": str(place)}
+        self._browsers: list[Browser] = []
+        # A home of its own: nothing of whoever runs the tests is read, and nothing is left with them. What is temporary
+        # is elsewhere: a socket lies in it, whose path may not be long.
+        self._passing = tempfile.mkdtemp(prefix="browser-")
+        home = {**os.environ, **dict.fromkeys(("HOME", "XDG_CONFIG_HOME", "XDG_CACHE_HOME"), str(place))}
+        home["TMPDIR"] = self._passing
         self._process = subprocess.Popen(
             ["chromedriver", "--port=0", "--log-level=SEVERE"],
             stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, env=home, start_new_session=True,
@@ -74,8 +78,9 @@ class Driver:
 
     def browser(self) -> Browser:
         """Another browser, that shares nothing with the others."""
-        self._browsers += 1
-        return Browser(self, self.place / f"profile-{self._browsers}")
+        made = Browser(self, self.place / f"profile-{len(self._browsers)}")
+        self._browsers.append(made)
+        return made
 
     def call(self, method: str, path: str, body: object = None) -> object:
         """One request; what it answers."""
@@ -92,6 +97,8 @@ class Driver:
 
     def end(self) -> None:
         """Stop it, and the browsers that it started: they are all in a group of their own."""
+        for each in self._browsers:
+            each.close()
         os.killpg(self._process.pid, signal.SIGTERM)
         try:
             self._process.wait(timeout=10)
@@ -100,6 +107,7 @@ class Driver:
             self._process.wait()
         if self._process.stdout is not None:
             self._process.stdout.close()
+        shutil.rmtree(self._passing, ignore_errors=True)
 
 
 class Browser:
