@@ -2,71 +2,39 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import msgspec
 from markupsafe import Markup  # msgspec resolves annotations
 
 from lab.projections import text
-from lab.projections.drawing import (
-    coordinates,
-    importance,
-    lineage,
-    slices,
-    spending,
-    stairs,
-    svg,
-    timeline,
-)
+from lab.projections.drawing import named, svg
+from lab.projections.drawing.named import COST, IMPORTANCE, LINEAGE, PARAMETERS, SLICES, STAIRS, TIMELINE
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from lab.projections.drawing.named import Href
     from lab.projections.drawing.scene import Scene
     from lab.projections.picture.whole import Picture
 
-STAIRS, COORDINATES, IMPORTANCE, SLICE, LINEAGE, TIMELINE, SPENDING = (
-    "stairs", "coordinates", "importance", "slice", "lineage", "timeline", "spending",
-)  # fmt: skip
-Link = Callable[[str], str]  # of a run, where it leads; empty for nowhere
 
-
-class Drawn(msgspec.Struct, frozen=True, kw_only=True):
+class Arranged(msgspec.Struct, frozen=True, kw_only=True):
     """Elements of SVG. None where there is nothing to draw."""
 
     stairs: Markup
     other_tiers: tuple[tuple[str, Markup], ...] = ()
-    coordinates: Markup | None = None
+    parameters: Markup | None = None
     importance: Markup | None = None
     slices: tuple[Markup, ...] = ()
     lineage: Markup | None = None
     timeline: Markup | None = None
-    spending: Markup | None = None
+    cost: Markup | None = None
 
 
-def of(picture: Picture, link: Link) -> Drawn:
+def of(picture: Picture, link: Href) -> Arranged:
     """All drawings of a picture; a mark that stands for a run leads where `link` says."""
-    return arranged(picture, Elements().of(scenes(picture, link)))
-
-
-def scenes(picture: Picture, link: Link) -> dict[str, Scene]:
-    """The scenes by the names that their elements have on a page."""
-    told, kin, when, spent = picture.parameters, picture.lineage, picture.timeline, picture.spending
-    found = {STAIRS: stairs.draw(picture.stairs, href=link)}
-    found |= {f"{STAIRS}-{number}": stairs.draw(each, href=link) for number, each in enumerate(picture.other_tiers, 1)}
-    if told is not None:
-        found[COORDINATES] = coordinates.draw(told, href=link)
-        if told.importance is not None:
-            found[IMPORTANCE] = importance.draw(told.importance)
-        found |= {f"{SLICE}-{number}": slices.draw(told, number, href=link) for number in range(len(told.axes))}
-    if kin is not None:
-        found[LINEAGE] = lineage.draw(kin, href=link)
-    if when.lanes:
-        found[TIMELINE] = timeline.draw(when, href=link)
-    if spent.improvements:
-        found[SPENDING] = spending.draw(spent)
-    return found
+    return arranged(picture, Elements().of(named.pieces(picture, link)))
 
 
 class Elements:
@@ -84,18 +52,18 @@ class Elements:
         return {name: self._known[name][1] for name in found}
 
 
-def arranged(picture: Picture, made: Mapping[str, Markup]) -> Drawn:
+def arranged(picture: Picture, made: Mapping[str, Markup]) -> Arranged:
     """These elements, each in its place. Of other tiers and single parameters there may be fewer than there are."""
     tiers = ((each.tier, f"{STAIRS}-{number}") for number, each in enumerate(picture.other_tiers, 1))
-    return Drawn(
+    return Arranged(
         stairs=made[STAIRS],
         other_tiers=tuple((tier, made[name]) for tier, name in tiers if name in made),
-        coordinates=made.get(COORDINATES),
+        parameters=made.get(PARAMETERS),
         importance=made.get(IMPORTANCE),
-        slices=tuple(each for name, each in made.items() if name.startswith(f"{SLICE}-")),
+        slices=tuple(each for name, each in made.items() if name.startswith(f"{SLICES}-")),
         lineage=made.get(LINEAGE),
         timeline=made.get(TIMELINE),
-        spending=made.get(SPENDING),
+        cost=made.get(COST),
     )
 
 

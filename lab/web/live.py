@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from lab.projections.picture.whole import Picture
     from lab.scheduler.results.kept import Seen, Stamp
     from lab.store.root import Root
-    from lab.web.drawn import Drawn as Drawings
+    from lab.web.drawn import Arranged
 
 MOST_PICTURES = 3
 MOST_TABLES = 4
@@ -42,9 +42,9 @@ class Drawn:
     def __init__(self, picture: Picture, took_s: float) -> None:
         self.picture = picture
         self.took_s = took_s
-        self._drawings: Drawings | None = None
+        self._drawings: Arranged | None = None
 
-    def drawings(self, link: Callable[[str], str]) -> Drawings:
+    def drawings(self, link: Callable[[str], str]) -> Arranged:
         """The same each time, so `link` is that of the first who asked."""
         from lab.web import drawn  # noqa: PLC0415  # draws in what only an experiment's page needs
 

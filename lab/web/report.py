@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from lab.projections.drawing import pointed
+from lab.projections.drawing import named, pointed
 from lab.projections.picture import stairs
 from lab.web import assets, drawn, templating
 from lab.web.room import FULL, MOST_BYTES, briefly, noted, shortened, steps, told
@@ -59,7 +59,7 @@ def page(
     It is shortened until it is no larger than room.MOST_BYTES, unless `fits` is not asked for. The script and the data
     of an interactive one come on top.
     """
-    scenes = drawn.scenes(picture, lambda run_id: run_id)
+    scenes = named.pieces(picture, lambda run_id: run_id)
     elements = drawn.Elements()
 
     def made_with(room: Room, count: int) -> tuple[_Made, bytes]:
@@ -92,9 +92,9 @@ class _Made:
         self._picture, self._room = picture, room
         self._paged = {run.run_id for run in self.runs}
         self._listed = {row.run_id for row in self.rows}
-        skipped = {f"{drawn.STAIRS}-{number}" for number in range(room.tiers + 1, len(picture.other_tiers) + 1)}
+        skipped = {f"{named.STAIRS}-{number}" for number in range(room.tiers + 1, len(picture.other_tiers) + 1)}
         if picture.parameters is not None:
-            skipped |= {f"{drawn.SLICE}-{number}" for number in range(room.slices, len(picture.parameters.axes))}
+            skipped |= {f"{named.SLICES}-{number}" for number in range(room.slices, len(picture.parameters.axes))}
         kept = {name: scene for name, scene in scenes.items() if name not in skipped}
         self._scenes = {name: pointed.at_most(scene, room.pointed, self.link) for name, scene in kept.items()}
         self._marks = (sum(map(pointed.count, self._scenes.values())), sum(map(pointed.count, kept.values())))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -12,6 +13,8 @@ from lab.projections.drawing import tiles
 from lab.projections.drawing.scene import Scene  # msgspec resolves annotations
 from lab.projections.picture import stairs
 from lab.projections.picture.stairs import Sample  # msgspec resolves annotations
+
+Href = Callable[[str], str]  # of a run, where it leads; empty for nowhere
 
 if TYPE_CHECKING:
     from lab.projections.picture.given import Given
@@ -37,6 +40,7 @@ _HEADINGS = {
 }
 _OF_ALL_TIERS = frozenset({LINEAGE, TIMELINE})
 _SLICES_A_ROW = 3
+_ON_PAGE = {IMPORTANCE: 640.0}  # how wide, where that is not the usual
 _TIER_CHARS = 40
 
 
@@ -50,13 +54,17 @@ class Drawn(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Wish(msgspec.Struct, frozen=True, kw_only=True):
-    """Which drawing, of which tier, and how large. A height of None is the usual one."""
+    """Which drawing, of which tier, and how large. None is as large as it usually is.
+
+    A mark that stands for a run leads where `href` says.
+    """
 
     name: str = STAIRS
     tier: str = ""
     width: float = 960.0
     height: float | None = None
     log: bool = False
+    href: Href | None = None
 
 
 def draw(given: Given, wish: Wish) -> Drawn:
@@ -126,20 +134,42 @@ def has(picture: Picture, name: str) -> bool:
 
 def of_picture(picture: Picture, wish: Wish) -> Drawn | None:
     """The same of a picture, in the tier that it is of; None where there is no such drawing."""
+    wish = msgspec.structs.replace(wish, tier=picture.head.tier)
+    found = bare(picture, wish)
+    return found if found is None or wish.name == STAIRS else _headed(found, picture.head.experiment, wish)
+
+
+def bare(picture: Picture, wish: Wish) -> Drawn | None:
+    """The same without words around it, for a page that has them already."""
     if not has(picture, wish.name):
         return None
-    wish = msgspec.structs.replace(wish, tier=picture.head.tier)
     if wish.name == STAIRS:
         return _stairs(picture.stairs, wish)
     if wish.name == LINEAGE and picture.lineage is not None:
-        found = _lineage(picture.lineage, wish)
-    elif wish.name == TIMELINE:
-        found = _timeline(picture.timeline, wish)
-    elif picture.parameters is not None and wish.name != COST:
-        found = _parameters(picture.parameters, wish)
-    else:
-        found = _cost(picture.spending, wish)
-    return _headed(found, picture.head.experiment, wish)
+        return _lineage(picture.lineage, wish)
+    if wish.name == TIMELINE:
+        return _timeline(picture.timeline, wish)
+    if wish.name != COST and picture.parameters is not None:
+        return _parameters(picture.parameters, wish)
+    return _cost(picture.spending, wish)
+
+
+def pieces(picture: Picture, href: Href) -> dict[str, Scene]:
+    """All drawings of a picture, for a page: the staircase of each tier and each parameter's slice by itself."""
+    from lab.projections.drawing import slices  # noqa: PLC0415  # only what is drawn is loaded
+    from lab.projections.drawing import stairs as drawing  # noqa: PLC0415  # the same
+
+    found: dict[str, Scene] = {}
+    for name in NAMES:
+        drawn = bare(picture, Wish(name=name, width=_ON_PAGE.get(name, 960.0), href=href)) if name != SLICES else None
+        if drawn is not None:
+            found[name] = drawn.scene
+    for number, each in enumerate(picture.other_tiers, 1):
+        found[f"{STAIRS}-{number}"] = drawing.draw(each, href=href)
+    if picture.parameters is not None:
+        for number in range(len(picture.parameters.axes)):
+            found[f"{SLICES}-{number}"] = slices.draw(picture.parameters, number, href=href)
+    return found
 
 
 def _headed(drawn: Drawn, name: str, wish: Wish) -> Drawn:
@@ -156,7 +186,7 @@ def _stairs(found: Stairs, wish: Wish) -> Drawn:
     height = wish.height or drawing.HEIGHT
     plain = drawing.why_plain(found) if wish.log else ""
     return Drawn(
-        scene=drawing.draw(found, width=wish.width, height=height, log=wish.log),
+        scene=drawing.draw(found, width=wish.width, height=height, log=wish.log, href=wish.href),
         sample=found.sample,
         warnings=(f"--log changes nothing. {plain}",) if plain else (),
     )
@@ -171,28 +201,29 @@ def _parameters(found: Parameters, wish: Wish) -> Drawn:
         from lab.projections.drawing import lanes, slices  # noqa: PLC0415  # as above
 
         each = wish.width / _SLICES_A_ROW
-        parts = [slices.draw(found, number, width=each) for number in range(len(found.axes))]
+        parts = [slices.draw(found, number, width=each, href=wish.href) for number in range(len(found.axes))]
         scene = tiles.beside(parts, width=wish.width + 1, name=SLICES, title="Value against each parameter")
         return Drawn(scene=scene, sample=found.sample, said=lanes.left_out(found))
     from lab.projections.drawing import coordinates  # noqa: PLC0415  # as above
 
     height = wish.height or 360.0
-    return Drawn(scene=coordinates.draw(found, width=wish.width, height=height), sample=found.sample)
+    scene = coordinates.draw(found, width=wish.width, height=height, href=wish.href)
+    return Drawn(scene=scene, sample=found.sample)
 
 
 def _lineage(found: Lineage, wish: Wish) -> Drawn:
     from lab.projections.drawing import lineage as drawing  # noqa: PLC0415  # only what is drawn is loaded
 
-    return Drawn(scene=drawing.draw(found, width=wish.width), sample=found.sample)
+    return Drawn(scene=drawing.draw(found, width=wish.width, href=wish.href), sample=found.sample)
 
 
 def _timeline(found: Timeline, wish: Wish) -> Drawn:
     from lab.projections.drawing import timeline as drawing  # noqa: PLC0415  # only what is drawn is loaded
 
-    return Drawn(scene=drawing.draw(found, width=wish.width), sample=found.sample)
+    return Drawn(scene=drawing.draw(found, width=wish.width, href=wish.href), sample=found.sample)
 
 
 def _cost(found: Spending, wish: Wish) -> Drawn:
     from lab.projections.drawing import spending as drawing  # noqa: PLC0415  # only what is drawn is loaded
 
-    return Drawn(scene=drawing.draw(found, width=wish.width, height=wish.height or 260.0))
+    return Drawn(scene=drawing.draw(found, width=wish.width, height=wish.height or drawing.HEIGHT, href=wish.href))
