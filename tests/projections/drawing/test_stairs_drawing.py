@@ -245,10 +245,12 @@ def test_a_step_outside_the_frame_breaks_the_line_and_its_value_is_written_there
 
 
 def test_what_lies_outside_stands_beyond_everything_that_lies_inside() -> None:
-    crowd = [spot(n, "discard", 1.0 + n / 100) for n in range(2, 40)]
-    drawn = stairs.draw(staircases.stairs([spot(1, "keep", 1.0), *crowd, spot(40, "discard", 1e6)]))
-    (outside,) = points(drawn, "clipped")
-    assert outside[1] + 4 < min(y for _, y in points(drawn, "discard"))
+    crowd = [spot(n, "discard", 1.0 + n / 1_500) for n in range(2, 302)]
+    tail = [spot(n, "discard", 1.2 + (n - 301) / 150) for n in range(302, 602)]  # some just inside, some just outside
+    drawn = stairs.draw(staircases.stairs([spot(1, "keep", 1.0), *crowd, *tail]))
+    outside = {y for _, y in points(drawn, "clipped")}
+    assert len(outside) == 1
+    assert max(outside) + 4 < min(y for _, y in points(drawn, "discard"))
 
 
 def test_2_000_spots_with_400_steps_are_drawn_in_well_under_a_second() -> None:
