@@ -82,7 +82,7 @@ def test_a_signal_ends_it_at_once_while_pages_are_open(lab: Path, number: int) -
             assert stream.status == 200
             code, said, took_s = server.end(number)
         assert code == 0
-        assert took_s < 2
+        assert took_s < 5  # of the 15 s between two signs of life of a stream
         assert TRACE not in said
         assert f"ended by {signal.Signals(number).name}" in said
 

@@ -531,7 +531,7 @@ def test_streams_leave_places_for_pages(root: Root) -> None:
     finally:
         began_s = time.monotonic()
         server.close()
-        assert time.monotonic() - began_s < 1.5  # whoever stops it does not wait for those who look
+        assert time.monotonic() - began_s < 5  # whoever stops it does not wait for those who look
         for connection in open_ones:
             rest(connection)
             connection.close()

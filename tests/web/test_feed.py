@@ -147,7 +147,7 @@ def test_what_happens_between_the_making_of_a_page_and_its_stream_is_told(root: 
         page.of("under-way")
     mark = feed.mark("")
     finished(root, running)
-    time.sleep(0.002)  # the clock of the file system has to tick
+    time.sleep(0.02)  # the clock of the file system has to tick: at 100 Hz, in places
     refresh.lab_pages(root)
     with closing(Page(feed, "", mark=mark)) as page:
         assert {page.next()[0], page.next()[0]} == {"run", "lab"}
