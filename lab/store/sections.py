@@ -70,6 +70,39 @@ def is_held(path: str) -> bool:
     return False
 
 
+def own(path: str) -> int:
+    """The same on a file that is there, for as long as its holder lives: its descriptor, to be closed at the end.
+
+    -1 where there is no file; `Busy`, at once, where somebody has it. A file system without locks gives it to all.
+    """
+    try:
+        descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
+    except FileNotFoundError:
+        return -1
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(descriptor)
+        raise _owned(path) from None
+    except OSError:
+        pass
+    if not _is_still(descriptor, path):  # somebody put another file there since we opened it
+        os.close(descriptor)
+        raise _owned(path)
+    return descriptor
+
+
+def _is_still(descriptor: int, path: str) -> bool:
+    try:
+        return os.path.samestat(os.fstat(descriptor), os.lstat(path))
+    except FileNotFoundError:
+        return False
+
+
+def _owned(path: str) -> Busy:
+    return Busy("somebody alive has this", where=path, fix="end that one, or name another file")
+
+
 def _open(path: str) -> int:
     flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC
     try:

@@ -6,7 +6,6 @@ end, remove what the first was reached by. Where a file system knows no locks, n
 
 from __future__ import annotations
 
-import fcntl
 import os
 from contextlib import suppress
 from typing import TYPE_CHECKING
@@ -14,7 +13,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from lab.core.errors import BadInput, Busy
-from lab.store import reading
+from lab.store import reading, sections
 from lab.store.files import refused
 from lab.web.sessions import TOKEN_PREFIX
 
@@ -25,14 +24,14 @@ _MOST_BYTES = 256
 _MODE = 0o600
 
 
-class Kept(msgspec.Struct, frozen=True):
+class TokenFile(msgspec.Struct, frozen=True):
     """Where the token is, and the lock on it."""
 
     place: str
     lock: int
 
 
-def keep(root: Root, path: str, token: str) -> Kept:
+def keep(root: Root, path: str, token: str) -> TokenFile:
     """Write it. The token of a server that has ended is written over; that of one that lives is not."""
     place = os.path.abspath(os.path.expanduser(path))
     folder = os.path.realpath(os.path.dirname(place))
@@ -46,47 +45,31 @@ def keep(root: Root, path: str, token: str) -> Kept:
         raise BadInput("this is there already, and is no token of labctl", where=place, fix="name another file")
     data = f"{token}\n".encode()
     try:
-        earlier = _held(place)
+        earlier = sections.own(place)
         try:
             if earlier < 0:
                 root.files.create(place, data, mode=_MODE)
             else:
                 root.files.replace(place, data, mode=_MODE)
-            lock = _held(place)
+            lock = sections.own(place)
         finally:
             _let_go(earlier)
-    except FileExistsError:
+    except (Busy, FileExistsError):
         raise _taken(place) from None
     except OSError as error:
         raise refused(error) from None
     if reading.read_head(place, _MOST_BYTES) != data:
         _let_go(lock)
         raise _taken(place)
-    return Kept(place, lock)
+    return TokenFile(place, lock)
 
 
-def drop(root: Root, kept: Kept, token: str) -> None:
+def drop(root: Root, kept: TokenFile, token: str) -> None:
     """Remove it: a token of no server is good for nothing. Not one that somebody else has put there."""
     with suppress(OSError):
         if _is_token(kept.place) and reading.read_head(kept.place, _MOST_BYTES) == f"{token}\n".encode():
             root.files.discard(kept.place)
     _let_go(kept.lock)
-
-
-def _held(place: str) -> int:
-    """The file, open, with a lock on it that nobody else has; -1 where there is none. `Busy` while its server lives."""
-    try:
-        descriptor = os.open(place, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
-    except FileNotFoundError:
-        return -1
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        os.close(descriptor)
-        raise _taken(place) from None
-    except OSError:  # a file system without locks
-        pass
-    return descriptor
 
 
 def _let_go(descriptor: int) -> None:

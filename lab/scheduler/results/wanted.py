@@ -69,12 +69,9 @@ def wants(root: Root, found: Iterable[tuple[str, Finding]], *, only: str = "") -
     told = []
     for experiment, finding in found:
         named = next((name for name in there if _is_about(finding, name)), "")
-        told.append(
-            Want(
-                what=finding.what, experiment=experiment, where=finding.where, fix=finding.fix,
-                waiting=there.pop(named) if named else None,
-            )
-        )  # fmt: skip
+        waiting = there.pop(named) if named else None
+        what = finding.what if waiting is None else waiting.what  # which says more of the proposal
+        told.append(Want(what=what, experiment=experiment, where=finding.where, fix=finding.fix, waiting=waiting))
     rest = [Want(what=each.what, experiment=each.experiment, waiting=each) for each in there.values()]
     return [*told, *rest]
 
