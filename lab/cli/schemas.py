@@ -31,6 +31,7 @@ from lab.core import (
 )
 from lab.core.errors import NotFound, nearest
 from lab.projections import index, status, tables
+from lab.projections.picture import whole
 from lab.scheduler import heartbeat
 from lab.store import archives
 
@@ -52,6 +53,7 @@ RECORDS: dict[str, tuple[tuple[object, ...], str]] = {
     "STATUS.json": ((status.Status,), "one experiment; its last key, `fold`, is for labctl alone"),
     "LAB-INDEX.json": ((index.Index,), "the whole lab, one row an experiment"),
     "metrics.jsonl": ((tables.Line,), "a run in a line; its own metrics stand beside these keys"),
+    "picture.json": ((whole.Picture,), "what a report of one experiment is made from"),
     "exit.json": ((launch.Exit,), "how the program of a run ended"),
     "lab-report.json": ((curve.Curve,), "the curve of a run"),
     "decision.json": ((submission.Ruling, decided.Decided), "what became of a change"),

@@ -13,8 +13,10 @@ from lab.cli import schemas
 from lab.cli.commands import COMMANDS
 from lab.core import space
 from lab.core.errors import BadInput
+from lab.projections.picture import whole
 from tests.cli.agreed import check
 from tests.cli.labs import CHECKOUT, Labctl, Said
+from tests.web.pictures import a_picture
 
 SPACES = (
     {"x": {"low": -5, "high": 5, "type": "float"}},
@@ -46,6 +48,14 @@ def test_every_schema_is_one_and_stands_alone(name: str) -> None:
     assert isinstance(defs, dict)
     found = {part.split('"')[0] for part in text.split('"$ref": "')[1:]}
     assert all(ref.removeprefix("#/$defs/") in defs for ref in found)
+
+
+@pytest.mark.parametrize("runs", [1, 30])
+def test_a_picture_is_as_its_schema_says(runs: int) -> None:
+    made = a_picture(runs)
+    written = whole.encode(made)
+    validator("picture.json").validate(json.loads(written))
+    assert whole.parse(written) == made
 
 
 def test_the_same_is_printed_as_text_and_as_data(labctl: Labctl) -> None:
