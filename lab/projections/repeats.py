@@ -15,7 +15,7 @@ from lab.core.noise import Noise  # msgspec resolves annotations
 from lab.projections import text
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from lab.projections.tables import Line
 
@@ -37,17 +37,33 @@ class Known(msgspec.Struct, frozen=True, kw_only=True):
 
 def known(lines: Sequence[Line], tier: str) -> Known:
     """What the last runs of a tier tell."""
-    found = groups(lines, tier, max(len(lines) - AMONG, 0))
-    values = [[lines[place].value or 0.0 for place in group] for group in found]
-    return Known(noise=noise.repeated(values), points=len(found))
+    return _known(lines, groups(lines, tier, max(len(lines) - AMONG, 0)))
+
+
+def by_tier(lines: Sequence[Line]) -> dict[str, Known]:
+    """The same of every tier that has any of these runs, at once: a tier costs nothing then."""
+    places: dict[str, list[int]] = {}
+    for place in range(max(len(lines) - AMONG, 0), len(lines)):
+        places.setdefault(lines[place].tier, []).append(place)
+    return {tier: _known(lines, _alike(lines, each)) for tier, each in places.items()}
 
 
 def groups(lines: Sequence[Line], tier: str, first: int = 0) -> list[list[int]]:
     """The places, from `first` on, of the runs of each point of a tier that was measured more than once."""
+    return _alike(lines, (place for place in range(first, len(lines)) if lines[place].tier == tier))
+
+
+def _known(lines: Sequence[Line], found: Sequence[Sequence[int]]) -> Known:
+    values = [[lines[place].value or 0.0 for place in group] for group in found]
+    return Known(noise=noise.repeated(values), points=len(found))
+
+
+def _alike(lines: Sequence[Line], places: Iterable[int]) -> list[list[int]]:
+    """These places by the point that was measured there; points that were measured once are left out."""
     alike: dict[object, list[int]] = {}
-    for place in range(first, len(lines)):
+    for place in places:
         line = lines[place]
-        if line.tier == tier and line.scored and line.params is not None:
+        if line.scored and line.params is not None:
             alike.setdefault(_coarse(line.params), []).append(place)
     found: dict[object, list[int]] = {}
     for place in (place for group in alike.values() if len(group) > 1 for place in group):

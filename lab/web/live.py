@@ -128,8 +128,8 @@ class Live:
     def _judge(self, given: Given, stamp: Stamp, began_s: float) -> Judged:
         from lab.projections.picture import stairs  # noqa: PLC0415  # as above
 
-        kinds, walks = stairs.walked(given)
-        told = Judged(kinds, walks, reduce(lambda before, line: mark(line.run_id, before), given.lines, 0))
+        found = stairs.everything(given)
+        told = Judged(found.kinds, found.walks, reduce(lambda before, line: mark(line.run_id, before), given.lines, 0))
         return self._judged.put(given.view.experiment, told, stamp, time.thread_time() - began_s).made
 
     def _renew(self, experiment: str) -> None:

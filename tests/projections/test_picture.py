@@ -22,7 +22,8 @@ from lab.core.run import Run
 from lab.core.space import Space
 from lab.core.subject import Finding
 from lab.projections.picture import stairs, thinning, whole
-from lab.projections.picture.given import UnderWay, Weighed
+from lab.projections.picture.given import Given, UnderWay, Weighed
+from lab.projections.tables import Line
 from tests.projections import markdown
 from tests.projections import subjects as make
 from tests.projections.givens import given
@@ -30,7 +31,6 @@ from tests.projections.givens import given
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from lab.projections.picture.given import Given
 
 HEX = "0123456789abcdef"
 
@@ -99,13 +99,31 @@ def test_of_many_runs_the_best_every_new_best_and_the_newest_are_shown_and_the_r
     shown = {row.run_id for row in made.rows}
     assert len(made.rows) == made.rows_sample.shown == whole.MOST_ROWS
     assert made.rows_sample.total == 5_000
-    assert made.rows_sample.rule == whole.ROWS
+    assert made.rows_sample.rule.startswith("the best, every new best, every keep, the newest; of the rest an even")
     assert made.best is not None
     assert made.best.run_id in shown
     assert {step.run_id for step in made.stairs.steps} <= shown
     assert {line.run_id for line in of.lines[-whole.MOST_LAST :]} <= shown
     assert [row.n for row in made.rows] == sorted(row.n for row in made.rows)
     assert {row.kind for row in made.rows} == {"keep", "discard", "crash"}
+
+
+def test_of_many_keeps_it_is_said_how_many_are_shown() -> None:
+    """A loop that keeps every second change has more of them than a picture has room for."""
+    kept = Candidate(kind="improve", values=(1.0,), gain=0.1)
+    lines = tuple(
+        Line(
+            run_id=f"RUN-{number}", outcome="success", value=10 - number / 1_000 if number % 2 else 11.0,
+            verdict="keep" if number % 2 else "discard", candidate=kept,
+        )
+        for number in range(6_000)
+    )  # fmt: skip
+    made = whole.of(Given(view=make.view([]), spec=None, lines=lines))
+    spots = sum(spot.kind == "keep" for spot in made.stairs.spots)
+    rows = sum(row.kind == "keep" for row in made.rows)
+    assert 400 <= rows < spots < 3_000
+    assert made.stairs.sample.rule.startswith(f"400 of 3,000 new bests, {spots:,} of 3,000 keeps, the first, the last")
+    assert made.rows_sample.rule.startswith(f"the best, {rows} of 3,000 new bests, {rows} of 3,000 keeps, the newest")
 
 
 def test_a_picture_does_not_grow_with_history() -> None:

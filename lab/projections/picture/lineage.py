@@ -62,15 +62,15 @@ class Lineage(msgspec.Struct, frozen=True, kw_only=True):
     counts: dict[str, int] = {}
 
 
-def of(given: Given) -> Lineage | None:
-    """The forest of an experiment; None where no run was made from another."""
+def of(given: Given, kinds: Sequence[str] = ()) -> Lineage | None:
+    """The forest of an experiment; None where no run was made from another. `kinds` are those of all runs, if known."""
     lines = given.lines
     kin = _kin(lines)
     first = [parents[0] if parents else _NOBODY for parents in kin]
     related = sorted({each for child, parents in enumerate(kin) if parents for each in (child, *parents)})
     if not related:
         return None
-    kind = stairs.kinds(given)
+    kind = kinds or stairs.kinds(given)
     way = _way(given, first)
     shown = _shown(related, way, kin, kind)
     depth = _depths(first)

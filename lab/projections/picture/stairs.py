@@ -34,7 +34,7 @@ MOST_STEPS, MOST_KEEPS = 400, 800
 SAYS_CHARS, CHANGED_CHARS = 120, 80
 SURE = 0.95
 _FIRST = "first"  # what the first new best changed: nothing was before it
-ALWAYS = "every new best and everything kept, the first, the last, the best and the worst"
+ENDS = "the first, the last, the best and the worst"
 
 
 class Spot(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
@@ -99,9 +99,17 @@ class Judged(msgspec.Struct, frozen=True, kw_only=True):
     direction: str
 
 
-def of(given: Given, tier: str) -> Stairs:
-    """The staircase of a tier, thinned to what can be shown."""
-    found = judge(given, tier)
+class Everything(msgspec.Struct, frozen=True, kw_only=True):
+    """Every run, whatever its tier. Whoever needs more than one tier asks once: judging is most of a picture's cost."""
+
+    kinds: list[str]  # of every line, in their order
+    tiers: dict[str, Judged]  # those that have runs
+    walks: dict[str, Walk]  # how far each came: what runs that end later are judged by
+
+
+def of(given: Given, tier: str, found: Judged | None = None) -> Stairs:
+    """The staircase of a tier, thinned to what can be shown. `found` where it was judged already."""
+    found = found or judge(given, tier)
     total = len(found.lines)
     stepped = thinning.evenly(found.steps, MOST_STEPS)
     at = thinning.chosen(total, _musts(found, stepped), kinds=found.kinds)
@@ -111,7 +119,10 @@ def of(given: Given, tier: str) -> Stairs:
     if given.spec is not None:
         spec = spec_in(given.spec, tier)
         metric, target = spec.metric, spec.stop_conditions.target
-    rule = thinning.rule(len(at), total, ALWAYS)
+    kept = [place for place, kind in enumerate(found.kinds) if kind in (KEEP, BASELINE)]
+    shown = len(set(at).intersection(kept))
+    always = f"{thinning.part('new best', len(stepped), len(found.steps))}, {thinning.part('keep', shown, len(kept))}"
+    rule = thinning.rule(len(at), total, f"{always}, {ENDS}")
     if len(stepped) < len(found.steps):
         rule += f"; the staircase has {len(stepped)} of its {len(found.steps)} steps"
     return Stairs(
@@ -134,39 +145,46 @@ def judge(given: Given, tier: str) -> Judged:
     A run of a code loop is what its verdict says. In a search a run is kept when it is better than all before by more
     than the noise tells apart; while nothing is known of the noise, by anything, which the picture has to say.
     """
-    view = given.view
-    direction = view.direction_of(tier)
-    band = band_of(given, tier)
     lines = tuple(line for line in given.lines if line.tier == tier)
-    walk = Walk(direction, band)
-    kinds = tuple(map(walk.kind, lines))
+    band = band_of(given, tier)
+    walk = Walk(given.view.direction_of(tier), band)
+    return _judged(lines, tuple(map(walk.kind, lines)), walk, band)
+
+
+def everything(given: Given) -> Everything:
+    """What each run of every tier is."""
+    known = repeats.by_tier(given.lines)
+    walks: dict[str, Walk] = {}
+    bands: dict[str, Band | None] = {}
+    mine: dict[str, tuple[list[Line], list[str]]] = {}
+    kinds = []
+    for line in given.lines:
+        tier = line.tier
+        if tier not in walks:
+            bands[tier] = band_of(given, tier, known.get(tier, repeats.Known()))
+            walks[tier], mine[tier] = Walk(given.view.direction_of(tier), bands[tier]), ([], [])
+        kind = walks[tier].kind(line)
+        kinds.append(kind)
+        mine[tier][0].append(line)
+        mine[tier][1].append(kind)
+    tiers = {tier: _judged(tuple(lines), tuple(each), walks[tier], bands[tier]) for tier, (lines, each) in mine.items()}
+    return Everything(kinds=kinds, tiers=tiers, walks=walks)
+
+
+def _judged(lines: tuple[Line, ...], kinds: tuple[str, ...], walk: Walk, band: Band | None) -> Judged:
     values = tuple(
         None if kind in FLOOR else _claim(line) if kind == CLAIMED else line.value
         for line, kind in zip(lines, kinds, strict=True)
     )
-    return Judged(lines=lines, kinds=kinds, values=values, steps=tuple(walk.steps), band=band, direction=direction)
+    return Judged(lines=lines, kinds=kinds, values=values, steps=tuple(walk.steps), band=band, direction=walk.direction)
 
 
 def kinds(given: Given) -> list[str]:
     """The kind of every line, whatever its tier, in their order."""
-    return walked(given)[0]
+    return everything(given).kinds
 
 
-def walked(given: Given) -> tuple[list[str], dict[str, Walk]]:
-    """The same, and for each tier how far its walk came: what runs that end later are judged by."""
-    view = given.view
-    walks: dict[str, Walk] = {}
-    found = []
-    for line in given.lines:
-        walk = walks.get(line.tier)
-        if walk is None:
-            direction = view.direction_of(line.tier)
-            walk = walks[line.tier] = Walk(direction, band_of(given, line.tier))
-        found.append(walk.kind(line))
-    return found, walks
-
-
-def band_of(given: Given, tier: str) -> Band | None:
+def band_of(given: Given, tier: str, known: repeats.Known | None = None) -> Band | None:
     """What is known of the noise: of a code loop by its own repeats, of a search by points that were measured twice.
 
     `width` is what two single measurements of the same thing stay within 95 times in 100. From few repeats that is
@@ -174,9 +192,9 @@ def band_of(given: Given, tier: str) -> Band | None:
     """
     here = given.view.tiers.get(tier)
     if here is not None and here.loop is not None:
-        known = here.loop.noise
-        return _band(known, f"repeats of the same code, {text.count(known.df, 'degree')} of freedom")
-    found = repeats.known(given.lines, tier)
+        own = here.loop.noise
+        return _band(own, f"repeats of the same code, {text.count(own.df, 'degree')} of freedom")
+    found = known or repeats.known(given.lines, tier)
     if found.noise.df:
         return _band(found.noise, found.told)
     declared = given.spec.noise if given.spec else None
@@ -195,7 +213,7 @@ class Walk:
 
     def __init__(self, direction: str, band: Band | None) -> None:
         self.steps: list[tuple[int, bool]] = []
-        self._direction = direction
+        self.direction = direction
         self._width = band.width if band is not None else 0.0
         self._best: float | None = None  # what is to be beaten
         self._sure: float | None = None  # the last best that was told apart from the one before
@@ -203,7 +221,7 @@ class Walk:
 
     def fork(self) -> Walk:
         """Another one that has come as far, and goes on by itself."""
-        other = Walk(self._direction, None)
+        other = Walk(self.direction, None)
         other.steps, other._width, other._place = list(self.steps), self._width, self._place
         other._best, other._sure = self._best, self._sure
         return other
@@ -241,7 +259,7 @@ class Walk:
 
     def _searched(self, line: Line, value: float) -> str:
         first = line.origin is not None and line.origin.kind == FIRST and not self.steps
-        if not better(value, self._best, self._direction):
+        if not better(value, self._best, self.direction):
             return BASELINE if first else DISCARD
         unsure = self._near(value, self._sure)
         self._step(value, unsure=unsure)

@@ -50,6 +50,11 @@ def evenly(places: Sequence[_T], count: int) -> list[_T]:
     return [places[(index * (len(places) - 1) + (count - 1) // 2) // (count - 1)] for index in range(count)]
 
 
+def part(noun: str, shown: int, total: int) -> str:
+    """`every keep`, or how many of them."""
+    return f"every {noun}" if shown >= total else f"{shown:,} of {total:,} {noun}s"
+
+
 def rule(shown: int, total: int, always: str) -> str:
     """The rule in words, for a `Sample`: `always` says what is never left out."""
     return ALL if shown >= total else f"{always}; of the rest an even sample of each kind"

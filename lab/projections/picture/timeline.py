@@ -90,9 +90,12 @@ class _Bar(msgspec.Struct, frozen=True, gc=False):
     open: bool
 
 
-def of(given: Given) -> Timeline:
-    """The timeline of an experiment. Runs that never began, or do not say when, are counted and not shown."""
-    by_worker, undated = _bars(given)
+def of(given: Given, kinds: Sequence[str] = ()) -> Timeline:
+    """The timeline of an experiment. Runs that never began, or do not say when, are counted and not shown.
+
+    `kinds` of the runs, where they are known.
+    """
+    by_worker, undated = _bars(given, kinds or stairs.kinds(given))
     total = len(given.lines) + len(given.under_way)
     every = sorted((bar for bars in by_worker.values() for bar in bars), key=lambda bar: (bar.start, bar.run_id))
     if not every:
@@ -118,11 +121,11 @@ def of(given: Given) -> Timeline:
     )
 
 
-def _bars(given: Given) -> tuple[dict[str, list[_Bar]], int]:
+def _bars(given: Given, kinds: Sequence[str]) -> tuple[dict[str, list[_Bar]], int]:
     """What ran, by worker, and how many runs do not say when."""
     found: dict[str, list[_Bar]] = {}
     undated = 0
-    for line, kind in zip(given.lines, stairs.kinds(given), strict=True):
+    for line, kind in zip(given.lines, kinds, strict=True):
         start = _seconds(line.ran.began)
         if start is None:
             undated += 1

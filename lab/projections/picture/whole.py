@@ -32,14 +32,13 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from lab.projections.picture.given import Given
-    from lab.projections.picture.stairs import Judged
+    from lab.projections.picture.stairs import Everything, Judged
     from lab.projections.tables import Line
 
 FORMAT = 1
 MOST_ROWS, MOST_KEPT, MOST_LAST = 1_000, 400, 100
 MOST_UNDER_WAY, MOST_TIERS, MOST_WARNINGS = 200, 8, 50
 GOAL_CHARS, REASON_CHARS, SAYS_CHARS, PARAMS_CHARS, BEST_CHARS = 1_000, 300, 160, 160, 8_000
-ROWS = "the best, every new best, what was kept, the newest and what is left of an even sample of each kind"
 _CR = "\u240d"
 
 
@@ -130,22 +129,22 @@ def of(given: Given) -> Picture:
     """The picture of what was read."""
     view = given.view
     tiers = every(view, given.spec, (line.tier for line in given.lines))
-    judged = {tier: stairs.judge(given, tier) for tier in tiers}
-    here = stairs.of(given, view.tier)
-    others = [tier for tier in tiers if tier != view.tier and judged[tier].lines]
-    rows, sample = _rows(given, judged)
+    told = stairs.everything(given)
+    mine = told.tiers.get(view.tier) or stairs.judge(given, view.tier)
+    here = stairs.of(given, view.tier, mine)
+    others = [tier for tier in tiers if tier != view.tier and tier in told.tiers]
+    rows, sample = _rows(given, told)
     subject = Subject(view=view, spec=given.spec, findings=given.findings)
-    mine = judged[view.tier]
     return Picture(
         head=_head(given, subject, here, mine, tiers),
         wants=tuple(bounded((*wants(subject), *lost(view.experiment, given.under_way)), chars=REASON_CHARS)),
         under_way=tuple(map(_clean, given.under_way[:MOST_UNDER_WAY])),
         stairs=_named(here),
-        other_tiers=tuple(_named(stairs.of(given, tier)) for tier in others[:MOST_TIERS]),
+        other_tiers=tuple(_named(stairs.of(given, tier, told.tiers[tier])) for tier in others[:MOST_TIERS]),
         best=_best(given),
         parameters=parameters.of(given),
-        lineage=lineage.of(given),
-        timeline=timeline.of(given),
+        lineage=lineage.of(given, told.kinds),
+        timeline=timeline.of(given, told.kinds),
         spending=spending.of(given, here),
         arms=arms.of(given, mine.lines, _new_bests(mine)),
         rows=rows,
@@ -265,27 +264,29 @@ def _new_bests(judged: Judged) -> Iterator[str]:
     return (judged.lines[place].run_id for place, _ in judged.steps if judged.kinds[place] != BASELINE)
 
 
-def _rows(given: Given, judged: Mapping[str, Judged]) -> tuple[tuple[Row, ...], Sample]:
+def _rows(given: Given, told: Everything) -> tuple[tuple[Row, ...], Sample]:
     """The table of runs, thinned."""
-    lines = given.lines
-    counts = dict.fromkeys(judged, 0)
-    numbers, kinds, steps = [], [], []
-    stepped = {tier: {place for place, _ in found.steps} for tier, found in judged.items()}
+    lines, kinds = given.lines, told.kinds
+    counts = dict.fromkeys(told.tiers, 0)
+    numbers, steps = [], []
+    stepped = {tier: {place for place, _ in found.steps} for tier, found in told.tiers.items()}
     for line in lines:
         place = counts[line.tier]
         counts[line.tier] = place + 1
         numbers.append(place + 1)
-        kinds.append(judged[line.tier].kinds[place])
         steps.append(place in stepped[line.tier])
     bests = {run.run_id for run in given.view.bests.values()}
     bests |= {given.take.run_id} if given.take else set()
     must = [place for place, line in enumerate(lines) if line.run_id in bests]
-    must += thinning.evenly(list(compress(range(len(lines)), steps)), MOST_KEPT)
-    must += thinning.evenly([place for place, kind in enumerate(kinds) if kind in (KEEP, BASELINE)], MOST_KEPT)
+    bettered = list(compress(range(len(lines)), steps))
+    kept = [place for place, kind in enumerate(kinds) if kind in (KEEP, BASELINE)]
+    must += [*thinning.evenly(bettered, MOST_KEPT), *thinning.evenly(kept, MOST_KEPT)]
     must += range(max(len(lines) - MOST_LAST, 0), len(lines))
     shown = thinning.chosen(len(lines), must, MOST_ROWS, kinds=kinds)
     varying = _varying([lines[place].params or {} for place in shown])
-    rule = thinning.ALL if len(shown) == len(lines) else ROWS
+    parts = (("new best", bettered), ("keep", kept))
+    always = ", ".join(thinning.part(noun, len(set(shown).intersection(of_all)), len(of_all)) for noun, of_all in parts)
+    rule = thinning.rule(len(shown), len(lines), f"the best, {always}, the newest")
     rows = tuple(_row(lines[place], numbers[place], kinds[place], varying) for place in shown)
     return rows, Sample(shown=len(shown), total=len(lines), rule=rule)
 

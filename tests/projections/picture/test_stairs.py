@@ -296,6 +296,21 @@ def test_of_100_000_runs_every_step_and_the_ends_are_shown_and_it_is_said_what_i
     assert of(given) == found
 
 
+@drawn(st.lists(st.tuples(st.sampled_from(["proxy", "final", "other"]), st.integers(0, 3), st.integers(0, 9))))
+def test_judged_all_at_once_a_tier_is_what_it_is_by_itself(runs: list[tuple[str, int, int]]) -> None:
+    lines = tuple(
+        Line(run_id=f"RUN-{place}", outcome="success", value=value / 7, params={"a": point}, tier=tier)
+        for place, (tier, point, value) in enumerate(runs)
+    )
+    given = Given(view=subjects.view([]), spec=None, lines=lines)
+    told = stairs.everything(given)
+    assert told.tiers == {tier: stairs.judge(given, tier) for tier in dict.fromkeys(line.tier for line in lines)}
+    counts = dict.fromkeys(told.tiers, 0)
+    for line, kind in zip(lines, told.kinds, strict=True):
+        assert told.tiers[line.tier].kinds[counts[line.tier]] == kind
+        counts[line.tier] += 1
+
+
 def test_steps_without_end_are_thinned_too_and_that_is_said() -> None:
     found = of(search([float(-number) for number in range(3_000)]))
     assert len(found.steps) == stairs.MOST_STEPS
