@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from lab.core.errors import Busy
+from lab.store import sections
 from lab.store.sections import hold, pause_s
 
 if TYPE_CHECKING:
@@ -130,3 +131,36 @@ def test_one_that_had_to_wait_leaves_the_same_file_behind(tmp_path: Path) -> Non
     waiting.join()
     assert order == ["first", "second"]
     assert os.stat(path).st_ino == inode  # a lock file that is removed lets two in
+
+
+def test_a_file_has_one_owner_and_only_while_that_lives_and_the_file_is_the_same(tmp_path: Path) -> None:
+    place = tmp_path / "token"
+    assert sections.own(str(place)) == -1
+    place.write_text("1")
+    first = sections.own(str(place))
+    with pytest.raises(Busy):
+        sections.own(str(place))
+    os.close(first)
+    second = sections.own(str(place))
+    (tmp_path / "new").write_text("2")
+    os.replace(tmp_path / "new", place)
+    third = sections.own(str(place))  # another file, which nobody has yet
+    os.close(second)
+    os.close(third)
+
+
+def test_who_opened_a_file_that_was_replaced_meanwhile_does_not_own_the_new_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place = tmp_path / "token"
+    place.write_text("1")
+    lock = fcntl.flock
+
+    def late(descriptor: int, how: int) -> None:
+        (tmp_path / "new").write_text("2")
+        os.replace(tmp_path / "new", place)
+        lock(descriptor, how)
+
+    monkeypatch.setattr(fcntl, "flock", late)
+    with pytest.raises(Busy):
+        sections.own(str(place))

@@ -100,7 +100,7 @@ def test_a_progress_bar_of_megabytes_costs_no_more_than_its_last_state(root: Roo
     first = log.end_of_it()
     assert (first.lines, first.unfinished) == ((), " 99% of it")
     assert first.size - first.offset == len(" 99% of it")
-    offset, told = 0, []
+    offset, told = 0, list[str]()
     while offset < first.offset:
         piece = log.since(offset)
         assert piece.offset > offset

@@ -19,7 +19,7 @@ from lab.web import routing, sending, shelf, wire
 from lab.web.door import JSON, STREAM, Reply, Route
 from lab.web.guard import Guard
 from lab.web.server import Server
-from lab.web.sessions import FREE_GUESSES, LASTS_S, LONGEST_LOCK_S, MOST_SESSIONS, Sessions
+from lab.web.sessions import FREE_GUESSES, LASTS_S, LONGEST_WAIT_S, MOST_SESSIONS, Sessions
 from lab.web.site import Site
 from lab.web.trouble import Trouble
 from lab.web.wire import Head
@@ -285,13 +285,13 @@ def test_what_other_machines_can_reach_asks_for_the_token_to_look(root: Root) ->
 def test_it_ends_once_nobody_was_there_for_a_while(root: Root) -> None:
     server = Server(Site(root, actor="ann"), PAGES)
     began_s = time.monotonic()
-    runs = threading.Thread(target=server.run, kwargs={"idle_s": 0.3})
+    runs = threading.Thread(target=server.run, kwargs={"idle_s": 1.0})
     runs.start()
-    time.sleep(0.15)
+    time.sleep(0.2)  # far less than that, also where this machine is slow
     assert asked(server, "GET /").status == 200
-    runs.join(10)
+    runs.join(20)
     assert not runs.is_alive()
-    assert time.monotonic() - began_s >= 0.45
+    assert time.monotonic() - began_s >= 1.2
     server.close()
 
 
@@ -345,7 +345,7 @@ class Clock:
         return self.now_s
 
 
-def test_each_wrong_guess_waits_longer_up_to_a_minute_and_a_right_one_ends_it() -> None:
+def test_each_wrong_guess_is_asked_to_wait_longer_up_to_a_minute_and_a_right_one_ends_it() -> None:
     clock = Clock()
     sessions = Sessions(clock)
     waits = []
@@ -354,12 +354,12 @@ def test_each_wrong_guess_waits_longer_up_to_a_minute_and_a_right_one_ends_it() 
         clock.now_s += waits[-1]
     assert waits[:FREE_GUESSES] == [0.0] * FREE_GUESSES
     assert waits[FREE_GUESSES : FREE_GUESSES + 4] == [1.0, 2.0, 4.0, 8.0]
-    assert waits[-1] == LONGEST_LOCK_S
+    assert waits[-1] == LONGEST_WAIT_S
     assert sessions.enter(f" {sessions.token}\n").cookie
     assert sessions.enter("labctl-guess").wait_s == 0.0
 
 
-def test_a_guess_while_it_waits_is_not_looked_at_and_does_not_make_it_longer() -> None:
+def test_a_wrong_guess_before_its_time_is_no_news_and_makes_nobody_wait_longer_nor_at_all_who_is_right() -> None:
     clock = Clock()
     sessions = Sessions(clock)
     for _ in range(FREE_GUESSES + 2):
@@ -368,8 +368,9 @@ def test_a_guess_while_it_waits_is_not_looked_at_and_does_not_make_it_longer() -
     first = sessions.enter("x")
     clock.now_s += first.wait_s / 2
     second = sessions.enter("x")
-    assert not second.was_looked_at
+    assert not second.is_news
     assert second.wait_s == pytest.approx(first.wait_s / 2)
+    assert sessions.enter(sessions.token).cookie
 
 
 def test_a_session_ends_by_itself_and_there_are_only_so_many() -> None:
