@@ -112,25 +112,25 @@ class Live:
         return known.made
 
     def judge(self, experiment: str) -> Judged:
-        """What each run is, as the files are now."""
+        """What each run is, as the files are now. Waits for no picture: one of another experiment may take seconds."""
         from lab.projections.picture.given import Given  # noqa: PLC0415  # as above
         from lab.scheduler.results import table  # noqa: PLC0415  # as above
 
-        with self._drawing:
-            stamp = kept.pages(self._root, experiment)
-            known = self._judged.get(experiment)
-            if known is not None and known.stamp == stamp:
-                return known.made
-            began_s = time.thread_time()
-            found = table.read(self._root, experiment)
-            return self._judge(Given(view=found.view, spec=found.spec, lines=found.lines), stamp, began_s)
+        stamp = kept.pages(self._root, experiment)
+        known = self._judged.get(experiment)
+        if known is not None and known.stamp == stamp:
+            return known.made
+        began_s = time.thread_time()
+        found = table.read(self._root, experiment)
+        return self._judge(Given(view=found.view, spec=found.spec, lines=found.lines), stamp, began_s)
 
     def _judge(self, given: Given, stamp: Stamp, began_s: float) -> Judged:
         from lab.projections.picture import stairs  # noqa: PLC0415  # as above
 
         found = stairs.everything(given)
         told = Judged(found.kinds, found.walks, reduce(lambda before, line: mark(line.run_id, before), given.lines, 0))
-        return self._judged.put(given.view.experiment, told, stamp, time.thread_time() - began_s).made
+        with self._lock:
+            return self._judged.put(given.view.experiment, told, stamp, time.thread_time() - began_s).made
 
     def _renew(self, experiment: str) -> None:
         """In a thread of its own. What goes wrong is told to whoever asks next, who needs the same files."""
