@@ -40,7 +40,11 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--all", action="store_true", help="a report of every experiment, and the page of the lab")
     parser.add_argument("--interactive", action="store_true", help="add a staircase to zoom into: 60 kB of script")
     parser.add_argument(
-        "--runs", type=int, default=None, metavar="N", help="so many runs get a page of their own (else up to 12)"
+        "--runs",
+        type=int,
+        default=None,
+        metavar="N",
+        help="so many runs get a page of their own, however large the file gets (else up to 12)",
     )
     parser.add_argument("--yes", action="store_true", help="replace what is there")
 
