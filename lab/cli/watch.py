@@ -83,7 +83,7 @@ def _document(args: argparse.Namespace, session: Session, ending: Ending) -> Ans
 
     root: Root = session.root()
     name = "" if args.experiment is None else experiments.require(root, args.experiment)
-    heard = plain.Heard()
+    heard = plain.Gathered()
     plain.follow(session, root, name, ending, heard.add)
     data = {
         "experiment": name,

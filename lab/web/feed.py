@@ -39,7 +39,7 @@ _NUMBER = re.compile("[0-9]{1,20}")
 RUN, DECISION, UNDER_WAY, LAB, STALE, AWAY = "run", "decision", "under-way", "lab", "stale", "away"
 
 
-class News(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class PageNews(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What is new about one experiment, or about the lab as a whole. Its size does not depend on how much there is."""
 
     experiment: str = ""
@@ -154,13 +154,13 @@ class Feed:
         after, claims, index = _parts(mark)
         claimed = self._claims.setdefault(name, happening.claims_at(self._root, name)) if name else None
         if claims is not None and name and claims != claimed:
-            listener.put(name, _message(UNDER_WAY, end, News(experiment=name)))
+            listener.put(name, _message(UNDER_WAY, end, PageNews(experiment=name)))
         if index is not None and index != self._index[2]:
-            listener.put("", _message(LAB, end, News()))
+            listener.put("", _message(LAB, end, PageNews()))
         if after is None or after == end:
             return
         if not 0 <= end - after <= MOST_BEHIND_BYTES:
-            listener.put(name, _message(STALE, end, News()))
+            listener.put(name, _message(STALE, end, PageNews()))
             return
         for heard in self._ledger.past(after):
             listener.put(heard.experiment, self._told(heard))
@@ -200,24 +200,24 @@ class Feed:
             if not self._is_away:
                 says = error.what if isinstance(error, LabError) else str(error)
                 self._is_away = True
-                self._away = _message(AWAY, -1, News(says=text.line(f"the lab cannot be read: {says}")))
+                self._away = _message(AWAY, -1, PageNews(says=text.line(f"the lab cannot be read: {says}")))
                 self._send_all(self._away)
             return
         if self._is_away:
             self._is_away = False
-            self._send_all(_message(STALE, self._ledger.end, News(says="the lab can be read again")))
+            self._send_all(_message(STALE, self._ledger.end, PageNews(says="the lab can be read again")))
 
     def _look(self) -> None:
         """One look: what the ledger, the index and the claims have that they had not before."""
         if not 0 <= self._ledger.behind_bytes <= MOST_BEHIND_BYTES:  # cut, exchanged, or a flood
             self._ledger.skip()
-            self._send_all(_message(STALE, self._ledger.end, News()))
+            self._send_all(_message(STALE, self._ledger.end, PageNews()))
         for heard in self._ledger.look():
             self._send(heard.experiment, self._told(heard))
         index = self._indexed()
         if index != self._index:
             self._index = index
-            self._send("", _message(LAB, self._ledger.end, News()))
+            self._send("", _message(LAB, self._ledger.end, PageNews()))
         self._look_at_claims()
 
     def _look_at_claims(self) -> None:
@@ -226,7 +226,7 @@ class Feed:
             changed = happening.claims_at(self._root, name)
             if self._claims.get(name) != changed:
                 self._claims[name] = changed
-                self._send(name, _message(UNDER_WAY, self._ledger.end, News(experiment=name)))
+                self._send(name, _message(UNDER_WAY, self._ledger.end, PageNews(experiment=name)))
 
     def _indexed(self) -> Seen:
         return kept.seen(self._root.layout.index)
@@ -265,11 +265,11 @@ def _parts(mark: str) -> tuple[int | None, int | None, int | None]:
     return after, claims, index
 
 
-def _standing(name: str, view: View | None, *, says: str) -> News:
+def _standing(name: str, view: View | None, *, says: str) -> PageNews:
     if view is None:
-        return News(experiment=name, says=says)
+        return PageNews(experiment=name, says=says)
     best = view.best
-    return News(
+    return PageNews(
         experiment=name,
         runs=view.runs,
         outcomes=view.outcomes,
@@ -280,7 +280,7 @@ def _standing(name: str, view: View | None, *, says: str) -> News:
     )
 
 
-def _message(kind: str, end: int, news: News) -> bytes:
+def _message(kind: str, end: int, news: PageNews) -> bytes:
     """One server-sent event; with an `end` below 0 a page stays where it is. JSON has no newline that could end it."""
     at = b"id: %d\n" % end if end >= 0 else b""
     return b"%sevent: %s\ndata: %s\n\n" % (at, kind.encode(), data.encode(news))

@@ -29,7 +29,7 @@ _ORDER = {phase: place for place, phase in enumerate((AWAITING, ACTIVE, QUEUED, 
 _TYPED_CHARS = 200
 
 
-class Asked(msgspec.Struct, frozen=True, kw_only=True):
+class LabAsked(msgspec.Struct, frozen=True, kw_only=True):
     """Which experiments, as the address says it. Without a phase, those that were archived are left out."""
 
     typed: str = ""
@@ -99,11 +99,11 @@ def as_json(site: Site, request: Request, names: Mapping[str, str]) -> Reply:
     return Reply(body=msgspec.json.encode(site.live.index()) + b"\n", kind=JSON)
 
 
-def _asked(query: Mapping[str, str]) -> Asked:
+def _asked(query: Mapping[str, str]) -> LabAsked:
     page = query.get("page", "")
     number = int(page) if page.isascii() and page.isdigit() and len(page) < 8 else 1  # noqa: PLR2004  # pages, not more
     typed, phase = query.get("q", "")[:_TYPED_CHARS], query.get("phase", "")
-    return Asked(typed=typed, phase=phase if phase in _ORDER else "", page=max(1, number))
+    return LabAsked(typed=typed, phase=phase if phase in _ORDER else "", page=max(1, number))
 
 
 def _with_wants(site: Site, index: Index, told: Lab) -> Lab:
@@ -116,7 +116,7 @@ def _with_wants(site: Site, index: Index, told: Lab) -> Lab:
     )
 
 
-def _with_rows(site: Site, index: Index, told: Lab, wanted: Asked) -> tuple[Lab, Asked]:
+def _with_rows(site: Site, index: Index, told: Lab, wanted: LabAsked) -> tuple[Lab, LabAsked]:
     words = wanted.typed.lower().split()
     shown = [row for row in index.experiments if _is_like(row, wanted.phase, words)]
     shown.sort(key=lambda row: row.last_run_at or row.created_at, reverse=True)

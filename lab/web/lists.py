@@ -50,7 +50,7 @@ class Question(msgspec.Struct, frozen=True, kw_only=True):
         return "?" + urlencode({name: value for name, value in given.items() if value})
 
 
-class Shown(msgspec.Struct, frozen=True, kw_only=True):
+class ListedRun(msgspec.Struct, frozen=True, kw_only=True):
     """A row. `n` is that of the staircase of its tier."""
 
     n: int
@@ -69,7 +69,7 @@ class Shown(msgspec.Struct, frozen=True, kw_only=True):
     is_best: bool
 
 
-class Head(msgspec.Struct, frozen=True, kw_only=True):
+class ColumnHead(msgspec.Struct, frozen=True, kw_only=True):
     """The head of a column: where a click on it leads, and how the rows are sorted by it now."""
 
     name: str
@@ -82,8 +82,8 @@ class Answered(msgspec.Struct, frozen=True, kw_only=True):
     """A page of the table."""
 
     question: Question
-    rows: tuple[Shown, ...]
-    heads: tuple[Head, ...]
+    rows: tuple[ListedRun, ...]
+    heads: tuple[ColumnHead, ...]
     total: int  # runs there are
     found: int  # of which so many are as asked
     pages: int
@@ -171,22 +171,22 @@ def _sorts(table: Columns, wanted: Question) -> tuple[tuple[str, str], ...]:
     return tuple(found.items())
 
 
-def plain_heads() -> tuple[Head, ...]:
+def plain_heads() -> tuple[ColumnHead, ...]:
     """The heads of a table that is not sorted by a click."""
-    return tuple(Head(name=name, words=words, address="") for name, words in HEADS)
+    return tuple(ColumnHead(name=name, words=words, address="") for name, words in HEADS)
 
 
-def _head(name: str, words: str, wanted: Question, by: str, *, upwards: bool) -> Head:
+def _head(name: str, words: str, wanted: Question, by: str, *, upwards: bool) -> ColumnHead:
     """A click sorts by this column; on the one that is sorted by, the other way round."""
     is_here = name == by
     turned = "-" if is_here and not wanted.sort.startswith("-") else ""
     direction = ("ascending" if upwards else "descending") if is_here else ""
-    return Head(name=name, words=words, address=wanted.address(sort=f"{turned}{name}", page=""), sorted=direction)
+    return ColumnHead(name=name, words=words, address=wanted.address(sort=f"{turned}{name}", page=""), sorted=direction)
 
 
-def _row(table: Columns, place: int, line: Line, best: str) -> Shown:
+def _row(table: Columns, place: int, line: Line, best: str) -> ListedRun:
     params = ", ".join(f"{name}={_given(value)}" for name, value in (line.params or {}).items())
-    return Shown(
+    return ListedRun(
         n=int(table.numbers["n"][place]),
         run_id=line.run_id,
         kind=table.words["kind"][place],

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from lab.projections.drawing.scene import Scene
     from lab.projections.picture.run import RunPage
     from lab.projections.picture.stairs import Sample
-    from lab.projections.picture.whole import Picture, Row
+    from lab.projections.picture.whole import Picture, RunRow
     from lab.web.room import Room
 
 RUN_PAGES = FULL.pages
@@ -188,7 +188,7 @@ def chosen(picture: Picture, limit: int = RUN_PAGES) -> dict[str, str]:
     return dict(list(why.items())[: max(limit, 0)])
 
 
-def rows_of(picture: Picture, most: int = FULL.rows) -> tuple[Row, ...]:
+def rows_of(picture: Picture, most: int = FULL.rows) -> tuple[RunRow, ...]:
     """The rows of the table, at most so many of those that the picture has: what is linked to, and the last."""
     if len(picture.rows) <= most:
         return picture.rows
@@ -200,7 +200,7 @@ def rows_of(picture: Picture, most: int = FULL.rows) -> tuple[Row, ...]:
     return tuple(row for row in picture.rows if row.run_id in kept)
 
 
-def _rows_rule(picture: Picture, rows: Sequence[Row]) -> str:
+def _rows_rule(picture: Picture, rows: Sequence[RunRow]) -> str:
     if len(rows) < len(picture.rows):
         return f"the best, the improvements, those with a page, and the last ones; {_command(picture)} has all"
     return f"{picture.rows_sample.rule}; {_command(picture)} has all"
@@ -210,7 +210,7 @@ def _command(picture: Picture) -> str:
     return f"labctl export {picture.head.experiment}"
 
 
-def left_out(picture: Picture, rows: Sequence[Row], pages: int) -> list[tuple[str, str]]:
+def left_out(picture: Picture, rows: Sequence[RunRow], pages: int) -> list[tuple[str, str]]:
     """What is not on the page, and by which rule."""
     samples: list[tuple[str, Sample | None]] = [
         ("Staircase", picture.stairs.sample),

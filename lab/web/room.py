@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
     from lab.projections.picture.run import Log, RunPage
-    from lab.projections.picture.whole import Picture, Row
+    from lab.projections.picture.whole import Picture, RunRow
 
 MOST_BYTES = 400_000
 _FILES, _LOG_CHARS, _METRICS = 40, 200, 60
@@ -99,7 +99,7 @@ def shortened(words: str, chars: int, lines: int) -> tuple[str, int]:
     return "\n".join([*rows, f"{text.CUT} {left:,} more line{'s' if left > 1 else ''}"]), left
 
 
-def noted(rows: Iterable[Row], room: Room) -> tuple[Row, ...]:
+def noted(rows: Iterable[RunRow], room: Room) -> tuple[RunRow, ...]:
     """The rows with what is said of each as long as there is room for."""
     return tuple(
         msgspec.structs.replace(row, says=text.line(row.says, room.note), params=text.line(row.params, room.note + 40))
@@ -108,7 +108,7 @@ def noted(rows: Iterable[Row], room: Room) -> tuple[Row, ...]:
 
 
 def told(
-    room: Room, picture: Picture, rows: Sequence[Row], marks: tuple[int, int], pages: int
+    room: Room, picture: Picture, rows: Sequence[RunRow], marks: tuple[int, int], pages: int
 ) -> Iterator[tuple[str, str]]:
     """What gave way, in words. `rows` as they were, `marks` that say what they are, of how many that could."""
     name = picture.head.experiment

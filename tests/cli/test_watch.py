@@ -293,7 +293,7 @@ def test_what_takes_long_to_read_is_read_less_often_and_that_is_said(
     one_run(root, "alpha", 0.125)
     looker.look()
     assert looker.picture("alpha") is first
-    shown = experiment_frame.Shown(
+    shown = experiment_frame.ExperimentShown(
         experiment=looker.experiment("alpha"), under_way=(), lasts={}, picture=first, now=datetime.now(UTC)
     )
     told = "\n".join("".join(words for words, _ in row) for row in experiment_frame.rows(shown, 150, 40))

@@ -16,7 +16,7 @@ from lab.core.view import Reserved, Spent
 from lab.projections.drawing import spending as spending_drawn
 from lab.projections.drawing.scene import Words
 from lab.projections.picture import arms, spending, stairs, words
-from lab.projections.picture.given import Asked, UnderWay
+from lab.projections.picture.given import AskTook, UnderWay
 from lab.projections.picture.spending import Spending
 from tests.projections import subjects as make
 from tests.projections.givens import given
@@ -85,10 +85,10 @@ def test_a_question_is_counted_once_at_the_first_run_that_came_of_it() -> None:
         make.run(3, value=0.25, origin=asked(3)),  # what ASK-2 was asked for came to nothing
     ]
     asks = {
-        "ASK-000001": Asked(calls=1, tokens=100, usd=0.5),
-        "ASK-000002": Asked(calls=2, tokens=20, usd=0.25),
-        "ASK-000003": Asked(calls=1, tokens=3),
-        "ASK-000004": Asked(calls=1, tokens=4000, usd=1.0),
+        "ASK-000001": AskTook(calls=1, tokens=100, usd=0.5),
+        "ASK-000002": AskTook(calls=2, tokens=20, usd=0.25),
+        "ASK-000003": AskTook(calls=1, tokens=3),
+        "ASK-000004": AskTook(calls=1, tokens=4000, usd=1.0),
     }
     found = spent(given(runs, asks=asks))
     assert [(each.took.tokens, each.took.usd) for each in found.improvements] == [(100, 0.5), (None, None), (23, 0.25)]
@@ -102,7 +102,7 @@ def test_no_question_is_lost_or_counted_twice(origins: list[int], answered: set[
     runs = [
         make.run(number, value=1.0, origin=asked(ask) if ask else None) for number, ask in enumerate(origins, start=1)
     ]
-    asks = {f"ASK-{number:06d}": Asked(calls=1, tokens=1 << number) for number in answered}
+    asks = {f"ASK-{number:06d}": AskTook(calls=1, tokens=1 << number) for number in answered}
     handed, rest = spending.charged(given(runs, asks=asks))
     told = [each.tokens or 0 for each in [*(one for several in handed.values() for one in several), *rest]]
     assert sorted(told) == sorted(each.tokens or 0 for each in asks.values())

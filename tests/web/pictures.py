@@ -13,7 +13,7 @@ from lab.projections.picture.run import Differs, Kept, Log, RunPage
 from lab.projections.picture.spending import Arm, Improvement, Spending, Took
 from lab.projections.picture.stairs import Band, Sample, Spot, Stairs, Step
 from lab.projections.picture.timeline import Lane, Stretch, Timeline
-from lab.projections.picture.whole import Best, Head, Picture, Row
+from lab.projections.picture.whole import Best, Picture, PictureHead, RunRow
 
 # A tag, a colour of terminals, a mark that turns the direction of writing, a NUL, quotes that could end an attribute.
 HOSTILE = "<script>alert(1)</script>\x1b[31mred\x1b[0m \u202eevil\u202c \x00\"'><img src=x onerror=alert(2)>"
@@ -56,7 +56,7 @@ def a_picture(count: int = NUMBER_OF_RUNS, *, says: str = "", experiment: str = 
     whole = Sample(shown=count, total=count)
     words = says or "a learning rate that works"
     return Picture(
-        head=Head(
+        head=PictureHead(
             experiment=experiment, goal=says or "find a learning rate", metric=says or "loss", direction="minimize",
             phase="active", phase_reason=says, tier="proxy", tiers=("proxy", "final"), strategy="portfolio",
             is_loop=False, as_of="2026-01-02T05:00:00.000000Z", runs=count,
@@ -94,8 +94,8 @@ def a_picture(count: int = NUMBER_OF_RUNS, *, says: str = "", experiment: str = 
     )  # fmt: skip
 
 
-def _row(spot: Spot, says: str) -> Row:
-    return Row(
+def _row(spot: Spot, says: str) -> RunRow:
+    return RunRow(
         n=spot.n, run_id=spot.run_id, kind=spot.kind, outcome="failed" if spot.kind == "crash" else "success",
         tier="proxy", value=spot.value, by=says or "tpe", began="2026-01-02T03:00:00.000000Z", wall_s=61.0,
         worker=says or "box", params=says or f"lr {spot.n / 1000:g}, depth 4", says=spot.says,

@@ -8,12 +8,12 @@ import msgspec
 from msgspec import UNSET, UnsetType
 
 from lab.cli.shapes.words import Direction, Params
-from lab.cli.watching.news import Told  # msgspec resolves annotations
 from lab.core.origin import Origin
 from lab.core.run import Run
 from lab.projections import index, status, tables
 from lab.projections.calibration import Calibration  # noqa: TC001  # msgspec resolves annotations
 from lab.scheduler.placing.placed import State  # noqa: TC001  # as above
+from lab.scheduler.results.happened import Told  # msgspec resolves annotations
 
 
 class Wish(msgspec.Struct):

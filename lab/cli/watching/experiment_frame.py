@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from lab.cli.watching.looking import Experiment, Log
+from lab.cli.watching.looking import Experiment, LogEnd
 from lab.cli.watching.rows import BAD, BLANK, BOLD, DIM, GOOD, WARN, cells, cut, number, packed, short, since, window
 from lab.core.run import FAILURES, SUCCESS
 from lab.core.view import AWAITING, OPEN_PHASES
@@ -44,7 +44,7 @@ class Ended(msgspec.Struct, frozen=True, kw_only=True):
     says: str
 
 
-class Shown(msgspec.Struct, kw_only=True):
+class ExperimentShown(msgspec.Struct, kw_only=True):
     """All that a frame is made from."""
 
     experiment: Experiment
@@ -53,7 +53,7 @@ class Shown(msgspec.Struct, kw_only=True):
     picture: Picture | None
     now: datetime
     selected: str = ""
-    log: Log | None = None
+    log: LogEnd | None = None
     plain: bool = False
 
 
@@ -76,7 +76,7 @@ def ended(experiment: Experiment, picture: Picture | None) -> list[Ended]:
     return list(found.values())
 
 
-def rows(shown: Shown, width: int, height: int) -> list[Row]:
+def rows(shown: ExperimentShown, width: int, height: int) -> list[Row]:
     """The frame; it may be shorter than the screen, and is never longer."""
     experiment, done = shown.experiment, ended(shown.experiment, shown.picture)
     told = [*_head(shown, width), *_wants(shown, width, max(2, height // 5))]
@@ -97,7 +97,7 @@ def rows(shown: Shown, width: int, height: int) -> list[Row]:
     return told[:height]
 
 
-def selectable(shown: Shown) -> list[str]:
+def selectable(shown: ExperimentShown) -> list[str]:
     """What j and k go through: what waits for a word, what runs, what has ended."""
     names = [want.waiting.proposal_id for want in shown.experiment.wants if want.waiting is not None]
     names += [each.run_id for each in shown.under_way]
@@ -107,7 +107,7 @@ def selectable(shown: Shown) -> list[str]:
 # -- how it stands -----------------------------------------------------------------------------------------------------
 
 
-def _head(shown: Shown, width: int) -> list[Row]:
+def _head(shown: ExperimentShown, width: int) -> list[Row]:
     now = shown.experiment.standing
     bits: list[Span] = [(text.line(shown.experiment.name, 80), BOLD)]
     if now is None:
@@ -146,7 +146,7 @@ def _left(view: View, here: Spec | None, under_way: int) -> Iterator[str]:
         yield f"left: {', '.join(told)}"
 
 
-def _wants(shown: Shown, width: int, room: int) -> list[Row]:
+def _wants(shown: ExperimentShown, width: int, room: int) -> list[Row]:
     wants = shown.experiment.wants
     at = next((place for place, each in enumerate(wants) if _is_selected(each, shown.selected)), 0)
     told = [
@@ -179,7 +179,7 @@ def _want(want: Want, width: int) -> str:
 # -- the staircase -----------------------------------------------------------------------------------------------------
 
 
-def _stairs(shown: Shown, width: int, height: int) -> list[Row]:
+def _stairs(shown: ExperimentShown, width: int, height: int) -> list[Row]:
     if shown.picture is None or not shown.picture.stairs.sample.total:
         return []
     found = shown.picture.stairs
@@ -203,7 +203,7 @@ def _stairs(shown: Shown, width: int, height: int) -> list[Row]:
 # -- the runs ----------------------------------------------------------------------------------------------------------
 
 
-def _running(shown: Shown, width: int, room: int) -> list[Row]:
+def _running(shown: ExperimentShown, width: int, room: int) -> list[Row]:
     if not shown.under_way:
         return [(("nothing is under way", DIM),)]
     at = next((place for place, each in enumerate(shown.under_way) if each.run_id == shown.selected), 0)
@@ -225,7 +225,7 @@ def _running(shown: Shown, width: int, room: int) -> list[Row]:
     return told
 
 
-def _done(shown: Shown, done: list[Ended], width: int, room: int) -> list[Row]:
+def _done(shown: ExperimentShown, done: list[Ended], width: int, room: int) -> list[Row]:
     if not done or not room:
         return []
     at = next((place for place, each in enumerate(done) if each.run_id == shown.selected), 0)
@@ -243,7 +243,7 @@ def _done(shown: Shown, done: list[Ended], width: int, room: int) -> list[Row]:
     return told
 
 
-def _log(log: Log, width: int, room: int, *, plain: bool) -> list[Row]:
+def _log(log: LogEnd, width: int, room: int, *, plain: bool) -> list[Row]:
     if room < 2:  # noqa: PLR2004  # its title alone says nothing
         return []
     note = f" ({log.note})" if log.note else ""

@@ -22,7 +22,7 @@ _MIDDLE, _WIDE = 60, 100
 _LOOKS = {"run_lost": BAD, "proposal_made": WARN}
 
 
-class Shown(msgspec.Struct, kw_only=True):
+class LabShown(msgspec.Struct, kw_only=True):
     """All that a frame is made from."""
 
     index: Index | None
@@ -34,7 +34,7 @@ class Shown(msgspec.Struct, kw_only=True):
     plain: bool = False
 
 
-def rows(shown: Shown, width: int, height: int) -> list[Row]:
+def rows(shown: LabShown, width: int, height: int) -> list[Row]:
     """The frame; never longer than the screen."""
     told: list[Row] = [*_head(shown, width), *_wants(shown, width, max(2, height // 5))]
     if shown.trouble:
@@ -49,7 +49,7 @@ def rows(shown: Shown, width: int, height: int) -> list[Row]:
     return told[:height]
 
 
-def _head(shown: Shown, width: int) -> list[Row]:
+def _head(shown: LabShown, width: int) -> list[Row]:
     bits: list[Span] = [("the lab", BOLD)]
     if shown.index is not None:
         bits += [(f"{count:,} {phase}", _phase(phase)) for phase, count in shown.index.counts_by_phase.items()]
@@ -62,7 +62,7 @@ def _phase(phase: str) -> str:
     return GOOD if phase in OPEN_PHASES else WARN if phase == AWAITING else DIM
 
 
-def _wants(shown: Shown, width: int, room: int) -> list[Row]:
+def _wants(shown: LabShown, width: int, room: int) -> list[Row]:
     told = [
         cells(
             [("!", 2, WARN), (f"{f'{name}: ' if name else ''}{text.line(each.what, 300)}", 0, WARN)],
@@ -76,7 +76,7 @@ def _wants(shown: Shown, width: int, room: int) -> list[Row]:
     return told
 
 
-def _table(shown: Shown, width: int, room: int) -> list[Row]:
+def _table(shown: LabShown, width: int, room: int) -> list[Row]:
     listed = shown.index.experiments if shown.index else ()
     if not listed:
         return [] if shown.trouble else [(("no experiment yet: labctl create --help", DIM),)]
@@ -86,7 +86,7 @@ def _table(shown: Shown, width: int, room: int) -> list[Row]:
     return [((f"experiments{more}", BOLD),), *(_line(shown, listed[place], width) for place in places)]
 
 
-def _line(shown: Shown, row: Listed, width: int) -> Row:
+def _line(shown: LabShown, row: Listed, width: int) -> Row:
     out = shown.under_way.get(row.id, 0)
     columns = [
         ("!" if row.attention else "", 2, WARN),

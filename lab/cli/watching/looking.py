@@ -51,7 +51,7 @@ class Experiment(msgspec.Struct, kw_only=True):
     stamp: Stamp = ()
 
 
-class Log(msgspec.Struct, frozen=True, kw_only=True):
+class LogEnd(msgspec.Struct, frozen=True, kw_only=True):
     """The end of what a run wrote. `note` says what is to be known of it besides."""
 
     run_id: str
@@ -71,7 +71,7 @@ class Looker:
         self._index_stamp: Seen | None = None
         self._experiment = Experiment(name="")
         self._pictures: Kept[Picture | None] = Kept(MOST_PICTURES)
-        self._log: tuple[str, str, Seen, Log] | None = None
+        self._log: tuple[str, str, Seen, LogEnd] | None = None
         self._lasts: dict[str, tuple[Seen, str]] = {}
 
     @property
@@ -136,7 +136,7 @@ class Looker:
             made = known.made if known is not None else None
         return self._pictures.put(name, made, stamp, time.thread_time() - began_s).made
 
-    def log(self, name: str, run_id: str, stream: str) -> Log:
+    def log(self, name: str, run_id: str, stream: str) -> LogEnd:
         """The end of a log, read again where it has grown."""
         folder = self._root.layout.run(name, run_id)
         stamp = kept.seen(f"{folder}/{tailed.STREAMS[stream]}")
@@ -148,11 +148,11 @@ class Looker:
             piece = logged.Logged(self._root, run_id, stream).end_of_it(MOST_LOG_LINES)
             note = f"ended: {text.line(piece.ended)}" if piece.ended else ""
             lines = (*piece.lines, *([piece.unfinished] if piece.unfinished else []))
-            found = Log(run_id=run_id, lines=lines, note=note)
+            found = LogEnd(run_id=run_id, lines=lines, note=note)
         except NotFound:
-            found = Log(run_id=run_id, note="it is not there any more")
+            found = LogEnd(run_id=run_id, note="it is not there any more")
         except (LabError, OSError) as error:
-            found = Log(run_id=run_id, note=text.line(str(error)))
+            found = LogEnd(run_id=run_id, note=text.line(str(error)))
         self._log = (key, stream, stamp, found)
         return found
 

@@ -12,7 +12,7 @@ from lab.projections import text
 
 if TYPE_CHECKING:
     from lab.cli.watching.deciding import Asking
-    from lab.cli.watching.looking import Log
+    from lab.cli.watching.looking import LogEnd
     from lab.cli.watching.rows import Row
     from lab.scheduler.results.happened import Told
     from lab.scheduler.results.wanted import Proposed
@@ -87,17 +87,17 @@ class Pilot:
             shown.experiment.trouble = shown.experiment.trouble or self._looker.trouble
         return experiment_frame.rows(shown, width, height)
 
-    def _lab(self) -> lab_frame.Shown:
+    def _lab(self) -> lab_frame.LabShown:
         out = {name: count for name in self._looker.names() if (count := len(self._looker.under_way(name)))}
-        return lab_frame.Shown(
+        return lab_frame.LabShown(
             index=self._looker.index, wants=self._looker.lab_wants(), under_way=out, news=self._looker.news,
             trouble=self._looker.trouble, selected=self._chosen(self._looker.names()), plain=self._plain,
         )  # fmt: skip
 
-    def _experiment(self) -> experiment_frame.Shown:
+    def _experiment(self) -> experiment_frame.ExperimentShown:
         name = self._page
         under_way = self._looker.under_way(name)
-        shown = experiment_frame.Shown(
+        shown = experiment_frame.ExperimentShown(
             experiment=self._looker.experiment(name),
             under_way=under_way,
             lasts=self._looker.last_lines(name, under_way),
@@ -110,7 +110,7 @@ class Pilot:
             shown.log = self._shown_log(shown)
         return shown
 
-    def _shown_log(self, shown: experiment_frame.Shown) -> Log | None:
+    def _shown_log(self, shown: experiment_frame.ExperimentShown) -> LogEnd | None:
         """Of the selected run; else of the last that began, or the last that ended."""
         runs = [each.run_id for each in reversed(shown.under_way)]
         runs += [each.run_id for each in experiment_frame.ended(shown.experiment, shown.picture)]

@@ -25,7 +25,7 @@ LOOK_S = 0.5
 MOST_KEPT = 10_000  # for one JSON document; of more, the newest
 
 
-class Heard:
+class Gathered:
     """What was told, for whoever wants it in one piece at the end."""
 
     def __init__(self) -> None:

@@ -12,7 +12,7 @@ from lab.projections.picture.spending import Arm, Bill, charged
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from lab.projections.picture.given import Asked, Given
+    from lab.projections.picture.given import AskTook, Given
     from lab.projections.tables import Line
 
 MOST = 30
@@ -53,7 +53,7 @@ class _Tally:
         self._scored = self._failed = self._steps = 0
         self._best: Line | None = None
 
-    def run(self, line: Line, asks: Iterable[Asked], *, is_step: bool) -> None:
+    def run(self, line: Line, asks: Iterable[AskTook], *, is_step: bool) -> None:
         """One more run."""
         self.bill.run(line, asks)
         self._scored += line.scored

@@ -42,7 +42,7 @@ def lost(experiment: str, under_way: Iterable[UnderWay]) -> Iterator[Finding]:
         )
 
 
-class Asked(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class AskTook(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What one question to a model took; None is not known, which is not 0."""
 
     calls: int = 0
@@ -69,7 +69,7 @@ class Given(msgspec.Struct, frozen=True, kw_only=True):
     lines: Sequence[Line] = ()
     findings: tuple[Finding, ...] = ()
     under_way: tuple[UnderWay, ...] = ()
-    asks: Mapping[str, Asked] = {}  # by the name of the question
+    asks: Mapping[str, AskTook] = {}  # by the name of the question
     diff: str = ""  # of a code loop: what the best changed, against the baseline
     diff_cut: bool = False
     take: Weighed | None = None  # None where nobody weighed the runs, or there is no noise to weigh them for

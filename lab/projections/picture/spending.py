@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
     from lab.core.view import Reserved, View
-    from lab.projections.picture.given import Asked, Given
+    from lab.projections.picture.given import AskTook, Given
     from lab.projections.picture.stairs import Stairs
     from lab.projections.tables import Line
 
@@ -81,7 +81,7 @@ class Bill:
         self._usd: list[float] = []
         self._tokens: int | None = None
 
-    def run(self, line: Line, asks: Iterable[Asked] = ()) -> None:
+    def run(self, line: Line, asks: Iterable[AskTook] = ()) -> None:
         """A run, with what it said of itself, and the questions that are counted at it."""
         self.runs += 1
         if line.ran.wall_s:
@@ -93,7 +93,7 @@ class Bill:
         for asked in asks:
             self.ask(asked)
 
-    def ask(self, asked: Asked) -> None:
+    def ask(self, asked: AskTook) -> None:
         """A question to a model."""
         if asked.usd is not None:
             self._usd.append(asked.usd)
@@ -118,10 +118,10 @@ class Bill:
         )
 
 
-def charged(given: Given) -> tuple[dict[str, list[Asked]], list[Asked]]:
+def charged(given: Given) -> tuple[dict[str, list[AskTook]], list[AskTook]]:
     """Which run each question to a model is counted at, in the order in which they were asked; and those of none."""
     left = sorted(given.asks.items(), key=lambda each: _order(each[0]), reverse=True)
-    found: dict[str, list[Asked]] = {}
+    found: dict[str, list[AskTook]] = {}
     for line in given.lines:
         asked = line.source.ask
         while asked and left and _order(left[-1][0]) <= _order(asked):
@@ -216,7 +216,7 @@ def _remarks(given: Given, stairs: Stairs) -> Iterator[str]:
         yield f"{text.count(len(given.under_way), 'run')} under way, not counted yet"
 
 
-def _of_money(lines: Sequence[Line], asks: Iterable[Asked]) -> Iterator[str]:
+def _of_money(lines: Sequence[Line], asks: Iterable[AskTook]) -> Iterator[str]:
     priced, unpriced = _split(asks, "usd")
     silent = sum(not line.ran.cost for line in lines)
     if unpriced:
@@ -227,7 +227,7 @@ def _of_money(lines: Sequence[Line], asks: Iterable[Asked]) -> Iterator[str]:
         yield f"{_runs(silent, len(lines))} did not say what they cost"
 
 
-def _of_tokens(lines: Sequence[Line], asks: Iterable[Asked]) -> Iterator[str]:
+def _of_tokens(lines: Sequence[Line], asks: Iterable[AskTook]) -> Iterator[str]:
     told, untold = _split(asks, "tokens")
     if untold:
         yield f"of {told + untold} questions to models, {untold} did not tell their tokens"
@@ -239,7 +239,7 @@ def _of_tokens(lines: Sequence[Line], asks: Iterable[Asked]) -> Iterator[str]:
         yield "no tokens are known: no model was asked through the lab"
 
 
-def _split(asks: Iterable[Asked], what: str) -> tuple[int, int]:
+def _split(asks: Iterable[AskTook], what: str) -> tuple[int, int]:
     """How many questions told it, and how many did not."""
     known = [(each.usd if what == "usd" else each.tokens) is not None for each in asks]
     return sum(known), len(known) - sum(known)

@@ -42,7 +42,7 @@ GOAL_CHARS, REASON_CHARS, SAYS_CHARS, PARAMS_CHARS, BEST_CHARS = 1_000, 300, 160
 _CR = "\u240d"
 
 
-class Row(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
+class RunRow(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """A run in the table of runs. `n` and `kind` are those of its spot in the staircase of its tier."""
 
     n: int
@@ -62,7 +62,7 @@ class Row(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=Fals
     says: str = ""
 
 
-class Head(msgspec.Struct, frozen=True, kw_only=True):
+class PictureHead(msgspec.Struct, frozen=True, kw_only=True):
     """What an experiment is, and where it stands."""
 
     experiment: str
@@ -108,7 +108,7 @@ class Picture(msgspec.Struct, frozen=True, kw_only=True):
     """All of it. Its size is bounded: `Sample` says, wherever something is left out, how much and by which rule."""
 
     format: int = FORMAT
-    head: Head
+    head: PictureHead
     wants: tuple[Finding, ...]
     under_way: tuple[UnderWay, ...]
     stairs: Stairs
@@ -119,7 +119,7 @@ class Picture(msgspec.Struct, frozen=True, kw_only=True):
     timeline: Timeline
     spending: Spending
     arms: tuple[Arm, ...]
-    rows: tuple[Row, ...]
+    rows: tuple[RunRow, ...]
     rows_sample: Sample
     warnings: tuple[str, ...] = ()
     take: Best | None = None  # that of the head, with its parameters
@@ -174,7 +174,7 @@ _encoder = msgspec.json.Encoder(order="sorted")
 _decoder = msgspec.json.Decoder(Picture)
 
 
-def _head(given: Given, subject: Subject, here: Stairs, judged: Judged, tiers: Sequence[str]) -> Head:
+def _head(given: Given, subject: Subject, here: Stairs, judged: Judged, tiers: Sequence[str]) -> PictureHead:
     view, spec = given.view, spec_here(given.view, given.spec)
     best, baseline = view.best, _baseline(given, judged)
     scored = [line.value for line in judged.lines if line.scored and line.value is not None]
@@ -182,7 +182,7 @@ def _head(given: Given, subject: Subject, here: Stairs, judged: Judged, tiers: S
     sigma, source = (here.band.sigma, here.band.source) if here.band else (None, "")
     if here.band is None and given.take is not None:
         sigma, source = given.take.noise, given.take.how
-    return Head(
+    return PictureHead(
         experiment=view.experiment,
         goal=text.line(spec.goal, GOAL_CHARS) if spec else "",
         metric=here.metric,
@@ -264,7 +264,7 @@ def _new_bests(judged: Judged) -> Iterator[str]:
     return (judged.lines[place].run_id for place, _ in judged.steps if judged.kinds[place] != BASELINE)
 
 
-def _rows(given: Given, told: Everything) -> tuple[tuple[Row, ...], Sample]:
+def _rows(given: Given, told: Everything) -> tuple[tuple[RunRow, ...], Sample]:
     """The table of runs, thinned."""
     lines, kinds = given.lines, told.kinds
     counts = dict.fromkeys(told.tiers, 0)
@@ -291,8 +291,8 @@ def _rows(given: Given, told: Everything) -> tuple[tuple[Row, ...], Sample]:
     return rows, Sample(shown=len(shown), total=len(lines), rule=rule)
 
 
-def _row(line: Line, number: int, kind: str, varying: Sequence[str]) -> Row:
-    return Row(
+def _row(line: Line, number: int, kind: str, varying: Sequence[str]) -> RunRow:
+    return RunRow(
         n=number,
         run_id=line.run_id,
         kind=kind,

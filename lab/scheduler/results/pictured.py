@@ -14,7 +14,7 @@ from lab.core import layout
 from lab.core.errors import Corrupt, LabError, Unavailable
 from lab.core.subject import Finding
 from lab.projections import index, status
-from lab.projections.picture.given import LOST, RUNNING, WAITING, Asked, Given, UnderWay, Weighed
+from lab.projections.picture.given import LOST, RUNNING, WAITING, AskTook, Given, UnderWay, Weighed
 from lab.scheduler.placing import placed
 from lab.scheduler.results import choosing, table
 from lab.scheduler.search import spaces
@@ -128,11 +128,11 @@ class _Took(msgspec.Struct, frozen=True, kw_only=True):
 _decoder = msgspec.json.Decoder(_Took)
 
 
-def _asked(root: Root, view: View) -> tuple[dict[str, Asked], tuple[str, ...]]:
+def _asked(root: Root, view: View) -> tuple[dict[str, AskTook], tuple[str, ...]]:
     """What each question to a model took. No file is looked at where nobody asked."""
     highest = view.model.asks
     first = max(highest - MOST_ASKS, 0) + 1
-    found: dict[str, Asked] = {}
+    found: dict[str, AskTook] = {}
     damaged: list[str] = []
     for name in map(asks.name, range(first, highest + 1)):
         path = root.layout.ask(view.experiment, name)
@@ -150,9 +150,9 @@ def _asked(root: Root, view: View) -> tuple[dict[str, Asked], tuple[str, ...]]:
     return found, tuple(warnings)
 
 
-def _took(told: _Took) -> Asked:
+def _took(told: _Took) -> AskTook:
     tokens = None if told.sent is None and told.answered is None else (told.sent or 0) + (told.answered or 0)
-    return Asked(calls=told.calls, tokens=tokens, usd=told.usd)
+    return AskTook(calls=told.calls, tokens=tokens, usd=told.usd)
 
 
 def _few(names: list[str], shown: int = 3) -> str:

@@ -21,7 +21,7 @@ def test_legend_tooltip_table_and_terminal_call_a_kind_alike(kind: str) -> None:
     made = a_picture(20)
     told = msgspec.structs.replace(made, stairs=msgspec.structs.replace(made.stairs, counts={kind: 7}))
     spot = msgspec.structs.replace(made.stairs.spots[0], kind=kind)
-    frame = experiment_frame.Shown(
+    frame = experiment_frame.ExperimentShown(
         experiment=Experiment(name="x"), under_way=(), lasts={}, picture=told, now=datetime.now(UTC)
     )
     screen = "\n".join("".join(piece for piece, _ in row) for row in experiment_frame.rows(frame, 150, 40))

@@ -13,7 +13,7 @@ from lab.core.errors import BadInput, Unavailable
 from lab.core.origin import Origin
 from lab.core.view import Spent
 from lab.projections.picture import whole
-from lab.projections.picture.given import LOST, RUNNING, WAITING, Asked
+from lab.projections.picture.given import LOST, RUNNING, WAITING, AskTook
 from lab.scheduler import cycle, refresh
 from lab.scheduler.results import costs, pictured, present
 from lab.scheduler.search.asking import asks
@@ -118,8 +118,8 @@ def test_what_questions_took_is_read_and_damage_is_named(root: Root) -> None:
     view.model = Spent(asks=4, calls=4)
     found, warnings = pictured._asked(root, view)
     assert found == {
-        "ASK-000001": Asked(calls=2, tokens=120, usd=0.25),
-        "ASK-000002": Asked(calls=1, tokens=None, usd=None),
+        "ASK-000001": AskTook(calls=2, tokens=120, usd=0.25),
+        "ASK-000002": AskTook(calls=1, tokens=None, usd=None),
     }
     assert warnings == ("ASK-000004 cannot be read, and what was asked there is not counted: labctl verify",)
 
