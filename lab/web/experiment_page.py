@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from lab.projections.picture.whole import Picture
     from lab.scheduler.results.present import Present
     from lab.web.door import Request
-    from lab.web.live import Drawn
+    from lab.web.live import LivePicture
     from lab.web.site import Site
 
 SECTIONS = (
@@ -109,7 +109,7 @@ def _contents(at: Present, picture: Picture | None) -> list[tuple[str, str]]:
     return [("numbers", "Where it stands"), ("luck", "Luck"), *named, ("runs", "Last runs")]
 
 
-def _drawings(site: Site, at: Present, drawn: Drawn) -> dict[str, object]:
+def _drawings(site: Site, at: Present, drawn: LivePicture) -> dict[str, object]:
     from lab.web import report, single  # noqa: PLC0415  # as above
 
     picture = drawn.picture

@@ -36,7 +36,7 @@ AT_ONCE_S = 0.02  # what takes no longer is not worth an answer that may be behi
 MOST_ROWS = 200_000  # of all tables together; one that is larger is kept alone
 
 
-class Drawn:
+class LivePicture:
     """A picture, and what CPU it took. Its drawings are made once somebody asks."""
 
     def __init__(self, picture: Picture, took_s: float) -> None:
@@ -65,12 +65,12 @@ class Live:
         self._lock = Lock()
         self._drawing = Lock()  # one picture at a time: of 10,000 runs it takes memory for a moment
         self._beside = Lock()  # held while a thread of ours finds out what each run is
-        self._pictures: Kept[Drawn] = Kept(MOST_PICTURES)
+        self._pictures: Kept[LivePicture] = Kept(MOST_PICTURES)
         self._judged: Kept[Judged] = Kept(MOST_TABLES)
         self._tables: OrderedDict[str, Columns] = OrderedDict()
         self._index: tuple[Seen, Index] | None = None
 
-    def picture(self, experiment: str) -> Drawn:
+    def picture(self, experiment: str) -> LivePicture:
         """The picture of an experiment as its files are now."""
         from lab.projections.picture import whole  # noqa: PLC0415  # draws in what only an experiment's page needs
         from lab.scheduler.results import pictured  # noqa: PLC0415  # the same
@@ -87,11 +87,11 @@ class Live:
             given = pictured.read(self._root, experiment)
             made = whole.of(given)
             took_s = time.thread_time() - began_s
-            drawn = self._pictures.put(experiment, Drawn(made, took_s), stamp, took_s).made
+            drawn = self._pictures.put(experiment, LivePicture(made, took_s), stamp, took_s).made
             self._judge(given, stamp[:-1], time.thread_time())
             return drawn
 
-    def newest(self, experiment: str) -> Drawn | None:
+    def newest(self, experiment: str) -> LivePicture | None:
         """The last picture that was made, whatever happened since."""
         known = self._pictures.get(experiment)
         return known.made if known is not None else None
