@@ -11,6 +11,7 @@ from lab.core.candidate import DISCARD
 from lab.core.errors import LabError
 from lab.projections import text
 from lab.projections.picture import stairs
+from lab.projections.picture import words as called
 from lab.projections.picture.given import Given
 from lab.scheduler.results import table
 
@@ -103,8 +104,11 @@ def _ended(event: Event, view: View | None, bests: Mapping[str, str]) -> Told:
     best = bests.get(event.run_id, "")
     verdict = run.verdict if run is not None else ""
     was_run = value is not None or verdict != DISCARD  # what a code loop discards unmeasured is sealed as failed
-    words = [(outcome if was_run else "not measured") or "sealed", *([f"{value:.6g}"] if value is not None else [])]
-    words += [each for each in (verdict.replace("_", " "), _BEST.get(best, "")) if each]
+    words = [
+        (outcome if was_run else called.of(stairs.UNMEASURED)) or "sealed",
+        *([f"{value:.6g}"] if value is not None else []),
+    ]
+    words += [each for each in (called.of(verdict), _BEST.get(best, "")) if each]
     if value is None and run is not None and run.reason:
         words.append(text.line(run.reason, REASON_CHARS))
     run_id = text.line(event.run_id)

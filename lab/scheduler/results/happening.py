@@ -98,9 +98,11 @@ class Happening:
         """What was told before, from a place in the ledger on: for whoever was away. As its pages are now."""
         data = reading.read_from(self._root.layout.events, start)[: self.end - start]
         found: dict[str, list[Event]] = {}
-        for event, _ in self._events(data[: data.rfind(b"\n") + 1], start):
+        ends: dict[str, int] = {}
+        for event, end in self._events(data[: data.rfind(b"\n") + 1], start):
             found.setdefault(event.experiment, []).append(event)
-        return [self._heard(name, events, self.end) for name, events in found.items()]
+            ends[event.experiment] = end
+        return [self._heard(name, events, ends[name]) for name, events in found.items()]
 
     def _events(self, data: bytes, start: int) -> Iterator[tuple[Event, int]]:
         for entry in ledger.split(data, start, self._root.layout.events):

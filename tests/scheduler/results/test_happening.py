@@ -14,7 +14,7 @@ from lab.scheduler import cycle, decisions
 from lab.scheduler.results import happened, happening, table
 from lab.scheduler.results.happening import Happening
 from lab.web.feed import Feed
-from tests.scheduler.labs import ended, me
+from tests.scheduler.labs import an_experiment, ended, me
 from tests.web.labs import NAME, a_numbered_run, a_seen_lab
 
 
@@ -75,6 +75,21 @@ def test_a_change_that_was_never_run_is_told_as_one_and_not_as_a_failure(tmp_pat
     never, failed = map(happened.sentence, news.look())
     assert never.endswith("ended: not measured, discard, nothing was changed")
     assert failed.endswith("ended: failed, checks failed, 501 is packed")
+
+
+def test_who_was_away_hears_of_a_new_best_though_others_went_on(tmp_path: Path) -> None:
+    root = a_seen_lab(tmp_path / "lab", 2)
+    an_experiment(root, "other")
+    seen = Happening(root)
+    start = seen.end
+    a_numbered_run(root, 20)
+    decisions.pause(root, "other", reason="", actor="ann")
+    seen.look()
+
+    told = {heard.experiment: happened.of(root, heard)[-1] for heard in seen.past(start)}
+
+    assert told[NAME].best == happened.UNKNOWN
+    assert told["other"].phase == "paused"
 
 
 def test_a_best_whose_table_cannot_be_read_is_told_as_a_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
