@@ -29,7 +29,7 @@ HELP = (
     ("e", "its stderr, or its stdout again"),
     ("a", "approve what waits, after a question"),
     ("r", "reject it, with a reason"),
-    ("p", "pause the experiment, or resume it when it is paused"),
+    ("p", "pause the experiment, or resume it when it is paused or waits for a word"),
     ("?", "this list; any key leaves it"),
 )
 _KEYS_LAB = "q end  ? keys  j k select  Enter open  Tab next"
