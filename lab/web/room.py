@@ -26,7 +26,7 @@ _FILES, _LOG_CHARS, _METRICS = 40, 200, 60
 class Room(msgspec.Struct, frozen=True, kw_only=True):
     """How much of each there is room for."""
 
-    pointed: int = 120  # marks of each drawing that say which run they are
+    pointed: int = 80  # marks of each drawing that say which run they are
     words: tuple[int, int] = (2_000, 30)  # characters and lines of a plan and of a result
     diff: tuple[int, int] = (8_000, 120)  # of the change of a run
     log_lines: int = 24
