@@ -87,12 +87,11 @@ def _last(run: Run, alike: Run | None) -> str:
 
 
 def _budgets(view: View, here: Spec | None) -> Iterator[Finding]:
-    """What is nearly used up. What has come to its end by a budget of its own wants nobody."""
+    """What is nearly used up. To have made the runs that were asked for is how an experiment ends: it wants nobody."""
     if here is None:
         return
     stop, model, loop = here.stop_conditions, here.llm, view.loop
     for are, used, most in (
-        ("its runs are", view.iterations, here.max_iterations_total),
         ("its hours are", view.wall_s / _HOUR_S, stop.budget_hours),
         ("its cost is", view.cost, stop.budget_cost),
         ("its tokens are", loop.tokens if loop else 0, stop.budget_tokens),

@@ -62,11 +62,16 @@ def test_what_stands_still_for_its_failures_is_told_once() -> None:
 
 
 def test_of_a_budget_less_than_a_tenth_is_left() -> None:
-    given = make.spec(max_iterations_total=20)
-    runs = [make.run(number, value=0.5) for number in range(1, 20)]
-    assert said(make.subject(runs, given=given)) == ["budget: 95 % of its runs are used (19 of 20)"]
+    given = make.spec(stop_conditions=StopConditions(budget_cost=20.0))
+    runs = [make.run(number, value=0.5, cost=1.0) for number in range(1, 20)]
+    assert said(make.subject(runs, given=given)) == ["budget: 95 % of its cost is used (19 of 20)"]
     assert not said(make.subject(runs[:18], given=given))  # a tenth is left
     assert not said(make.subject([*runs, make.moved("completed", "max iterations")], given=given))
+
+
+def test_who_has_made_nearly_all_the_runs_that_were_asked_for_wants_nobody() -> None:
+    runs = [make.run(number, value=0.5) for number in range(1, 20)]
+    assert not said(make.subject(runs, given=make.spec(max_iterations_total=20)))
 
 
 def test_hours_money_and_models_are_budgets_too() -> None:
