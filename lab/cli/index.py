@@ -74,6 +74,8 @@ OPEN_SUFFIXES = (CLAIM_SUFFIX, SUPERSEDED_SUFFIX, ABANDONED_SUFFIX)
 def read_index(path: str) -> Lab:
     """The index with later ledger lines counted in. Raises `Unavailable` where there is no lab."""
     layout = Layout(path)
+    if not os.path.isfile(layout.index):  # to open a pipe would keep us waiting
+        raise _unreadable(path, layout.index)
     try:
         with open(layout.index, encoding="utf-8") as file:
             lab = json_text.parse(file.read())

@@ -15,7 +15,7 @@ import pytest
 from lab.scheduler import cycle
 from lab.store import machine
 from lab.testing.files import BEGINNING, a_root
-from tests.cli.labs import a_busy_lab, dead, one_run
+from tests.cli.labs import a_busy_lab, a_lab, dead, one_run, process
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -167,6 +167,19 @@ def test_a_damaged_claim_is_named_and_set_aside_once_its_holder_cannot_live(
     assert "state=damaged" not in labctl.done("lease", "show").out
     labctl.done("verify")
     one_run(root, "alpha", 0.125)
+
+
+@pytest.mark.parametrize("words", [("status",), ("list",), ("list", "alpha")])
+def test_a_pipe_in_the_place_of_a_page_keeps_nobody_waiting(place: Path, words: tuple[str, ...]) -> None:
+    one_run(a_lab(place, "alpha"), "alpha")
+    page = place / ("experiments/alpha/metrics.jsonl" if len(words) > 1 else "LAB-INDEX.json")
+    page.unlink()
+    os.mkfifo(page)
+    said = process(*words, "--data-root", str(place))
+    assert said.code == 5
+    assert "labctl refresh" in said.err
+    process("refresh", "--data-root", str(place))
+    assert process(*words, "--data-root", str(place)).code == 0
 
 
 @pytest.mark.parametrize("how", ["binary", "truncated", "a list", "NaN", "zeros"])
