@@ -10,6 +10,7 @@ from lab.core.errors import LabError
 from lab.core.subject import Finding
 from lab.projections import status
 from lab.projections.standing import TOLD_AMONG, Briefing
+from lab.projections.tier import spec_in
 from lab.scheduler import places
 from lab.scheduler.loop import ideas, scripts, tries
 from lab.scheduler.results import table
@@ -54,7 +55,7 @@ def _ideas(root: Root, spec: Spec | None, view: View) -> tuple[str, ...]:
     """What is on the list of a code loop, and was not tried."""
     if spec is None:
         return ()
-    here = spec.for_tier(view.tier) if view.tier in spec.fidelity_tiers else spec
+    here = spec_in(spec, view.tier)
     try:
         listed = ideas.listed(root, here, places.workspace(root, here, view))
     except (LabError, OSError):  # a list that cannot be read keeps nobody from the rest
