@@ -126,6 +126,24 @@ def test_a_disk_that_is_full_is_named_and_what_was_there_stays(
     assert not list(folder.rglob(".*"))
 
 
+def test_a_stick_without_hard_links_is_written_to_once_that_was_agreed_to(
+    labctl: Labctl, place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_link(source: str, target: str) -> None:
+        raise PermissionError(errno.EPERM, os.strerror(errno.EPERM), source, None, target)
+
+    some_runs(a_searched_lab(place))
+    monkeypatch.setattr(os, "link", no_link)
+    words = ("export", "sweep", "--output", str(tmp_path / "runs.csv"))
+    said = labctl(*words)
+    assert said.code == 5
+    assert "no hard links" in said.err
+    assert "fix: add --yes" in said.err
+    assert os.listdir(tmp_path) == ["lab"]
+    labctl.done(*words, "--yes")
+    assert (tmp_path / "runs.csv").is_file()
+
+
 def test_init_twice_changes_nothing(labctl: Labctl, place: Path) -> None:
     labctl.done("init")
     labctl.done("create", "research-sprint", "--id", "alpha")

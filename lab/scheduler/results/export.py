@@ -217,6 +217,9 @@ def write(root: Root, place: str, data: bytes, *, yes: bool) -> None:
         _put(root, place, data, yes=yes)
     except BrokenPipeError:
         raise
+    except Unavailable:  # no hard links there, as on a stick: then no file can be made only where there is none
+        what = "the disk of this place has no hard links, without which a file that is there could be written over"
+        raise Unavailable(what, where=place, fix="add --yes: nothing is there now") from None
     except FileExistsError:
         raise BadInput("somebody made this file meanwhile", where=place, fix="add --yes to replace it") from None
     except OSError as error:

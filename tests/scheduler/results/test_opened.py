@@ -370,3 +370,17 @@ def test_a_run_of_a_lab_that_is_gone_is_not_said_to_be_none(tmp_path: Path) -> N
     (tmp_path / "lab").rename(tmp_path / "elsewhere")
     with pytest.raises(Unavailable, match="the data root is not there any more"):
         opened.read(root, "RUN-20260102-030405-000000-nobody")
+
+
+def test_the_best_whose_parameters_cannot_be_read_is_nothing_to_be_held_against(tmp_path: Path) -> None:
+    root = a_searched_lab(tmp_path / "lab")
+    first, _, best, _ = some_runs(root)
+    assert opened.read(root, first).differs
+    path = Path(root.layout.run("sweep", best), "params.json")
+    os.chmod(path, 0o644)
+    path.write_text(path.read_text().replace("0.001", "0.002"))
+    found = opened.read(root, first)
+    assert (found.against, found.differs) == (best, ())
+    assert (
+        "it cannot be held against the best: its params.json is not what was sealed, and is not shown" in found.problems
+    )
