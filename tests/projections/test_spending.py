@@ -58,6 +58,12 @@ def test_an_improvement_costs_all_that_was_tried_since_the_one_before() -> None:
     assert (found.wasted.runs, found.wasted.hours) == (1, 0.5)
 
 
+def test_a_run_of_a_millisecond_did_not_take_no_time() -> None:
+    found = spent(given([make.run(number, value=1.0 / number, wall_s=0.001) for number in range(1, 6)]))
+    assert all(math.isclose(each.took.hours * 3600.0, 0.001, rel_tol=0.01) for each in found.improvements)
+    assert math.isclose(found.total.hours * 3600.0, 0.005, rel_tol=0.01)
+
+
 def test_runs_of_another_tier_are_counted_where_they_fell_and_that_is_said() -> None:
     runs = [make.run(1, value=1.0, tier="proxy"), make.run(2, value=0.5), make.run(3, value=0.25, tier="proxy")]
     found = spent(given(runs))

@@ -181,7 +181,7 @@ def together(parts: Sequence[Took]) -> Took:
     usd = [each.usd for each in parts if each.usd is not None]
     return Took(
         runs=sum(each.runs for each in parts),
-        hours=round(_sum([each.hours for each in parts]), 6),
+        hours=round(_sum([each.hours for each in parts]), 9),
         tokens=sum(tokens) if tokens else None,
         usd=round(_sum(usd), 6) if usd else None,
     )
@@ -189,7 +189,7 @@ def together(parts: Sequence[Took]) -> Took:
 
 def hours(seconds: float) -> float:
     """As they are told."""
-    return round(min(seconds, _MOST) / _HOUR_S, 6)
+    return round(min(seconds, _MOST) / _HOUR_S, 9)
 
 
 def set_aside(questions: Sequence[Reserved]) -> str:
