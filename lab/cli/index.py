@@ -67,7 +67,7 @@ _MOST_RUNS = 1 << 53
 _REASON_CHARS = 200
 _FAILURES = ("failed", "timeout", "crash")
 # How `projections.attention` begins what another phase makes untrue. A test holds the two together.
-_FROM_PHASE = ("waits for a person: ", "paused: ", "failing: ", "ended: ", "budget: ")
+_FROM_PHASE = ("waits for a person: ", "paused: ", "failing: ", "not measured: ", "ended: ", "budget: ")
 OPEN_SUFFIXES = (CLAIM_SUFFIX, SUPERSEDED_SUFFIX, ABANDONED_SUFFIX)
 
 

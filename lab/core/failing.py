@@ -6,6 +6,7 @@ import re
 from typing import TYPE_CHECKING
 
 from lab.core import canonical
+from lab.core.candidate import DISCARD
 from lab.core.run import FAILURES
 
 if TYPE_CHECKING:
@@ -21,7 +22,12 @@ def alike(view: View) -> Run | None:
     last = view.recent[-ALIKE:]
     if view.failure_streak < ALIKE or len(last) < ALIKE or last[-1].outcome not in FAILURES:
         return None
-    return last[-1] if len({cause(run) for run in last}) == 1 else None
+    return last[-1] if len({(unmeasured(run), cause(run)) for run in last}) == 1 else None
+
+
+def unmeasured(run: Run) -> bool:
+    """Whether it is a change that was discarded before anything was run: sealed as failed, and it did not fail."""
+    return run.outcome in FAILURES and run.verdict == DISCARD
 
 
 def cause(run: Run) -> str:

@@ -174,9 +174,12 @@ def _failing(before: View | None, after: View) -> Iterator[Notice]:
     if last is None or (before is not None and before.runs >= after.runs):
         return
     what = f"{after.experiment}: {after.failure_streak} failures in a row, the last {failing.ALIKE} with one cause"
+    what += f" ({last.outcome})"
+    if failing.unmeasured(last):
+        what = f"{after.experiment}: the last {failing.ALIKE} changes were discarded before they were run, alike"
     key = f"{after.experiment}/failing/{failing.cause(last)}"
     fix = f"labctl show {last.run_id}"
-    yield Notice(kind=FAILING, what=f"{what} ({last.outcome})", key=key, run_id=last.run_id, fix=fix)
+    yield Notice(kind=FAILING, what=what, key=key, run_id=last.run_id, fix=fix)
 
 
 def _budgets(before: View | None, subject: Subject) -> Iterator[Notice]:

@@ -24,6 +24,7 @@ NEARLY = 0.9  # of a budget: what is left of it is less than a tenth
 _HOUR_S = 3600.0
 # `labctl status` reads the index alone, and knows by these beginnings what a later change of phase makes untrue.
 WAITS, STOPPED, FAILING, ENDED, BUDGET = "waits for a person: ", "paused: ", "failing: ", "ended: ", "budget: "
+UNMEASURED = "not measured: "
 _ASKED = {RUN: "run with given parameters", PROMOTE: "move to the next tier"}
 
 
@@ -78,12 +79,16 @@ def _failing(view: View) -> Iterator[Finding]:
         yield Finding(what=what, where=where, fix=fix)
     elif view.phase in OPEN_PHASES and last is not None:
         what = f"{FAILING}{text.count(view.failure_streak, 'failure')} in a row, {_last(last, last)}"
+        if failing.unmeasured(last):
+            reason = last.reason or "no reason was given"
+            what = f"{UNMEASURED}the last {failing.ALIKE} changes were discarded before they were run: {reason}"
         yield Finding(what=what, where=where, fix=f"labctl show {last.run_id} (or: labctl pause {name})")
 
 
 def _last(run: Run, alike: Run | None) -> str:
     which = f"the last {failing.ALIKE} alike" if alike else "the last"
-    return f"{which}: {run.outcome}: {run.reason or 'no reason was given'}"
+    how = "not measured" if failing.unmeasured(run) else run.outcome
+    return f"{which}: {how}: {run.reason or 'no reason was given'}"
 
 
 def _budgets(view: View, here: Spec | None) -> Iterator[Finding]:

@@ -65,6 +65,13 @@ def test_failures_are_told_when_three_in_a_row_have_one_cause() -> None:
     assert news(cancelled[3], cancelled[4]) == []
 
 
+def test_changes_that_were_never_run_are_no_failures() -> None:
+    idle = [run(n, FAILED, reason="nothing was changed", verdict="discard") for n in range(1, 5)]
+    seen = views(*idle)
+    (told,) = news(seen[3], seen[4])
+    assert (told.kind, told.what) == (FAILING, "a: the last 3 changes were discarded before they were run, alike")
+
+
 def test_what_a_run_wrote_is_in_no_notice() -> None:
     secret = "hunter2"  # noqa: S105  # what must not leak
     seen = views(*(run(n, CRASH, reason=f"Traceback: {secret}", note=secret) for n in range(1, 4)))

@@ -33,6 +33,18 @@ def test_runs_that_all_fail_alike_want_somebody_before_anything_stops() -> None:
     assert wanted.fix.startswith(f"labctl show {make.run(3).run_id}")
 
 
+def test_a_proposer_that_changes_nothing_wants_somebody_and_nothing_has_failed() -> None:
+    idle = [
+        make.run(1, value=0.5),
+        *(make.run(number, "failed", verdict="discard", reason="nothing was changed") for number in (2, 3, 4)),
+    ]
+    (wanted,) = attention.wants(make.subject(idle))
+    assert wanted.what == "not measured: the last 3 changes were discarded before they were run: nothing was changed"
+    assert wanted.fix.startswith("labctl show RUN")
+    one_failed = [*idle[:3], make.run(4, "failed", reason="nothing was changed")]
+    assert not said(make.subject(one_failed))  # it was run, and the two before it were not
+
+
 @pytest.mark.parametrize(
     "happened",
     [
@@ -103,5 +115,6 @@ def test_every_page_of_a_lab_tells_the_same() -> None:
 
 def test_whatever_a_phase_brings_with_it_is_known_by_its_beginning() -> None:
     """`labctl status` takes back by it what a change of phase that no page tells of yet made untrue."""
-    beginnings = (attention.WAITS, attention.STOPPED, attention.FAILING, attention.ENDED, attention.BUDGET)
+    ended = (attention.UNMEASURED, attention.ENDED, attention.BUDGET)
+    beginnings = (attention.WAITS, attention.STOPPED, attention.FAILING, *ended)
     assert beginnings == read._FROM_PHASE  # what status reads is the standard library's alone
