@@ -57,6 +57,7 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True):
     gain: Gain | None
     sigma: float | None
     false_keeps: float  # no more than so many of those kept are to be expected to be luck
+    untested: float  # of that, what no test looked at; the rest is what the alpha of all tests allows
     unconfirmed: int  # of those kept as better, by a noisy metric: no test said so
     greedy_false_keeps: float  # as many a rule that keeps every better number would keep by luck
     alarms: tuple[str, ...]
@@ -82,6 +83,7 @@ def told(subject: Subject) -> Summary:
     recommendation, reasons = _judged(loop, gain, alarms)
     greedy = 0.0 if loop.noise.none else sum(1 / number for number in range(2, loop.candidates + 2))
     unconfirmed = 0 if loop.noise.none else loop.unconfirmed
+    untested = min(float(unconfirmed), greedy)
     last = view.last
     return Summary(
         experiment=view.experiment,
@@ -92,7 +94,8 @@ def told(subject: Subject) -> Summary:
         loop=loop,
         gain=gain,
         sigma=loop.noise.sigma,
-        false_keeps=0.0 if loop.noise.none else loop.risk + min(float(unconfirmed), greedy),
+        false_keeps=0.0 if loop.noise.none else untested + min(loop.risk, max(loop.kept - untested, 0.0)),
+        untested=untested,
         unconfirmed=unconfirmed,
         greedy_false_keeps=greedy,
         alarms=alarms,
@@ -277,6 +280,18 @@ def _why(run: Run) -> str:
     return f"{text.md(run.run_id)}, {status(run)}: {text.md(run.note, NOTE_CHARS) or text.NONE}{words}"
 
 
+def false_keeps_words(found: Summary) -> str:
+    """How many keeps may be luck: a bound, and what it is made of. Another rule is named where it would do worse."""
+    said = f"the {found.loop.kept} kept, no more than {found.false_keeps:.3g} are to be expected to be luck"
+    if found.untested:
+        allowed = found.false_keeps - found.untested
+        said += f" (a bound: {found.untested:.3g} that no test confirmed, {allowed:.3g} that all tests together allow)"
+    if found.false_keeps < found.greedy_false_keeps:
+        greedy = f"{found.greedy_false_keeps:.1f}"
+        said += f"; a rule that keeps every better number would have kept about {greedy} by luck"
+    return said
+
+
 def _luck(found: Summary) -> list[str]:
     loop, noise = found.loop, found.loop.noise
     if not noise.df:
@@ -285,11 +300,10 @@ def _luck(found: Summary) -> list[str]:
         return [
             f"Every repeat was equal to the last digit ({noise.df + 1} measurements): a difference is a difference."
         ]
-    greedy = f"a rule that keeps every better number would have kept about {found.greedy_false_keeps:.1f} by luck"
     lines = [
         f"- Noise: repeats of the same code have a sigma of {found.sigma:.6g} ({noise.df} degrees of freedom)",
         f"- Tests that confirmed nothing: {loop.tests}; alpha spent on them: {loop.alpha:.4g}",
-        f"- Of the {loop.kept} kept, no more than {found.false_keeps:.3g} are to be expected to be luck; {greedy}",
+        f"- Of {false_keeps_words(found)}",
         *_unconfirmed(found),
     ]
     if loop.drift is not None:

@@ -108,6 +108,17 @@ def test_the_greedy_rule_is_told_beside_ours() -> None:
     assert told().false_keeps == 0.01
 
 
+def test_a_bound_says_what_it_is_made_of_and_is_not_held_against_a_rule_that_does_better() -> None:
+    loose = told(candidates=120, risk=2.38, kept=7, unconfirmed=3)
+    assert summary.false_keeps_words(loose) == (
+        "the 7 kept, no more than 5.38 are to be expected to be luck "
+        "(a bound: 3 that no test confirmed, 2.38 that all tests together allow)"
+    )
+    tight = told(candidates=120, risk=0.5, kept=7)
+    assert "would have kept about 4.4 by luck" in summary.false_keeps_words(tight)
+    assert told(candidates=120, risk=9.0, kept=7, unconfirmed=3).false_keeps == 7  # more than were kept cannot be luck
+
+
 def test_words_from_outside_stay_in_their_place() -> None:
     nasty = msgspec.structs.replace(BEST, note=make.HOSTILE)
     loop = Loop(base=BASE, best=nasty, noise=NOISY, kept=1, keeps=(nasty,), nodes=(nasty,), candidates=1)

@@ -64,7 +64,7 @@ def remarks(stairs: Stairs, scale: Scale, above: Sequence[Spot], under: Sequence
     """What has to be said, so that nothing is hidden: of the noise, of what is outside, left out, or had no room."""
     band = stairs.band
     if stairs.steps and band is None:
-        yield "The noise is not known, so a new best may be luck."
+        yield "Nothing was measured twice: the steps are not held against noise."
     elif stairs.steps and band and not band.width:
         yield f"No noise: {text.line(band.source)}."
     elif stairs.steps and band:
@@ -103,7 +103,7 @@ def told(stairs: Stairs) -> str:
         words.append(f"The best is {best.value!r}, from run {best.n:,}, {text.line(best.run_id)}.")
         words.append(f"There were {text.count(len(stairs.steps), 'step')}.")
         if stairs.band is None:
-            words.append("The noise is not known.")
+            words.append("Nothing was measured twice: they are not held against noise.")
         else:
             words.append(f"The noise is {stairs.band.width!r} ({text.line(stairs.band.source)}).")
     return " ".join(words)

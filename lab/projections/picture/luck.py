@@ -35,10 +35,7 @@ def _of_loop(subject: Subject) -> Iterator[str]:
     if found.unconfirmed:
         yield f"unconfirmed: {found.unconfirmed} of the {loop.kept} kept looked better, and no test said so"
     if loop.kept and loop.noise.df and not loop.noise.none:
-        yield (
-            f"of the {loop.kept} kept, no more than {found.false_keeps:.3g} are to be expected to be luck; a rule "
-            f"that keeps every better number would have kept about {found.greedy_false_keeps:.1f} by luck"
-        )
+        yield f"of {autoresearch_summary.false_keeps_words(found)}"
     yield from (f"alarm: {autoresearch_summary.alarm_words(alarm)}" for alarm in found.alarms)
 
 

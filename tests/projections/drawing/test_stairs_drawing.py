@@ -55,7 +55,7 @@ def test_the_noise_lies_around_the_last_keep_and_not_around_a_luck_within_it() -
 
 
 def test_a_noise_that_is_not_known_is_said_and_one_that_is_none_is_said_otherwise() -> None:
-    assert "The noise is not known, so a new best may be luck." in said(stairs.draw(descent(20, 3)))
+    assert "Nothing was measured twice: the steps are not held against noise." in said(stairs.draw(descent(20, 3)))
     none = Band(sigma=0.0, width=0.0, source="2 points measured more than once, all equal")
     drawn = stairs.draw(descent(20, 3, band=none))
     assert "No noise: 2 points measured more than once, all equal." in said(drawn)
