@@ -34,6 +34,7 @@ LOOK_S = 0.5
 HEARTBEAT_S = 15.0
 MOST_WAITING = 64  # messages for a reader who does not read
 MOST_BEHIND_BYTES = 1 << 20  # of ledger; a page that is further behind asks for everything anew
+JUDGED_BYTES = 1 << 17  # of a table of runs, some 200: a new best is held against no more while pages wait for news
 _STEP_S = 0.25  # a stream that has nothing to say lets whoever sends it look whether it should end
 _NUMBER = re.compile("[0-9]{1,20}")
 RUN, DECISION, UNDER_WAY, LAB, STALE, AWAY = "run", "decision", "under-way", "lab", "stale", "away"
@@ -243,7 +244,7 @@ class Feed:
 
     def _told(self, heard: Heard) -> bytes:
         """Of several runs that ended the last; else the last that was decided."""
-        each = happened.of(self._root, heard)
+        each = happened.of(self._root, heard, JUDGED_BYTES)
         sealed = [told for told in each if told.what == kinds.RUN_SEALED]
         last = (sealed or each)[-1]
         says = happened.sentence(last) + (f" (and {len(sealed) - 1} more)" if len(sealed) > 1 else "")

@@ -172,9 +172,15 @@ def event(scratch: str, size: Size) -> list[Row]:
                 _sealed(root, number)
                 _next(stream, "event: run")
                 told.append(served.cpu_s() - before_s)
-            taken[runs] = (statistics.median(told), idle_s)
-    (few_s, _), (many_s, idle_s) = taken[100], taken[size.listed]
-    ratio = many_s / few_s
+            best = []
+            for number in range(size.shots):
+                before_s = served.cpu_s()
+                _sealed(root, number, value=-1.0 - number)  # better than all before it
+                _next(stream, "event: run")
+                best.append(served.cpu_s() - before_s)
+            taken[runs] = (statistics.median(told), statistics.median(best), idle_s)
+    (few_s, few_best_s, _), (many_s, many_best_s, idle_s) = taken[100], taken[size.listed]
+    ratio, best_ratio = many_s / few_s, many_best_s / few_best_s
     return [
         Row(
             what=f"from a seal to its news, with the looks in between, CPU, {size.listed:,} runs",
@@ -182,13 +188,19 @@ def event(scratch: str, size: Size) -> list[Row]:
             floor=f"{1e3 * few_s:.2f} ms at 100 runs", ratio=ratio, goal=f"<= {EVENT_RATIO:g}x",
             met=ratio <= EVENT_RATIO, number=many_s,
         ),
+        Row(
+            what=f"the same of a new best, CPU, {size.listed:,} runs", ours=f"{1e3 * many_best_s:.2f} ms",
+            floor=f"{1e3 * few_best_s:.2f} ms at 100 runs, held against the noise", ratio=best_ratio,
+            goal=f"<= {EVENT_RATIO:g}x", met=best_ratio <= EVENT_RATIO, number=many_best_s,
+        ),
         Row(what="a second without news, CPU, one page open", ours=f"{1e3 * idle_s:.2f} ms", number=idle_s),
     ]  # fmt: skip
 
 
-def _sealed(root: Root, number: int) -> None:
+def _sealed(root: Root, number: int, *, value: float | None = None) -> None:
     running = cycle.begin(root, seeing_ground.NAME, owner=machine.this_process("bench"), params=PARAMS)
-    cycle.finish(root, running, Ended(outcome=SUCCESS, value=0.9 - number / 1000, wall_s=1.0))
+    value = 0.9 - number / 1000 if value is None else value
+    cycle.finish(root, running, Ended(outcome=SUCCESS, value=value, wall_s=1.0))
     refresh.lab_pages(root)
 
 

@@ -13,6 +13,7 @@ import pytest
 from lab.core.proposal import RUN, Proposal
 from lab.scheduler import decisions, refresh
 from lab.scheduler.control import approvals
+from lab.scheduler.results import table
 from lab.scheduler.results.happening import Happening
 from lab.store import reading
 from lab.web import feed as feeds
@@ -98,6 +99,25 @@ def test_a_sealed_run_is_told_with_how_the_experiment_stands_then(root: Root, fe
         told = page.of("run")
         assert (told["value"], told["best"], told["best_run"], told["is_best"]) == (1 / 21, 1 / 21, best, True)
         assert told["says"].endswith("success, 0.047619, new best (nothing is known of the noise)")
+
+
+def test_a_new_best_of_a_long_experiment_is_told_and_its_table_is_not_read_for_it(
+    root: Root, feed: Feed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It was judged by all runs before it, in the thread that tells all pages: 37 ms of 10,000."""
+    monkeypatch.setattr(feeds, "JUDGED_BYTES", 100)
+
+    def read(*_: object) -> None:
+        raise AssertionError("the table of runs was read")
+
+    monkeypatch.setattr(table, "read", read)
+    with closing(Page(feed)) as page:
+        best = a_numbered_run(root, 20)
+        told = page.of("run")
+        assert (told["best_run"], told["is_best"]) == (best, True)
+        assert told["says"].endswith("success, 0.047619, new best")
+        a_numbered_run(root, 11)
+        assert page.of("run")["says"].endswith("success, 0.0833333")
 
 
 def test_a_decision_a_run_that_begins_and_the_index_are_told(root: Root, feed: Feed) -> None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from lab.core import event as kinds
+from lab.core import layout
 from lab.core.candidate import DISCARD
 from lab.core.errors import LabError
 from lab.projections import text
@@ -14,6 +15,7 @@ from lab.projections.picture import stairs
 from lab.projections.picture import words as called
 from lab.projections.picture.given import Given
 from lab.scheduler.results import table
+from lab.store import reading
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -26,9 +28,11 @@ if TYPE_CHECKING:
 
 REASON_CHARS = 160
 BEYOND, WITHIN, UNKNOWN, FIRST = "beyond noise", "within noise", "noise unknown", "first value"
+NOT_JUDGED = "not judged"  # against the noise, because all runs would have to be read for it
 _BEST = {
     BEYOND: "new best, beyond the noise", WITHIN: "new best, within the noise",
     UNKNOWN: "new best (nothing is known of the noise)", FIRST: "the first value",
+    NOT_JUDGED: "new best",
 }  # fmt: skip
 
 
@@ -61,10 +65,13 @@ def sentence(told: Told) -> str:
     return f"{told.experiment or 'the lab'}: {told.says}"
 
 
-def of(root: Root, heard: Heard) -> list[Told]:
-    """Each event of an experiment."""
+def of(root: Root, heard: Heard, most_bytes: int | None = None) -> list[Told]:
+    """Each event of an experiment. A new best is held against the noise by all runs before it.
+
+    Where their table is longer than `most_bytes` that it is a new best is all that is said: that is known for nothing.
+    """
     view = heard.state.view if heard.state is not None else None
-    bests = _bests(root, heard) if heard.is_current else {}
+    bests = _bests(root, heard, most_bytes) if heard.is_current else {}
     return [_ended(event, view, bests) if event.type == kinds.RUN_SEALED else _decided(event) for event in heard.events]
 
 
@@ -73,7 +80,7 @@ def _run_in(view: View, run_id: str) -> Run | None:
     return next((run for run in (view.last, *view.recent, view.best) if run and run.run_id == run_id), None)
 
 
-def _bests(root: Root, heard: Heard) -> dict[str, str]:
+def _bests(root: Root, heard: Heard, most_bytes: int | None) -> dict[str, str]:
     """Which of these runs were new bests. The table, which may be long, is read only where one of them may be."""
     sealed = {event.run_id for event in heard.events if event.type == kinds.RUN_SEALED}
     if heard.state is None or not sealed:
@@ -82,6 +89,8 @@ def _bests(root: Root, heard: Heard) -> dict[str, str]:
     now = {run.run_id for run in view.bests.values()}
     if not sealed & now:
         return {}  # of several new bests the last is still the best
+    if most_bytes is not None and reading.size_of(root.layout.page(heard.experiment, layout.METRICS_LOG)) > most_bytes:
+        return dict.fromkeys(sealed & now, NOT_JUDGED)
     try:
         made = table.read(root, heard.experiment)
     except (LabError, OSError):
