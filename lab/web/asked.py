@@ -1,6 +1,6 @@
 """What is typed into the filter of a table of runs: words, comparisons, and what a run is.
 
-    warm up  -crash  value<0.3  lr>=1e-4  took>10m  outcome:crash,timeout  optimizer:adam  "two words"
+    warm up  -crash  value<0.3  lr>=1e-4  took>10m  kind:crash  outcome:failed,timeout  optimizer:adam  "two words"
 
 All of it has to be true of a run. What is not understood is left out of the filter, and said.
 """

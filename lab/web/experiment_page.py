@@ -45,10 +45,12 @@ def answer(site: Site, request: Request, names: Mapping[str, str]) -> Reply:
     if part == "drawings":
         return shell.reply("experiment_drawings", around, {**values, **_drawings(site, at, site.live.picture(name))})
     known = site.live.newest(name)
+    values |= {"contents": _contents(at, known.picture if known else None), "knows_picture": known is not None}
+    if part == "contents":
+        return shell.reply("experiment_contents", around, values)
     values["top"] = experiment_top.of(site.root, at, known.picture if known else None)
     if part == "top":
         return shell.reply("experiment_top", around, values)
-    values["contents"] = _contents(at, known.picture if known else None)
     return shell.reply_in_two("experiment", around, values, lambda: _later(site, at, values))
 
 

@@ -95,6 +95,7 @@ class Answered(msgspec.Struct, frozen=True, kw_only=True):
     has_makers: bool
     sorts: tuple[tuple[str, str], ...]
     may_compare: bool = True
+    missed_outcome: bool = False  # nothing was found, and an outcome was asked for
 
 
 def question(query: Mapping[str, str]) -> Question:
@@ -153,6 +154,7 @@ def _answered(table: Columns, at: Present, wanted: Question) -> Answered:
         has_cost=any(table.numbers["cost"]),
         has_makers=any(table.words["by"]),
         sorts=_sorts(table, wanted),
+        missed_outcome=not places and any(term.field == "outcome" and not term.negated for term in terms),
     )
 
 

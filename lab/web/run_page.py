@@ -52,9 +52,18 @@ def answer(site: Site, request: Request, names: Mapping[str, str]) -> Reply:
         "lines": 1,
     }  # fmt: skip
     if part not in ("about", "files"):
-        values |= {"log": _log(site, run_id, stream), "streams": tuple(tailed.STREAMS)}
+        values |= {"log": _opened(site, run_id, request.query.get("stream", "")), "streams": tuple(tailed.STREAMS)}
     template = {"about": "run_about", "files": "run_files"}.get(part, "run")
     return shell.reply(template, around, values)
+
+
+def _opened(site: Site, run_id: str, wanted: str) -> ShownLog:
+    """The log that was asked for; else the first that has something, for why a run failed is often in the other."""
+    first = _log(site, run_id, wanted or tailed.FIRST)
+    if wanted or first.size or first.follow:
+        return first
+    others = (_log(site, run_id, stream) for stream in tailed.STREAMS if stream != tailed.FIRST)
+    return next((each for each in others if each.size), first)
 
 
 def _log(site: Site, run_id: str, stream: str) -> ShownLog:

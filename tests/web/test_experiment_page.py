@@ -65,6 +65,29 @@ def test_what_stands_first_is_of_one_moment_though_its_picture_be_of_another(tmp
         assert "after 3 runs" in words(visitor.get(page).text, "luck")
 
 
+def contents(page: str) -> set[str]:
+    """Where the page's own list of contents leads."""
+    nav = re.search(r'<nav class="contents".*?</nav>', page, re.DOTALL)
+    assert nav
+    return set(re.findall(r'href="#([^"]+)"', nav[0]))
+
+
+def test_the_contents_name_all_that_the_page_has_once_its_picture_is_made(tmp_path: Path) -> None:
+    root = a_seen_lab(tmp_path / "lab", 0)
+    a_run(root, PARAMS, 1.0, origin=Origin(kind="baseline"), name=NAME)
+    a_run(root, {**PARAMS, "depth": 3}, 0.9, origin=made(1), name=NAME)
+    with looked_at(root) as served:
+        visitor, page = Visitor(served.server), f"/experiments/{NAME}"
+        first = visitor.get(page).text
+        assert {"parameters"} <= set(re.findall(r'<section id="([^"]+)"', first))
+        assert "data-again" in first[first.index('<nav class="contents"') :].split(">")[0]  # so it is asked for again
+        now = visitor.get(f"{page}?part=contents").text
+        assert "data-again" not in now
+        there = set(re.findall(r'<section id="([^"]+)"', first))
+        assert {"best", "parameters", "timeline"} <= contents(now) <= there
+        assert contents(visitor.get(page).text) == contents(now)
+
+
 def test_what_stands_first_is_sent_before_the_picture_is_made(served: Served) -> None:
     with socket.create_connection(("127.0.0.1", served.server.port), timeout=20) as connection:
         request = f"GET /experiments/{NAME} HTTP/1.1\r\nHost: 127.0.0.1:{served.server.port}\r\n\r\n"

@@ -81,6 +81,8 @@ def test_a_page_that_was_sent_before_its_picture_says_soon_what_that_knows(brows
         opened(browser, f"{served.url}/experiments/{NAME}")
         gain = "return document.querySelector('#numbers').innerText.includes(arguments[0])"
         browser.wait(gain, "gain 0.1")
+        assert browser.text.count("gain 0.1") == 1  # and not below once more
+        assert browser.count("nav.contents a[href='#parameters']") == 1
         a_run(root, {**PARAMS, "depth": 4}, 0.2, origin=made(2), name=NAME)
         browser.wait(gain, "gain 0.8")
         browser.wait("return document.querySelector('#luck').innerText.includes('after 3 runs')")
@@ -117,6 +119,25 @@ def test_the_filter_is_answered_while_one_types_and_the_focus_stays(browser: Bro
     assert browser.find("#q").value == "outcome:crash lr>"
     assert browser.run("return document.activeElement.id") == "q"
     assert browser.told() == []
+
+
+@pytest.mark.parametrize("page", ["", "/runs"])
+def test_why_a_run_failed_is_seen_without_moving_the_table(browser: Browser, served: Served, page: str) -> None:
+    origin = Origin(kind="trial", strategy="a-strategy-with-a-long-name", arm="an-arm-with-a-long-name")
+    a_run(
+        served.root, {**PARAMS, "lr": 0.012345678}, None, outcome="crash", origin=origin, name=NAME,
+        reason="CUDA out of memory: tried to allocate 20 GiB on a device of which nothing was free " * 2,
+    )  # fmt: skip
+    refresh.lab_pages(served.root)
+    browser.size(1200, 900)
+    opened(browser, f"{served.url}/experiments/{NAME}{page}")
+    frame = browser.run("""
+        const wide = document.querySelector("table.list").closest(".wide");
+        return [wide.clientWidth, ...[...wide.querySelectorAll("td.says")].map(
+            (each) => each.getBoundingClientRect().right - wide.getBoundingClientRect().left)]""")
+    assert isinstance(frame, list)
+    assert max(frame[1:]) <= frame[0] + 1
+    assert browser.count("table.list td.says") > 10
 
 
 def test_sorting_by_a_head_keeps_the_focus_on_it_and_says_how_it_is_sorted(browser: Browser, served: Served) -> None:

@@ -19,7 +19,7 @@ from lab.scheduler.results import present
 from lab.web import lists
 from tests.cli.searches import a_run
 from tests.scheduler.labs import a_lab, an_experiment, identities, write
-from tests.web.labs import HOSTILE, NAME, a_numbered_run, a_seen_lab, begun, looked_at
+from tests.web.labs import HOSTILE, NAME, a_numbered_run, a_seen_lab, begun, finished, looked_at
 from tests.web.raw import Visitor
 
 if TYPE_CHECKING:
@@ -73,7 +73,7 @@ def test_every_page_answers_and_looking_changes_no_file(served: Served, visitor:
 def test_a_part_is_the_same_part_of_the_page(served: Served, visitor: Visitor) -> None:
     visitor.get(f"/experiments/{NAME}")  # a first page says nothing yet of what only a picture knows
     whole_page = visitor.get(f"/experiments/{NAME}").text
-    for name in ("top", "drawings"):
+    for name in ("top", "drawings", "contents"):
         part = visitor.get(f"/experiments/{NAME}?part={name}").text
         assert part.strip() in whole_page
         assert "<html" not in part
@@ -136,6 +136,30 @@ def test_a_run_under_way_is_shown_before_it_is_sealed(served: Served, visitor: V
     assert running.lease.claim.run_id in visitor.get(f"/experiments/{NAME}").text
     assert "under way" in visitor.get(f"/runs/{running.lease.claim.run_id}").text
     assert 'data-log="' in visitor.get(f"/runs/{running.lease.claim.run_id}").text
+
+
+def test_of_a_run_that_said_why_it_failed_in_its_stderr_alone_that_is_the_log_that_is_open(
+    served: Served, visitor: Visitor
+) -> None:
+    running = begun(served.root)
+    run_id = running.lease.claim.run_id
+    with open(f"{served.root.layout.run(NAME, run_id)}/stderr.log", "wb") as file:
+        file.write(b"Traceback: no such file\n")
+    assert ">stdout</a>" in visitor.get(f"/runs/{run_id}").text.split('aria-current="true"')[-1]  # more may come there
+    finished(served.root, running, None, "failed")
+    page = visitor.get(f"/runs/{run_id}").text
+    assert "Traceback: no such file" in page
+    assert 'aria-current="true">stderr</a>' in page
+    asked = visitor.get(f"/runs/{run_id}?stream=stdout").text  # what is asked for is shown
+    assert "Traceback" not in asked
+    assert "Nothing was written." in asked
+
+
+def test_who_filters_by_an_outcome_that_no_run_has_is_told_which_there_are(served: Served, visitor: Visitor) -> None:
+    page = f"/experiments/{NAME}/runs?q="
+    assert "The outcomes here are crash and success" in visitor.get(f"{page}outcome:crashed").text
+    assert "The outcomes here" not in visitor.get(f"{page}outcome:crash").text
+    assert "The outcomes here" not in visitor.get(f"{page}nothing-is-called-so").text
 
 
 def test_the_data_behind_a_page_is_the_picture(served: Served, visitor: Visitor) -> None:

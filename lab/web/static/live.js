@@ -87,7 +87,7 @@
         const html = await ask(location.href, name);
         refused.delete(name);
         swap(part(name) || now, html);
-        if (now.dataset.then) renew(now.dataset.then);  // which says what these have found out
+        now.dataset.then?.split(" ").forEach(renew);  // which says what these have found out
       } catch (error) {  // without a status the server is gone, and that is said already
         if (error.status) refused.set(name, error.message);
         if (error.status === UNAVAILABLE) setTimeout(renew, AGAIN_MS, name);
