@@ -42,6 +42,7 @@ if TYPE_CHECKING:
         goal: str
         last_run: str
         last_outcome: str
+        last_unmeasured: bool
         as_of: str
         attention: list[Item]
         behind: int
@@ -247,6 +248,7 @@ def _count_in(row: Row, kind: object, event: dict[str, object]) -> None:
         row["run_count"] = row.get("run_count", 0) + 1
         row["last_run"] = _said(event, "run_id")
         row["last_outcome"] = _said(facts, "outcome") if isinstance(facts, dict) else ""
+        row.pop("last_unmeasured", None)  # which the ledger does not say
         if row["phase"] == "queued":
             _phase(row, "active", "first run")
 

@@ -97,7 +97,8 @@ def answer(args: argparse.Namespace, session: Session) -> Answer:
 
 def _short(row: Row) -> dict[str, object]:
     keys = ("id", "tier", "run_count", "best_value", "metric", "last_outcome", "goal", "as_of")
-    return {**{key: row.get(key) for key in keys}, "behind": row.get("behind", 0)}
+    unmeasured = bool(row.get("last_unmeasured"))
+    return {**{key: row.get(key) for key in keys}, "last_unmeasured": unmeasured, "behind": row.get("behind", 0)}
 
 
 def _text(data: Shown) -> Iterator[str]:
@@ -123,7 +124,7 @@ def _text(data: Shown) -> Iterator[str]:
         best = row["best_value"]
         shown = f"{row['metric'] or 'best'} {best!r}" if best is not None else "no value yet"
         old = f" (without {row['behind']} events)" if row["behind"] else ""
-        yield f"  {row['id']}  {row['tier']}  runs {row['run_count']}  {shown}{old}  last {row['last_outcome']}"
+        yield f"  {row['id']}  {row['tier']}  runs {row['run_count']}  {shown}{old}  last {_last(row)}"
     if len(active) > _SHOWN:
         yield f"  and {len(active) - _SHOWN} more: labctl list"
     yield from _packages(data["packages"])
@@ -134,6 +135,11 @@ def _text(data: Shown) -> Iterator[str]:
         yield heartbeat.line(data["heartbeat"])
     yield f"free_gb: {data['free_gb']}"
     yield f"as of: {data['as_of'] or 'the beginning'}"
+
+
+def _last(row: dict[str, object]) -> str:
+    """How the last run ended: a change that was discarded before it was run has not failed."""
+    return "not measured" if row.get("last_unmeasured") else str(row["last_outcome"])
 
 
 def _engines(placing: Placing) -> Iterator[str]:

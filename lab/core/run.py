@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 SUCCESS = "success"
 FAILED = "failed"
+NOT_MEASURED = "not measured"  # what is sealed as failed of a change that was discarded before anything was run
 TIMEOUT = "timeout"
 CRASH = "crash"
 CANCELLED = "cancelled"
@@ -102,3 +103,10 @@ def failed(outcomes: Mapping[str, int], unmeasured: int = 0) -> int:
     The latter are sealed as failed; who counted them says how many they are.
     """
     return sum(outcomes.get(name, 0) for name in FAILURES) - unmeasured
+
+
+def came_to(outcomes: Mapping[str, int], unmeasured: int = 0) -> dict[str, int]:
+    """How many runs ended how, in the order of the design; those that were never run are told apart from the failed."""
+    found = {name: outcomes.get(name, 0) for name in OUTCOMES}
+    found[FAILED] -= unmeasured
+    return {name: number for name, number in {**found, NOT_MEASURED: unmeasured}.items() if number > 0}

@@ -82,5 +82,5 @@ def _none(subject: Subject) -> str:
         return f"There is no best in the tier {text.md(view.tier)} yet: no run was made in it ({made} in other tiers)."
     made = text.count(tier.runs, "run")
     if not tier.successes:
-        return f"There is no best yet: {made}, none succeeded ({tally(view.outcomes)} over all tiers)."
+        return f"There is no best yet: {made}, none succeeded ({tally(view.outcomes, view.unmeasured)} over all tiers)."
     return f"There is no best yet: {made}, {tier.successes} succeeded, but none had a value."

@@ -120,7 +120,5 @@ def _health(rows: Sequence[Row], items: DigestInput) -> list[str]:
     told = ", ".join(f"{number} {name}" for name, number in totals.items() if number)
     failing = [row for row in rows if row.failure_streak and row.phase != ARCHIVED]
     lines = [f"- Runs: {len(items.runs)}" + (f" ({told})" if told else "")]
-    lines += [
-        f"- {text.md(row.id)}: {text.count(row.failure_streak, 'failure')} in a row" for row in failing[:SECTION_LINES]
-    ]
+    lines += [f"- {text.md(row.id)}: {row.streak}" for row in failing[:SECTION_LINES]]
     return lines

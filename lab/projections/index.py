@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from lab.core.run import failed
+from lab.core import failing
+from lab.core.run import NOT_MEASURED, OUTCOMES, came_to, failed
 from lab.core.subject import Finding, Place, Subject
 from lab.projections import data, due, text
 from lab.projections.attention import bounded, wants
@@ -62,6 +63,7 @@ class Row(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     last_run: str = ""
     last_run_at: str = ""
     last_outcome: str = ""
+    last_unmeasured: bool = False  # a change that was discarded before it was run: it is sealed as failed
     best_run: str = ""
     best_value: float | None = None
     bests: dict[str, Best] = {}
@@ -77,6 +79,20 @@ class Row(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     def failed(self) -> int:
         """How many runs came to grief."""
         return failed(self.outcomes, self.unmeasured)
+
+    @property
+    def last_came_to(self) -> str:
+        """How the last run ended, in a word."""
+        return NOT_MEASURED if self.last_unmeasured else self.last_outcome
+
+    @property
+    def streak(self) -> str:
+        """The runs in a row that came to nothing, in words; failures only where all must be some."""
+        if not self.failure_streak:
+            return ""
+        if self.unmeasured:
+            return f"{text.count(self.failure_streak, 'run')} in a row without a value"
+        return f"{text.count(self.failure_streak, 'failure')} in a row"
 
 
 class Index(msgspec.Struct, frozen=True, kw_only=True):
@@ -119,6 +135,7 @@ def row(subject: Subject) -> Row:
         last_run=last.run_id if last else "",
         last_run_at=last.ended_at or last.started_at if last else "",
         last_outcome=last.outcome if last else "",
+        last_unmeasured=last is not None and failing.unmeasured(last),
         best_run=best.run_id if best else "",
         best_value=best.value if best else None,
         bests={
@@ -132,6 +149,12 @@ def row(subject: Subject) -> Row:
         tags=tuple(text.line(tag, 60) for tag in told.tags[:TAGS]) if told else (),
         attention=tuple(bounded(wants(subject), ATTENTION)),
     )
+
+
+def outcomes(rows: Sequence[Row]) -> dict[str, int]:
+    """How the runs of these experiments ended."""
+    totals = {name: sum(each.outcomes.get(name, 0) for each in rows) for name in OUTCOMES}
+    return came_to(totals, sum(each.unmeasured for each in rows))
 
 
 def of(rows: Sequence[Row], *, ledger: Place, alerts: Sequence[Finding]) -> Index:

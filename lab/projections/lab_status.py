@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from lab.core.run import OUTCOMES
 from lab.core.view import ACTIVE, ARCHIVED, AWAITING, COMPLETED, OPEN_PHASES, PAUSED, QUEUED
 from lab.projections import text
 from lab.projections.attention import item
+from lab.projections.index import outcomes
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -62,7 +62,7 @@ def _line(row: Row) -> str:
     best = "no best yet"
     if row.best_value is not None:
         best = f"best {text.md(row.metric) or 'value'} {row.best_value!r}"
-    failing = f", {text.count(row.failure_streak, 'failure')} in a row" if row.failure_streak else ""
+    failing = f", {row.streak}" if row.streak else ""
     goal = f" - {text.md(row.goal, _GOAL_CHARS)}" if row.goal else ""
     name = f"**[{text.md(row.id)}](experiments/{row.id}/SUMMARY.md)**"
     return f"- {name} - runs {runs}{failing}, tier {text.md(row.tier)}, {best}{goal}"
@@ -80,9 +80,10 @@ def _next_actions(rows: Sequence[Row]) -> list[str]:
 
 def _health(index: Index) -> list[str]:
     rows = index.experiments
-    totals = {name: sum(row.outcomes.get(name, 0) for row in rows) for name in OUTCOMES}
-    told = ", ".join(f"{number} {name}" for name, number in totals.items() if number)
-    failing = [text.md(row.id) for row in rows if row.failure_streak and row.phase != ARCHIVED]
+    told = ", ".join(f"{number} {name}" for name, number in outcomes(rows).items())
+    failing = [
+        text.md(row.id) for row in rows if row.failure_streak and row.phase != ARCHIVED and not row.last_unmeasured
+    ]
     superseded = sum(row.superseded for row in rows)
     lines = [
         f"- Experiments: {len(rows)}",

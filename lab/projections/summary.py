@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from lab.core.run import OUTCOMES
+from lab.core.run import came_to
 from lab.projections import due, text
 from lab.projections.attention import opening
 from lab.projections.tier import next_tier, spec_here
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from lab.core.model import Model
     from lab.core.run import Run
@@ -45,9 +45,9 @@ def outcome(run: Run) -> str:
     return f"{run.outcome}, {run.verdict}" if run.verdict and run.verdict != run.outcome else run.outcome
 
 
-def tally(outcomes: dict[str, int]) -> str:
+def tally(outcomes: Mapping[str, int], unmeasured: int = 0) -> str:
     """`9 success, 2 failed`, in the order of the design and not of what happened first."""
-    return ", ".join(f"{outcomes[name]} {name}" for name in OUTCOMES if outcomes.get(name))
+    return ", ".join(f"{number} {name}" for name, number in came_to(outcomes, unmeasured).items())
 
 
 def _cells(run: Run) -> tuple[str, ...]:
@@ -75,10 +75,11 @@ def _facts(subject: Subject) -> list[str]:
         f"- Metric: {_metric(subject) or 'value'}, {view.direction}",
         f"- Phase: **{view.phase}**{since}{because}",
         f"- Tier: {text.md(view.tier)}" + (f" (next: {text.md(after)})" if after else ""),
-        f"- Runs: {runs}" + (f": {tally(view.outcomes)}" if view.runs else ""),
+        f"- Runs: {runs}" + (f": {tally(view.outcomes, view.unmeasured)}" if view.runs else ""),
     ]
     if view.failure_streak:
-        lines.append(f"- Failures in a row: {view.failure_streak}")
+        what = "Runs in a row without a value" if view.unmeasured else "Failures in a row"
+        lines.append(f"- {what}: {view.failure_streak}")
     if view.superseded:
         lines.append(f"- Superseded and not counted: {text.count(view.superseded, 'run')}")
     if view.last:

@@ -17,6 +17,7 @@ from lab.projections.autoresearch_summary import is_loop
 from lab.projections.picture import spending
 from lab.projections.picture.given import UnderWay, lost  # msgspec resolves annotations
 from lab.projections.picture.spending import Took  # msgspec resolves annotations
+from lab.projections.picture.words import proposer
 from lab.projections.tier import every, spec_here
 from lab.scheduler import decisions
 from lab.scheduler.results import pictured, wanted
@@ -43,6 +44,7 @@ class Top(msgspec.Struct, frozen=True, kw_only=True):
     gain: float | None
     runs: int
     outcomes: dict[str, int]
+    unmeasured: int  # of the failed ones: changes that were discarded before they were run
     most_runs: int | None
     phase: str
     phase_reason: str
@@ -60,6 +62,7 @@ class Top(msgspec.Struct, frozen=True, kw_only=True):
 def of(root: Root, at: Present, picture: Picture | None) -> Top:
     """From what the pages say; of `picture`, which may be older, only what later runs do not change."""
     view, spec = at.view, spec_here(at.view, at.spec)
+    loops = is_loop(Subject(view=view, spec=at.spec))
     best = view.best
     under_way = pictured.unsealed(root, view.experiment)[0]
     found = [(view.experiment, each) for each in (*at.wants, *lost(view.experiment, under_way))]
@@ -75,13 +78,14 @@ def of(root: Root, at: Present, picture: Picture | None) -> Top:
         gain=None if best is None else gain(best.value, baseline, at.direction()),
         runs=view.runs,
         outcomes=view.outcomes,
+        unmeasured=view.unmeasured,
         most_runs=spec.max_iterations_total if spec else None,
         phase=view.phase,
         phase_reason=view.phase_reason,
         tier=view.tier,
         tiers=every(view, at.spec, view.tiers)[:MOST_TIERS],
-        strategy=spec.strategy if spec else "",
-        is_loop=is_loop(Subject(view=view, spec=at.spec)),
+        strategy=proposer(spec, is_loop=loops) if spec else "",
+        is_loop=loops,
         took=spending.of_view(view),
         wants=tuple(wanted.wants(root, found, only=view.experiment)),
         under_way=under_way[:MOST_UNDER_WAY],

@@ -10,14 +10,15 @@ import msgspec
 from lab.core.subject import Finding  # msgspec resolves annotations
 from lab.core.view import ACTIVE, ARCHIVED, AWAITING, COMPLETED, PAUSED, QUEUED
 from lab.projections import text
-from lab.scheduler.results import wanted
+from lab.projections.picture.given import lost
+from lab.scheduler.results import pictured, wanted
 from lab.scheduler.results.wanted import Want  # msgspec resolves annotations
 from lab.store import standing as claims
 from lab.web import shell
 from lab.web.door import JSON, Reply, Route
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from lab.projections.index import Index, Row
     from lab.web.door import Request
@@ -108,12 +109,19 @@ def _asked(query: Mapping[str, str]) -> LabAsked:
 
 def _with_wants(site: Site, index: Index, told: Lab) -> Lab:
     ordered = sorted(index.experiments, key=lambda row: (_ORDER.get(row.phase, 9), row.id))
-    found = [(row.id, each) for row in ordered if row.phase != ARCHIVED for each in row.attention]
+    found = [(row.id, each) for row in ordered if row.phase != ARCHIVED for each in (*row.attention, *_lost(site, row))]
     wants = wanted.wants(site.root, found)
     wants.sort(key=lambda each: each.waiting is None)  # what one word from somebody settles comes first
     return msgspec.structs.replace(
         told, alerts=index.alerts, wants=tuple(wants[:MOST_WANTS]), wants_left_out=max(0, len(wants) - MOST_WANTS)
     )
+
+
+def _lost(site: Site, row: Row) -> Iterable[Finding]:
+    """Runs whose holder is gone: it follows from claims, which are read where there are any that might be."""
+    if claims.all_are_with_engines(site.root, row.id):
+        return ()
+    return lost(row.id, pictured.unsealed(site.root, row.id)[0])
 
 
 def _with_rows(site: Site, index: Index, told: Lab, wanted: LabAsked) -> tuple[Lab, LabAsked]:
@@ -154,7 +162,7 @@ def _line(site: Site, row: Row) -> Line:
         wall_s=row.wall_s,
         last_run=row.last_run,
         last_run_at=row.last_run_at,
-        last_outcome=text.line(row.last_outcome, 20),
+        last_outcome=text.line(row.last_came_to, 20),
     )
 
 

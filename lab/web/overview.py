@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from lab.core.run import OUTCOMES
 from lab.core.view import ACTIVE, ARCHIVED, AWAITING, COMPLETED, OPEN_PHASES, PAUSED, QUEUED
+from lab.projections import index as index_of
 from lab.web import assets, templating
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ def page(index: Index, link: Callable[[str], str], *, spent: Mapping[str, Took] 
         "phases": [(title, phase, [row for row in shown if row.phase == phase]) for phase, title in _PHASES],
         "shown": len(shown),
         "due": due(index),
-        "outcomes": outcomes(index),
+        "outcomes": index_of.outcomes(index.experiments),
         "runs": sum(row.run_count for row in index.experiments),
         "wall_s": sum(row.wall_s for row in index.experiments),
         "style": templating.trusted(style),
@@ -63,9 +63,3 @@ def due(index: Index) -> list[Row]:
     """What is due next."""
     open_rows = [row for row in index.experiments if row.phase in OPEN_PHASES and row.next_due_at]
     return sorted(open_rows, key=lambda row: (row.next_due_at, _RANKS.get(row.priority, 2), row.id))[:DUE]
-
-
-def outcomes(index: Index) -> list[tuple[str, int]]:
-    """How the runs of the lab ended."""
-    totals = ((name, sum(row.outcomes.get(name, 0) for row in index.experiments)) for name in OUTCOMES)
-    return [(name, number) for name, number in totals if number]

@@ -12,11 +12,12 @@ from functools import cache
 from typing import TYPE_CHECKING
 
 from lab.core.run import SUCCESS
+from lab.core.run import came_to as ran_to
 from lab.projections import data, text
 from lab.projections.picture import stairs, words
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from jinja2 import Environment
     from markupsafe import Markup
@@ -51,7 +52,7 @@ def environment() -> Environment:
     made.filters.update(
         line=text.line, block=text.block, counted=text.count, duration=text.duration, moment=moment,
         short=short, exact=text.number, plain=plain, hours=hours, amount=amount, usd=usd, bytes=size,
-        diffed=diffed, came_to=came_to,
+        diffed=diffed, came_to=came_to, ended=ended,
     )  # fmt: skip
     return made
 
@@ -126,6 +127,11 @@ def came_to(name: str, told: str = "") -> str:
     if told in ("", SUCCESS, name) or (name, told) == (stairs.BASELINE, stairs.KEEP):
         return kind(name)
     return f"{kind(name)} ({kind(told)})"
+
+
+def ended(outcomes: Mapping[str, int], unmeasured: int) -> list[tuple[str, int]]:
+    """How many runs ended how, what was never run apart from what failed."""
+    return list(ran_to(outcomes, unmeasured).items())
 
 
 def trusted(markup: str) -> Markup:

@@ -166,6 +166,18 @@ def test_a_run_whose_holder_is_gone_is_told_of_once(place: Path) -> None:
     assert [seen.look() for _ in range(news.SURVEY_EVERY + 1)] == [[]] * (news.SURVEY_EVERY + 1)
 
 
+def test_a_run_whose_holder_is_gone_wants_somebody_on_both_screens(place: Path) -> None:
+    root = a_lab(place, "alpha")
+    looker = looking.Looker(root)
+    looker.look()
+    assert not looker.experiment("alpha").wants
+    run = cycle.begin(root, "alpha", owner=dead()).manifest.run_id
+    looker.look()
+    what = f"the holder of {run} is gone, and nobody sealed it"
+    assert [each.what for each in looker.experiment("alpha").wants] == [what]
+    assert [(name, each.what) for name, each in looker.lab_wants()] == [("alpha", what)]
+
+
 def test_what_a_person_wrote_cannot_speak_to_the_terminal_nor_make_a_line_of_its_own(place: Path) -> None:
     root = a_lab(place, "alpha")
     seen = news.News(root)

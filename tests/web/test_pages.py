@@ -13,10 +13,11 @@ import pytest
 from lab.core import layout
 from lab.core.proposal import RUN, Proposal
 from lab.projections.picture import stairs, whole
-from lab.scheduler import refresh
+from lab.scheduler import cycle, refresh
 from lab.scheduler.control import approvals
 from lab.scheduler.results import present
 from lab.web import lists
+from tests.cli.labs import dead
 from tests.cli.searches import a_run
 from tests.scheduler.labs import a_lab, an_experiment, identities, write
 from tests.web.labs import HOSTILE, NAME, a_numbered_run, a_seen_lab, begun, finished, looked_at
@@ -136,6 +137,13 @@ def test_a_run_under_way_is_shown_before_it_is_sealed(served: Served, visitor: V
     assert running.lease.claim.run_id in visitor.get(f"/experiments/{NAME}").text
     assert "under way" in visitor.get(f"/runs/{running.lease.claim.run_id}").text
     assert 'data-log="' in visitor.get(f"/runs/{running.lease.claim.run_id}").text
+
+
+def test_a_run_whose_holder_is_gone_wants_somebody_on_the_page_of_the_lab_too(served: Served, visitor: Visitor) -> None:
+    assert "is gone, and nobody sealed it" not in visitor.get("/").text
+    run = cycle.begin(served.root, NAME, owner=dead(), params=PARAMS).manifest.run_id
+    for page in ("/", f"/experiments/{NAME}"):
+        assert f"the holder of {run} is gone, and nobody sealed it" in visitor.get(page).text
 
 
 def test_of_a_run_that_said_why_it_failed_in_its_stderr_alone_that_is_the_log_that_is_open(

@@ -16,6 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lab.core.candidate import BASELINE, IMPROVE, Candidate
+from lab.projections import lab_status
 from lab.projections.picture import whole
 from lab.projections.picture.run import Kept, Log
 from lab.projections.picture.stairs import Sample
@@ -346,6 +347,23 @@ def test_how_many_failed_and_how_many_in_a_row_are_two_numbers(streak: int, told
     assert f'<td class="n">{told}</td>' in re.sub("</?span[^>]*>", "", page)
 
 
+def test_what_was_never_run_is_no_failure_in_any_sum_of_the_lab() -> None:
+    index = indices.an_index(1)
+    row = msgspec.structs.replace(
+        index.experiments[0], outcomes={"success": 5, "failed": 10}, unmeasured=10, failure_streak=3,
+        last_outcome="failed", last_unmeasured=True,
+    )  # fmt: skip
+    index = msgspec.structs.replace(index, experiments=(row,))
+    page = re.sub("</?(span|small)[^>]*>", "", overview.page(index, lambda _: "").decode())
+    assert '<td class="n">0, the last 3 in a row without a value</td>' in page
+    assert "5 success, 10 not measured" in page
+    assert "failed</td>" not in page
+    status = lab_status.render(index).decode()
+    assert "3 runs in a row without a value" in status
+    assert "(5 success, 10 not measured)" in status
+    assert "failed" not in status
+
+
 def test_the_digest_of_a_seal_is_no_argument_of_the_verb_before_it() -> None:
     page = report.page(a_picture(1), [msgspec.structs.replace(a_run_page(1), intact=None)]).data.decode()
     assert re.search(r"<code>labctl verify [^<]*</code> does\. Its digest is <span", page)
@@ -410,4 +428,4 @@ def test_a_change_that_was_never_run_is_called_so_and_failed_checks_too() -> Non
     told = [re.split(r"\|+", row)[3] for row in rows]
     assert told == ["baseline", "not measured (discard)", "crash (checks failed)"]
     assert "nothing was changed; BATCH = 66" in rows[1]
-    assert "2 failed (1 not measured), 1 success" in re.sub("<[^>]*>", "", page)
+    assert "1 success, 1 failed, 1 not measured" in re.sub("<[^>]*>", "", page)

@@ -33,6 +33,7 @@ class Active(msgspec.Struct):
     best_value: float | None
     metric: str | None
     last_outcome: str | None
+    last_unmeasured: bool
     goal: str | None
     as_of: str | None
     behind: int

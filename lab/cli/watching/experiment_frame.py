@@ -9,7 +9,7 @@ import msgspec
 
 from lab.cli.watching.looking import Experiment, LogEnd
 from lab.cli.watching.rows import BAD, BLANK, BOLD, DIM, GOOD, WARN, cells, cut, number, packed, short, since, window
-from lab.core.run import FAILURES, SUCCESS
+from lab.core.run import FAILURES, NOT_MEASURED, SUCCESS
 from lab.core.view import AWAITING, OPEN_PHASES
 from lab.projections import standing as budgets
 from lab.projections import tables, text
@@ -31,6 +31,7 @@ MOST_ENDED = 12
 _WIDE, _MIDDLE = 100, 70
 _LONG_ID, _SHORT_ID = 40, 22
 _TALL = 22
+_THOUSAND = 1000
 _LOOKS = {KEEP: GOOD, BASELINE: GOOD, WITHIN: WARN, CRASH: BAD}
 
 
@@ -118,6 +119,7 @@ def _head(shown: ExperimentShown, width: int) -> list[Row]:
     most = f" of {here.max_iterations_total:,}" if here else ""
     bits += [(view.phase, style), (f"tier {text.line(view.tier, 40)}", ""), (f"{view.runs:,}{most} runs", "")]
     bits += [(f"{view.failed:,} failed", BAD)] if view.failed else []
+    bits += [(f"{view.unmeasured:,} {NOT_MEASURED}", DIM)] if view.unmeasured else []
     bits += [(f"{len(shown.under_way):,} under way", "")] if shown.under_way else []
     metric = text.line(now.metric, 60) or "value"
     if view.best is not None:
@@ -141,9 +143,14 @@ def _left(view: View, here: Spec | None, under_way: int) -> Iterator[str]:
         (left.runs, "runs"), (left.hours, "h of running"), (left.cost, "of the cost"),
         (left.model_calls, "model calls"), (left.model_usd, "USD for the model"),
     )  # fmt: skip
-    told = [f"{value:.4g} {what}" for value, what in known if value is not None]
+    told = [f"{_amount(value)} {what}" for value, what in known if value is not None]
     if told:
         yield f"left: {', '.join(told)}"
+
+
+def _amount(value: float) -> str:
+    """What is counted in full; of an amount four digits, and no exponent where it is large."""
+    return f"{value:,}" if isinstance(value, int) else f"{value:,.0f}" if abs(value) >= _THOUSAND else f"{value:.4g}"
 
 
 def _wants(shown: ExperimentShown, width: int, room: int) -> list[Row]:

@@ -14,8 +14,10 @@ import msgspec
 from lab.cli.watching import news
 from lab.core import layout
 from lab.core.errors import LabError, NotFound
+from lab.core.subject import Finding  # msgspec resolves annotations
 from lab.projections import text
 from lab.projections.picture import whole
+from lab.projections.picture.given import lost
 from lab.scheduler.results import kept, logged, pictured, present, tailed, wanted
 from lab.scheduler.results.kept import Kept, Stamp
 from lab.scheduler.results.present import Present  # msgspec resolves annotations
@@ -24,7 +26,6 @@ from lab.scheduler.results.wanted import Want
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from lab.core.subject import Finding
     from lab.projections.index import Index
     from lab.projections.picture.given import UnderWay
     from lab.projections.picture.whole import Picture
@@ -49,6 +50,7 @@ class Experiment(msgspec.Struct, kw_only=True):
     wants: tuple[Want, ...] = ()
     trouble: str = ""
     stamp: Stamp = ()
+    gone: tuple[Finding, ...] = ()  # of the wants, what follows from claims: no page changes when a holder dies
 
 
 class LogEnd(msgspec.Struct, frozen=True, kw_only=True):
@@ -103,13 +105,13 @@ class Looker:
     def experiment(self, name: str) -> Experiment:
         """One of them, read again where its pages have changed."""
         stamp = (*kept.pages(self._root, name), kept.claims(self._root, name), kept.seen(self._root.layout.approvals))
-        known = self._experiment
-        if known.name == name and known.stamp == stamp:
+        known, gone = self._experiment, tuple(lost(name, self.under_way(name)))
+        if known.name == name and known.stamp == stamp and known.gone == gone:
             return known
-        read = Experiment(name=name, stamp=stamp)
+        read = Experiment(name=name, stamp=stamp, gone=gone)
         try:
             read.standing = present.read(self._root, name)
-            told = tuple((name, each) for each in read.standing.wants)
+            told = tuple((name, each) for each in (*read.standing.wants, *gone))
             read.wants = tuple(wanted.wants(self._root, told, only=name))
         except (LabError, OSError) as error:
             read.trouble = text.line(str(error), 400)
@@ -121,7 +123,11 @@ class Looker:
         if self.index is None:
             return []
         told = [("", alert) for alert in self.index.alerts]
-        return told + [(row.id, each) for row in self.index.experiments for each in row.attention]
+        return told + [
+            (row.id, each)
+            for row in self.index.experiments
+            for each in (*row.attention, *lost(row.id, self.under_way(row.id)))
+        ]
 
     def picture(self, name: str) -> Picture | None:
         """The last picture of an experiment, made again where it is worth it."""

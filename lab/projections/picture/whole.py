@@ -26,6 +26,7 @@ from lab.projections.picture.parameters import Parameters
 from lab.projections.picture.spending import Arm, Spending
 from lab.projections.picture.stairs import BASELINE, KEEP, Sample, Stairs
 from lab.projections.picture.timeline import Timeline
+from lab.projections.picture.words import proposer
 from lab.projections.tier import every, spec_here
 
 if TYPE_CHECKING:
@@ -191,7 +192,7 @@ def _head(given: Given, subject: Subject, here: Stairs, judged: Judged, tiers: S
         phase_reason=text.line(view.phase_reason, REASON_CHARS),
         tier=text.line(view.tier),
         tiers=tuple(text.line(tier) for tier in tiers[: MOST_TIERS + 1]),
-        strategy=text.line(spec.strategy) if spec else "",
+        strategy=proposer(spec, is_loop=is_loop(subject)) if spec else "",
         is_loop=is_loop(subject),
         as_of=text.line(view.as_of),
         runs=view.runs,

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from lab.projections import text
 from lab.projections.picture import given, stairs
+
+if TYPE_CHECKING:
+    from lab.core.spec import Spec
 
 UNCONFIRMED = "kept unconfirmed"  # a keep of a code loop that no test told from the noise
 WITHIN_NOISE = "within noise"
@@ -28,3 +33,12 @@ KINDS = {
 def of(kind: str) -> str:
     """The kind in a word; one that nobody knows as it is written."""
     return KINDS.get(kind) or text.line(kind, 40)
+
+
+def proposer(spec: Spec, *, is_loop: bool) -> str:
+    """What proposes the next run: a strategy of a search; of a code loop a command, an agent, or people."""
+    if not is_loop:
+        return text.line(spec.strategy)
+    if spec.mutation_command:
+        return text.line(f"the command {spec.mutation_command}")
+    return text.line(f"the agent {spec.agent_provider}" if spec.agent_provider else spec.strategy) or "people"
