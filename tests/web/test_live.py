@@ -123,9 +123,9 @@ def test_the_filter_is_answered_while_one_types_and_the_focus_stays(browser: Bro
 
 @pytest.mark.parametrize("page", ["", "/runs"])
 def test_why_a_run_failed_is_seen_without_moving_the_table(browser: Browser, served: Served, page: str) -> None:
-    origin = Origin(kind="trial", strategy="a-strategy-with-a-long-name", arm="an-arm-with-a-long-name")
+    origin = Origin(kind="trial", strategy="a-strategy-with-a-long-name", arm="aWordThatIsVeryLongIndeed")
     a_run(
-        served.root, {**PARAMS, "lr": 0.012345678}, None, outcome="crash", origin=origin, name=NAME,
+        served.root, {**PARAMS, "lr": 0.012345678}, None, outcome="crash", origin=origin, name=NAME, cost=0.01059,
         reason="CUDA out of memory: tried to allocate 20 GiB on a device of which nothing was free " * 2,
     )  # fmt: skip
     refresh.lab_pages(served.root)
