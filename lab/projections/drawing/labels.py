@@ -166,13 +166,6 @@ def place(wanted: Iterable[Wanted], frame: Area, busy: Busy, *, size: float = 11
     return Placed(labels=tuple(labels), dropped=dropped)
 
 
-def area_of(text: str, at: Point, size: float, anchor: str = scenes.START, *, bold: bool = False) -> Area:
-    """What words cover at most."""
-    wide = width(text, size, bold=bold)
-    left = at[0] - (wide if anchor == scenes.END else wide / 2 if anchor == scenes.MIDDLE else 0.0)
-    return Area(left=left, top=at[1] - _ABOVE * size, right=left + wide, bottom=at[1] + _BELOW * size)
-
-
 def _best(
     wanted: Wanted, frame: Area, busy: Busy, labels: Sequence[Label], *, size: float, room: float
 ) -> Label | None:

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from lab.projections.drawing.labels import Area
     from lab.projections.drawing.scene import Point, Scene, Stroke, Words
 
+ABOVE, BELOW = 0.98, 0.30  # of the size: how far letters reach over and under their baseline
 BAND = Band(sigma=0.01, width=0.03, source="3 points measured more than once")
 
 
@@ -105,8 +106,15 @@ def areas(drawn: Scene, look: str = "") -> list[Area]:
     return [_area(each) for each in words(drawn, look)]
 
 
+def area_of(text: str, at: Point, size: float, anchor: str = scene.START, *, bold: bool = False) -> Area:
+    """What words cover at most."""
+    wide = measure.width(text, size, bold=bold)
+    left = at[0] - (wide if anchor == scene.END else wide / 2 if anchor == scene.MIDDLE else 0.0)
+    return labels.Area(left=left, top=at[1] - ABOVE * size, right=left + wide, bottom=at[1] + BELOW * size)
+
+
 def _area(each: Words) -> Area:
-    found = labels.area_of(each.text, each.at, each.size, each.anchor, bold=each.bold)
+    found = area_of(each.text, each.at, each.size, each.anchor, bold=each.bold)
     more = scene.MORE_GAP + measure.width(each.more, scene.MORE_SIZE) if each.more else 0.0
     return msgspec.structs.replace(found, right=found.right + more)
 

@@ -13,9 +13,10 @@ from hypothesis import given as for_all
 from hypothesis import settings
 from hypothesis import strategies as st
 
-from lab.projections.drawing import coordinates, importance, labels, lanes, named, slices, svg
+from lab.projections.drawing import coordinates, importance, lanes, named, slices, svg
 from lab.projections.drawing.scene import LOOKS, Box, Mark, Marks, Scene, Stroke, Words
 from lab.projections.picture.importance import Importance, Weight
+from tests.projections.drawing.staircases import area_of
 from tests.projections.subjects import HOSTILE
 from tests.projections.tried import UNIT, drawn, given, seen
 
@@ -63,7 +64,7 @@ def points(scene: Scene) -> Iterator[Point]:
                 yield item.at
                 yield item.at[0] + item.width, item.at[1] + item.height
             case Words():
-                area = labels.area_of(item.text, item.at, item.size, item.anchor)
+                area = area_of(item.text, item.at, item.size, item.anchor)
                 yield area.left, area.top
                 yield area.right, area.bottom
 
@@ -76,7 +77,7 @@ def check(scene: Scene) -> None:
         assert -0.5 <= x <= scene.width + 0.5
         assert -0.5 <= y <= scene.height + 0.5
     areas = [
-        (item.text, labels.area_of(item.text, item.at, item.size, item.anchor))
+        (item.text, area_of(item.text, item.at, item.size, item.anchor))
         for item in scene.items
         if isinstance(item, Words)
     ]
@@ -197,9 +198,9 @@ def test_the_legend_is_inside_however_narrow_it_is(width: float) -> None:
 
     for item in scene.items:
         if isinstance(item, Words) and item.text in ("worst", "best, by rank", "the best run"):
-            assert labels.area_of(item.text, item.at, item.size, item.anchor).right <= width
+            assert area_of(item.text, item.at, item.size, item.anchor).right <= width
             assert item.at[1] < scene.height
-    areas = [labels.area_of(item.text, item.at, item.size) for item in scene.items if isinstance(item, Words)
+    areas = [area_of(item.text, item.at, item.size) for item in scene.items if isinstance(item, Words)
              and item.look == "muted" and item.anchor == "start"]  # fmt: skip
     assert not [1 for one, other in itertools.combinations(areas, 2) if one.overlaps(other)]
 
