@@ -134,5 +134,9 @@ def test_several_jobs_use_up_a_small_space_and_then_it_is_complete(tmp_path: Pat
     out, err = burst.communicate(timeout=60)
     assert burst.returncode == 0, (out, err)
     tiers = [line["tier"] for line in lines(root)]
-    assert (tiers.count("proxy"), tiers.count("final")) == (4, 2)
+    assert tiers.count("proxy") == 4
+    assert tiers.count("final") in (
+        2,
+        3,
+    )  # one that was among the best half of those that had ended by then goes up too
     assert "every point of the search space was tried" in out
