@@ -138,5 +138,5 @@ def test_several_jobs_use_up_a_small_space_and_then_it_is_complete(tmp_path: Pat
     assert tiers.count("final") in (
         2,
         3,
-    )  # one that was among the best half of those that had ended by then goes up too
+    )  # whatever was among the best half at its end goes up
     assert "every point of the search space was tried" in out
