@@ -17,7 +17,7 @@ from lab.core import layout
 from lab.core.errors import LabError, Unavailable, nearest
 from lab.core.run import MINIMIZE
 from lab.projections import text
-from lab.projections.picture.stairs import Walk
+from lab.projections.picture.stairs import KEEP, Walk
 from lab.projections.tables import parse_line
 from lab.store import reading
 from lab.web.asked import FIELD_NUMBERS, FIELD_WORDS, holds
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from lab.web.asked import Term
 
 MOST_PARAMETERS = 64
+UNSURE = "unconfirmed"  # as a kind that one can ask for
 _BLOCK_BYTES = 1 << 20
 _TEXT_CHARS = 400
 _WORD_CHARS = 120
@@ -195,6 +196,8 @@ class Columns:
                 raise _no_number(term)
             column = self.numbers[name]
             return lambda place: isfinite(column[place]) and holds(term.sign, column[place], number)
+        if name == "kind" and UNSURE in term.any_of:
+            return self._kind(term)
         if name in FIELD_WORDS:
             return _among(term, self.words[name])
         cells = self.params.get(name.removeprefix("param."))
@@ -205,6 +208,17 @@ class Columns:
         if number is None:
             raise _no_number(term)
         return lambda place: _holds(term.sign, cells[place], number)
+
+    def _kind(self, term: Term) -> Callable[[int], bool]:
+        """A keep that no test confirmed is a keep, and has a word of its own besides."""
+        test, unlike, unsure = _among(term, self.words["kind"]), term.sign == "!=", self.unsure()
+        return lambda place: ((test(place) is not unlike) or unsure(place)) is not unlike
+
+    def unsure(self) -> Callable[[int], bool]:
+        """Says of a run by its place whether it was kept and the noise may be all of it."""
+        steps = {tier: {at for at, unsure in walk.steps if unsure} for tier, walk in self._walks.items()}
+        tiers, kinds, numbers = self.words["tier"], self.words["kind"], self.numbers["n"]
+        return lambda place: kinds[place] == KEEP and int(numbers[place]) - 1 in steps.get(tiers[place], ())
 
     def _unknown(self, name: str) -> LabError:
         known = (*FIELD_NUMBERS, *FIELD_WORDS, *self.params)

@@ -67,6 +67,7 @@ class ListedRun(msgspec.Struct, frozen=True, kw_only=True):
     params: str
     says: str
     is_best: bool
+    unsure: bool  # of a keep: no test told it from the noise
 
 
 class ColumnHead(msgspec.Struct, frozen=True, kw_only=True):
@@ -139,10 +140,10 @@ def _answered(table: Columns, at: Present, wanted: Question) -> Answered:
     pages = max(1, -(-len(places) // A_PAGE))
     page = min(wanted.page, pages)
     best = at.view.best.run_id if at.view.best else ""
-    shown = table.lines(places[(page - 1) * A_PAGE : page * A_PAGE])
+    shown, unsure = table.lines(places[(page - 1) * A_PAGE : page * A_PAGE]), table.unsure()
     return Answered(
         question=msgspec.structs.replace(wanted, page=page),
-        rows=tuple(_row(table, place, line, best) for place, line in shown),
+        rows=tuple(_row(table, place, line, best, unsure=unsure(place)) for place, line in shown),
         heads=tuple(_head(name, words, wanted, by, upwards=upwards) for name, words in HEADS),
         total=len(table),
         found=len(places),
@@ -186,7 +187,7 @@ def _head(name: str, words: str, wanted: Question, by: str, *, upwards: bool) ->
     return ColumnHead(name=name, words=words, address=wanted.address(sort=f"{turned}{name}", page=""), sorted=direction)
 
 
-def _row(table: Columns, place: int, line: Line, best: str) -> ListedRun:
+def _row(table: Columns, place: int, line: Line, best: str, *, unsure: bool) -> ListedRun:
     params = ", ".join(f"{name}={_given(value)}" for name, value in (line.params or {}).items())
     return ListedRun(
         n=int(table.numbers["n"][place]),
@@ -203,6 +204,7 @@ def _row(table: Columns, place: int, line: Line, best: str) -> ListedRun:
         params=text.line(params, _PARAMS_CHARS),
         says=text.line(line.ran.said, _SAYS_CHARS),
         is_best=line.run_id == best,
+        unsure=unsure,
     )
 
 

@@ -122,8 +122,10 @@ def kind(name: str) -> str:
     return words.of(name)
 
 
-def came_to(name: str, told: str = "") -> str:
+def came_to(name: str, told: str = "", unsure: bool = False) -> str:  # noqa: FBT001, FBT002  # as a filter gets it
     """The same, with its verdict or outcome where that says more: `crash (timeout)`."""
+    if unsure:
+        return words.of(name, unsure=True)
     if told in ("", SUCCESS, name) or (name, told) == (stairs.BASELINE, stairs.KEEP):
         return kind(name)
     return f"{kind(name)} ({kind(told)})"

@@ -62,6 +62,7 @@ def _island(picture: Picture) -> str:
         "run": _fronted([text.visible(spot.run_id) for spot in spots]),
         "says": _once([text.line(spot.says, _SAYS_CHARS) for spot in spots]),
         "unsure": [place for place, spot in enumerate(spots) if spot.kind == stairs.KEEP and spot.run_id in unsure],
+        "unsureWord": words.UNCONFIRMED,
         "steps": [(step.n, short(step.value)) for step in told.steps],
         "held": [(step.n, short(step.value)) for step in flight.held(told)],
         "band": told.band.width if told.band else None,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from functools import reduce
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,15 +12,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lab.core import layout
+from lab.core.candidate import BASELINE, IMPROVE, Candidate
 from lab.core.errors import LabError, Unavailable
 from lab.core.run import MINIMIZE
+from lab.projections import tables
 from lab.projections.picture import stairs
 from lab.scheduler import refresh
 from lab.scheduler.results import pictured, present
 from lab.web import asked, lists
-from lab.web.columns import Columns
+from lab.web.columns import Columns, Judged, mark
 from lab.web.live import Live
 from tests.cli.searches import a_run, a_searched_lab
+from tests.projections import givens
+from tests.projections import subjects as make
 from tests.web.labs import NAME, a_numbered_run, a_seen_lab
 
 if TYPE_CHECKING:
@@ -248,6 +253,24 @@ def test_a_table_is_read_on_from_its_end_and_anew_once_it_was_rebuilt(tmp_path: 
     refresh.everything(root)
     table.renew(direction)
     assert len(table) == 4
+
+
+def test_a_keep_that_no_test_confirmed_is_a_keep_and_can_be_asked_for(tmp_path: Path) -> None:
+    root = a_searched_lab(tmp_path / "lab", NAME)
+    loop, tried = Candidate(kind=BASELINE, values=(1.0, 1.01, 0.99)), Candidate(kind=IMPROVE, parent="RUN-0")
+    runs = [make.run(1, value=1.0, verdict="keep", candidate=loop)]
+    runs += [make.run(number, value=value, verdict="keep", candidate=tried) for number, value in ((2, 0.99), (3, 0.5))]
+    root.files.replace(
+        root.layout.page(NAME, layout.METRICS_LOG), b"".join(tables.metrics_line(run, {}, None) for run in runs)
+    )
+    table = renewed(root)
+    of = stairs.everything(givens.given(runs))
+    assert table.judged(Judged(of.kinds, of.walks, reduce(lambda before, run: mark(run.run_id, before), runs, 0)))
+    assert found(table, "kind:keep") == [2, 3]
+    assert found(table, "kind:unconfirmed") == [2]
+    assert found(table, "kind!=unconfirmed") == [1, 3]
+    assert found(table, "-kind:unconfirmed,baseline") == [3]
+    assert [table.unsure()(place) for place in range(3)] == [False, True, False]
 
 
 def test_after_a_damaged_line_was_mended_the_table_is_as_it_is(tmp_path: Path) -> None:

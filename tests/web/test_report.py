@@ -347,6 +347,20 @@ def test_how_many_failed_and_how_many_in_a_row_are_two_numbers(streak: int, told
     assert f'<td class="n">{told}</td>' in re.sub("</?span[^>]*>", "", page)
 
 
+def test_a_keep_that_no_test_confirmed_is_called_so_in_the_table_of_runs() -> None:
+    tried = Candidate(kind=IMPROVE, parent="RUN-0")
+    history = [
+        make.run(1, value=1.0, verdict="keep", candidate=Candidate(kind=BASELINE, values=(1.0, 1.01, 0.99))),
+        make.run(2, value=0.99, verdict="keep", candidate=tried),
+        make.run(3, value=0.5, verdict="keep", candidate=tried),
+    ]
+    picture = whole.of(givens.given(history))
+    assert [row.unsure for row in picture.rows] == [False, True, False]
+    page = report.page(picture, []).data.decode()
+    rows = [re.sub("<[^>]*>", "|", row) for row in page[page.index('id="runs"') :].split("<tr id=")[1:4]]
+    assert [re.split(r"\|+", row)[3] for row in rows] == ["baseline", "kept unconfirmed", "keep"]
+
+
 def test_what_was_never_run_is_no_failure_in_any_sum_of_the_lab() -> None:
     index = indices.an_index(1)
     row = msgspec.structs.replace(

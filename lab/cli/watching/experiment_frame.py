@@ -31,6 +31,7 @@ MOST_ENDED = 12
 _WIDE, _MIDDLE = 100, 70
 _LONG_ID, _SHORT_ID = 40, 22
 _TALL = 22
+_KIND = 17  # "kept unconfirmed", and a space
 _THOUSAND = 1000
 _LOOKS = {KEEP: GOOD, BASELINE: GOOD, WITHIN: WARN, CRASH: BAD}
 
@@ -43,6 +44,7 @@ class Ended(msgspec.Struct, frozen=True, kw_only=True):
     value: float | None
     wall_s: float
     says: str
+    unsure: bool = False
 
 
 class ExperimentShown(msgspec.Struct, kw_only=True):
@@ -66,13 +68,23 @@ def ended(experiment: Experiment, picture: Picture | None) -> list[Ended]:
         row = rows.get(run.run_id)
         kind = row.kind if row else run.verdict or run.outcome
         says = (row.says or row.params if row else "") or text.line(tables.said(run), 160)
-        found[run.run_id] = Ended(run_id=run.run_id, kind=kind, value=run.value, wall_s=run.wall_s, says=says)
+        found[run.run_id] = Ended(
+            run_id=run.run_id, kind=kind, value=run.value, wall_s=run.wall_s, says=says,
+            unsure=row is not None and row.unsure,
+        )  # fmt: skip
     for row in reversed(list(rows.values())):
         if len(found) >= MOST_ENDED:
             break
         found.setdefault(
             row.run_id,
-            Ended(run_id=row.run_id, kind=row.kind, value=row.value, wall_s=row.wall_s, says=row.says or row.params),
+            Ended(
+                run_id=row.run_id,
+                kind=row.kind,
+                value=row.value,
+                wall_s=row.wall_s,
+                says=row.says or row.params,
+                unsure=row.unsure,
+            ),
         )
     return list(found.values())
 
@@ -242,7 +254,8 @@ def _done(shown: ExperimentShown, done: list[Ended], width: int, room: int) -> l
         each = done[place]
         style = _LOOKS.get(each.kind, BAD if each.kind in FAILURES else "" if each.kind == SUCCESS else DIM)
         long = _LONG_ID if width >= _WIDE else _SHORT_ID
-        columns = [(short(each.run_id, long), long, ""), (words.of(each.kind), 13, style), (number(each.value), 13, "")]
+        columns = [(short(each.run_id, long), long, ""), (words.of(each.kind, unsure=each.unsure), _KIND, style)]
+        columns.append((number(each.value), 13, ""))
         if width >= _MIDDLE:
             columns.append((text.duration(each.wall_s) if each.wall_s else "", 13, DIM))
         columns.append((each.says, 0, DIM))

@@ -85,10 +85,11 @@ def remarks(stairs: Stairs, scale: Scale, above: Sequence[Spot], under: Sequence
         yield f"No room for {text.count(dropped, 'label')}."
 
 
-def says(spot: Spot, more: str = "") -> str:
+def says(spot: Spot, more: str = "", *, unsure: bool = False) -> str:
     """Of one mark, for who points at it."""
     value = "no value" if spot.value is None else repr(spot.value)
-    told = [f"run {spot.n:,}", text.line(spot.run_id), words.of(spot.kind), value, *([more] if more else [])]
+    told = [f"run {spot.n:,}", text.line(spot.run_id), words.of(spot.kind, unsure=unsure), value]
+    told += [more] if more else []
     said = text.line(spot.says)
     return f"{', '.join(told)}: {said}" if said else ", ".join(told)
 

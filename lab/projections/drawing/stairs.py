@@ -282,12 +282,15 @@ class _Drawing:
                 at=self._at(spot),
                 shape=shape,
                 size=size + 1.5 if is_best else size,
-                says=runs.says(spot, "best so far" if is_best else ""),
+                says=self._says(spot, "best so far" if is_best else ""),
                 href=self._href(spot.run_id) if self._href else "",
             )
         if kind == kinds.KEEP:
             unsure = tuple(self._at(spot) for spot in spots if _is_unsure(self._stepped.get(spot.run_id)))
             yield Marks(look=kinds.WITHIN, at=unsure, size=runs.UNSURE_SIZE)
+
+    def _says(self, spot: Spot, more: str) -> str:
+        return runs.says(spot, more, unsure=_is_unsure(self._stepped.get(spot.run_id)))
 
     def _at(self, spot: Spot) -> Point:
         plot = self._plot
@@ -306,7 +309,7 @@ class _Drawing:
             crowd = tuple((self._plot.x.at(spot.n), y) for spot in spots if spot.kind == kinds.DISCARD)
             yield Marks(look="clipped", at=crowd, shape=shape, size=2.6)
             for spot in [spot for spot in spots if spot.kind != kinds.DISCARD][:SINGLE]:
-                says = runs.says(spot, "outside the frame")
+                says = self._says(spot, "outside the frame")
                 at = (self._plot.x.at(spot.n), y)
                 href = self._href(spot.run_id) if self._href else ""
                 yield Mark(look=spot.kind, at=at, shape=shape, size=4.0, says=says, href=href)

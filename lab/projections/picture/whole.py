@@ -61,6 +61,7 @@ class RunRow(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=F
     worker: str = ""
     params: str = ""  # those that vary, in one cut line
     says: str = ""
+    unsure: bool = False  # of a keep: no test told it from the noise
 
 
 class PictureHead(msgspec.Struct, frozen=True, kw_only=True):
@@ -269,13 +270,14 @@ def _rows(given: Given, told: Everything) -> tuple[tuple[RunRow, ...], Sample]:
     """The table of runs, thinned."""
     lines, kinds = given.lines, told.kinds
     counts = dict.fromkeys(told.tiers, 0)
-    numbers, steps = [], []
-    stepped = {tier: {place for place, _ in found.steps} for tier, found in told.tiers.items()}
+    numbers, steps, unsure = [], [], []
+    stepped = {tier: dict(found.steps) for tier, found in told.tiers.items()}
     for line in lines:
         place = counts[line.tier]
         counts[line.tier] = place + 1
         numbers.append(place + 1)
         steps.append(place in stepped[line.tier])
+        unsure.append(stepped[line.tier].get(place, False))
     bests = {run.run_id for run in given.view.bests.values()}
     bests |= {given.take.run_id} if given.take else set()
     must = [place for place, line in enumerate(lines) if line.run_id in bests]
@@ -288,11 +290,11 @@ def _rows(given: Given, told: Everything) -> tuple[tuple[RunRow, ...], Sample]:
     parts = (("new best", bettered), ("keep", kept))
     always = ", ".join(thinning.part(noun, len(set(shown).intersection(of_all)), len(of_all)) for noun, of_all in parts)
     rule = thinning.rule(len(shown), len(lines), f"the best, {always}, the newest")
-    rows = tuple(_row(lines[place], numbers[place], kinds[place], varying) for place in shown)
+    rows = tuple(_row(lines[place], numbers[place], kinds[place], varying, unsure=unsure[place]) for place in shown)
     return rows, Sample(shown=len(shown), total=len(lines), rule=rule)
 
 
-def _row(line: Line, number: int, kind: str, varying: Sequence[str]) -> RunRow:
+def _row(line: Line, number: int, kind: str, varying: Sequence[str], *, unsure: bool) -> RunRow:
     return RunRow(
         n=number,
         run_id=line.run_id,
@@ -309,6 +311,7 @@ def _row(line: Line, number: int, kind: str, varying: Sequence[str]) -> RunRow:
         worker=text.line(line.ran.worker),
         params=_params(line.params or {}, varying),
         says=_says(line),
+        unsure=unsure and kind == KEEP,
     )
 
 

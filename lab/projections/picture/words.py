@@ -30,8 +30,10 @@ KINDS = {
 }
 
 
-def of(kind: str) -> str:
-    """The kind in a word; one that nobody knows as it is written."""
+def of(kind: str, *, unsure: bool = False) -> str:
+    """The kind in a word; one that nobody knows as it is written. `unsure` of a step that the noise may be all of."""
+    if unsure and kind == stairs.KEEP:
+        return UNCONFIRMED
     return KINDS.get(kind) or text.line(kind, 40)
 
 

@@ -78,7 +78,7 @@
     near = u.cursor.idx === null || u.cursor.idx === undefined ? -1 : u.cursor.idx;
     if (near < 0) return;
     const value = data.value[near];
-    said.textContent = `${at[near]}: ${runs[near]}, ${data.kinds[data.kind[near]][1]}${has(value) ? ", " + value : ""}${says[near] ? ": " + says[near] : ""}`;
+    said.textContent = `${at[near]}: ${runs[near]}, ${data.unsure.includes(near) ? data.unsureWord : data.kinds[data.kind[near]][1]}${has(value) ? ", " + value : ""}${says[near] ? ": " + says[near] : ""}`;
   };
   const draw = () => {
     const kept = plot && { min: plot.scales.x.min, max: plot.scales.x.max };

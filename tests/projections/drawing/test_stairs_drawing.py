@@ -134,6 +134,10 @@ def test_an_unconfirmed_keep_can_be_told_from_a_confirmed_one() -> None:
     assert "kept unconfirmed 1" in said(drawn)
     (dots,) = [item for item in drawn.items if isinstance(item, scene.Marks) and item.look == "within"]
     assert len(dots.at) == 1
+    told_of = [
+        item.says for item in drawn.items if isinstance(item, scene.Mark) and ", kept unconfirmed, " in item.says
+    ]
+    assert len(told_of) == 1
 
 
 def test_marks_that_count_can_be_pointed_at_and_lead_to_their_run() -> None:
