@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING
 
-from lab.cli.terminal import Answer
+from lab.cli.terminal import Answer, harmless
 from lab.core.errors import BadInput
 
 if TYPE_CHECKING:
@@ -204,7 +204,7 @@ def _shown(value: object) -> str:
 
 
 def _write(text: str) -> None:
-    sys.stderr.write(text)
+    sys.stderr.write(harmless(text))
     sys.stderr.flush()
 
 

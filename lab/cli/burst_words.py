@@ -199,16 +199,17 @@ class Teller:
                 self._terminal.line(self._line(step))
         else:
             self._clear()
-            fix = f" - {step.fix}" if step.fix else ""
+            what = _one_line(step.what)
+            fix = f" - {_one_line(step.fix)}" if step.fix else ""
             if step.kind == "asking":
-                self._terminal.narrate(f"asking {step.what} ...")
+                self._terminal.narrate(f"asking {what} ...")
             elif step.kind == "queued":
                 if not self._draws:  # else they are a number in the line that is drawn
-                    self._terminal.say(f"queued {step.run_id} {step.what}")
+                    self._terminal.say(f"queued {step.run_id} {what}")
             elif step.kind in ("busy", "waiting", "noted"):
-                self._terminal.say(f"{step.kind} {step.experiment}: {step.what}{fix}")
+                self._terminal.say(f"{step.kind} {step.experiment}: {what}{fix}")
             elif step.kind == "problem" or not self._terminal.quiet:
-                self._terminal.line(f"{step.kind} {step.experiment}: {step.what}{fix}")
+                self._terminal.line(f"{step.kind} {step.experiment}: {what}{fix}")
         self._draw()
 
     def _count(self, step: Step) -> None:
@@ -237,7 +238,7 @@ class Teller:
         ended = step.verdict or step.outcome
         value = ended if step.value is None else f"{step.value:.6g}{f' {step.verdict}' if step.verdict else ''}"
         tier = f" [{step.tier}]" if step.tier not in ("", "default") else ""
-        why = f": {step.what}" if step.what else ""
+        why = f": {_one_line(step.what)}" if step.what else ""
         return f"[{self.ran}/{self._total}]{mark} {value}{tier} {by(step)}{params(step)} ({step.wall_s:.1f}s){why}"
 
     def _draw(self) -> None:
@@ -294,13 +295,19 @@ def by(step: Step) -> str:
 def params(step: Step) -> str:
     """The parameters, shortened for a line."""
     given = step.params or {}
-    shown = [f"{name}={short(value)}" for name, value in list(given.items())[:_SHOWN_PARAMS]]
+    shown = [f"{short(name)}={short(value)}" for name, value in list(given.items())[:_SHOWN_PARAMS]]
     return " ".join(shown) + (" ..." if len(given) > _SHOWN_PARAMS else "")
 
 
 def short(value: object) -> str:
-    """A value as a line shows it."""
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
+    """A value as a line shows it: what would break the line, or hide in it, is spelled out."""
+    shown = f"{value:.4g}" if isinstance(value, float) else str(value)
+    return shown if shown.isprintable() else ascii(shown)
+
+
+def _one_line(words: str) -> str:
+    """What a program or a model wrote must not look like a line of ours."""
+    return " ".join(words.split())
 
 
 def length(seconds: float) -> str:

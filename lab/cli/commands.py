@@ -15,8 +15,14 @@ class Command:
         self.summary = summary
         self.aliases = aliases
 
+    @property
+    def only_reads(self) -> bool:
+        """Whether no run, and nothing that waits, can be left half done where it is interrupted."""
+        return self.group == LOOK or self.name in _READ
+
 
 START, RUN, LOOK, STEER, WORK, KEEP, MORE = "start", "run", "look", "steer", "hand out work", "keep in order", "more"
+_READ = ("validate", "space", "approvals", "doctor", "verify", "schema", "explain", "completion")
 
 COMMANDS = (
     Command("init", "init", START, "make a data root"),

@@ -114,7 +114,7 @@ def _verdict(found: Compared) -> Iterator[str]:
     if counts is None:
         return
     verdict = found.verdict()
-    yield f"@@ difference {counts.difference!r}" + (f", {verdict} @@" if verdict else " @@")
+    yield f"@@ difference {counts.difference:.6g}" + (f", {verdict} @@" if verdict else " @@")
 
 
 def _text(value: object) -> str:

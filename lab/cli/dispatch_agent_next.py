@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from lab.cli import dispatch_words as words
-from lab.cli.terminal import Answer
+from lab.cli.terminal import Answer, escaped
 
 if TYPE_CHECKING:
     import argparse
@@ -59,4 +59,4 @@ def answer(args: argparse.Namespace, session: Session) -> Answer:
         then = ["labctl status says what is next; --again gives back what this worker has already"]
         return Answer({}, ["{}"], warnings=warnings, then=then, exit_code=BUSY)
     data = agent.context(root, held)
-    return Answer(data, [json.dumps(data, indent=2, ensure_ascii=False)], warnings=warnings)
+    return Answer(data, [escaped(json.dumps(data, indent=2, ensure_ascii=False))], warnings=warnings, exact=True)

@@ -48,7 +48,8 @@ def answer(args: argparse.Namespace, session: Session) -> Answer:
     data: dict[str, object] = {"experiment": args.experiment, "format": args.format, "runs": len(chosen.lines)}
     if not place:
         columns, rows = export.flat(chosen)
-        return Answer({**data, "columns": columns, "rows": rows}, _lines(chosen, args.format), warnings=found.warnings)
+        told = {**data, "columns": columns, "rows": rows}
+        return Answer(told, _lines(chosen, args.format), warnings=found.warnings, exact=True)
     then: list[str] = []
     if args.format == "optuna":
         written, studies = export.journal(root, found, chosen)

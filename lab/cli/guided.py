@@ -100,7 +100,7 @@ def _asker(came: Callable[[], str]) -> Callable[[Asking], Word]:
                 case "q" | "quit":
                     return Word(how=guided.QUIT)
                 case "w" | "why":
-                    _write(f"{guided.reason(asking)}\n")
+                    _write(f"{_reason(asking)}\n")
                 case "e" | "edit":
                     try:
                         return Word(how=guided.APPROVE, params=_edited(asking, rest))
@@ -113,11 +113,16 @@ def _asker(came: Callable[[], str]) -> Callable[[Asking], Word]:
 
 
 def _show(asking: Asking) -> None:
+    _write(f"\nrun {asking.place} of {asking.of}: {_reason(asking)}\n")
+    for name, value in asking.params.items():
+        _write(f"  {words.short(name)} = {words.short(value)}\n")
+
+
+def _reason(asking: Asking) -> str:
+    """On one line: a note of a model must not look like a question of ours."""
     from lab.scheduler.search import guided
 
-    _write(f"\nrun {asking.place} of {asking.of}: {guided.reason(asking)}\n")
-    for name, value in asking.params.items():
-        _write(f"  {name} = {words.short(value)}\n")
+    return " ".join(guided.reason(asking).split())
 
 
 def _edited(asking: Asking, text: str) -> dict[str, object]:
@@ -160,5 +165,7 @@ def _line(came: Callable[[], str]) -> str | None:
 
 
 def _write(text: str) -> None:
-    sys.stderr.write(text)
+    from lab.cli.terminal import harmless
+
+    sys.stderr.write(harmless(text))
     sys.stderr.flush()

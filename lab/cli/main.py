@@ -64,7 +64,7 @@ def _guarded(argv: list[str], terminal: Terminal) -> int:
     except LabError as error:
         refusal = error
     except KeyboardInterrupt:
-        refusal = Interrupted("interrupted; what was sealed is safe", fix="labctl watchdog --repair settles the rest")
+        refusal = _interrupted(verb)
     except (BrokenPipeError, NoOutput):
         raise
     except OSError as error:
@@ -80,6 +80,14 @@ def _guarded(argv: list[str], terminal: Terminal) -> int:
         refusal = LabError(what, fix="run it again with --debug and report what it prints")
     terminal.refuse(verb, refusal)
     return refusal.exit_code
+
+
+def _interrupted(verb: str) -> Interrupted:
+    """After a verb that only looks there is nothing to settle, and to say so would send somebody looking for it."""
+    command = commands.find(verb)
+    if command is not None and command.only_reads:
+        return Interrupted("interrupted; no run was touched")
+    return Interrupted("interrupted; what was sealed is safe", fix="labctl watchdog --repair settles the rest")
 
 
 def _run(command: commands.Command, argv: list[str], terminal: Terminal) -> int:

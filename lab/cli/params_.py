@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from lab.cli.terminal import Answer
+from lab.cli.terminal import Answer, escaped
 
 if TYPE_CHECKING:
     import argparse
@@ -40,10 +40,10 @@ def answer(args: argparse.Namespace, session: Session) -> Answer:
         raise LabError(f"{args.run} was given no parameters", fix=f"labctl show {args.run}")
     data = {"run": args.run, "experiment": found.experiment, "params": params}
     if args.env:
-        return Answer(data, _variables(params))
+        return Answer(data, _variables(params), exact=True)
     if args.args:
-        return Answer(data, [" ".join(_flags(params))])
-    return Answer(data, canonical.page(params).decode().splitlines())
+        return Answer(data, [" ".join(_flags(params))], exact=True)
+    return Answer(data, escaped(canonical.page(params).decode()).split("\n")[:-1], exact=True)
 
 
 def _variables(params: Mapping[str, object]) -> Iterator[str]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from lab.cli.terminal import Answer
+from lab.cli.terminal import Answer, escaped
 from lab.core.errors import BadInput, NotFound
 
 if TYPE_CHECKING:
@@ -177,7 +177,7 @@ def _sample(found: Found, count: int, seed: int) -> Answer:
 def _json(value: object) -> str:
     from json import dumps
 
-    return dumps(value, ensure_ascii=False)
+    return escaped(dumps(value, ensure_ascii=False))
 
 
 def _text(words: str) -> str:

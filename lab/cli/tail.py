@@ -11,7 +11,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from lab.cli.terminal import Answer
-from lab.core.errors import BadInput
+from lab.core.errors import BadInput, Interrupted
 
 if TYPE_CHECKING:
     import argparse
@@ -67,23 +67,28 @@ def _follow(args: argparse.Namespace, session: Session) -> Answer:
     """Lines as they come. Where the run is goes to stderr, so that what it wrote can be piped on."""
     import time
 
+    from lab.cli.signals import Signals
     from lab.scheduler.results.followed import Followed
 
     log = Followed(session.root(), args.name, args.stream)
-    _print(session, args, log.end_of_it(args.lines))
+    signals = Signals()
     looks, told, how = 0, "", ""
     try:
-        while not how:
-            time.sleep(_LOOK_EVERY_S if looks else 0)
-            if looks % _ASK_EVERY == 0:
-                told = _where(session, log, told)
-                how = log.ended()  # before the last look at the log, so that nothing of it is missed
-            _print(session, args, log.more())
-            session.terminal.renew(_shown(args, log.unfinished()))
-            looks += 1
-        _print(session, args, log.last())
+        with signals:
+            _print(session, args, log.end_of_it(args.lines))
+            while not (how or signals.came()):
+                time.sleep(_LOOK_EVERY_S if looks else 0)
+                if looks % _ASK_EVERY == 0:
+                    told = _where(session, log, told)
+                    how = log.ended()  # before the last look at the log, so that nothing of it is missed
+                _print(session, args, log.more())
+                session.terminal.renew(_shown(args, log.unfinished()))
+                looks += 1
+            _print(session, args, log.last())  # stopped, too: of a bar in a pipe nothing was shown so far
     finally:
         session.terminal.leave()
+    if not how:
+        raise Interrupted(f"stopped by {signals.came()}; the run itself was not touched")
     session.terminal.say(f"{log.run_id} has ended: {how}")
     return Answer({}, ())
 

@@ -1,4 +1,10 @@
-"""What the user sees: results on stdout, narration on stderr, one envelope for every `--json`."""
+"""What the user sees: results on stdout, narration on stderr, one envelope for every `--json`.
+
+What a person, a model or a run wrote may be in any of it, and must not speak to the terminal: colours, cursor moves,
+titles, marks that turn the direction of writing. Nor may it look like a line of ours. So whatever is printed as text
+goes through `harmless` here, and what is one line is printed as one. Only what is marked as exact, for a program to
+read, goes out as it is.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +15,7 @@ from contextlib import suppress
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    import re
     from collections.abc import Callable, Iterable
 
     from lab.core.errors import LabError
@@ -17,12 +24,16 @@ ENVELOPE = 1
 _BAR = 24
 _COLUMNS = 80  # of a terminal that does not say
 _LAST_STREAM = 2
+_TAGS = "\U000e0000"  # from here on letters that count as printable are invisible
 
 
 class Answer:
-    """What a verb found or did: one value, from which both the text and the JSON come."""
+    """What a verb found or did: one value, from which both the text and the JSON come.
 
-    __slots__ = ("data", "exit_code", "next", "text", "warnings")
+    `exact`: the text is for a program (a table, variables for a shell), and not a byte of it may be left out.
+    """
+
+    __slots__ = ("data", "exact", "exit_code", "next", "text", "warnings")
 
     def __init__(
         self,
@@ -32,8 +43,10 @@ class Answer:
         warnings: Iterable[str] = (),
         then: Iterable[str] = (),
         exit_code: int = 0,
+        exact: bool = False,
     ) -> None:
         self.data = data
+        self.exact = exact
         self.text = text
         self.warnings = list(warnings)
         self.next = list(then)
@@ -68,24 +81,22 @@ class Terminal:
             }
             _out(_json(body))
             return
-        text = "".join(f"{line}\n" for line in given.text)
-        _out(text)
-        for warning in given.warnings:
-            _err(f"warning: {warning}\n")
-        if given.next and not self.quiet:
-            _err("".join(f"next: {line}\n" for line in given.next))
+        _out("".join(f"{line}\n" for line in given.text) if given.exact else _lines(given.text))
+        _err(_lines(f"warning: {warning}" for warning in given.warnings))
+        if not self.quiet:
+            _err(_lines(f"next: {line}" for line in given.next))
 
     def line(self, text: str) -> None:
         """Print a part of the result as it comes. Under `--json` it comes with the rest, at the end."""
         if not self.as_json:
             self._wipe()
-            _out(f"{text}\n")
+            _out(_lines((text,)))
 
     def renew(self, text: str) -> None:
         """Show a line that is not finished, in place of what was shown so before; only to a person at a terminal."""
         if self.as_json or text == self._renewed or not _can_renew():
             return
-        fits = _fitting(text, (os.get_terminal_size(sys.stdout.fileno()).columns or _COLUMNS) - 1)
+        fits = _fitting(harmless(text), (os.get_terminal_size(sys.stdout.fileno()).columns or _COLUMNS) - 1)
         self._wipe()
         _out(fits)
         self._renewed = text
@@ -105,12 +116,12 @@ class Terminal:
         """Tell whoever is there, on stderr; not under `--quiet`, as cron runs us, and not beside a JSON document."""
         if not (self.quiet or self.as_json):
             self._wipe()
-            _err(f"{text}\n")
+            _err(harmless(f"{text}\n"))
 
     def narrate(self, text: str) -> None:
         """Tell a person at a terminal what is going on; nobody else."""
         if not (self.quiet or self.as_json) and sys.stderr.isatty():
-            _err(f"{text}\n")
+            _err(harmless(f"{text}\n"))
 
     def no_output(self, why: str) -> None:
         """Say on stderr that stdout took no more."""
@@ -132,7 +143,7 @@ class Terminal:
             }
             _out(_json(body))
             return
-        _err(f"error[{error.kind}]: {error}\n")
+        _err(harmless(f"error[{error.kind}]: {error}\n"))
 
     def progress(self, what: str) -> Callable[[int, int], None] | None:
         """A bar on stderr for work of many steps; None where nobody would see it."""
@@ -153,7 +164,7 @@ class Terminal:
             return True
         if not (sys.stdin.isatty() and sys.stderr.isatty()):
             return False
-        _err(f"{question} [y/N] ")
+        _err(harmless(f"{question} [y/N] "))
         return sys.stdin.readline().strip().lower() in ("y", "yes")
 
 
@@ -166,6 +177,34 @@ def take_first_descriptors() -> None:
 
 class NoOutput(Exception):  # named for what it is: there is nobody to tell
     """Stdout takes no more: its disk is full. Told on stderr, once."""
+
+
+def _lines(lines: Iterable[str]) -> str:
+    """Each on one line: a line end that somebody else wrote must not begin what looks like a line of ours."""
+    return harmless("".join([f"{line}\n" if "\n" not in line else f"{' '.join(line.split())}\n" for line in lines]))
+
+
+def harmless(text: str) -> str:
+    """The text without what would speak to a terminal, or hide. Its lines and tabs stay as they are laid out."""
+    if text.replace("\n", "").replace("\t", "").isprintable() and max(text, default="") < _TAGS:
+        return text  # nearly always: then nothing is loaded for it
+    from lab.projections.text import visible
+
+    # Line by line, or a sequence that one line begins and another ends would swallow those between.
+    return "\n".join(visible(line.rstrip("\r").replace("\r", " ")) for line in text.split("\n"))
+
+
+def escaped(document: str) -> str:
+    """The same JSON document, with what is not seen written as its number: json itself does that only below a space."""
+    if harmless(document) == document:
+        return document
+    from lab.projections.text import UNSEEN
+
+    def number(found: re.Match[str]) -> str:
+        units = found[0].encode("utf-16-be", "surrogatepass").hex()
+        return "".join(f"\\u{units[at : at + 4]}" for at in range(0, len(units), 4))
+
+    return UNSEEN.sub(number, document)
 
 
 def _can_renew() -> bool:
@@ -200,12 +239,13 @@ def _out(text: str) -> None:
 def _json(body: object) -> str:
     """JSON that the stream can carry: a stand-in for a character would not be JSON any more."""
     carries = (getattr(sys.stdout, "encoding", "") or "").lower().replace("-", "") == "utf8"
-    # Laid out for a person who looks; for a program in one line, which takes half the time for 10,000 runs.
-    return json.dumps(body, indent=2 if sys.stdout.isatty() else None, ensure_ascii=not carries) + "\n"
+    if not sys.stdout.isatty():  # for a program in one line, which takes half the time for 10,000 runs
+        return json.dumps(body, ensure_ascii=not carries) + "\n"
+    return escaped(json.dumps(body, indent=2, ensure_ascii=not carries) + "\n")
 
 
 def _err(text: str) -> None:
-    if sys.stderr is None:
+    if sys.stderr is None or not text:
         return
     with suppress(OSError):  # nowhere left to complain to
         sys.stderr.write(text)

@@ -59,7 +59,7 @@ def experiment(root: Root, name: str) -> Shown:
     page_text = (reading.read(root.layout.page(name, layout.SUMMARY)) or b"").decode(errors="replace")
     lines = page_text.splitlines()
     if data.get("best_params"):
-        lines += ["", "best parameters:", msgspec.json.format(msgspec.json.encode(data["best_params"])).decode()]
+        lines += ["", "best parameters:", *_laid_out(data["best_params"])]
     judged = _calibration(root, name)
     if judged:
         data["calibration"] = [msgspec.to_builtins(each) for each in judged]
@@ -161,7 +161,7 @@ def _lines(path: str, made: Seal, data: dict[str, object], result: bytes | None)
     lines.append(f"tier: {tier}  role: {role}  iteration: {told.iteration}  wall: {told.wall_s:g}s")
     lines.append(f"started: {told.started_at or 'never'}  sealed: {made.sealed_at} by {by}")
     if data["params"] is not None:
-        lines += ["params:", msgspec.json.format(msgspec.json.encode(data["params"])).decode()]
+        lines += ["params:", *_laid_out(data["params"])]
     elif layout.PARAMS in made.files:
         lines.append(f"params: {layout.PARAMS} is too large to show, or not what was sealed")
     lines.append(f"files ({len(made.files)}), in {path}:")
@@ -170,6 +170,10 @@ def _lines(path: str, made: Seal, data: dict[str, object], result: bytes | None)
         told_by = result[:_TEXT_BYTES].decode(errors="replace")
         lines += ["", *text.block(told_by, _TEXT_BYTES, _TEXT_BYTES).split("\n")]
     return lines
+
+
+def _laid_out(params: object) -> list[str]:
+    return msgspec.json.format(msgspec.json.encode(params)).decode().split("\n")
 
 
 def _chosen(origin: Origin) -> str:

@@ -42,12 +42,19 @@ class Root:
 
 
 def still_there(root: Root) -> None:
-    """Refuse to speak of a lab whose folder has gone since it was opened: a disk that is away is not an empty lab."""
+    """Refuse to speak of a lab whose folder has gone since it was opened: a disk that is away is not an empty lab.
+
+    Of one whose ledger's folder alone has gone, too; an empty folder where a disk was mounted is a disk that is away.
+    """
+    place = root.layout.root
     try:
-        os.stat(f"{root.layout.root}/registry")
+        os.stat(f"{place}/registry")
     except (FileNotFoundError, NotADirectoryError):
         fix = "mount its disk, or put the folder back where it was: nothing of it is known until then"
-        raise Unavailable("the data root is not there any more", where=root.layout.root, fix=fix) from None
+        if os.path.isdir(root.layout.experiments):
+            what = "registry/, with the ledger, is not there any more"
+            raise Unavailable(what, where=f"{place}/registry", fix="put the folder back, or a copy of it") from None
+        raise Unavailable("the data root is not there any more", where=place, fix=fix) from None
 
 
 def around(place: str) -> str:

@@ -244,6 +244,9 @@ def test_exit_code_130_when_interrupted(labctl: Labctl, monkeypatch: pytest.Monk
     said = labctl("pause")
     assert said.code == 130
     assert "what was sealed is safe" in said.err
+    assert "labctl watchdog --repair" in said.err
+    fails("list_", KeyboardInterrupt(), monkeypatch)
+    assert labctl("list").err == "error[interrupted]: interrupted; no run was touched\n"
 
 
 def test_exit_code_3_while_another_process_is_in_a_section(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -104,6 +105,29 @@ def test_a_progress_bar_in_a_pipe_is_printed_when_it_is_done(root: Root, place: 
             assert child.stdout.read() == b"next\n 10%\n"
         finally:
             child.kill()
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_progress_bar_in_a_pipe_is_printed_when_who_follows_it_stops(
+    number: signal.Signals, root: Root, place: Path
+) -> None:
+    running = cycle.begin(root, "alpha", owner=me())
+    command = [sys.executable, SHIM, "tail", "alpha", "-f", "--stream", "stderr", "--data-root", str(place)]
+    pipe = subprocess.PIPE
+    with (
+        open(f"{running.path}/stderr.log", "wb", buffering=0) as log,
+        subprocess.Popen(command, stdout=pipe, stderr=pipe) as child,
+    ):
+        try:
+            assert child.stdout is not None
+            log.write(b"begin\n 10%\r 20%\r")
+            assert child.stdout.readline() == b"begin\n"
+            child.send_signal(number)
+            out, err = child.communicate(timeout=10)
+        finally:
+            child.kill()
+    assert (out, child.returncode) == (b" 20%\n", 130)
+    assert err.decode() == f"error[interrupted]: stopped by {number.name}; the run itself was not touched\n"
 
 
 def test_what_a_run_wrote_cannot_speak_to_the_terminal(labctl: Labctl, root: Root) -> None:

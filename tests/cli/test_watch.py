@@ -219,6 +219,16 @@ def test_a_disk_that_was_away_is_said_on_stderr_and_nothing_is_told_twice(place:
         assert len(lines) == 2, lines
 
 
+def test_of_a_registry_that_is_away_alone_that_is_said(place: Path) -> None:
+    a_busy_lab(place)
+    with watching("--plain") as watcher:
+        watcher.until("watched from now on; 0 under way\n")
+        place.joinpath("registry").rename(place / "elsewhere")
+        assert watcher.child.stderr is not None
+        said = watcher.child.stderr.readline() + watcher.child.stderr.readline()
+        assert b"looked at again: registry/, with the ledger, is not there any more\n" in said
+
+
 def test_a_lab_in_which_nothing_happens_costs_next_to_nothing(place: Path) -> None:
     root = a_lab(place)
     for number in range(20):

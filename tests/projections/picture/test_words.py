@@ -9,6 +9,7 @@ import pytest
 
 from lab.cli.watching import experiment_frame
 from lab.cli.watching.looking import Experiment
+from lab.core import spec
 from lab.projections.drawing import runs, signs
 from lab.projections.picture import given, stairs, words
 from lab.web import templating
@@ -40,3 +41,25 @@ def test_what_is_under_way_has_a_word_and_a_sign(state: str) -> None:
 
 def test_what_nobody_knows_is_told_as_it_is_written_and_clean() -> None:
     assert words.of("odd\x1b[31m\u202e") == "odd"
+
+
+@pytest.mark.parametrize(
+    ("fields", "told"),
+    [
+        ({"mutation_command": "sh less.sh"}, "the command sh less.sh"),
+        ({"agent_provider": "claude"}, "the agent claude"),
+        ({}, "people"),
+    ],
+)
+def test_a_code_loop_says_who_proposes(fields: dict[str, str], told: str) -> None:
+    loop = spec.parse(
+        {"id": "x", "goal": "g", "metric": "m", "metric_direction": "minimize", "cadence": "1h", **fields}
+    )
+    assert words.proposer(loop, is_loop=True) == told
+    assert words.proposer(msgspec.structs.replace(loop, strategy="tree"), is_loop=False) == "tree"
+
+
+def test_what_is_left_is_counted_in_full() -> None:
+    assert [experiment_frame._amount(each) for each in (999_880, 7, 0.123456, 12345.6)] == [
+        "999,880", "7", "0.1235", "12,346",
+    ]  # fmt: skip
