@@ -206,7 +206,7 @@ def test_a_reader_who_does_not_read_is_dropped_and_holds_nobody_up(
 
 
 def test_nobody_looks_while_nobody_listens(root: Root, feed: Feed) -> None:
-    assert watchers() == 0
+    assert _ends_soon()  # that of a page of another test
     with closing(Page(feed)) as page:
         with closing(Page(feed)):
             assert watchers() == 1
