@@ -30,6 +30,13 @@ def unmeasured(run: Run) -> bool:
     return run.outcome in FAILURES and run.verdict == DISCARD
 
 
+def streak(view: View) -> str:
+    """The runs in a row that came to nothing, in words: as failures where none of those still known was never run."""
+    last = view.recent[-view.failure_streak :] if view.failure_streak else []
+    what = "runs in a row had no value" if any(map(unmeasured, last)) else "failures in a row"
+    return f"{view.failure_streak} {what}"
+
+
 def cause(run: Run) -> str:
     """What two failures have in common: numbers (a pid, a time, an address) differ from run to run."""
     told = f"{run.outcome} {_NUMBER.sub('#', run.reason)}"

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from lab.core import failing
 from lab.core.loop import gained
 from lab.core.race import ASHA
 from lab.core.run import MINIMIZE
@@ -173,9 +174,9 @@ def _best_in_last(view: View, spec: Spec) -> float | None:
 def _failing(view: View, *, searching: bool) -> Pause | Escalate | None:
     facts: Facts = {"failures": view.failure_streak}
     if view.failure_streak >= (PAUSE_A_SEARCH_AFTER if searching else PAUSE_AFTER_FAILURES):
-        return Pause(reason=f"{view.failure_streak} failures in a row", facts=facts)
+        return Pause(reason=failing.streak(view), facts=facts)
     if view.failure_streak >= (ESCALATE_A_SEARCH_AFTER if searching else ESCALATE_AFTER_FAILURES):
-        return Escalate(reason=f"{view.failure_streak} failures in a row", facts=facts)
+        return Escalate(reason=failing.streak(view), facts=facts)
     return None
 
 

@@ -50,8 +50,8 @@ def wants(subject: Subject) -> tuple[Finding, ...]:
     elif view.phase == PAUSED and (view.failure_streak or is_losing):
         reason = view.phase_reason or "no reason was given"
         what = f"{STOPPED}{reason}"
-        if view.failure_streak:
-            what += f" (failures in a row: {view.failure_streak})"
+        if view.failure_streak and failing.streak(view) not in reason:
+            what += f" ({failing.streak(view)})"
         where = f"experiments/{name}/{layout.CONTEXT}"
         found.append(Finding(what=what, where=where, fix=f"mend the cause, then: labctl resume {name}"))
     else:

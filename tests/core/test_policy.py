@@ -154,6 +154,12 @@ def test_failures_in_a_row_are_first_told_and_then_stop_it(streak: int, kind: ty
         assert str(streak) in verdict.reason
 
 
+def test_changes_that_were_never_run_are_not_told_as_failures() -> None:
+    idle = Run(run_id="RUN-1", experiment="a", outcome="failed", verdict="discard")
+    move = decide(a_view(failure_streak=5, recent=[idle] * 5), a_spec(), NOW)
+    assert move == Pause(reason="5 runs in a row had no value", facts={"failures": 5})
+
+
 @pytest.mark.parametrize(
     ("streak", "kind"), [(3, Proceed), (9, Proceed), (10, Escalate), (14, Escalate), (15, Pause), (50, Pause)]
 )
