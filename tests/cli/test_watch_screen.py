@@ -7,18 +7,24 @@ import re
 import shutil
 import signal
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
+from lab.cli.watching import experiment_frame, looking
+from lab.core.candidate import BASELINE, IMPROVE, Candidate
 from lab.core.proposal import RUN, Proposal
 from lab.core.view import AWAITING
+from lab.projections.picture import whole
 from lab.scheduler import cycle, decisions, refresh
 from lab.scheduler.control import approvals
 from lab.store import ledger
 from tests.cli.labs import SHIM, TRACE, a_busy_lab, a_lab, me, one_run
 from tests.cli.terminals import Terminal
+from tests.projections import givens
+from tests.projections import subjects as make
 from tests.scheduler.labs import ended
 
 if TYPE_CHECKING:
@@ -345,3 +351,19 @@ def test_it_ends_with_its_window(root: Root, before: str) -> None:
         terminal.until("nothing is under way")
         terminal.hang_up()
         assert terminal.child.wait(5) in (1, 5, 130)
+
+
+def test_a_keep_that_no_test_confirmed_is_called_so_among_the_runs() -> None:
+    tried = Candidate(kind=IMPROVE, parent="RUN-0")
+    runs = [
+        make.run(1, value=1.0, verdict="keep", candidate=Candidate(kind=BASELINE, values=(1.0, 1.01, 0.99))),
+        make.run(2, value=0.99, verdict="keep", candidate=tried),
+        make.run(3, value=0.5, verdict="keep", candidate=tried),
+    ]
+    shown = experiment_frame.ExperimentShown(
+        experiment=looking.Experiment(name="lr-sweep"), under_way=(), lasts={},
+        picture=whole.of(givens.given(runs)), now=datetime(2026, 1, 2, tzinfo=UTC),
+    )  # fmt: skip
+    seen = ["".join(span[0] for span in row) for row in experiment_frame.rows(shown, 140, 40)]
+    told = [line for line in seen if line.lstrip().startswith(("RUN-", "> RUN-"))]
+    assert ["kept unconfirmed" in line for line in told] == [False, True, False]
