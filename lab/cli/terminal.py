@@ -186,7 +186,7 @@ def _lines(lines: Iterable[str]) -> str:
 
 def harmless(text: str) -> str:
     """The text without what would speak to a terminal, or hide. Its lines and tabs stay as they are laid out."""
-    if text.replace("\n", "").replace("\t", "").isprintable() and max(text, default="") < _TAGS:
+    if text.replace("\n", "").replace("\t", "").isprintable() and (text.isascii() or max(text) < _TAGS):
         return text  # nearly always: then nothing is loaded for it
     from lab.projections.text import visible
 

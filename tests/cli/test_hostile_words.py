@@ -1,4 +1,4 @@
-"""What a person, a model or a run wrote is printed by many verbs: it steers no terminal, and does not look like ours."""
+"""What a person, a model or a run wrote is printed by many verbs: it steers no terminal, and does not look like us."""
 
 from __future__ import annotations
 
