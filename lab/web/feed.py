@@ -186,9 +186,8 @@ class Feed:
                     self._look_or_tell()
         finally:
             with self._lock:
-                if (
-                    self._over is over
-                ):  # it did not end because nobody listens: the pages ask again, and begin a new one
+                # Where it did not end because nobody listens, the pages ask again, and begin a new one.
+                if self._over is over:
                     self._over = None
                     for listener in self._listeners:
                         listener.dropped = True
