@@ -72,5 +72,5 @@ def test_a_burst_at_slurm_that_is_stopped_leaves_its_runs_and_takes_them_up(tmp_
     said = lab.done("burst", "sweep", "-n", "4", "--jobs", "2", "--resume", "--json")
     assert said.data["stopped"] == ""
     assert out <= set(lab.sealed("success"))
-    assert len(lab.sealed("success")) in (4, 5, 6)  # what its job had sealed before this burst began is none of its four
+    assert len(lab.sealed("success")) in (4, 5, 6)  # what was sealed before this burst began is none of its four
     assert sorted(lab.executed()) == sorted(lab.sealed())
