@@ -90,6 +90,8 @@ class Calls:
             if call.child is None:
                 continue
             if call.child.is_over():
+                if call.child.too_much:  # it ended by itself before it could be told to
+                    call.why = call.why or TOO_MUCH
                 self._finish(call, call.child)
             elif now_s >= call.kill_at_s:
                 self._say(f"{call.tool.name} did not end; its group is killed")
