@@ -37,7 +37,6 @@ _NAME = {
 _WHY = {"type": "string", "description": "Why, for whoever reads it later.", "maxLength": 2000}
 _ANY_ID = {**_ID, "description": "The id of an experiment. Without one: of the whole lab."}
 _LIST, _OBJECT, _TEXT, _WHOLE = {"type": "array"}, {"type": "object"}, {"type": "string"}, {"type": "integer"}
-_NUMBER_OR_NONE = {"type": ["number", "null"]}
 
 
 class Tool:

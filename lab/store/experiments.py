@@ -33,7 +33,7 @@ def names(root: Root) -> list[str]:
             found = [entry.name for entry in entries if entry.is_dir(follow_symlinks=False)]
     except FileNotFoundError:
         return []
-    return sorted(name for name in found if _valid(name) and _is_one(root, name))
+    return sorted(name for name in found if is_name(name) and _is_one(root, name))
 
 
 def _is_one(root: Root, name: str) -> bool:
@@ -114,7 +114,8 @@ def parse_spec(data: bytes, where: str) -> Spec:
     return spec.parse(mapping, lines, where)
 
 
-def _valid(name: str) -> bool:
+def is_name(name: str) -> bool:
+    """Whether an experiment can have this name."""
     try:
         ids.experiment_id(name)
     except BadInput:

@@ -23,10 +23,6 @@ if TYPE_CHECKING:
     from lab.web.live import LivePicture
     from lab.web.site import Site
 
-SECTIONS = (
-    ("stairs", "Staircase"), ("best", "Best run"), ("arms", "Strategies"), ("cost", "Cost per improvement"),
-    ("parameters", "Parameters"), ("lineage", "Lineage"), ("timeline", "Timeline"),
-)  # fmt: skip
 LAST_RUNS = 15
 
 
@@ -107,7 +103,11 @@ def _later(site: Site, at: Present, values: dict[str, object]) -> str:
 def _contents(at: Present, picture: Picture | None) -> list[tuple[str, str]]:
     """What there is on the page, as far as it is known before the drawings are made."""
     there = {"best": at.view.best is not None, "parameters": False, "lineage": False}
-    named = [each for each in SECTIONS if (there.get(each[0], True) if picture is None else _has(picture, each[0]))]
+    named = [
+        each
+        for each in templating.OF_A_PICTURE
+        if (there.get(each[0], True) if picture is None else _has(picture, each[0]))
+    ]
     return [("numbers", "Where it stands"), ("luck", "Luck"), *named, ("runs", "Last runs")]
 
 
@@ -115,15 +115,14 @@ def _drawings(site: Site, at: Present, drawn: LivePicture) -> dict[str, object]:
     from lab.web import report, single  # noqa: PLC0415  # as above
 
     picture = drawn.picture
-    total = picture.rows_sample.total  # each of them has a page here, and a row in the table
     last = lists.answer(site.live, at, lists.Question())
     last = msgspec.structs.replace(last, rows=last.rows[:LAST_RUNS], may_compare=False, heads=lists.plain_heads())
     return {
         "picture": picture,
         "drawn": drawn.drawings(run_link),
-        "sections": [name for name, _ in SECTIONS if _has(picture, name)],
+        "sections": [name for name, _ in templating.OF_A_PICTURE if _has(picture, name)],
         "last": last,
-        "left_out": [each for each in report.left_out(picture, picture.rows, total) if each[0] != "Table of runs"],
+        "left_out": report.thinned(picture),  # each run has a page here, and a row in the table
         "drawings": single.names(picture),
         "wait_ms": round(1_000 * max(LEAST_S, AGAIN * drawn.took_s)),
     }

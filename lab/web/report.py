@@ -30,13 +30,7 @@ _ALIKE_CHARS = 60  # failures whose reasons begin alike are of one kind
 _SECTIONS = (
     ("wants", "What wants you"),
     ("numbers", "Where it stands"),
-    ("stairs", "Staircase"),
-    ("best", "Best run"),
-    ("arms", "Strategies"),
-    ("cost", "Cost per improvement"),
-    ("parameters", "Parameters"),
-    ("lineage", "Lineage"),
-    ("timeline", "Timeline"),
+    *templating.OF_A_PICTURE,
     ("runs", "Runs"),
     ("run_pages", "Run pages"),
     ("left_out", "What is not on this page"),
@@ -136,7 +130,7 @@ class _Made:
 
     def _left_out(self) -> list[tuple[str, str]]:
         gave_way = told(self._room, self._picture, self.rows, self._marks, len(self.runs))
-        return [*gave_way, *left_out(self._picture, self.rows, len(self.runs))]
+        return [*gave_way, *_left_out(self._picture, self.rows, len(self.runs))]
 
 
 def _whole(template: str, values: dict[str, object], zoomed: Picture | None) -> bytes:
@@ -210,8 +204,8 @@ def _command(picture: Picture) -> str:
     return f"labctl export {picture.head.experiment}"
 
 
-def left_out(picture: Picture, rows: Sequence[RunRow], pages: int) -> list[tuple[str, str]]:
-    """What is not on the page, and by which rule."""
+def thinned(picture: Picture) -> list[tuple[str, str]]:
+    """What the picture shows less of than there is, and by which rule."""
     samples: list[tuple[str, Sample | None]] = [
         ("Staircase", picture.stairs.sample),
         *((f"Staircase of {each.tier}", each.sample) for each in picture.other_tiers),
@@ -219,12 +213,16 @@ def left_out(picture: Picture, rows: Sequence[RunRow], pages: int) -> list[tuple
         ("Lineage", picture.lineage.sample if picture.lineage else None),
         ("Timeline", picture.timeline.sample),
     ]
-    told = [
+    return [
         (name, f"{of.shown:,} of {of.total:,} runs{f': {of.rule}' if of.rule else ''}")
         for name, of in samples
         if of is not None and of.shown < of.total
     ]
-    total = picture.rows_sample.total
+
+
+def _left_out(picture: Picture, rows: Sequence[RunRow], pages: int) -> list[tuple[str, str]]:
+    """What is not on the page, and by which rule."""
+    told, total = thinned(picture), picture.rows_sample.total
     if len(rows) < total:
         told.append(("Table of runs", f"{len(rows):,} of {total:,} runs: {_rows_rule(picture, rows)}"))
     if pages < total:

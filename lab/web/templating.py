@@ -24,6 +24,16 @@ if TYPE_CHECKING:
 
 _HERE = os.path.dirname(__file__)
 DIFF_CHARS, DIFF_LINES = 60_000, 400
+# The sections that show a picture, in the report and on the live page: their template, and what they are called.
+OF_A_PICTURE = (
+    ("stairs", "Staircase"),
+    ("best", "Best run"),
+    ("arms", "Strategies"),
+    ("cost", "Cost per improvement"),
+    ("parameters", "Parameters"),
+    ("lineage", "Lineage"),
+    ("timeline", "Timeline"),
+)
 _VALUE_CHARS = 200
 _UNITS = ("B", "kB", "MB", "GB", "TB")
 _THOUSAND = 1000

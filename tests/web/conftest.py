@@ -1,4 +1,4 @@
-"""One browser for all tests of pages."""
+"""What tests of pages share: one browser, a lab that is served, and who visits it."""
 
 from __future__ import annotations
 
@@ -7,11 +7,15 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.web.browser import Driver
+from tests.web.labs import a_seen_lab, looked_at
+from tests.web.raw import Visitor
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from tests.web.browser import Browser
+    from tests.web.labs import Served
 
 
 @pytest.fixture(scope="session")
@@ -28,3 +32,15 @@ def browser(_one_browser: Browser) -> Browser:
     """A browser as if nobody had used it. A test with it is marked `needs("chromium")` and `needs("chromedriver")`."""
     _one_browser.reset()
     return _one_browser
+
+
+@pytest.fixture
+def served(tmp_path: Path) -> Iterator[Served]:
+    """A lab with six runs."""
+    with looked_at(a_seen_lab(tmp_path / "lab", 6)) as served:
+        yield served
+
+
+@pytest.fixture
+def visitor(served: Served) -> Visitor:
+    return Visitor(served.server)

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from lab.store.root import Root
 
 NAME = "sweep"
+PARAMS: dict[str, object] = {"lr": 0.5, "depth": 2, "kind": "adam"}
 HOSTILE = (
     "<script>document.title='taken'</script><img src=x onerror=alert(1)>\x1b[31mred\x1b[0m \u202egnp.exe\u202c \x07\x9b"
 )
@@ -62,7 +63,7 @@ def a_numbered_run(root: Root, number: int, note: str = "") -> str:
 
 def begun(root: Root, name: str = NAME) -> Running:
     """A run under way."""
-    return cycle.begin(root, name, owner=me(), params={"lr": 0.5, "depth": 2, "kind": "adam"})
+    return cycle.begin(root, name, owner=me(), params=PARAMS)
 
 
 def finished(root: Root, running: Running, value: float | None = 0.001, outcome: str = SUCCESS) -> str:

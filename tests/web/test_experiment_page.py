@@ -6,34 +6,20 @@ import re
 import socket
 from typing import TYPE_CHECKING
 
-import pytest
-
 from lab.core import layout
 from lab.core.origin import Origin
 from lab.scheduler import refresh
 from lab.web.places import Places
 from tests.cli.searches import a_run, a_searched_lab, made
-from tests.web.labs import NAME, a_seen_lab, looked_at
+from tests.web.labs import NAME, PARAMS, a_seen_lab, looked_at
 from tests.web.raw import Visitor, rest
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
+    import pytest
+
     from tests.web.labs import Served
-
-PARAMS: dict[str, object] = {"lr": 0.5, "depth": 2, "kind": "adam"}
-
-
-@pytest.fixture
-def served(tmp_path: Path) -> Iterator[Served]:
-    with looked_at(a_seen_lab(tmp_path / "lab", 6)) as served:
-        yield served
-
-
-@pytest.fixture
-def visitor(served: Served) -> Visitor:
-    return Visitor(served.server)
 
 
 def words(page: str, section: str) -> str:

@@ -19,7 +19,7 @@ from lab.store import reading
 from lab.web import feed as feeds
 from lab.web.feed import Feed
 from tests.scheduler.labs import an_experiment
-from tests.web.labs import NAME, a_numbered_run, a_seen_lab, begun, finished
+from tests.web.labs import NAME, PARAMS, a_numbered_run, a_seen_lab, begun, finished
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -28,7 +28,6 @@ if TYPE_CHECKING:
     from lab.scheduler.results.happening import Heard
     from lab.store.root import Root
 
-PARAMS: dict[str, object] = {"lr": 0.5, "depth": 2, "kind": "adam"}
 PATIENCE_S = 15.0
 
 

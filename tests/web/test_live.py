@@ -15,7 +15,7 @@ from lab.scheduler import refresh
 from lab.scheduler.control import approvals
 from tests.cli.searches import a_run, made
 from tests.scheduler.labs import an_experiment
-from tests.web.labs import HOSTILE, NAME, a_numbered_run, a_seen_lab, begun, finished, looked_at
+from tests.web.labs import HOSTILE, NAME, PARAMS, a_numbered_run, a_seen_lab, begun, finished, looked_at
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -30,7 +30,6 @@ pytestmark = [
     pytest.mark.xdist_group("browser"),  # one browser for all of them
     pytest.mark.timeout(120),
 ]
-PARAMS: dict[str, object] = {"lr": 0.5, "depth": 2, "kind": "adam"}
 LIVE = (  # and all of it is there
     "return document.getElementById('connection').textContent === 'live' && !document.querySelector('[data-again]')"
 )

@@ -8,8 +8,6 @@ import re
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
-import pytest
-
 from lab.core import layout
 from lab.core.proposal import RUN, Proposal
 from lab.projections.picture import stairs, whole
@@ -20,27 +18,13 @@ from lab.web import lists
 from tests.cli.labs import dead
 from tests.cli.searches import a_run
 from tests.scheduler.labs import a_lab, an_experiment, identities, write
-from tests.web.labs import HOSTILE, NAME, a_numbered_run, a_seen_lab, begun, finished, looked_at
+from tests.web.labs import HOSTILE, NAME, PARAMS, a_numbered_run, a_seen_lab, begun, finished, looked_at
 from tests.web.raw import Visitor
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
     from tests.web.labs import Served
-
-PARAMS: dict[str, object] = {"lr": 0.5, "depth": 2, "kind": "adam"}
-
-
-@pytest.fixture
-def served(tmp_path: Path) -> Iterator[Served]:
-    with looked_at(a_seen_lab(tmp_path / "lab", 6)) as served:
-        yield served
-
-
-@pytest.fixture
-def visitor(served: Served) -> Visitor:
-    return Visitor(served.server)
 
 
 def paths(served: Served) -> list[str]:

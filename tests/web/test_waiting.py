@@ -12,13 +12,13 @@ from lab.core.proposal import PROMOTE, RUN, Proposal
 from lab.scheduler.control import approvals
 from tests.scheduler.labs import a_lab
 from tests.web.labs import looked_at
-from tests.web.raw import Visitor
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
     from tests.web.labs import Served
+    from tests.web.raw import Visitor
 
 NAME = "alpha"
 
@@ -27,11 +27,6 @@ NAME = "alpha"
 def served(tmp_path: Path) -> Iterator[Served]:
     with looked_at(a_lab(tmp_path / "lab", NAME)) as served:
         yield served
-
-
-@pytest.fixture
-def visitor(served: Served) -> Visitor:
-    return Visitor(served.server)
 
 
 def test_all_of_what_a_yes_would_cover_is_on_the_page(served: Served, visitor: Visitor) -> None:

@@ -19,7 +19,7 @@ from lab.core.errors import BadInput, LabError, Unavailable
 from lab.core.event import Event  # msgspec resolves annotations
 from lab.projections import status
 from lab.projections.status import State  # msgspec resolves annotations
-from lab.store import ledger, reading
+from lab.store import experiments, ledger, reading
 from lab.store.root import still_there
 
 if TYPE_CHECKING:
@@ -117,7 +117,7 @@ class Happening:
         reached = state.place.end if state is not None else 0
         ready = [
             each for each in waiting
-            if not _has_pages(name) or each.end <= reached or self._looks - each.look >= PATIENCE - 1
+            if not experiments.is_name(name) or each.end <= reached or self._looks - each.look >= PATIENCE - 1
         ]  # fmt: skip
         if not ready:
             return None
@@ -152,14 +152,6 @@ def claims_at(root: Root, name: str) -> int:
         return 0
 
 
-def _has_pages(name: str) -> bool:
-    """Not where a line is about the lab, or was written by hand."""
-    try:
-        ids.experiment_id(name)
-    except BadInput:
-        return False
-    return True
-
-
 def _state(root: Root, name: str) -> State | None:
-    return status.fold_state(reading.read(root.layout.status(name)) or b"") if _has_pages(name) else None
+    """None also where a line is about the lab, or was written by hand."""
+    return status.fold_state(reading.read(root.layout.status(name)) or b"") if experiments.is_name(name) else None
