@@ -1,0 +1,75 @@
+"""A chain: what is known of a training in chunks, folded from its runs. Its size does not grow with their number."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from lab.core.chunk import Ends
+from lab.core.parameter import Scalar  # msgspec resolves annotations
+
+if TYPE_CHECKING:
+    from lab.core.chunk import Chunk
+    from lab.core.run import Run
+
+
+class Chain(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """The training of one experiment in one tier."""
+
+    chunks: int = 0  # that saved a state
+    begun: int = 0  # the highest number that a chunk had
+    next_step: int = 0  # optimizer steps inside the state
+    state_path: str = ""
+    run_id: str = ""  # the run of the lab that saved it
+    model_run: str = ""  # the service's name of the training run that saved it
+    final: bool = False
+    sampler_path: str = ""
+    external_path: str = ""
+    fixed: dict[str, str] = {}
+    params: dict[str, Scalar] = {}  # of the last chunk that saved
+    trained: int = 0
+    sampled: int = 0
+    prefilled: int = 0
+    kl: float | None = None  # of the last chunk
+    trouble: str = ""  # of the last chunk
+
+    @property
+    def tokens(self) -> int:
+        """All of them."""
+        return self.trained + self.sampled + self.prefilled
+
+    @property
+    def ends(self) -> Ends:
+        """What it left for a training that follows it."""
+        return Ends(state_path=self.state_path, sampler_path=self.sampler_path, external_path=self.external_path)
+
+
+def fold(chain: Chain | None, run: Run, chunk: Chunk) -> Chain:
+    """The chain after this run. Only a state that was saved moves it on; what was used up counts in any case."""
+    before = chain or Chain()
+    after = msgspec.structs.replace(
+        before,
+        begun=max(before.begun, chunk.number),
+        trained=before.trained + chunk.trained,
+        sampled=before.sampled + chunk.sampled,
+        prefilled=before.prefilled + chunk.prefilled,
+        fixed=before.fixed or chunk.fixed,
+        kl=chunk.kl,
+        trouble=chunk.trouble,
+    )
+    if not chunk.state_path or chunk.next_step < before.next_step:
+        return after
+    return msgspec.structs.replace(
+        after,
+        chunks=before.chunks + 1,
+        next_step=chunk.next_step,
+        state_path=chunk.state_path,
+        run_id=run.run_id,
+        model_run=chunk.model_run,
+        final=chunk.final,
+        sampler_path=chunk.sampler_path,
+        external_path=chunk.external_path,
+        fixed=chunk.fixed or before.fixed,
+        params=chunk.params,
+    )
