@@ -124,6 +124,7 @@ def test_an_installation_cut_short_is_done_again(
     monkeypatch.setenv("CI", "true")
     monkeypatch.setattr(check, "make_venv", make)
     monkeypatch.setattr(check, "install", install)
+    monkeypatch.setattr(check, "install_client", lambda venv: True)
     monkeypatch.setattr(check, "digest", lambda *names: "one")
     venv = str(tmp_path / "venv")
     assert [check.set_up(venv) for _ in range(3)] == [False, True, True]
@@ -145,6 +146,7 @@ def test_without_a_torch_for_the_platform_the_rest_is_checked_and_ci_says_no(
     (tmp_path / "venv").mkdir()
     monkeypatch.setattr(check, "make_venv", lambda venv: True)
     monkeypatch.setattr(check, "install", install)
+    monkeypatch.setattr(check, "install_client", lambda venv: True)
     monkeypatch.setenv("CI", "true")
     assert not check.set_up(str(tmp_path / "venv"))
     assert tried == ["train"]
