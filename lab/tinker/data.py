@@ -1,0 +1,53 @@
+"""What a recipe gives to a training and gets back: plain numbers, which a test can make without a service."""
+
+from __future__ import annotations
+
+import msgspec
+
+
+class Datum(msgspec.Struct, frozen=True, kw_only=True):
+    """One sequence to train on: `targets[i]` is what should follow `tokens[i]`; every list is as long as `tokens`.
+
+    Which lists a loss reads: cross_entropy targets and weights; importance_sampling, ppo and cispo targets, logprobs
+    (as they were sampled) and advantages. All losses are sums over tokens: a rate that fits a batch fits no larger one.
+    """
+
+    tokens: list[int]
+    targets: list[int]
+    weights: list[float] | None = None
+    logprobs: list[float] | None = None
+    advantages: list[float] | None = None
+
+
+class Trained(msgspec.Struct, frozen=True, kw_only=True):
+    """What one optimizer step, or one forward pass, told."""
+
+    logprobs: list[list[float]]  # of each target, in the order of the data, before the step
+    metrics: dict[str, float] = {}  # what the service added, as it names it; may be empty
+    loss: float | None = None  # the sum over all tokens, where the service tells it
+
+
+class Sample(msgspec.Struct, frozen=True, kw_only=True):
+    """One continuation. `stopped` says that it ended by itself, not by its length."""
+
+    tokens: list[int]
+    logprobs: list[float]
+    stopped: bool = False
+
+
+def supervised(prompt: list[int], completion: list[int], scale: float = 1.0) -> Datum:
+    """Learn to say `completion` after `prompt`, which must hold a token; `scale` weighs each of its tokens."""
+    joined = [*prompt, *completion]
+    weights = [0.0] * (len(prompt) - 1) + [scale] * len(completion)
+    return Datum(tokens=joined[:-1], targets=joined[1:], weights=weights)
+
+
+def rollout(prompt: list[int], sample: Sample, advantage: float) -> Datum:
+    """Make `sample`, which followed `prompt`, likelier by its advantage, or less likely where that is negative."""
+    before = len(prompt) - 1
+    return Datum(
+        tokens=[*prompt, *sample.tokens[:-1]],
+        targets=[*([0] * before), *sample.tokens],
+        logprobs=[*([0.0] * before), *sample.logprobs],
+        advantages=[*([0.0] * before), *([advantage] * len(sample.tokens))],
+    )
