@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING
 import msgspec
 from msgspec import inspect as shapes
 
-from lab.core import spec_rules
+from lab.core import spec_rules, spec_tuning
 from lab.core.cadence import duration_s
 from lab.core.errors import BadInput, Corrupt, nearest
-from lab.core.model import Model
 from lab.core.space import Problems, collect
 from lab.core.spec_fields import (
     MAX_BUDGET_S,
+    RECORDS,
     TIER_OVERRIDABLE_FIELDS,
     Override,
     Spec,
@@ -104,7 +104,10 @@ class _Reading:
         if self.problems:
             return Spec(id="refused")
         identity = str(values.pop("id"))
-        return msgspec.structs.replace(Spec(id=identity), overrides=overrides, **values)
+        spec = msgspec.structs.replace(Spec(id=identity), overrides=overrides, **values)
+        for key, problem in spec_tuning.problems(spec):
+            self._complain((key,), f"{key}: {problem}")
+        return spec
 
     def _read(self, key: str, name: str, values: dict[str, object]) -> None:
         """Read the field `name` from `key` into `values`, unless nothing is written there."""
@@ -116,8 +119,8 @@ class _Reading:
             match shape:
                 case shapes.VarTupleType():
                     values[name] = self._list(key, name, given)
-                case shapes.StructType() if name == "llm":
-                    values[name] = self._record(name, Model, given)
+                case shapes.StructType() if name in RECORDS:
+                    values[name] = self._record(name, RECORDS[name], given)
                 case shapes.StructType():
                     values[name] = self._stop_conditions(given)
                 case shapes.BoolType():

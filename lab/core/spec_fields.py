@@ -18,12 +18,14 @@ from lab.core.cadence import parse as parse_cadence
 from lab.core.errors import BadInput, nearest
 from lab.core.model import Model
 from lab.core.space import Space
+from lab.core.tuning import Tuning
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
 Value = str | bool | int | float | tuple[str, ...]
 
+RECORDS: Mapping[str, type[msgspec.Struct]] = {"llm": Model, "tinker": Tuning}  # fields that are maps of their own
 MAX_BUDGET_S = 30 * 24 * 3600.0
 MAX_COUNT = 1_000_000_000
 PRIORITIES = ("urgent", "high", "normal", "low")
@@ -90,7 +92,9 @@ class StopConditions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
         Count | None,
         Meta(description="The last this many measured candidates of a code loop gained less than the noise."),
     ] = None
-    budget_tokens: Annotated[Count | None, Meta(description="Tokens that proposers took, all together.")] = None
+    budget_tokens: Annotated[Count | None, Meta(description="Tokens that proposers or chunks took, all together.")] = (
+        None
+    )
 
 
 class Override(msgspec.Struct, frozen=True, kw_only=True):
@@ -332,14 +336,18 @@ class Spec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     llm: Annotated[
         Model | None, about("search", "The model that the strategies llm and hybrid ask: see Models below.")
     ] = None
+    tinker: Annotated[
+        Tuning | None,
+        about("executor, policy", "What executor tinker trains, and in which chunks: see Remote training below."),
+    ] = None
 
     fidelity_tiers: Annotated[
         tuple[str, ...], about("policy, executor", "Levels from cheap to costly; <tier>_<field> overrides a field.")
     ] = ("default",)
     initial_fidelity_tier: Annotated[str, about("policy", "The tier to begin in; the first, if blank.")] = "default"
     fidelity_promotion_rule: Annotated[
-        Literal["manual", "after-success-streak", "asha"],
-        about("policy", "What moves the experiment to its next tier: a person, a streak of successes, or a race."),
+        Literal["manual", "after-success-streak", "asha", "when-finished"],
+        about("policy", "What moves it to its next tier: a person, successes in a row, a race, a chain's end."),
     ] = "manual"
     promote_after_successes: Annotated[
         Count, about("policy", "Successes in a row in one tier before after-success-streak moves on.")

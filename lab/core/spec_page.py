@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from lab.core.model import Model
-from lab.core.spec_fields import TIER_OVERRIDABLE_FIELDS, Spec, StopConditions
+from lab.core.spec_fields import RECORDS, TIER_OVERRIDABLE_FIELDS, Spec, StopConditions
+from lab.core.tuning import Tuning
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -74,7 +75,7 @@ def json_schema() -> dict[str, object]:
     """The JSON Schema of the file SPEC.yaml, for editors. It is more lenient than the reader in names and paths."""
     properties: dict[str, object] = {}
     for name, told in _properties(Spec).items():
-        if name not in ("overrides", "time_budget_s", "search_space", "stop_conditions", "llm"):
+        if name not in ("overrides", "time_budget_s", "search_space", "stop_conditions", *RECORDS):
             properties[name] = _written(name, told)
     for field in fields():
         if field.name not in properties:
@@ -102,13 +103,17 @@ def reference_page() -> str:
         for field in fields()
     ]
     conditions = [f"- `{name}`: {told['description']}" for name, told in _properties(StopConditions).items()]
-    models = [
-        f"- `{name}` ({_model_words(name, told)}): {told['description']}" for name, told in _properties(Model).items()
-    ]
     overridable = ", ".join(f"`{name}`" for name in TIER_OVERRIDABLE_FIELDS)
     return _PAGE.format(
-        rows="\n".join(rows), conditions="\n".join(conditions), models="\n".join(models), overridable=overridable
-    )
+        rows="\n".join(rows), conditions="\n".join(conditions), models=_listed(Model), tuning=_listed(Tuning),
+        overridable=overridable,
+    )  # fmt: skip
+
+
+def _listed(record: type[msgspec.Struct]) -> str:
+    """The fields of a map of its own, one a line."""
+    told = _properties(record).items()
+    return "\n".join(f"- `{name}` ({_plain_words(name, each)}): {each['description']}" for name, each in told)
 
 
 def _properties(record: type[msgspec.Struct]) -> _Properties:
@@ -147,8 +152,8 @@ def _special(name: str) -> list[object]:
     if name == "stop_conditions":
         one = {"type": "object", "propertyNames": {"enum": list(StopConditions.__struct_fields__)}}
         return [one, {"type": "array", "items": one}]
-    if name == "llm":
-        return [{"type": "object", "propertyNames": {"enum": list(Model.__struct_fields__)}}]
+    if name in RECORDS:
+        return [{"type": "object", "propertyNames": {"enum": list(RECORDS[name].__struct_fields__)}}]
     if name == "search_space":
         return [{"type": "object"}, {"type": "string"}]
     return [{"type": "number", "exclusiveMinimum": 0}, {"type": "string", "pattern": "[0-9]"}]
@@ -163,7 +168,7 @@ def _type_words(name: str, told: dict[str, object]) -> str:
         return "minutes, interval or cron"
     if name == "search_space":
         return "map or path"
-    if name in ("stop_conditions", "llm"):
+    if name in ("stop_conditions", *RECORDS):
         return "map"
     one_of = told.get("anyOf")
     shape: Mapping[str, object] = one_of[0] if isinstance(one_of, list) else told
@@ -176,7 +181,7 @@ def _type_words(name: str, told: dict[str, object]) -> str:
     return " ".join((words, *bounds))
 
 
-def _model_words(name: str, told: dict[str, object]) -> str:
+def _plain_words(name: str, told: dict[str, object]) -> str:
     """The type of a field, and its default where it has one."""
     return "; ".join(filter(None, (_type_words(name, told).replace("\\|", "|"), _default_words(told.get("default")))))
 
@@ -224,6 +229,15 @@ The last column names the part of the lab that goes by a field. Every field is c
 that `api_key_env` names, and nowhere in a file.
 
 {models}
+
+## Remote training
+
+`tinker` is a map of what `executor: tinker` trains through the Tinker API, and how it is cut into chunks: each run is
+one chunk, and goes on from the state that the last one saved. With a `strategy` each run is a whole training. A service
+that is not on this machine is paid for: then `stop_conditions` needs `budget_tokens`, or `budget_cost` and all three
+prices. The key stands in `TINKER_API_KEY`, named in `secrets`, and nowhere in a file.
+
+{tuning}
 
 ## Events for `escalate_when`
 

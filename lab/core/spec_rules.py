@@ -132,6 +132,7 @@ TEXTS: Mapping[str, Callable[[str], str]] = {
     "llm.api_key_env": ids.variable,
     "llm.provider": lambda text: ids.name(text, "provider"),
     "llm.fallback": lambda text: ids.name(text, "strategy"),
+    "tinker.base_url": address,
     "worker_roles": ids.role,
     "fidelity_tiers": ids.tier,
     "initial_fidelity_tier": ids.tier,

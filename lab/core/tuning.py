@@ -5,6 +5,7 @@ A key is given by the name of its variable, never by its value: a SPEC is sealed
 
 from __future__ import annotations
 
+import re
 from typing import Annotated
 
 import msgspec
@@ -12,6 +13,7 @@ from msgspec import Meta
 
 LOCAL_URL = "http://127.0.0.1:8765"  # where `labctl tinker serve-local` listens unless it is told otherwise
 LOCAL_KEY = "tml-local"  # what a local server is shown where nobody gave a key: it asks for no more than the prefix
+_LOOPBACK = re.compile(r"127(?:\.\d{1,3}){3}")  # a name such as 127.example.org is none
 Price = Annotated[float, Meta(ge=0, le=1e6)]
 Count = Annotated[int, Meta(ge=1, le=1_000_000_000)]
 
@@ -63,6 +65,13 @@ class Tuning(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     def url(self) -> str:
         """The address that is asked."""
         return (self.base_url or LOCAL_URL).rstrip("/")
+
+    @property
+    def is_local(self) -> bool:
+        """Whether the service is on this machine. Any other is taken for one that is paid for."""
+        host = self.url.partition("//")[2].partition("/")[0].lower()
+        name = host[: host.find("]") + 1] if host.startswith("[") else host.partition(":")[0]
+        return name in ("localhost", "[::1]") or bool(_LOOPBACK.fullmatch(name))
 
     @property
     def is_priced(self) -> bool:

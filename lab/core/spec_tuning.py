@@ -1,0 +1,65 @@
+"""What the fields of a SPEC must say together where a model is trained through the Tinker API."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from lab.core import assignment
+from lab.core.space import Space
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from lab.core.spec_fields import Spec
+
+TINKER = "tinker"  # the executor, and the key of what it trains
+WHEN_FINISHED = "when-finished"
+
+
+def is_chain(spec: Spec) -> bool:
+    """Whether the runs of an experiment are the chunks of one training. With a strategy each is a whole one."""
+    return spec.executor == TINKER and not spec.strategy
+
+
+def problems(spec: Spec) -> Iterator[tuple[str, str]]:
+    """What cannot be, each with the key that says it. Asked of a SPEC whose fields are right one by one."""
+    if spec.fidelity_promotion_rule == WHEN_FINISHED and not is_chain(spec):
+        yield "fidelity_promotion_rule", f"{WHEN_FINISHED} is for a training in chunks: executor tinker, no strategy"
+    if spec.executor != TINKER:
+        return
+    tuning = spec.tinker
+    if tuning is None or not tuning.base_model:
+        yield TINKER, "executor tinker trains a model; name it: `tinker:` / `  base_model: NAME`"
+        return
+    if spec.shell:
+        yield "shell", "executor tinker starts a recipe, and no shell reads it; take `shell: true` out"
+    if not tuning.is_local and not is_funded(spec):
+        limits = "budget_tokens, or with budget_cost and all three of usd_per_mtok_train, _sample and _prefill"
+        yield TINKER, f"{tuning.url} is paid for, so it needs a limit: stop_conditions with {limits}"
+    if tuning.review and (spec.llm is None or spec.strategy):
+        why = "looks at chunks, and with a strategy there are none" if spec.strategy else "asks the model of `llm:`"
+        yield TINKER, f"review {why}; take `review: true` out" + ("" if spec.strategy else ", or name the model")
+    if is_chain(spec):
+        yield from _of_chain(spec)
+
+
+def is_funded(spec: Spec) -> bool:
+    """Whether something ends a training before it has cost more than somebody said."""
+    stop, tuning = spec.stop_conditions, spec.tinker
+    by_money = stop.budget_cost is not None and tuning is not None and tuning.is_priced
+    return by_money or stop.budget_tokens is not None
+
+
+def _of_chain(spec: Spec) -> Iterator[tuple[str, str]]:
+    if spec.max_parallel > 1:
+        yield "max_parallel", "a training in chunks has one run at a time; several need a `strategy`"
+    if spec.fidelity_promotion_rule not in ("manual", WHEN_FINISHED):
+        yield (
+            "fidelity_promotion_rule",
+            f"a training in chunks moves on when it is finished: {WHEN_FINISHED}, or manual",
+        )
+    if spec.early_stop != "none":
+        yield "early_stop", "compares the runs of a search, and a training in chunks has none beside it"
+    space = spec.search_space
+    if isinstance(space, Space) and space.parameters and assignment.baseline(space) is None:
+        yield "search_space", "a training in chunks begins at the defaults, and there are none that meet it; give them"

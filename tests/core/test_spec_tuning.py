@@ -1,0 +1,87 @@
+from __future__ import annotations
+
+import pytest
+
+from lab.core import spec
+from lab.core.errors import BadInput
+from lab.core.spec_tuning import is_chain
+from lab.core.tuning import LOCAL_URL, Tuning
+
+PRICES = {"usd_per_mtok_train": 3, "usd_per_mtok_sample": 2, "usd_per_mtok_prefill": 1}
+PAID = {"base_model": "tiny", "base_url": "https://paid.example.org/"}
+
+
+def written(tinker: object = None, **more: object) -> spec.Spec:
+    return spec.parse({"id": "chat", "executor": "tinker", "tinker": tinker or {"base_model": "tiny"}, **more})
+
+
+def refusal(tinker: object = None, **more: object) -> str:
+    with pytest.raises(BadInput) as refused:
+        written(tinker, **more)
+    return refused.value.what
+
+
+def test_a_training_in_chunks_is_written_as_a_map_of_its_own() -> None:
+    found = written({"base_model": "tiny", "steps": "40", "chunk_steps": 10.0, "kl_limit": 0.5})
+    assert found.tinker == Tuning(base_model="tiny", steps=40, chunk_steps=10, kl_limit=0.5)
+    assert found.tinker.url == LOCAL_URL
+    assert is_chain(found)
+    assert not is_chain(written(strategy="random", max_parallel=4))
+    assert spec.decode(spec.encode(found)) == found
+
+
+def test_what_is_misspelt_in_it_is_told_with_what_was_meant() -> None:
+    assert "did you mean chunk_steps" in refusal({"base_model": "tiny", "chunk_step": 10})
+    assert "tinker.steps" in refusal({"base_model": "tiny", "steps": 0})
+    assert "begin it with http" in refusal({"base_model": "tiny", "base_url": "paid.example.org"})
+
+
+def test_a_model_to_train_must_be_named() -> None:
+    assert "base_model: NAME" in refusal({"steps": 10})
+    with pytest.raises(BadInput, match="trains a model"):
+        spec.parse({"id": "chat", "executor": "tinker"})
+
+
+@pytest.mark.parametrize("url", ["http://127.0.0.1:9", "http://127.8.0.1", "http://localhost:9/x", "http://[::1]:80"])
+def test_a_service_on_this_machine_needs_no_budget(url: str) -> None:
+    found = written({"base_model": "tiny", "base_url": url}).tinker
+    assert found is not None
+    assert found.is_local
+
+
+@pytest.mark.parametrize("url", ["http://127.example.org", "https://localhost.example.org", "http://10.0.0.1:8765"])
+def test_any_other_service_is_taken_for_one_that_is_paid_for(url: str) -> None:
+    assert "needs a limit" in refusal({"base_model": "tiny", "base_url": url})
+
+
+def test_a_paid_service_needs_a_limit_that_the_lab_can_keep() -> None:
+    assert "needs a limit" in refusal(PAID)
+    assert "needs a limit" in refusal(PAID, stop_conditions={"budget_cost": 5})  # without prices nobody can tell
+    assert "needs a limit" in refusal({**PAID, "usd_per_mtok_train": 3}, stop_conditions={"budget_cost": 5})
+    assert "needs a limit" in refusal({**PAID, **PRICES}, stop_conditions={"budget_hours": 5})
+    assert written({**PAID, **PRICES}, stop_conditions={"budget_cost": 5}).stop_conditions.budget_cost == 5
+    assert written(PAID, stop_conditions={"budget_tokens": 1000}).stop_conditions.budget_tokens == 1000
+
+
+def test_a_chain_has_one_run_at_a_time_and_moves_on_when_it_is_finished() -> None:
+    assert "one run at a time" in refusal(max_parallel=2)
+    assert "when-finished" in refusal(fidelity_promotion_rule="asha")
+    assert "when-finished" in refusal(fidelity_promotion_rule="after-success-streak")
+    assert "early_stop" in refusal(early_stop="median")
+    assert written(fidelity_promotion_rule="when-finished").fidelity_promotion_rule == "when-finished"
+    with pytest.raises(BadInput, match="in chunks"):
+        spec.parse({"id": "chat", "fidelity_promotion_rule": "when-finished"})
+
+
+def test_a_chain_begins_at_the_defaults_of_its_space() -> None:
+    rate = {"type": "float", "low": 1e-5, "high": 1e-2, "log": True}
+    assert "defaults" in refusal(search_space={"lr": rate})
+    assert written(search_space={"lr": {**rate, "default": 1e-4}}).search_space is not None
+    assert written(search_space={"lr": rate}, strategy="random").search_space is not None
+
+
+def test_a_review_asks_a_model_and_looks_at_chunks() -> None:
+    asked = {"base_model": "tiny", "review": True}
+    assert "llm" in refusal(asked)
+    assert "strategy" in refusal(asked, llm={"model": "m"}, strategy="random")
+    assert written(asked, llm={"model": "m"}).llm is not None
