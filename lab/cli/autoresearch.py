@@ -14,6 +14,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from lab.cli import (
+    actions,
     autoresearch_export,
     autoresearch_finalize,
     autoresearch_import,
@@ -21,7 +22,6 @@ from lab.cli import (
     autoresearch_resume,
     autoresearch_start,
 )
-from lab.core.errors import BadInput
 
 if TYPE_CHECKING:
     import argparse
@@ -68,35 +68,6 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def answer(args: argparse.Namespace, session: Session) -> Answer:
     """One of them."""
-    _refuse_strangers(args)
+    actions.refuse_strangers("autoresearch", ACTIONS, arguments, args)
     told: Answer = ACTIONS[args.action].answer(args, session)
     return told
-
-
-def _refuse_strangers(args: argparse.Namespace) -> None:
-    """Flags of another action: what was meant is not what would happen."""
-    import argparse
-
-    chosen = ACTIONS[args.action]
-    target = getattr(chosen, "TARGET", "")
-    if target and not args.target:
-        raise BadInput(f"{args.action} wants {target}", fix="labctl list shows the experiments")
-    if args.target and not target:
-        raise BadInput(f"{args.action} takes no {args.target[:60]!r}", fix=f"labctl autoresearch {args.action} --help")
-    known = set(chosen.SHARED) | _own(chosen)
-    every = argparse.ArgumentParser(add_help=False)
-    arguments(every)
-    for action in every._actions:  # noqa: SLF001  # argparse tells it in no other way
-        if not action.option_strings or action.dest in known or getattr(args, action.dest) == action.default:
-            continue
-        fix = f"labctl autoresearch {args.action} --help"
-        raise BadInput(f"{args.action} does not take {action.option_strings[-1]}", fix=fix)
-
-
-def _own(module: ModuleType) -> set[str]:
-    """The flags that a module makes for itself."""
-    import argparse
-
-    parser = argparse.ArgumentParser(add_help=False)
-    module.arguments(parser.add_argument_group())
-    return {action.dest for action in parser._actions}  # noqa: SLF001  # the same
