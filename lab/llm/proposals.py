@@ -49,21 +49,26 @@ def schema(space: Space, k: int) -> dict[str, object]:
 
     Every key is required, so that the strict modes of services take it: a parameter that does not count is null.
     """
-    params: dict[str, object] = {each.name: _shape(each) for each in space.parameters if each.kind != "fixed"}
-    expect = _object({"delta": {"type": ["number", "null"], "description": "expected change of the metric"}})
-    proposal = _object(
+    expect = shape({"delta": {"type": ["number", "null"], "description": "expected change of the metric"}})
+    proposal = shape(
         {
-            "params": _object(params),
+            "params": point(space),
             "hypothesis": {"type": "string", "description": "why it should help, in a sentence"},
             "expect": expect,
             "parent": {"type": ["string", "null"], "description": "id of the run that it begins from, if any"},
             "change": {"type": "string", "description": "what differs from that run, in a line"},
         }
     )
-    return _object({"proposals": {"type": "array", "minItems": 1, "maxItems": k, "items": proposal}})
+    return shape({"proposals": {"type": "array", "minItems": 1, "maxItems": k, "items": proposal}})
 
 
-def _object(properties: dict[str, object]) -> dict[str, object]:
+def point(space: Space) -> dict[str, object]:
+    """The JSON Schema of one point of a space. What is fixed is no choice, and not asked for."""
+    return shape({each.name: _shape(each) for each in space.parameters if each.kind != "fixed"})
+
+
+def shape(properties: dict[str, object]) -> dict[str, object]:
+    """The JSON Schema of an object with these keys, all of them, and no other."""
     return {
         "type": "object",
         "properties": properties,

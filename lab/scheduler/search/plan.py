@@ -20,6 +20,7 @@ from lab.scheduler.cycle import Errand
 from lab.scheduler.search import offers, spaces
 from lab.scheduler.search.asking import advice
 from lab.scheduler.search.asking.asks import Asks
+from lab.scheduler.search.asking.question import Open
 from lab.scheduler.search.book import Book, Fitted, as_trial, place_of
 from lab.strategies import door
 
@@ -149,13 +150,13 @@ class Search:
         except Unadvised as wanting:
             if spec.llm is None:
                 raise
-            raise advice.Open(
-                advice.Question(
-                    view=view, spec=spec, model=spec.llm, tier=tier, space=found.space, history=history,
-                    lines=self.book.ended,
-                ),
-                wanting,
-            ) from wanting  # fmt: skip
+            from lab.scheduler.search.asking.searched import Searched  # noqa: PLC0415  # most searches ask nobody
+
+            question = Searched(
+                view=view, spec=spec, model=spec.llm, tier=tier, space=found.space, history=history,
+                lines=self.book.ended,
+            )  # fmt: skip
+            raise Open(question, wanting) from wanting
         except Exhausted as done:
             if under_way:  # one of them may be cut off, or go on in the race
                 raise Busy(f"{done.what}; {len(under_way)} of them are under way", fix="wait for them") from done

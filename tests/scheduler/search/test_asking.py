@@ -24,7 +24,7 @@ from lab.projections.standing import Briefing
 from lab.projections.tables import Line
 from lab.scheduler import reclaim, refresh
 from lab.scheduler.search.asking import asker, asks, prompt
-from lab.scheduler.search.asking.advice import Open
+from lab.scheduler.search.asking.question import Open
 from lab.scheduler.search.plan import Search
 from lab.store import ledger, machine, verify
 from lab.testing.files import Crash, CrashingFiles

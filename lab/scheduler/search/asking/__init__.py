@@ -1,1 +1,1 @@
-"""Asking a model for a search: what it is asked and may take, what it said, and what a search makes of that."""
+"""Asking a model: what it is asked and may take, what it said, and what a search makes of that."""

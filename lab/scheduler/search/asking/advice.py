@@ -5,54 +5,30 @@ No clock and no memory: how long a model that fails is left alone is counted in 
 
 from __future__ import annotations
 
-from collections.abc import Sequence  # msgspec resolves annotations
 from typing import TYPE_CHECKING
 
 import msgspec
 
 from lab.core import assignment, canonical
 from lab.core.advice import Advice, Candidate
-from lab.core.errors import LabError, Unadvised
-from lab.core.model import STOP, Model
-from lab.core.space import Space
-from lab.core.spec import Spec
-from lab.core.trial import History
-from lab.core.view import View
+from lab.core.errors import LabError
+from lab.core.model import STOP
 from lab.llm.exchange import STOPPED
-from lab.projections.tables import Line
 from lab.strategies import door
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
+    from collections.abc import Collection, Mapping, Sequence
 
+    from lab.core.model import Model
+    from lab.core.space import Space
     from lab.scheduler.search.asking.asks import Asked
 
 LONGEST = 32  # runs that a model which fails is left alone at most, before it is asked again
 
 
-class Question(msgspec.Struct, frozen=True, kw_only=True):
-    """All that is needed to ask a model, as it was inside the section in which the strategy wanted its word."""
-
-    view: View
-    spec: Spec
-    model: Model
-    tier: str
-    space: Space
-    history: History
-    lines: Sequence[Line]
-
-
-class Open(Unadvised):
-    """A strategy waits for a model's word, and this is what the model is to be asked."""
-
-    def __init__(self, question: Question, why: Unadvised) -> None:
-        super().__init__(why.what, where=why.where, fix=why.fix)
-        self.question = question
-
-
 def of(asks: Sequence[Asked], model: Model, space: Space, tier: str, number: int, used: Collection[str]) -> Advice:
     """What the newest asks say to trial `number` of a tier. `used` are asks that a run has in its bundle."""
-    mine = [each for each in asks if each.tier == tier and each.problem != STOPPED]
+    mine = [each for each in asks if each.tier == tier and each.problem != STOPPED and not each.about]
     found = [point for each in mine for one in each.candidates if (point := _in_space(one, space)) is not None]
     advice = Advice(candidates=tuple(found), fallback=model.fallback, share=model.share)
     failed = _failed(mine, digest(model))

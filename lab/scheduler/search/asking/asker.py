@@ -1,4 +1,4 @@
-"""Asking a model on behalf of a search: set aside what it may take, ask, keep what it said. Never inside a section.
+"""Asking a model: set aside what it may take, ask, keep what it said. Never inside a section.
 
 An answer takes up to minutes, and a section is for a few writes. So who meets `Open` inside a section leaves it, asks,
 and comes again (`advised`). The calls and the money are set aside in the ledger before each call, inside the section:
@@ -7,34 +7,30 @@ several processes together never pass what the SPEC allows, and a crash in betwe
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING, TypeVar
 
 import msgspec
 
-from lab.core import assignment, canonical, event
-from lab.core.advice import Candidate
-from lab.core.errors import Busy, Interrupted, Unadvised, Unavailable
-from lab.core.model import STOP
-from lab.llm import contract, door, proposals
+from lab.core import canonical, event
+from lab.core.errors import Busy, Interrupted, Taken, Unadvised, Unavailable
+from lab.llm import contract, door
 from lab.llm.exchange import BUDGET, STOPPED, UNCONFIGURED, Attempt, Consultation
 from lab.projections import text
-from lab.projections.standing import Briefing
-from lab.scheduler import briefed, places
-from lab.scheduler.search.asking import asks, prompt
-from lab.scheduler.search.asking.advice import Open, digest
+from lab.scheduler import places
+from lab.scheduler.search.asking import asks
+from lab.scheduler.search.asking.advice import digest
 from lab.scheduler.search.asking.asks import Asked
 from lab.scheduler.search.asking.purse import Purse, unpriced
+from lab.scheduler.search.asking.question import Open
 from lab.scheduler.step import ASKED, ASKING, Step
 from lab.store import ledger
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from lab.core.trial import History
     from lab.llm.exchange import Ask
     from lab.llm.transport import Transport
-    from lab.scheduler.search.asking.advice import Question
+    from lab.scheduler.search.asking.question import Question
     from lab.store.root import Root
 
     Tell = Callable[[Step], None]
@@ -53,7 +49,7 @@ def advised(  # what is done, what it waits for already, and whom it is told to
     tell: Tell,
     wanting: Unadvised | None = None,
 ) -> T:
-    """Do it; where a strategy waits for a model's word, ask the model, and do it again.
+    """Do it; where it waits for a model's word, ask the model, and do it again.
 
     `wanting` is what it said already, where that was tried: then the model is asked first.
     `Interrupted` when a person stopped that, `Unavailable` when it failed and the SPEC wants no run without it.
@@ -72,9 +68,16 @@ def advised(  # what is done, what it waits for already, and whom it is told to
 
 def ask(root: Root, given: Question, *, interrupted: Callable[[], str], tell: Tell) -> None:
     """One question and its answer, kept. Whatever the model does, there is an answer or a problem to go on with."""
+    try:
+        _ask(root, given, interrupted=interrupted, tell=tell)
+    except Taken:  # by another process, while this one was on its way
+        return
+
+
+def _ask(root: Root, given: Question, *, interrupted: Callable[[], str], tell: Tell) -> None:
     name, model = given.view.experiment, given.model
     asked_at = root.now()
-    wanted = prompt.ask(_briefing(root, given), given.space, given.history, model)
+    wanted = given.asked(root)
     purse = Purse(root, given)
     wrong = door.problems(model, root.world.environ)
     if wrong:
@@ -86,7 +89,7 @@ def ask(root: Root, given: Question, *, interrupted: Callable[[], str], tell: Te
             )
         said = Consultation(problem=BUDGET, what=purse.limit)
     else:
-        tell(Step(kind=ASKING, experiment=name, what=f"{_who(given)} for {model.candidates} candidates"))
+        tell(Step(kind=ASKING, experiment=name, what=f"{_who(given)} for {given.wants()}"))
         said = _consulted(_way(root, given), wanted, given, purse, lambda: bool(interrupted()))
     with root.section(name):
         kept = _kept(given, said, purse, asked_at=asked_at, answered_at=root.now())
@@ -100,7 +103,7 @@ def ask(root: Root, given: Question, *, interrupted: Callable[[], str], tell: Te
     tell(Step(kind=ASKED, experiment=name, what=_outcome(given, kept)))
     if said.problem == STOPPED:
         raise Interrupted(f"stopped by {interrupted() or 'a person'} while {_who(given)} was asked")
-    if kept.problem and model.fallback == STOP:
+    if kept.problem and given.is_needed:
         what = f"{name} makes no run without its model: {kept.problem}: {kept.what}"
         raise Unavailable(what, where=f"experiments/{name}/asks/{kept.ask}.json", fix="see what was asked there")
 
@@ -110,7 +113,7 @@ def _said_before(root: Root, given: Question, kept: Asked, highest: int) -> Aske
 
     Who stops without its model asks at each turn of the crank: a file for each would fill the disk in the end.
     """
-    if kept.calls or not kept.problem or given.model.fallback != STOP:
+    if kept.calls or not kept.problem or not given.is_needed:
         return None
     last = next(iter(asks.Asks(root, given.view.experiment).newest(highest)), None)
     is_same = last is not None and (last.of, last.problem, last.what) == (kept.of, kept.problem, kept.what)
@@ -118,17 +121,8 @@ def _said_before(root: Root, given: Question, kept: Asked, highest: int) -> Aske
 
 
 def _consulted(way: Transport, wanted: Ask, given: Question, purse: Purse, stop: Callable[[], bool]) -> Consultation:
-    history = given.history
-    runs = {trial.run_id for trial in history.ended}
-    tried = {assignment.key(trial.params) for trial in history.trials}
-
-    def check(value: object) -> tuple[object | None, list[str]]:
-        found, problems = proposals.check(
-            value, given.space, limit=given.model.candidates, tried=tried, runs=runs, clip=given.model.clip
-        )  # fmt: skip
-        return found or None, problems
-
-    return contract.consult(wanted, way, check, timeout_s=given.model.timeout_s, stop=stop, spend=purse.spend)
+    timeout_s = given.model.timeout_s
+    return contract.consult(wanted, way, given.checked, timeout_s=timeout_s, stop=stop, spend=purse.spend)
 
 
 def _way(root: Root, given: Question) -> Transport:
@@ -150,22 +144,10 @@ def _repair(wanted: Ask) -> Ask:
     return contract.repair(wanted, Attempt(text=_LONG), [_LONG[:300]] * 21)
 
 
-def _briefing(root: Root, given: Question) -> Briefing:
-    name = given.view.experiment
-    return Briefing(
-        view=given.view,
-        spec=given.spec,
-        space=given.space,
-        lines=given.lines,
-        told=briefed.told(root, name),
-        under_way=briefed.under_way(root, name),
-    )
-
-
 def _kept(given: Question, said: Consultation, purse: Purse, *, asked_at: str, answered_at: str) -> Asked:
     """Everything about the exchange, for the disk. What an attempt took that nobody told is what was set aside."""
     ask_id = purse.ask or purse.named(purse.highest())
-    history, model, used = given.history, given.model, said.used
+    noted, model, used = given.noted(ask_id, said.value), given.model, said.used
     costs = [
         worst if attempt.used.usd is None else attempt.used.usd
         for attempt, worst in zip(said.attempts, purse.worst_usd, strict=False)
@@ -175,14 +157,15 @@ def _kept(given: Question, said: Consultation, purse: Purse, *, asked_at: str, a
         ask=ask_id,
         experiment=given.view.experiment,
         tier=given.tier,
-        number=history.number,
-        seen=len(history.ended),
-        seed=history.seed,
+        number=noted.number,
+        seen=noted.seen,
+        seed=noted.seed,
         of=digest(model),
         transport=model.transport,
         model=model.model or model.provider or model.command,
         answered_by=text.line(next((each.model for each in reversed(said.attempts) if each.model), ""), _NAME_CHARS),
-        template=prompt.TEMPLATE,
+        about=noted.about,
+        template=noted.template,
         asked_at=asked_at,
         answered_at=answered_at,
         problem=said.problem,
@@ -192,44 +175,10 @@ def _kept(given: Question, said: Consultation, purse: Purse, *, asked_at: str, a
         usd=round(sum(costs), 9) if is_known else None,
         sent=used.sent,
         answered=used.answered,
-        candidates=_candidates(said.value, history, ask_id),
+        candidates=noted.candidates,
         refused=said.complaints,
         attempts=said.attempts,
     )
-
-
-def _candidates(value: object, history: History, ask_id: str) -> tuple[Candidate, ...]:
-    """What was proposed, with the value that each change is expected from and the one that it is expected to reach."""
-    if not isinstance(value, tuple | list):
-        return ()
-    values = {trial.run_id: trial.value for trial in history.ended}
-    best = min(history.scored(), key=lambda each: each[1], default=None)
-    found = []
-    for each in value:
-        if not isinstance(each, proposals.Proposed):
-            continue
-        parent = each.parent if each.parent in values else ""
-        base = values[parent] if parent else best[0].value if best else None
-        expected = None if base is None or each.delta is None else base + each.delta
-        if expected is not None and not math.isfinite(expected):
-            expected = None
-        found.append(
-            Candidate(
-                ask=ask_id,
-                params=each.params,
-                note=_note(each),
-                parents=(parent,) if parent else (),
-                base=base,
-                expected=expected,
-            )
-        )
-    return tuple(found)
-
-
-def _note(each: proposals.Proposed) -> str:
-    words = [each.hypothesis, f"change: {each.change}" if each.change else ""]
-    words += [f"moved onto the edge: {', '.join(each.repaired)}" if each.repaired else ""]
-    return "; ".join(filter(None, words))
 
 
 def _answered(root: Root, kept: Asked, sha256: str) -> None:
@@ -255,6 +204,5 @@ def _outcome(given: Question, kept: Asked) -> str:
     cost = f", {kept.usd:.4g} USD" if kept.usd else ""
     if kept.problem:
         return f"{_who(given)}: {kept.problem}: {kept.what} ({kept.ask}, {calls}{cost})"
-    made = "1 candidate" if len(kept.candidates) == 1 else f"{len(kept.candidates)} candidates"
     repaired = ", repaired" if kept.repairs else ""
-    return f"{kept.answered_by or _who(given)} proposed {made} ({kept.ask}, {calls}{cost}{repaired})"
+    return f"{kept.answered_by or _who(given)} {given.told(kept)} ({kept.ask}, {calls}{cost}{repaired})"

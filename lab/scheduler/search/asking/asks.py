@@ -1,4 +1,4 @@
-"""What was asked of a model for one search, and what came of it: `experiments/<id>/asks/ASK-000012.json`.
+"""What was asked of a model, and what came of it: `experiments/<id>/asks/ASK-000012.json`.
 
 Created whole when the answer is there, and never changed: a crash between the answer and the run that comes of it loses
 nothing, and the other candidates of the answer are there for later turns. A run has its exchange in its bundle too.
@@ -33,7 +33,8 @@ class Asked(Record, frozen=True, kw_only=True):
     ask: str
     experiment: str
     tier: str
-    number: int  # the trial that it was asked for
+    number: int  # the trial or the chunk that it was asked for
+    about: str = ""  # the run that was reviewed; empty: it was asked for a search
     seen: int  # how many trials had ended
     seed: int | None
     of: str  # digest of the SPEC's `llm`: another model's failures are not this one's

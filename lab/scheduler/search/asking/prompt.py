@@ -38,17 +38,20 @@ below zero where it falls.
 parent: the id of the run that you change; null where there is none.
 change: what you change, in a few words.
 Do not chase differences that the noise makes, and do not repeat what failed for its parameters."""
-_FRAME = "DATA {mark} begins\n{page}DATA {mark} ends\nMake {count}."
-TEMPLATE = hashlib.sha256(f"{SYSTEM}\n{_FRAME}".encode()).hexdigest()
+FRAME = "DATA {mark} begins\n{page}DATA {mark} ends\n"
+_TASK = "Make {count}."
+TEMPLATE = hashlib.sha256(f"{SYSTEM}\n{FRAME}{_TASK}".encode()).hexdigest()
 
 
 def ask(given: Briefing, space: Space, history: History, model: Model) -> Ask:
     """The question. It stays within the SPEC's `context_chars`, however long the history."""
-    room = max(model.context_chars - len(SYSTEM) - len(_FRAME) - 2 * _MARK_CHARS, 0)
+    wanted = "1 proposal" if model.candidates == 1 else f"{model.candidates} proposals, each for another reason"
+    task = _TASK.format(count=wanted)
+    room = room_for(model, SYSTEM, task)
     page = briefing.page(given, top=TOP, last=LAST, limit=room)[:room]
     return Ask(
         system=SYSTEM,
-        turns=(Turn(role=USER, text=framed(page, model.candidates)),),
+        turns=(Turn(role=USER, text=framed(page, task)),),
         schema=proposals.schema(space, model.candidates),
         max_tokens=model.max_tokens,
         temperature=model.temperature,
@@ -56,8 +59,12 @@ def ask(given: Briefing, space: Space, history: History, model: Model) -> Ask:
     )
 
 
-def framed(page: str, count: int) -> str:
-    """The facts between two lines that nothing in them can say."""
+def room_for(model: Model, system: str, task: str) -> int:
+    """How long the facts of a question may be."""
+    return max(model.context_chars - len(system) - len(FRAME) - len(task) - 2 * _MARK_CHARS, 0)
+
+
+def framed(page: str, task: str) -> str:
+    """The facts between two lines that nothing in them can say, and what is to be done with them."""
     mark = hashlib.sha256(page.encode(errors="replace")).hexdigest()[:_MARK_CHARS]
-    wanted = "1 proposal" if count == 1 else f"{count} proposals, each for another reason"
-    return _FRAME.format(mark=mark, page=page if page.endswith("\n") else f"{page}\n", count=wanted)
+    return FRAME.format(mark=mark, page=page if page.endswith("\n") else f"{page}\n") + task

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from lab.core.model import Model
     from lab.core.view import Reserved
     from lab.llm.exchange import Ask
-    from lab.scheduler.search.asking.advice import Question
+    from lab.scheduler.search.asking.question import Question
     from lab.store.root import Root
 
 _UNPRICED = 10  # calls without a price that the money is enough for
@@ -41,12 +41,19 @@ class Purse:
         self._calls, self._usd = 0, 0.0
 
     def set_aside(self, *wanted: Ask) -> bool:
-        """Whether a call for each of these may be made. Then they count as spent, whatever becomes of us."""
+        """Whether a call for each of these may be made. Then they count as spent, whatever becomes of us.
+
+        `Taken` or `Busy` where the question itself is no longer to be asked, or is being asked.
+        """
         model, name = self._given.model, self._given.view.experiment
         calls, usd = len(wanted), sum(_worst(each, model) for each in wanted)
         with self._root.section(name):
             view, _ = refresh.current(self._root, name)
             spent = view.model
+            if not self.ask:
+                self._given.require_open(
+                    self._root, view, [each for each in spent.reserved if self._is_under_way(each)]
+                )
             self.limit = _limit(model, spent.calls, spent.usd, calls, usd)
             if self.limit:
                 going = [each for each in spent.reserved if each.ask != self.ask and self._is_under_way(each)]
@@ -93,7 +100,7 @@ class Purse:
 
     def _note(self, calls: int, usd: float) -> None:
         facts: dict[str, str | int | float | bool | None] = {
-            "calls": calls, "usd": round(usd, 9), "trial": self._given.history.number,
+            "calls": calls, "usd": round(usd, 9), "trial": self._given.number,
             "by": f"{machine.here()}-{os.getpid()}",
         }  # fmt: skip
         told = event.Event(
