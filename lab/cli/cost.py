@@ -10,12 +10,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from lab.cli.columns import columns
 from lab.cli.terminal import Answer
 from lab.core.errors import BadInput
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator
 
     from lab.cli.session import Session
     from lab.projections.picture.spending import Took
@@ -83,7 +84,7 @@ def _of_one(cost: Cost, last: int) -> Iterator[str]:
         ("", "no value", *_took(spent.wasted), "of all: what runs without a value took"),
         ("", "all", *_took(spent.total), ""),
     ]
-    yield from _columns(("run", "value", "runs", "took", "tokens", "USD", "what changed"), [*rows, *sums], left={1, 6})
+    yield from columns(("run", "value", "runs", "took", "tokens", "USD", "what changed"), [*rows, *sums], left={1, 6})
     for word in dict.fromkeys(each.unsure for each in shown if each.unsure):
         yield f"{_UNSURE}: {word}, so luck may be all of it"
     yield from spent.remarks
@@ -105,7 +106,7 @@ def _of_lab(told: LabCost, last: int) -> Iterator[str]:
     ]
     total = ("all", *_took(told.total), str(sum(row.failed for row in told.experiments)), "")
     head = ("experiment", "runs", "took", "tokens", "USD", "failed", "runs since the best")
-    yield from _columns(head, [*rows, total], left={0})
+    yield from columns(head, [*rows, total], left={0})
     left_out = len(told.experiments) - len(shown)
     if left_out:
         yield f"{left_out} more took less; --last shows more, --json all"
@@ -134,14 +135,3 @@ def _cut(words: str, limit: int) -> str:
     from lab.projections import text
 
     return text.line(words, limit)
-
-
-def _columns(head: Sequence[str], rows: Sequence[Sequence[str]], left: set[int]) -> Iterator[str]:
-    """The rows below their heads; numbers stand to the right."""
-    widths = [max(len(row[column]) for row in (head, *rows)) for column in range(len(head))]
-    for row in (head, *rows):
-        cells = (
-            cell.ljust(width) if column in left else cell.rjust(width)
-            for column, (cell, width) in enumerate(zip(row, widths, strict=True))
-        )
-        yield "  ".join(cells).rstrip()
