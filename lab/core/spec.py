@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import msgspec
 from msgspec import inspect as shapes
 
-from lab.core import spec_rules, spec_tuning
+from lab.core import spec_evaluation, spec_rules, spec_tuning
 from lab.core.cadence import duration_s
 from lab.core.errors import BadInput, Corrupt, nearest
 from lab.core.space import Problems, collect
@@ -105,7 +105,7 @@ class _Reading:
             return Spec(id="refused")
         identity = str(values.pop("id"))
         spec = msgspec.structs.replace(Spec(id=identity), overrides=overrides, **values)
-        for key, problem in spec_tuning.problems(spec):
+        for key, problem in (*spec_tuning.problems(spec), *spec_evaluation.problems(spec)):
             self._complain((key,), f"{key}: {problem}")
         return spec
 
@@ -193,6 +193,8 @@ class _Reading:
                 return number(value, shape)
             case shapes.LiteralType():
                 return word(value, tuple(str(each) for each in shape.values), {}, None)
+            case shapes.VarTupleType():
+                return tuple(text(not_blank(each)) for each in entries(value))
             case _:
                 found = text(value, self.lines.spelling(path) if self.lines else None)
                 rule = spec_rules.TEXTS.get(f"{name}.{path[-1]}")

@@ -16,6 +16,7 @@ from msgspec import inspect as shapes
 from lab.core.cadence import DEFAULT_TEXT, Cadence
 from lab.core.cadence import parse as parse_cadence
 from lab.core.errors import BadInput, nearest
+from lab.core.evaluation import Evaluation
 from lab.core.model import Model
 from lab.core.space import Space
 from lab.core.tuning import Tuning
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 
 Value = str | bool | int | float | tuple[str, ...]
 
-RECORDS: Mapping[str, type[msgspec.Struct]] = {"llm": Model, "tinker": Tuning}  # fields that are maps of their own
+RECORDS: Mapping[str, type[msgspec.Struct]] = {"llm": Model, "tinker": Tuning, "lm_eval": Evaluation}  # maps
 MAX_BUDGET_S = 30 * 24 * 3600.0
 MAX_COUNT = 1_000_000_000
 PRIORITIES = ("urgent", "high", "normal", "low")
@@ -186,7 +187,7 @@ class Spec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     ] = "full"
 
     executor: Annotated[
-        str, about("executor", "Which executor runs it: command, stub, reference, training, tinker, or a plug-in's.")
+        str, about("executor", "What runs it: command, stub, reference, training, tinker, lm_eval, or a plug-in's.")
     ] = "command"
     executor_command: Annotated[
         str, about("executor", "The program of one run and its arguments. No shell reads it unless `shell` is true.")
@@ -339,6 +340,9 @@ class Spec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     tinker: Annotated[
         Tuning | None,
         about("executor, policy", "What executor tinker trains, and in which chunks: see Remote training below."),
+    ] = None
+    lm_eval: Annotated[
+        Evaluation | None, about("executor", "What executor lm_eval asks which model: see Evaluation below.")
     ] = None
 
     fidelity_tiers: Annotated[

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from lab.core.evaluation import FILLED, OVERRIDES, Evaluation
 from lab.core.model import Model
 from lab.core.spec_fields import RECORDS, TIER_OVERRIDABLE_FIELDS, Spec, StopConditions
 from lab.core.tuning import Tuning
@@ -103,11 +104,16 @@ def reference_page() -> str:
         for field in fields()
     ]
     conditions = [f"- `{name}`: {told['description']}" for name, told in _properties(StopConditions).items()]
-    overridable = ", ".join(f"`{name}`" for name in TIER_OVERRIDABLE_FIELDS)
+    overridable = _named(TIER_OVERRIDABLE_FIELDS)
     return _PAGE.format(
         rows="\n".join(rows), conditions="\n".join(conditions), models=_listed(Model), tuning=_listed(Tuning),
-        overridable=overridable,
+        evaluation=_listed(Evaluation),
+        overrides=_named(OVERRIDES), filled=_named(FILLED), overridable=overridable,
     )  # fmt: skip
+
+
+def _named(names: tuple[str, ...]) -> str:
+    return ", ".join(f"`{name}`" for name in names)
 
 
 def _listed(record: type[msgspec.Struct]) -> str:
@@ -238,6 +244,14 @@ that is not on this machine is paid for: then `stop_conditions` needs `budget_to
 prices. The key stands in `TINKER_API_KEY`, named in `secrets`, and nowhere in a file.
 
 {tuning}
+
+## Evaluation
+
+`lm_eval` is a map of what `executor: lm_eval` asks which model, by lm-evaluation-harness and without a network.
+{filled} may hold the placeholder of a parameter, as a command does. A parameter that is called
+{overrides} takes the place of that field. Relative places are looked for in the workspace, then beside the SPEC.
+
+{evaluation}
 
 ## Events for `escalate_when`
 

@@ -33,6 +33,7 @@ ESCALATIONS = (
 )  # fmt: skip
 
 _REGRESSION = re.compile(r"metric_regression_[1-9][0-9]{0,3}_consecutive")
+_BATCH = re.compile(r"[1-9][0-9]{0,5}|auto(?::[1-9][0-9]{0,2})?")
 _DRIVE = re.compile(r"[A-Za-z]:")
 _SHOWN_CHARS = 60
 _SLIP = 3  # letters by which a misspelt rule is longer or shorter
@@ -113,6 +114,13 @@ def address(text: str) -> str:
     return text.rstrip("/")
 
 
+def batch_size(text: str) -> str:
+    """As lm_eval takes it. It reads any other word only when the model was loaded, and fails then."""
+    if not _BATCH.fullmatch(text):
+        raise BadInput(f"{text[:_SHOWN_CHARS]!r} is no batch size", fix="a whole number, auto, or auto:N")
+    return text
+
+
 def workspace_mode(text: str) -> str:
     """The mode that is meant; all that begins with git, and is none of ours, was always a clone."""
     mode = text.lower()
@@ -133,6 +141,7 @@ TEXTS: Mapping[str, Callable[[str], str]] = {
     "llm.provider": lambda text: ids.name(text, "provider"),
     "llm.fallback": lambda text: ids.name(text, "strategy"),
     "tinker.base_url": address,
+    "lm_eval.batch_size": batch_size,
     "worker_roles": ids.role,
     "fidelity_tiers": ids.tier,
     "initial_fidelity_tier": ids.tier,
