@@ -47,6 +47,7 @@ BENDS: dict[str, dict[str, str]] = {
         "lab.scheduler.work": "where the code of a stranger's executor runs: it is recorded as a failed run",
         "lab.executors.door": "a plug-in is a stranger's code: whatever reading raises is told by its name",
         "lab.scheduler.search.offers": "where the code of a stranger's strategy runs: it ends this search, and says so",
+        "lab.tinker.tokenizer": "the tokenizers library raises nothing narrower for a file that is none: it is told",
         "lab.store.plug_ins": "a plug-in is a stranger's code: whatever loading it raises is told by its name",
         "lab.web.server": "where pages run: one that fails is told, and stops no other; --debug shows the trace",
         "lab.cli.main": "the one handler: whatever is left becomes words and an exit code; --debug shows the trace",

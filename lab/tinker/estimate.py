@@ -1,0 +1,71 @@
+"""What the steps that are left of a training will use, before any of them is paid. Pure: no service is asked."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import msgspec
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from lab.core.chunk import Order
+
+
+class Tokens(msgspec.Struct, frozen=True, kw_only=True):
+    """Tokens by what is paid for them."""
+
+    trained: int = 0
+    sampled: int = 0
+    prefilled: int = 0  # only read: prompts, and passes without a gradient
+
+    def __add__(self, other: Tokens) -> Tokens:
+        return Tokens(
+            trained=self.trained + other.trained,
+            sampled=self.sampled + other.sampled,
+            prefilled=self.prefilled + other.prefilled,
+        )
+
+    @property
+    def total(self) -> int:
+        """All of them."""
+        return self.trained + self.sampled + self.prefilled
+
+
+class Estimate(msgspec.Struct, frozen=True, kw_only=True):
+    """The most that these steps use, with samples counted at their longest. What was used before them is not in it."""
+
+    first_step: int
+    steps: int
+    chunks: int  # runs of the lab that they take
+    trained: int
+    sampled: int
+    prefilled: int
+    usd: float | None = None  # None: the SPEC does not give all three prices
+
+
+def estimate(order: Order, tokens: Callable[[int], Tokens]) -> Estimate:
+    """The sum over the steps that the whole training has left, from where this chunk begins."""
+    total = Tokens()
+    steps = range(order.first_step, order.until)
+    for step in steps:
+        total = total + tokens(step)
+    tuning = order.tuning
+    usd = tuning.usd(total.trained, total.sampled, total.prefilled) if tuning.is_priced else None
+    return Estimate(
+        first_step=order.first_step,
+        steps=len(steps),
+        chunks=-(-len(steps) // max(1, order.steps)),
+        trained=total.trained,
+        sampled=total.sampled,
+        prefilled=total.prefilled,
+        usd=usd,
+    )
+
+
+def fits(order: Order, used: Tokens, step: Tokens) -> bool:
+    """Whether one more step stays within what the order may still use, after what this chunk has used already."""
+    after = used + step
+    if order.tokens_left is not None and after.total > order.tokens_left:
+        return False
+    return order.usd_left is None or order.tuning.usd(after.trained, after.sampled, after.prefilled) <= order.usd_left
