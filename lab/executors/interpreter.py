@@ -63,7 +63,7 @@ class Torch(msgspec.Struct, frozen=True, kw_only=True):
 
 def find(environ: Mapping[str, str]) -> Torch:
     """The first that has it, as a run with these variables would find it. `Unavailable` where none has."""
-    asked = _candidates(environ)
+    asked = candidates(environ)
     for python in asked:
         try:
             return of(python, environ)
@@ -107,7 +107,8 @@ def _asked(python: str, environ: tuple[tuple[str, str], ...]) -> Torch:
     raise LookupError(python)
 
 
-def _candidates(environ: Mapping[str, str]) -> tuple[str, ...]:
+def candidates(environ: Mapping[str, str]) -> tuple[str, ...]:
+    """The Pythons that a run may be started with, in the order in which they are asked what they have."""
     folders = (environ.get("VIRTUAL_ENV", ""), environ.get("CONDA_PREFIX", ""))
     places = [f"{folder}/bin/python" for folder in folders if folder.startswith("/")]
     places.append(sys.executable)
