@@ -55,7 +55,8 @@ def test_of_a_step_that_was_done_again_the_last_row_counts_and_all_tokens_were_p
     [
         b"", b"{", b"null", b"[]", b'{"step": "3"}', b'{"step": -1}', b'{"nll": 3}', b'{"step": 1, "trained": -5}',
         b'{"step": 1, "trained": 1e400}', b'{"step": 99999999999999999999}', b'{"step": 1, "at": -1}',
-        b'{"step": 1, "sampled": 9999999999999}', b"\xff\xfe", b'{"step": 1, "run": 5}', b'{"step": 1, "nll": 1e999}', b"[" * 20_000,
+        b'{"step": 1, "sampled": 9999999999999}', b"\xff\xfe", b'{"step": 1, "run": 5}', b'{"step": 1, "nll": 1e999}',
+        b"[" * 20_000,
     ],
 )  # fmt: skip
 def test_a_line_that_is_no_row_is_passed_over_and_counted(line: bytes) -> None:
