@@ -50,10 +50,15 @@ def fold(chain: Chain | None, run: Run, chunk: Chunk) -> Chain:
     before = chain or Chain()
     after = msgspec.structs.replace(
         before,
-        begun=max(before.begun, chunk.number),
         trained=before.trained + chunk.trained,
         sampled=before.sampled + chunk.sampled,
         prefilled=before.prefilled + chunk.prefilled,
+    )
+    if not chunk.number:  # a whole training, of a search: nothing goes on from it
+        return after
+    after = msgspec.structs.replace(
+        after,
+        begun=max(before.begun, chunk.number),
         fixed=before.fixed or chunk.fixed,
         kl=chunk.kl,
         trouble=chunk.trouble,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from lab.core.candidate import Candidate
+from lab.core.chunk import Chunk
 from lab.core.curve import Curve
 from lab.core.manifest import Usage
 
@@ -24,4 +25,5 @@ class Ended(msgspec.Struct, frozen=True, kw_only=True):
     metrics: dict[str, object] = {}
     usage: Usage = Usage()
     candidate: Candidate | None = None  # of a code loop
+    chunk: Chunk | None = None  # of a remote training, whatever the outcome: what it saved is saved, and paid
     curve: Curve = Curve()  # what it reported on the way

@@ -35,6 +35,7 @@ PACKAGE_INGESTED = "dispatch_ingested"
 MODEL_ASKED = "model_asked"
 MODEL_ANSWERED = "model_answered"
 LOOP_STEERED = "loop_steered"
+CHUNK_DECIDED = "chunk_decided"
 TYPES = (
     LAB_CREATED,
     EXPERIMENT_CREATED,
@@ -61,6 +62,7 @@ TYPES = (
     MODEL_ASKED,
     MODEL_ANSWERED,
     LOOP_STEERED,
+    CHUNK_DECIDED,
 )
 
 MEANING = {
@@ -89,6 +91,7 @@ MEANING = {
     MODEL_ASKED: "calls to a model, and money at worst, were set aside before they were made",
     MODEL_ANSWERED: "a model answered or failed; carries the calls and the money that it took",
     LOOP_STEERED: "a person told the proposers of a code loop something, or took it back; the reason is the words",
+    CHUNK_DECIDED: "the next chunk of a remote training was claimed; carries the numbers that it was decided by",
 }
 
 

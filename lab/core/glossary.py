@@ -214,6 +214,10 @@ _EVENTS = {
     event.MODEL_ASKED: ("a search with the strategy llm or hybrid", "nothing; labctl context ID says what is left"),
     event.MODEL_ANSWERED: ("the answer came, or the question failed", "labctl show ID; the exchange is in asks/"),
     event.LOOP_STEERED: ("labctl steer, or an order in control/inbox", "nothing; labctl steer ID shows what holds now"),
+    event.CHUNK_DECIDED: (
+        "a run of an experiment with executor tinker",
+        "nothing; chunk.json in the run has the order",
+    ),
 }
 
 

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from lab.core import chain, loop
 from lab.core import event as events
-from lab.core import loop
 from lab.core.candidate import APART, BASELINE, DISCARD, KEEP
 from lab.core.proposal import RESUME
 from lab.core.run import CANCELLED, CRASH, FAILURES, SUCCESS, Run, better
@@ -56,6 +56,7 @@ DECISIONS = frozenset(events.TYPES) - {
     events.PACKAGE_INGESTED,
     events.MODEL_ASKED,
     events.MODEL_ANSWERED,
+    events.CHUNK_DECIDED,
 }
 _FOLDED = DECISIONS | {events.MODEL_ASKED, events.MODEL_ANSWERED}  # what those took is counted
 
@@ -140,8 +141,7 @@ def _run(view: View, item: Item, run: Run) -> None:
     view.recent = [*view.recent, run][-RECENT_RUNS:]
     if view.phase == QUEUED:
         view.phase, view.phase_since, view.phase_reason = ACTIVE, item.ts, "first run"
-    tier = view.tiers.setdefault(run.tier, Tier())
-    tier.runs += 1
+    tier = _counted(view, run)
     if run.candidate is not None and run.candidate.kind in APART:
         return  # what another harness says, or was measured again, neither stops this loop nor is anything's best
     if run.outcome in FAILURES:
@@ -162,6 +162,15 @@ def _run(view: View, item: Item, run: Run) -> None:
         _kept(tier, run, run.candidate)
     elif run.value is not None:
         _value(view, tier, run, run.value)
+
+
+def _counted(view: View, run: Run) -> Tier:
+    """The tier of a run, with what counts however the run ended: that it was, and what it did of a training."""
+    tier = view.tiers.setdefault(run.tier, Tier())
+    tier.runs += 1
+    if run.chunk is not None:
+        tier.chain = chain.fold(tier.chain, run, run.chunk)
+    return tier
 
 
 def _kept(tier: Tier, run: Run, candidate: Candidate) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from lab.core.candidate import Candidate
+from lab.core.chunk import Chunk
 from lab.core.claim import Owner
 from lab.core.origin import Origin
 from lab.core.record import Record
@@ -64,6 +65,7 @@ class Manifest(Record, frozen=True, kw_only=True):
     origin: Origin | None = None  # who chose the parameters; None where nobody searched
     seed: int | None = None  # what the run was told as LAB_SEED
     candidate: Candidate | None = None  # of a code loop, once it has ended
+    trained: Chunk | msgspec.UnsetType = msgspec.field(default=msgspec.UNSET, name="chunk")  # of a remote training
     revision: str = ""  # the commit that its workspace was at, where that is a git checkout
 
     def __post_init__(self) -> None:
@@ -99,4 +101,5 @@ class Manifest(Record, frozen=True, kw_only=True):
             worker=self.machine,
             origin=self.origin,
             candidate=self.candidate,
+            trained=self.trained,
         )

@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from lab.core import failing
+from lab.core import allowance, failing
 from lab.core.loop import gained
 from lab.core.race import ASHA
 from lab.core.run import MINIMIZE
+from lab.core.spec_tuning import WHEN_FINISHED, is_chain
 from lab.core.view import OPEN_PHASES, Tier
 
 if TYPE_CHECKING:
@@ -30,6 +31,7 @@ PAUSE_A_SEARCH_AFTER = 15
 # Of runs that were lost: nothing was learned of them, so there is no more patience with them than with failures.
 PAUSE_AFTER_LOSSES = 3
 FAILED_TOO_OFTEN = "too many failures in a row"  # what an experiment that failures ended says of it
+_TOKENS_USED, _COST_USED = "token budget used", "cost budget used"
 _QUOTED_CHARS = 300
 _HOUR_S = 3600.0
 Facts = dict[str, str | int | float | bool | None]
@@ -100,6 +102,7 @@ def decide(  # what a decision rests on
     return (
         _finish(view, spec, now)
         or _worn_out(view, spec)
+        or _trained(view, spec)
         or _failing(view, searching=searching or _tier(view).loop is not None)
         or losing(view, spec)
         or _unkept(view, here)
@@ -141,7 +144,7 @@ def _finish(view: View, spec: Spec, now: datetime) -> Finish | None:
         hours = round(view.wall_s / _HOUR_S, 4)
         return Finish(reason="time budget used", facts={"hours": hours, "max": stop.budget_hours})
     if stop.budget_cost is not None and view.cost >= stop.budget_cost:
-        return Finish(reason="cost budget used", facts={"cost": view.cost, "max": stop.budget_cost})
+        return Finish(reason=_COST_USED, facts={"cost": view.cost, "max": stop.budget_cost})
     created = _moment(view.created_at)
     if stop.hard_stop_after_days is not None and created is not None:
         age = now - created
@@ -152,15 +155,52 @@ def _finish(view: View, spec: Spec, now: datetime) -> Finish | None:
 
 
 def _worn_out(view: View, spec: Spec) -> Finish | None:
-    """What ends a code loop alone: it finds nothing larger than the noise any more, or its proposers took enough."""
+    """A code loop finds nothing larger than the noise any more; or its proposers, or remote trainings, took enough."""
     stop, loop = spec.stop_conditions, _tier(view).loop
-    if loop is None:
-        return None
-    if stop.saturation is not None and loop.stale >= stop.saturation:
+    if loop is not None and stop.saturation is not None and loop.stale >= stop.saturation:
         return Finish(reason="saturated", facts={"candidates_without_a_gain": loop.stale, "max": stop.saturation})
-    if stop.budget_tokens is not None and loop.tokens >= stop.budget_tokens:
-        return Finish(reason="token budget used", facts={"tokens": loop.tokens, "max": stop.budget_tokens})
+    tokens = view.tokens + (loop.tokens if loop is not None else 0)
+    if stop.budget_tokens is not None and tokens >= stop.budget_tokens:
+        return Finish(reason=_TOKENS_USED, facts={"tokens": tokens, "max": stop.budget_tokens})
     return None
+
+
+def _trained(view: View, spec: Spec) -> Move | None:
+    """What stops a training in chunks, or moves it on. `kl` and trouble are those of its last chunk.
+
+    Only what happened since a person last opened it pauses it: resuming must not be undone at once. So too a training
+    that its recipe ended early goes on when somebody resumes it with more steps, and else would end again.
+    """
+    chain, tuning = _tier(view).chain, spec.tinker
+    if chain is None or tuning is None or not is_chain(spec):
+        return None
+    facts: Facts = {"chunks": chain.chunks, "step": chain.next_step, "steps": tuning.steps, "tokens": chain.tokens}
+    if view.runs_since_opened and chain.trouble:
+        return Pause(reason=f"the training is in trouble: {chain.trouble[:_QUOTED_CHARS]}", facts=facts)
+    if view.runs_since_opened and tuning.kl_limit is not None and (chain.kl or 0.0) > tuning.kl_limit:
+        return Pause(reason="kl is above its limit", facts={**facts, "kl": chain.kl, "max": tuning.kl_limit})
+    if chain.final and (view.runs_since_opened or chain.next_step >= tuning.steps):
+        return _trained_to_its_end(view, spec, facts)
+    if chain.next_step >= tuning.steps:
+        return Finish(reason="step budget used", facts=facts)
+    left = allowance.of(view, spec, view.tier)
+    if left.by_tokens is not None and left.by_tokens < 1:
+        more: Facts = {"tokens_left": left.tokens, "tokens_a_step": round(left.tokens_a_step, 3)}
+        return Finish(reason=_TOKENS_USED, facts={**facts, **more, "max": spec.stop_conditions.budget_tokens})
+    if left.by_usd is not None and left.by_usd < 1:
+        more = {"cost": view.cost, "cost_left": left.usd, "cost_a_step": round(left.usd_a_step, 9)}
+        return Finish(reason=_COST_USED, facts={**facts, **more, "max": spec.stop_conditions.budget_cost})
+    return None
+
+
+def _trained_to_its_end(view: View, spec: Spec, facts: Facts) -> Finish | Promote | Escalate:
+    following = spec.fidelity_tiers[spec.fidelity_tiers.index(view.tier) + 1 :]
+    if not following:
+        return Finish(reason="the training is finished", facts=facts)
+    reason = f"the training in the tier {view.tier} is finished"
+    if spec.fidelity_promotion_rule == WHEN_FINISHED:
+        return Promote(tier=following[0], reason=reason, facts=facts)
+    return Escalate(reason=reason, facts={**facts, "next": following[0]})
 
 
 def _best_in_last(view: View, spec: Spec) -> float | None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from lab.core.candidate import Candidate  # msgspec resolves annotations
+from lab.core.chunk import Chunk  # msgspec resolves annotations
 from lab.core.origin import Origin  # msgspec resolves annotations
 
 if TYPE_CHECKING:
@@ -56,6 +57,8 @@ class Run(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     worker: str = ""  # the machine that it ran on; empty where none did, and in a bundle of an older labctl
     origin: Origin | None = None  # who chose its parameters; None where nobody searched
     candidate: Candidate | None = None  # what it changed and how that was judged; None outside of code loops
+    # Left out where there is none, so that what other runs are sealed as stays what it was, byte for byte.
+    trained: Chunk | msgspec.UnsetType = msgspec.field(default=msgspec.UNSET, name="chunk")
 
     def __post_init__(self) -> None:
         """Refuse what the peers let through: an unknown outcome, a failed run with a value, NaN."""
@@ -75,6 +78,11 @@ class Run(msgspec.Struct, frozen=True, kw_only=True, gc=False):
             if not (math.isfinite(number) and number >= 0):
                 message = f"{name} {number} cannot be"
                 raise ValueError(message)
+
+    @property
+    def chunk(self) -> Chunk | None:
+        """What it did of a remote training; None where it was no part of one."""
+        return None if self.trained is msgspec.UNSET else self.trained
 
 
 def cut_off(outcome: str, reason: str) -> bool:

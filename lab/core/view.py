@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import msgspec
 
+from lab.core.chain import Chain
 from lab.core.loop import Loop
 from lab.core.run import MAXIMIZE, Run, failed
 
@@ -35,6 +36,7 @@ class Tier(msgspec.Struct, kw_only=True):
     worsening_streak: int = 0  # successes in a row, each worse than the one before
     last_value: float | None = None
     loop: Loop | None = None  # of a code loop
+    chain: Chain | None = None  # of a remote training
 
 
 class Decision(msgspec.Struct, frozen=True, kw_only=True):
@@ -155,6 +157,17 @@ class View(msgspec.Struct, kw_only=True):
         """What the code loop of the tier that the experiment is in knows; None where there is none."""
         tier = self.tiers.get(self.tier)
         return tier.loop if tier else None
+
+    @property
+    def chain(self) -> Chain | None:
+        """What is known of the training in chunks of the tier that the experiment is in; None where there is none."""
+        tier = self.tiers.get(self.tier)
+        return tier.chain if tier else None
+
+    @property
+    def tokens(self) -> int:
+        """What the remote trainings of all tiers took."""
+        return sum(tier.chain.tokens for tier in self.tiers.values() if tier.chain is not None)
 
     @property
     def bests(self) -> dict[str, Run]:

@@ -19,8 +19,9 @@ from lab.projections.tier import next_tier, spec_here
 
 SCHEMA_VERSION = 1
 # 2: the folder that its SPEC came from; 3: the proposals that wait; 4: what models took; 5: and who set it aside;
-# 6: runs that were lost in a row, that never began, and how long whole ones take; 7: metrics.jsonl tells of `ran`
-FOLD_FORMAT = 7
+# 6: runs that were lost in a row, that never began, and how long whole ones take; 7: metrics.jsonl tells of `ran`;
+# 8: trainings in chunks
+FOLD_FORMAT = 8
 PARAMS_BYTES = 65_536
 _GOAL_CHARS = 1_000
 _REASON_CHARS = 500

@@ -48,6 +48,7 @@ def _ended(root: Root, manifest: Manifest, ended: Ended) -> Manifest:
         signals=ended.signals,
         usage=ended.usage,
         candidate=ended.candidate,
+        trained=msgspec.UNSET if ended.chunk is None else ended.chunk,
     )
 
 

@@ -185,7 +185,7 @@ def _closed(manifest: Manifest) -> Ended:
     return Ended(
         outcome=manifest.status, value=manifest.value, verdict=manifest.verdict, reason=manifest.reason,
         note=manifest.note, wall_s=manifest.wall_s, cost=manifest.cost, signals=manifest.signals, usage=manifest.usage,
-        candidate=manifest.candidate,
+        candidate=manifest.candidate, chunk=None if manifest.trained is msgspec.UNSET else manifest.trained,
     )  # fmt: skip
 
 

@@ -1,0 +1,263 @@
+"""What a training in chunks is after each of its runs, and what the policy makes of it."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+import msgspec
+import pytest
+
+from lab.core import chain as chains
+from lab.core import history, policy, spec
+from lab.core.chain import Chain
+from lab.core.chunk import Chunk
+from lab.core.history import Item
+from lab.core.policy import Escalate, Finish, Move, Pause, Proceed, Promote
+from lab.core.record import page, parse
+from lab.core.run import CANCELLED, FAILED, SUCCESS, Run
+from lab.core.seal import Anchor, Seal
+from lab.core.view import ACTIVE, View
+
+if TYPE_CHECKING:
+    from lab.core.spec_fields import Spec
+
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
+PARAMS = {"lr": 0.1}
+
+
+def a_chunk(number: int, first: int, after: int, **more: object) -> Chunk:
+    saved = (
+        {"state_path": f"tinker://r{number}/weights/{after:06d}", "model_run": f"r{number}"} if after > first else {}
+    )
+    told = {"number": number, "first_step": first, "next_step": after, "params": PARAMS, **saved, **more}
+    return msgspec.convert(told, Chunk)
+
+
+def a_run(number: int, chunk: Chunk | None, outcome: str = SUCCESS, **more: object) -> Run:
+    value = 1.0 / number if outcome == SUCCESS else None
+    ended = f"2026-01-01T00:00:{number:02d}Z"
+    told = {
+        "run_id": f"RUN-20260101-000000-{number:06d}-scout", "experiment": "chat", "outcome": outcome, "value": value,
+        "metric": "nll", "direction": "minimize", "started_at": "2026-01-01T00:00:00Z", "ended_at": ended, **more,
+    }  # fmt: skip
+    run = msgspec.convert(told, Run)
+    return run if chunk is None else msgspec.structs.replace(run, trained=chunk)
+
+
+def a_spec(**more: object) -> Spec:
+    tinker = {"base_model": "tiny", "steps": 30, "chunk_steps": 10, **more.pop("tinker", {})}  # type: ignore[dict-item]
+    given = {"id": "chat", "metric": "nll", "metric_direction": "minimize", "cadence": "0", "executor": "tinker"}
+    return spec.parse({**given, "tinker": tinker, **more})
+
+
+def seen(*runs: Run, tier: str = "default", resumed: bool = False) -> View:
+    view = history.begin("chat", direction="minimize", tier=tier, spec="s")
+    view.phase = ACTIVE
+    for place, run in enumerate(runs):
+        view = history.fold(view, [Item(key=(1, 1, f"{place:04d}"), ts=run.ended_at, run=run, generation=place + 1)])
+    if resumed:
+        view.runs_since_opened = view.failure_streak = 0
+    return view
+
+
+def decided(view: View, written: Spec) -> Move:
+    return policy.decide(view, written, NOW)
+
+
+def whole(*chunks: Chunk, **more: object) -> View:
+    return seen(*(a_run(place + 1, each) for place, each in enumerate(chunks)), **more)  # type: ignore[arg-type]
+
+
+# -- the chain ---------------------------------------------------------------------------------------------------------
+
+
+def test_a_chain_goes_on_from_the_last_state_that_was_saved() -> None:
+    chain = whole(a_chunk(1, 0, 10, trained=5), a_chunk(2, 10, 20, trained=7, sampled=1)).chain
+    assert chain is not None
+    assert (chain.next_step, chain.chunks, chain.begun, chain.tokens) == (20, 2, 2, 13)
+    assert (chain.state_path, chain.model_run) == ("tinker://r2/weights/000020", "r2")
+    assert chain.run_id.endswith("000002-scout")
+    assert chain.params == PARAMS
+
+
+@pytest.mark.parametrize("outcome", [FAILED, CANCELLED])
+def test_a_state_counts_whatever_became_of_the_run_that_saved_it(outcome: str) -> None:
+    chain = seen(a_run(1, a_chunk(1, 0, 10, trained=5), outcome)).chain
+    assert chain is not None
+    assert (chain.next_step, chain.chunks, chain.tokens) == (10, 1, 5)
+
+
+def test_a_chunk_that_saved_nothing_moves_nothing_but_was_paid() -> None:
+    before = whole(a_chunk(1, 0, 10, trained=5))
+    after = history.fold(
+        before, [Item(key=(2, 1, "x"), ts="2026", run=a_run(2, a_chunk(2, 10, 10, trained=3), FAILED))]
+    )
+    assert before.chain is not None
+    assert after.chain is not None
+    assert (after.chain.next_step, after.chain.state_path) == (10, before.chain.state_path)
+    assert (after.chain.chunks, after.chain.begun, after.chain.tokens) == (1, 2, 8)
+
+
+def test_a_state_that_is_older_than_the_chains_does_not_take_it_back() -> None:
+    chain = whole(a_chunk(1, 0, 10), a_chunk(2, 10, 20), a_chunk(3, 0, 5)).chain
+    assert chain is not None
+    assert (chain.next_step, chain.chunks, chain.begun) == (20, 2, 3)
+
+
+def test_what_was_fixed_before_step_0_stays_fixed_though_the_chunk_that_fixed_it_died() -> None:
+    fixed = {"reference": "tinker://r1/sampler_weights/ref"}
+    chain = seen(a_run(1, a_chunk(1, 0, 0, fixed=fixed), FAILED), a_run(2, a_chunk(2, 0, 10))).chain
+    assert chain is not None
+    assert chain.fixed == fixed
+
+
+def test_whole_trainings_of_a_search_are_no_chain_but_their_tokens_count() -> None:
+    view = seen(a_run(1, a_chunk(0, 0, 30, final=True, trained=5)), a_run(2, a_chunk(0, 0, 30, trained=6)))
+    assert view.chain == Chain(trained=11)
+    assert view.tokens == 11
+
+
+def test_folding_runs_one_by_one_or_all_at_once_gives_the_same_chain() -> None:
+    runs = [a_run(1, a_chunk(1, 0, 10, trained=5)), a_run(2, a_chunk(2, 10, 10, trained=3), FAILED)]
+    runs.append(a_run(3, a_chunk(3, 10, 20, kl=0.5)))
+    items = [Item(key=(1, 1, f"{place:04d}"), ts=run.ended_at, run=run) for place, run in enumerate(runs)]
+    at_once = history.fold(history.begin("chat", direction="minimize", tier="default", spec="s"), items)
+    one_by_one = history.begin("chat", direction="minimize", tier="default", spec="s")
+    for item in items:
+        one_by_one = history.fold(one_by_one, [item])
+    assert at_once == one_by_one
+    assert msgspec.json.decode(msgspec.json.encode(at_once), type=View) == at_once
+
+
+def test_a_run_that_trained_nothing_remotely_is_sealed_as_it_always_was() -> None:
+    made = Seal(run=a_run(1, None), generation=1, anchor=Anchor(), sealed_at="", sealed_by="me", files={})
+    assert b'"chunk"' not in page(made)
+    assert parse(Seal, page(made), "x").run.chunk is None
+    chunk = a_chunk(1, 0, 10)
+    remote = msgspec.structs.replace(made, run=a_run(1, chunk))
+    assert b'"chunk"' in page(remote)
+    assert parse(Seal, page(remote), "x").run.chunk == chunk
+
+
+def test_the_chain_before_is_left_as_it_was() -> None:
+    before = Chain(next_step=10, state_path="x", chunks=1)
+    chains.fold(before, a_run(2, None), a_chunk(2, 10, 20))
+    assert before == Chain(next_step=10, state_path="x", chunks=1)
+
+
+# -- the policy --------------------------------------------------------------------------------------------------------
+
+
+def test_a_training_goes_on_until_it_is_finished() -> None:
+    assert decided(whole(a_chunk(1, 0, 10)), a_spec()) == Proceed(tier="default")
+    done = decided(whole(a_chunk(1, 0, 20), a_chunk(2, 20, 30, final=True, trained=9)), a_spec())
+    assert done == Finish(
+        reason="the training is finished", facts={"chunks": 2, "step": 30, "steps": 30, "tokens": 9}
+    )  # fmt: skip
+
+
+def test_one_that_its_recipe_ended_early_is_finished_too_and_goes_on_when_somebody_wants_more_steps() -> None:
+    early = whole(a_chunk(1, 0, 12, final=True))
+    assert isinstance(decided(early, a_spec()), Finish)
+    assert decided(whole(a_chunk(1, 0, 12, final=True), resumed=True), a_spec()) == Proceed(tier="default")
+    assert isinstance(decided(whole(a_chunk(1, 0, 30, final=True), resumed=True), a_spec()), Finish)
+    longer = a_spec(tinker={"steps": 50})
+    assert decided(whole(a_chunk(1, 0, 30, final=True), resumed=True), longer) == Proceed(tier="default")
+
+
+def test_fewer_steps_than_it_has_behind_it_end_it() -> None:
+    move = decided(whole(a_chunk(1, 0, 20)), a_spec(tinker={"steps": 15}))
+    assert isinstance(move, Finish)
+    assert (move.reason, move.facts["step"], move.facts["steps"]) == ("step budget used", 20, 15)
+
+
+def test_a_finished_stage_moves_on_by_itself_or_to_a_person() -> None:
+    tiers = {"fidelity_tiers": ["sft", "rl"]}
+    done = seen(a_run(1, a_chunk(1, 0, 30, final=True), tier="sft"), tier="sft")
+    move = decided(done, a_spec(**tiers, fidelity_promotion_rule="when-finished"))
+    assert isinstance(move, Promote)
+    assert (move.tier, move.facts["step"]) == ("rl", 30)
+    handed = decided(done, a_spec(**tiers))
+    assert isinstance(handed, Escalate)
+    assert handed.facts["next"] == "rl"
+    half = seen(a_run(1, a_chunk(1, 0, 20), tier="sft"), tier="sft")
+    assert decided(half, a_spec(**tiers, fidelity_promotion_rule="when-finished")) == Proceed(tier="sft")
+
+
+def test_trouble_pauses_it_once_for_each_chunk_that_has_it() -> None:
+    bad = a_chunk(1, 0, 10, trouble="loss is not finite")
+    move = decided(whole(bad), a_spec())
+    assert isinstance(move, Pause)
+    assert "loss is not finite" in move.reason
+    assert decided(whole(bad, resumed=True), a_spec()) == Proceed(tier="default")
+    assert decided(whole(bad, a_chunk(2, 10, 20)), a_spec()) == Proceed(tier="default")
+    # Also where the run failed of it, and where it was its last chunk.
+    assert isinstance(decided(seen(a_run(1, a_chunk(1, 0, 0, trouble="nan"), FAILED)), a_spec()), Pause)
+    assert isinstance(decided(whole(a_chunk(1, 0, 30, final=True, trouble="nan")), a_spec()), Pause)
+
+
+def test_a_kl_above_its_limit_pauses_it_until_somebody_resumes() -> None:
+    limited = a_spec(tinker={"kl_limit": 0.5})
+    move = decided(whole(a_chunk(1, 0, 10, kl=0.75)), limited)
+    assert isinstance(move, Pause)
+    assert (move.facts["kl"], move.facts["max"]) == (0.75, 0.5)
+    assert decided(whole(a_chunk(1, 0, 10, kl=0.75), resumed=True), limited) == Proceed(tier="default")
+    assert decided(whole(a_chunk(1, 0, 10, kl=0.5)), limited) == Proceed(tier="default")
+    assert decided(whole(a_chunk(1, 0, 10, kl=0.75)), a_spec()) == Proceed(tier="default")
+
+
+@pytest.mark.parametrize(("budget", "goes_on"), [(100, False), (109, False), (110, True)])
+def test_tokens_that_bear_no_further_step_end_it(budget: int, goes_on: bool) -> None:
+    move = decided(
+        whole(a_chunk(1, 0, 10, trained=60, sampled=30, prefilled=10)),
+        a_spec(stop_conditions={"budget_tokens": budget}),
+    )
+    assert isinstance(move, Proceed) == goes_on
+    if not goes_on:
+        assert isinstance(move, Finish)
+        assert move.reason == "token budget used"
+        assert move.facts["max"] == budget
+
+
+def test_the_tokens_of_all_tiers_count_and_so_do_those_of_failed_chunks() -> None:
+    runs = (
+        a_run(1, a_chunk(1, 0, 30, final=True, trained=60), tier="sft"),
+        a_run(2, a_chunk(1, 0, 0, trained=40), FAILED, tier="rl"),
+    )
+    limited = a_spec(fidelity_tiers=["sft", "rl"], stop_conditions={"budget_tokens": 100})
+    assert decided(seen(*runs, tier="rl"), limited) == Finish(
+        reason="token budget used", facts={"tokens": 100, "max": 100}
+    )  # fmt: skip
+
+
+def test_money_that_bears_no_further_step_ends_it() -> None:
+    prices = {"usd_per_mtok_train": 1000.0, "usd_per_mtok_sample": 0.0, "usd_per_mtok_prefill": 0.0}
+    run = a_run(1, a_chunk(1, 0, 10, trained=1000), cost=1.0)  # 0.1 a step
+    move = decided(seen(run), a_spec(tinker=prices, stop_conditions={"budget_cost": 1.05}))
+    assert isinstance(move, Finish)
+    assert move.reason == "cost budget used"
+    assert move.facts["cost_a_step"] == pytest.approx(0.1)
+    assert isinstance(decided(seen(run), a_spec(tinker=prices, stop_conditions={"budget_cost": 1.15})), Proceed)
+
+
+def test_the_other_limits_hold_for_a_chain_as_for_any_experiment() -> None:
+    view = whole(a_chunk(1, 0, 10), a_chunk(2, 10, 20))
+    assert decided(view, a_spec(max_iterations_total=2)) == Finish(reason="max iterations", facts={"runs": 2, "max": 2})
+    reached = decided(view, a_spec(stop_conditions={"target": 0.5}))
+    assert isinstance(reached, Finish)
+    assert reached.reason == "target reached"
+    worse = seen(*(a_run(place, a_chunk(place, 0, place), value=1.0) for place in (1, 2, 3)))
+    flat = decided(worse, a_spec(stop_conditions={"plateau_after_consecutive_low_signal_runs": 2}))
+    assert isinstance(flat, Finish)
+    assert flat.reason == "plateau"
+    failing = seen(*(a_run(place, a_chunk(place, 0, 0), FAILED) for place in (1, 2, 3)))
+    assert isinstance(decided(failing, a_spec()), Escalate)
+
+
+def test_a_search_of_whole_trainings_is_no_chain_for_the_policy() -> None:
+    search = a_spec(strategy="random", search_space={"lr": {"type": "float", "low": 0.1, "high": 1.0}})
+    done = whole(a_chunk(0, 0, 30, final=True, trouble="nan", trained=60))
+    assert isinstance(decided(done, search), Proceed)
+    limited = msgspec.structs.replace(search, stop_conditions=spec.StopConditions(budget_tokens=60))
+    assert isinstance(decided(done, limited), Finish)
