@@ -94,5 +94,5 @@ def _made_by(line: Line) -> str:
     if origin is None:
         return ""
     who = "/".join(word for word in (origin.strategy, origin.arm) if word)
-    words = [who, origin.kind, f"trial {origin.number}"]
+    words = [who, origin.kind, origin.place]
     return f" ({', '.join(word for word in words if word)})"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import msgspec
 
 BASELINE, PROMOTED, REPLAY, PERSON, IMPORTED = "baseline", "promoted", "replay", "person", "imported"
+REVIEWED, UNREVIEWED = "reviewed", "unreviewed"  # of a chunk: chosen by its reviewer; as before, for that one failed
 # What a search did itself: its seed and its count are those of these.
 SEARCHED = frozenset({"", BASELINE, PROMOTED, PERSON})
 
@@ -33,6 +34,11 @@ class Origin(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=F
     def searched(self) -> bool:
         """Whether a search chose it, or a person within one."""
         return bool(self.strategy) and self.kind in SEARCHED
+
+    @property
+    def place(self) -> str:
+        """Which one it was, to people: of a search a trial, of a training a chunk."""
+        return f"{'chunk' if self.kind in (REVIEWED, UNREVIEWED) else 'trial'} {self.number}"
 
     @property
     def maker(self) -> str:

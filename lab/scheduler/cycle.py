@@ -19,7 +19,7 @@ from lab.core.claim import DEFAULT_TTL_S, Owner
 from lab.core.decided import Handed
 from lab.core.errors import BadInput, Busy, LabError, NotFound, Superseded
 from lab.core.manifest import Manifest
-from lab.core.origin import Origin
+from lab.core.origin import REVIEWED, UNREVIEWED, Origin
 from lab.core.spec import Spec
 from lab.scheduler import closing, decisions, places, reclaim, refresh
 from lab.scheduler.loop import scripts
@@ -38,6 +38,10 @@ if TYPE_CHECKING:
     from lab.store.root import Root
 
 SEAL_GRACE_S = 120.0
+_OF_CHUNKS = {
+    REVIEWED: "by the model that reviewed the chunk before",
+    UNREVIEWED: "as they were, for want of a review of the chunk before",
+}
 
 
 class Running(msgspec.Struct, frozen=True, kw_only=True):
@@ -286,7 +290,10 @@ def _plan(manifest: Manifest, spec: Spec, plan: str, *, with_exchange: bool) -> 
 def _choice(origin: Origin, *, with_exchange: bool) -> str:
     """Who chose the parameters, and on what grounds."""
     who = "/".join(word for word in (origin.strategy, origin.arm) if word) or origin.kind
-    lines = [f"- parameters: by {who}, trial {origin.number} of the search with seed {origin.seed}"]
+    if origin.kind in _OF_CHUNKS:
+        lines = [f"- parameters: {_OF_CHUNKS[origin.kind]}, {origin.place}"]
+    else:
+        lines = [f"- parameters: by {who}, {origin.place} of the search with seed {origin.seed}"]
     if origin.kind:
         lines.append(f"- kind: {origin.kind}")
     if origin.parents:

@@ -8,7 +8,7 @@ import msgspec
 
 from lab.core import layout
 from lab.core.errors import Unavailable
-from lab.core.origin import IMPORTED
+from lab.core.origin import IMPORTED, REVIEWED, UNREVIEWED
 from lab.projections import calibration, tables, text
 from lab.scheduler.placing import placed
 from lab.scheduler.results import located
@@ -179,8 +179,8 @@ def _laid_out(params: object) -> list[str]:
 def _chosen(origin: Origin) -> str:
     """Who chose the parameters, and from what."""
     who = "/".join(word for word in (origin.strategy, origin.arm) if word)
-    luck = f" of seed {origin.seed}" if origin.kind != IMPORTED else ""
-    words = [who, origin.kind if origin.kind != who else "", f"trial {origin.number}{luck}"]
+    luck = f" of seed {origin.seed}" if origin.kind not in (IMPORTED, REVIEWED, UNREVIEWED) else ""
+    words = [who, origin.kind if origin.kind != who else "", f"{origin.place}{luck}"]
     asked = f", asked as {origin.ask}" if origin.ask else ""
     hoped = f", expected {origin.expected!r} from {origin.base!r}" if origin.expected is not None else ""
     made_from = f", made from {' '.join(origin.parents)}" if origin.parents else ""

@@ -1,0 +1,56 @@
+"""What must be so before a service that is paid for is asked for anything: a limit, a key, and a way that hides it.
+
+A SPEC is checked for its limit when it is read; here again, because this is the last place before money is spent.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from lab.core import layout, spec_tuning
+from lab.core.errors import BadInput, Unavailable
+from lab.executors import environment
+from lab.tinker import credentials
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from lab.core.spec import Spec
+
+
+def require_budget(spec: Spec, environ: Mapping[str, str]) -> None:
+    """Refuse a training whose service may cost money, and that nothing ends, or that nobody has a key for.
+
+    `spec` is the one of the run's tier, `environ` what the lab itself was started with. A service on this machine needs
+    neither. Whether the key is any good is found out when it is shown.
+    """
+    tuning = spec.tinker
+    if tuning is None:
+        return
+    where = f"tinker.base_url in experiments/{spec.id}/{layout.SPEC}"
+    credentials.check_url(tuning.url, where)
+    if tuning.is_local and credentials.is_loopback(tuning.url):
+        return
+    if tuning.url.startswith("http:"):
+        raise BadInput(
+            f"{tuning.url} is on another machine, and a key would go there for everybody to read",
+            where=where, fix="write https://, or reach it through a tunnel that ends on 127.0.0.1",
+        )  # fmt: skip
+    if not spec_tuning.is_funded(spec):
+        raise BadInput(
+            f"{tuning.url} is paid for, and nothing says how much may be spent",
+            where=f"stop_conditions in experiments/{spec.id}/{layout.SPEC}",
+            fix="write budget_tokens; or budget_cost, and under `tinker:` usd_per_mtok_train, usd_per_mtok_sample and "
+            "usd_per_mtok_prefill",
+        )  # fmt: skip
+    seen = environment.given(spec, environ)
+    if credentials.source(seen):
+        return
+    hidden = next((name for name in (credentials.KEY, credentials.COMMAND) if environ.get(name)), "")
+    if hidden:
+        raise Unavailable(
+            f"{hidden} is set, and a run does not see it",
+            where=f"secrets in experiments/{spec.id}/{layout.SPEC}",
+            fix=f"write `{'secrets' if hidden == credentials.KEY else 'env'}: [{hidden}]`",
+        )  # fmt: skip
+    credentials.require(tuning.url, seen)

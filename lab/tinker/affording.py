@@ -1,0 +1,66 @@
+"""What a training that is paid for will take at most, held against its limit before the first call. Pure.
+
+It is looked at once, before step 0: later on, each step is held against what is left (`estimate.fits`), by what was
+really used. Sampled answers count at their longest, so that a training may be refused here that would have fitted.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from lab.tinker import credentials
+from lab.tinker.estimate import Estimate, estimate
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from lab.core.chunk import Order
+    from lab.tinker.estimate import Tokens
+
+RECORD = "estimate.json"  # beside chunk.json
+
+
+class Afforded(msgspec.Struct, frozen=True, kw_only=True):
+    """The estimate, and what it was held against. `problem` is empty where the training may begin."""
+
+    estimate: Estimate
+    tokens_left: int | None
+    usd_left: float | None
+    problem: str = ""
+
+    def page(self) -> bytes:
+        """The record, for the run's folder: written whether it fits or not."""
+        return msgspec.json.format(msgspec.json.encode(self), indent=1) + b"\n"
+
+
+def is_due(order: Order) -> bool:
+    """Whether it is to be looked at now: before the first step of a training that may cost money."""
+    is_paid = credentials.is_paid(order.tuning.url) or not order.tuning.is_local
+    return is_paid and order.first_step == 0 and not order.state_path
+
+
+def afforded(order: Order, tokens: Callable[[int], Tokens]) -> Afforded:
+    """All steps of the training, against what the order may use. `tokens` is what one of them takes at most."""
+    found = estimate(order, tokens)
+    return Afforded(
+        estimate=found, tokens_left=order.tokens_left, usd_left=order.usd_left, problem=_problem(order, found)
+    )
+
+
+def _problem(order: Order, found: Estimate) -> str:
+    total = found.trained + found.sampled + found.prefilled
+    if order.tokens_left is not None and total > order.tokens_left:
+        return (
+            f"its {found.steps} steps may take {total} tokens, and {order.tokens_left} are left: "
+            "raise budget_tokens, or lower tinker.steps"
+        )
+    if order.usd_left is not None and found.usd is not None and found.usd > order.usd_left:
+        return (
+            f"its {found.steps} steps may cost {found.usd:.4g} USD, and {order.usd_left:.4g} are left: "
+            "raise budget_cost, or lower tinker.steps"
+        )
+    if order.tokens_left is None and (order.usd_left is None or found.usd is None):
+        return "nothing says how much may be spent: budget_tokens, or budget_cost and all three prices"
+    return ""
