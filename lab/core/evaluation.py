@@ -58,7 +58,10 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     limit: int | None = None
     device: str = ""
     batch_size: str = "1"
+    metric: str = ""
+    better_by: float = BETTER_BY
     baseline: str = ""  # a results file, which is copied beside the results: what they are compared with stays known
+    baseline_name: str = ""  # as it was named
 
 
 # What a parameter of the search space may stand for by its name alone.
@@ -66,4 +69,5 @@ OVERRIDES = ("model", "adapter", "num_fewshot", "limit", "batch_size")
 # Which fields may hold `{params.NAME}`.
 FILLED = ("model", "adapter", "baseline")
 BASELINE = "baseline.json"  # in the artifacts of a run: the results that it is compared with
+ASKED = "asked.json"  # beside it: what was asked, as an `Asked`
 REFUSED = "refused: "  # how the last line of a run begins that says why it could not be done

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 GROUP = "lab.executors"
 BUILT_IN: Mapping[str, str] = {
     "command": "lab.executors.command:Command",
+    "lm_eval": "lab.executors.lm_eval:LmEval",
     "reference": "lab.executors.reference:Reference",
     "stub": "lab.executors.stub:Stub",
     "training": "lab.executors.training:Training",

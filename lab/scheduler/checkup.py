@@ -256,6 +256,10 @@ def _of_spec(root: Root, spec: Spec) -> Iterator[str]:
             from lab.executors import environment, training  # noqa: PLC0415  # as above
 
             training.require_torch(spec, environment.given(spec, root.world.environ))
+        elif spec.executor == "lm_eval":
+            from lab.executors import environment, lm_eval  # noqa: PLC0415  # as above
+
+            lm_eval.require_harness(spec, environment.given(spec, root.world.environ))
     except LabError as unfit:
         yield unfit.what
     if spec.agent_provider:

@@ -11,6 +11,7 @@ import msgspec
 
 from lab.core import canonical, event, ids, layout
 from lab.core.errors import BadInput, LabError, NotFound, Unavailable, nearest
+from lab.core.spec_evaluation import LM_EVAL
 from lab.projections import readme
 from lab.scheduler import engines, places, refresh
 from lab.scheduler.doubts import doubts, promised, workspace_at
@@ -219,15 +220,22 @@ def _doubts(root: Root, spec: Spec, folder: str) -> tuple[str, ...]:
         from lab.scheduler.loop import ready  # noqa: PLC0415  # as below
 
         found += [each for each in (ready.doubt(root, spec, folder), ready.torchless(root, spec, folder)) if each]
-    if spec.executor == "training":
-        from lab.executors import environment, training  # noqa: PLC0415  # a Python is asked
-
-        try:
-            seen = environment.given(spec, root.world.environ)
-            training.require(spec, workspace=workspace_at(spec, folder), folders=(folder,), environ=seen)
-        except LabError as refusal:
-            found.append(f"it would not run here: {refusal.what}" + (f"; {refusal.fix}" if refusal.fix else ""))
+    try:
+        _require_here(root, spec, folder)
+    except LabError as refusal:
+        found.append(f"it would not run here: {refusal.what}" + (f"; {refusal.fix}" if refusal.fix else ""))
     return tuple(found)
+
+
+def _require_here(root: Root, spec: Spec, folder: str) -> None:
+    """Refuse what this machine lacks for an executor that wants more than a program. A Python is asked."""
+    if spec.executor not in ("training", LM_EVAL):
+        return
+    from lab.executors import environment, lm_eval, training  # noqa: PLC0415  # for those alone
+
+    workspace, seen = workspace_at(spec, folder), environment.given(spec, root.world.environ)
+    require = training.require if spec.executor == "training" else lm_eval.require
+    require(spec, workspace=workspace, folders=(folder,), environ=seen)
 
 
 def _fenced(spec: Spec, lab: str) -> Spec:

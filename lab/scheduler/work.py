@@ -11,6 +11,7 @@ from lab.core.ended import Ended
 from lab.core.errors import BadInput, LabError
 from lab.core.launch import Exit
 from lab.core.run import FAILED
+from lab.core.spec_evaluation import LM_EVAL
 from lab.executors import door, environment
 from lab.scheduler import boxed, launching, places
 from lab.scheduler.loop import scripts
@@ -56,6 +57,12 @@ def require_work(
             spec, workspace=workspace, folders=folders, environ=environment.given(spec, root.world.environ),
             names=params or (),
         )  # fmt: skip
+    if spec.executor == LM_EVAL:
+        from lab.executors import lm_eval  # noqa: PLC0415  # for those that evaluate
+
+        workspace, folders = places.workspace(root, spec, view), places.folders(root, view)
+        seen = environment.given(spec, root.world.environ)
+        lm_eval.require(spec, workspace=workspace, folders=folders, environ=seen)
     if (
         spec.executor == _COMMAND
         and not with_command(root.world.environ, spec, with_params=params is not None).executor_command

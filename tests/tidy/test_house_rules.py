@@ -38,6 +38,7 @@ BENDS: dict[str, dict[str, str]] = {
         "lab.store.files": "the five verbs: the one place that writes",
         "lab.store.log": "a log grows while its run goes on: no draft, no rename; each write is a step like theirs",
         "lab.executors.limits": "cgroups are folders of the kernel, and not on any disk",
+        "lab.executors.evaluating": "a process of its own: what it was asked, into its run's folder; a model it merges",
         "lab.executors.warden": "opens /dev/null for reading and writing",
         "lab.engines.minder": "the same; and the file that takes what a body prints, which is the body's to write",
         "lab.store.sections": "makes the empty file that a lock is taken on; nothing is ever in it",
