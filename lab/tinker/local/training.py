@@ -116,7 +116,10 @@ class Trainer(Protocol):
         ...
 
     def sampler(self) -> Sampler:
-        """A copy of the weights as they are now, in memory: nothing of it reaches the disk."""
+        """The weights as they are now, whatever the training does next. In memory: nothing of it reaches the disk.
+
+        One is made in every step of a reinforcement, and the server keeps dozens: it copies the adapter, not the base.
+        """
         ...
 
 

@@ -1,0 +1,276 @@
+"""Training runs: made from a base model or from what was saved, and stepped in the order of their requests.
+
+A run is listed for ever and lives in memory while its session goes on. A new process never takes up a live run: it
+makes a new one from a saved state.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from lab.core.errors import Corrupt
+from lab.core.record import Record, encode, parse
+from lab.tinker.local import disk
+from lab.tinker.local.calls import Call, Refusal, Reply, address, answer, expand, finite, read
+from lab.tinker.local.checkpoints import folder_name
+from lab.tinker.local.futures import Lane
+from lab.tinker.local.training import Lora, UserError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from lab.tinker.local.checkpoints import Checkpoints
+    from lab.tinker.local.futures import Futures
+    from lab.tinker.local.sessions import Sessions
+    from lab.tinker.local.training import Models, Trainer
+
+RECORD = "run.json"
+
+
+class Described(Record, frozen=True, kw_only=True):
+    """`run.json`. `parent`: the path that it was loaded from."""
+
+    run_id: str
+    session_id: str
+    base_model: str
+    lora: Lora
+    created_at: float
+    parent: str = ""
+    user_metadata: dict[str, str] | None = None
+
+
+class Run:
+    """One that lives. `trainer` comes with its first job, and goes with its session."""
+
+    def __init__(self, session_id: str, run_id: str, futures: Futures) -> None:
+        self.session_id = session_id
+        self.run_id = run_id
+        self.lane = Lane(run_id, futures)
+        self.trainer: Trainer | None = None
+        self.described: Described | None = None
+        self.asked_at = time.time()
+
+    def live(self) -> tuple[Trainer, Described]:
+        """For a job: it comes after the one that made the run, which may have failed."""
+        if self.trainer is None or self.described is None:
+            raise UserError(f"training run {self.run_id} was not made, or its session has ended")
+        return self.trainer, self.described
+
+
+class _Optimizer(msgspec.Struct):
+    type: str = "adamw"
+
+
+class _Create(msgspec.Struct, kw_only=True):
+    session_id: str
+    model_seq_id: int
+    base_model: str
+    user_metadata: dict[str, object] | None = None
+    lora_config: Lora = Lora()
+    optimizer_config: _Optimizer | None = None
+
+
+class _Load(msgspec.Struct, kw_only=True):
+    path: str
+    optimizer: bool = False
+    model_id: str | None = None
+    seq_id: int | None = None
+    session_id: str | None = None
+    model_seq_id: int | None = None
+    base_model: str | None = None
+    user_metadata: dict[str, object] | None = None
+    optimizer_config: _Optimizer | None = None
+
+
+class _Adam(msgspec.Struct, forbid_unknown_fields=True):
+    learning_rate: float = 1e-4
+    beta1: float = 0.9
+    beta2: float = 0.95
+    eps: float = 1e-12
+    weight_decay: float = 0.0
+    grad_clip_norm: float = 0.0
+
+
+class _Step(msgspec.Struct, kw_only=True):
+    model_id: str
+    seq_id: int | None = None
+    adam_params: _Adam | None = None
+    optimizer_params: _Optimizer | None = None
+
+
+class _Info(msgspec.Struct):
+    model_id: str
+
+
+class Runs:
+    def __init__(  # what a training touches
+        self, folder: str, models: Models, sessions: Sessions, checkpoints: Checkpoints, futures: Futures,
+        say: Callable[[str], None],
+    ) -> None:  # fmt: skip
+        self._folder = f"{folder}/runs"
+        self._models = models
+        self._sessions = sessions
+        self._checkpoints = checkpoints
+        self._futures = futures
+        self._lock = threading.RLock()
+        self._live: dict[str, Run] = {}
+        self._listed: dict[str, Described] = {}
+        for name in disk.folders_in(self._folder):
+            where = f"{self._folder}/{name}/{RECORD}"
+            try:
+                found = parse(Described, disk.read(where), where)
+            except (Corrupt, OSError) as error:
+                say(f"a training run is left aside: {error}")
+            else:
+                self._listed[found.run_id] = found
+        sessions.on_end.append(self._end)
+
+    # -- made ----------------------------------------------------------------------------------------------------
+
+    def create(self, call: Call) -> Reply:
+        asked = read(_Create, call.body)
+        _only_adam(asked.optimizer_config)
+
+        def make(run: Run) -> Mapping[str, object]:
+            trainer = self._models.trainer(asked.base_model, asked.lora_config)
+            self._take(run, trainer, asked.base_model, asked.lora_config, asked.user_metadata)
+            return {"type": "create_model", "model_id": run.run_id}
+
+        return self._begin(asked.session_id, asked.model_seq_id, make)
+
+    def load(self, call: Call) -> Reply:
+        """A new run from a saved state; or, as older clients do it, a state into a run that was just made."""
+        asked = read(_Load, call.body)
+        _only_adam(asked.optimizer_config)
+        saved = self._checkpoints.find(asked.path, ("weights",))
+        if asked.optimizer and not saved.has_optimizer:
+            raise Refusal(400, f"{asked.path} holds no state of an optimizer; load the weights alone")
+        if asked.base_model not in (None, saved.base_model):
+            raise Refusal(400, f"{asked.path} belongs to {saved.base_model}, not to {asked.base_model}")
+        done = {"type": "load_weights", "path": asked.path}
+
+        def make(run: Run) -> Mapping[str, object]:
+            trainer = self._models.trainer(saved.base_model, saved.lora)
+            trainer.load(self._checkpoints.folder_of(saved), optimizer=asked.optimizer)
+            self._take(run, trainer, saved.base_model, saved.lora, asked.user_metadata, parent=asked.path)
+            return {**done, "model_id": run.run_id}
+
+        if asked.session_id is not None and asked.model_seq_id is not None:
+            return self._begin(asked.session_id, asked.model_seq_id, make)
+        run = self.find(asked.model_id or "")
+
+        def into() -> Mapping[str, object]:
+            run.live()[0].load(self._checkpoints.folder_of(saved), optimizer=asked.optimizer)
+            return done
+
+        return answer(request_id=run.lane.submit(asked.seq_id, into), model_id=run.run_id)
+
+    def _begin(self, session_id: str, seq: int, make: Callable[[Run], Mapping[str, object]]) -> Reply:
+        self._sessions.active(session_id)
+        run_id = f"{session_id}:train:{seq}"
+        with self._lock:
+            if run_id not in self._live:
+                run = self._live[run_id] = Run(session_id, run_id, self._futures)
+                self._futures.submit(f"{run_id}:0", lambda: make(run))
+        return answer(request_id=f"{run_id}:0", model_id=run_id)
+
+    def _take(  # everything that is said of a run
+        self, run: Run, trainer: Trainer, base: str, lora: Lora, metadata: dict[str, object] | None, *, parent: str = ""
+    ) -> None:
+        run.described = Described(
+            run_id=run.run_id,
+            session_id=run.session_id,
+            base_model=base,
+            lora=lora,
+            created_at=time.time(),
+            parent=parent,
+            user_metadata=None if metadata is None else {key: str(value) for key, value in metadata.items()},
+        )
+        self.record(run.described)
+        with self._lock:
+            if self._live.get(run.run_id) is run:  # its session has not ended meanwhile
+                run.trainer = trainer
+
+    def record(self, described: Described) -> None:
+        """List it from now on."""
+        disk.write(f"{self._folder}/{folder_name(described.run_id)}/{RECORD}", encode(described))
+        with self._lock:
+            self._listed[described.run_id] = described
+
+    # -- stepped -------------------------------------------------------------------------------------------------
+
+    def forward_backward(self, call: Call) -> Reply:
+        body = expand(call)
+        model_id, seq = address(body)
+        run = self.find(model_id)
+        request_id = run.lane.submit(seq, lambda: run.live()[0].forward_backward(body), len(body))
+        return answer(request_id=request_id, model_id=model_id)
+
+    def optim_step(self, call: Call) -> Reply:
+        asked = read(_Step, call.body)
+        run = self.find(asked.model_id)
+
+        def step() -> Mapping[str, object]:
+            if asked.optimizer_params is not None:
+                raise UserError(f"the optimizer {asked.optimizer_params.type!r} is not here: only Adam is")
+            adam = msgspec.structs.asdict(asked.adam_params or _Adam())
+            return {"type": "optim_step", "metrics": finite(run.live()[0].optim_step(adam))}
+
+        return answer(request_id=run.lane.submit(asked.seq_id, step), model_id=asked.model_id)
+
+    def info(self, call: Call) -> Reply:
+        run_id = read(_Info, call.body).model_id
+        run = self.find(run_id)
+        described = self.listed(run_id) if run.described is None else run.described
+        base = described.base_model
+        data = {"arch": "causal_lm", "model_name": base, "tokenizer_id": self._models.path(base)}
+        rank = described.lora.rank
+        return answer(type="get_info", model_id=run_id, model_data=data, is_lora=True, lora_rank=rank, model_name=base)
+
+    # -- found ---------------------------------------------------------------------------------------------------
+
+    def find(self, run_id: str) -> Run:
+        """One that lives, whose session was heard of just now."""
+        with self._lock:
+            run = self._live.get(run_id)
+        if run is None:
+            known = "is not in memory any more" if run_id in self._listed else "is not known here"
+            fix = "make a training client from the last state that was saved"
+            raise Refusal(404, f"training run {run_id} {known}: its session ended, or the server was restarted; {fix}")
+        self._sessions.active(run.session_id)
+        run.asked_at = time.time()
+        return run
+
+    def listed(self, run_id: str) -> Described:
+        with self._lock:
+            described = self._listed.get(run_id)
+        if described is None:
+            raise Refusal(404, f"there is no training run {run_id}")
+        return described
+
+    def newest_first(self) -> list[Described]:
+        with self._lock:
+            return sorted(self._listed.values(), key=lambda each: (each.created_at, each.run_id), reverse=True)
+
+    def asked_at(self, described: Described) -> float:
+        """When it was last asked for anything, as far as this server knows."""
+        with self._lock:
+            run = self._live.get(described.run_id)
+        return described.created_at if run is None else run.asked_at
+
+    def _end(self, session_id: str) -> None:
+        """Let go what the runs of a session hold in memory."""
+        with self._lock:
+            for run in [each for each in self._live.values() if each.session_id == session_id]:
+                del self._live[run.run_id]
+                run.trainer = None
+                run.lane.close()
+
+
+def _only_adam(given: _Optimizer | None) -> None:
+    if given is not None and given.type != "adamw":
+        raise Refusal(400, f"the optimizer {given.type!r} is not here: only adamw is")
