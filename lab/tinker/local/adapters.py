@@ -137,7 +137,7 @@ class Adapter:
         config = Config(base_model_name_or_path=base, r=self.rank, lora_alpha=ALPHA, target_modules=names)
         write(f"{folder}/{CONFIG}", msgspec.json.format(msgspec.json.encode(config), indent=1) + b"\n")
         tensors = {name: tensor.detach().contiguous() for name, tensor in self.tensors.items()}
-        save_file(tensors, f"{folder}/{WEIGHTS}", metadata={"format": "pt"})
+        put(tensors, f"{folder}/{WEIGHTS}")
 
     def load(self, folder: str) -> None:
         """Take over the numbers of an adapter of the same layers and rank. UserError, and nothing taken, otherwise."""
@@ -157,6 +157,14 @@ class Adapter:
         with torch.no_grad():
             for name, tensor in own.items():
                 tensor.copy_(tensors[name])
+
+
+def put(tensors: dict[str, Tensor], path: str) -> None:
+    """Write a file of tensors. An OSError where the disk does not take it, as for any other file."""
+    try:
+        save_file(tensors, path, metadata={"format": "pt"})
+    except SafetensorError as error:
+        raise OSError(f"{path}: {error}") from error
 
 
 def targets(lora: Lora) -> tuple[str, ...]:

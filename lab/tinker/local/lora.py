@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 
 from lab.core.errors import LabError
 from lab.tinker.local import losses, wire
-from lab.tinker.local.adapters import Adapter
+from lab.tinker.local.adapters import Adapter, put
 from lab.tinker.local.sampling import LocalSampler
 from lab.tinker.local.training import Lora, UserError
 
@@ -105,7 +105,7 @@ class LoraTrainer:
         for name, tensor in self._adapter.tensors.items():
             for key, value in self._optimizer.state[tensor].items():
                 saved[f"{name}.{key}"] = value
-        save_file(saved, f"{folder}/{OPTIMIZER}")
+        put(saved, f"{folder}/{OPTIMIZER}")
 
     def load(self, folder: str, *, optimizer: bool) -> None:
         """As above. Without the optimizer the count of steps begins anew, as the optimizer does."""
