@@ -14,16 +14,20 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from lab import __version__
-from lab.core import canonical, ids, layout
+from lab.core import canonical, chunk, ids, layout
+from lab.core.chunk import Order
 from lab.core.claim import DEFAULT_TTL_S, Owner
 from lab.core.decided import Handed
 from lab.core.errors import BadInput, Busy, LabError, NotFound, Superseded
 from lab.core.manifest import Manifest
 from lab.core.origin import REVIEWED, UNREVIEWED, Origin
+from lab.core.record import page, parse
 from lab.core.spec import Spec
+from lab.core.spec_tuning import is_chain
 from lab.scheduler import closing, decisions, places, reclaim, refresh
+from lab.scheduler.chaining import decided
 from lab.scheduler.loop import scripts
-from lab.store import bundles, contents, experiments, leases, reading, revision
+from lab.store import bundles, contents, experiments, leases, ledger, reading, revision
 from lab.store.leases import Lease
 from lab.store.renewal import Renewal
 
@@ -53,6 +57,7 @@ class Running(msgspec.Struct, frozen=True, kw_only=True):
     path: str
     params: Mapping[str, object] | None = None
     handed: Handed | None = None
+    order: Order | None = None  # of a remote training
 
 
 class Errand(msgspec.Struct, frozen=True, kw_only=True):
@@ -67,6 +72,8 @@ class Errand(msgspec.Struct, frozen=True, kw_only=True):
     package: str = ""
     worker: str = ""
     handed: Handed | None = None  # of a code loop: the change is there already
+    order: Order | None = None  # of a remote training, without the name of its run
+    why: str = ""  # said of the order, where there is more to say than its numbers
 
 
 def begin(
@@ -108,8 +115,9 @@ def claim(  # noqa: PLR0913  # the terms of the claim
 ) -> Lease:
     """Take the next generation. Inside the section in which the view was looked at: a pause comes before or after.
 
-    `slots` is how many runs may be under way, where a person said so; otherwise it is the SPEC's. `known`: its claims,
-    where they were looked at in this section already.
+    `slots` is how many runs may be under way, where a person said so; otherwise it is the SPEC's. Two chunks of one
+    training would go on from the same state, whatever a person says. `known`: its claims, where they were looked at in
+    this section already.
     """
     here = spec.for_tier(tier or view.tier)
     roles, moment = here.worker_roles, root.world.now()
@@ -119,7 +127,7 @@ def claim(  # noqa: PLR0913  # the terms of the claim
         owner=owner,
         name_run=lambda generation: ids.new_run_id(moment, roles[(generation - 1) % len(roles)]),
         after=view.generation,
-        slots=slots or here.max_parallel,
+        slots=1 if is_chain(spec) else slots or here.max_parallel,
         # A run that ends on time must still be able to seal, even if nobody renews its lease meanwhile.
         ttl_s=ttl_s or max(here.time_budget_s + here.kill_grace_s + SEAL_GRACE_S, DEFAULT_TTL_S),
         engine=engine,
@@ -143,7 +151,12 @@ def opened(root: Root, lease: Lease, view: View, spec: Spec, spec_sha256: str, e
     texts = {layout.PLAN: _plan(manifest, here, errand.plan, with_exchange=bool(exchange)), **exchange}
     if errand.params is not None:
         texts[layout.PARAMS] = canonical.page(dict(errand.params))
+    order = None if errand.order is None else msgspec.structs.replace(errand.order, run_id=manifest.run_id)
+    if order is not None:
+        texts[chunk.ORDER] = page(order)
     try:
+        if order is not None and order.number:
+            ledger.append(root, decided.told(view, order, lease.claim, ts=root.now(), why=errand.why))
         path = bundles.open_bundle(root, manifest, texts)
     except FileExistsError:
         lease.abandon(root)
@@ -153,7 +166,7 @@ def opened(root: Root, lease: Lease, view: View, spec: Spec, spec_sha256: str, e
         lease.abandon(root)
         raise
     return Running(
-        lease=lease, manifest=manifest, spec=here, path=path, params=errand.params, handed=errand.handed
+        lease=lease, manifest=manifest, spec=here, path=path, params=errand.params, handed=errand.handed, order=order
     )  # fmt: skip
 
 
@@ -172,7 +185,9 @@ def reattached(root: Root, experiment: str, run_id: str, spec: Spec) -> Running:
     here = scripts.renamed(spec.for_tier(manifest.fidelity_tier))
     if manifest.seed is not None:
         here = msgspec.structs.replace(here, seed=manifest.seed)
-    return Running(lease=lease, manifest=manifest, spec=here, path=path, params=params)
+    given = reading.read(f"{path}/{chunk.ORDER}")
+    order = None if given is None else parse(Order, given, f"{path}/{chunk.ORDER}")
+    return Running(lease=lease, manifest=manifest, spec=here, path=path, params=params, order=order)
 
 
 def finish(root: Root, running: Running, ended: Ended) -> Seal:
@@ -231,9 +246,19 @@ def _put_right(root: Root, running: Running) -> None:
         root.files.move(f"{running.path}/{layout.SEAL}", f"{running.path}/{layout.DAMAGED_SEAL}")
     if running.params is not None:
         root.files.replace(f"{running.path}/{layout.PARAMS}", canonical.page(dict(running.params)))
+    order_again(root, running, running.path)
     if not os.path.islink(f"{running.path}/{layout.MODEL}"):
         for name, data in _asked(root, running.manifest.experiment, running.manifest.origin).items():
             root.files.replace(f"{running.path}/{name}", data)
+
+
+def order_again(root: Root, running: Running, path: str) -> None:
+    """What a chunk was told to do, as it was told: by it its run is judged, whatever the run made of the file."""
+    if running.order is None:
+        return
+    given = page(running.order)
+    if os.path.islink(f"{path}/{chunk.ORDER}") or reading.read(f"{path}/{chunk.ORDER}") != given:
+        root.files.replace(f"{path}/{chunk.ORDER}", given)
 
 
 def _asked(root: Root, experiment: str, origin: Origin | None) -> dict[str, bytes]:

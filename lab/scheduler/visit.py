@@ -14,6 +14,7 @@ from lab.core.claim import Owner
 from lab.core.errors import Busy, Exhausted, Interrupted, Taken, Unadvised
 from lab.core.policy import Proceed, Wait
 from lab.scheduler import cycle, decisions, engines, moves, reclaim, refresh, step, work
+from lab.scheduler.chaining.order import ordered
 from lab.scheduler.control import approved
 from lab.scheduler.cycle import Errand
 from lab.scheduler.loop import scripts
@@ -180,6 +181,7 @@ class Visit:
             self._move(view, policy.exhausted(view, spec))
             self.move = Wait(reason=done.what)
             return None
+        errand = ordered(self._root, view, spec, errand)
         tier = errand.tier or view.tier
         if self._request.classes and spec.for_tier(tier).executor_class not in self._request.classes:
             return None  # its SPEC was edited since the index told of it, or its race goes on in another class

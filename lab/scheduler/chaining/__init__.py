@@ -1,1 +1,1 @@
-"""A training in chunks: what the next one is to do, who reviews the last one, and what may be spent."""
+"""Trainings in chunks: what the next chunk is ordered to do, with which parameters, and why."""

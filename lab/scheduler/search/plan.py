@@ -15,7 +15,9 @@ from lab.core import assignment, race
 from lab.core.errors import BadInput, Busy, Exhausted, LabError, Unadvised, Unavailable
 from lab.core.origin import BASELINE, PERSON, PROMOTED, Origin
 from lab.core.run import MINIMIZE
+from lab.core.spec_tuning import is_chain
 from lab.core.trial import History
+from lab.scheduler.chaining.order import ordered
 from lab.scheduler.cycle import Errand
 from lab.scheduler.search import offers, spaces
 from lab.scheduler.search.asking import advice
@@ -69,6 +71,9 @@ class Search:
 
     def space(self, view: View, spec: Spec) -> Found | None:
         """The space; None where nobody wrote one and nobody asked for a strategy: then runs are given no parameters."""
+        if is_chain(spec):
+            self._refuse_words(spec)
+            return None
         found = spaces.find(self._root, spec, view, self._wanted.space)
         if found is None and (self._wanted.strategy or spec.strategy):
             where = f"experiments/{spec.id}/SPEC.yaml"
@@ -76,6 +81,14 @@ class Search:
             raise BadInput(f"{spec.id} has no search space, so nothing can be proposed", where=where, fix=fix)
         self.is_one = found is not None
         return found
+
+    def _refuse_words(self, spec: Spec) -> None:
+        """Of a training in chunks nothing is searched, whatever its space: each chunk goes on from the one before."""
+        if self._wanted != Wanted(workers=self._wanted.workers):
+            what = f"the runs of {spec.id} are chunks of one training, and no strategy chooses among them"
+            fix = "write `strategy:` into its SPEC, and each run is a whole training; or leave these options out"
+            raise BadInput(what, fix=fix)
+        self.is_one = False
 
     def name(self, spec: Spec) -> str:
         """The strategy that is asked."""
@@ -128,7 +141,7 @@ class Search:
         """The next run. `Exhausted` when every point was tried, `Busy` when that waits for the last ones to end."""
         found = self.space(view, spec)
         if found is None:
-            return Errand()
+            return ordered(self._root, view, spec, Errand())
         self.book.catch_up()
         under_way = self.book.under_way()
         again = next((line for line in self.book.to_try_again(under_way) if self._can_run(line, spec, found)), None)
