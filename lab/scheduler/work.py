@@ -12,6 +12,7 @@ from lab.core.errors import BadInput, LabError
 from lab.core.launch import Exit
 from lab.core.run import FAILED
 from lab.core.spec_evaluation import LM_EVAL
+from lab.core.spec_tuning import TINKER
 from lab.executors import door, environment
 from lab.scheduler import boxed, launching, places
 from lab.scheduler.loop import scripts
@@ -49,6 +50,10 @@ def require_work(
     door.find(spec.executor)
     if not away:
         environment.require(spec, root.world.environ)
+    if spec.executor == TINKER:
+        from lab.scheduler.chaining import guard  # noqa: PLC0415  # for those that train remotely
+
+        guard.require_budget(spec, None if away else root.world.environ)
     if spec.executor == _TRAINING:
         from lab.executors import training  # noqa: PLC0415  # for those that train
 

@@ -18,11 +18,12 @@ if TYPE_CHECKING:
     from lab.core.spec import Spec
 
 
-def require_budget(spec: Spec, environ: Mapping[str, str]) -> None:
+def require_budget(spec: Spec, environ: Mapping[str, str] | None) -> None:
     """Refuse a training whose service may cost money, and that nothing ends, or that nobody has a key for.
 
-    `spec` is the one of the run's tier, `environ` what the lab itself was started with. A service on this machine needs
-    neither. Whether the key is any good is found out when it is shown.
+    `spec` is the one of the run's tier, `environ` what the lab itself was started with; None where the run happens
+    elsewhere, and its key is there. A service on this machine needs neither. Whether the key is any good is found out
+    when it is shown.
     """
     tuning = spec.tinker
     if tuning is None:
@@ -43,6 +44,8 @@ def require_budget(spec: Spec, environ: Mapping[str, str]) -> None:
             fix="write budget_tokens; or budget_cost, and under `tinker:` usd_per_mtok_train, usd_per_mtok_sample and "
             "usd_per_mtok_prefill",
         )  # fmt: skip
+    if environ is None:
+        return
     seen = environment.given(spec, environ)
     if credentials.source(seen):
         return

@@ -90,3 +90,9 @@ def test_a_key_that_no_service_takes_is_refused(tmp_path: Path) -> None:
 
 def test_what_trains_nothing_is_none_of_its_business() -> None:
     guard.require_budget(Spec(id="other"), {})
+
+
+def test_of_a_run_that_happens_elsewhere_the_key_is_there() -> None:
+    guard.require_budget(a_spec(), None)
+    with pytest.raises(BadInput, match="nothing says how much"):
+        guard.require_budget(a_spec(tokens=None), None)
