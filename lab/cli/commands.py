@@ -49,6 +49,7 @@ COMMANDS = (
     Command("top", "top", LOOK, "show the best runs of an experiment"),
     Command("params", "params_", LOOK, "show the parameters that a run was given"),
     Command("compare", "compare", LOOK, "compare two runs: numbers with intervals, parameters, code", ("diff",)),
+    Command("evals", "evals", LOOK, "show how a model was scored, and whether another one is better"),
     Command("board", "board", LOOK, "show what each arm of a search brought, and what is under way"),
     Command("cost", "cost", LOOK, "show what an experiment took, and what each improvement cost"),
     Command("metrics", "metrics_", LOOK, "read a log for metrics, by the rules that runs are read by"),

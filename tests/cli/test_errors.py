@@ -90,7 +90,7 @@ def test_no_verb_but_init_makes_a_lab_where_none_is(
     ruling |= {"prune": ("--keep", "100"), "schedule": ("status",), "import": ("alpha", "journal.log")}
     run = "RUN-20260102-030405-000000-scout"
     ruling |= {"mutate": ("--provider", "stub"), "autoresearch": ("start", "--yes")}
-    ruling |= {"exec": ("alpha", run), "replay": (run,), "params": (run,), "compare": (run, run)}
+    ruling |= {"exec": ("alpha", run), "replay": (run,), "params": (run,), "compare": (run, run), "evals": (run,)}
     ruling |= {"report": ("alpha", "-o", "-"), "plot": ("alpha", "-o", "-")}
     ruling |= dict.fromkeys(
         ("best", "top", "board", "export", "burst", "try", "guided", "swarm", "context", "tail"), ("alpha",)

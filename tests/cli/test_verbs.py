@@ -73,6 +73,7 @@ VERBS: dict[str, tuple[tuple[str, ...], str, set[str]]] = {
         "-value: 0.25\n+value: 0.5\n",
         {"runs", "facts", "params", "only", "better", "metrics", "code"},
     ),
+    "evals": (("results.json",), " addition/acc,none: 0.5 ± 0.1", {"first", "second", "comparison", "notes"}),
     "board": (("alpha",), "arm  trials  failed  new bests", {"experiment", "arms", "claims", "feed"}),
     "cost": (("alpha",), "alpha, tier proxy: loss, minimize\n", {"experiment", "tier", "best", "best_run", "spending"}),
     "metrics": (
@@ -155,6 +156,9 @@ def prepare(verb: str, labctl: Labctl, lab: Path) -> None:
         (lab.parent / "journal.log").write_text(JOURNAL)
     if verb == "metrics":
         (lab.parent / "run.log").write_text("METRIC loss=0.5\n")
+    if verb == "evals":
+        told = '{"addition": {"acc,none": 0.5, "acc_stderr,none": 0.1}}'
+        (lab.parent / "results.json").write_text(f'{{"results": {told}, "model_name": "tiny"}}')
     if verb == "exec":
         with (lab / "experiments/alpha/SPEC.yaml").open("a") as spec:
             spec.write("executor: stub\n")

@@ -7,6 +7,7 @@ from lab.projections.autoresearch_summary import Summary
 from lab.projections.standing import Standing
 from lab.scheduler.results.compared import Compared
 from lab.scheduler.results.costs import Cost, LabCost
+from lab.scheduler.results.evals import Evals
 from lab.scheduler.results.tailed import Tail
 from lab.scheduler.search.board import Board
 
@@ -46,6 +47,7 @@ SHAPES: dict[str, tuple[object, ...]] = {
     "top": (look.Top,),
     "params": (look.Given,),
     "compare": (Compared,),
+    "evals": (Evals,),
     "board": (Board,),
     "cost": (Cost, LabCost),
     "metrics": (look.Metrics,),

@@ -81,7 +81,7 @@ class Compared(msgspec.Struct, frozen=True, kw_only=True):
 def compare(root: Root, first: str, second: str, *, diff_lines: int = DIFF_LINES) -> Compared:
     """Two sealed runs, of one experiment or of two; an experiment stands for the run to take of it."""
     notes: list[str] = []
-    first, second = _meant(root, first, notes), _meant(root, second, notes)
+    first, second = meant(root, first, notes), meant(root, second, notes)
     with located.one_at_a_time(root, first, second):
         return _compared(root, first, second, notes, diff_lines)
 
@@ -111,7 +111,7 @@ def _compared(root: Root, first: str, second: str, notes: list[str], diff_lines:
     return found if counts is None else msgspec.structs.replace(found, better=_winner(counts, one[1], other[1]))
 
 
-def _meant(root: Root, name: str, notes: list[str]) -> str:
+def meant(root: Root, name: str, notes: list[str]) -> str:
     """The run of that id, or the one to take of an experiment."""
     if name.startswith("RUN-"):
         return name

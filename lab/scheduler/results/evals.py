@@ -1,0 +1,111 @@
+"""The scores of an evaluation, and what those of another one say beside them: runs of this lab, or files of lm_eval."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from lab.core import canonical, layout, scores
+from lab.core.errors import Corrupt, LabError, NotFound
+from lab.core.scores import Comparison, Scores  # msgspec resolves annotations
+from lab.executors import evaluated
+from lab.scheduler.results import compared, located
+from lab.store import files, inside, reading
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from lab.scheduler.results.located import Located
+    from lab.store.root import Root
+
+_JSON = ".json"
+
+
+class Side(msgspec.Struct, frozen=True, kw_only=True):
+    """One evaluation. `run` is empty where it is a file of somebody's own."""
+
+    name: str  # of the run, or the path of the file
+    run: str = ""
+    model: str = ""
+    told: Scores
+
+
+class Evals(msgspec.Struct, frozen=True, kw_only=True):
+    """One or two evaluations; of two, the second beside the first."""
+
+    first: Side
+    second: Side | None = None
+    comparison: Comparison | None = None
+    notes: tuple[str, ...] = ()
+
+
+def look(root: Callable[[], Root], first: str, second: str = "", *, better_by: float = scores.BETTER_BY) -> Evals:
+    """A run, an experiment for the run to take of it, or a results file; the lab is opened where one is meant."""
+    notes: list[str] = []
+    one = _side(root, first, notes)
+    if not second:
+        return Evals(first=one, notes=tuple(notes))
+    other = _side(root, second, notes)
+    found = scores.compare(one.told, other.told, better_by)
+    return Evals(first=one, second=other, comparison=found, notes=tuple(notes))
+
+
+def _side(root: Callable[[], Root], name: str, notes: list[str]) -> Side:
+    found = _of_file(name) if _is_file(name) else _of_run(root(), name, notes)
+    notes += [f"{found.name}: {each}" for each in found.told.remarks]
+    return found
+
+
+def _is_file(name: str) -> bool:
+    return "/" in name or name.endswith(_JSON) or (not name.startswith("RUN-") and reading.is_file(name))
+
+
+def _of_file(name: str) -> Side:
+    path = os.path.expanduser(name)
+    try:
+        data = reading.read_given(path, scores.MOST_BYTES + 1)
+    except OSError as error:
+        raise files.refused(error) from error
+    if data is None:
+        raise NotFound("there is no such file", where=path, fix="name a results_*.json that lm_eval wrote, or a run")
+    told = scores.parse(data, path)
+    return Side(name=name, model=told.model, told=told)
+
+
+def _of_run(root: Root, name: str, notes: list[str]) -> Side:
+    run_id = compared.meant(root, name, notes)
+    found, made = located.sealed(root, run_id)
+    if found.kept is not None:
+        fix = f"labctl prune --restore {found.archive}, and ask again"
+        raise LabError(f"{run_id} is in an archive, and so are its results", where=found.path, fix=fix)
+    above = f"{layout.ARTIFACTS}/"
+    names = [each for each in made.files if each.startswith(above) and evaluated.RESULTS.fullmatch(_last(each))]
+    if not names:
+        fix = "labctl evals shows runs of the executor lm_eval, and others that leave a results_*.json in artifacts/"
+        raise NotFound(f"{run_id} has no results of lm_eval", where=found.path, fix=fix)
+    newest = max(names, key=_last)
+    data = _sealed(found, newest, made.files[newest].sha256)
+    told = scores.parse(data, f"{found.path}/{newest}")
+    return Side(name=run_id, run=run_id, model=told.model, told=told)
+
+
+def _sealed(found: Located, name: str, digest: str) -> bytes:
+    """A file of a bundle, as it was sealed."""
+    above, _, own = found.path.rpartition("/")
+    try:
+        at = inside.folder(above, own)
+        try:
+            data, _ = inside.head(at, name, scores.MOST_BYTES + 1)
+        finally:
+            os.close(at)
+    except OSError as error:
+        raise Corrupt(f"{name} was sealed, and cannot be read", where=found.path, fix="labctl verify") from error
+    if len(data) <= scores.MOST_BYTES and canonical.digest(data) != digest:
+        raise Corrupt(f"{name} is not what was sealed", where=found.path, fix="labctl verify names all damage")
+    return data
+
+
+def _last(name: str) -> str:
+    return name.rpartition("/")[2]
