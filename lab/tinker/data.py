@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import msgspec
 
+LOSSES = ("cross_entropy", "importance_sampling", "ppo", "cispo", "dro", "gspo", "stable_reinforce")
+
 
 class Datum(msgspec.Struct, frozen=True, kw_only=True):
     """One sequence to train on: `targets[i]` is what should follow `tokens[i]`; every list is as long as `tokens`.
@@ -33,6 +35,26 @@ class Sample(msgspec.Struct, frozen=True, kw_only=True):
     tokens: list[int]
     logprobs: list[float]
     stopped: bool = False
+
+
+class Adam(msgspec.Struct, frozen=True, kw_only=True):
+    """One step of the optimizer."""
+
+    learning_rate: float
+    beta1: float = 0.9
+    beta2: float = 0.95
+    eps: float = 1e-8
+    weight_decay: float = 0.0
+    grad_clip_norm: float = 0.0  # 0: the gradient is taken as it is
+
+
+class Wish(msgspec.Struct, frozen=True, kw_only=True):
+    """How samples are drawn. Without `seeds`, one for each prompt, the service draws its own."""
+
+    max_tokens: int
+    temperature: float = 1.0
+    seeds: list[int] | None = None
+    stop: list[str] | list[int] | None = None  # None: the token that ends an answer
 
 
 def supervised(prompt: list[int], completion: list[int], scale: float = 1.0) -> Datum:

@@ -43,7 +43,11 @@ BENDS: dict[str, dict[str, str]] = {
         "lab.engines.minder": "the same; and the file that takes what a body prints, which is the body's to write",
         "lab.store.sections": "makes the empty file that a lock is taken on; nothing is ever in it",
         "lab.cli.terminal": "opens /dev/null for a stdout whose reader has gone away",
+        "lab.tinker.telling": "a recipe is a run's own process: it appends to its run's folder, each row with fsync",
         "lab.tinker.local.disk": "a server of its own process writes its checkpoints below its own folder, and no lab's",
+    },
+    "printing": {
+        "lab.tinker.telling": "a recipe is a run's own process: METRIC lines are what the lab reads of it",
     },
     "broad_except": {
         "lab.scheduler.work": "where the code of a stranger's executor runs: it is recorded as a failed run",
@@ -52,6 +56,7 @@ BENDS: dict[str, dict[str, str]] = {
         "lab.tinker.tokenizer": "the tokenizers library raises nothing narrower for a file that is none: it is told",
         "lab.store.plug_ins": "a plug-in is a stranger's code: whatever loading it raises is told by its name",
         "lab.web.server": "where pages run: one that fails is told, and stops no other; --debug shows the trace",
+        "lab.tinker.waiting": "the SDK raises whatever it stumbles over: it is told in the thread that waits for it",
         "lab.tinker.local.futures": "where models run: whatever torch and strangers' files raise becomes an answer",
         "lab.tinker.local.server": "where requests end: one that fails is told in words, and stops no other",
         "lab.cli.main": "the one handler: whatever is left becomes words and an exit code; --debug shows the trace",

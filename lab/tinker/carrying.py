@@ -1,0 +1,346 @@
+"""How a chunk is carried out: from its order to a saved state, once.
+
+A state is saved when nothing is on its way to the service, and recorded only after the service said that it has it.
+Killed at any moment, the chunk is worth what was recorded: started again it does nothing twice if that was all of it,
+and begins again at the order's state if not; its rows stay, for what they cost was paid.
+"""
+
+from __future__ import annotations
+
+import math
+import statistics
+import time
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from lab.core.chunk import MORE, Checkpoint
+from lab.core.errors import BadInput, Corrupt, Interrupted, LabError
+from lab.tinker import paths, rows
+from lab.tinker.job import Job
+from lab.tinker.purse import Purse, Spent
+from lab.tinker.rows import Row
+from lab.tinker.training import Recipe
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from lab.core.chunk import Order
+    from lab.tinker.estimate import Tokens
+    from lab.tinker.place import Place, Stop
+    from lab.tinker.rows import States
+    from lab.tinker.session import Session
+    from lab.tinker.telling import Telling
+
+FINISHED, FAILED = 0, 1
+LAST_ROWS = 5  # whose mean stands for a chunk that measures nothing
+SAVES_LIKE_OPENING = 3  # to save takes no longer, as a rule, than that many times what it took to open the model
+LEAST_RESERVE_S = 3.0
+MEASURES_LIKE_STEPS = 10  # how long `measure` takes is not known before
+_DAY_S = 86_400
+
+
+class Asked(Exception):
+    """The chunk was told to end, and has not begun anything that would have to be finished first."""
+
+
+class Trouble(LabError):
+    """No further step makes sense."""
+
+    kind = "trouble"
+
+
+class Carrying:
+    """One chunk under way."""
+
+    def __init__(self, recipe: Recipe, place: Place, telling: Telling, stop: Stop) -> None:
+        self.recipe, self.place, self.telling, self.stop = recipe, place, telling, stop
+        self.order: Order = place.order
+        self.purse = Purse(self.order)
+        self.job = Job(self.order, place.folders, self._opened, self._check)
+        self.done: list[Row] = []
+        self.session: Session | None = None
+        self._opened_s = 0.0
+        self._trained_before = 0
+
+    def run(self) -> int:
+        """The exit code; raises what stopped it."""
+        saved = rows.states(self.place.folder)
+        if saved.last is not None and saved.last.next_step > self.order.first_step:
+            return self._already(saved.last)
+        self._refuse()
+        self.recipe.prepare(self.job)
+        end = self._end()
+        try:
+            self._opened()
+            self._fix(saved)
+        except Asked:
+            raise Interrupted("it was told to end before its first step", fix=_MENDS[_TOLD]) from None
+        why = self._steps(end)
+        self._trained_before = self.job.trained
+        next_step = self.order.first_step + len(self.done)
+        if not self.done:
+            raise BadInput(f"no step was done: {why}", where=self.place.folder, fix=_MENDS.get(why, ""))
+        final = next_step >= end
+        measured = self._measured() if why != _TOLD else {}
+        record = self._saved(next_step, final=final)
+        self.telling.checkpoint(record)
+        self._metrics([row.metrics for row in self.done], measured)
+        self.telling.say(f"steps {self.order.first_step} to {next_step - 1}, saved as {record.state_path}; {why}")
+        return FINISHED if final else MORE
+
+    # -- before -------------------------------------------------------------------------------------------------
+
+    def _already(self, last: Checkpoint) -> int:
+        """This order was carried out by an earlier start of the same run."""
+        told = rows.steps(self.place.folder).rows
+        measured = next((row.measured for row in reversed(told) if row.measured), {})
+        self._metrics([row.metrics for row in told], measured)
+        self.telling.say(f"this chunk was already done, up to step {last.next_step - 1}; nothing is done twice")
+        return FINISHED if last.final else MORE
+
+    def _refuse(self) -> None:
+        """What can be seen to be wrong before anybody is asked."""
+        order, where = self.order, self.place.folder
+        if not self.recipe.metric or rows.metric_problem(self.recipe.metric):
+            problem = rows.metric_problem(self.recipe.metric) or "it is empty"
+            raise BadInput(f"the metric of the recipe cannot be called {self.recipe.metric!r}: {problem}")
+        if order.first_step and not order.state_path:
+            what = f"the order begins at step {order.first_step} and names no state to begin from"
+            raise Corrupt(what, where=where, fix="labctl show EXPERIMENT tells what the chain knows")
+        if order.state_path:
+            saved = paths.parse(order.state_path, where=where)
+            held = paths.step_of(order.state_path)
+            if saved.kind != paths.WEIGHTS:
+                raise BadInput(f"{order.state_path} is no state that a training can go on from", where=where)
+            if order.first_step and held is not None and held != order.first_step:
+                what = f"the order begins at step {order.first_step}, and the state has {held} steps in it"
+                raise Corrupt(what, where=order.state_path, fix="labctl verify; the chain and the state disagree")
+        if order.first_step:
+            lost = [name for name in self.recipe.fixed if not paths.is_path(order.fixed.get(name, ""))]
+            if lost:
+                what = f"the path of {', '.join(lost)} is lost, which was fixed before step 0"
+                fix = "another one would make it another training: begin it again, or write the path into the chain"
+                raise Corrupt(what, where=where, fix=fix)
+
+    def _end(self) -> int:
+        length = self.recipe.length(self.job)
+        end = self.order.until if length is None else min(self.order.until, length)
+        if end <= self.order.first_step:
+            what = f"there is no step {self.order.first_step}: the training has {end}"
+            raise BadInput(what, where=self.place.folder, fix="give it more data, or more `steps`")
+        return end
+
+    def _opened(self) -> Session:
+        """The session with its model: made on the first call."""
+        if self.session is not None:
+            return self.session
+        from lab.tinker import opening  # noqa: PLC0415  # loads the SDK: a second, and what is refused needs none
+
+        begun_s = time.monotonic()
+        session = opening.session(self.place, self.telling, self.purse)
+        self.session = session
+        order = self.order
+        if order.first_step:
+            session.load(order.state_path, optimizer=True)
+        elif origin := order.state_path or self.recipe.origin(self.job):
+            if paths.parse(origin, where="where the training begins").kind != paths.WEIGHTS:
+                raise BadInput(f"{origin} is nothing that a training can begin from", fix="give a state_path")
+            session.load(origin, optimizer=False)
+        else:
+            rank = self.job.whole("lora_rank", self.recipe.rank)
+            session.begin(order.tuning.base_model, rank=rank, seed=order.seed)
+        self._opened_s = time.monotonic() - begun_s
+        return session
+
+    def _fix(self, saved: States) -> None:
+        """The models that stand still: those of the first chunk, whatever became of the policy since."""
+        names = self.recipe.fixed
+        if self.order.first_step:
+            self.job.fixed = {name: self.order.fixed[name] for name in names}
+            return
+        given = {**self.order.fixed, **saved.fixed}
+        if not all(name in given for name in names):
+            given = dict(self.recipe.fix(self.job))
+            wrong = [name for name in names if not paths.is_path(given.get(name, ""))]
+            if wrong:
+                raise BadInput(f"`fix` returned no path for {', '.join(wrong)}", fix="return one for each in `fixed`")
+            given = {name: given[name] for name in names}
+            if given:
+                self.telling.checkpoint(
+                    Checkpoint(name="fixed", next_step=0, model_run=self._opened().run, fixed=given)
+                )
+        self.job.fixed = {name: given[name] for name in names}
+
+    # -- steps --------------------------------------------------------------------------------------------------
+
+    def _steps(self, end: int) -> str:
+        """Do them, and return why there are no more."""
+        order = self.order
+        for step in range(order.first_step, min(order.first_step + order.steps, end)):
+            why = self._why_not(step)
+            if why:
+                return why
+            self._trained_before = self.job.trained
+            try:
+                self._step(step)
+            except Asked:
+                self._left_over()
+                return _TOLD
+            except Spent:
+                if self.job.trained > self._trained_before:
+                    raise BadInput("the budget was spent within a step", fix="train once in a step") from None
+                self._left_over()
+                return _SPENT
+            limit = order.tuning.kl_limit
+            if limit is not None and (self.done[-1].kl or 0.0) > limit:
+                return "its kl is above the limit of the SPEC"
+        return (
+            "all steps of the training are done" if order.first_step + len(self.done) >= end else "all that was asked"
+        )
+
+    def _step(self, step: int) -> None:
+        session = self._opened()
+        begun_s, waited_s = time.monotonic(), session.waiting.waited_s
+        told = dict(self.recipe.step(self.job, step))
+        used = self.purse.since()  # of the first step with what fixing models took
+        kl = told.pop("kl", None)
+        row = Row(
+            step=step,
+            run=session.run,
+            at=time.time(),
+            step_s=round(time.monotonic() - begun_s, 6),
+            wait_s=round(session.waiting.waited_s - waited_s, 6),
+            trained=used.trained,
+            sampled=used.sampled,
+            prefilled=used.prefilled,
+            kl=kl,
+            metrics=self._numbers(told, step),
+        )
+        self.telling.row(row)
+        self._refuse_trouble(row)
+        self.telling.report(step, row.metrics.get(self.recipe.metric, math.nan))
+        self.purse.remember(used)
+        self.done.append(row)
+
+    def _numbers(self, told: Mapping[str, float], step: int) -> dict[str, float]:
+        numbers: dict[str, float] = {}
+        for name, value in told.items():
+            problem = rows.metric_problem(name)
+            if problem:
+                raise BadInput(f"a metric of step {step} cannot be called {name!r}: {problem}", fix="rename it")
+            numbers[name] = float(value)
+        return numbers
+
+    @staticmethod
+    def _refuse_trouble(row: Row) -> None:
+        numbers = {**row.metrics, "kl": row.kl if row.kl is not None else 0.0}
+        lost = [name for name, value in numbers.items() if not math.isfinite(value)]
+        if lost:
+            what = f"{', '.join(lost)} of step {row.step} {'is' if len(lost) == 1 else 'are'} not finite"
+            fix = "nothing of this chunk was saved; try a smaller learning rate, or grad_clip_norm"
+            raise Trouble(f"{what}: the training has come apart", fix=fix)
+
+    def _why_not(self, step: int) -> str:
+        """Why the next step is not begun."""
+        if self.stop.is_asked:
+            return _TOLD
+        if not self.purse.has_room:
+            return _SPENT
+        ends_at = self.place.ends_at
+        if ends_at is not None and time.time() + self._needs_s() > ends_at:
+            return _LATE if step > self.order.first_step else "the run's time is up before its first step"
+        return ""
+
+    def _needs_s(self) -> float:
+        """Another step, and all that comes behind the last one. Before the first, nothing is known of them."""
+        if not self.done:
+            return 0.0
+        step_s = statistics.median(row.step_s for row in self.done)
+        reserve_s = max(LEAST_RESERVE_S, SAVES_LIKE_OPENING * self._opened_s)
+        return step_s * (1 + (MEASURES_LIKE_STEPS if self._measures else 0)) + reserve_s
+
+    def _check(self) -> None:
+        """Called before anything new is asked of the service."""
+        if self.stop.is_asked and self.session is not None and self.job.trained == self._trained_before:
+            raise Asked
+
+    def _left_over(self) -> None:
+        """What a step used that was not finished counts with the one before it."""
+        used = self.purse.since()
+        if used.total and self.done:
+            self.telling.row(_more(self.done[-1], used))
+
+    @property
+    def _measures(self) -> bool:
+        return type(self.recipe).measure is not Recipe.measure
+
+    # -- after --------------------------------------------------------------------------------------------------
+
+    def _measured(self) -> dict[str, float]:
+        try:
+            told = self.recipe.measure(self.job)
+        except (Spent, Asked):  # the state is worth more than what it measures
+            return {}
+        if told is None:
+            return {}
+        measured = self._numbers(told, self.done[-1].step)
+        if self.recipe.metric not in measured:
+            fix = "return it, or make `measure` return None"
+            raise BadInput(f"`measure` did not return the metric {self.recipe.metric}", fix=fix)
+        used = self.purse.since()
+        row = msgspec.structs.replace(_more(self.done[-1], used), measured=measured)
+        self.telling.row(row)
+        lost = [name for name, value in measured.items() if not math.isfinite(value)]
+        if lost:
+            raise Trouble(f"{', '.join(lost)} on data that was held out is not finite: nothing of this chunk was saved")
+        return measured
+
+    def _saved(self, next_step: int, *, final: bool) -> Checkpoint:
+        session = self._opened()
+        name, days = paths.name_of(next_step), self.order.tuning.keep_days
+        keep_s = None if final or days is None else max(1, round(days * _DAY_S))
+        about = {"next_step": str(next_step)}
+        state = session.save_state(name, keep_s=keep_s, about=about)
+        sampler = external = ""
+        if final:
+            sampler, external = session.save_sampler("final"), session.save_external("final")
+        return Checkpoint(
+            name=name,
+            next_step=next_step,
+            state_path=state,
+            model_run=session.run,
+            final=final,
+            sampler_path=sampler,
+            external_path=external,
+            fixed=dict(self.job.fixed),
+        )
+
+    def _metrics(self, steps: Sequence[Mapping[str, float]], measured: Mapping[str, float]) -> None:
+        """What the chunk is worth: as it was measured, or the mean of its last steps."""
+        last = steps[-LAST_ROWS:]
+        told: dict[str, float] = {}
+        for name in dict.fromkeys(name for row in last for name in row):
+            values = [row[name] for row in last if name in row]
+            told[name] = statistics.fmean(values)
+        if self._measures and not measured:
+            told.pop(self.recipe.metric, None)  # it is told of data that was held out, or not at all
+        for name, value in {**told, **measured}.items():
+            self.telling.metric(name, value)
+
+
+_TOLD, _SPENT, _LATE = (
+    "it was told to end",
+    "another step would pass the budget",
+    "another step would pass the run's time",
+)
+_MENDS = {
+    _SPENT: "raise budget_tokens or budget_cost, or make the steps smaller",
+    _TOLD: "run it again",
+    _LATE: "raise time_budget",
+}
+
+
+def _more(row: Row, used: Tokens) -> Row:
+    """The same row with other tokens: a further row of a step adds to what was paid, and changes nothing else."""
+    return msgspec.structs.replace(row, trained=used.trained, sampled=used.sampled, prefilled=used.prefilled)

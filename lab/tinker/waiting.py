@@ -1,0 +1,94 @@
+"""Waiting for answers, never for ever.
+
+Against a service that is away the SDK waits without a limit and says nothing. Here each answer has a limit. While the
+service itself asks to wait (billing, capacity), the limit counts from when it last did; the end of the run's time holds
+in any case.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from concurrent.futures import Future
+from typing import TYPE_CHECKING, TypeVar
+
+from lab.tinker import failures
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tinker import APIFuture
+
+    from lab.tinker.failures import Doing
+    from lab.tinker.pauses import Pauses
+
+T = TypeVar("T")
+CLOSE_LISTENING_S = 3.0  # after that long without an answer it is looked for why
+_SAID_HOLDS_S = 90.0  # the SDK says once a minute that it stands in a queue
+_SLICE_S = 1.0
+
+
+class Waiting:
+    def __init__(self, limit_s: float, pauses: Pauses, until_s: float | None = None) -> None:
+        self.limit_s = limit_s
+        self.until_s = until_s  # by time.monotonic(): when the run's time is up
+        self.waited_s = 0.0
+        self._pauses = pauses
+
+    def answer(self, future: APIFuture[T], doing: Doing) -> T:
+        """What the service answers, or an error of ours."""
+        return self._result(future.future(), doing, self.limit_s)
+
+    def aside(self, call: Callable[[], T], doing: Doing, limit_s: float | None = None) -> T:
+        """What a call gives that waits by itself. One that never comes back is left where it is, in a thread."""
+        future: Future[T] = Future()
+
+        def body() -> None:
+            try:
+                result = call()
+            except BaseException as error:  # noqa: BLE001  # it is told, in the thread that waits for it
+                future.set_exception(error)
+            else:
+                future.set_result(result)
+
+        threading.Thread(target=body, name="tinker-call", daemon=True).start()
+        return self._result(future, doing, self.limit_s if limit_s is None else limit_s)
+
+    def _result(self, future: Future[T], doing: Doing, limit_s: float) -> T:
+        begun_s = time.monotonic()
+        try:
+            while not self._is_done(future, min(_SLICE_S, limit_s)):
+                self._look(doing, begun_s, limit_s)
+        finally:
+            waited_s = time.monotonic() - begun_s
+            self.waited_s += waited_s
+            if waited_s > CLOSE_LISTENING_S:
+                self._pauses.listen_closely(on=False)
+        error = future.exception()
+        if error is not None:
+            raise failures.told(error, doing) from error
+        self._pauses.over()
+        return future.result()
+
+    @staticmethod
+    def _is_done(future: Future[T], limit_s: float) -> bool:
+        try:
+            future.exception(limit_s)
+        except TimeoutError:
+            return False
+        return True
+
+    def _look(self, doing: Doing, begun_s: float, limit_s: float) -> None:
+        now_s = time.monotonic()
+        end_s = begun_s + limit_s
+        said_s = self._pauses.said_at_s
+        if said_s is not None and said_s > begun_s:
+            end_s = max(end_s, said_s + max(limit_s, _SAID_HOLDS_S))
+        why = self._pauses.words
+        if self.until_s is not None and end_s > self.until_s:
+            end_s = self.until_s
+            why = f"the run's time is up; {why}" if why else "the run's time is up"
+        if now_s >= end_s:
+            raise failures.late(doing, now_s - begun_s, why)
+        if now_s - begun_s > CLOSE_LISTENING_S:
+            self._pauses.listen_closely(on=True)
