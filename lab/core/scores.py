@@ -167,6 +167,8 @@ def _differences(first: Scores, second: Scores, task: str) -> Iterator[str]:
     if mine != theirs:
         yield f"{task} is not made of the same tasks"
         return
+    if not mine:
+        yield f"{task} is a group without tasks"
     for leaf in mine:
         here = "" if leaf == task else f"{leaf}: "
         if not first.hashes.get(leaf) or not second.hashes.get(leaf):
