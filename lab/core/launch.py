@@ -26,6 +26,24 @@ class Launch(msgspec.Struct, frozen=True, kw_only=True):
     environ: Mapping[str, str] = {}  # the whole environment of the run, nothing is added to it later
     secrets: tuple[str, ...] = ()  # values that must not reach a log
 
+    @property
+    def foreseen(self) -> Foreseen:
+        """The same as it was known before the claim: files may have gone since."""
+        return Foreseen(
+            spec=self.spec, workspace=self.workspace, folders=self.folders, environ=self.environ,
+            names=tuple(self.params or ()),
+        )  # fmt: skip
+
+
+class Foreseen(msgspec.Struct, frozen=True, kw_only=True):
+    """What is known of a run before it is claimed, or its experiment is made. Its executor may refuse it then."""
+
+    spec: Spec  # with the overrides of its tier applied
+    workspace: str = ""
+    folders: tuple[str, ...] = ()
+    environ: Mapping[str, str] = {}  # what a run sees of the surroundings
+    names: tuple[str, ...] = ()  # of the parameters that it is given, or will be
+
 
 FENCES = AUTO, LANDLOCK, BWRAP, NO_FENCE = ("auto", "landlock", "bwrap", "none")
 

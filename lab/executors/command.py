@@ -20,7 +20,7 @@ from lab.executors import outcome, placeholders
 
 if TYPE_CHECKING:
     from lab.core.ended import Ended
-    from lab.core.launch import Exit, Launch
+    from lab.core.launch import Exit, Foreseen, Launch
     from lab.core.manifest import Manifest
     from lab.core.spec import Spec
 
@@ -47,6 +47,15 @@ class Command:
             _refuse_operators(launch.spec.executor_command)
             argv = _with_script((_program(argv[0], launch), *argv[1:]), argv[0], launch)
         return Program(argv=argv, cwd=launch.path, environ=launch.environ, secrets=launch.secrets)
+
+    def require(self, foreseen: Foreseen) -> None:
+        """Refuse an experiment without a command, before a run is claimed."""
+        if not foreseen.spec.executor_command:
+            raise BadInput(
+                f"{foreseen.spec.id} has no executor_command, so there is nothing to run",
+                where=f"experiments/{foreseen.spec.id}/{layout.SPEC}",
+                fix="give it one, such as `executor_command: python3 train.py`",
+            )
 
     def read(self, path: str, manifest: Manifest, ended: Exit) -> Ended:
         """Its exit and its metrics, from the disk."""

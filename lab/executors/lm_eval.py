@@ -19,7 +19,7 @@ from lab.core.launch import Program
 from lab.core.layout import Layout
 from lab.core.run import FAILED, SUCCESS
 from lab.core.spec_evaluation import PLACE
-from lab.executors import evaluated, outcome, placeholders, pythons
+from lab.executors import evaluated, outcome, placeholders, pythons, script
 from lab.executors.metrics import Found
 from lab.executors.told import is_name
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from lab.core.ended import Ended
-    from lab.core.launch import Exit, Launch
+    from lab.core.launch import Exit, Foreseen, Launch
     from lab.core.manifest import Manifest
     from lab.core.spec import Spec
 
@@ -67,6 +67,14 @@ class LmEval:
             secrets=launch.secrets,
         )
 
+    def require(self, foreseen: Foreseen) -> None:
+        """Refuse what cannot be evaluated, before a run is claimed."""
+        require(foreseen)
+
+    def require_python(self, spec: Spec, environ: Mapping[str, str]) -> None:
+        """Refuse where no Python has lm_eval."""
+        require_harness(spec, environ)
+
     def read(self, path: str, manifest: Manifest, ended: Exit) -> Ended:
         """Its scores, from the results that lie in its folder, and what they are beside those of the baseline."""
         how, why = outcome.trouble(manifest, ended)
@@ -86,18 +94,16 @@ class LmEval:
         )
 
 
-def require(spec: Spec, *, workspace: str, folders: tuple[str, ...], environ: Mapping[str, str]) -> None:
+def require(foreseen: Foreseen) -> None:
     """Refuse what cannot be evaluated, before a run is claimed: no lm_eval, no model, no tasks.
 
     What a parameter of the run fills in is looked at when the run begins.
     """
-    block = _block(spec)
-    if workspace and not os.path.isdir(workspace):
-        fix = "put it back, or say where it is now: workspace_root in SPEC.yaml"
-        raise BadInput(f"the workspace of {spec.id} is not there", where=workspace, fix=fix)
+    block = _block(foreseen.spec)
+    script.require_workspace(foreseen)
     varied = {name: "" for name in ("model", "adapter") if PLACE.search(getattr(block, name))}
-    _placed(msgspec.structs.replace(block, **varied), (workspace, *folders))
-    require_harness(spec, environ)
+    _placed(msgspec.structs.replace(block, **varied), (foreseen.workspace, *foreseen.folders))
+    require_harness(foreseen.spec, foreseen.environ)
 
 
 def require_harness(spec: Spec, environ: Mapping[str, str]) -> None:

@@ -14,23 +14,22 @@ from __future__ import annotations
 import os
 import re
 import shlex
-import shutil
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import msgspec
 
 from lab.core import crash, layout
-from lab.core.errors import BadInput, NotFound
+from lab.core.errors import BadInput
 from lab.core.run import FAILED, SUCCESS
-from lab.executors import interpreter, metrics, outcome, placeholders, platform
+from lab.executors import interpreter, metrics, outcome, placeholders, platform, script
 from lab.executors.command import Command
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
 
     from lab.core.ended import Ended
-    from lab.core.launch import Exit, Launch, Program
+    from lab.core.launch import Exit, Foreseen, Launch, Program
     from lab.core.manifest import Manifest
     from lab.core.spec import Spec
     from lab.executors.metrics import Found
@@ -38,7 +37,7 @@ if TYPE_CHECKING:
 NAME = "training"
 METRIC = "val_bpb"
 SCRIPT = "train.py"
-_SUFFIX = ".py"
+_WANTED = script.Wanted(kind="training script", module="torch", example="labctl create gpu-training")
 # Threads that wait by spinning take the processor from those that compute, most of all from another run's.
 _WAITING = {"OMP_WAIT_POLICY": "PASSIVE", "GOMP_SPINCOUNT": "0", "PYTHONUNBUFFERED": "1"}
 _RESTARTS = "TORCHELASTIC_RESTART_COUNT"  # a script that reads it knows that it is started once more, and why
@@ -48,7 +47,6 @@ _STEPS = ("num_steps", "steps", "step")
 _IMPORT = re.compile(r"^(?:from|import) (\w+)", re.MULTILINE)
 _AGAIN = "it is not run twice"  # the last word of a script that torchrun started again; why it failed stands above
 _TRACEBACK, _TORCHRUN = "Traceback (most recent call last)", "ChildFailedError"
-_PYTHON = re.compile(r"(?:python|pypy)[\d.]*")
 _DEVICE, _ONE = "--device", re.compile(r"cpu|mps|(?:[a-z]+:)?\d+")
 _YES = ("1", "true", "yes")
 _SAID = re.compile(r"[\w.-]+\.py: \S")
@@ -58,12 +56,9 @@ class Training:
     def prepare(self, launch: Launch) -> Program:
         """The script under the Python that has torch, its flags behind it. Nothing is written; that Python is asked."""
         written = command_of(launch.spec)
-        require(
-            launch.spec, workspace=launch.workspace, folders=launch.folders, environ=launch.environ,
-            names=tuple(launch.params or ()),
-        )  # fmt: skip
+        require(launch.foreseen)
         torch = None
-        if _is_bare(written):
+        if script.is_bare(written):
             torch = interpreter.find(launch.environ)
             written = f"{shlex.quote(torch.python)} {written}"
         spec = msgspec.structs.replace(launch.spec, executor_command=written)
@@ -72,6 +67,14 @@ class Training:
         argv = _started(whole, torch, launch)
         environ = {**_WAITING, **_threads(launch.spec), **program.environ}
         return msgspec.structs.replace(program, argv=argv, environ=environ)
+
+    def require(self, foreseen: Foreseen) -> None:
+        """Refuse what cannot train, before a run is claimed."""
+        require(foreseen)
+
+    def require_python(self, spec: Spec, environ: Mapping[str, str]) -> None:
+        """Refuse where no Python has torch."""
+        require_torch(spec, environ)
 
     def read(self, path: str, manifest: Manifest, ended: Exit) -> Ended:
         """Its exit, its metrics and its last words, from the disk."""
@@ -92,48 +95,24 @@ class Training:
 
 def command_of(spec: Spec) -> str:
     """What a SPEC means: a script and its flags. Flags alone are those of train.py."""
-    written = spec.executor_command.strip()
-    return f"{SCRIPT} {written}".strip() if not written or written.startswith("-") else written
+    return script.named(spec.executor_command, SCRIPT)
 
 
-def require(
-    spec: Spec,
-    *,
-    workspace: str,
-    folders: tuple[str, ...],
-    environ: Mapping[str, str],
-    names: Collection[str] = (),
-) -> None:
-    """Refuse what cannot train, before a run is claimed: no workspace, no script, no torch, a knob said twice.
-
-    `names` are those of the parameters that the run is given, or will be.
-    """
-    if spec.shell:
+def require(foreseen: Foreseen) -> None:
+    """Refuse what cannot train, before a run is claimed: no workspace, no script, no torch, a knob said twice."""
+    if foreseen.spec.shell:
         fix = "take `shell: true` out, or use `executor: command` and name the parameters in the command"
-        raise BadInput(f"{spec.id} trains by a script, and `shell: true` is for a shell's text", fix=fix)
-    if workspace and not os.path.isdir(workspace):
-        fix = "put it back, or say where it is now: workspace_root in SPEC.yaml"
-        raise BadInput(f"the workspace of {spec.id} is not there", where=workspace, fix=fix)
-    require_single(spec, names)
-    words = _words(command_of(spec))
-    at = _script_at(words)
-    if at is None:
-        return
-    script = words[at]
-    if "{" not in script and not _place(script, workspace, folders):
-        looked = ", ".join(dict.fromkeys(each for each in (workspace, *folders) if each)) or "no folder"
-        fix = "name it in executor_command and its folder as workspace_root; the lab's own: labctl create gpu-training"
-        raise NotFound(f"there is no training script {script}; looked in {looked}", fix=fix)
-    if at == 0:
-        interpreter.find(environ)
-    else:
-        _require_python(words[0], environ)
+        raise BadInput(f"{foreseen.spec.id} trains by a script, and `shell: true` is for a shell's text", fix=fix)
+    script.require_workspace(foreseen)
+    require_single(foreseen.spec, foreseen.names)
+    if script.require(foreseen, command_of(foreseen.spec), _WANTED):
+        interpreter.find(foreseen.environ)
 
 
 def require_single(spec: Spec, names: Collection[str]) -> None:
     """Refuse a parameter that is a flag of the command too: a script takes the last one, and says nothing."""
-    words = _words(command_of(spec))
-    at = _script_at(words)
+    words = script.words(command_of(spec))
+    at = script.script_at(words)
     behind = words if at is None else words[at + 1 :]
     said = {_as_flag(word): word.partition("=")[0] for word in behind if word.startswith("--")}
     for name in names:
@@ -146,7 +125,7 @@ def require_single(spec: Spec, names: Collection[str]) -> None:
 
 def require_torch(spec: Spec, environ: Mapping[str, str]) -> None:
     """Refuse where no Python has torch, unless the SPEC names one itself."""
-    if _is_bare(command_of(spec)):
+    if script.is_bare(command_of(spec)):
         interpreter.find(environ)
 
 
@@ -169,49 +148,6 @@ def _as_flag(word: str) -> str:
     return word.partition("=")[0].replace("_", "-")
 
 
-def _words(written: str) -> tuple[str, ...]:
-    try:
-        return tuple(shlex.split(written))
-    except ValueError:
-        return ()  # a quote left open: `Command` says it
-
-
-def _is_bare(written: str) -> bool:
-    """Whether a command begins with the script, and so leaves the Python to the lab."""
-    return _script_at(_words(written)) == 0
-
-
-def _script_at(words: Sequence[str]) -> int | None:
-    """Where the script stands: first, or behind a Python and its options. None where it cannot be told."""
-    if not words or words[0].endswith(_SUFFIX):
-        return 0 if words else None
-    if not _PYTHON.fullmatch(os.path.basename(words[0])):
-        return None
-    at = 1
-    while at < len(words) and words[at].startswith("-"):
-        option = words[at]
-        is_other = option in ("-", "--") or (option[1] not in "-XW" and any(letter in option for letter in "cm"))
-        if is_other:  # from its input, `-c`, `-m`: no file comes after them
-            return None
-        at += 2 if option in ("-X", "-W") else 1
-    return at if at < len(words) and words[at].endswith(_SUFFIX) else None
-
-
-def _require_python(name: str, environ: Mapping[str, str]) -> None:
-    """Refuse a Python that is not there. `Command` looks for one in the workspace."""
-    is_there = os.access(name, os.X_OK) if name.startswith("/") else "/" in name
-    if not is_there and not shutil.which(name, path=environ.get("PATH") or os.defpath):
-        fix = "correct executor_command, or begin it with the script: the lab finds the Python that has torch"
-        raise NotFound(f"there is no program {name}", fix=fix)
-
-
-def _place(script: str, workspace: str, folders: tuple[str, ...]) -> str:
-    places = (
-        (script,) if script.startswith("/") else tuple(f"{each}/{script}" for each in (workspace, *folders) if each)
-    )
-    return next((place for place in places if os.path.isfile(place)), "")
-
-
 def _threads(spec: Spec) -> dict[str, str]:
     """As many threads as the run has processors: more of them only wait for one another."""
     return {} if spec.cpu_limit is None else {"OMP_NUM_THREADS": str(max(1, int(spec.cpu_limit)))}
@@ -219,7 +155,7 @@ def _threads(spec: Spec) -> dict[str, str]:
 
 def _started(argv: tuple[str, ...], torch: interpreter.Torch | None, launch: Launch) -> tuple[str, ...]:
     """The same, in one process for each GPU where there are several. A torch that knows no GPU has one process."""
-    at = _script_at(argv)
+    at = script.script_at(argv)
     count = platform.visible(launch.environ)
     if not at or count <= 1 or _names_one(argv[at + 1 :]):
         return argv
@@ -248,10 +184,10 @@ def _names_one(words: Sequence[str]) -> bool:
     return bool(_ONE.fullmatch(named))
 
 
-def _reads_restarts(script: str) -> bool:
+def _reads_restarts(place: str) -> bool:
     """Whether a script, or a module of its folder that it imports, asks why it was started."""
-    text = interpreter.text_of(script)
-    folder = os.path.dirname(script)
+    text = interpreter.text_of(place)
+    folder = os.path.dirname(place)
     beside = (interpreter.text_of(f"{folder}/{name}.py") for name in dict.fromkeys(_IMPORT.findall(text)))
     return _RESTARTS in text or any(_RESTARTS in each for each in beside)
 

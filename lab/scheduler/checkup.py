@@ -243,6 +243,7 @@ def _specs(root: Root) -> Iterator[Check]:
 
 def _of_spec(root: Root, spec: Spec) -> Iterator[str]:
     from lab.executors import door as executors  # noqa: PLC0415  # as above
+    from lab.executors import environment  # noqa: PLC0415  # as above
     from lab.scheduler.search.asking import advice  # noqa: PLC0415  # as above
     from lab.strategies import door as strategies  # noqa: PLC0415  # as above
 
@@ -252,14 +253,7 @@ def _of_spec(root: Root, spec: Spec) -> Iterator[str]:
         executors.find(spec.executor)
         if spec.strategy:
             strategies.find(spec.strategy)
-        if spec.executor == "training":
-            from lab.executors import environment, training  # noqa: PLC0415  # as above
-
-            training.require_torch(spec, environment.given(spec, root.world.environ))
-        elif spec.executor == "lm_eval":
-            from lab.executors import environment, lm_eval  # noqa: PLC0415  # as above
-
-            lm_eval.require_harness(spec, environment.given(spec, root.world.environ))
+        executors.require_python(spec, environment.given(spec, root.world.environ))
     except LabError as unfit:
         yield unfit.what
     if spec.agent_provider:

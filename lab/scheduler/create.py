@@ -11,7 +11,7 @@ import msgspec
 
 from lab.core import canonical, event, ids, layout
 from lab.core.errors import BadInput, LabError, NotFound, Unavailable, nearest
-from lab.core.spec_evaluation import LM_EVAL
+from lab.core.launch import Foreseen
 from lab.projections import readme
 from lab.scheduler import engines, places, refresh
 from lab.scheduler.doubts import doubts, promised, workspace_at
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from lab.store.root import Root
 
 _MAX_SPEC_BYTES = 1 << 20
+_STARTS_PROGRAMS = ("command", "reference", "stub")  # that want no more than a program; its text is doubted apart
 _DATA = "prepare.py"  # of a template that is a folder, what makes its data
 _PROGRAMS = (".py", layout.SPEC)
 
@@ -229,13 +230,12 @@ def _doubts(root: Root, spec: Spec, folder: str) -> tuple[str, ...]:
 
 def _require_here(root: Root, spec: Spec, folder: str) -> None:
     """Refuse what this machine lacks for an executor that wants more than a program. A Python is asked."""
-    if spec.executor not in ("training", LM_EVAL):
+    if spec.executor in _STARTS_PROGRAMS:
         return
-    from lab.executors import environment, lm_eval, training  # noqa: PLC0415  # for those alone
+    from lab.executors import door, environment  # noqa: PLC0415  # a program is all that most experiments want
 
     workspace, seen = workspace_at(spec, folder), environment.given(spec, root.world.environ)
-    require = training.require if spec.executor == "training" else lm_eval.require
-    require(spec, workspace=workspace, folders=(folder,), environ=seen)
+    door.require(Foreseen(spec=spec, workspace=workspace, folders=(folder,), environ=seen))
 
 
 def _fenced(spec: Spec, lab: str) -> Spec:

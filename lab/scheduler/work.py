@@ -6,15 +6,13 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from lab.core import layout
 from lab.core.ended import Ended
-from lab.core.errors import BadInput, LabError
-from lab.core.launch import Exit
+from lab.core.errors import LabError
+from lab.core.launch import Exit, Foreseen
 from lab.core.run import FAILED
-from lab.core.spec_evaluation import LM_EVAL
-from lab.core.spec_tuning import TINKER
 from lab.executors import door, environment
-from lab.scheduler import boxed, launching, places
+from lab.scheduler import boxed, cycle, launching, places
+from lab.scheduler.chaining import guard
 from lab.scheduler.loop import scripts
 
 if TYPE_CHECKING:
@@ -26,7 +24,7 @@ if TYPE_CHECKING:
     from lab.scheduler.cycle import Running
     from lab.store.root import Root
 
-_COMMAND, _TRAINING = "command", "training"
+_COMMAND = "command"
 # The command of experiments that name none; hermes-lab read the second one.
 _DEFAULTS = ("LAB_EXECUTOR_COMMAND", "HERMES_LAB_EXECUTOR_COMMAND")
 
@@ -50,33 +48,14 @@ def require_work(
     door.find(spec.executor)
     if not away:
         environment.require(spec, root.world.environ)
-    if spec.executor == TINKER:
-        from lab.scheduler.chaining import guard  # noqa: PLC0415  # for those that train remotely
-
-        guard.require_budget(spec, None if away else root.world.environ)
-    if spec.executor == _TRAINING:
-        from lab.executors import training  # noqa: PLC0415  # for those that train
-
-        workspace, folders = places.workspace(root, spec, view), places.folders(root, view)
-        training.require(
-            spec, workspace=workspace, folders=folders, environ=environment.given(spec, root.world.environ),
-            names=params or (),
-        )  # fmt: skip
-    if spec.executor == LM_EVAL:
-        from lab.executors import lm_eval  # noqa: PLC0415  # for those that evaluate
-
-        workspace, folders = places.workspace(root, spec, view), places.folders(root, view)
-        seen = environment.given(spec, root.world.environ)
-        lm_eval.require(spec, workspace=workspace, folders=folders, environ=seen)
-    if (
-        spec.executor == _COMMAND
-        and not with_command(root.world.environ, spec, with_params=params is not None).executor_command
-    ):
-        raise BadInput(
-            f"{spec.id} has no executor_command, so there is nothing to run",
-            where=f"experiments/{spec.id}/{layout.SPEC}",
-            fix="give it one, such as `executor_command: python3 train.py`",
+        guard.require_budget(spec, root.world.environ)
+    door.require(
+        Foreseen(
+            spec=with_command(root.world.environ, spec, with_params=params is not None),
+            workspace=places.workspace(root, spec, view), folders=places.folders(root, view),
+            environ=environment.given(spec, root.world.environ), names=tuple(params or ()),
         )
+    )  # fmt: skip
 
 
 def require_ready(root: Root, spec: Spec, view: View, *, proposes: bool) -> None:
@@ -120,6 +99,7 @@ def carry_out(
                 how = launching.supervised(
                     root.files, root.world, box.moved(program), spec, path=path, run_id=how.run_id, watch=watch
                 )
+        cycle.order_again(root, running, path)
         return executor.read(path, running.manifest, how)
     except LabError as refusal:
         reason = refusal.what + (f"; {refusal.fix}" if refusal.fix else "")

@@ -178,10 +178,10 @@ def test_a_python_in_front_is_taken_as_given(place: Place) -> None:
 def test_a_python_in_front_does_not_hide_that_its_script_is_not_there(place: Place) -> None:
     launch = place.launch("/usr/bin/env-nosuch/python train.py")
     with pytest.raises(NotFound, match="there is no program /usr/bin/env-nosuch/python"):
-        training.require(launch.spec, workspace=launch.workspace, folders=(), environ=launch.environ)
+        training.require(launch.foreseen)
     launch = place.launch("python3 -u nosuch.py")
     with pytest.raises(NotFound, match=r"there is no training script nosuch\.py; looked in .*/ws"):
-        training.require(launch.spec, workspace=launch.workspace, folders=(), environ=launch.environ)
+        training.require(launch.foreseen)
     with pytest.raises(NotFound, match="there is no program python3"):
         place.argv("python3 -u train.py")
 
@@ -380,7 +380,7 @@ def test_what_preparing_would_refuse_is_refused_before_a_run_is_claimed(place: P
     launch = place.launch(command, shell=command == "train.py")
     place.script.unlink()
     with pytest.raises(BadInput) as early:
-        training.require(launch.spec, workspace=launch.workspace, folders=(), environ=launch.environ)
+        training.require(launch.foreseen)
     with pytest.raises(BadInput) as late:
         Training().prepare(launch)
     assert str(early.value) == str(late.value)

@@ -1,0 +1,215 @@
+"""The executor of trainings through the Tinker API: `executor_command` is a recipe and its flags; blank is `recipe.py`.
+
+The recipe is found as `training` finds its script, and runs in a Python that has tinker and lab. By `chunk.json` it is
+told what to do (`LAB_CHUNK_PATH`), and by the rows that it writes below artifacts/ it tells what it did.
+
+What it saved is saved and what it used is paid, however its run ended: that is read from the rows in any case. Exit 75
+after a state is a success with more to do, 0 is the end of the training; anything else has failed.
+"""
+
+from __future__ import annotations
+
+import shlex
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from lab.core import chunk as words
+from lab.core import crash, layout
+from lab.core.chunk import MORE, Chunk, Order
+from lab.core.errors import Corrupt
+from lab.core.record import parse
+from lab.core.run import FAILED, SUCCESS
+from lab.core.tuning import LOCAL_KEY, Tuning
+from lab.executors import metrics, outcome, pythons, script
+from lab.executors.command import Command
+from lab.executors.log import open_plain
+from lab.tinker import credentials, rows
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from lab.core.ended import Ended
+    from lab.core.launch import Exit, Foreseen, Launch, Program
+    from lab.core.manifest import Manifest
+    from lab.core.spec import Spec
+    from lab.executors.metrics import Found
+    from lab.tinker.rows import States, Steps
+
+NAME = "tinker"
+SCRIPT = "recipe.py"
+INSTALL = "pip install 'labctl[tinker]'"
+_MODULES = ("tinker", "lab")
+_WANTED = script.Wanted(kind="recipe", module="tinker", example="labctl create tinker-sl")
+# What is told of a training stays between it and its service; models and tokenizers are on this machine, or nowhere.
+_QUIET = {"TINKER_TELEMETRY": "0", "HF_HUB_OFFLINE": "1", "PYTHONUNBUFFERED": "1"}
+_LAST = 5  # steps whose mean stands for a chunk that measured nothing
+_TAIL_BYTES, _TAIL_LINES = 1 << 16, 400
+_REASON_CHARS = 400
+_ORDER_BYTES = 1 << 20
+
+
+class Tinker:
+    def prepare(self, launch: Launch) -> Program:
+        """The recipe under the Python that has tinker and lab. Nothing is written; that Python is asked."""
+        require(launch.foreseen)
+        written = script.named(launch.spec.executor_command, SCRIPT)
+        if script.is_bare(written):
+            written = f"{shlex.quote(_python(launch.environ))} {written}"
+        spec = msgspec.structs.replace(launch.spec, executor_command=written)
+        program = Command().prepare(msgspec.structs.replace(launch, spec=spec))
+        tuning = launch.spec.tinker or Tuning()
+        told = {
+            **program.environ, **_QUIET, "TINKER_BASE_URL": tuning.url,
+            "LAB_CHUNK_PATH": f"{launch.path}/{words.ORDER}",
+        }  # fmt: skip
+        if tuning.is_local and not credentials.source(launch.environ):
+            told[credentials.KEY] = LOCAL_KEY
+        return msgspec.structs.replace(program, environ=told)
+
+    def require(self, foreseen: Foreseen) -> None:
+        """Refuse what cannot train, before a run is claimed."""
+        require(foreseen)
+
+    def require_python(self, spec: Spec, environ: Mapping[str, str]) -> None:
+        """Refuse where no Python has tinker and lab, unless the SPEC names one itself."""
+        if script.is_bare(script.named(spec.executor_command, SCRIPT)):
+            _python(environ)
+
+    def read(self, path: str, manifest: Manifest, ended: Exit) -> Ended:
+        """What the chunk did, from its rows; and what became of its run, from its exit and its metric."""
+        found = metrics.read(path, manifest.metric)
+        order = _order(path, manifest)
+        if order is None:
+            why = f"{words.ORDER} is not there as it was written: what this run was to do is not known"
+            how, told = outcome.trouble(manifest, ended)
+            return outcome.told(path, manifest, ended, found, (how or FAILED, told or why))
+        steps, states = rows.steps(path), rows.states(path)
+        chunk = _chunk(order, steps, states, _paused_s(path, manifest, ended))
+        found = _measured(found, manifest.metric, steps)
+        how, why = _judged(manifest, ended, order, chunk, found)
+        if how == FAILED and not ended.stopped and ended.code not in (0, MORE) and ended.started:
+            why = _last_words(path, ended, why)
+        found = msgspec.structs.replace(found, note=found.note or _note(order, chunk), metrics=_with(found, chunk))
+        told_of = outcome.told(path, manifest, ended, found, (how, why))
+        usd = order.tuning.usd(chunk.trained, chunk.sampled, chunk.prefilled)
+        return msgspec.structs.replace(told_of, chunk=chunk, cost=usd or found.cost)
+
+
+def require(foreseen: Foreseen) -> None:
+    """Refuse what cannot train, before a run is claimed: no workspace, no recipe, no Python with tinker and lab."""
+    script.require_workspace(foreseen)
+    if script.require(foreseen, script.named(foreseen.spec.executor_command, SCRIPT), _WANTED):
+        _python(foreseen.environ)
+
+
+def _python(environ: Mapping[str, str]) -> str:
+    return pythons.find(_MODULES, environ, INSTALL)
+
+
+def _order(path: str, manifest: Manifest) -> Order | None:
+    """What the run was told to do; None where that file is gone, or is another's."""
+    place = f"{path}/{words.ORDER}"
+    descriptor = open_plain(place)
+    if descriptor is None:
+        return None
+    with open(descriptor, "rb") as file:
+        data = file.read(_ORDER_BYTES)
+    try:
+        order = parse(Order, data, place)
+    except Corrupt:
+        return None
+    return order if order.run_id == manifest.run_id else None
+
+
+def _chunk(order: Order, steps: Steps, states: States, paused_s: float) -> Chunk:
+    """What is sealed of it. A state from before the step where it began is not one that it saved."""
+    last = states.last if states.last is not None and states.last.next_step >= order.first_step else None
+    if last is not None and last.next_step == order.first_step and not last.final:
+        last = None
+    of_state = {} if last is None else {
+        "model_run": last.model_run, "state_path": last.state_path, "final": last.final,
+        "sampler_path": last.sampler_path, "external_path": last.external_path,
+    }  # fmt: skip
+    return Chunk(
+        number=order.number,
+        first_step=order.first_step,
+        next_step=order.first_step if last is None else last.next_step,
+        parent=order.parent,
+        fixed=states.fixed or order.fixed,
+        base_model=order.tuning.base_model,
+        params=order.params,
+        trained=steps.trained,
+        sampled=steps.sampled,
+        prefilled=steps.prefilled,
+        kl=steps.kl,
+        trouble=steps.trouble,
+        paused_s=round(paused_s, 3),
+        **of_state,  # type: ignore[arg-type]  # a table of its fields
+    )
+
+
+def _paused_s(path: str, manifest: Manifest, ended: Exit) -> float:
+    """Seconds that the service let it wait. A pause whose end nobody saw lasted until the run was over."""
+    try:
+        until_s = datetime.fromisoformat(manifest.started_at).timestamp() + ended.wall_s
+    except (ValueError, OverflowError):
+        until_s = 0.0
+    found = rows.pauses(path)
+    return rows.paused_s(found, max([until_s, *(pause.over or 0.0 for pause in found)]))
+
+
+def _measured(found: Found, metric: str, steps: Steps) -> Found:
+    """What it told, or for want of that the mean of its last steps: it may have been ended before it could tell."""
+    if found.value is not None or not metric:
+        return found
+    last = [row.metrics[metric] for row in steps.rows[-_LAST:] if metric in row.metrics]
+    return msgspec.structs.replace(found, value=sum(last) / len(last)) if last else found
+
+
+def _judged(manifest: Manifest, ended: Exit, order: Order, chunk: Chunk, found: Found) -> tuple[str, str]:
+    """The outcome, and why where it is no success."""
+    how, why = outcome.trouble(manifest, ended)
+    went_on = ended.code == MORE and ended.started and not ended.stopped and not ended.signal
+    if how and not went_on:
+        return how, why
+    in_trouble = f"; {chunk.trouble}" if chunk.trouble else ""
+    if went_on and not order.number:
+        return FAILED, f"it ended with more to do (exit code {MORE}), and a run of a search is a whole training"
+    if went_on and not chunk.state_path:
+        return FAILED, f"it ended with exit code {MORE}, and saved no state after step {order.first_step}{in_trouble}"
+    if not went_on and not chunk.final:
+        return (
+            FAILED,
+            f"it ended as if it were finished, and {words.CHECKPOINTS} has no last state{in_trouble}",
+        )
+    if found.value is None:
+        return FAILED, found.problem + in_trouble
+    return SUCCESS, ""
+
+
+def _note(order: Order, chunk: Chunk) -> str:
+    """Where it stands, in a line."""
+    if not order.number:
+        return f"steps {chunk.first_step} to {chunk.next_step} of {order.until}"
+    return f"chunk {order.number}: steps {chunk.first_step} to {chunk.next_step} of {order.until}"
+
+
+def _with(found: Found, chunk: Chunk) -> dict[str, float]:
+    """The metrics of a run, with what is counted of every chunk. What the recipe calls so itself stays its own."""
+    counted = {
+        "first_step": chunk.first_step, "next_step": chunk.next_step, "tokens": chunk.tokens,
+        "tokens_trained": chunk.trained, "tokens_sampled": chunk.sampled, "tokens_prefilled": chunk.prefilled,
+    }  # fmt: skip
+    more = {words.KL: chunk.kl, "paused_s": chunk.paused_s or None}
+    return {**counted, **{name: value for name, value in more.items() if value is not None}, **found.metrics}
+
+
+def _last_words(path: str, ended: Exit, why: str) -> str:
+    """What the recipe said of its failure; else the last error in its log; else only how it ended."""
+    lines = outcome.tail(f"{path}/{layout.STDERR}", _TAIL_BYTES, _TAIL_LINES)
+    if not lines:
+        return why
+    said = crash.what("\n".join(lines), ended.code, ended.signal)
+    return f"{' '.join(said.split())[:_REASON_CHARS]} ({why.removeprefix('it ')})"
