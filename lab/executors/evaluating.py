@@ -94,8 +94,13 @@ def _keep(asked: Asked) -> None:
 
 def _merged(asked: Asked, scratch: str) -> str:
     """A model of its own. Given both, lm_eval would cut the model to its tokenizer, and the adapter would not fit."""
-    place = f"{scratch}/model"
-    import_module("lab.tinker.merging").merge(asked.model, asked.adapter, place)
+    base, place = asked.model, f"{scratch}/model"
+    if not os.path.isdir(base):
+        try:
+            base = import_module("huggingface_hub").snapshot_download(base, local_files_only=True)
+        except (OSError, ValueError) as error:
+            raise _model_away(base, error) from None
+    import_module("lab.tinker.merging").merge(base, asked.adapter, place)
     return place
 
 
@@ -151,9 +156,13 @@ def _results(
     except OSError as error:
         if os.path.isdir(model):
             raise
-        fix = "a run fetches nothing: download the model once, by hand, or name its folder"
-        raise Unavailable(f"the model {model} is not on this machine: {_line(error)}", fix=fix) from None
+        raise _model_away(model, error) from None
     return found
+
+
+def _model_away(model: str, error: Exception) -> Unavailable:
+    fix = "a run fetches nothing: download the model once, by hand, or name its folder"
+    return Unavailable(f"the model {model} is not on this machine: {_line(error)}", fix=fix)
 
 
 def _reads_files_only(folder: str) -> bool:
