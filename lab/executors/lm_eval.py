@@ -33,8 +33,7 @@ if TYPE_CHECKING:
 
 NAME = "lm_eval"
 INSTALL = "pip install 'labctl[eval]'"
-_MODULES = ("lm_eval", "torch", "transformers", "lab")
-_MERGES = ("peft",)
+_MODULES = ("lm_eval", "transformers", "torch", "lab")
 _PROGRAM = "lab.executors.evaluating"
 # A run that fetched something would measure what was there that day.
 _OFFLINE = {"HF_HUB_OFFLINE": "1", "HF_DATASETS_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "false"}
@@ -58,7 +57,7 @@ class LmEval:
             baseline=_baseline(filled.baseline, folders, launch),
             baseline_name=filled.baseline,
         )
-        python = _python(bool(asked.adapter), launch.environ)
+        python = pythons.find(_MODULES, launch.environ, INSTALL)
         words = msgspec.json.encode(asked).decode()
         return Program(
             argv=(python, "-P", "-m", _PROGRAM, words),
@@ -68,12 +67,19 @@ class LmEval:
         )
 
     def require(self, foreseen: Foreseen) -> None:
-        """Refuse what cannot be evaluated, before a run is claimed."""
-        require(foreseen)
+        """Refuse what cannot be evaluated, before a run is claimed: no lm_eval, no model, no tasks.
 
-    def require_python(self, spec: Spec, environ: Mapping[str, str]) -> None:
+        What a parameter of the run fills in is looked at when the run begins.
+        """
+        script.require_workspace(foreseen)
+        block = _block(foreseen.spec)
+        varied = {name: "" for name in ("model", "adapter") if PLACE.search(getattr(block, name))}
+        _placed(msgspec.structs.replace(block, **varied), (foreseen.workspace, *foreseen.folders))
+        self.require_python(foreseen.spec, foreseen.environ)
+
+    def require_python(self, spec: Spec, environ: Mapping[str, str]) -> None:  # noqa: ARG002  # the door's signature
         """Refuse where no Python has lm_eval."""
-        require_harness(spec, environ)
+        pythons.find(_MODULES, environ, INSTALL)
 
     def read(self, path: str, manifest: Manifest, ended: Exit) -> Ended:
         """Its scores, from the results that lie in its folder, and what they are beside those of the baseline."""
@@ -94,32 +100,11 @@ class LmEval:
         )
 
 
-def require(foreseen: Foreseen) -> None:
-    """Refuse what cannot be evaluated, before a run is claimed: no lm_eval, no model, no tasks.
-
-    What a parameter of the run fills in is looked at when the run begins.
-    """
-    block = _block(foreseen.spec)
-    script.require_workspace(foreseen)
-    varied = {name: "" for name in ("model", "adapter") if PLACE.search(getattr(block, name))}
-    _placed(msgspec.structs.replace(block, **varied), (foreseen.workspace, *foreseen.folders))
-    require_harness(foreseen.spec, foreseen.environ)
-
-
-def require_harness(spec: Spec, environ: Mapping[str, str]) -> None:
-    """Refuse where no Python has lm_eval, and what merges an adapter where one is named."""
-    _python(bool(_block(spec).adapter), environ)
-
-
 def _block(spec: Spec) -> Evaluation:
     if spec.lm_eval is None:
         fix = "write `lm_eval:` with model, tasks and metric into SPEC.yaml; labctl create lm-eval has an example"
         raise BadInput(f"{spec.id} does not say what is to be evaluated", fix=fix)
     return spec.lm_eval
-
-
-def _python(merges: bool, environ: Mapping[str, str]) -> str:  # noqa: FBT001  # named where it is called
-    return pythons.find((*_MODULES, *(_MERGES if merges else ())), environ, INSTALL)
 
 
 def _threads(spec: Spec) -> dict[str, str]:
