@@ -22,7 +22,7 @@ class Command:
 
 
 START, RUN, LOOK, STEER, WORK, KEEP, MORE = "start", "run", "look", "steer", "hand out work", "keep in order", "more"
-_READ = ("validate", "space", "approvals", "doctor", "verify", "schema", "explain", "completion")
+_READ = ("validate", "space", "approvals", "doctor", "verify", "schema", "explain", "completion", "tinker")
 
 COMMANDS = (
     Command("init", "init", START, "make a data root"),
@@ -39,6 +39,7 @@ COMMANDS = (
     Command("try", "try_", RUN, "change code by hand, and let the lab measure and judge it"),
     Command("mutate", "mutate", RUN, "let an agent change a workspace, and judge what it changed"),
     Command("replay", "replay", RUN, "run a run again: same parameters, seed and commit"),
+    Command("tinker", "tinker", RUN, "train a model remotely: check, follow, fetch, or serve it here"),
     Command("status", "status", LOOK, "what wants you, and how the lab is"),
     Command("list", "list_", LOOK, "list experiments, or the runs of one"),
     Command("show", "show", LOOK, "show one experiment or one run"),

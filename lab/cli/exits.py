@@ -10,6 +10,11 @@ OWN: dict[str, dict[int, str]] = {
     "swarm": _RUNS,
     "guided": {**_RUNS, 3: "a proposal waits, and nobody said anything"},
     "replay": {1: "the run did not succeed; what came out before is beside it"},
+    "tinker": {
+        0: "serve-local: also when Ctrl-C or TERM ended it",
+        1: "check: something is wrong; estimate: the budget does not bear what is left",
+        5: "check: the SDK, a key or the service is missing",
+    },
     "best": _NO_VALUE,
     "top": _NO_VALUE,
     "params": {1: "the run was given no parameters"},

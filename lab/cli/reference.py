@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from lab.cli.schemas import Schema
 
 READ_FIRST = ["README-FIRST.md", "LAB-STATUS.md", "experiments/<id>/RUNBOOK.md", "labctl context <id>"]
-_INDENT_FROM = 200  # a value whose JSON is shorter stands on one line: unreadable if all did, a third larger if none
+_INDENT_FROM = 800  # a value whose JSON is shorter stands on one line: unreadable if all did, a third larger if none
 
 
 def whole_parser() -> argparse.ArgumentParser:

@@ -86,7 +86,7 @@ def test_no_verb_but_init_makes_a_lab_where_none_is(
     ruling |= {f"dispatch-{each}": (package,) for each in ("complete", "renew", "pack")}
     ruling |= {"dispatch-agent-submit": ("x.json",), "dispatch-unpack": ("x.tar",)}
     ruling |= {"serve": ("--port", "0", "--until-idle", "0"), "watch": ("--for", "0")}
-    ruling |= {"worker": ("--until-idle", "0"), "courier": ("post",)}
+    ruling |= {"tinker": ("runs",), "worker": ("--until-idle", "0"), "courier": ("post",)}
     ruling |= {"prune": ("--keep", "100"), "schedule": ("status",), "import": ("alpha", "journal.log")}
     run = "RUN-20260102-030405-000000-scout"
     ruling |= {"mutate": ("--provider", "stub"), "autoresearch": ("start", "--yes")}

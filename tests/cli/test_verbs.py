@@ -51,6 +51,7 @@ VERBS: dict[str, tuple[tuple[str, ...], str, set[str]]] = {
         {"changed", "refused", "text"},
     ),
     "replay": (("FIRST",), "\nnow: RUN-", {"before", "after", "equal", "difference"}),
+    "tinker": (("runs",), "No experiment trains remotely\n", {"chains"}),
     "status": ((), "experiments: 2\n", {"data_root", "experiments", "phases", "runs", "free_gb", "wants_you"}),
     "list": ((), "alpha\tactive\ttier=proxy\tclass=default\truns=3\tbest=0.25\t", {"experiments", "left_out"}),
     "show": (("alpha",), "alpha", {"id", "phase", "under_way"}),

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from lab.cli.shapes import keep, look, loops, run, start, steer, talk, work
+from lab.cli.shapes import keep, look, loops, remote, run, start, steer, talk, work
 from lab.projections.autoresearch_summary import Summary
 from lab.projections.standing import Standing
+from lab.scheduler.results.chains import Chained, LabChains
 from lab.scheduler.results.compared import Compared
 from lab.scheduler.results.costs import Cost, LabCost
 from lab.scheduler.results.evals import Evals
+from lab.scheduler.results.foreseen import Estimated
 from lab.scheduler.results.tailed import Tail
 from lab.scheduler.search.board import Board
 
@@ -37,6 +39,16 @@ SHAPES: dict[str, tuple[object, ...]] = {
     "try": (loops.HandedOut, loops.Judged, loops.Trees, loops.Dropped),
     "mutate": (run.Mutated,),
     "replay": (run.Replay,),
+    "tinker": (
+        remote.RemoteChecked,
+        Chained,
+        LabChains,
+        remote.Checkpoints,
+        remote.Downloaded,
+        Estimated,
+        remote.ServedLocally,
+        remote.TinyModel,
+    ),
     "status": (look.Lab,),
     "list": (look.Experiments, look.Runs),
     "show": (look.Experiment, look.SealedRun, look.OpenRun),

@@ -1,0 +1,76 @@
+"""`labctl tinker check`: whether everything is there that a remote training needs, before it costs anything."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from lab.cli import tinker_words as words
+from lab.cli.terminal import Answer
+from lab.core.errors import DONE, FAILED, UNAVAILABLE, BadInput
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Iterator, Sequence
+
+    from lab.cli.session import Session
+    from lab.cli.tinker_checks import Look
+
+SHARED = ("base_url", "limit", "yes", "tier")
+TARGET = "an experiment"
+TARGET_OPTIONAL = True
+_MARKS = {"ok": "ok", "warning": "warning", "failed": "FAILED", "absent": "ABSENT", "none": "-"}
+_SHOWN_CHARS = 300
+
+
+def arguments(parser: argparse._ArgumentGroup) -> None:
+    """How far to look."""
+    parser.add_argument(
+        "--trial",
+        action="store_true",
+        help="check: train one step too, and throw it away; at a service that is paid for it asks first",
+    )
+
+
+def answer(args: argparse.Namespace, session: Session) -> Answer:
+    """Look at one thing after the other; what needs another one that failed is not looked at."""
+    from msgspec import to_builtins
+
+    from lab.cli import tinker_checks as checks
+
+    root = session.root(existing=bool(args.target))
+    if args.trial and not args.target:
+        raise BadInput("--trial trains a step of an experiment", fix="labctl tinker check ID --trial")
+    if args.target and args.base_url:
+        raise BadInput("--base-url is for a look without an experiment", fix="write base_url into its SPEC")
+    if args.target:
+        subject = checks.subject(root, args.target, args.tier)
+        url = subject.tuning.url
+        if args.trial and not session.terminal.agrees(checks.question(subject), yes=args.yes or checks.is_free(url)):
+            raise BadInput("no step was trained: nobody agreed", fix="say y, or give --yes; without --trial it is free")
+        found = list(
+            checks.of_experiment(root, subject, limit_s=args.limit, trial=args.trial, say=session.terminal.narrate)
+        )
+    else:
+        url = words.url(args.base_url, root.world.environ)
+        found = list(checks.of_surroundings(root, url, limit_s=args.limit, say=session.terminal.narrate))
+    failed = sum(each.state == checks.FAILED for each in found)
+    absent = sum(each.state == checks.ABSENT for each in found)
+    data = {
+        "experiment": args.target,
+        "url": url,
+        "checks": to_builtins(found),
+        "failed": failed,
+        "absent": absent,
+    }
+    then = [f"{each.name}: {each.fix}" for each in found if each.fix and each.state != checks.OK]
+    if not then and args.target:
+        then = [f"labctl run-once --experiment {args.target}"]
+    return Answer(data, _lines(found), then=then, exit_code=UNAVAILABLE if absent else FAILED if failed else DONE)
+
+
+def _lines(found: Sequence[Look]) -> Iterator[str]:
+    from lab.projections import text
+
+    width = max(len(each.name) for each in found)
+    for each in found:
+        yield f"{_MARKS[each.state]:<8} {each.name:<{width}}  {text.line(each.what, _SHOWN_CHARS)}"

@@ -1,0 +1,130 @@
+"""`labctl tinker download`: the weights of a training as files, or as a whole model."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+from lab.cli import tinker_words as words
+from lab.cli.terminal import Answer
+from lab.core.errors import BadInput
+
+if TYPE_CHECKING:
+    import argparse
+
+    from lab.cli.session import Session
+    from lab.scheduler.results.saved import Files
+    from lab.store.root import Root
+
+SHARED = ("tier", "base_url", "limit")
+TARGET = "an experiment, a run or a tinker:// path"
+_RUN, _SCHEME = "RUN-", "tinker:"
+_MB = 1e6
+_MERGED = "-merged"
+
+
+def arguments(parser: argparse._ArgumentGroup) -> None:
+    """Where to, and as what."""
+    parser.add_argument(
+        "-o",
+        "--output",
+        default="",
+        metavar="DIR",
+        help="download: a folder that is not there yet (else called after the experiment, the run or the path)",
+    )
+    parser.add_argument(
+        "--merge",
+        default="",
+        metavar="BASE",
+        help="download: the folder of the base model; makes DIR-merged too, a whole model with the weights in it",
+    )
+
+
+def answer(args: argparse.Namespace, session: Session) -> Answer:
+    """Find the path, look whether there is room, fetch, and publish the folder whole."""
+    from lab.tinker import folders, stored
+
+    root = session.root(existing=not args.target.startswith(_SCHEME))
+    wanted = _wanted(root, args)
+    place = os.path.abspath(os.path.expanduser(args.output or _called(args.target, wanted.path)))
+    merged = f"{place}{_MERGED}" if args.merge else ""
+    if merged:
+        _look_at_merge(args.merge, merged)
+    with folders.whole(place) as draft:  # refuses before anything is asked
+        session.terminal.narrate(f"asking {wanted.url} for {wanted.path}")
+        files = stored.addresses(wanted.path, wanted.url, root.world.environ, limit_s=args.limit)
+        sizes = {name: _fetched(session, root, f"{draft}/{name}", files[name], args.limit) for name in files}
+        if merged:
+            from lab.tinker import merging
+
+            session.terminal.narrate(f"merging it into {args.merge}")
+            merging.merge(args.merge, draft, merged)
+    return _told(wanted, place, merged, sizes)
+
+
+def _wanted(root: Root, args: argparse.Namespace) -> Files:
+    from lab.scheduler.results import saved
+    from lab.tinker import paths
+
+    if args.target.startswith(_SCHEME):
+        found = paths.parse(args.target)
+        if found.kind != paths.EXTERNAL:
+            fix = (
+                f"name one of {paths.EXTERNAL}; the last chunk of a training saves them. Of {paths.WEIGHTS} the SDK's "
+            )
+            fix += "`tinker checkpoint download PATH` makes some, which starts a session, and is paid for"
+            raise BadInput(f"{found.path} holds no files to download", fix=fix)
+        return saved.Files(path=found.path, url=words.url(args.base_url, root.world.environ))
+    if args.base_url:
+        raise BadInput("--base-url is for a path; an experiment knows its own service", fix="leave it out")
+    if args.target.startswith(_RUN):
+        return saved.of_run(root, args.target)
+    return saved.files(root, args.target, args.tier)
+
+
+def _called(target: str, path: str) -> str:
+    from lab.tinker import paths
+
+    if not target.startswith(_SCHEME):
+        return f"{target}-adapter"
+    found = paths.parse(path)
+    return f"{found.run}-{found.name}".replace(":", "-")
+
+
+def _look_at_merge(base: str, merged: str) -> None:
+    """Whatever can be known before hundreds of megabytes are fetched."""
+    words.require_extra("tinker-local", "torch", "transformers", "peft", what="merging")
+    if not os.path.isfile(f"{base}/config.json"):
+        raise BadInput("this is no folder of a model: it has no config.json", where=base, fix="--merge FOLDER")
+    if os.path.lexists(merged):
+        raise BadInput("something is already there", where=merged, fix="name another folder: -o DIR")
+
+
+def _fetched(session: Session, root: Root, place: str, address: str, limit_s: float) -> int:
+    """One file, a piece at a time; how many bytes it has."""
+    from lab.tinker import stored
+
+    root.files.folder(os.path.dirname(place))
+    told = session.terminal.progress(os.path.basename(place))
+    root.files.create(place, stored.pieces(address, limit_s=limit_s, told=told), durable=False)
+    return os.path.getsize(place)
+
+
+def _told(wanted: Files, place: str, merged: str, sizes: dict[str, int]) -> Answer:
+    data: dict[str, object] = {
+        "path": wanted.path,
+        "url": wanted.url,
+        "experiment": wanted.experiment,
+        "run": wanted.run_id,
+        "base_model": wanted.base_model,
+        "folder": place,
+        "merged": merged,
+        "files": sizes,
+    }
+    said = [f"downloaded: {wanted.path} into {place}"]
+    said += [f"  {name}  {count / _MB:,.1f} MB" for name, count in sizes.items()]
+    then = []
+    if merged:
+        said.append(f"merged: {merged}")
+        then.append(f"lm_eval --model hf --model_args pretrained={merged} --tasks TASK")
+    return Answer(data, said, then=then)

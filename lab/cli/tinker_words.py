@@ -1,0 +1,52 @@
+"""What the actions of `labctl tinker` have in common: extras that may be missing, and which service is meant."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from lab.cli.signals import Signals
+    from lab.core.launch import Stop
+
+SDK_FROM, SDK_BEFORE = (0, 38), (0, 40)  # the versions that pyproject.toml asks for
+LOCAL = ("torch", "transformers", "peft", "tinker", "tokenizers")  # what a server of this machine needs
+INSTALL = "pip install 'labctl[tinker]'"
+
+
+def missing(*modules: str) -> list[str]:
+    """Those of these modules that are not installed. None of them is loaded for it."""
+    from importlib.util import find_spec
+
+    return [module for module in modules if find_spec(module) is None]
+
+
+def require_extra(extra: str, *modules: str, what: str) -> None:
+    """`Unavailable`, naming the extra, where one of its modules is missing."""
+    from lab.core.errors import Unavailable
+
+    absent = missing(*modules)
+    if absent:
+        raise Unavailable(f"{what} needs {', '.join(absent)}", fix=f"pip install 'labctl[{extra}]'")
+
+
+def url(given: str, environ: Mapping[str, str]) -> str:
+    """The service that is asked where no experiment says which: the flag, $TINKER_BASE_URL, or the local one."""
+    from lab.core.tuning import LOCAL_URL
+    from lab.tinker import credentials
+
+    chosen = (given or environ.get("TINKER_BASE_URL", "") or LOCAL_URL).rstrip("/")
+    credentials.check_url(chosen)
+    return chosen
+
+
+def until(signals: Signals) -> Callable[[], Stop | None]:
+    """What a supervisor asks: whether a person has ended it."""
+    from lab.core.launch import INTERRUPTED, Stop
+
+    def watch() -> Stop | None:
+        came = signals.came()
+        return Stop(how=INTERRUPTED, why=f"stopped by {came}") if came else None
+
+    return watch

@@ -1,0 +1,118 @@
+"""A recipe that is asked something, or tried for one step, without a run: in a folder of its own that goes afterwards.
+
+It is started as a run would start it: the same Python, variables and limits. Nothing is claimed, sealed or counted, so
+what a step of a paid service costs here is in no sum of the lab.
+"""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from lab.core import chunk, ids, layout
+from lab.core.errors import BadInput
+from lab.core.launch import Exit, Launch  # msgspec resolves annotations
+from lab.core.manifest import Manifest
+from lab.core.record import page
+from lab.executors import door, environment
+from lab.scheduler import launching, passing, places
+from lab.scheduler.chaining.order import ordered
+from lab.scheduler.cycle import Errand
+from lab.store import reading
+from lab.tinker import rows
+from lab.tinker.rows import Row  # msgspec resolves annotations
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from lab.core.chunk import Order
+    from lab.core.launch import Stop
+    from lab.core.spec import Spec
+    from lab.core.view import View
+    from lab.store.root import Root
+
+SCRATCH = "scratch/tinker"
+MORE = chunk.MORE
+_KEPT_DAYS = 0.05  # an hour: what a trial saves at the service is of no use to anybody
+_MOST_BYTES = 1 << 20
+
+
+class Rehearsed(msgspec.Struct, frozen=True, kw_only=True):
+    """How it ended, and what it said. `steps` are those that it did."""
+
+    how: Exit
+    out: str
+    err: str
+    steps: tuple[Row, ...] = ()
+
+    @property
+    def why(self) -> str:
+        """The reason of a failure in its own words: the last thing that it said."""
+        said = [line for line in (self.err or self.out).splitlines() if line.strip()]
+        return self.how.problem or self.how.why or (said[-1].strip() if said else "it said nothing")
+
+
+def next_order(root: Root, view: View, spec: Spec, tier: str = "") -> Order:
+    """What the next chunk would be ordered to do. `spec` is the SPEC as it was read."""
+    wanted = Errand(tier=tier, params={}) if spec.strategy else Errand(tier=tier)
+    order = ordered(root, view, spec, wanted).order
+    if order is None:
+        raise BadInput(f"{spec.id} names no model to train", fix="write `tinker:` / `  base_model: NAME` into its SPEC")
+    return order
+
+
+def first_step(order: Order) -> Order:
+    """One step from where the training begins, and what it saves is gone soon."""
+    return msgspec.structs.replace(
+        order, number=1, first_step=0, steps=1, until=max(order.until, 2), state_path="", parent="", fixed={},
+        tuning=msgspec.structs.replace(order.tuning, keep_days=_KEPT_DAYS),
+    )  # fmt: skip
+
+
+def rehearse(
+    root: Root, view: View, spec: Spec, order: Order, *words: str, watch: Callable[[], Stop | None]
+) -> Rehearsed:
+    """The recipe with these words after it."""
+    here = spec.for_tier(order.tier)
+    run_id = ids.new_run_id(root.world.now(), "rehearsal")
+    order = msgspec.structs.replace(order, run_id=run_id)
+    root.files.folder(root.layout.place(SCRATCH))
+    passing.sweep(root, root.layout.place(SCRATCH))
+    path = passing.fresh(root.layout.place(SCRATCH))
+    root.files.folder(f"{path}/{layout.ARTIFACTS}")
+    try:
+        root.files.replace(f"{path}/{chunk.ORDER}", page(order))
+        launch = _launch(root, view, here, order, path)
+        program = door.find(here.executor).prepare(launch)
+        if program is None:
+            raise BadInput(f"the executor {here.executor} starts nothing, so there is nothing to try")
+        program = msgspec.structs.replace(program, argv=(*program.argv, *words))
+        how = launching.supervised(root.files, root.world, program, here, path=path, run_id=run_id, watch=watch)
+        out, err = (reading.read_head(f"{path}/{name}", _MOST_BYTES) or b"" for name in (layout.STDOUT, layout.STDERR))
+        return Rehearsed(
+            how=how, out=out.decode(errors="replace"), err=err.decode(errors="replace"), steps=rows.steps(path).rows
+        )
+    finally:
+        with suppress(OSError):
+            root.files.discard_folder(path)
+
+
+def _launch(root: Root, view: View, spec: Spec, order: Order, path: str) -> Launch:
+    workspace, folders = places.workspace(root, spec, view), places.folders(root, view)
+    manifest = Manifest(
+        run_id=order.run_id, experiment=spec.id, fidelity_tier=order.tier, metric=spec.metric,
+        metric_direction=spec.metric_direction, executor=spec.executor, time_budget_s=spec.time_budget_s,
+    )  # fmt: skip
+    params = dict(order.params) or None
+    child, secrets = environment.build(
+        environ=root.world.environ, spec=spec, manifest=manifest, params=params,
+        places=environment.Places(
+            data_root=root.layout.root, path=path, workspace=workspace, folder=folders[0], package=""
+        ),
+    )  # fmt: skip
+    return Launch(
+        spec=spec, manifest=manifest, path=path, params=params, workspace=workspace, folders=folders, environ=child,
+        secrets=secrets,
+    )  # fmt: skip

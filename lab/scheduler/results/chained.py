@@ -1,0 +1,280 @@
+"""Trainings in chunks as their runs tell of them: the links of a chain, its rows, what is under way. Writes nothing.
+
+A link is what one sealed run did. Links whose run saved nothing are told of too: their tokens were paid for.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from lab.core import canonical, chunk, event, history
+from lab.core.chunk import Order
+from lab.core.errors import BadInput, Corrupt
+from lab.core.parameter import Scalar  # msgspec resolves annotations
+from lab.core.record import parse
+from lab.store import archives, bundles, experiments, inside, leases, ledger
+from lab.tinker import rows
+from lab.tinker.rows import Row  # msgspec resolves annotations
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+    from lab.core.chunk import Chunk
+    from lab.core.run import Run
+    from lab.core.seal import Seal, SealedFile
+    from lab.core.spec import Spec
+    from lab.store.root import Root
+
+EXECUTOR = "tinker"
+MOST_BYTES = 64 << 20  # of the rows of one run: some 300,000 steps
+
+
+class Link(msgspec.Struct, frozen=True, kw_only=True):
+    """What one run did for a training. `number` is its place in the chain; 0 is a whole training, of a search."""
+
+    run_id: str
+    tier: str
+    number: int
+    outcome: str
+    value: float | None
+    first_step: int
+    next_step: int
+    final: bool
+    saved: bool
+    parent: str
+    model_run: str
+    base_model: str
+    state_path: str
+    sampler_path: str
+    external_path: str
+    fixed: dict[str, str]
+    params: dict[str, Scalar]
+    trained: int
+    sampled: int
+    prefilled: int
+    cost: float
+    wall_s: float
+    paused_s: float
+    kl: float | None
+    trouble: str
+    reason: str
+    ended_at: str
+
+    @property
+    def tokens(self) -> int:
+        """All of them."""
+        return self.trained + self.sampled + self.prefilled
+
+
+class Decided(msgspec.Struct, frozen=True, kw_only=True):
+    """What the scheduler decided last, with the numbers it used."""
+
+    type: str
+    ts: str
+    run_id: str
+    reason: str
+    facts: dict[str, object]
+
+
+class Underway(msgspec.Struct, frozen=True, kw_only=True):
+    """A chunk that is not sealed yet. `next_step` is as far as its rows tell; a state has it only once it is saved."""
+
+    run_id: str
+    tier: str
+    number: int
+    first_step: int
+    next_step: int
+    steps: int
+    until: int
+    path: str
+    state: str  # what it does, in words
+
+
+class Trained(msgspec.Struct, frozen=True, kw_only=True):
+    """All that an experiment trained remotely, in the order of history. `missing` says what could not be read."""
+
+    experiment: str
+    links: tuple[Link, ...] = ()
+    under_way: tuple[Underway, ...] = ()
+    decided: Decided | None = None
+    missing: tuple[str, ...] = ()
+
+    def lineage(self, tier: str) -> tuple[Link, ...]:
+        """The links that the newest state of a tier consists of, the first of them first."""
+        mine = {link.run_id: link for link in self.links if link.tier == tier and link.saved and link.number}
+        here = next((link for link in reversed(mine.values()) if link.final), None) or _furthest(mine.values())
+        found: list[Link] = []
+        while here is not None and here not in found:
+            found.append(here)
+            here = mine.get(here.parent)
+        return tuple(reversed(found))
+
+    def tiers(self) -> tuple[str, ...]:
+        """Those that have anything, in the order in which they began."""
+        return tuple(dict.fromkeys([*(link.tier for link in self.links), *(here.tier for here in self.under_way)]))
+
+
+def _furthest(links: Iterable[Link]) -> Link | None:
+    """The newest of those that got furthest."""
+    found: Link | None = None
+    for link in links:
+        if found is None or link.next_step >= found.next_step:
+            found = link
+    return found
+
+
+def require(root: Root, experiment: str) -> Spec:
+    """The SPEC of an experiment that trains remotely, or `BadInput`."""
+    experiments.require(root, experiment)
+    loaded = experiments.load(root, experiment)
+    if loaded.spec is None:
+        raise loaded.problem or BadInput(f"the SPEC of {experiment} cannot be read")
+    if loaded.spec.executor != EXECUTOR:
+        fix = f"executor: {EXECUTOR} and a tinker: section in experiments/{experiment}/SPEC.yaml"
+        raise BadInput(f"{experiment} trains nothing remotely: its executor is {loaded.spec.executor}", fix=fix)
+    return loaded.spec
+
+
+def names(root: Root) -> list[str]:
+    """The experiments that train remotely, as far as their SPECs can be read."""
+    loaded = ((name, experiments.load(root, name).spec) for name in experiments.names(root))
+    return [name for name, spec in loaded if spec is not None and spec.executor == EXECUTOR]
+
+
+def read(root: Root, experiment: str) -> Trained:
+    """Everything of one experiment. Reads each of its seals."""
+    missing: list[str] = []
+    seals = sorted(_seals(root, experiment, missing), key=lambda made: history.of_seal(made).key)
+    links = tuple(_link(made.run, made.run.chunk) for made in seals if made.run.chunk is not None)
+    return Trained(
+        experiment=experiment,
+        links=links,
+        under_way=tuple(_under_way(root, experiment, missing)),
+        decided=_decided(root, experiment),
+        missing=tuple(missing),
+    )
+
+
+def _seals(root: Root, experiment: str, missing: list[str]) -> Iterator[Seal]:
+    seen = set()
+    for run_id in bundles.names(root, experiment):
+        try:
+            found = bundles.load_seal(root.layout.run(experiment, run_id))
+        except Corrupt as damage:
+            missing.append(f"{run_id}: {damage.what}")
+            continue
+        if found is not None and found[0].run.experiment == experiment:
+            seen.add(run_id)
+            yield found[0]
+    for archived in archives.every(root, experiment):
+        if isinstance(archived, Corrupt):
+            missing.append(archived.what)
+        elif archived[0].run_id not in seen:
+            yield archived[1]
+
+
+def _link(run: Run, did: Chunk) -> Link:
+    return Link(
+        run_id=run.run_id, tier=run.tier, number=did.number, outcome=run.outcome, value=run.value,
+        first_step=did.first_step, next_step=did.next_step, final=did.final, saved=bool(did.state_path),
+        parent=did.parent, model_run=did.model_run, base_model=did.base_model, state_path=did.state_path,
+        sampler_path=did.sampler_path, external_path=did.external_path, fixed=dict(did.fixed), params=dict(did.params),
+        trained=did.trained, sampled=did.sampled, prefilled=did.prefilled, cost=run.cost, wall_s=run.wall_s,
+        paused_s=did.paused_s, kl=did.kl, trouble=did.trouble, reason=run.reason, ended_at=run.ended_at,
+    )  # fmt: skip
+
+
+def _under_way(root: Root, experiment: str, missing: list[str]) -> Iterator[Underway]:
+    for held in leases.survey(root, experiment).held:
+        run_id = held.seen.claim.run_id
+        path = root.layout.run(experiment, run_id) if run_id else ""
+        ordered = _plain(path, chunk.ORDER) if path else None
+        if ordered is None:
+            continue
+        try:
+            order = parse(Order, ordered, f"{path}/{chunk.ORDER}")
+        except Corrupt as damage:
+            missing.append(f"{run_id}: {damage.what}")
+            continue
+        done = rows.steps(path).rows
+        yield Underway(
+            run_id=run_id, tier=order.tier, number=order.number, first_step=order.first_step,
+            next_step=done[-1].step + 1 if done else order.first_step, steps=order.steps, until=order.until, path=path,
+            state="training",
+        )  # fmt: skip
+
+
+def _decided(root: Root, experiment: str) -> Decided | None:
+    last = None
+    for entry in ledger.mentioning(root, 0, experiment):
+        line = entry.line
+        if line is not None and line.event.experiment == experiment and line.event.type == event.CHUNK_DECIDED:
+            last = line.event
+    if last is None:
+        return None
+    return Decided(type=last.type, ts=last.ts, run_id=last.run_id, reason=last.reason, facts=dict(last.facts))
+
+
+class Steps(msgspec.Struct, frozen=True, kw_only=True):
+    """The rows of a training, one a step. `missing` says which are not here."""
+
+    rows: tuple[Row, ...] = ()
+    missing: tuple[str, ...] = ()
+
+
+def steps(root: Root, trained: Trained, tier: str) -> Steps:
+    """The last row of each step that is inside the newest state of a tier, and of the chunk that goes on from there."""
+    found: dict[int, Row] = {}
+    missing: list[str] = []
+    line = trained.lineage(tier)
+    for link in line:
+        written = _sealed(root, trained.experiment, link.run_id, chunk.STEPS, missing) or b""
+        told = rows.steps_of(written.split(b"\n")[:-1])
+        found.update((row.step, row) for row in told.rows if link.first_step <= row.step < link.next_step)
+    for here in trained.under_way:
+        if here.tier == tier and here.number:
+            found.update((row.step, row) for row in rows.steps(here.path).rows if row.step >= here.first_step)
+    return Steps(rows=tuple(found[step] for step in sorted(found)), missing=tuple(missing))
+
+
+def _sealed(root: Root, experiment: str, run_id: str, name: str, missing: list[str]) -> bytes | None:
+    """A file of a sealed run, if it is the one that was sealed."""
+    path = root.layout.run(experiment, run_id)
+    found = bundles.load_seal(path) if os.path.isdir(path) else None
+    if found is None:
+        missing.append(f"{run_id} is in an archive: labctl prune --restore brings its rows back")
+        return None
+    written = _plain(path, name)
+    sealed = found[0].files.get(name)
+    if written is None or sealed is None or not _is_as_sealed(written, sealed):
+        missing.append(f"{run_id}: {name} is not here as it was sealed")
+        return None
+    return written
+
+
+def _is_as_sealed(written: bytes, sealed: SealedFile) -> bool:
+    return not sealed.link and len(written) == sealed.size and canonical.digest(written) == sealed.sha256
+
+
+def _plain(path: str, name: str) -> bytes | None:
+    """A file of a bundle; None for a link or a pipe that a run put in its place, and for one that is too long."""
+    above, _, own = path.rpartition("/")
+    try:
+        at = inside.folder(above, own)
+    except OSError:
+        return None
+    try:
+        written, size = inside.head(at, name, MOST_BYTES)
+    except OSError:
+        return None
+    finally:
+        os.close(at)
+    return written if size <= MOST_BYTES else None
+
+
+def latest(links: Sequence[Link], tier: str) -> Link | None:
+    """The last run of a tier, whatever became of it."""
+    return next((link for link in reversed(links) if link.tier == tier), None)
