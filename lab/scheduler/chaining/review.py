@@ -57,12 +57,12 @@ def reviewed(root: Root, view: View, spec: Spec, given: Errand) -> Errand:
     chain = known.chain if known else None
     if here.tinker is None or not here.tinker.review or here.llm is None or given.params is None:
         return given
-    if chain is None or not chain.state_path or chain.final:
+    if chain is None or not chain.state_path:
         return given
     space = _choices(root, spec, view)
     if space is None:
         return given
-    said = answer(root, view, tier, chain.run_id)
+    said = answer(root, view, chain.run_id)
     if said is None:
         question = Review(
             view=view, spec=here, model=here.llm, tier=tier, space=space, chain=chain, params=_scalars(given.params)
@@ -71,11 +71,10 @@ def reviewed(root: Root, view: View, spec: Spec, given: Errand) -> Errand:
     return msgspec.structs.replace(given, **_outcome(said, space, chain, given))
 
 
-def answer(root: Root, view: View, tier: str, run_id: str) -> Asked | None:
+def answer(root: Root, view: View, run_id: str) -> Asked | None:
     """What was said to the question about a run; None while it was not answered. A failure is an answer too."""
     newest = Asks(root, view.experiment).newest(view.model.asks)
-    mine = (each for each in newest if each.about == run_id and each.tier == tier)
-    return next((each for each in mine if each.problem != STOPPED), None)
+    return next((each for each in newest if each.about == run_id and each.problem != STOPPED), None)
 
 
 def _choices(root: Root, spec: Spec, view: View) -> Space | None:
@@ -172,7 +171,7 @@ class Review(msgspec.Struct, frozen=True, kw_only=True):
 
     def require_open(self, root: Root, view: View, others: Sequence[Reserved]) -> None:
         """`Taken` when it was answered meanwhile, `Busy` while somebody alive is asking."""
-        if answer(root, view, self.tier, self.chain.run_id) is not None:
+        if answer(root, view, self.chain.run_id) is not None:
             raise Taken(f"{self.chain.run_id} was reviewed meanwhile")
         if others:
             raise Busy(

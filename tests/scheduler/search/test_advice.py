@@ -132,3 +132,8 @@ def test_problems_are_those_of_who_asks_a_model_and_of_nobody_else() -> None:
     assert advice.problems(("llm",), msgspec.structs.replace(good, fallback="stop"), {}) == []
     assert "llm.fallback" in advice.problems(("llm",), msgspec.structs.replace(good, fallback="hybrid"), {})[0]
     assert "peturb" in advice.problems(("llm",), msgspec.structs.replace(good, fallback="peturb"), {})[0]
+
+
+def test_what_the_reviewer_of_a_training_said_is_no_advice_to_a_search() -> None:
+    reviews = (asked(1, {"x": 0.5, "n": 1}, about="RUN-1"), asked(2, problem=TIMEOUT, about="RUN-2"))
+    assert of(*reviews) == Advice(fallback="random", share=0.5)
