@@ -76,8 +76,8 @@ def _of_one(found: Chained, last: int) -> Iterator[str]:
         yield ""
         yield from _stage(found, stage, last)
     for here in found.under_way:
-        done = f"step {here.next_step} of {here.until}, to {min(here.first_step + here.steps, here.until)} in this run"
-        yield f"under way: {here.run_id} [{here.tier}], {done}; {text.line(here.state, _WORDS_CHARS)}"
+        chunk = f"chunk {here.number}, steps {here.first_step}-{here.sight.end}" if here.number else "a whole training"
+        yield f"under way: {here.run_id} [{here.tier}], {chunk}: {text.line(here.sight.words, _WORDS_CHARS)}"
     if found.decided is not None:
         facts = ", ".join(f"{key} {_fact(value)}" for key, value in found.decided.facts.items())
         why = text.line(found.decided.reason, _WORDS_CHARS)

@@ -23,7 +23,7 @@ READ = {
     "CODEX_HOME": "where skills and mcp install put what is Codex's, if not in ~/.codex",
     "HERMES_HOME": "the same of Hermes, if not in ~/.hermes",
     "HTTPS_PROXY": "with HTTP_PROXY, ALL_PROXY and NO_PROXY, in small letters too: how a model's service is reached",
-    "TINKER_API_KEY": "the key of a remote training's service; else what TINKER_CREDENTIAL_CMD prints, else the stored one",
+    "TINKER_API_KEY": "the key of a service that trains; else what TINKER_CREDENTIAL_CMD prints, else the stored one",
     "TINKER_BASE_URL": "the service that labctl tinker asks where no experiment says which; else the local one",
     "XDG_STATE_HOME": "where labctl tinker serve-local keeps what is saved, if not in ~/.local/state",
     "VIRTUAL_ENV": "the environment whose Python trains, if it has torch; or CONDA_PREFIX",

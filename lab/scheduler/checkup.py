@@ -33,6 +33,9 @@ _EXTRAS = {
     "search": ("optuna", "nevergrad", "numpy"),
     "parquet": ("pyarrow",),
     "train": ("torch", "numpy", "tokenizers"),
+    "tinker": ("tinker", "tokenizers"),
+    "tinker-local": ("torch", "transformers", "peft", "zstandard"),
+    "eval": ("lm_eval", "torch", "transformers", "peft"),
     "notify": ("apprise",),
 }
 _FULL_GB, _LOW_GB = 0.5, 5.0

@@ -6,6 +6,7 @@ A link is what one sealed run did. Links whose run saved nothing are told of too
 from __future__ import annotations
 
 import os
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -16,7 +17,8 @@ from lab.core.errors import BadInput, Corrupt
 from lab.core.parameter import Scalar  # msgspec resolves annotations
 from lab.core.record import parse
 from lab.store import archives, bundles, experiments, inside, leases, ledger
-from lab.tinker import rows
+from lab.tinker import monitor, rows
+from lab.tinker.monitor import Sight  # msgspec resolves annotations
 from lab.tinker.rows import Row  # msgspec resolves annotations
 
 if TYPE_CHECKING:
@@ -80,17 +82,14 @@ class Decided(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Underway(msgspec.Struct, frozen=True, kw_only=True):
-    """A chunk that is not sealed yet. `next_step` is as far as its rows tell; a state has it only once it is saved."""
+    """A chunk that is not sealed yet, and what it seems to do."""
 
     run_id: str
     tier: str
     number: int
     first_step: int
-    next_step: int
-    steps: int
-    until: int
     path: str
-    state: str  # what it does, in words
+    sight: Sight
 
 
 class Trained(msgspec.Struct, frozen=True, kw_only=True):
@@ -199,12 +198,20 @@ def _under_way(root: Root, experiment: str, missing: list[str]) -> Iterator[Unde
         except Corrupt as damage:
             missing.append(f"{run_id}: {damage.what}")
             continue
-        done = rows.steps(path).rows
         yield Underway(
-            run_id=run_id, tier=order.tier, number=order.number, first_step=order.first_step,
-            next_step=done[-1].step + 1 if done else order.first_step, steps=order.steps, until=order.until, path=path,
-            state="training",
+            run_id=run_id, tier=order.tier, number=order.number, first_step=order.first_step, path=path,
+            sight=_sight(root, order, path),
         )  # fmt: skip
+
+
+def _sight(root: Root, order: Order, path: str) -> Sight:
+    now = root.world.now()
+    try:
+        manifest = bundles.load_manifest(path)
+        begun = datetime.fromisoformat(manifest.started_at if manifest is not None else "")
+    except (Corrupt, ValueError):  # the run may have spoilt it
+        begun = now
+    return monitor.sight(order, rows.steps(path), rows.pauses(path), begun_at=begun.timestamp(), now=now.timestamp())
 
 
 def _decided(root: Root, experiment: str) -> Decided | None:

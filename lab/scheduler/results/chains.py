@@ -135,7 +135,7 @@ def _stage(spec: Spec, trained: Trained, tier: str, rows: tuple[Row, ...]) -> St
     end = line[-1] if line else None
     links = [link for link in trained.links if link.tier == tier]
     here = spec.for_tier(tier) if tier in spec.fidelity_tiers else spec
-    until = next((each.until for each in trained.under_way if each.tier == tier), (spec.tinker or Tuning()).steps)
+    until = next((each.sight.until for each in trained.under_way if each.tier == tier), (spec.tinker or Tuning()).steps)
     return Stage(
         tier=tier,
         metric=here.metric,
@@ -166,7 +166,7 @@ def _rows(found: Chained) -> Sequence[ChainRow]:
             value=stage.value,
             tokens=sum(link.tokens for link in found.links if link.tier == stage.tier),
             usd=round(sum(link.cost for link in found.links if link.tier == stage.tier), 9),
-            under_way=", ".join(each.state for each in found.under_way if each.tier == stage.tier),
+            under_way=", ".join(each.sight.words for each in found.under_way if each.tier == stage.tier),
         )
         for stage in found.stages
     ]
