@@ -154,9 +154,9 @@ class ExecutorContract:
 
     def test_reading_changes_nothing(self, tmp_path: Path) -> None:
         self.tell(str(tmp_path), 0.25)
-        before = {name: (tmp_path / name).read_bytes() for name in os.listdir(tmp_path)}
+        before = {place: place.read_bytes() for place in tmp_path.rglob("*") if place.is_file()}
         self.end(str(tmp_path))
-        assert {name: (tmp_path / name).read_bytes() for name in os.listdir(tmp_path)} == before
+        assert {place: place.read_bytes() for place in tmp_path.rglob("*") if place.is_file()} == before
 
 
 def _leave(path: str, name: str, data: bytes) -> None:
