@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from lab.core import chunk as names
 from lab.core.errors import Unavailable
-from lab.tinker import rows
+from lab.tinker import affording, rows
 
 if TYPE_CHECKING:
     from lab.core.chunk import Checkpoint
@@ -46,10 +46,33 @@ class Telling:
         """The service lets it wait, or does no longer."""
         self._append(names.PAUSES, rows.encode_record(pause), "a pause", sync=False)
 
+    def estimate(self, record: bytes) -> None:
+        """What the training will take, and whether that is too much. On disk before anything is paid."""
+        path = f"{self._folder}/{affording.RECORD}"
+        try:
+            with open(f"{path}.draft", "wb") as file:
+                file.write(record)
+                file.flush()
+                os.fdatasync(file.fileno())
+            os.replace(f"{path}.draft", path)
+            _sync_folder(self._folder)
+        except OSError as error:
+            raise Unavailable(f"the estimate cannot be written: {error.strerror}", where=path) from error
+
     def report(self, step: int, value: float) -> None:
         """A point of the run's curve."""
         if self._report and math.isfinite(value):
             self._append(self._report, f"{step} {value!r}\n".encode(), "the report", sync=False)
+
+    def page(self, name: str, text: bytes) -> None:
+        """A page of its own in the run's folder, in the place of an older one."""
+        path = f"{self._folder}/{name}"
+        try:
+            with open(f"{path}.draft", "wb") as file:
+                file.write(text)
+            os.replace(f"{path}.draft", path)
+        except OSError as error:
+            raise Unavailable(f"{name} cannot be written: {error.strerror}", where=path) from error
 
     @staticmethod
     def metric(name: str, value: float) -> None:

@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from lab.tinker.estimate import Tokens
+    from lab.tinker.estimate import Tokens
     from lab.tinker.job import Job
 
 
@@ -44,6 +46,10 @@ class Recipe:
         """The steps of the whole training where it is shorter than what was ordered: data that comes to an end."""
         return None
 
+    def tokens(self, job: Job, step: int) -> Tokens | None:  # noqa: ARG002
+        """What a step uses at most. A service that is paid for is not asked without; None: it is not known."""
+        return None
+
     def step(self, job: Job, step: int) -> Mapping[str, float]:
         """Do step `step`, counted from 0, with one `job.train` at most; return its metrics.
 
@@ -53,4 +59,11 @@ class Recipe:
 
     def measure(self, job: Job) -> Mapping[str, float] | None:  # noqa: ARG002
         """What the chunk is worth on data that was held out, `metric` among it. None: the mean of its last steps."""
+        return None
+
+    def tokens(self, job: Job, step: int) -> Tokens | None:  # noqa: ARG002
+        """The most that a step uses, samples at their longest, without asking the service. None: it is not counted.
+
+        A training that is paid for is held against its budget by it before its first step.
+        """
         return None

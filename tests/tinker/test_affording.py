@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
 import msgspec
 import pytest
 
-from lab.core.chunk import Order
+from lab.core.chunk import ORDER, Order
+from lab.core.record import page
 from lab.core.tuning import Tuning
 from lab.tinker import affording
 from lab.tinker.estimate import Tokens
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 PAID = "https://tinker.example.org"
 PRICES = {"usd_per_mtok_train": 100.0, "usd_per_mtok_sample": 200.0, "usd_per_mtok_prefill": 50.0}
@@ -63,3 +71,50 @@ def test_the_record_tells_what_it_was_held_against_whether_it_fits_or_not(left: 
     assert told == found
     assert found.page().endswith(b"}\n")
     assert bool(told.problem) == (left == 2999)
+
+
+# -- by a recipe -------------------------------------------------------------------------------------------------------
+
+COUNTING = """
+import sys
+from lab.tinker import recipe
+from lab.tinker.estimate import Tokens
+
+class Counting(recipe.Recipe):
+    metric = "nll"
+    def length(self, job):
+        return 50
+    def tokens(self, job, step):
+        return Tokens(trained=step)
+    def step(self, job, step):
+        raise AssertionError
+
+code = recipe.main(Counting())
+assert "tinker" not in sys.modules, "the SDK was loaded"
+raise SystemExit(code)
+"""
+
+
+def carried(folder: Path, order: Order, recipe: str = COUNTING) -> subprocess.CompletedProcess[str]:
+    (folder / ORDER).write_bytes(page(order))
+    (folder / "recipe.py").write_text(recipe, encoding="utf-8")
+    environ = {"LAB_CHUNK_PATH": str(folder / ORDER), "HOME": str(folder), "TINKER_API_KEY": "tml-0123456789"}
+    command = [sys.executable, "-B", "recipe.py"]
+    return subprocess.run(command, cwd=folder, env=environ, text=True, capture_output=True, timeout=50, check=False)
+
+
+def test_a_training_that_may_cost_more_than_is_left_ends_before_its_service_is_asked(tmp_path: Path) -> None:
+    done = carried(tmp_path, an_order(tokens_left=1224))
+    assert done.returncode == 1, done.stderr
+    assert "its 50 steps may take 1225 tokens, and 1224 are left: raise budget_tokens" in done.stderr
+    told = msgspec.json.decode((tmp_path / affording.RECORD).read_bytes(), type=affording.Afforded)
+    assert (told.estimate.steps, told.estimate.trained, told.tokens_left) == (50, 1225, 1224)
+    assert told.problem
+
+
+def test_a_recipe_that_does_not_say_what_it_uses_is_not_started_on_a_paid_service(tmp_path: Path) -> None:
+    silent = COUNTING.replace("def tokens", "def others")
+    done = carried(tmp_path, an_order(), silent)
+    assert done.returncode == 1, done.stderr
+    assert "the recipe does not say what a step of it uses" in done.stderr
+    assert not (tmp_path / affording.RECORD).exists()
