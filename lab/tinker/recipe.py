@@ -14,32 +14,37 @@ raise SystemExit(recipe.main(Sft()))
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING
 
-from lab.core.errors import LabError
-from lab.tinker import carrying, place
+from lab.core.errors import BadInput, LabError
+from lab.tinker import beforehand, carrying, place
 from lab.tinker.data import Datum, Sample, Trained, rollout, supervised
 from lab.tinker.job import Job, Sampler
 from lab.tinker.telling import Telling
 from lab.tinker.training import Recipe
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from lab.tinker.session import Status
 
 __all__ = ["Datum", "Job", "Recipe", "Sample", "Sampler", "Trained", "main", "rollout", "supervised"]
 
 
-def main(recipe: Recipe) -> int:
+def main(recipe: Recipe, words: Sequence[str] | None = None) -> int:
     """Do the chunk that LAB_CHUNK_PATH orders: 75 more is to do, 0 the training is at its end, else it failed.
 
-    What the recipe itself raises goes on up: its trace names the line.
+    `words` are those behind the program's name. With --check it only looks at its data, with --estimate it only counts
+    tokens. What the recipe itself raises goes on up: its trace names the line.
     """
+    words = sys.argv[1:] if words is None else words
     stop = place.Stop()
     stop.listen()  # before anything is loaded: a TERM in the first second must not lose what the service has
     try:
         told = place.here()
         telling = Telling(told.folder, told.report)
-        return _carried(carrying.Carrying(recipe, told, telling, stop))
+        return _answered(carrying.Carrying(recipe, told, telling, stop), words)
     except LabError as error:
         Telling.complain(str(error))
         return carrying.FAILED
@@ -47,10 +52,18 @@ def main(recipe: Recipe) -> int:
         stop.leave()
 
 
-def _carried(chunk: carrying.Carrying) -> int:
+def _answered(chunk: carrying.Carrying, words: Sequence[str]) -> int:
     status: Status = "errored"
     try:
-        code = chunk.run()
+        if not words:
+            code = chunk.run()
+        elif [*words] in ([beforehand.CHECK], [beforehand.ESTIMATE]):
+            ask = beforehand.check if words[0] == beforehand.CHECK else beforehand.tell
+            ask(chunk.recipe, chunk.job, chunk.prepared(), chunk.telling)
+            code = carrying.FINISHED
+        else:
+            fix = f"a recipe takes {beforehand.CHECK}, {beforehand.ESTIMATE} or nothing"
+            raise BadInput(f"the recipe was given {' '.join(words)!r}", fix=fix)
         status = "interrupted" if chunk.stop.is_asked else "success"
         return code
     finally:

@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from lab.tinker.estimate import Tokens
-    from lab.tinker.estimate import Tokens
     from lab.tinker.job import Job
 
 
@@ -47,7 +46,10 @@ class Recipe:
         return None
 
     def tokens(self, job: Job, step: int) -> Tokens | None:  # noqa: ARG002
-        """What a step uses at most. A service that is paid for is not asked without; None: it is not known."""
+        """The most that a step uses, samples at their longest. No service may be asked for it.
+
+        None: it is not known, and then a service that is paid for is not trained at.
+        """
         return None
 
     def step(self, job: Job, step: int) -> Mapping[str, float]:
@@ -59,11 +61,4 @@ class Recipe:
 
     def measure(self, job: Job) -> Mapping[str, float] | None:  # noqa: ARG002
         """What the chunk is worth on data that was held out, `metric` among it. None: the mean of its last steps."""
-        return None
-
-    def tokens(self, job: Job, step: int) -> Tokens | None:  # noqa: ARG002
-        """The most that a step uses, samples at their longest, without asking the service. None: it is not counted.
-
-        A training that is paid for is held against its budget by it before its first step.
-        """
         return None
