@@ -148,12 +148,9 @@ def opened(root: Root, lease: Lease, view: View, spec: Spec, spec_sha256: str, e
     commit = revision.of(where) if where else ""
     manifest = _manifest(root, lease, here, tier, spec_sha256, errand, commit)
     exchange = _asked(root, view.experiment, errand.origin)
-    texts = {layout.PLAN: _plan(manifest, here, errand.plan, with_exchange=bool(exchange)), **exchange}
-    if errand.params is not None:
-        texts[layout.PARAMS] = canonical.page(dict(errand.params))
     order = None if errand.order is None else msgspec.structs.replace(errand.order, run_id=manifest.run_id)
-    if order is not None:
-        texts[chunk.ORDER] = page(order)
+    plan = _plan(manifest, here, errand.plan, order, with_exchange=bool(exchange))
+    texts = {layout.PLAN: plan, **exchange, **given(errand.params, order)}
     try:
         if order is not None and order.number:
             ledger.append(root, decided.told(view, order, lease.claim, ts=root.now(), why=errand.why))
@@ -168,6 +165,12 @@ def opened(root: Root, lease: Lease, view: View, spec: Spec, spec_sha256: str, e
     return Running(
         lease=lease, manifest=manifest, spec=here, path=path, params=errand.params, handed=errand.handed, order=order
     )  # fmt: skip
+
+
+def given(params: Mapping[str, object] | None, order: Order | None) -> dict[str, bytes]:
+    """The files by which a run is told what it is to do, by name."""
+    told = {} if params is None else {layout.PARAMS: canonical.page(dict(params))}
+    return told if order is None else {**told, chunk.ORDER: page(order)}
 
 
 def reattached(root: Root, experiment: str, run_id: str, spec: Spec) -> Running:
@@ -185,8 +188,8 @@ def reattached(root: Root, experiment: str, run_id: str, spec: Spec) -> Running:
     here = scripts.renamed(spec.for_tier(manifest.fidelity_tier))
     if manifest.seed is not None:
         here = msgspec.structs.replace(here, seed=manifest.seed)
-    given = reading.read(f"{path}/{chunk.ORDER}")
-    order = None if given is None else parse(Order, given, f"{path}/{chunk.ORDER}")
+    ordered = reading.read(f"{path}/{chunk.ORDER}")
+    order = None if ordered is None else parse(Order, ordered, f"{path}/{chunk.ORDER}")
     return Running(lease=lease, manifest=manifest, spec=here, path=path, params=params, order=order)
 
 
@@ -256,9 +259,9 @@ def order_again(root: Root, running: Running, path: str) -> None:
     """What a chunk was told to do, as it was told: by it its run is judged, whatever the run made of the file."""
     if running.order is None:
         return
-    given = page(running.order)
-    if os.path.islink(f"{path}/{chunk.ORDER}") or reading.read(f"{path}/{chunk.ORDER}") != given:
-        root.files.replace(f"{path}/{chunk.ORDER}", given)
+    place, told = f"{path}/{chunk.ORDER}", page(running.order)
+    if os.path.islink(place) or reading.read(place) != told:
+        root.files.replace(place, told)
 
 
 def _asked(root: Root, experiment: str, origin: Origin | None) -> dict[str, bytes]:
@@ -301,12 +304,14 @@ def _manifest(  # what is known of a run before it begins
     )
 
 
-def _plan(manifest: Manifest, spec: Spec, plan: str, *, with_exchange: bool) -> bytes:
+def _plan(manifest: Manifest, spec: Spec, plan: str, order: Order | None, *, with_exchange: bool) -> bytes:
     text = plan or (
         f"# Plan of {manifest.run_id}\n\n- goal: {spec.goal or '(none given)'}\n- metric: {spec.metric or 'value'}, "
         f"{spec.metric_direction}\n- role: {manifest.role}\n- tier: {manifest.fidelity_tier}\n"
         f"- budget: {manifest.time_budget_s:g}s\n"
     )
+    if order is not None:
+        text += f"- training: {decided.extent(order)}\n"
     if manifest.origin is not None:
         text += _choice(manifest.origin, with_exchange=with_exchange)
     return text.encode()

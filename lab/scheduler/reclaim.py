@@ -212,7 +212,7 @@ def _brought_to_an_end(root: Root, orphan: Orphan, manifest: Manifest) -> Manife
         outcome, reason = _by_engine(root, orphan) if orphan.ended and not orphan.abandoned else (CRASH, _died(orphan))
         began_s = _began_s(root, orphan)
         manifest = msgspec.structs.replace(
-            manifest,
+            closing.used(root.layout.run(orphan.experiment, orphan.run_id), manifest),
             status=outcome,
             value=None,
             completed_at=root.now(),

@@ -11,6 +11,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, TypeVar
 
 from lab.core import layout, package
+from lab.core.chunk import ORDER
 from lab.core.errors import Corrupt, LabError, NotFound
 from lab.core.package import CLAIM, COMPLETE, DONE, OFFER, READY, REFUSED, RUN, RUNNING, WHY, Done, Offer, Place, Taken
 from lab.core.record import Record, page, parse
@@ -29,7 +30,7 @@ FROM_WORKER = "from-worker"
 # What the lab itself says of a run. A worker has no word in it.
 _KEPT = frozenset(
     {layout.MANIFEST, layout.PLAN, layout.PARAMS, layout.SEAL, layout.SUPERSEDED, layout.DAMAGED_SEAL, OFFER, DONE}
-    | {FROM_WORKER, layout.LEFT_OUT, layout.CURVE}
+    | {FROM_WORKER, ORDER, layout.LEFT_OUT, layout.CURVE}
 )
 RECORD_BYTES = 4 << 20  # a record of ours is far smaller; a worker may have put anything in its place
 _ASIDE = 1000
@@ -207,7 +208,7 @@ def pour(root: Root, stage: str, each: Place, bundle: str) -> None:
     # The word of how it ended comes last: a bundle that has it has the rest too.
     for name in sorted(os.listdir(source), key=lambda name: (name == layout.EXIT, name)):
         target = f"{bundle}/{name}"
-        if name == layout.PARAMS and reading.read(f"{source}/{name}") == reading.read(target):
+        if name in (layout.PARAMS, ORDER) and reading.read(f"{source}/{name}") == reading.read(target):
             root.files.discard(f"{source}/{name}")
             continue
         if name in _KEPT or os.path.lexists(target):

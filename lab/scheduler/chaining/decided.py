@@ -14,15 +14,26 @@ if TYPE_CHECKING:
 _REASON_CHARS = 1_000
 
 
+def last_step(order: Order) -> int:
+    """How far it may go at most."""
+    return min(order.first_step + order.steps, order.until)
+
+
+def extent(order: Order) -> str:
+    """From where to where, in words."""
+    begins = f"from {order.parent or 'the base model'}"
+    chunk = f"chunk {order.number}, " if order.number else ""
+    return f"{chunk}steps {order.first_step} to {last_step(order)} of {order.until}, {begins}"
+
+
 def told(view: View, order: Order, claim: Claim, *, ts: str, why: str = "") -> event.Event:
     """The order of a claimed chunk, with all numbers that it rests on."""
     tier = view.tiers.get(order.tier)
     chain = tier.chain if tier is not None else None
-    to = min(order.first_step + order.steps, order.until)
     facts: dict[str, str | int | float | bool | None] = {
         "number": order.number,
         "first_step": order.first_step,
-        "last_step": to,
+        "last_step": last_step(order),
         "until": order.until,
         "parent": order.parent,
         "value": tier.last_value if tier is not None else None,
@@ -32,8 +43,7 @@ def told(view: View, order: Order, claim: Claim, *, ts: str, why: str = "") -> e
     }
     more = {"tokens_left": order.tokens_left, "cost_left": order.usd_left, "kl": chain.kl if chain else None}
     facts |= {name: value for name, value in more.items() if value is not None}
-    reason = f"steps {order.first_step} to {to} of {order.until}, from {order.parent or 'the base model'}"
     return event.Event(
         type=event.CHUNK_DECIDED, ts=ts, experiment=order.experiment, run_id=order.run_id, tier=order.tier,
-        generation=claim.generation, reason="; ".join(filter(None, (reason, why)))[:_REASON_CHARS], facts=facts,
+        generation=claim.generation, reason="; ".join(filter(None, (extent(order), why)))[:_REASON_CHARS], facts=facts,
     )  # fmt: skip

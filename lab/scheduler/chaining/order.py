@@ -41,7 +41,7 @@ def ordered(root: Root, view: View, spec: Spec, errand: Errand) -> Errand:
         return errand
     tier = errand.tier or view.tier
     if not is_chain(spec):
-        return msgspec.structs.replace(errand, order=_whole(root, view, spec, tier, errand.params or {}))
+        return msgspec.structs.replace(errand, order=_whole(root, view, spec, tier, errand))
     if errand.origin is not None and errand.origin.kind == REPLAY:
         what = f"a chunk of {spec.id} goes on from a state, so it is not made again"
         raise BadInput(what, fix=f"labctl run-once {spec.id} makes the next one; a `strategy` makes whole trainings")
@@ -82,13 +82,13 @@ def _next(root: Root, view: View, spec: Spec, tier: str, params: Mapping[str, ob
     )
 
 
-def _whole(root: Root, view: View, spec: Spec, tier: str, params: Mapping[str, object]) -> Order:
+def _whole(root: Root, view: View, spec: Spec, tier: str, errand: Errand) -> Order:
     """A whole training in one run, of a search."""
     tuning, left = _tuning(spec), allowance.of(view, spec, tier)
     return Order(
         experiment=spec.id, run_id="", tuning=tuning, tokenizer=_tokenizer(root, view, spec, tier), tier=tier,
-        steps=tuning.steps, until=tuning.steps, params=_scalars(params), seed=spec.seed or 0, tokens_left=left.tokens,
-        usd_left=left.usd,
+        steps=tuning.steps, until=tuning.steps, params=_scalars(errand.params or {}),
+        seed=(spec.seed if errand.seed is None else errand.seed) or 0, tokens_left=left.tokens, usd_left=left.usd,
     )  # fmt: skip
 
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from lab.core import canonical, event, layout, package, policy
+from lab.core import event, layout, package, policy
 from lab.core.claim import Owner
 from lab.core.errors import BadInput, Busy, Exhausted, LabError, Superseded
 from lab.core.package import COMPLETE, READY, REFUSED, RUN, RUNNING, Place, Taken
@@ -23,6 +23,7 @@ from lab.core.record import page
 from lab.core.spec_fields import PRIORITIES
 from lab.core.view import ARCHIVED, COMPLETED, View
 from lab.scheduler import cycle, decisions, due, moves, reclaim, refresh
+from lab.scheduler.chaining.order import ordered
 from lab.scheduler.control import approved
 from lab.scheduler.dispatch.inputs import advised, chosen, code_of, inputs, spec_of
 from lab.scheduler.places import workspace
@@ -289,8 +290,7 @@ def _taken(
     # It is no process that holds it: the lease is lost by silence alone, wherever the worker lives.
     owner = Owner(name=f"{package.OWNER_PREFIX}{worker}", host="")
     ruling = approved.next_run(root, view.experiment) if offer.params is None else None
-    errand = chosen(root, offer, ruling, view, spec)
-    params = errand.params
+    errand = ordered(root, view, spec, chosen(root, offer, ruling, view, spec))
     followed = decisions.follow(root, view, spec, errand.tier or view.tier)
     view = view if followed is None else followed.view
     here = spec.for_tier(errand.tier or view.tier)
@@ -320,9 +320,9 @@ def _taken(
         root.files.replace(f"{path}/{name}", data)
     root.files.folder(f"{path}/{RUN}")
     root.files.replace(f"{path}/{package.INPUT}/{layout.MANIFEST}", page(running.manifest))
-    if params is not None:
+    for name, data in cycle.given(running.params, running.order).items():
         for folder in (RUN, package.INPUT):
-            root.files.replace(f"{path}/{folder}/{layout.PARAMS}", canonical.page(dict(params)))
+            root.files.replace(f"{path}/{folder}/{name}", data)
     taken = Taken(
         dispatch_id=each.dispatch_id, worker=worker, experiment=view.experiment, run_id=lease.claim.run_id,
         generation=lease.claim.generation, lease_id=lease.claim.lease_id, ttl_s=ttl_s, claimed_at=root.now(),

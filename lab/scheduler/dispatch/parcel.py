@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from lab.core import layout, package
+from lab.core.chunk import ORDER, Order
 from lab.core.ended import Ended
 from lab.core.errors import BadInput, LabError, NotFound
 from lab.core.launch import CANCELLED, INTERRUPTED, Exit, Launch, Stop
@@ -78,6 +79,7 @@ def pack(root: Root, dispatch_id: str, worker: str, out: str, *, with_workspace:
     taken = packages.taken_of(root, package.RUNNING, each)
     leases.held(root, each.experiment, taken.generation)
     path = root.layout.package(package.RUNNING, each.name)
+    _require_reachable(root, each)
     folders = {each.dispatch_id: path}
     if with_workspace:
         if not taken.workspace or not os.path.isdir(taken.workspace):
@@ -95,6 +97,16 @@ def pack(root: Root, dispatch_id: str, worker: str, out: str, *, with_workspace:
             "there is such a file already", where=inside, fix="remove it, or name another: --out FILE"
         ) from None
     return Packed(dispatch_id=each.dispatch_id, tar=inside, bytes=os.stat(inside).st_size)
+
+
+def _require_reachable(root: Root, each: Place) -> None:
+    """Refuse a training whose service is on this machine: where the tar is unpacked, nobody would answer."""
+    path = f"{root.layout.package(package.RUNNING, each.name)}/{INPUT}/{ORDER}"
+    given = reading.read(path)
+    order = None if given is None else parse(Order, given, path)
+    if order is not None and order.tuning.is_local:
+        what = f"{each.experiment} trains at {order.tuning.url}, which is this machine only"
+        raise BadInput(what, fix="work on it here: labctl dispatch-work; or give base_url in `tinker:` an address")
 
 
 def _left_out(name: str) -> bool:
@@ -181,6 +193,9 @@ def _ran(  # what a run needs where there is no lab to ask
     params = None if given is None else msgspec.json.decode(given, type=dict[str, object])
     if given is not None:
         files.replace(f"{run}/{layout.PARAMS}", given)
+    given = reading.read(f"{path}/{INPUT}/{ORDER}")
+    if given is not None:
+        _hand_order(files, run, parse(Order, given, f"{path}/{INPUT}/{ORDER}"), workspace, taken)
     own, spec = spec, work.with_command(world.environ, spec, with_params=params is not None)
     executor = door.find(spec.executor)
     place = boxed.Place(workspace=workspace, box=f"{path}/{COPY}", path=run, apart=(path,))
@@ -202,6 +217,15 @@ def _ran(  # what a run needs where there is no lab to ask
                 watch=watch,
             )
     return executor.read(run, manifest, how)
+
+
+def _hand_order(files: Files, run: str, order: Order, workspace: str, taken: Taken) -> None:
+    """What a chunk is to do, with its tokenizer where it is on this machine."""
+    brought = sandbox.inside(workspace, taken.workspace, order.tokenizer) if taken.workspace else order.tokenizer
+    if brought and not os.path.isdir(brought):
+        fix = "keep it in the workspace and pack that: --with-workspace; a blank `tokenizer` asks the service"
+        raise NotFound(f"the tokenizer {order.tokenizer} is not on this machine", fix=fix)
+    files.replace(f"{run}/{ORDER}", page(msgspec.structs.replace(order, tokenizer=brought)))
 
 
 def _launch(

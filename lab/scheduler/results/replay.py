@@ -14,6 +14,7 @@ from lab.core.origin import REPLAY, Origin
 from lab.core.run import FAILED, Run
 from lab.core.view import ARCHIVED
 from lab.scheduler import cycle, places, reclaim, work
+from lab.scheduler.chaining.order import ordered
 from lab.scheduler.cycle import Errand
 from lab.scheduler.loop import scripts
 from lab.scheduler.results import checkout, located, sent
@@ -176,6 +177,7 @@ def _begun(  # what is run again, by whom, and by what SPEC
             note=f"{found.run_id} again",
         )  # fmt: skip
         errand = Errand(params=found.params(), origin=origin, tier=made.run.tier, seed=manifest.seed)
+        errand = ordered(root, view, spec, errand)
         lease = cycle.claim(root, view, spec, owner=owner, tier=made.run.tier)
         return cycle.opened(root, lease, view, spec, loaded.sha256, errand), view
 

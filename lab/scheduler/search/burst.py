@@ -16,6 +16,7 @@ from lab.core import ids
 from lab.core.errors import BadInput, Busy, LabError, Superseded, Taken
 from lab.core.policy import Wait
 from lab.core.run import FAILURES
+from lab.core.spec_tuning import is_chain
 from lab.core.view import OPEN_PHASES
 from lab.scheduler import cycle, engines, work
 from lab.scheduler.crew import Crew
@@ -98,6 +99,9 @@ class Burst:
         with self._root.section(name):
             self.view, loaded = cycle.observe(self._root, name)
         self.spec = spec = cycle.usable(loaded)
+        if self.order.jobs > 1 and is_chain(spec):
+            fix = "leave -j out; several at once need a `strategy`, with which each run is a whole training"
+            raise BadInput(f"the runs of {name} are chunks of one training, one after the other", fix=fix)
         if self.view.phase not in OPEN_PHASES:
             why = f" ({self.view.phase_reason})" if self.view.phase_reason else ""
             raise BadInput(f"{name} is {self.view.phase}{why}, so it runs nothing", fix=f"labctl resume {name}")
