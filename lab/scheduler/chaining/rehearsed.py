@@ -1,7 +1,6 @@
-"""A recipe that is asked something, or tried for one step, without a run: in a folder of its own that goes afterwards.
+"""A recipe that is asked something without a run: in a folder of its own that goes afterwards.
 
-It is started as a run would start it: the same Python, variables and limits. Nothing is claimed, sealed or counted, so
-what a step of a paid service costs here is in no sum of the lab.
+It is started as a run would start it: the same Python, variables and limits. Nothing is claimed, sealed or counted.
 """
 
 from __future__ import annotations
@@ -11,18 +10,17 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from lab.core import chunk, ids, layout
+from lab.core import chunk, crash, ids, layout
 from lab.core.errors import BadInput
 from lab.core.launch import Exit, Launch  # msgspec resolves annotations
 from lab.core.manifest import Manifest
 from lab.core.record import page
 from lab.executors import door, environment
 from lab.scheduler import launching, passing, places
+from lab.scheduler.chaining import next_params
 from lab.scheduler.chaining.order import ordered
 from lab.scheduler.cycle import Errand
 from lab.store import reading
-from lab.tinker import rows
-from lab.tinker.rows import Row  # msgspec resolves annotations
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -34,47 +32,42 @@ if TYPE_CHECKING:
     from lab.store.root import Root
 
 SCRATCH = "scratch/tinker"
-MORE = chunk.MORE
-_KEPT_DAYS = 0.05  # an hour: what a trial saves at the service is of no use to anybody
-_MOST_BYTES = 1 << 20
+_MOST_BYTES, _REASON_CHARS = 1 << 20, 500
 
 
 class Rehearsed(msgspec.Struct, frozen=True, kw_only=True):
-    """How it ended, and what it said. `steps` are those that it did."""
+    """How it ended, and what it printed."""
 
     how: Exit
     out: str
     err: str
-    steps: tuple[Row, ...] = ()
+
+    @property
+    def went_well(self) -> bool:
+        """Whether it ended by itself, with nothing to complain of."""
+        return self.how.started and not self.how.stopped and self.how.code == 0
 
     @property
     def why(self) -> str:
-        """The reason of a failure in its own words: the last thing that it said."""
-        said = [line for line in (self.err or self.out).splitlines() if line.strip()]
-        return self.how.problem or self.how.why or (said[-1].strip() if said else "it said nothing")
+        """The reason of a failure, in its own words where it has any."""
+        said = " ".join(crash.what(self.err, self.how.code, self.how.signal).split())
+        return self.how.problem or self.how.why or said[:_REASON_CHARS]
 
 
 def next_order(root: Root, view: View, spec: Spec, tier: str = "") -> Order:
     """What the next chunk would be ordered to do. `spec` is the SPEC as it was read."""
-    wanted = Errand(tier=tier, params={}) if spec.strategy else Errand(tier=tier)
-    order = ordered(root, view, spec, wanted).order
+    # With parameters given, nobody who would review the last chunk is asked for a look at what is next.
+    params = None if spec.strategy else next_params.of(root, view, spec, tier or view.tier).params
+    order = ordered(root, view, spec, Errand(tier=tier, params=params or {})).order
     if order is None:
         raise BadInput(f"{spec.id} names no model to train", fix="write `tinker:` / `  base_model: NAME` into its SPEC")
     return order
 
 
-def first_step(order: Order) -> Order:
-    """One step from where the training begins, and what it saves is gone soon."""
-    return msgspec.structs.replace(
-        order, number=1, first_step=0, steps=1, until=max(order.until, 2), state_path="", parent="", fixed={},
-        tuning=msgspec.structs.replace(order.tuning, keep_days=_KEPT_DAYS),
-    )  # fmt: skip
-
-
 def rehearse(
-    root: Root, view: View, spec: Spec, order: Order, *words: str, watch: Callable[[], Stop | None]
+    root: Root, view: View, spec: Spec, order: Order, word: str, *, watch: Callable[[], Stop | None]
 ) -> Rehearsed:
-    """The recipe with these words after it."""
+    """The recipe with this word after it."""
     here = spec.for_tier(order.tier)
     run_id = ids.new_run_id(root.world.now(), "rehearsal")
     order = msgspec.structs.replace(order, run_id=run_id)
@@ -88,12 +81,10 @@ def rehearse(
         program = door.find(here.executor).prepare(launch)
         if program is None:
             raise BadInput(f"the executor {here.executor} starts nothing, so there is nothing to try")
-        program = msgspec.structs.replace(program, argv=(*program.argv, *words))
+        program = msgspec.structs.replace(program, argv=(*program.argv, word))
         how = launching.supervised(root.files, root.world, program, here, path=path, run_id=run_id, watch=watch)
         out, err = (reading.read_head(f"{path}/{name}", _MOST_BYTES) or b"" for name in (layout.STDOUT, layout.STDERR))
-        return Rehearsed(
-            how=how, out=out.decode(errors="replace"), err=err.decode(errors="replace"), steps=rows.steps(path).rows
-        )
+        return Rehearsed(how=how, out=out.decode(errors="replace"), err=err.decode(errors="replace"))
     finally:
         with suppress(OSError):
             root.files.discard_folder(path)
