@@ -73,6 +73,6 @@ def _doubts(spec: Spec, folder: str, session: Session) -> list[str]:
     found = []
     if spec.goal in shipped.goals():
         found.append("the goal is still the template's: say what should become better")
-    asked = advice.problems((spec.strategy, *spec.strategies), spec.llm, os.environ)
+    asked = advice.problems_of(spec, os.environ)
     found += engines.doubts(session.root(existing=False), spec)
     return found + doubts(spec, folder) + [f"the model cannot be asked: {each}" for each in asked]

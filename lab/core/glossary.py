@@ -211,7 +211,10 @@ _EVENTS = {
     event.PACKAGE_CLAIMED: ("labctl dispatch-claim or dispatch-work", "nothing; its worker renews it"),
     event.PACKAGE_COMPLETED: ("labctl dispatch-complete or dispatch-work", "labctl dispatch-ingest"),
     event.PACKAGE_INGESTED: ("labctl dispatch-ingest", "labctl show RUN"),
-    event.MODEL_ASKED: ("a search with the strategy llm or hybrid", "nothing; labctl context ID says what is left"),
+    event.MODEL_ASKED: (
+        "a search with llm or hybrid, or the review of a chunk",
+        "nothing; labctl context ID says what is left",
+    ),
     event.MODEL_ANSWERED: ("the answer came, or the question failed", "labctl show ID; the exchange is in asks/"),
     event.LOOP_STEERED: ("labctl steer, or an order in control/inbox", "nothing; labctl steer ID shows what holds now"),
     event.CHUNK_DECIDED: (

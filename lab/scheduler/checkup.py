@@ -250,7 +250,7 @@ def _of_spec(root: Root, spec: Spec) -> Iterator[str]:
     from lab.scheduler.search.asking import advice  # noqa: PLC0415  # as above
     from lab.strategies import door as strategies  # noqa: PLC0415  # as above
 
-    asked = advice.problems((spec.strategy, *spec.strategies), spec.llm, root.world.environ)
+    asked = advice.problems_of(spec, root.world.environ)
     yield from (f"the model cannot be asked: {each}" for each in asked)
     try:
         executors.find(spec.executor)

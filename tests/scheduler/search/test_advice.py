@@ -7,6 +7,8 @@ import msgspec
 from lab.core import space
 from lab.core.advice import Advice, Candidate
 from lab.core.model import Model
+from lab.core.spec import Spec
+from lab.core.tuning import Tuning
 from lab.llm.exchange import STOPPED, TIMEOUT
 from lab.scheduler.search.asking import advice
 from lab.scheduler.search.asking.asks import Asked
@@ -137,3 +139,11 @@ def test_problems_are_those_of_who_asks_a_model_and_of_nobody_else() -> None:
 def test_what_the_reviewer_of_a_training_said_is_no_advice_to_a_search() -> None:
     reviews = (asked(1, {"x": 0.5, "n": 1}, about="RUN-1"), asked(2, problem=TIMEOUT, about="RUN-2"))
     assert of(*reviews) == Advice(fallback="random", share=0.5)
+
+
+def test_a_reviewer_that_cannot_be_asked_is_told_of_beforehand() -> None:
+    model = Model(model="m", base_url="http://127.0.0.1:1/v1", api_key_env="NO_SUCH_KEY")
+    reviewed = Spec(id="train", executor="tinker", llm=model, tinker=Tuning(base_model="b", review=True))
+    assert "NO_SUCH_KEY is not set" in advice.problems_of(reviewed, {})[0]
+    unasked = msgspec.structs.replace(reviewed, tinker=Tuning(base_model="b"))
+    assert advice.problems_of(unasked, {}) == []

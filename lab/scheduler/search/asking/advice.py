@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from lab.core.model import Model
     from lab.core.space import Space
+    from lab.core.spec import Spec
     from lab.scheduler.search.asking.asks import Asked
 
 LONGEST = 32  # runs that a model which fails is left alone at most, before it is asked again
@@ -67,6 +68,16 @@ def problems(strategies: Collection[str], model: Model | None, environ: Mapping[
     except LabError as unfit:
         found.append(f"llm.fallback: {unfit.what}")
     return found
+
+
+def problems_of(spec: Spec, environ: Mapping[str, str]) -> list[str]:
+    """Why nobody would get a word from the model of this SPEC: its strategies, or who reviews its chunks."""
+    asked = problems((spec.strategy, *spec.strategies), spec.llm, environ)
+    if asked or spec.llm is None or spec.tinker is None or not spec.tinker.review:
+        return asked
+    from lab.llm import door as models  # noqa: PLC0415  # as above
+
+    return models.problems(spec.llm, environ)
 
 
 def digest(model: Model) -> str:

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 NEWEST = 8  # answers whose candidates may still be tried: what a model said before those, it said of another search
 MOST_BYTES = 64 << 20
 _WORDS = ("ASK", 6)
+_ASKED_OF = ("seen", "seed", "transport", "model", "of", "template", "asked_at")
 
 
 class Asked(Record, frozen=True, kw_only=True):
@@ -121,7 +122,7 @@ def bundled(root: Root, experiment: str, ask: str) -> dict[str, bytes]:
     return {
         layout.MODEL_REQUEST: _page(
             asked,
-            ("tier", "number", "seen", "seed", "transport", "model", "of", "template", "asked_at"),
+            ("tier", "number", *(("about",) if asked.about else ()), *_ASKED_OF),
             requests=[{"structured": each.structured, "sent": _laid_out(each.request)} for each in asked.attempts],
         ),
         layout.MODEL_RESPONSE: _page(
