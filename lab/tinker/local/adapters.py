@@ -106,7 +106,7 @@ class Adapter:
                 continue
             if down.shape != (config.r, inputs) or up.shape != (outputs, config.r):
                 raise Corrupt(f"the adapter does not fit the base model: {name} has other sizes", where=folder)
-            found[name] = Pair(down, up)
+            found[name] = Pair(down.clone(), up.clone())  # apart from the file, which may go away
         if tensors or not found:
             odd = min(tensors, default="no layer at all")
             raise Corrupt(f"the adapter does not fit the base model, which lacks: {odd}", where=folder)

@@ -159,7 +159,7 @@ def _task(loss: str, rule: Rule, item: Item, context: int, vocabulary: int) -> T
     if targets != item.inputs[TARGETS]:
         raise UserError(f"{TARGETS} has numbers that are not whole")
     _within(TARGETS, targets, vocabulary)
-    inputs = {name: torch.tensor(item.inputs[name]) for name in known[1:] if name in item.inputs}
+    inputs = {name: torch.tensor(item.inputs[name], dtype=torch.float32) for name in known[1:] if name in item.inputs}
     if loss == "cross_entropy" and "weights" not in inputs:
         inputs["weights"] = torch.ones(length)
     return Task(tokens=item.tokens, targets=torch.tensor(targets), inputs=inputs)
