@@ -44,6 +44,7 @@ BENDS: dict[str, dict[str, str]] = {
         "lab.store.sections": "makes the empty file that a lock is taken on; nothing is ever in it",
         "lab.cli.terminal": "opens /dev/null for a stdout whose reader has gone away",
         "lab.tinker.telling": "a recipe is a run's own process: it appends to its run's folder, each row with fsync",
+        "lab.tinker.folders": "models and adapters where a person wants them, too large to pass through as bytes",
         "lab.tinker.local.disk": "a server of its own process writes its checkpoints below its own folder, and no lab's",
     },
     "printing": {
