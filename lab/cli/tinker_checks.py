@@ -11,7 +11,7 @@ from lab.cli import tinker_words as words
 from lab.core.errors import LabError, Unavailable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping
 
     from lab.core.chunk import Order
     from lab.core.spec import Spec
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 
 OK, WARNING, FAILED, ABSENT, NONE = "ok", "warning", "failed", "absent", "none"
 _MODELS_SHOWN = 8
-_REASON_CHARS = 300
 
 
 class Look(msgspec.Struct, frozen=True, kw_only=True):
@@ -69,7 +68,7 @@ def is_free(url: str) -> bool:
 
 def question(given: Subject) -> str:
     """What a person says yes to."""
-    return f"Train one step of {given.spec.id} at {given.tuning.url}? It is paid for, and is in no sum of the lab."
+    return f"Train one step of a few tokens at {given.tuning.url}? It is paid for, and is in no sum of the lab."
 
 
 def of_surroundings(root: Root, url: str, *, limit_s: float, say: Callable[[str], None]) -> Iterator[Look]:
@@ -111,11 +110,10 @@ def of_experiment(
         yield Look(name="order", state=FAILED, what=refused.what, fix=refused.fix)
         return
     say("asking the recipe to look at its data")
-    recipe = _recipe(root, given, given.order, "recipe", "--check")
-    yield recipe
-    if trial and told is not None and recipe.state == OK:
+    yield _recipe(root, given, given.order)
+    if trial and told is not None and given.tuning.base_model in told.models:
         say("training one step")
-        yield _trial(root, given, given.order)
+        yield from _trial(root, given, limit_s)
 
 
 def _sdk() -> Look:
@@ -148,21 +146,30 @@ def _local() -> Look:
 
 def _python(root: Root, given: Subject) -> Look:
     """The Python that a run would take. It is another one than ours where labctl has an environment of its own."""
-    from lab.executors import environment, pythons
+    from lab.executors import pythons, script, tinker
 
+    written = script.named(given.spec.executor_command, tinker.SCRIPT)
+    if not script.is_bare(written):
+        return Look(name="python", state=OK, what=f"the SPEC names it: {written}")
     try:
-        found = pythons.find(("tinker", "lab"), environment.given(given.spec, root.world.environ), words.INSTALL)
+        found = pythons.find(("tinker", "lab"), _seen(root, given), tinker.INSTALL)
     except Unavailable as absent:
         return Look(name="python", state=ABSENT, what=absent.what, fix=absent.fix)
     return Look(name="python", state=OK, what=f"recipes run with {found}")
 
 
+def _seen(root: Root, given: Subject) -> Mapping[str, str]:
+    """The variables that a run of it is given: a key that its SPEC does not name is not seen."""
+    from lab.executors import environment
+
+    return environment.given(given.spec, root.world.environ)
+
+
 def _key(url: str, root: Root, given: Subject | None = None) -> Look:
     """Whether there is one, and where. Which it is, is never shown."""
-    from lab.executors import environment
     from lab.tinker import credentials
 
-    seen = environment.given(given.spec, root.world.environ) if given is not None else root.world.environ
+    seen = _seen(root, given) if given is not None else root.world.environ
     try:
         credentials.check_url(url)
         found = credentials.require(url, seen)
@@ -231,32 +238,43 @@ def _budget(root: Root, given: Subject) -> Look:
     return Look(name="budget", state=OK, what=f"it ends at {' or '.join(limits)}")
 
 
-def _recipe(root: Root, given: Subject, order: Order, name: str, *asked: str) -> Look:
+def _recipe(root: Root, given: Subject, order: Order) -> Look:
     """The recipe's own look at its data and parameters. It trains nothing."""
     from lab.cli.signals import Signals
     from lab.core.errors import Interrupted
     from lab.scheduler.chaining import rehearsed
+    from lab.tinker import beforehand
 
     signals = Signals()
     try:
         with signals:
-            done = rehearsed.rehearse(root, given.view, given.spec, order, *asked, watch=words.until(signals))
+            watch = words.until(signals)
+            done = rehearsed.rehearse(root, given.view, given.spec, order, beforehand.CHECK, watch=watch)
     except LabError as refused:
-        return Look(name=name, state=FAILED, what=refused.what, fix=refused.fix)
+        return Look(name="recipe", state=FAILED, what=refused.what, fix=refused.fix)
     if signals.came():
         raise Interrupted("interrupted; no run was touched")
-    if done.how.code not in (0, rehearsed.MORE):
-        return Look(name=name, state=FAILED, what=done.why[:_REASON_CHARS])
+    if not done.went_well:
+        return Look(name="recipe", state=FAILED, what=done.why)
     said = [line.strip() for line in done.out.splitlines() if line.strip()]
-    if not asked:
-        took = "; ".join(
-            f"{row.step_s:.1f} s, {row.trained + row.sampled + row.prefilled:,} tokens" for row in done.steps
-        )
-        return Look(name=name, state=OK, what=f"one step was trained, and thrown away: {took or 'it left no row'}")
-    return Look(name=name, state=OK, what=said[-1][:_REASON_CHARS] if said else "it finds nothing wrong")
+    return Look(name="recipe", state=OK, what=said[-1] if said else "it finds nothing wrong")
 
 
-def _trial(root: Root, given: Subject, order: Order) -> Look:
-    from lab.scheduler.chaining import rehearsed
+def _trial(root: Root, given: Subject, limit_s: float) -> Iterator[Look]:
+    """The way of a chunk at its shortest; each part of it is a line."""
+    from lab.tinker import capabilities
 
-    return _recipe(root, given, rehearsed.first_step(order), "trial")
+    tuning = given.tuning
+    try:
+        told = capabilities.trial(tuning.url, tuning.base_model, _seen(root, given), limit_s=limit_s)
+    except LabError as away:
+        yield Look(name="trial", state=FAILED, what=away.what, fix=away.fix)
+        return
+    for stage in told.stages:
+        name = f"trial: {stage.name}"
+        if stage.problem:
+            yield Look(name=name, state=FAILED, what=stage.problem, fix=stage.fix)
+        else:
+            yield Look(name=name, state=OK, what=f"{stage.took_s:.1f} s  {stage.told}".rstrip())
+    used = f"{told.trained} tokens trained, {told.sampled} sampled, {told.prefilled} read"
+    yield Look(name="trial", state=OK if told.is_good else FAILED, what=f"{used}; they are in no sum of the lab")

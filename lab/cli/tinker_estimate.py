@@ -60,15 +60,16 @@ def _asked(root: Root, view: View, spec: Spec, order: Order) -> tuple[Estimate |
     from lab.cli.signals import Signals
     from lab.cli.tinker_words import until
     from lab.scheduler.chaining import rehearsed
+    from lab.tinker import beforehand
     from lab.tinker.estimate import Estimate
 
     signals = Signals()
     try:
         with signals:
-            done = rehearsed.rehearse(root, view, spec, order, "--estimate", watch=until(signals))
+            done = rehearsed.rehearse(root, view, spec, order, beforehand.ESTIMATE, watch=until(signals))
     except LabError as refused:
         return None, refused.what
-    if done.how.code != 0:
+    if not done.went_well:
         return None, done.why
     for line in reversed(done.out.splitlines()):
         try:

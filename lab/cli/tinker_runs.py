@@ -21,8 +21,9 @@ SHARED = ("tier",)
 TARGET = "an experiment"
 TARGET_OPTIONAL = True
 _DASH = "-"
-_RUN_CHARS, _WORDS_CHARS, _FACT_CHARS = 48, 90, 60
+_RUN_CHARS, _WORDS_CHARS, _FACT_CHARS, _REASON_CHARS = 48, 90, 60, 300
 _SHOWN = 40
+_SAID = ("number", "first_step", "last_step", "until", "parent")  # of a decision: its words say them
 
 
 def arguments(parser: argparse._ArgumentGroup) -> None:
@@ -79,8 +80,9 @@ def _of_one(found: Chained, last: int) -> Iterator[str]:
         chunk = f"chunk {here.number}, steps {here.first_step}-{here.sight.end}" if here.number else "a whole training"
         yield f"under way: {here.run_id} [{here.tier}], {chunk}: {text.line(here.sight.words, _WORDS_CHARS)}"
     if found.decided is not None:
-        facts = ", ".join(f"{key} {_fact(value)}" for key, value in found.decided.facts.items())
-        why = text.line(found.decided.reason, _WORDS_CHARS)
+        told = {key: value for key, value in found.decided.facts.items() if key not in _SAID and value is not None}
+        facts = ", ".join(f"{key} {_fact(value)}" for key, value in told.items())
+        why = text.line(found.decided.reason, _REASON_CHARS)
         yield f"decided {text.moment(found.decided.ts)}: {why}" + (f" ({facts})" if facts else "")
     yield from _left(found)
 

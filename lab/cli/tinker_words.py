@@ -12,7 +12,6 @@ if TYPE_CHECKING:
 
 SDK_FROM, SDK_BEFORE = (0, 38), (0, 40)  # the versions that pyproject.toml asks for
 LOCAL = ("torch", "transformers", "peft", "tinker", "tokenizers")  # what a server of this machine needs
-INSTALL = "pip install 'labctl[tinker]'"
 
 
 def missing(*modules: str) -> list[str]:

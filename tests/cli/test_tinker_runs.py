@@ -1,0 +1,166 @@
+"""`labctl tinker runs`: the chain as its seals tell of it, and what is under way."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+import pytest
+
+from lab.tinker.rows import Pause
+from tests.cli.labs import a_lab, tree
+from tests.cli.trainings import a_chunk, a_training, begun, over, row, wrote
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.cli.labs import Labctl
+
+
+def lines(text: str) -> list[str]:
+    return [" ".join(line.split()) for line in text.splitlines()]
+
+
+def test_a_chain_is_shown_chunk_by_chunk_with_what_each_took(labctl: Labctl, place: Path) -> None:
+    root = a_training(place)
+    first, second, third = (a_chunk(root, value) for value in (0.5, 0.4, 0.3))
+    said = labctl.done("tinker", "runs", "sft")
+    told = lines(said.out)
+    assert told[0] == "sft, active: tiny/qwen3 at http://127.0.0.1:8765"
+    assert "tier proxy: loss, minimize; at its end" in told
+    assert f"1 0-8 0.5 success 1.5 s 800 0.008 - run:1 {first.run.run_id}" in told
+    assert f"2 8-16 0.4 success 1.5 s 800 0.008 - run:2 {second.run.run_id}" in told
+    assert f"3 16-20 0.3 success 1.5 s 400 0.004 - run:3 {third.run.run_id}" in told
+    assert "next: labctl tinker download sft" in said.err
+    found = labctl.done("tinker", "runs", "sft", "--json").data
+    assert (found["tokens"], found["usd"]) == (2000, 0.02)
+    assert found["stages"][0]["lineage"] == [first.run.run_id, second.run.run_id, third.run.run_id]
+    assert [link["parent"] for link in found["links"]] == ["", first.run.run_id, second.run.run_id]
+
+
+def test_what_was_decided_last_is_told_with_its_numbers(labctl: Labctl, place: Path) -> None:
+    root = a_training(place)
+    first = a_chunk(root, 0.5)
+    a_chunk(root, 0.4)
+    found = labctl.done("tinker", "runs", "sft", "--json").data["decided"]
+    assert (found["facts"]["first_step"], found["facts"]["last_step"], found["facts"]["value"]) == (8, 16, 0.5)
+    told = labctl.done("tinker", "runs", "sft").out
+    assert re.search(rf"decided .* steps 8 to 16 of 20, from {first.run.run_id}.*\(.*value 0.5", told)
+
+
+def test_a_run_that_saved_nothing_is_paid_for_and_is_no_part_of_the_chain(labctl: Labctl, place: Path) -> None:
+    root = a_training(place)
+    first = a_chunk(root, 0.5)
+    lost = a_chunk(root, None, saves=False)
+    again = a_chunk(root, 0.4)
+    found = labctl.done("tinker", "runs", "sft", "--json").data
+    assert found["stages"][0]["lineage"] == [first.run.run_id, again.run.run_id]
+    assert found["tokens"] == 2400
+    told = lines(labctl.done("tinker", "runs", "sft").out)
+    assert f"2 8- - failed 1.5 s 800 0.008 - run:2 {lost.run.run_id} the service went away" in told
+    assert "tier proxy: loss, minimize; 16 of 20 steps saved, in 2 chunks" in told
+
+
+def test_each_step_is_told_once_by_the_chunk_that_saved_it(labctl: Labctl, place: Path) -> None:
+    root = a_training(place)
+    a_chunk(root, 0.5)
+    a_chunk(root, None, saves=False)
+    running = begun(root)
+    wrote(root, running, *(row(step, 1.0) for step in range(8, 12)))
+    found = labctl.done("tinker", "runs", "sft", "--steps", "--json").data["stages"][0]["rows"]
+    assert [each["step"] for each in found] == list(range(12))
+    assert [each["metrics"]["loss"] for each in found[6:10]] == [2.4, 2.3, 1.0, 1.0]
+    over(root, running, 0.4)
+    found = labctl.done("tinker", "runs", "sft", "--steps", "--json").data["stages"][0]["rows"]
+    assert [each["step"] for each in found] == list(range(16))
+    assert found[9]["metrics"]["loss"] == 2.1
+    told = lines(labctl.done("tinker", "runs", "sft", "--steps", "-n", "3").out)
+    assert "the last 3 of 16 steps; --last shows more, --json all" in told
+    assert "15 0.50 s 1.5 100" in told
+
+
+def test_a_chunk_under_way_says_what_it_waits_for(labctl: Labctl, place: Path) -> None:
+    root = a_training(place)
+    a_chunk(root, 0.5)
+    running = begun(root)
+    wrote(root, running, row(8, 2.0), Pause(at=2.0, what="billing", words="HTTP 402"))
+    told = labctl.done("tinker", "runs", "sft")
+    name = running.manifest.run_id
+    assert f"under way: {name} [proxy], chunk 2, steps 8-16: paused: billing for " in told.out
+    assert f"next: labctl tail {name}" in told.err
+    assert "paused: billing for " in labctl.done("tinker", "runs").out
+
+
+def test_the_whole_lab_is_a_line_for_each_training(labctl: Labctl, place: Path) -> None:
+    root = a_training(place, "sft", "other")
+    a_chunk(root, 0.5)
+    told = lines(labctl.done("tinker", "runs").out)
+    assert told[1:] == ["other proxy queued 0/20 0 - 0 0 -", "sft proxy active 8/20 1 0.5 800 0.008 -"]
+    found = labctl.done("tinker", "runs", "--json").data["chains"]
+    assert [(each["experiment"], each["next_step"], each["final"]) for each in found] == [
+        ("other", 0, False),
+        ("sft", 8, False),
+    ]
+
+
+def test_trainings_of_a_search_are_whole_ones_and_make_no_chain(labctl: Labctl, place: Path) -> None:
+    root = a_training(place, more="strategy: random\nsearch_space: {rank: {low: 1, high: 8, type: int}}\n")
+    runs = [a_chunk(root, value) for value in (0.5, 0.2)]
+    found = labctl.done("tinker", "runs", "sft", "--json").data
+    assert (found["is_chain"], found["stages"][0]["chunks"]) == (False, 0)
+    assert [link["run_id"] for link in found["links"]] == [made.run.run_id for made in runs]
+    assert f"- 0-20 0.2 success 1.5 s 2,000 0.02 - run:0 {runs[1].run.run_id}" in lines(
+        labctl.done("tinker", "runs", "sft").out
+    )
+
+
+def test_rows_that_were_spoilt_after_their_seal_are_missing_and_said_so(labctl: Labctl, place: Path) -> None:
+    root = a_training(place)
+    made = a_chunk(root, 0.5)
+    path = place / "experiments/sft/runs" / made.run.run_id / "artifacts/steps.jsonl"
+    path.chmod(0o644)
+    path.write_text('{"step": 0, "loss": 0.0}\n')
+    said = labctl.done("tinker", "runs", "sft", "--steps", "--json")
+    assert said.data["stages"][0]["rows"] == []
+    assert said.envelope["warnings"] == [f"{made.run.run_id}: artifacts/steps.jsonl is not here as it was sealed"]
+
+
+def test_what_a_service_or_a_recipe_said_speaks_to_no_terminal(labctl: Labctl, place: Path) -> None:
+    root = a_training(place)
+    running = begun(root)
+    wrote(
+        root, running, row(0, 1.0, metrics={"loss\u202e": 1.0}), Pause(at=2.0, what="x", words="\x1b[31mred\nnext: rm")
+    )
+    told = labctl.done("tinker", "runs", "sft", "--steps")
+    assert "\x1b" not in told.all
+    assert "\nnext: rm" not in told.all
+
+
+def test_looking_writes_nothing(labctl: Labctl, place: Path) -> None:
+    root = a_training(place)
+    a_chunk(root, 0.5)
+    begun(root)
+    before = tree(str(place))
+    for words in (("runs",), ("runs", "sft", "--steps"), ("checkpoints", "sft")):
+        labctl.done("tinker", *words)
+    assert tree(str(place)) == before
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (("runs", "alpha"), "alpha trains nothing remotely: its executor is command"),
+        (("runs", "nobody"), "there is no experiment nobody"),
+        (("runs", "--steps"), "--steps and --tier are of one experiment"),
+        (("runs", "alpha", "--last", "0"), "--last 0 is below 1"),
+        (("runs", "alpha", "--server"), "runs does not take --server"),
+        (("checkpoints",), "checkpoints wants an experiment"),
+        (("estimate", "alpha"), "alpha trains nothing remotely"),
+        (("serve-local", "alpha"), "serve-local takes no 'alpha'"),
+    ],
+)
+def test_what_cannot_be_is_refused_in_words(words: tuple[str, ...], told: str, labctl: Labctl, place: Path) -> None:
+    a_lab(place, "alpha")
+    said = labctl("tinker", *words)
+    assert said.code == 2
+    assert told in said.err

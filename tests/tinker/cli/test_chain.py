@@ -1,0 +1,156 @@
+"""`labctl tinker` beside a server with a real, tiny model: looked at, trained, followed, fetched and merged."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.tinker.cli.trained import a_training
+from tests.tinker.conftest import BASE
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.cli.labs import Said
+    from tests.tinker.cli.conftest import Labctl
+
+
+def states(said: Said) -> dict[str, str]:
+    return {each["name"]: each["state"] for each in said.envelope["data"]["checks"]}
+
+
+def what(said: Said, name: str) -> str:
+    return next(str(each["what"]) for each in said.envelope["data"]["checks"] if each["name"] == name)
+
+
+def test_before_it_trains_everything_is_looked_at_and_nothing_is_trained(
+    labctl: Labctl, place: Path, server: str, tiny_model: Path
+) -> None:
+    a_training(place, server, BASE, tiny_model)
+    said = labctl("tinker", "check", "sft", "--json")
+    assert said.code == 0, said
+    assert set(states(said).values()) == {"ok"}
+    assert what(said, "model") == f"{BASE} can be trained there"
+    assert what(said, "recipe") == "the recipe finds nothing wrong: 6 steps, metric loss, at most 6 tokens in step 0"
+    assert labctl.done("tinker", "runs", "sft", "--json").data["links"] == []
+
+
+def test_a_trial_goes_the_whole_way_of_a_chunk_and_leaves_nothing(
+    labctl: Labctl, place: Path, server: str, tiny_model: Path
+) -> None:
+    a_training(place, server, BASE, tiny_model)
+    before = labctl.done("tinker", "checkpoints", "sft", "--server", "--json").data["orphans"]
+    said = labctl("tinker", "check", "sft", "--trial", "--json")
+    assert said.code == 0, said
+    assert [name for name in states(said) if name.startswith("trial: ")] == [
+        f"trial: {part}" for part in ("begin", "train", "sample", "save", "resume", "delete")
+    ]
+    assert labctl.done("tinker", "checkpoints", "sft", "--server", "--json").data["orphans"] == before
+
+
+@pytest.mark.timeout(120)
+def test_a_training_is_estimated_followed_and_fetched_as_an_adapter_and_as_a_model(
+    labctl: Labctl, place: Path, server: str, tiny_model: Path
+) -> None:
+    a_training(place, server, BASE, tiny_model, more="stop_conditions: {budget_tokens: 100}\n")
+    told = labctl.done("tinker", "estimate", "sft", "--json").data
+    assert [(each["by"], each["left_tokens"], each["problem"]) for each in told["guesses"]] == [("recipe", 36, "")]
+    assert [each["what"] for each in told["guesses"][0]["pieces"]] == ["done", "chunk 1", "chunk 2", "left", "all"]
+
+    early = labctl("tinker", "download", "sft")
+    assert early.code == 1
+    assert "sft has saved nothing yet" in early.err
+    labctl.done("run-once", "--experiment", "sft", "--now")
+    early = labctl("tinker", "download", "sft")
+    assert "sft is not at its end" in early.err
+
+    told = labctl.done("tinker", "estimate", "sft", "--json").data
+    assert {each["by"]: each["left_tokens"] for each in told["guesses"]} == {"recipe": 12, "average": 12}
+    labctl.done("run-once", "--experiment", "sft", "--now")
+
+    chain = labctl.done("tinker", "runs", "sft", "--steps", "--json").data
+    stage = chain["stages"][0]
+    assert (stage["final"], stage["next_step"], chain["tokens"]) == (True, 6, 36)
+    losses = [row["metrics"]["loss"] for row in stage["rows"]]
+    assert len(losses) == 6
+    assert losses[-1] < losses[0]
+
+    saved = labctl.done("tinker", "checkpoints", "sft", "--server", "--json").data
+    assert [each["use"] for each in saved["saved"]] == ["state", "state", "sampler", "external"]
+    assert saved["gone"] == []
+
+    fetched = labctl.done("tinker", "download", "sft", "-o", "out", "--merge", str(tiny_model), "--json").data
+    assert {"adapter_config.json", "adapter_model.safetensors"} <= set(fetched["files"])
+    assert json.loads((place.parent / "out/adapter_config.json").read_text())["r"] == 8
+    assert (place.parent / "out-merged/config.json").is_file()
+    again = labctl("tinker", "download", "sft", "-o", "out")
+    assert again.code == 2
+    assert "something is already there" in again.err
+    by_path = labctl.done("tinker", "download", stage["external_path"], "--base-url", server, "-o", "by-path")
+    assert by_path.out.startswith(f"downloaded: {stage['external_path']} into ")
+    assert sorted(path.name for path in (place.parent / "by-path").iterdir()) == sorted(fetched["files"])
+
+
+def test_what_the_service_has_and_nobody_here_made_is_told_apart(
+    labctl: Labctl, place: Path, server: str, tiny_model: Path
+) -> None:
+    a_training(place, server, BASE, tiny_model)
+    labctl.done("run-once", "--experiment", "sft", "--now")
+    mine = labctl.done("tinker", "checkpoints", "sft", "--json").data["saved"][0]["path"]
+    (place / "experiments/sft/SPEC.yaml").rename(place.parent / "SPEC.yaml")
+    other = place.parent / "other"
+    a_training(other, server, BASE, tiny_model)
+    told = labctl.done("tinker", "checkpoints", "sft", "--server", "--json", "--data-root", str(other)).data
+    assert mine in [each["path"] for each in told["orphans"]]
+
+
+@pytest.mark.parametrize(
+    ("change", "name", "told"),
+    [
+        ({"base_model": "tiny/qwen"}, "model", "the service trains no tiny/qwen"),
+        ({"tokenizer": "nowhere"}, "order", "the tokenizer of sft is not there"),
+        ({"data": "five six"}, "recipe", "invalid literal for int()"),
+    ],
+    ids=str,
+)
+def test_what_is_wrong_is_told_before_it_costs_anything(
+    change: dict[str, str], name: str, told: str, labctl: Labctl, place: Path, server: str, tiny_model: Path
+) -> None:
+    a_training(place, server, change.get("base_model", BASE), change.get("tokenizer", tiny_model))
+    if "data" in change:
+        (place.parent / "code/data.txt").write_text(change["data"])
+    said = labctl("tinker", "check", "sft", "--json")
+    assert said.code == 1, said
+    assert states(said)[name] == "failed"
+    assert told in what(said, name)
+
+
+def test_a_service_that_is_away_is_said_so_in_time(labctl: Labctl, place: Path, tiny_model: Path) -> None:
+    a_training(place, "http://127.0.0.1:9", BASE, tiny_model)
+    said = labctl("tinker", "check", "sft", "--limit", "2", "--json")
+    assert said.code == 5, said
+    assert states(said)["service"] == "absent"
+    refused = labctl("tinker", "checkpoints", "sft", "--server", "--limit", "2")
+    assert refused.code == 5
+    assert "no answer in 2 s" in refused.err
+
+
+def test_a_paid_service_without_a_key_is_not_asked(labctl: Labctl, place: Path, tiny_model: Path) -> None:
+    a_training(place, "https://tinker.example", BASE, tiny_model, more="stop_conditions: {budget_tokens: 1000}\n")
+    said = labctl("tinker", "check", "sft", "--json")
+    assert said.code == 5, said
+    assert (states(said)["key"], "service" in states(said)) == ("absent", False)
+    refused = labctl("tinker", "check", "sft", "--trial")
+    assert refused.code == 2
+    assert "nobody agreed" in refused.err
+
+
+def test_files_that_are_not_there_any_more_are_said_so_and_leave_no_folder(
+    labctl: Labctl, place: Path, server: str
+) -> None:
+    said = labctl("tinker", "download", "tinker://gone:train:0/external_weights/final", "--base-url", server, "-o", "x")
+    assert said.code == 2, said
+    assert "tinker://gone:train:0/external_weights/final" in said.err
+    assert list(place.parent.glob("*")) == []
