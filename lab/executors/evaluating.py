@@ -58,6 +58,7 @@ def _end(number: int, frame: object) -> NoReturn:
 
 def _evaluate(asked: Asked, scratch: str) -> None:
     _keep(asked)
+    os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", f"{scratch}/compiled")
     model = _merged(asked, scratch) if asked.adapter else asked.model
     if asked.tasks_dir:
         if _reads_files_only(asked.tasks_dir):
