@@ -85,14 +85,19 @@ def publish(draft: str, path: str) -> None:
     old = f"{folder}/{OLD}{name}"
     replaces = os.path.lexists(path)
     if replaces:
+        drop(old)
         os.rename(path, old)  # `clear` brings it back, should the next line never run
+    moved = False
     try:
         os.rename(draft, path)
+        moved = True
+        _sync(folder)
     except OSError:
+        if moved:
+            os.rename(path, draft)
         if replaces:
             os.rename(old, path)
         raise
-    _sync(folder)
     if replaces:
         drop(old)
 

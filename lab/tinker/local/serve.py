@@ -56,12 +56,12 @@ def serve(
 
     Returns when `interrupted` says so. Checkpoints and runs are below `folder`, and found again by the next server.
     """
-    from lab.tinker.local.models import LocalModels  # noqa: PLC0415  # loads torch
-
     for name, where in bases.items():
         if ":" in os.path.abspath(where):
             fix = "move it, or give a symbolic link whose path has none"
             raise BadInput(f"the folder of {name} has a colon in its path; the SDK cuts it there", where=where, fix=fix)
+    from lab.tinker.local.models import LocalModels  # noqa: PLC0415  # loads torch
+
     models = LocalModels({name: os.path.abspath(where) for name, where in bases.items()})
     keep(models, folder, terms or Terms(), interrupted=interrupted, ready=ready, say=say)
 

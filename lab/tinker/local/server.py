@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 IDLE_CONNECTION_S = 120.0
+LINGER_S = 2.0
 _NAMES = ("localhost", "127.0.0.1")
 
 
@@ -125,9 +126,19 @@ class _Connection(BaseHTTPRequestHandler):
         if refusal is not None:
             self.close_connection = True
             self._send(refusal)
+            self._read_on()
             return None
         body = self.rfile.read(int(length))
         return body if len(body) == int(length) else None
+
+    def _read_on(self) -> None:
+        """Let a client that is still sending finish, within bounds: cut off, it would never read why it was refused."""
+        with suppress(OSError):
+            self.connection.settimeout(LINGER_S)
+            self.connection.shutdown(socket.SHUT_WR)
+            left = 2 * LARGEST_BYTES
+            while left > 0 and (piece := self.rfile.read1(1 << 16)):
+                left -= len(piece)
 
     def _send(self, reply: Reply) -> None:
         if reply.file:
