@@ -103,7 +103,9 @@ def _outcome(said: Asked, space: Space, chain: Chain, given: Errand) -> dict[str
         note=f"as the chunk before: {problem}" if chosen is None else chosen.note,
         ask=said.ask,
     )
-    return {"origin": origin} if chosen is None else {"origin": origin, "params": dict(chosen.params)}
+    if chosen is None:
+        return {"origin": origin}
+    return {"origin": origin, "params": {name: chosen.params[name] for name in space.names if name in chosen.params}}
 
 
 class Review(msgspec.Struct, frozen=True, kw_only=True):

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import msgspec
 import pytest
 
+from lab.cli.surroundings import the_world
 from lab.core import canonical
 from lab.core.chain import Chain
 from lab.core.errors import Busy, Interrupted
@@ -28,11 +29,13 @@ from lab.scheduler.chaining.review_page import Progress
 from lab.scheduler.search.asking import asker, asks
 from lab.scheduler.search.asking.question import Open
 from lab.store import ledger, verify
+from lab.store.root import Root
+from lab.testing.files import Crash, CrashingFiles
 from lab.tinker.rows import Row
 from tests.llm import faulty
 from tests.llm.faulty import Faulty, chat, error, hang
 from tests.scheduler.chaining.chains import FIRST, SPACE, a_chain, a_chunk, asked_and_begun, begun, over, view_of
-from tests.scheduler.labs import reopened, tree, write
+from tests.scheduler.labs import a_copy, reopened, tree, write
 from tests.scheduler.search.searches import edit
 
 if TYPE_CHECKING:
@@ -42,7 +45,6 @@ if TYPE_CHECKING:
     from lab.core.event import Event
     from lab.core.seal import Seal
     from lab.scheduler.step import Step
-    from lab.store.root import Root
 
 SLOWER = {"learning_rate": 0.0005, "batch": 16, "rank": 16}
 
@@ -102,6 +104,7 @@ def test_its_reviewer_is_told_how_the_training_goes(tmp_path: Path) -> None:
         "tokens left: 8720", "the loss is not finite", '"step":19', "2.5", "calls to the model",
     ):  # fmt: skip
         assert words in asked, words
+    assert "no point was measured twice" in asked  # chunks with the same parameters are no repeats
 
 
 def test_a_chunk_that_saved_nothing_is_tried_again_by_the_same_answer(tmp_path: Path) -> None:
@@ -336,6 +339,45 @@ def test_a_lab_that_is_killed_while_it_asks_asks_once_more_and_both_count(tmp_pa
     assert view_of(after).model.calls == 3  # both that the dead had set aside, and one
     assert [each.name for each in events(after, MODEL_ASKED)] == ["ASK-000001", "ASK-000002"]
     assert verify.verify(after).damage == ()
+
+
+def test_a_lab_that_is_stopped_before_any_step_of_a_review_goes_on(tmp_path: Path) -> None:
+    with Faulty(says(SLOWER)) as server:
+        base = a_chain(tmp_path / "base", server.url)
+        a_chunk(base)
+        for point in range(1, 200):
+            files = CrashingFiles(at=point)
+            root = a_copy(base.layout.root, str(point), files)
+            heard = len(server.heard)
+            try:
+                with pytest.raises(Open) as caught:
+                    begun(root)
+                asker.ask(root, caught.value.question, interrupted=str, tell=lambda _: None)
+            except Crash:
+                pass
+            else:
+                assert point > 10
+                return
+            where = files.log[-1]
+            after = reopened(root)
+            reclaim.make_way(after, "train")
+            made = a_chunk(after)
+            assert len(server.heard) - heard <= 2, where
+            assert view_of(after).model.calls >= len(server.heard) - heard, where
+            assert params_of(after, made) == SLOWER, where
+            assert os.path.isfile(f"{after.layout.run('train', made.run.run_id)}/llm/response.json"), where
+            assert [each for each in verify.verify(after).damage if "unsealed" not in each.kind] == [], where
+
+
+def test_a_program_can_review(tmp_path: Path) -> None:
+    program = tmp_path / "reviewer.py"
+    answer = json.dumps({"params": SLOWER, "why": "slower"})
+    program.write_text(f"import sys; sys.stdin.read(); print({answer!r})", encoding="utf-8")
+    llm = {"transport": "command", "command": f"{sys.executable} {program}", "base_url": ""}
+    root = a_chain(tmp_path / "lab", llm={**llm, "model": ""})
+    root = Root(root.layout.root, the_world(), files=root.files)
+    a_chunk(root)
+    assert params_of(root, a_chunk(root)) == SLOWER
 
 
 def test_a_chunk_that_was_reviewed_while_another_process_was_on_its_way_is_not_reviewed_twice(tmp_path: Path) -> None:
