@@ -51,8 +51,9 @@ def main() -> int:
             return 1
         _append("steps", row)
         step += 1
-        if step == behave.get("save_and_die_at"):
+        if step in (behave.get("save_at"), behave.get("save_and_die_at")):
             _save(order, step, step >= until)
+        if step == behave.get("save_and_die_at"):
             os.kill(os.getpid(), signal.SIGKILL)
     if behave.get("forge"):
         with open("chunk.json", "w", encoding="utf-8") as file:
