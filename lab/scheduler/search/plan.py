@@ -13,7 +13,7 @@ import msgspec
 
 from lab.core import assignment, race
 from lab.core.errors import BadInput, Busy, Exhausted, LabError, Unadvised, Unavailable
-from lab.core.origin import BASELINE, PERSON, PROMOTED, Origin
+from lab.core.origin import BASELINE, PERSON, PROMOTED, REVIEWED, UNREVIEWED, Origin
 from lab.core.run import MINIMIZE
 from lab.core.spec_tuning import is_chain
 from lab.core.trial import History
@@ -196,7 +196,7 @@ class Search:
         A person's own parameters are run whatever was tried. Inside the section, like `errand`.
         """
         origin = errand.origin
-        if origin is None or errand.params is None:
+        if origin is None or errand.params is None or origin.kind in (REVIEWED, UNREVIEWED):
             return errand
         self.book.catch_up()
         under_way = self.book.under_way()

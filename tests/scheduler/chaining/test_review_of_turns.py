@@ -16,6 +16,9 @@ from lab.core import chunk
 from lab.core.chunk import Order
 from lab.core.record import parse
 from lab.scheduler import refresh
+from lab.scheduler.search import burst, guided
+from lab.scheduler.search.guided import Asking, Word
+from lab.scheduler.search.plan import Wanted
 from lab.scheduler.turn import Turn
 from lab.scheduler.visit import Request
 from lab.store import bundles, verify
@@ -142,6 +145,24 @@ def test_of_two_schedulers_at_once_one_asks_and_one_begins_the_chunk(tmp_path: P
         assert len(server.heard) == 1
     assert "'ran'" in said
     assert [dict(each.params) for each in orders(root)] == [FIRST, SLOWER]
+
+
+def test_a_person_is_asked_about_each_reviewed_chunk_and_the_same_parameters_are_no_repeat(tmp_path: Path) -> None:
+    asked: list[Asking] = []
+
+    def yes(asking: Asking) -> Word:
+        asked.append(asking)
+        return Word(how=guided.APPROVE)
+
+    with Faulty(chat(json.dumps({"params": FIRST, "why": "it goes well"}))) as server:
+        root = a_training(tmp_path, server.url)
+        order = burst.Order(experiment="train", runs=3)
+        made = burst.Burst(root, order, Wanted(), tell=lambda _: None, interrupted=str)
+        made.prepare()
+        guided.Guided(root, made, ask=yes, actor="ann").run(wait_s=None)
+    assert [each.origin and each.origin.kind for each in asked] == [None, "reviewed", "reviewed"]
+    assert [each.params for each in asked] == [FIRST] * 3
+    assert [dict(each.params) for each in orders(root)] == [FIRST] * 3
 
 
 def test_with_a_reviewer_that_fails_the_same_is_ordered_as_without_one(tmp_path: Path) -> None:
