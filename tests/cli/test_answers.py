@@ -18,6 +18,7 @@ from tests.cli.handed import handed
 from tests.cli.hermes_root import a_hermes_root
 from tests.cli.searches import a_searched_lab, some_runs
 from tests.cli.test_verbs import JOURNAL
+from tests.cli.trainings import TUNED, a_chunk
 from tests.scheduler.labs import a_lab, an_experiment, foreign, me, one_run
 from tests.scheduler.loop.live import git, save
 
@@ -26,8 +27,11 @@ if TYPE_CHECKING:
 
     from tests.cli.labs import Labctl
 
-# Served over a pipe until its client goes away: tests/mcp.
-ELSEWHERE = {("mcp", "McpServed")}
+# Served over a pipe until its client goes away: tests/mcp. Asks a service, or loads a model: tests/tinker/cli.
+ELSEWHERE = {
+    ("mcp", "McpServed"), ("tinker", "RemoteChecked"), ("tinker", "Estimated"), ("tinker", "Downloaded"),
+    ("tinker", "ServedLocally"), ("tinker", "TinyModel"),
+}  # fmt: skip
 
 
 class Heard:
@@ -120,6 +124,11 @@ def run(go: Heard, place: Path, tmp_path: Path) -> None:
     go("try", "loop", "--description", "less")
     go("try", "loop", "--begin")
     go("try", "loop", "--drop")
+    an_experiment(root, "tuned", TUNED)
+    a_chunk(root, 0.5, "tuned")
+    go("tinker", "runs")
+    go("tinker", "runs", "tuned", "--steps")
+    go("tinker", "checkpoints", "tuned")
 
 
 def look(go: Heard, place: Path, tmp_path: Path) -> None:

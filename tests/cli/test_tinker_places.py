@@ -1,0 +1,143 @@
+"""`labctl tinker` where nothing is asked of a service: what was saved, what is refused, what is not installed."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.cli.labs import a_lab
+from tests.cli.trainings import a_chunk, a_training
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.cli.labs import Labctl
+
+
+def a_model(folder: Path) -> Path:
+    """What looks like one."""
+    folder.mkdir()
+    (folder / "config.json").write_text("{}")
+    (folder / "tokenizer.json").write_text("{}")
+    return folder
+
+
+def test_what_was_saved_is_listed_with_what_it_is_good_for(labctl: Labctl, place: Path) -> None:
+    root = a_training(place)
+    runs = [a_chunk(root, 0.5).run.run_id, a_chunk(root, 0.4).run.run_id, a_chunk(root, 0.3).run.run_id]
+    found = labctl.done("tinker", "checkpoints", "sft", "--json").data["saved"]
+    assert [(each["use"], each["next_step"], each["run_id"], each["final"]) for each in found] == [
+        ("state", 8, runs[0], False),
+        ("state", 16, runs[1], False),
+        ("state", 20, runs[2], True),
+        ("sampler", 20, runs[2], True),
+        ("external", 20, runs[2], True),
+    ]
+    assert all(each["in_chain"] for each in found)
+    assert "tinker://run:3/external_weights/final" in labctl.done("tinker", "checkpoints", "sft").out
+
+
+@pytest.mark.parametrize(
+    ("target", "told"),
+    [
+        ("tinker://run/final", "is no path of something saved"),
+        ("tinker://run/weights/final", "holds no files to download"),
+        ("tinker://run/sampler_weights/final", "holds no files to download"),
+        ("tinker://run/external_weights/$(touch x)", "is no path of something saved"),
+        ("tinker://run/external_weights/..", "is no path of something saved"),
+        ("alpha", "alpha trains nothing remotely"),
+        ("RUN-20260102-030405-000000-scout", "there is no run"),
+    ],
+)
+def test_what_cannot_be_downloaded_is_refused_before_anybody_is_asked(
+    target: str, told: str, labctl: Labctl, place: Path, tmp_path: Path
+) -> None:
+    a_lab(place, "alpha")
+    said = labctl("tinker", "download", target, "-o", "out")
+    assert said.code == 2
+    assert told in said.err
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_run_in_the_middle_of_a_chain_left_no_files(labctl: Labctl, place: Path) -> None:
+    root = a_training(place)
+    run = a_chunk(root, 0.5).run.run_id
+    said = labctl("tinker", "download", run)
+    assert said.code == 2
+    assert f"{run} left no files to download" in said.err
+    said = labctl("tinker", "download", "sft")
+    assert said.code == 1
+    assert "sft is not at its end" in said.err
+    assert "tinker://run:1/weights/000008" in said.err
+
+
+def test_a_folder_that_is_there_is_never_written_over(labctl: Labctl, place: Path, tmp_path: Path) -> None:
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out/mine.txt").write_text("mine")
+    said = labctl("tinker", "download", "tinker://run/external_weights/final", "-o", "out")
+    assert said.code == 2
+    assert "something is already there" in said.err
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["mine.txt"]
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        ((), "serve-local wants a model"),
+        (("--base", "tiny"), "--base 'tiny' is not NAME=DIR"),
+        (("--base", "a=model", "--base", "a=model"), "two models are called a"),
+        (("--base", "a=nowhere"), "there is no such folder"),
+        (("--base", "a=."), "this is no folder of a model: it has no config.json"),
+        (("--base", "a=model", "--port", "70000"), "--port 70000 is no port"),
+    ],
+)
+def test_a_server_of_what_is_no_model_is_refused_in_words(
+    words: tuple[str, ...], told: str, labctl: Labctl, place: Path, tmp_path: Path
+) -> None:
+    a_model(tmp_path / "model")
+    said = labctl("tinker", "serve-local", *words)
+    assert said.code == 2
+    assert told in said.err
+
+
+@pytest.mark.parametrize(
+    ("module", "words", "extra"),
+    [
+        ("torch", ("serve-local", "--base", "a=model"), "tinker-local"),
+        ("torch", ("make-tiny", "tiny"), "tinker-local"),
+        ("tinker", ("check",), "tinker"),
+        ("tinker", ("download", "tinker://run/external_weights/final"), "tinker"),
+    ],
+)
+def test_an_extra_that_is_missing_is_named(
+    module: str,
+    words: tuple[str, ...],
+    extra: str,
+    labctl: Labctl,
+    place: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    a_model(tmp_path / "model")
+    monkeypatch.setitem(sys.modules, module, None)
+    said = labctl("tinker", *words)
+    assert said.code == 5, said
+    assert f"pip install 'labctl[{extra}]'" in said.all
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["model"]
+
+
+def test_the_help_says_what_a_server_of_this_machine_does_not_cover(labctl: Labctl) -> None:
+    from lab.tinker.local.serve import NOT_COVERED  # what the page is held against
+
+    told = " ".join(labctl.done("tinker", "--help").out.split())
+    assert all(" ".join(each.split()) in told for each in NOT_COVERED)
+
+
+def test_a_look_at_the_surroundings_needs_no_lab(labctl: Labctl, place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "tinker", None)
+    said = labctl("tinker", "check", "--json")
+    assert [each["name"] for each in said.envelope["data"]["checks"]] == ["sdk", "local server", "key"]
+    assert said.code == 5
+    assert not place.exists()
