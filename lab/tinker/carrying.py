@@ -16,7 +16,7 @@ import msgspec
 
 from lab.core.chunk import MORE, Checkpoint
 from lab.core.errors import BadInput, Corrupt, Interrupted, LabError
-from lab.tinker import affording, paths, rows
+from lab.tinker import beforehand, paths, rows
 from lab.tinker.job import Job
 from lab.tinker.purse import Purse, Spent
 from lab.tinker.rows import Row
@@ -71,7 +71,7 @@ class Carrying:
         self._refuse()
         self.recipe.prepare(self.job)
         end = self._end()
-        self._afford(end)
+        beforehand.require(self.recipe, self.job, end, self.telling)
         try:
             self._opened()
             self._fix(saved)
@@ -137,22 +137,6 @@ class Carrying:
             what = f"there is no step {self.order.first_step}: the training has {end}"
             raise BadInput(what, where=self.place.folder, fix="give it more data, or more `steps`")
         return end
-
-    def _afford(self, end: int) -> None:
-        """What is paid for is not begun without an estimate, nor where that is more than may be used."""
-        if not affording.is_due(self.order):
-            return
-        found = affording.afforded(msgspec.structs.replace(self.order, until=end), self._tokens)
-        self.telling.estimate(found.page())
-        if found.problem:
-            raise BadInput(f"{self.order.tuning.url} is paid for, and {found.problem}", where=self.place.folder)
-
-    def _tokens(self, step: int) -> Tokens:
-        told = self.recipe.tokens(self.job, step)
-        if told is None:
-            what = f"{self.order.tuning.url} is paid for, and the recipe does not say what a step of it uses"
-            raise BadInput(what, fix="give it `tokens`: what a step trains on, samples and reads at most")
-        return told
 
     def _opened(self) -> Session:
         """The session with its model: made on the first call."""

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from lab.core import chunk as names
 from lab.core.errors import Unavailable
-from lab.tinker import affording, rows
+from lab.tinker import rows
 
 if TYPE_CHECKING:
     from lab.core.chunk import Checkpoint
@@ -45,19 +45,6 @@ class Telling:
     def pause(self, pause: Pause) -> None:
         """The service lets it wait, or does no longer."""
         self._append(names.PAUSES, rows.encode_record(pause), "a pause", sync=False)
-
-    def estimate(self, record: bytes) -> None:
-        """What the training will take, and whether that is too much. On disk before anything is paid."""
-        path = f"{self._folder}/{affording.RECORD}"
-        try:
-            with open(f"{path}.draft", "wb") as file:
-                file.write(record)
-                file.flush()
-                os.fdatasync(file.fileno())
-            os.replace(f"{path}.draft", path)
-            _sync_folder(self._folder)
-        except OSError as error:
-            raise Unavailable(f"the estimate cannot be written: {error.strerror}", where=path) from error
 
     def report(self, step: int, value: float) -> None:
         """A point of the run's curve."""

@@ -116,5 +116,5 @@ def test_a_recipe_that_does_not_say_what_it_uses_is_not_started_on_a_paid_servic
     silent = COUNTING.replace("def tokens", "def others")
     done = carried(tmp_path, an_order(), silent)
     assert done.returncode == 1, done.stderr
-    assert "the recipe does not say what a step of it uses" in done.stderr
+    assert "the recipe does not say how many tokens a step takes" in done.stderr
     assert not (tmp_path / affording.RECORD).exists()
