@@ -30,7 +30,7 @@ _STDOUT, _STDERR = 1, 2
 _NAME_CHARS = 200  # of a folder; lm_eval makes one of the whole path of a model, and loses the results where it may not
 _DATA = re.compile(r"^[ \t]*dataset_path:[ \t]*['\"]?([^\s'\"#]+)", re.MULTILINE)
 _BUILT_IN = frozenset({"arrow", "csv", "json", "parquet", "text", "xml"})  # builders of `datasets` that read files
-_YAML = (".yaml", ".yml")
+_YAML = ".yaml"
 _MOST_CHARS = 1 << 20
 _SHOWN_CHARS = 300
 

@@ -58,7 +58,15 @@ def read_spec(data: bytes, where: str) -> None:
     spec.parse(mapping, lines, where)
 
 
-@pytest.mark.parametrize("template", sorted((CHECKOUT / "templates").rglob("*.yaml")), ids=lambda path: path.name)
+TASKS = ("lm-eval/addition.yaml",)  # of lm_eval, whose YAML lies beside a SPEC; tests/tinker/evals asks them
+SPECS = sorted(
+    path
+    for path in (CHECKOUT / "templates").rglob("*.yaml")
+    if path.relative_to(CHECKOUT / "templates").as_posix() not in TASKS
+)
+
+
+@pytest.mark.parametrize("template", SPECS, ids=lambda path: path.name)
 def test_every_template_is_a_spec_that_the_lab_accepts(template: Path) -> None:
     read_spec(template.read_bytes(), template.name)
 

@@ -113,6 +113,15 @@ def test_nothing_is_left_in_the_home_or_in_the_folder_for_temporary_files(evalua
     assert not [name for name in whole if name.endswith(".safetensors")]
 
 
+def test_the_template_evaluates_a_model_as_it_is_shipped(evaluated: Evaluated, tiny_model: Path) -> None:
+    created = evaluated.labctl("create", "lm-eval")
+    assert "it would not run here: there is no model ./model" in created.err
+    (evaluated.place / "lm-eval/model").symlink_to(tiny_model)
+    ran = evaluated.labctl("run-once", "--experiment", "lm-eval", "--now")
+    assert "ran lm-eval [default] as critic (success 0." in ran.out
+    assert "60 questions" in evaluated.labctl("evals", "lm-eval").out
+
+
 # In one process: torch is loaded once for all four.
 _EACH = """
 import sys
