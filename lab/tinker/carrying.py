@@ -68,9 +68,7 @@ class Carrying:
         saved = rows.states(self.place.folder)
         if saved.last is not None and saved.last.next_step > self.order.first_step:
             return self._already(saved.last)
-        self._refuse()
-        self.recipe.prepare(self.job)
-        end = self._end()
+        end = self.prepared()
         beforehand.require(self.recipe, self.job, end, self.telling)
         try:
             self._opened()
