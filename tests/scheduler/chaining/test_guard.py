@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import msgspec
 import pytest
 
 from lab.core.errors import BadInput, LabError, Unavailable
@@ -11,6 +12,8 @@ from lab.core.spec import Spec
 from lab.core.spec_fields import StopConditions
 from lab.core.tuning import Tuning
 from lab.scheduler.chaining import guard
+from lab.store.root import Root
+from tests.scheduler.chaining.trainings import Training
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -96,3 +99,16 @@ def test_of_a_run_that_happens_elsewhere_the_key_is_there() -> None:
     guard.require_budget(a_spec(), None)
     with pytest.raises(BadInput, match="nothing says how much"):
         guard.require_budget(a_spec(tokens=None), None)
+
+
+def test_it_is_refused_before_a_run_is_claimed(tmp_path: Path) -> None:
+    training = Training(tmp_path, tinker={"base_url": PAID}, stop_conditions={"budget_tokens": 10_000})
+    root, world = training.root, training.root.world
+    seen = {**{name: value for name, value in world.environ.items() if not name.startswith("TINKER_")}, **KEY}
+    seen["HOME"] = str(tmp_path)
+    training.root = Root(root.layout.root, msgspec.structs.replace(world, environ=seen), files=root.files)
+    said = [step.what for step in training.take() if step.kind == "problem"]
+    assert len(said) == 1
+    assert "TINKER_API_KEY is set, and a run does not see it" in said[0]
+    assert training.runs == []
+    assert training.view.generation == 0
