@@ -47,3 +47,12 @@ def of(view: View, spec: Spec, tier: str) -> Allowance:
     return Allowance(
         tokens=tokens, usd=usd, tokens_a_step=chain.tokens / chain.next_step, usd_a_step=cost / chain.next_step
     )
+
+
+def steps_of_next(view: View, spec: Spec, tier: str) -> int:
+    """How many steps the next chunk of a tier has, at most. At least one: the policy has judged what one costs."""
+    tuning, known = spec.tinker, view.tiers.get(tier)
+    if tuning is None:
+        return 1
+    done = known.chain.next_step if known is not None and known.chain is not None else 0
+    return max(1, of(view, spec, tier).bears(min(tuning.chunk_steps, tuning.steps - done)))

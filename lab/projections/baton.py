@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from lab.core import view as phases
-from lab.projections import due, text
+from lab.projections import due, text, trained
 from lab.projections.attention import opening
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ def _outlook(subject: Subject) -> str:
             at = due.next_due_at(view, subject.spec)
             which = "first" if not view.runs else "next"
             when = f"from {text.moment(at)} on" if at and view.runs else "as soon as the scheduler looks"
-            return f"The {which} run may start {when}."
+            return f"The {which} run may start {when}. {trained.following(view, subject.spec)}".rstrip()
         case phases.AWAITING:
             return f"No run starts until a person decides: labctl resume {name}, or: labctl complete {name}"
         case phases.PAUSED:

@@ -13,9 +13,10 @@ import msgspec
 
 from lab.core.subject import Finding, Place, Subject
 from lab.core.view import View
-from lab.projections import data, due, text
+from lab.projections import data, due, text, trained
 from lab.projections.attention import bounded, wants
 from lab.projections.tier import next_tier, spec_here
+from lab.projections.trained import Training  # msgspec resolves annotations
 
 SCHEMA_VERSION = 1
 # 2: the folder that its SPEC came from; 3: the proposals that wait; 4: what models took; 5: and who set it aside;
@@ -73,6 +74,7 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
     outcomes: dict[str, int]
     attention: list[Finding]
     as_of: str | None
+    trainings: dict[str, Training] | msgspec.UnsetType = msgspec.UNSET  # in chunks, by tier
 
 
 class State(msgspec.Struct, frozen=True, kw_only=True):
@@ -164,6 +166,7 @@ def _status(subject: Subject) -> Status:
         outcomes=view.outcomes,
         attention=bounded(wants(subject), chars=_REASON_CHARS),
         as_of=view.as_of or None,
+        trainings=trained.by_tier(view, spec) or msgspec.UNSET,
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from lab.core.run import came_to
-from lab.projections import due, text
+from lab.projections import due, text, trained
 from lab.projections.attention import opening
 from lab.projections.tier import next_tier, spec_here
 
@@ -88,6 +88,7 @@ def _facts(subject: Subject) -> list[str]:
     lines.append(f"- Time used: {text.duration(view.wall_s)}{budget}")
     if view.cost:
         lines.append(f"- Cost, as the runs reported it: {view.cost!r}")
+    lines += trained.lines(view, told)
     if view.model.calls:
         lines.append(f"- Models: {_models(view.model, told.llm if told else None)}")
     lines.append(f"- Next due: {next_due(subject)}")

@@ -43,6 +43,7 @@ class Ran(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=Fals
     cost: float = 0.0
     worker: str = ""
     said: str = ""
+    tokens: int = 0  # of a remote training
 
 
 class Line(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -155,6 +156,7 @@ def _ran(run: Run) -> dict[str, object]:
         "cost": run.cost,
         "worker": text.line(run.worker),
         "said": text.line(said(run)),
+        "tokens": run.chunk.tokens if run.chunk is not None else 0,
     }
     return {name: value for name, value in told.items() if value}
 

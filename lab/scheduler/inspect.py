@@ -9,7 +9,7 @@ import msgspec
 from lab.core import layout
 from lab.core.errors import Unavailable
 from lab.core.origin import IMPORTED, REVIEWED, UNREVIEWED
-from lab.projections import calibration, tables, text
+from lab.projections import calibration, tables, text, trained
 from lab.scheduler.placing import placed
 from lab.scheduler.results import located
 from lab.store import bundles, experiments, leases, reading, verify
@@ -157,6 +157,8 @@ def _lines(path: str, made: Seal, data: dict[str, object], result: bytes | None)
             lines.append(f"{label}: {text.line(value, _TEXT_BYTES)}")
     if told.origin is not None:
         lines.append(f"parameters by: {text.line(_chosen(told.origin), _NAME_CHARS)}")
+    if told.chunk is not None:
+        lines += trained.of_run(told.chunk)
     tier, role, by = text.line(told.tier), text.line(told.role), text.line(made.sealed_by)
     lines.append(f"tier: {tier}  role: {role}  iteration: {told.iteration}  wall: {told.wall_s:g}s")
     lines.append(f"started: {told.started_at or 'never'}  sealed: {made.sealed_at} by {by}")

@@ -90,6 +90,8 @@ class Bill:
             self._usd.append(line.ran.cost)
         if line.candidate is not None and line.candidate.tokens:
             self._tokens = (self._tokens or 0) + line.candidate.tokens
+        if line.ran.tokens:
+            self._tokens = (self._tokens or 0) + line.ran.tokens
         for asked in asks:
             self.ask(asked)
 
@@ -171,7 +173,10 @@ def of_view(view: View) -> Took:
     models = max(view.model.usd - sum(each.usd for each in view.model.reserved), 0.0)
     usd = _sum([view.cost, models])
     return Took(
-        runs=view.runs, hours=hours(view.wall_s), tokens=(view.model.tokens + loops) or None, usd=round(usd, 6) or None
+        runs=view.runs,
+        hours=hours(view.wall_s),
+        tokens=(view.model.tokens + loops + view.tokens) or None,
+        usd=round(usd, 6) or None,
     )
 
 
@@ -235,7 +240,7 @@ def _of_tokens(lines: Sequence[Line], asks: Iterable[AskTook]) -> Iterator[str]:
     silent = sum(not each.tokens for each in made)
     if silent:
         yield f"of {text.count(len(made), 'change')}, {silent} came without a word of the tokens that they took"
-    if lines and not made and not told and not untold:
+    if lines and not made and not told and not untold and not any(line.ran.tokens for line in lines):
         yield "no tokens are known: no model was asked through the lab"
 
 

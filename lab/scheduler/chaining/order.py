@@ -60,7 +60,6 @@ def _next(root: Root, view: View, spec: Spec, tier: str, params: Mapping[str, ob
     tuning, known = _tuning(spec), view.tiers.get(tier)
     chain = (known.chain if known is not None else None) or Chain()
     left = allowance.of(view, spec, tier)
-    steps = left.bears(min(tuning.chunk_steps, tuning.steps - chain.next_step))
     return Order(
         experiment=spec.id,
         run_id="",
@@ -69,7 +68,7 @@ def _next(root: Root, view: View, spec: Spec, tier: str, params: Mapping[str, ob
         tier=tier,
         number=chain.begun + 1,
         first_step=chain.next_step,
-        steps=max(1, steps),
+        steps=allowance.steps_of_next(view, spec, tier),
         until=max(tuning.steps, chain.next_step + 1),
         state_path=chain.state_path,
         parent=chain.run_id,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from typing import TYPE_CHECKING
 
@@ -11,12 +12,13 @@ from lab.core import event, layout
 from lab.core.chunk import Ends
 from lab.core.run import FAILED, SUCCESS
 from lab.core.view import ACTIVE, AWAITING, COMPLETED, PAUSED
-from lab.scheduler import decisions, refresh
+from lab.scheduler import decisions, inspect, refresh
+from lab.scheduler.results import costs
 from lab.scheduler.step import PROBLEM
 from lab.store import reading
 from lab.store.verify import verify
 from tests.scheduler.chaining.trainings import NAME, SPACE, Training
-from tests.scheduler.labs import derived, tree
+from tests.scheduler.labs import a_lab, derived, tree
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -294,6 +296,57 @@ def test_with_a_strategy_each_run_is_a_whole_training(tmp_path: Path) -> None:
     assert orders[0].params != orders[1].params
     assert training.told(event.CHUNK_DECIDED) == []
     assert training.view.tokens == 6660
+
+
+# -- the pages ---------------------------------------------------------------------------------------------------------
+
+
+def page_of(training: Training, name: str) -> str:
+    return (reading.read(training.root.layout.page(NAME, name)) or b"").decode()
+
+
+def test_the_pages_say_how_far_it_is_and_what_comes_next(training: Training) -> None:
+    assert "It is chunk 1: steps 0 to 10 of 30." in page_of(training, layout.NEXT)
+    training.run(2)
+    wanted = "- Training: 2 chunks, step 20 of 30; 2,000 tokens trained, 200 sampled, 20 read"
+    assert wanted in page_of(training, layout.SUMMARY)
+    assert "It is chunk 3: steps 20 to 30 of 30." in page_of(training, layout.NEXT)
+    told = json.loads(page_of(training, layout.STATUS))["trainings"]["default"]
+    assert (told["chunks"], told["next_step"], told["steps"], told["final"]) == (2, 20, 30, False)
+    assert (told["tokens"], told["run"]) == (2220, training.runs[1].run_id)
+    training.run(2)
+    assert "3 chunks, step 30 of 30, finished" in page_of(training, layout.SUMMARY)
+    assert "It is chunk" not in page_of(training, layout.NEXT)
+
+
+def test_an_experiment_that_trains_nothing_remotely_has_no_word_of_it_on_its_pages(tmp_path: Path) -> None:
+    root = a_lab(tmp_path / "lab", "plain")
+    for name in (layout.STATUS, layout.SUMMARY, layout.NEXT):
+        assert b"raining" not in (reading.read(root.layout.page("plain", name)) or b"")
+
+
+def test_what_chunks_took_is_in_the_sums_of_the_experiment_and_of_the_lab(tmp_path: Path) -> None:
+    prices = {"usd_per_mtok_train": 1000.0, "usd_per_mtok_sample": 0.0, "usd_per_mtok_prefill": 0.0}
+    training = Training(tmp_path, tinker=prices)
+    training.run(1)
+    training.behaves(die_at=14, once=True)
+    training.run(1)
+    of_it, _ = costs.of(training.root, NAME)
+    assert of_it.spending.total.tokens == 1554
+    assert of_it.spending.total.usd == pytest.approx(1.4)
+    assert of_it.spending.wasted.tokens == 444
+    assert not any("no tokens are known" in remark for remark in of_it.spending.remarks)
+    of_all, _ = costs.of_lab(training.root)
+    assert of_all.total.tokens == 1554
+    assert of_all.total.usd == pytest.approx(1.4)
+
+
+def test_a_chunk_is_shown_with_its_state_and_its_tokens(training: Training) -> None:
+    training.run(2)
+    shown = "\n".join(inspect.run(training.root, training.runs[1].run_id).lines)
+    assert f"training: chunk 2, steps 10 to 20, from {training.runs[0].run_id}" in shown
+    assert "state: tinker://s2:train:0/weights/000020" in shown
+    assert "tokens: 1,000 trained, 100 sampled, 10 read" in shown
 
 
 # -- the law -----------------------------------------------------------------------------------------------------------
