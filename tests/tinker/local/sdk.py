@@ -15,7 +15,10 @@ import logging
 import sys
 from typing import TYPE_CHECKING
 
-import tinker
+sys.modules["torch"] = None  # type: ignore[assignment]  # a client needs none, and without it starts in a third
+
+import tinker  # noqa: E402  # after torch was hidden
+from tinker import TensorData  # noqa: E402  # the same
 
 if TYPE_CHECKING:
     from tinker import ServiceClient, TrainingClient
@@ -30,8 +33,11 @@ def batch(step: int) -> list[tinker.Datum]:
     data = []
     for row in range(3):
         tokens = [(token + 7 * row + step) % 300 for token in TOKENS]
-        weights = [0.0, *[1.0] * (len(tokens) - 2)]
-        inputs = {"target_tokens": tokens[1:], "weights": weights}
+        count = len(tokens) - 1
+        inputs = {
+            "target_tokens": TensorData(data=tokens[1:], dtype="int64", shape=[count]),
+            "weights": TensorData(data=[0.0, *[1.0] * (count - 1)], dtype="float32", shape=[count]),
+        }
         data.append(tinker.Datum(model_input=tinker.ModelInput.from_ints(tokens[:-1]), loss_fn_inputs=inputs))
     return data
 

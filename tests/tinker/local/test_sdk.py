@@ -15,7 +15,6 @@ from tests.tinker.local.asking import Asking
 from tests.tinker.served import CHECKOUT
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
     from tests.tinker.conftest import Fresh
@@ -134,52 +133,66 @@ def test_a_client_whose_server_was_restarted_is_told_so_at_once(fresh_server: Fr
 # -- the program `tinker` --------------------------------------------------------------------------------------------
 
 
-@pytest.fixture
-def tinker(server: str) -> Iterator[Any]:
+def tinker(url: str, *lines: tuple[str, ...]) -> list[Any]:
+    """What the program answers to these command lines."""
+    program = CHECKOUT / "tests" / "tinker" / "local" / "program.py"
+    done = subprocess.run(
+        [sys.executable, program], input=json.dumps(lines), env=surroundings(url), capture_output=True, text=True,
+        timeout=55, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr[-3000:]
+    answers: list[Any] = json.loads(done.stdout)
+    return answers
+
+
+def test_the_program_is_started_as_a_person_does(server: str) -> None:
     program = os.path.join(os.path.dirname(sys.executable), "tinker")
-
-    def run(*given: str, code: int = 0) -> Any:  # noqa: ANN401
-        done = subprocess.run(
-            [program, "-f", "json", *given], env=surroundings(server), capture_output=True, text=True, timeout=50,
-            check=False,
-        )  # fmt: skip
-        assert done.returncode == code, done.stderr
-        return json.loads(done.stdout) if done.stdout.startswith(("{", "[")) else done.stdout + done.stderr
-
-    yield run
+    done = subprocess.run(
+        [program, "-f", "json", "model", "list"], env=surroundings(server), capture_output=True, timeout=55, check=True
+    )
+    assert [each["model_name"] for each in json.loads(done.stdout)["models"]] == [BASE]
 
 
-def test_the_program_lists_models_runs_and_checkpoints(tinker: Any, whole: Any) -> None:  # noqa: ANN401
-    assert [each["model_name"] for each in tinker("model", "list")["models"]] == [BASE]
-    assert whole["run"] in [each["training_run_id"] for each in tinker("run", "list")["runs"]]
-    assert tinker("run", "info", whole["run"])["last_checkpoint"]["tinker_path"] == whole["path"]
-    listed = tinker("checkpoint", "list", "--run-id", whole["run"])["checkpoints"]
-    assert {each["tinker_path"] for each in listed} == {whole["path"], whole["external"]}
+def test_the_program_lists_runs_and_checkpoints(whole: Any, server: str) -> None:  # noqa: ANN401
+    runs, run, listed, status = tinker(
+        server,
+        ("run", "list"),
+        ("run", "info", whole["run"]),
+        ("checkpoint", "list", "--run-id", whole["run"]),
+        ("auth", "status"),
+    )
+    assert whole["run"] in [each["training_run_id"] for each in runs["runs"]]
+    assert run["last_checkpoint"]["tinker_path"] == whole["path"]
+    assert {each["tinker_path"] for each in listed["checkpoints"]} == {whole["path"], whole["external"]}
+    assert "Tinker accessible: yes" in status
 
 
 def test_the_program_downloads_what_was_exported_and_what_was_saved(
-    tinker: Any,  # noqa: ANN401
     whole: Any,  # noqa: ANN401
+    server: str,
     tmp_path: Path,
 ) -> None:
-    for path in (whole["external"], whole["path"]):
-        told = tinker("checkpoint", "download", path, "-o", str(tmp_path))
-        assert told["file_size_bytes"] > 0
+    lines = [("checkpoint", "download", whole[kind], "-o", str(tmp_path)) for kind in ("external", "path")]
+    assert all(told["file_size_bytes"] > 0 for told in tinker(server, *lines))
     files = sorted(each.name for each in tmp_path.rglob("*") if each.is_file())
     assert files == sorted(["adapter_config.json", "adapter_model.safetensors"] * 2)
-    weights = [each.read_bytes() for each in tmp_path.rglob("adapter_model.safetensors")]
-    assert weights[0] == weights[1]
+    exported, saved = (each.read_bytes() for each in tmp_path.rglob("adapter_model.safetensors"))
+    assert exported == saved
 
 
-def test_the_program_changes_and_deletes_a_checkpoint(tinker: Any, server: str) -> None:  # noqa: ANN401
+def test_the_program_changes_and_deletes_a_checkpoint(server: str) -> None:
     path = sdk(server, "train", "1")["path"]
-    tinker("checkpoint", "set-ttl", path, "--ttl", "7200")
-    tinker("checkpoint", "publish", path)
-    told = tinker("checkpoint", "info", path)
-    assert (told["public"], bool(told["expires_at"])) == (True, True)
-    tinker("checkpoint", "set-ttl", path, "--remove")
-    tinker("checkpoint", "unpublish", path)
-    told = tinker("checkpoint", "info", path)
-    assert (told["public"], told["expires_at"]) == (False, None)
-    tinker("checkpoint", "delete", "-y", path)
-    assert "not found" in tinker("checkpoint", "info", path, code=1)
+    _, _, changed, _, _, back, _, gone = tinker(
+        server,
+        ("checkpoint", "set-ttl", path, "--ttl", "7200"),
+        ("checkpoint", "publish", path),
+        ("checkpoint", "info", path),
+        ("checkpoint", "set-ttl", path, "--remove"),
+        ("checkpoint", "unpublish", path),
+        ("checkpoint", "info", path),
+        ("checkpoint", "delete", "-y", path),
+        ("checkpoint", "info", path),
+    )
+    assert (changed["public"], bool(changed["expires_at"])) == (True, True)
+    assert (back["public"], back["expires_at"]) == (False, None)
+    assert "not found" in gone["refused"]
