@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from lab.cli import tinker_words as words
 from lab.cli.columns import columns
 from lab.cli.terminal import Answer
 
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
 SHARED = ("tier", "limit")
 TARGET = "an experiment"
 _DASH = "-"
-_MB = 1e6
 _WORDS_CHARS = 60
 
 
@@ -94,7 +94,7 @@ def _there(found: Stored | None) -> tuple[str, str]:
 
 
 def _size(count: int | None) -> str:
-    return _DASH if count is None else f"{count / _MB:,.1f} MB"
+    return _DASH if count is None else words.size(count)
 
 
 def _orphans(orphans: Sequence[Stored]) -> Iterator[str]:

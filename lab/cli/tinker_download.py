@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 SHARED = ("tier", "base_url", "limit")
 TARGET = "an experiment, a run or a tinker:// path"
 _RUN, _SCHEME = "RUN-", "tinker:"
-_MB = 1e6
 _MERGED = "-merged"
 
 
@@ -122,7 +121,7 @@ def _told(wanted: Files, place: str, merged: str, sizes: dict[str, int]) -> Answ
         "files": sizes,
     }
     said = [f"downloaded: {wanted.path} into {place}"]
-    said += [f"  {name}  {count / _MB:,.1f} MB" for name, count in sizes.items()]
+    said += [f"  {name}  {words.size(count)}" for name, count in sizes.items()]
     then = []
     if merged:
         said.append(f"merged: {merged}")

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from lab.cli.columns import columns
 from lab.cli.terminal import Answer
-from lab.core.errors import DONE, FAILED, LabError
+from lab.core.errors import DONE, FAILED, Interrupted, LabError
 
 if TYPE_CHECKING:
     import argparse
@@ -69,6 +69,8 @@ def _asked(root: Root, view: View, spec: Spec, order: Order) -> tuple[Estimate |
             done = rehearsed.rehearse(root, view, spec, order, beforehand.ESTIMATE, watch=until(signals))
     except LabError as refused:
         return None, refused.what
+    if signals.came():
+        raise Interrupted("interrupted; no run was touched")
     if not done.went_well:
         return None, done.why
     for line in reversed(done.out.splitlines()):
@@ -90,7 +92,7 @@ def _lines(told: Estimated) -> Iterator[str]:
     if not told.guesses:
         yield "nothing can be told yet"
     yield ""
-    yield f"used so far, of all tiers: {told.used_tokens:,} tokens, {_money(told.used_usd)} USD"
+    yield f"used so far, of all tiers: {told.used_tokens:,} tokens, {_money(told.used_usd or None)} USD"
     tokens = _DASH if told.budget_tokens is None else f"{told.budget_tokens:,} tokens"
     usd = _DASH if told.budget_usd is None else f"{told.budget_usd:,.2f} USD"
     yield f"budget: {tokens}, {usd}"

@@ -102,8 +102,10 @@ def _left(found: Chained) -> Iterator[str]:
 
 
 def _stage(found: Chained, stage: Stage, last: int) -> Iterator[str]:
+    from lab.projections import text
+
     links = [link for link in found.links if link.tier == stage.tier]
-    saved = f"{stage.next_step} of {stage.until} steps saved, in {stage.chunks} chunks"
+    saved = f"{stage.next_step} of {stage.until} steps saved, in {text.count(stage.chunks, 'chunk')}"
     state = "at its end" if stage.final else saved
     yield f"tier {stage.tier}: {stage.metric or 'no metric'}, {stage.direction}; {state}"
     if len(links) > last:
@@ -178,7 +180,8 @@ def _value(value: float | None) -> str:
     return _DASH if value is None else f"{value:.6g}"
 
 
-def _money(usd: float | None) -> str:
-    if usd is None:
+def _money(usd: float) -> str:
+    """A run that tells no price costs 0; that is not known, and not nothing."""
+    if not usd:
         return _DASH
     return f"{usd:,.2f}" if usd >= 1 else f"{usd:.2g}"

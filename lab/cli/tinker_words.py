@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from lab.cli.signals import Signals
     from lab.core.launch import Stop
 
+_MB = 1_000_000
 SDK_FROM, SDK_BEFORE = (0, 38), (0, 40)  # the versions that pyproject.toml asks for
 LOCAL = ("torch", "transformers", "peft", "tinker", "tokenizers")  # what a server of this machine needs
 
@@ -49,3 +50,8 @@ def until(signals: Signals) -> Callable[[], Stop | None]:
         return Stop(how=INTERRUPTED, why=f"stopped by {came}") if came else None
 
     return watch
+
+
+def size(count: int) -> str:
+    """Bytes for people."""
+    return f"{count / 1e6:,.1f} MB" if count >= _MB else f"{count / 1e3:,.1f} kB"

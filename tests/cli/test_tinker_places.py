@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import sys
+import tomllib
 from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.cli.labs import a_lab
+from lab.cli import tinker_words
+from tests.cli.labs import CHECKOUT, a_lab
 from tests.cli.trainings import a_chunk, a_training
 
 if TYPE_CHECKING:
@@ -141,3 +143,9 @@ def test_a_look_at_the_surroundings_needs_no_lab(labctl: Labctl, place: Path, mo
     assert [each["name"] for each in said.envelope["data"]["checks"]] == ["sdk", "local server", "key"]
     assert said.code == 5
     assert not place.exists()
+
+
+def test_the_versions_of_the_sdk_that_are_tested_are_those_that_the_extra_asks_for() -> None:
+    asked = tomllib.loads((CHECKOUT / "pyproject.toml").read_text())["project"]["optional-dependencies"]["tinker"]
+    first, before = (".".join(map(str, each)) for each in (tinker_words.SDK_FROM, tinker_words.SDK_BEFORE))
+    assert f"tinker>={first},<{before}" in asked

@@ -95,7 +95,7 @@ def test_the_whole_lab_is_a_line_for_each_training(labctl: Labctl, place: Path) 
     root = a_training(place, "sft", "other")
     a_chunk(root, 0.5)
     told = lines(labctl.done("tinker", "runs").out)
-    assert told[1:] == ["other proxy queued 0/20 0 - 0 0 -", "sft proxy active 8/20 1 0.5 800 0.008 -"]
+    assert told[1:] == ["other proxy queued 0/20 0 - 0 - -", "sft proxy active 8/20 1 0.5 800 0.008 -"]
     found = labctl.done("tinker", "runs", "--json").data["chains"]
     assert [(each["experiment"], each["next_step"], each["final"]) for each in found] == [
         ("other", 0, False),
