@@ -28,6 +28,7 @@ MOST = 1000  # records of one chunk
 QUEUE_GRACE_S = 5.0  # the SDK would say after a quarter of an hour that it stands in a queue
 _SDK, _HTTP, _TRANSPORT = "tinker", "httpx", "tinker._base_client"
 _BILLED, _TRYING, _PAUSED, _REASON = "paused due to billing", "because of try_again", "is paused", "Reason: "
+_NOWHERE = "-"  # the address of whom nobody answered
 _PAYMENT, _TOO_MANY, _FAILING, _GOOD = 402, 429, 500, 300
 
 
@@ -63,12 +64,16 @@ class Pauses(logging.Handler):
             self._write(pause)
 
     def over(self, address: str = "") -> None:
-        """The service answers again: at this address, or at all."""
+        """What was asked at this address was done. Without one: what was waited for came, whoever had told of a pause.
+
+        A pause that an answer told of ends with a good answer from the same place, and with no other: of two requests
+        that are on their way one may be held up.
+        """
         if not self._open:
             return
         with self._guard:
             for what, (pause, refused) in [*self._open.items()]:
-                if not address or refused == address:
+                if refused == address:
                     del self._open[what]
                     self._write(msgspec.structs.replace(pause, over=time.time()))
 
@@ -108,7 +113,7 @@ class Pauses(logging.Handler):
             self._answer(record)
         elif record.name == _TRANSPORT and record.levelno < logging.WARNING:
             if record.exc_info and isinstance(record.exc_info[1], Exception):
-                self.begin(AWAY, _reason(record.exc_info[1]))
+                self.begin(AWAY, _reason(record.exc_info[1]), _NOWHERE)
         elif record.levelno >= logging.WARNING:
             self._warning(record.getMessage())
 
@@ -118,6 +123,8 @@ class Pauses(logging.Handler):
                 address = str(url)
             case _:
                 return
+        if AWAY in self._open:
+            self.over(_NOWHERE)
         if status < _GOOD:
             self.over(address)
         elif status == _PAYMENT:

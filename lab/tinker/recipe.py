@@ -69,4 +69,5 @@ def _answered(chunk: carrying.Carrying, words: Sequence[str]) -> int:
     finally:
         if chunk.session is not None:
             chunk.session.close(status)
+            chunk.session.waiting.end()
         chunk.telling.close()

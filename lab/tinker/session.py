@@ -7,7 +7,6 @@ failed was, most likely, paid as well, and is not in the count.
 from __future__ import annotations
 
 import os
-import warnings
 from typing import TYPE_CHECKING, Literal, cast
 
 import tinker
@@ -185,7 +184,6 @@ class Session:
     def _connected(self) -> ServiceClient:
         if self._service is None:
             key = None if credentials.require(self.url, os.environ) else LOCAL_KEY
-            warnings.simplefilter("ignore", FutureWarning)  # the SDK's on what a later one will do; the version is held
             service = tinker.ServiceClient(self._about, base_url=self.url, api_key=key)
             limit_s = min(self.waiting.limit_s, CONNECT_LIMIT_S)
             self.waiting.aside(

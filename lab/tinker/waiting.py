@@ -35,6 +35,10 @@ class Waiting:
         self.waited_s = 0.0
         self._pauses = pauses
 
+    def end(self) -> None:
+        """There is nothing more to wait for: stop listening for why."""
+        self._pauses.detach()
+
     def answer(self, future: APIFuture[T], doing: Doing) -> T:
         """What the service answers, or an error of ours."""
         return self._result(future.future(), doing, self.limit_s)
