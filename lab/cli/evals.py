@@ -1,9 +1,10 @@
 """Show the scores of an evaluated model, and with OTHER what is better, worse, or not to be told.
 
-Each is a run, an experiment for the run to take of it (`labctl best`), or a results file that lm_eval wrote, for which
-no lab is needed. Of two, OTHER is held against the first: a difference counts only beyond --better-by times the two
-standard errors together, and only where task hashes, versions and numbers of examples say that both were asked the
-same. Where lm_eval gives no standard error nobody can tell. What is not comparable is said, and is no failure.
+Each is a run, an experiment for the run to take of it (`labctl best`), or a results file that lm_eval wrote (whatever
+has a / or ends with .json), for which no lab is needed. Of two, OTHER is held against the first: a difference counts
+only beyond --better-by times the two standard errors together, and only where task hashes, versions and numbers of
+examples say that both were asked the same. Where lm_eval gives no standard error nobody can tell. What is not
+comparable is said, and is no failure.
 """
 
 from __future__ import annotations

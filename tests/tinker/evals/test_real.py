@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from importlib.util import find_spec
@@ -13,6 +14,7 @@ from typing import NamedTuple
 import pytest
 
 from tests.cli.labs import CHECKOUT, Said, process
+from tests.executors.supervised import until
 
 pytestmark = [
     pytest.mark.heavy,
@@ -120,6 +122,22 @@ def test_the_template_evaluates_a_model_as_it_is_shipped(evaluated: Evaluated, t
     ran = evaluated.labctl("run-once", "--experiment", "lm-eval", "--now")
     assert "ran lm-eval [default] as critic (success 0." in ran.out
     assert "60 questions" in evaluated.labctl("evals", "lm-eval").out
+
+
+def test_told_to_end_it_takes_its_temporary_files_with_it(evaluated: Evaluated, tiny_model: Path) -> None:
+    place = evaluated.place
+    (place / "ending").mkdir()
+    asked = {
+        "out": f"{place}/out", "model": str(tiny_model), "adapter": f"{place}/adapter", "tasks": ["letters"],
+        "tasks_dir": f"{place}/tasks",
+    }  # fmt: skip
+    command = [sys.executable, "-P", "-m", "lab.executors.evaluating", json.dumps(asked)]
+    with subprocess.Popen(command, env={**os.environ, "TMPDIR": f"{place}/ending"}, stderr=subprocess.PIPE) as running:
+        until(lambda: list((place / "ending").glob("labctl-eval-*/model/config.json")), within_s=100)
+        running.terminate()
+        running.communicate(timeout=100)
+    assert running.returncode == 128 + signal.SIGTERM
+    assert not list((place / "ending").glob("labctl-eval-*"))
 
 
 # In one process: torch is loaded once for all four.
