@@ -1,0 +1,106 @@
+"""Reinforcement learning: sample answers to the prompts of train.jsonl, and make those likelier that score well.
+
+Each step samples a group of answers to each of a few prompts, from the weights as they are in this step. An answer's
+advantage is by how much it beat the mean of its group. `reward` is the function to change.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from lab.tinker import advantage, dataset, datums, recipe, schedule
+from lab.tinker.estimate import Tokens
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from lab.tinker.recipe import Job, Sample
+
+
+class Problem:
+    """A prompt, and the right answer to it, as tokens."""
+
+    def __init__(self, prompt: list[int], answer: list[int]) -> None:
+        self.prompt = prompt
+        self.answer = answer
+
+
+def reward(sample: Sequence[int], answer: Sequence[int]) -> float:
+    """How right an answer is, from 0 to 1: here the share of its tokens that stand in the right one as well.
+
+    A model that knows nothing finds that by chance. For one that can answer say `float(sample == answer)`, or compare
+    what `job.tokenizer.decode` makes of both. Whatever scores well is learned, meant or not: read samples now and then.
+    """
+    return sum(token in answer for token in sample) / len(sample)
+
+
+class Reinforce(recipe.Recipe):
+    """Policy gradient with a group's mean as its baseline (GRPO without the division by the spread)."""
+
+    metric = "heldout_reward"
+
+    def prepare(self, job: Job) -> None:
+        """Read both files. What is wrong with them is told here, before anything is paid."""
+        rows = dataset.read(job.file("train.jsonl"), dataset.Task)
+        held_out = dataset.read(job.file("heldout.jsonl"), dataset.Task)
+        dataset.refuse_overlap(rows, held_out, job.file("heldout.jsonl"))
+        self.problems = self.encoded(job, rows, "train.jsonl")
+        self.held_out = self.encoded(job, held_out, "heldout.jsonl")
+        self.group = job.whole("group", 8)
+        self.most = job.whole("answer_tokens", 4)
+
+    def encoded(self, job: Job, rows: tuple[dataset.Task, ...], name: str) -> list[Problem]:
+        """The rows as tokens."""
+        limits = datums.Limits(
+            where=job.file(name), max_tokens=job.whole("max_tokens", 512), chat=job.flag("chat", default=False)
+        )
+        asked = datums.prompts(job.tokenizer, rows, limits)
+        return [Problem(one, job.tokenizer.encode(row.answer)) for one, row in zip(asked, rows, strict=True)]
+
+    def batch(self, job: Job, step: int) -> list[Problem]:
+        """Which problems a step samples answers to."""
+        chosen = schedule.batch(step, job.whole("batch", 4), len(self.problems), job.order.seed)
+        return [self.problems[index] for index in chosen]
+
+    def step(self, job: Job, step: int) -> dict[str, float]:
+        """Sample, score, learn. A group whose answers all score the same teaches nothing, and is left out."""
+        batch = self.batch(job, step)
+        seeds = [job.seed_of(step, "sample", index) for index in range(len(batch))]
+        prompts = [problem.prompt for problem in batch]
+        groups = job.sampler().sample_each(prompts, self.group, max_tokens=self.most, seeds=seeds)
+        data, learned, scores = [], [], []
+        for problem, group in zip(batch, groups, strict=True):
+            rewards = [reward(sample.tokens, problem.answer) for sample in group]
+            scores += rewards
+            if not advantage.has_signal(rewards):
+                continue
+            for sample, gain in zip(group, advantage.advantages(rewards), strict=True):
+                data.append(recipe.rollout(problem.prompt, sample, gain))
+                learned.append(sample)
+        told = {
+            "reward": sum(scores) / len(scores),
+            "without_signal": 1 - len(learned) / len(scores),
+            "answer_length": sum(len(sample.tokens) for group in groups for sample in group) / len(scores),
+        }
+        if data:
+            trained = job.train(data, "importance_sampling", learning_rate=job.number("learning_rate", 0.01))
+            told["kl"] = advantage.kl(learned, trained.logprobs)
+        return told
+
+    def measure(self, job: Job) -> dict[str, float]:
+        """The mean reward of the likeliest answer to each held-out prompt."""
+        prompts = [problem.prompt for problem in self.held_out]
+        answers: list[list[Sample]] = job.sampler().sample_each(prompts, max_tokens=self.most, temperature=0.0)
+        pairs = zip(answers, self.held_out, strict=True)
+        rewards = [reward(answer[0].tokens, problem.answer) for answer, problem in pairs]
+        return {"heldout_reward": sum(rewards) / len(rewards)}
+
+    def tokens(self, job: Job, step: int) -> Tokens:
+        """What the step will use at most: each answer at its longest, and a signal in each group."""
+        asked = [len(problem.prompt) for problem in self.batch(job, step)]
+        sampled = len(asked) * self.group * self.most
+        return Tokens(trained=sum(asked) * self.group + sampled, sampled=sampled, prefilled=sum(asked))
+
+
+if __name__ == "__main__":
+    raise SystemExit(recipe.main(Reinforce()))

@@ -1,0 +1,127 @@
+"""Stage 3 of 3: make those answers likelier that the judge prefers to others, from the weights of stage 1.
+
+In each group everyone meets everyone, in both orders; an answer's reward is the share that it won. The mean of these
+is a half whatever the answers are, so what is measured is another number: how often the judge prefers an answer of the
+policy to one of stage 1's, which stands still.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from judge import Judge
+
+from lab.tinker import advantage, dataset, datums, preference, recipe, schedule
+from lab.tinker.estimate import Tokens
+
+if TYPE_CHECKING:
+    from lab.tinker.recipe import Job, Sample, Sampler
+
+
+MEASURED = 4  # answers to each held-out prompt, from either side
+
+
+class Rlhf(recipe.Recipe):
+    """Policy gradient on the judge's verdicts."""
+
+    metric = "win_rate"
+    fixed = ("judge", "sft")
+
+    def prepare(self, job: Job) -> None:
+        """Read both files. What is wrong with them is told here, before anything is paid."""
+        self.judge = Judge(job.tokenizer)
+        self.prompts, self.asked = self.encoded(job, "prompts.jsonl")
+        self.held_out, self.held_out_asked = self.encoded(job, "heldout.jsonl")
+        self.group = job.whole("group", 4)
+        self.most = job.whole("answer_tokens", 8)
+
+    def encoded(self, job: Job, name: str) -> tuple[list[str], list[list[int]]]:
+        """The prompts of a file, as text for the judge and as tokens for the policy."""
+        rows = dataset.read(job.file(name), dataset.Task if name == "prompts.jsonl" else dataset.Comparison)
+        limits = datums.Limits(
+            where=job.file(name), max_tokens=job.whole("max_tokens", 512), chat=job.flag("chat", default=False)
+        )
+        return [row.prompt for row in rows], datums.prompts(job.tokenizer, rows, limits)
+
+    def length(self, job: Job) -> int:
+        """The steps of this stage."""
+        return job.whole("rl_steps", 16)
+
+    def origin(self, job: Job) -> str:
+        """The weights of stage 1."""
+        return job.earlier["sft"].state_path
+
+    def fix(self, job: Job) -> dict[str, str]:
+        """Who judges, and who is to be beaten."""
+        return {"judge": job.earlier["preference"].sampler_path, "sft": job.earlier["sft"].sampler_path}
+
+    def batch(self, job: Job, step: int) -> list[int]:
+        """Which prompts a step samples answers to."""
+        return schedule.batch(step, job.whole("rl_batch", 8), len(self.asked), job.order.seed)
+
+    def step(self, job: Job, step: int) -> dict[str, float]:
+        """Sample, let the judge compare, learn. A group in which all won the same share teaches nothing."""
+        batch = self.batch(job, step)
+        seeds = [job.seed_of(step, "sample", index) for index in range(len(batch))]
+        asked = [self.asked[index] for index in batch]
+        groups = job.sampler().sample_each(asked, self.group, max_tokens=self.most, seeds=seeds)
+        wins = self.wins(job, [self.prompts[index] for index in batch], groups)
+        data, learned = [], []
+        for prompt, group, rates in zip(asked, groups, wins, strict=True):
+            if not advantage.has_signal(rates):
+                continue
+            for sample, gain in zip(group, advantage.advantages(rates), strict=True):
+                data.append(recipe.rollout(prompt, sample, gain))
+                learned.append(sample)
+        told = {"without_signal": 1 - len(learned) / (len(groups) * self.group)}
+        if data:
+            trained = job.train(data, "importance_sampling", learning_rate=job.number("rl_learning_rate", 0.002))
+            told["kl"] = advantage.kl(learned, trained.logprobs)
+        return told
+
+    def wins(self, job: Job, prompts: list[str], groups: list[list[Sample]]) -> list[list[float]]:
+        """The share of its comparisons that each answer of each group won."""
+        meetings = list(preference.ordered_pairs(self.group))
+        texts = [[job.tokenizer.decode(sample.tokens) for sample in group] for group in groups]
+        questions = [
+            self.judge.question(prompt, group[one], group[other])
+            for prompt, group in zip(prompts, texts, strict=True)
+            for one, other in meetings
+        ]
+        verdicts = iter(self.judge.verdicts(job.sampler(job.fixed["judge"]), questions))
+        return [
+            preference.win_rates(self.group, [(one, other, next(verdicts)) for one, other in meetings]) for _ in groups
+        ]
+
+    def measure(self, job: Job) -> dict[str, float]:
+        """How often an answer of the policy beats one of stage 1's to the same held-out prompt. Level is a half."""
+        ours, theirs = self.answers(job, job.sampler()), self.answers(job, job.sampler(job.fixed["sft"]))
+        met = [
+            (prompt, one, other)
+            for prompt, some, others in zip(self.held_out, ours, theirs, strict=True)
+            for one, other in zip(some, others, strict=True)
+        ]
+        questions = [self.judge.question(prompt, one, other) for prompt, one, other in met]
+        questions += [self.judge.question(prompt, other, one) for prompt, one, other in met]
+        verdicts = self.judge.verdicts(job.sampler(job.fixed["judge"]), questions)
+        won = sum(verdicts[: len(met)]) + sum(1 - verdict for verdict in verdicts[len(met) :])
+        return {"win_rate": won / len(questions)}
+
+    def answers(self, job: Job, sampler: Sampler) -> list[list[str]]:
+        """Some answers to each held-out prompt, drawn with the same seeds at every measurement."""
+        seeds = [job.seed_of(0, "measure", index) for index in range(len(self.held_out))]
+        found = sampler.sample_each(self.held_out_asked, MEASURED, max_tokens=self.most, seeds=seeds)
+        return [[job.tokenizer.decode(sample.tokens) for sample in samples] for samples in found]
+
+    def tokens(self, job: Job, step: int) -> Tokens:
+        """What the step will use at most: each answer at its longest, and a signal in each group."""
+        asked = [self.asked[index] for index in self.batch(job, step)]
+        own = len(asked) * self.group
+        read = sum(self.group * (self.group - 1) * (2 * len(prompt) + 2 * self.most) for prompt in asked)
+        verdicts = own * (self.group - 1)
+        trained = sum(self.group * (len(prompt) + self.most) for prompt in asked)
+        return Tokens(trained=trained, sampled=own * self.most + verdicts, prefilled=sum(map(len, asked)) + read)
+
+
+if __name__ == "__main__":
+    raise SystemExit(recipe.main(Rlhf()))
