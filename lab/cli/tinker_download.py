@@ -125,5 +125,5 @@ def _told(wanted: Files, place: str, merged: str, sizes: dict[str, int]) -> Answ
     then = []
     if merged:
         said.append(f"merged: {merged}")
-        then.append(f"lm_eval --model hf --model_args pretrained={merged} --tasks TASK")
+        then.append(f"labctl create lm-eval, and name {merged} as its model: it is evaluated then")
     return Answer(data, said, then=then)

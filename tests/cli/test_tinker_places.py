@@ -71,8 +71,20 @@ def test_a_run_in_the_middle_of_a_chain_left_no_files(labctl: Labctl, place: Pat
     assert f"{run} left no files to download" in said.err
     said = labctl("tinker", "download", "sft")
     assert said.code == 1
-    assert "sft is not at its end" in said.err
+    assert "the training of sft in tier proxy is not at its end" in said.err
     assert "tinker://run:1/weights/000008" in said.err
+
+
+def test_weights_of_an_earlier_stage_are_not_taken_for_those_of_the_last(labctl: Labctl, place: Path) -> None:
+    root = a_training(place)
+    for value in (0.5, 0.4, 0.3):
+        a_chunk(root, value)
+    labctl.done("set-fidelity", "sft", "final")
+    a_chunk(root, 0.9)
+    said = labctl("tinker", "download", "sft")
+    assert said.code == 1
+    assert "in tier final is not at its end" in said.err
+    assert "fix: --tier proxy has some; " in said.err
 
 
 def test_a_folder_that_is_there_is_never_written_over(labctl: Labctl, place: Path, tmp_path: Path) -> None:

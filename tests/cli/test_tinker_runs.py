@@ -79,6 +79,15 @@ def test_each_step_is_told_once_by_the_chunk_that_saved_it(labctl: Labctl, place
     assert "15 0.50 s 1.5 100" in told
 
 
+def test_steps_that_came_after_the_saved_state_were_done_again_and_are_told_as_they_were_then(
+    labctl: Labctl, place: Path
+) -> None:
+    root = a_training(place)
+    over(root, begun(root), 0.5, steps=4, unsaved=3)
+    found = labctl.done("tinker", "runs", "sft", "--steps", "--json").data["stages"][0]["rows"]
+    assert [each["step"] for each in found] == [0, 1, 2, 3]
+
+
 def test_a_chunk_under_way_says_what_it_waits_for(labctl: Labctl, place: Path) -> None:
     root = a_training(place)
     a_chunk(root, 0.5)

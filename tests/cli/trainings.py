@@ -71,12 +71,14 @@ def row(step: int, loss: float, **more: object) -> Row:
     return msgspec.structs.replace(made, **more)
 
 
-def over(root: Root, running: Running, value: float | None, *, saves: bool = True, steps: int = 0) -> Seal:
-    """Its rows, what it saved, and its seal. It did what it was ordered, or fewer `steps`."""
+def over(
+    root: Root, running: Running, value: float | None, *, saves: bool = True, steps: int = 0, unsaved: int = 0
+) -> Seal:
+    """Its rows, what it saved, and its seal. It did what it was ordered, or fewer `steps`; `unsaved` more were lost."""
     order = running.order
     assert order is not None
     end = min(order.first_step + (steps or order.steps), order.until)
-    wrote(root, running, *(row(step, 3.0 - step / 10) for step in range(order.first_step, end)))
+    wrote(root, running, *(row(step, 3.0 - step / 10) for step in range(order.first_step, end + unsaved)))
     final, name = end == order.until and saves, f"{end:06}"
     trained = 100 * (end - order.first_step)
     done = Chunk(

@@ -77,26 +77,45 @@ class Files(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def files(root: Root, experiment: str, tier: str = "") -> Files:
-    """The weights of the training at its end: of a chain its final chunk's, of a search those of its best run."""
+    """The weights of the training at its end: of a chain its final chunk's, of a search those of its best run.
+
+    Without a tier those of the stage that began last, and of no earlier one: they would be other weights than meant.
+    """
     spec = chained.require(root, experiment)
     trained = chained.read(root, experiment)
-    known = tuple(dict.fromkeys((*spec.fidelity_tiers, *trained.tiers())))
-    tiers = (table.named(experiment, known, tier),) if tier else tuple(reversed(trained.tiers()))
-    for each in tiers:
-        link = _best(spec, trained.links, each) if spec.strategy else _end(trained, each)
-        if link is not None and link.external_path:
-            return Files(
-                path=paths.parse(link.external_path).path,
-                url=(spec.tinker or Tuning()).url,
-                experiment=experiment,
-                run_id=link.run_id,
-                base_model=link.base_model,
-            )
-    states = [each.state_path for each in reversed(trained.links) if each.state_path]
-    if not states:
+    begun = trained.tiers()
+    if tier:
+        table.named(experiment, tuple(dict.fromkeys((*spec.fidelity_tiers, *begun))), tier)
+    if not any(each.state_path for each in trained.links):
         raise LabError(f"{experiment} has saved nothing yet", fix=f"labctl tinker runs {experiment}")
-    what = f"{experiment} is not at its end, and only the end has files to download; its newest state is {states[0]}"
-    raise LabError(what, fix=f"labctl run-once --experiment {experiment} goes on with it")
+    wanted = tier or begun[-1]
+    link = _with_files(spec, trained, wanted)
+    if link is None:
+        raise _unfinished(spec, trained, wanted)
+    return Files(
+        path=paths.parse(link.external_path).path,
+        url=(spec.tinker or Tuning()).url,
+        experiment=experiment,
+        run_id=link.run_id,
+        base_model=link.base_model,
+    )
+
+
+def _with_files(spec: Spec, trained: Trained, tier: str) -> Link | None:
+    if spec.strategy:
+        return _best(spec, trained.links, tier)
+    line = trained.lineage(tier)
+    return line[-1] if line and line[-1].external_path else None
+
+
+def _unfinished(spec: Spec, trained: Trained, tier: str) -> LabError:
+    name = trained.experiment
+    what = f"the training of {name} in tier {tier} is not at its end, and only the end has files to download"
+    newest = next((each.state_path for each in reversed(trained.links) if each.tier == tier and each.state_path), "")
+    others = [each for each in trained.tiers() if each != tier and _with_files(spec, trained, each) is not None]
+    fix = f"--tier {others[-1]} has some; " if others else ""
+    newest = f"; its newest state is {newest}" if newest else ""
+    return LabError(what + newest, fix=f"{fix}labctl run-once --experiment {name} goes on with it")
 
 
 def of_run(root: Root, run_id: str) -> Files:
@@ -116,11 +135,6 @@ def of_run(root: Root, run_id: str) -> Files:
         run_id=run_id,
         base_model=did.base_model,
     )
-
-
-def _end(trained: Trained, tier: str) -> Link | None:
-    line = trained.lineage(tier)
-    return line[-1] if line else None
 
 
 def _best(spec: Spec, links: Sequence[Link], tier: str) -> Link | None:

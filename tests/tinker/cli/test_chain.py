@@ -64,7 +64,7 @@ def test_a_training_is_estimated_followed_and_fetched_as_an_adapter_and_as_a_mod
     assert "sft has saved nothing yet" in early.err
     labctl.done("run-once", "--experiment", "sft", "--now")
     early = labctl("tinker", "download", "sft")
-    assert "sft is not at its end" in early.err
+    assert "the training of sft in tier proxy is not at its end" in early.err
 
     told = labctl.done("tinker", "estimate", "sft", "--json").data
     assert {each["by"]: each["left_tokens"] for each in told["guesses"]} == {"recipe": 12, "average": 12}
