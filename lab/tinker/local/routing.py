@@ -17,6 +17,7 @@ from lab.tinker.local.runs import Runs
 from lab.tinker.local.samplers import Samplers
 from lab.tinker.local.saving import Saving
 from lab.tinker.local.sessions import Sessions
+from lab.tinker.local.steps import Steps
 from lab.tinker.local.upkeep import Upkeep
 
 if TYPE_CHECKING:
@@ -45,6 +46,7 @@ class Parts:
         self.sessions = Sessions(folder, say, idle_s=session_idle_s)
         self.checkpoints = Checkpoints(folder, say)
         self.runs = Runs(folder, models, self.sessions, self.checkpoints, self.futures, say)
+        self.steps = Steps(models, self.runs)
         self.samplers = Samplers(models, self.sessions, self.checkpoints, self.futures)
         self.saving = Saving(self.runs, self.samplers, self.checkpoints, self.sessions)
         self.listings = Listings(models, self.sessions, self.runs, self.samplers, self.checkpoints)
@@ -81,9 +83,9 @@ def table(parts: Parts) -> tuple[Route, ...]:
         ("GET", "/sessions/([^/]+)", parts.listings.session),
         ("POST", "/create_model", parts.runs.create),
         ("POST", "/load_weights", parts.runs.load),
-        ("POST", "/get_info", parts.runs.info),
-        ("POST", "/forward_backward", parts.runs.forward_backward),
-        ("POST", "/optim_step", parts.runs.optim_step),
+        ("POST", "/get_info", parts.steps.info),
+        ("POST", "/forward_backward", parts.steps.forward_backward),
+        ("POST", "/optim_step", parts.steps.optim_step),
         ("POST", "/save_weights", parts.saving.state),
         ("POST", "/save_weights_for_sampler", parts.saving.for_sampler),
         ("POST", "/save_weights_external", parts.saving.external),

@@ -1,4 +1,4 @@
-"""Training runs: made from a base model or from what was saved, and stepped in the order of their requests.
+"""Training runs: made from a base model or from what was saved, listed, and let go with their session.
 
 A run is listed for ever and lives in memory while its session goes on. A new process never takes up a live run: it
 makes a new one from a saved state.
@@ -15,7 +15,7 @@ import msgspec
 from lab.core.errors import Corrupt
 from lab.core.record import Record, encode, parse
 from lab.tinker.local import disk
-from lab.tinker.local.calls import Call, Refusal, Reply, address, answer, expand, finite, read
+from lab.tinker.local.calls import Call, Refusal, Reply, answer, read
 from lab.tinker.local.checkpoints import folder_name
 from lab.tinker.local.futures import Lane
 from lab.tinker.local.training import Lora, UserError
@@ -61,7 +61,7 @@ class Run:
         return self.trainer, self.described
 
 
-class _Optimizer(msgspec.Struct):
+class Optimizer(msgspec.Struct):
     type: str = "adamw"
 
 
@@ -71,7 +71,7 @@ class _Create(msgspec.Struct, kw_only=True):
     base_model: str
     user_metadata: dict[str, object] | None = None
     lora_config: Lora = Lora()
-    optimizer_config: _Optimizer | None = None
+    optimizer_config: Optimizer | None = None
 
 
 class _Load(msgspec.Struct, kw_only=True):
@@ -83,27 +83,7 @@ class _Load(msgspec.Struct, kw_only=True):
     model_seq_id: int | None = None
     base_model: str | None = None
     user_metadata: dict[str, object] | None = None
-    optimizer_config: _Optimizer | None = None
-
-
-class _Adam(msgspec.Struct, forbid_unknown_fields=True):
-    learning_rate: float = 1e-4
-    beta1: float = 0.9
-    beta2: float = 0.95
-    eps: float = 1e-12
-    weight_decay: float = 0.0
-    grad_clip_norm: float = 0.0
-
-
-class _Step(msgspec.Struct, kw_only=True):
-    model_id: str
-    seq_id: int | None = None
-    adam_params: _Adam | None = None
-    optimizer_params: _Optimizer | None = None
-
-
-class _Info(msgspec.Struct):
-    model_id: str
+    optimizer_config: Optimizer | None = None
 
 
 class Runs:
@@ -201,36 +181,6 @@ class Runs:
         with self._lock:
             self._listed[described.run_id] = described
 
-    # -- stepped -------------------------------------------------------------------------------------------------
-
-    def forward_backward(self, call: Call) -> Reply:
-        body = expand(call)
-        model_id, seq = address(body)
-        run = self.find(model_id)
-        request_id = run.lane.submit(seq, lambda: run.live()[0].forward_backward(body), len(body))
-        return answer(request_id=request_id, model_id=model_id)
-
-    def optim_step(self, call: Call) -> Reply:
-        asked = read(_Step, call.body)
-        run = self.find(asked.model_id)
-
-        def step() -> Mapping[str, object]:
-            if asked.optimizer_params is not None:
-                raise UserError(f"the optimizer {asked.optimizer_params.type!r} is not here: only Adam is")
-            adam = msgspec.structs.asdict(asked.adam_params or _Adam())
-            return {"type": "optim_step", "metrics": finite(run.live()[0].optim_step(adam))}
-
-        return answer(request_id=run.lane.submit(asked.seq_id, step), model_id=asked.model_id)
-
-    def info(self, call: Call) -> Reply:
-        run_id = read(_Info, call.body).model_id
-        run = self.find(run_id)
-        described = self.listed(run_id) if run.described is None else run.described
-        base = described.base_model
-        data = {"arch": "causal_lm", "model_name": base, "tokenizer_id": self._models.path(base)}
-        rank = described.lora.rank
-        return answer(type="get_info", model_id=run_id, model_data=data, is_lora=True, lora_rank=rank, model_name=base)
-
     # -- found ---------------------------------------------------------------------------------------------------
 
     def find(self, run_id: str) -> Run:
@@ -271,6 +221,6 @@ class Runs:
                 run.lane.close()
 
 
-def _only_adam(given: _Optimizer | None) -> None:
+def _only_adam(given: Optimizer | None) -> None:
     if given is not None and given.type != "adamw":
         raise Refusal(400, f"the optimizer {given.type!r} is not here: only adamw is")

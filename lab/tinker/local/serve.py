@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from lab.core.errors import BadInput, Unavailable
+from lab.core.tuning import LOCAL_URL
 from lab.tinker.local import disk
 from lab.tinker.local.routing import Parts
 from lab.tinker.local.server import Door
@@ -19,17 +20,20 @@ if TYPE_CHECKING:
 
     from lab.tinker.local.training import Models
 
-PORT = 8765
+PORT = int(LOCAL_URL.rpartition(":")[2])
 NOT_COVERED: tuple[str, ...] = (
-    "images and sound in a prompt, sparse tensors",
-    "custom losses that the server computes (forward_backward_custom works: it is the client that computes)",
+    "the losses dro, gspo and stable_reinforce",
+    "custom losses that the server computes (forward_backward_custom works: there the client computes)",
+    "images and sound in a prompt, sparse tensors, tensors of more than one dimension",
+    "of sampling: target_prompt_logprobs, prompt_alt_tokens_k, record_stability_info",
+    "sampling clients of the kind inflight: a snapshot is what there is, and the 64 used last are kept",
     "optimizers other than Adam",
-    "sampling clients of the kind inflight: a snapshot is what there is",
-    "whoami and keys that are exchanged for tokens: any key that starts with tml- is let in",
+    "whoami, and keys that are exchanged for tokens: any key that starts with tml- is let in",
     "billing, projects, searching sessions, traces, the audit log",
-    "encrypted files (age), publishing to others: the mark `public` is kept and nothing more",
+    "encrypted files (age), and publishing to others: the mark `public` is kept and nothing more",
     "queues and capacity of a service: one thread does one job after another",
     "the limits of the service: a time to live may be seconds here, and any rank and length is tried",
+    "the service's own words and metric names: beyond `loss:sum` nobody has compared them",
 )
 _LOOK_S = 0.2
 
