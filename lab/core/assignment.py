@@ -88,6 +88,14 @@ def baseline(space: Space) -> Params | None:
     return found if meets(space, found) else None
 
 
+def beginning(space: Space) -> Params | None:
+    """Where a training begins that nobody searches: at the defaults, or at the one point of a space without choices."""
+    if any(parameter.kind != "fixed" for parameter in space.parameters):
+        return baseline(space)
+    found = completed(space, lambda parameter: parameter.value)
+    return found if meets(space, found) else None
+
+
 def _default(parameter: Parameter) -> Scalar:
     if parameter.default is not msgspec.UNSET:
         return parameter.default

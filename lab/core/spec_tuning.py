@@ -61,5 +61,5 @@ def _of_chain(spec: Spec) -> Iterator[tuple[str, str]]:
     if spec.early_stop != "none":
         yield "early_stop", "compares the runs of a search, and a training in chunks has none beside it"
     space = spec.search_space
-    if isinstance(space, Space) and space.parameters and assignment.baseline(space) is None:
+    if isinstance(space, Space) and assignment.beginning(space) is None:
         yield "search_space", "a training in chunks begins at the defaults, and there are none that meet it; give them"

@@ -259,5 +259,7 @@ def test_a_search_of_whole_trainings_is_no_chain_for_the_policy() -> None:
     search = a_spec(strategy="random", search_space={"lr": {"type": "float", "low": 0.1, "high": 1.0}})
     done = whole(a_chunk(0, 0, 30, final=True, trouble="nan", trained=60))
     assert isinstance(decided(done, search), Proceed)
+    was_a_chain = whole(a_chunk(1, 0, 30, final=True, trouble="nan"))  # before its SPEC was given a strategy
+    assert isinstance(decided(was_a_chain, search), Proceed)
     limited = msgspec.structs.replace(search, stop_conditions=spec.StopConditions(budget_tokens=60))
     assert isinstance(decided(done, limited), Finish)

@@ -78,6 +78,7 @@ def test_a_chain_begins_at_the_defaults_of_its_space() -> None:
     assert "defaults" in refusal(search_space={"lr": rate})
     assert written(search_space={"lr": {**rate, "default": 1e-4}}).search_space is not None
     assert written(search_space={"lr": rate}, strategy="random").search_space is not None
+    assert written(search_space={"lr": {"value": 0.1}}).search_space is not None  # there is one point, and no choice
 
 
 def test_a_review_asks_a_model_and_looks_at_chunks() -> None:

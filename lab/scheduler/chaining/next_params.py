@@ -37,11 +37,11 @@ def of(root: Root, view: View, spec: Spec, tier: str) -> Next:
 
 
 def _begins(found: Found) -> Next:
-    first = assignment.baseline(found.space)
-    if first is None and found.space.parameters:
+    first = assignment.beginning(found.space)
+    if first is None:
         what = "a training in chunks begins at the defaults of its space, and there are none that meet it"
         raise BadInput(what, where=found.where, fix="give each parameter a default")
-    return Next(params=first or {})
+    return Next(params=first)
 
 
 def _goes_on(found: Found, chain: Chain) -> Next:
