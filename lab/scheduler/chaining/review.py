@@ -7,6 +7,7 @@ used, no money left), the training goes on as it would have without a reviewer, 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence  # msgspec resolves annotations
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -144,8 +145,10 @@ class Review(msgspec.Struct, frozen=True, kw_only=True):
         return review_page.ask(stands, progress, self.space, self.model)
 
     def _lines(self, root: Root) -> Sequence[Line]:
+        """The chunks before; none where their table is damaged: that keeps no chunk from its review."""
         book = Book(root, self.view.experiment)
-        book.catch_up()
+        with suppress(LabError, OSError):
+            book.catch_up()
         return [line for line in book.ended if line.tier == self.tier]
 
     def checked(self, value: object) -> tuple[object | None, list[str]]:

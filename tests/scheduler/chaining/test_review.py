@@ -281,6 +281,14 @@ def test_a_damaged_review_is_asked_for_again(tmp_path: Path) -> None:
         assert len(server.heard) == 2
 
 
+def test_a_damaged_table_of_runs_keeps_no_chunk_from_its_review(tmp_path: Path) -> None:
+    with Faulty(says(SLOWER)) as server:
+        root = a_chain(tmp_path / "lab", server.url)
+        a_chunk(root)
+        write(root.layout.page("train", "metrics.jsonl"), b"garbage\n")
+        assert asked_and_begun(root).params == SLOWER
+
+
 def test_what_the_model_took_is_told_and_counted(tmp_path: Path) -> None:
     with Faulty(says(SLOWER)) as server:
         prices = {"max_usd": 1.0, "usd_per_mtok_in": 10.0, "usd_per_mtok_out": 10.0}
