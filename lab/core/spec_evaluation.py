@@ -23,7 +23,8 @@ def problems(spec: Spec) -> Iterator[tuple[str, str]]:
         return
     block = spec.lm_eval
     names = spec.search_space.names if isinstance(spec.search_space, Space) else ()
-    if block is None or not (block.model or "model" in names):
+    may_vary = "model" in names or isinstance(spec.search_space, str)  # a file is read when a run begins
+    if block is None or not (block.model or may_vary):
         yield LM_EVAL, "executor lm_eval asks a model; name it: `lm_eval:` / `  model: FOLDER`"
         return
     if not block.tasks:

@@ -51,6 +51,9 @@ class LmEval:
         block = _block(launch.spec)
         filled = _filled(block, launch.params or {})
         folders = (launch.workspace, *launch.folders)
+        if not filled.model:
+            fix = "name it as `model` of lm_eval, or as a parameter of that name"
+            raise BadInput("this run is given no model to evaluate", fix=fix)
         asked = msgspec.structs.replace(
             _placed(filled, folders),
             out=f"{launch.path}/{layout.ARTIFACTS}",

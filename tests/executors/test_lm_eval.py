@@ -121,6 +121,16 @@ def test_a_parameter_takes_the_place_of_the_field_of_its_name(tmp_path: Path) ->
     assert (told.num_fewshot, told.batch_size, told.adapter) == (4, "16", f"{place}/ws/adapter")
 
 
+def test_a_model_may_come_from_a_space_in_a_file_and_a_run_without_one_is_refused(tmp_path: Path) -> None:
+    place = laid_out(tmp_path)
+    written = {"id": "evals", "executor": "lm_eval", "search_space": "space.json", "lm_eval": {**BLOCK, "model": ""}}
+    launch = msgspec.structs.replace(a_launch(place), spec=parse(written), params={"model": "./model"})
+    LmEval().require(launch.foreseen)
+    assert asked(launch).model == f"{place}/ws/model"
+    with pytest.raises(BadInput, match="this run is given no model to evaluate"):
+        asked(msgspec.structs.replace(launch, params={}))
+
+
 def test_a_placeholder_is_filled_in_and_a_value_may_hold_blanks(tmp_path: Path) -> None:
     place = laid_out(tmp_path)
     (place / "ws/after 2 steps").mkdir()
