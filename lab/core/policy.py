@@ -183,14 +183,21 @@ def _trained(view: View, spec: Spec) -> Move | None:
         return _trained_to_its_end(view, spec, facts)
     if chain.next_step >= tuning.steps:
         return Finish(reason="step budget used", facts=facts)
-    left = allowance.of(view, spec, view.tier)
-    if left.by_tokens is not None and left.by_tokens < 1:
+    left, least = allowance.of(view, spec, view.tier), _least_steps(view)
+    if left.by_tokens is not None and left.by_tokens < least:
         more: Facts = {"tokens_left": left.tokens, "tokens_a_step": round(left.tokens_a_step, 3)}
         return Finish(reason=_TOKENS_USED, facts={**facts, **more, "max": spec.stop_conditions.budget_tokens})
-    if left.by_usd is not None and left.by_usd < 1:
+    if left.by_usd is not None and left.by_usd < least:
         more = {"cost": view.cost, "cost_left": left.usd, "cost_a_step": round(left.usd_a_step, 9)}
         return Finish(reason=_COST_USED, facts={**facts, **more, "max": spec.stop_conditions.budget_cost})
     return None
+
+
+def _least_steps(view: View) -> int:
+    """How many average steps must be left to go on: steps differ, and where a chunk was refused its first one, two."""
+    last = view.last.chunk if view.last is not None else None
+    was_idle = last is not None and not last.tokens and last.next_step == last.first_step
+    return 2 if was_idle else 1
 
 
 def _trained_to_its_end(view: View, spec: Spec, facts: Facts) -> Finish | Promote | Escalate:

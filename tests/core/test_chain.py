@@ -220,6 +220,17 @@ def test_tokens_that_bear_no_further_step_end_it(budget: int, goes_on: bool) -> 
         assert move.facts["max"] == budget
 
 
+def test_a_step_that_would_take_more_than_is_left_is_not_tried_over_and_over() -> None:
+    limited = a_spec(stop_conditions={"budget_tokens": 115})
+    paid = a_chunk(1, 0, 10, trained=100)
+    assert isinstance(decided(whole(paid), limited), Proceed)  # 15 are left, and 10 is what a step takes, on average
+    refused = decided(seen(a_run(1, paid), a_run(2, a_chunk(2, 10, 10), FAILED)), limited)
+    assert isinstance(refused, Finish)
+    assert refused.reason == "token budget used"
+    plenty = a_spec(stop_conditions={"budget_tokens": 1000})
+    assert isinstance(decided(seen(a_run(1, paid), a_run(2, a_chunk(2, 10, 10), FAILED)), plenty), Proceed)
+
+
 def test_the_tokens_of_all_tiers_count_and_so_do_those_of_failed_chunks() -> None:
     runs = (
         a_run(1, a_chunk(1, 0, 30, final=True, trained=60), tier="sft"),
