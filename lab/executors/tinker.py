@@ -48,6 +48,7 @@ _LAST = 5  # steps whose mean stands for a chunk that measured nothing
 _TAIL_BYTES, _TAIL_LINES = 1 << 16, 400
 _REASON_CHARS = 400
 _ORDER_BYTES = 1 << 20
+_FIX = "fix: "
 
 
 class Tinker:
@@ -211,5 +212,12 @@ def _last_words(path: str, ended: Exit, why: str) -> str:
     lines = outcome.tail(f"{path}/{layout.STDERR}", _TAIL_BYTES, _TAIL_LINES)
     if not lines:
         return why
-    said = crash.what("\n".join(lines), ended.code, ended.signal)
+    said = _complaint(lines) or crash.what("\n".join(lines), ended.code, ended.signal)
     return f"{' '.join(said.split())[:_REASON_CHARS]} ({why.removeprefix('it ')})"
+
+
+def _complaint(lines: list[str]) -> str:
+    """An error as the lab words it (`what`, and below it where and what to do), without the place; else nothing."""
+    at = max((number for number, line in enumerate(lines) if line[:1].strip()), default=len(lines))
+    fix = next((line.strip() for line in lines[at + 1 :] if line.strip().startswith(_FIX)), "")
+    return f"{lines[at]}; {fix}" if fix else ""

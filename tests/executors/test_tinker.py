@@ -248,6 +248,13 @@ def test_any_other_exit_fails_with_its_last_words_and_what_was_saved_counts(fold
     assert ended.cost > 0
 
 
+def test_a_refusal_of_the_recipe_is_told_with_what_mends_it_and_without_its_place(folder: Folder) -> None:
+    said = b"WARNING: slow\nno step was done: the budget is spent\n  in /lab/runs/RUN-1\n  fix: give it a larger one\n"
+    put(folder.path, layout.STDERR, said)
+    ended = folder.read(1)
+    assert ended.reason == "no step was done: the budget is spent; fix: give it a larger one (ended with exit code 1)"
+
+
 @pytest.mark.parametrize(
     ("how", "outcome"),
     [
