@@ -296,6 +296,8 @@ def test_with_a_strategy_each_run_is_a_whole_training(tmp_path: Path) -> None:
     assert orders[0].params != orders[1].params
     assert training.told(event.CHUNK_DECIDED) == []
     assert training.view.tokens == 6660
+    assert "trainings" not in json.loads(page_of(training, layout.STATUS))
+    assert "- Training: 6,000 tokens trained" in page_of(training, layout.SUMMARY)
 
 
 # -- the pages ---------------------------------------------------------------------------------------------------------

@@ -24,7 +24,7 @@ from lab.scheduler.results import replay
 from lab.scheduler.search.burst import Burst, Order
 from lab.scheduler.search.guided import APPROVE, Asking, Guided, Word
 from lab.scheduler.search.plan import Wanted
-from lab.store import bundles, machine
+from lab.store import bundles, machine, packages
 from lab.store.files import Files
 from lab.store.verify import verify
 from tests.cli.labs import SHIM
@@ -132,6 +132,8 @@ def test_a_worker_of_this_lab_makes_a_chunk_and_its_state_comes_back(training: T
     ingest.ingest(training.root)
     assert spans(training) == [(0, 10), (10, 20)]
     assert training.chain.state_path == "tinker://s2:train:0/weights/000020"
+    bundle = training.root.layout.run(NAME, training.runs[1].run_id)
+    assert not os.path.exists(f"{bundle}/{packages.FROM_WORKER}")  # what the lab gave it is no word of its own
     assert verify(training.root).damage == ()
 
 
