@@ -64,6 +64,7 @@ class Base:
             self._model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32, local_files_only=True)
         self._model.eval()
         self._model.requires_grad_(requires_grad=False)
+        self.spelt = len(self.tokenizer)  # the tokens from here to the end of the vocabulary have no text
         self.vocabulary = cast("nn.Embedding", self._model.get_input_embeddings()).num_embeddings
         self.layers: dict[str, tuple[int, int]] = {}
         self._worn: Adapter | None = None

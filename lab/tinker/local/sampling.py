@@ -38,7 +38,7 @@ class Stops(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def window(self) -> int:
-        """So many last tokens hold any stop text that ends in the last one: each has a byte of it, at least."""
+        """So many last tokens hold any stop text that ends in the last one, where each of them has a byte of text."""
         return max((len(text.encode()) for text in self.texts), default=0) + 4
 
 
@@ -110,7 +110,8 @@ class LocalSampler:
             return True
         if not stops.texts:
             return False
-        text = self._base.text(tokens[-stops.window :])
+        spelt = [token for token in tokens if token < self._base.spelt]
+        text = self._base.text(spelt[-stops.window :])
         return any(each in text for each in stops.texts)
 
 

@@ -181,13 +181,14 @@ def changed(adapter: Path, folder: Path, **fields: object) -> Path:
         ({"modules_to_save": ["embed_tokens"]}, "modules_to_save"),
         ({"alpha_pattern": {"q_proj": 1.0}}, "alpha_pattern"),
         ({"peft_type": "IA3"}, "peft_type IA3"),
+        ({"r": 0}, "its rank is 0"),
     ],
 )
 def test_an_adapter_of_another_kind_is_refused_by_name(
     tiny_model: Path, adapter: Path, tmp_path: Path, fields: dict[str, object], words: str
 ) -> None:
     other = changed(adapter, tmp_path / "other", **fields)
-    with pytest.raises(BadInput, match=words):
+    with pytest.raises(LabError, match=words):
         merge(str(tiny_model), str(other), str(tmp_path / "merged"))
     assert not (tmp_path / "merged").exists()
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 import torch
 
-from lab.tinker.local.sampling import TOGETHER, LocalSampler, pick
+from lab.tinker.local.sampling import TOGETHER, LocalSampler, _stops, pick
 from lab.tinker.local.training import Lora, Piece, Prompt, SampleRequest, Sampling, Tensor, UserError
 from tests.tinker.models import asked
 
@@ -190,6 +190,12 @@ def test_a_stop_is_a_token_or_a_text_and_may_lie_across_tokens(
 ) -> None:
     (answer,) = asked.sample(taught, Sampling(max_tokens=5, temperature=0, stop=stop)).sequences
     assert (answer.tokens, answer.stop) == (tokens, "stop")
+
+
+def test_a_stop_text_is_found_across_tokens_that_have_no_text(plain: LocalSampler) -> None:
+    stops = _stops("5.", plain._base)
+    assert plain._ends([285, *[400] * 20, 16], stops)  # " 5", twenty that no text has, "."
+    assert not plain._ends([285, *[400] * 20], stops)
 
 
 def test_a_sample_that_ends_early_leaves_the_others_as_they_were(taught: LocalSampler) -> None:
