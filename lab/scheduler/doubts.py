@@ -45,7 +45,7 @@ def doubts(spec: Spec, folder: str) -> list[str]:
     except BadInput as unknown:
         found.append(f"it would not run: {unknown.what}" + (f"; {unknown.fix}" if unknown.fix else ""))
     for tier in spec.fidelity_tiers:
-        problem = command.doubts(spec.for_tier(tier)) if spec.executor in ("command", "training") else ""
+        problem = command.doubts(spec.for_tier(tier)) if spec.executor in ("command", "training", "tinker") else ""
         if problem:
             found.append(f"it would not run: {problem}")
     found += [f"it would not run: {each}" for each in (_said_twice(spec, folder),) if each]
