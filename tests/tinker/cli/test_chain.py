@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 from typing import TYPE_CHECKING
 
 import pytest
@@ -127,12 +128,19 @@ def test_what_is_wrong_is_told_before_it_costs_anything(
     assert told in what(said, name)
 
 
-def test_a_service_that_is_away_is_said_so_in_time(labctl: Labctl, place: Path, tiny_model: Path) -> None:
+def test_a_service_that_is_away_is_said_so(labctl: Labctl, place: Path, tiny_model: Path) -> None:
     a_training(place, "http://127.0.0.1:9", BASE, tiny_model)
-    said = labctl("tinker", "check", "sft", "--limit", "2", "--json")
+    said = labctl("tinker", "check", "sft", "--json")
     assert said.code == 5, said
     assert states(said)["service"] == "absent"
-    refused = labctl("tinker", "checkpoints", "sft", "--server", "--limit", "2")
+    assert "nobody answers at 127.0.0.1, port 9" in what(said, "service")
+
+
+def test_a_service_that_says_nothing_is_waited_for_no_longer_than_was_said(labctl: Labctl, place: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        a_training(place, url, BASE)
+        refused = labctl("tinker", "checkpoints", "sft", "--server", "--limit", "2")
     assert refused.code == 5
     assert "no answer in 2 s" in refused.err
 
