@@ -16,6 +16,7 @@ from lab.core.errors import LabError, Unavailable
 from lab.core.tuning import LOCAL_KEY
 from lab.tinker import credentials
 from lab.tinker.data import Adam, Wish, supervised
+from lab.tinker.reaching import reach
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -170,6 +171,7 @@ def _client(url: str, environ: Mapping[str, str], limit_s: float) -> Iterator[tu
     from lab.tinker.pauses import Pauses  # noqa: PLC0415  # as above
     from lab.tinker.waiting import Waiting  # noqa: PLC0415  # as above
 
+    reach(url, limit_s)
     pauses = Pauses(lambda _pause: None)
     waiting = Waiting(limit_s, pauses)
     pauses.attach()

@@ -42,7 +42,7 @@ class Pauses(logging.Handler):
         self._told = 0
         self._guard = threading.Lock()
         self._levels: list[tuple[logging.Logger, int, bool]] = []
-        self.said_at_s: float | None = None  # by the clock of the machine, when the service last asked to wait
+        self.said_at_s: float | None = None  # by time.monotonic(): when the service last asked to wait, or ceased to
 
     @property
     def words(self) -> str:
@@ -50,6 +50,11 @@ class Pauses(logging.Handler):
         with self._guard:
             pauses = [pause for pause, _ in self._open.values()]
         return f"{pauses[-1].what}: {pauses[-1].words}" if pauses else ""
+
+    @property
+    def is_asked_to_wait(self) -> bool:
+        """Whether the service itself does, now."""
+        return not SAID.isdisjoint(self._open)
 
     def begin(self, what: str, words: str, address: str = "") -> None:
         """Something keeps the chunk waiting."""
@@ -75,6 +80,8 @@ class Pauses(logging.Handler):
             for what, (pause, refused) in [*self._open.items()]:
                 if refused == address:
                     del self._open[what]
+                    if what in SAID:
+                        self.said_at_s = time.monotonic()
                     self._write(msgspec.structs.replace(pause, over=time.time()))
 
     def _write(self, pause: Pause) -> None:

@@ -17,6 +17,7 @@ from lab.tinker import credentials, paths
 from lab.tinker.data import LOSSES, Datum, Sample, Trained
 from lab.tinker.failures import Doing
 from lab.tinker.purse import Purse
+from lab.tinker.reaching import reach
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -184,8 +185,9 @@ class Session:
     def _connected(self) -> ServiceClient:
         if self._service is None:
             key = None if credentials.require(self.url, os.environ) else LOCAL_KEY
-            service = tinker.ServiceClient(self._about, base_url=self.url, api_key=key)
             limit_s = min(self.waiting.limit_s, CONNECT_LIMIT_S)
+            reach(self.url, limit_s, patient=True)
+            service = tinker.ServiceClient(self._about, base_url=self.url, api_key=key)
             self.waiting.aside(
                 lambda: service.holder.get_session_id(),  # noqa: PLW0108  # getting the holder is what connects
                 self._doing("connecting"),

@@ -17,6 +17,7 @@ import msgspec
 from lab.core.errors import Corrupt, Unavailable
 from lab.core.tuning import LOCAL_KEY
 from lab.tinker import credentials, paths
+from lab.tinker.reaching import reach
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -140,6 +141,7 @@ def _asking(url: str, environ: Mapping[str, str], limit_s: float, words: str, pa
     from lab.tinker.pauses import Pauses  # noqa: PLC0415  # as above
     from lab.tinker.waiting import Waiting  # noqa: PLC0415  # as above
 
+    reach(url, limit_s)
     pauses = Pauses(lambda _pause: None)
     waiting, doing = Waiting(limit_s, pauses), Doing(words, url=url, path=path)
     pauses.attach()

@@ -1,7 +1,7 @@
 """Waiting for answers, never for ever.
 
 Against a service that is away the SDK waits without a limit and says nothing. Here each answer has a limit. While the
-service itself asks to wait (billing, capacity), the limit counts from when it last did; the end of the run's time holds
+service itself asks to wait (billing, capacity), and after it, the limit counts from when it last did; the end of the run's time holds
 in any case.
 """
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from lab.tinker.pauses import Pauses
 
 T = TypeVar("T")
-CLOSE_LISTENING_S = 3.0  # after that long without an answer it is looked for why
+CLOSE_LISTENING_S = 0.9  # after that long without an answer it is looked for why
 _SAID_HOLDS_S = 90.0  # the SDK says once a minute that it stands in a queue
 _SLICE_S = 1.0
 
@@ -86,8 +86,8 @@ class Waiting:
         now_s = time.monotonic()
         end_s = begun_s + limit_s
         said_s = self._pauses.said_at_s
-        if said_s is not None and said_s > begun_s:
-            end_s = max(end_s, said_s + max(limit_s, _SAID_HOLDS_S))
+        if said_s is not None:
+            end_s = max(end_s, said_s + (max(limit_s, _SAID_HOLDS_S) if self._pauses.is_asked_to_wait else limit_s))
         why = self._pauses.words
         if self.until_s is not None and end_s > self.until_s:
             end_s = self.until_s

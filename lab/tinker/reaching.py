@@ -1,0 +1,37 @@
+"""Whether anybody listens at an address, found out before the SDK is given it.
+
+The SDK keeps at a port where nobody is for minutes, silently, and holds a lock meanwhile that every later client of the
+process waits for. A proxy stands between: then it is the SDK's to find out.
+"""
+
+from __future__ import annotations
+
+import socket
+import time
+from urllib.parse import urlsplit
+from urllib.request import getproxies, proxy_bypass
+
+from lab.core.errors import Unavailable
+
+FIX = "start it (labctl tinker serve-local), or look at base_url and the network"
+_AGAIN_S = 0.25
+_PORTS = {"http": 80, "https": 443}
+
+
+def reach(url: str, limit_s: float, *, patient: bool = False) -> None:
+    """Return when somebody listens; `Unavailable` when nobody does. With `patient` only at the end of the limit."""
+    parts = urlsplit(url)
+    host, port = parts.hostname or "", parts.port or _PORTS.get(parts.scheme, 443)
+    if parts.scheme in getproxies() and not proxy_bypass(host):
+        return
+    end_s = time.monotonic() + limit_s
+    while True:
+        left_s = end_s - time.monotonic()
+        try:
+            with socket.create_connection((host, port), timeout=max(left_s, 0.1)):
+                return
+        except OSError as error:
+            if not patient or left_s < _AGAIN_S:
+                what = f"nobody answers at {host}, port {port}: {error.strerror or error}"
+                raise Unavailable(what, where=url, fix=FIX) from error
+        time.sleep(_AGAIN_S)
