@@ -87,7 +87,7 @@ class Checkpoints:
         except BaseException as error:
             if draft:
                 disk.drop(draft)
-            error.add_note(f"{new.path} was not saved, and nothing of it was left behind. Set that right, save again.")
+            error.add_note(f"{new.path} was not saved, and nothing of it was left behind: set that right, and save again")
             raise
         return new
 

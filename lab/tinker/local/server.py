@@ -62,8 +62,8 @@ class Door(ThreadingHTTPServer):
     def close(self) -> None:
         """Take nothing more, finish the job that runs, and let everybody go."""
         self.shutdown()
-        self.parts.close()
         self.server_close()
+        self.parts.close()
 
     def handle_error(self, request: object, client_address: object) -> None:
         """A client that went away in the middle is no news."""

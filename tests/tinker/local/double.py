@@ -33,11 +33,13 @@ class Kept(msgspec.Struct):
 
 class DoubleSampler:
     def __init__(self, kept: Kept) -> None:
-        self._said = msgspec.json.encode(kept)
+        self._kept = msgspec.structs.replace(kept)
+        self._drawn = 0
 
     def sample(self, request: SampleRequest) -> bytes:
         obey(msgspec.json.encode(request))
-        return self._said
+        self._drawn += 1
+        return b"draw %d of " % self._drawn + msgspec.json.encode(self._kept)
 
 
 class DoubleTrainer:

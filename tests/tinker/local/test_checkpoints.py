@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from typing import TYPE_CHECKING
 
@@ -308,6 +309,9 @@ def test_a_server_that_is_told_to_end_finishes_the_save_that_runs(fresh_server: 
     ask.ok("POST", "/save_weights", {"model_id": run.id, "seq_id": 2, "path": "whole"})
     with gate.open("wb"):
         first.process.terminate()
+        with contextlib.suppress(ConnectionError):
+            while ask.send("GET", "/healthz"):  # until it takes nothing more
+                pass
     assert first.process.wait(20) == 0
     again = Asking(fresh_server(first.folder, double=True).url)
     assert names(again) == [f"tinker://{run.id}/weights/whole"]

@@ -88,6 +88,28 @@ def test_what_nobody_foresaw_is_told_and_the_server_lives(ask: Asking) -> None:
     assert run.step()["steps"] == 1
 
 
+def test_a_sample_that_is_asked_for_twice_is_drawn_once(ask: Asking) -> None:
+    ask.open()
+    made = {"session_id": ask.session, "sampling_session_seq_id": 0, "base_model": "double"}
+    sampler = ask.ok("POST", "/create_sampling_session", made)["sampling_session_id"]
+    asked = {"sampling_session_id": sampler, "seq_id": 0, "prompt": {"chunks": []}, "sampling_params": {}}
+    assert ask.do("/asample", asked) == ask.do("/asample", asked)
+    assert ask.do("/asample", asked) != ask.do("/asample", {**asked, "seq_id": 1})
+
+
+def test_what_waits_when_its_session_ends_is_not_done(ask: Asking, tmp_path: Path) -> None:
+    gate = tmp_path / "gate"
+    os.mkfifo(gate)
+    run = ask.train()
+    ids = [
+        ask.ok("POST", "/forward_backward", request(run.id, seq, text))["request_id"]
+        for seq, text in ((1, f"wait={gate} fb01"), (2, "fb02"))
+    ]
+    with gate.open("wb"):
+        ask.ok("POST", f"/sessions/{ask.session}/finish", {"reason": {"type": "success"}})
+    assert "its session has ended" in ask.fetch(ids[1])["error"]
+
+
 def test_a_run_is_made_once_however_often_it_is_asked_for(ask: Asking) -> None:
     run = ask.train()
     run.step()
@@ -200,6 +222,9 @@ def test_a_request_whose_answer_is_gone_is_still_not_done_again(futures: Futures
         while b"try_again" in fetch(futures, f"a:{number}"):
             pass
     assert lane.submit(1, job) == "a:1"
+    with pytest.raises(Refusal) as gone:  # and nobody waits for it for ever
+        fetch(futures, "a:1")
+    assert gone.value.status == 410
     futures.submit("last", dict)
     while b"try_again" in fetch(futures, "last"):
         pass
