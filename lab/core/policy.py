@@ -298,6 +298,9 @@ def _last_ones(view: View, spec: Spec, under_way: int) -> Wait | None:
     each = view.cost / (runs or view.runs or 1)
     if stop.budget_cost is not None and view.cost + under_way * each >= stop.budget_cost:
         return Wait(reason="what is under way will use its cost budget up", for_runs=True)
+    each_tokens = view.tokens / (runs or view.runs or 1)
+    if stop.budget_tokens is not None and each_tokens and view.tokens + under_way * each_tokens >= stop.budget_tokens:
+        return Wait(reason="what is under way will use its token budget up", for_runs=True)
     return None
 
 

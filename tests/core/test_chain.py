@@ -13,7 +13,7 @@ from lab.core import history, policy, spec
 from lab.core.chain import Chain
 from lab.core.chunk import Chunk
 from lab.core.history import Item
-from lab.core.policy import Escalate, Finish, Move, Pause, Proceed, Promote
+from lab.core.policy import Escalate, Finish, Move, Pause, Proceed, Promote, Wait
 from lab.core.record import page, parse
 from lab.core.run import CANCELLED, FAILED, SUCCESS, Run
 from lab.core.seal import Anchor, Seal
@@ -272,5 +272,8 @@ def test_a_search_of_whole_trainings_is_no_chain_for_the_policy() -> None:
     assert isinstance(decided(done, search), Proceed)
     was_a_chain = whole(a_chunk(1, 0, 30, final=True, trouble="nan"))  # before its SPEC was given a strategy
     assert isinstance(decided(was_a_chain, search), Proceed)
+    bears_two = msgspec.structs.replace(search, max_parallel=4, stop_conditions=spec.StopConditions(budget_tokens=130))
+    assert isinstance(policy.decide(done, bears_two, NOW, under_way=1), Proceed)
+    assert isinstance(policy.decide(done, bears_two, NOW, under_way=2), Wait)
     limited = msgspec.structs.replace(search, stop_conditions=spec.StopConditions(budget_tokens=60))
     assert isinstance(decided(done, limited), Finish)
