@@ -108,6 +108,8 @@ def test_tied_weights_are_told_apart_where_the_last_layer_was_trained(tiny_model
     adapter = trained(base, tmp_path / "adapter")
     merge(str(base), str(adapter), str(tmp_path / "merged"))
     assert apart(logits(tmp_path / "merged"), with_adapter(base, adapter)) < 1e-4
+    # Some loaders look at the weights, others believe this alone.
+    assert json.loads((tmp_path / "merged" / "config.json").read_text())["tie_word_embeddings"] is False
     merged = load_file(tmp_path / "merged" / "model.safetensors")
     name = "model.embed_tokens.weight"
     assert torch.equal(merged[name], load_file(base / "model.safetensors")[name])
@@ -137,6 +139,9 @@ def test_a_tied_base_in_several_files_gets_its_last_layer(tiny_model: Path, tmp_
     adapter = trained(base, tmp_path / "adapter")
     merge(str(base), str(adapter), str(tmp_path / "merged"))
     assert apart(logits(tmp_path / "merged"), with_adapter(base, adapter)) < 1e-4
+    index = json.loads((tmp_path / "merged" / "model.safetensors.index.json").read_text())["weight_map"]
+    assert index["lm_head.weight"] == index["model.embed_tokens.weight"]
+    assert "lm_head.weight" in load_file(tmp_path / "merged" / index["lm_head.weight"])
 
 
 def test_a_base_in_half_precision_stays_in_it(tiny_model: Path, adapter: Path, tmp_path: Path) -> None:
