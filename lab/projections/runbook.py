@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from lab.core.spec_tuning import TINKER, is_chain
 from lab.projections import template, text
 from lab.projections.attention import section
 
@@ -52,7 +53,7 @@ def render(experiment: str, created_at: str, spec: Spec | None, findings: Sequen
     if spec is not None:
         values |= {
             "goal": text.md(spec.goal, GOAL_CHARS),
-            "texts": _filled(spec, _TEXTS),
+            "texts": [*_filled(spec, _TEXTS), *_trained(spec)],
             "lists": _filled(spec, _LISTS),
             "commands": "\n".join(_commands(spec)),
             "stops": _stops(spec),
@@ -63,6 +64,15 @@ def render(experiment: str, created_at: str, spec: Spec | None, findings: Sequen
 
 def _filled(spec: Spec, fields: Sequence[tuple[str, str]]) -> list[tuple[str, object]]:
     return [(title, getattr(spec, field)) for title, field in fields if getattr(spec, field)]
+
+
+def _trained(spec: Spec) -> list[tuple[str, object]]:
+    """What is trained remotely, and how it is cut."""
+    tuning = spec.tinker
+    if tuning is None or spec.executor != TINKER:
+        return []
+    cut = f"in chunks of {tuning.chunk_steps}" if is_chain(spec) else "in each run"
+    return [("Trains", f"{tuning.base_model} at {tuning.url}, {text.count(tuning.steps, 'step')} {cut}")]
 
 
 def _commands(spec: Spec) -> list[str]:

@@ -309,6 +309,8 @@ def page_of(training: Training, name: str) -> str:
 
 def test_the_pages_say_how_far_it_is_and_what_comes_next(training: Training) -> None:
     assert "It is chunk 1: steps 0 to 10 of 30." in page_of(training, layout.NEXT)
+    wanted = "- Trains: tiny at http://127.0.0.1:8765, 30 steps in chunks of 10"
+    assert wanted in page_of(training, layout.RUNBOOK)
     training.run(2)
     wanted = "- Training: 2 chunks, step 20 of 30; 2,000 tokens trained, 200 sampled, 20 read"
     assert wanted in page_of(training, layout.SUMMARY)
