@@ -76,7 +76,9 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         metavar="S",
         help=f"check, checkpoints, download: seconds for one answer of the service ({_LIMIT_S:g})",
     )
-    parser.add_argument("--yes", action="store_true", help="check --trial: do not ask, also where it is paid for")
+    parser.add_argument(
+        "--yes", action="store_true", help="check --trial, download: do not ask, also where it is paid for"
+    )
     for name, module in ACTIONS.items():
         about = getattr(module, "about", None)
         module.arguments(parser.add_argument_group(name, about() if about else None))

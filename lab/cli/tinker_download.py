@@ -11,12 +11,13 @@ from lab.core.errors import BadInput
 
 if TYPE_CHECKING:
     import argparse
+    from contextlib import AbstractContextManager
 
     from lab.cli.session import Session
     from lab.scheduler.results.saved import Files
     from lab.store.root import Root
 
-SHARED = ("tier", "base_url", "limit")
+SHARED = ("tier", "base_url", "limit", "yes")
 TARGET = "an experiment, a run or a tinker:// path"
 _RUN, _SCHEME = "RUN-", "tinker:"
 _MERGED = "-merged"
@@ -41,7 +42,7 @@ def arguments(parser: argparse._ArgumentGroup) -> None:
 
 def answer(args: argparse.Namespace, session: Session) -> Answer:
     """Find the path, look whether there is room, fetch, and publish the folder whole."""
-    from lab.tinker import folders, stored
+    from lab.tinker import folders
 
     root = session.root(existing=not args.target.startswith(_SCHEME))
     wanted = _wanted(root, args)
@@ -50,9 +51,10 @@ def answer(args: argparse.Namespace, session: Session) -> Answer:
     if merged:
         _look_at_merge(args.merge, merged)
     with folders.whole(place) as draft:  # refuses before anything is asked
-        session.terminal.narrate(f"asking {wanted.url} for {wanted.path}")
-        files = stored.addresses(wanted.path, wanted.url, root.world.environ, limit_s=args.limit)
-        sizes = {name: _fetched(session, root, f"{draft}/{name}", files[name], args.limit) for name in files}
+        if wanted.is_state:
+            _agree(session, wanted, yes=args.yes)
+        with _files(root, wanted, args.limit, session) as path:
+            sizes = _fetched(session, root, path, wanted.url, draft, args.limit)
         if merged:
             from lab.tinker import merging
 
@@ -61,18 +63,37 @@ def answer(args: argparse.Namespace, session: Session) -> Answer:
     return _told(wanted, place, merged, sizes)
 
 
+def _agree(session: Session, wanted: Files, *, yes: bool) -> None:
+    """A session is begun for it. It uses no token; what it costs is not known here."""
+    from lab.tinker import credentials
+
+    question = f"{wanted.path} is a state. Begin a session at {wanted.url} that makes files of it?"
+    if not session.terminal.agrees(question, yes=yes or credentials.is_loopback(wanted.url)):
+        fix = "say y, or give --yes: a session uses no token, and may cost something all the same"
+        raise BadInput("nothing was downloaded: nobody agreed", fix=fix)
+
+
+def _files(root: Root, wanted: Files, limit_s: float, session: Session) -> AbstractContextManager[str]:
+    """The path of files: its own, or of those that are made of it for as long as they are fetched."""
+    from contextlib import nullcontext
+
+    from lab.tinker import exporting
+
+    if not wanted.is_state:
+        return nullcontext(wanted.path)
+    session.terminal.narrate(f"making files of {wanted.path}")
+    return exporting.exported(wanted.path, wanted.url, root.world.environ, limit_s=limit_s)
+
+
 def _wanted(root: Root, args: argparse.Namespace) -> Files:
     from lab.scheduler.results import saved
     from lab.tinker import paths
 
     if args.target.startswith(_SCHEME):
         found = paths.parse(args.target)
-        if found.kind != paths.EXTERNAL:
-            fix = (
-                f"name one of {paths.EXTERNAL}; the last chunk of a training saves them. Of {paths.WEIGHTS} the SDK's "
-            )
-            fix += "`tinker checkpoint download PATH` makes some, which starts a session, and is paid for"
-            raise BadInput(f"{found.path} holds no files to download", fix=fix)
+        if found.kind == paths.SAMPLER:
+            fix = f"name {paths.EXTERNAL} or {paths.WEIGHTS} of the same run: labctl tinker checkpoints ID"
+            raise BadInput(f"{found.path} can be sampled from, and holds no files", fix=fix)
         return saved.Files(path=found.path, url=words.url(args.base_url, root.world.environ))
     if args.base_url:
         raise BadInput("--base-url is for a path; an experiment knows its own service", fix="leave it out")
@@ -92,21 +113,25 @@ def _called(target: str, path: str) -> str:
 
 def _look_at_merge(base: str, merged: str) -> None:
     """Whatever can be known before hundreds of megabytes are fetched."""
-    words.require_extra("tinker-local", "torch", "transformers", "peft", what="merging")
+    words.require_extra("tinker-local", "torch", "safetensors", what="merging")
     if not os.path.isfile(f"{base}/config.json"):
         raise BadInput("this is no folder of a model: it has no config.json", where=base, fix="--merge FOLDER")
     if os.path.lexists(merged):
         raise BadInput("something is already there", where=merged, fix="name another folder: -o DIR")
 
 
-def _fetched(session: Session, root: Root, place: str, address: str, limit_s: float) -> int:
-    """One file, a piece at a time; how many bytes it has."""
+def _fetched(session: Session, root: Root, path: str, url: str, draft: str, limit_s: float) -> dict[str, int]:
+    """Every file, a piece at a time; how many bytes each has."""
     from lab.tinker import stored
 
-    root.files.folder(os.path.dirname(place))
-    told = session.terminal.progress(os.path.basename(place))
-    root.files.create(place, stored.pieces(address, limit_s=limit_s, told=told), durable=False)
-    return os.path.getsize(place)
+    session.terminal.narrate(f"asking {url} for {path}")
+    found = stored.addresses(path, url, root.world.environ, limit_s=limit_s)
+    for name, address in found.items():
+        place = f"{draft}/{name}"
+        root.files.folder(os.path.dirname(place))
+        told = session.terminal.progress(os.path.basename(place))
+        root.files.create(place, stored.pieces(address, limit_s=limit_s, told=told), durable=False)
+    return {name: os.path.getsize(f"{draft}/{name}") for name in found}
 
 
 def _told(wanted: Files, place: str, merged: str, sizes: dict[str, int]) -> Answer:
@@ -116,11 +141,13 @@ def _told(wanted: Files, place: str, merged: str, sizes: dict[str, int]) -> Answ
         "experiment": wanted.experiment,
         "run": wanted.run_id,
         "base_model": wanted.base_model,
+        "next_step": wanted.next_step,
         "folder": place,
         "merged": merged,
         "files": sizes,
     }
-    said = [f"downloaded: {wanted.path} into {place}"]
+    steps = f" ({wanted.next_step} steps)" if wanted.next_step else ""
+    said = [f"downloaded: {wanted.path}{steps} into {place}"]
     said += [f"  {name}  {words.size(count)}" for name, count in sizes.items()]
     then = []
     if merged:

@@ -48,7 +48,7 @@ class Stored(msgspec.Struct, frozen=True, kw_only=True):
 
 def listed(url: str, environ: Mapping[str, str], *, limit_s: float) -> list[Stored]:
     """All that belongs to the key, the newest first."""
-    with _asking(url, environ, limit_s, "listing what was saved") as ask:
+    with asking(url, environ, limit_s, "listing what was saved") as ask:
         found: list[Stored] = []
         offset = 0
         while offset < _MOST:
@@ -72,7 +72,7 @@ def _stored(each: Checkpoint) -> Stored:
 
 def addresses(path: str, url: str, environ: Mapping[str, str], *, limit_s: float) -> dict[str, str]:
     """Where each file of these external weights can be fetched for a while, by its name below their folder."""
-    with _asking(url, environ, limit_s, "finding the files", path) as ask:
+    with asking(url, environ, limit_s, "finding the files", path) as ask:
         found = ask.answer(ask.client.get_external_weights_urls(path))
     for name, address in found.urls.items():
         if any(part in ("", ".", "..") for part in name.split("/")) or "\0" in name or "\\" in name:
@@ -117,19 +117,20 @@ def _cut(address: str, when: str) -> Unavailable:
     return Unavailable(what, where=urlsplit(address).hostname or "", fix="try again; nothing was kept of it")
 
 
-class _Asking:
+class Asking:
     """A client, and how it is waited for."""
 
     def __init__(self, client: RestClient, waiting: Waiting, doing: Doing) -> None:
-        self.client = client
-        self._waiting, self._doing = waiting, doing
+        self.client, self.waiting = client, waiting
+        self._doing = doing
 
     def answer(self, future: APIFuture[T]) -> T:
-        return self._waiting.answer(future, self._doing)
+        """What the service answers, within the limit."""
+        return self.waiting.answer(future, self._doing)
 
 
 @contextmanager
-def _asking(url: str, environ: Mapping[str, str], limit_s: float, words: str, path: str = "") -> Iterator[_Asking]:
+def asking(url: str, environ: Mapping[str, str], limit_s: float, words: str, path: str = "") -> Iterator[Asking]:
     """The SDK's client, made and asked within a limit: of a service that is away it says nothing by itself."""
     credentials.check_url(url)
     key = None if credentials.require(url, environ) else LOCAL_KEY
@@ -147,6 +148,6 @@ def _asking(url: str, environ: Mapping[str, str], limit_s: float, words: str, pa
     pauses.attach()
     try:
         client = waiting.aside(lambda: tinker.RestClient(base_url=url, api_key=key), doing)
-        yield _Asking(client, waiting, doing)
+        yield Asking(client, waiting, doing)
     finally:
         pauses.detach()

@@ -45,8 +45,7 @@ def test_what_was_saved_is_listed_with_what_it_is_good_for(labctl: Labctl, place
     ("target", "told"),
     [
         ("tinker://run/final", "is no path of something saved"),
-        ("tinker://run/weights/final", "holds no files to download"),
-        ("tinker://run/sampler_weights/final", "holds no files to download"),
+        ("tinker://run/sampler_weights/final", "can be sampled from, and holds no files"),
         ("tinker://run/external_weights/$(touch x)", "is no path of something saved"),
         ("tinker://run/external_weights/..", "is no path of something saved"),
         ("alpha", "alpha trains nothing remotely"),
@@ -63,16 +62,15 @@ def test_what_cannot_be_downloaded_is_refused_before_anybody_is_asked(
     assert not (tmp_path / "out").exists()
 
 
-def test_a_run_in_the_middle_of_a_chain_left_no_files(labctl: Labctl, place: Path) -> None:
+def test_a_run_that_saved_nothing_has_nothing_to_download(labctl: Labctl, place: Path) -> None:
     root = a_training(place)
-    run = a_chunk(root, 0.5).run.run_id
-    said = labctl("tinker", "download", run)
-    assert said.code == 2
-    assert f"{run} left no files to download" in said.err
     said = labctl("tinker", "download", "sft")
     assert said.code == 1
-    assert "the training of sft in tier proxy is not at its end" in said.err
-    assert "tinker://run:1/weights/000008" in said.err
+    assert "sft has saved nothing yet" in said.err
+    run = a_chunk(root, None, saves=False).run.run_id
+    said = labctl("tinker", "download", run)
+    assert said.code == 2
+    assert f"{run} saved nothing" in said.err
 
 
 def test_weights_of_an_earlier_stage_are_not_taken_for_those_of_the_last(labctl: Labctl, place: Path) -> None:
@@ -80,11 +78,18 @@ def test_weights_of_an_earlier_stage_are_not_taken_for_those_of_the_last(labctl:
     for value in (0.5, 0.4, 0.3):
         a_chunk(root, value)
     labctl.done("set-fidelity", "sft", "final")
-    a_chunk(root, 0.9)
+    a_chunk(root, None, saves=False)
     said = labctl("tinker", "download", "sft")
     assert said.code == 1
-    assert "in tier final is not at its end" in said.err
+    assert "sft has saved nothing yet in tier final" in said.err
     assert "fix: --tier proxy has some; " in said.err
+
+
+def test_a_session_that_may_be_paid_for_is_begun_only_with_a_word(labctl: Labctl, place: Path, tmp_path: Path) -> None:
+    said = labctl("tinker", "download", "tinker://run/weights/000008", "--base-url", "https://tinker.example")
+    assert said.code == 2
+    assert "nothing was downloaded: nobody agreed" in said.err
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_folder_that_is_there_is_never_written_over(labctl: Labctl, place: Path, tmp_path: Path) -> None:

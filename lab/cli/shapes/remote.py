@@ -41,13 +41,17 @@ class Checkpoints(msgspec.Struct):
 
 
 class Downloaded(msgspec.Struct):
-    """`download`. `files` are those of `folder` with their sizes; `merged` is a whole model, or empty."""
+    """`download`. `files` are those of `folder` with their sizes; `merged` is a whole model, or empty.
+
+    `next_step`: optimizer steps inside the weights; 0 of a path, which does not tell.
+    """
 
     path: str
     url: str
     experiment: str
     run: str
     base_model: str
+    next_step: int
     folder: str
     merged: str
     files: dict[str, int]

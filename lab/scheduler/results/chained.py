@@ -147,7 +147,7 @@ def read(root: Root, experiment: str) -> Trained:
     """Everything of one experiment. Reads each of its seals."""
     missing: list[str] = []
     seals = sorted(_seals(root, experiment, missing), key=lambda made: history.of_seal(made).key)
-    links = tuple(_link(made.run, made.run.chunk) for made in seals if made.run.chunk is not None)
+    links = tuple(link(made.run, made.run.chunk) for made in seals if made.run.chunk is not None)
     return Trained(
         experiment=experiment,
         links=links,
@@ -175,7 +175,8 @@ def _seals(root: Root, experiment: str, missing: list[str]) -> Iterator[Seal]:
             yield archived[1]
 
 
-def _link(run: Run, did: Chunk) -> Link:
+def link(run: Run, did: Chunk) -> Link:
+    """A sealed run and what it did, as one."""
     return Link(
         run_id=run.run_id, tier=run.tier, number=did.number, outcome=run.outcome, value=run.value,
         first_step=did.first_step, next_step=did.next_step, final=did.final, saved=bool(did.state_path),

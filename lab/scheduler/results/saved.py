@@ -67,17 +67,23 @@ def _all(trained: Trained) -> Iterator[Saved]:
 
 
 class Files(msgspec.Struct, frozen=True, kw_only=True):
-    """Weights that can be downloaded, and where they are kept."""
+    """Weights that can be downloaded, and where they are kept: files, or a state of which files are to be made."""
 
     path: str
     url: str
     experiment: str = ""
     run_id: str = ""
     base_model: str = ""
+    next_step: int = 0  # optimizer steps that are inside
+
+    @property
+    def is_state(self) -> bool:
+        """Whether there are no files yet."""
+        return paths.parse(self.path).kind == paths.WEIGHTS
 
 
 def files(root: Root, experiment: str, tier: str = "") -> Files:
-    """The weights of the training at its end: of a chain its final chunk's, of a search those of its best run.
+    """The newest weights of a chain, or those of a search's best run.
 
     Without a tier those of the stage that began last, and of no earlier one: they would be other weights than meant.
     """
@@ -86,36 +92,15 @@ def files(root: Root, experiment: str, tier: str = "") -> Files:
     begun = trained.tiers()
     if tier:
         table.named(experiment, tuple(dict.fromkeys((*spec.fidelity_tiers, *begun))), tier)
-    if not any(each.state_path for each in trained.links):
-        raise LabError(f"{experiment} has saved nothing yet", fix=f"labctl tinker runs {experiment}")
-    wanted = tier or begun[-1]
-    link = _with_files(spec, trained, wanted)
+    wanted = tier or (begun[-1] if begun else "")
+    line = trained.lineage(wanted)
+    link = _best(spec, trained.links, wanted) if spec.strategy else line[-1] if line else None
     if link is None:
-        raise _unfinished(spec, trained, wanted)
-    return Files(
-        path=paths.parse(link.external_path).path,
-        url=(spec.tinker or Tuning()).url,
-        experiment=experiment,
-        run_id=link.run_id,
-        base_model=link.base_model,
-    )
-
-
-def _with_files(spec: Spec, trained: Trained, tier: str) -> Link | None:
-    if spec.strategy:
-        return _best(spec, trained.links, tier)
-    line = trained.lineage(tier)
-    return line[-1] if line and line[-1].external_path else None
-
-
-def _unfinished(spec: Spec, trained: Trained, tier: str) -> LabError:
-    name = trained.experiment
-    what = f"the training of {name} in tier {tier} is not at its end, and only the end has files to download"
-    newest = next((each.state_path for each in reversed(trained.links) if each.tier == tier and each.state_path), "")
-    others = [each for each in trained.tiers() if each != tier and _with_files(spec, trained, each) is not None]
-    fix = f"--tier {others[-1]} has some; " if others else ""
-    newest = f"; its newest state is {newest}" if newest else ""
-    return LabError(what + newest, fix=f"{fix}labctl run-once --experiment {name} goes on with it")
+        others = [each for each in begun if each != wanted and trained.lineage(each)]
+        fix = f"--tier {others[-1]} has some; " if others else ""
+        what = f"{experiment} has saved nothing yet" + (f" in tier {wanted}" if others else "")
+        raise LabError(what, fix=f"{fix}labctl tinker runs {experiment}")
+    return _of_link(spec, experiment, link)
 
 
 def of_run(root: Root, run_id: str) -> Files:
@@ -124,16 +109,20 @@ def of_run(root: Root, run_id: str) -> Files:
 
     found, made = located.sealed(root, run_id)
     did = made.run.chunk
-    if did is None or not did.external_path:
-        what = f"{run_id} left no files to download" if did else f"{run_id} trained nothing remotely"
+    if did is None or not (did.external_path or did.state_path):
+        what = f"{run_id} saved nothing" if did else f"{run_id} trained nothing remotely"
         raise BadInput(what, fix=f"labctl tinker checkpoints {found.experiment}")
-    spec = chained.require(root, found.experiment)
+    return _of_link(chained.require(root, found.experiment), found.experiment, chained.link(made.run, did))
+
+
+def _of_link(spec: Spec, experiment: str, link: Link) -> Files:
     return Files(
-        path=paths.parse(did.external_path).path,
+        path=paths.parse(link.external_path or link.state_path).path,
         url=(spec.tinker or Tuning()).url,
-        experiment=found.experiment,
-        run_id=run_id,
-        base_model=did.base_model,
+        experiment=experiment,
+        run_id=link.run_id,
+        base_model=link.base_model,
+        next_step=link.next_step,
     )
 
 

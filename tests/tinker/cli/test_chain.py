@@ -64,8 +64,11 @@ def test_a_training_is_estimated_followed_and_fetched_as_an_adapter_and_as_a_mod
     assert early.code == 1
     assert "sft has saved nothing yet" in early.err
     labctl.done("run-once", "--experiment", "sft", "--now")
-    early = labctl("tinker", "download", "sft")
-    assert "the training of sft in tier proxy is not at its end" in early.err
+    early = labctl.done("tinker", "download", "sft", "-o", "early", "--json").data
+    assert (early["next_step"], early["path"].split("/")[-2]) == (4, "weights")
+    assert {"adapter_config.json", "adapter_model.safetensors"} <= set(early["files"])
+    here = labctl.done("tinker", "checkpoints", "sft", "--server", "--json").data
+    assert [each for each in here["orphans"] if each["path"].endswith("external_weights/download")] == []
 
     told = labctl.done("tinker", "estimate", "sft", "--json").data
     assert {each["by"]: each["left_tokens"] for each in told["guesses"]} == {"recipe": 12, "average": 12}
