@@ -40,7 +40,6 @@ class Checkpoint(Record, frozen=True, kw_only=True):
     lora: Lora
     steps: int
     saved_at: float
-    has_optimizer: bool = False
     size_bytes: int = 0
     user_metadata: dict[str, str] | None = None
     expires_at: float | None = None
@@ -87,7 +86,9 @@ class Checkpoints:
         except BaseException as error:
             if draft:
                 disk.drop(draft)
-            error.add_note(f"{new.path} was not saved, and nothing of it was left behind: set that right, and save again")
+            error.add_note(
+                f"{new.path} was not saved, and nothing of it was left behind: set that right, and save again"
+            )
             raise
         return new
 

@@ -127,8 +127,6 @@ class Runs:
         asked = read(_Load, call.body)
         _only_adam(asked.optimizer_config)
         saved = self._checkpoints.find(asked.path, ("weights",))
-        if asked.optimizer and not saved.has_optimizer:
-            raise Refusal(400, f"{asked.path} holds no state of an optimizer; load the weights alone")
         if asked.base_model not in (None, saved.base_model):
             raise Refusal(400, f"{asked.path} belongs to {saved.base_model}, not to {asked.base_model}")
         done = {"type": "load_weights", "path": asked.path}

@@ -91,7 +91,6 @@ class Saving:
             lora=described.lora,
             steps=trainer.steps,
             saved_at=time.time(),
-            has_optimizer=with_optimizer,
             user_metadata=asked.user_metadata,
             expires_at=self._checkpoints.expiry(asked.ttl_seconds),
         )
