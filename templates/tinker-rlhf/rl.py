@@ -45,7 +45,7 @@ class Rlhf(recipe.Recipe):
 
     def length(self, job: Job) -> int:
         """The steps of this stage."""
-        return job.whole("rl_steps", 16)
+        return job.whole("rl_steps", 30)
 
     def origin(self, job: Job) -> str:
         """The weights of stage 1."""
@@ -57,7 +57,7 @@ class Rlhf(recipe.Recipe):
 
     def batch(self, job: Job, step: int) -> list[int]:
         """Which prompts a step samples answers to."""
-        return schedule.batch(step, job.whole("rl_batch", 8), len(self.asked), job.order.seed)
+        return schedule.batch(step, job.whole("rl_batch", 4), len(self.asked), job.order.seed)
 
     def step(self, job: Job, step: int) -> dict[str, float]:
         """Sample, let the judge compare, learn. A group in which all won the same share teaches nothing."""
@@ -75,7 +75,7 @@ class Rlhf(recipe.Recipe):
                 learned.append(sample)
         told = {"without_signal": 1 - len(learned) / (len(groups) * self.group)}
         if data:
-            trained = job.train(data, "importance_sampling", learning_rate=job.number("rl_learning_rate", 0.002))
+            trained = job.train(data, "importance_sampling", learning_rate=job.number("rl_learning_rate", 0.0005))
             told["kl"] = advantage.kl(learned, trained.logprobs)
         return told
 
