@@ -93,7 +93,7 @@ def _stands(chain: Chain, length: int) -> str:
     tokens = f"{chain.trained:,} tokens trained, {chain.sampled:,} sampled, {chain.prefilled:,} read"
     if not chain.begun:
         return tokens
-    of = f" of {length}" if length >= chain.next_step else ""
+    of = f" of {length}" if length >= chain.next_step and not chain.final else ""  # its recipe may end it earlier
     end = ", finished" if chain.final else ""
     trouble = f"; in trouble: {text.md(chain.trouble, _TROUBLE_CHARS)}" if chain.trouble else ""
     return f"{text.count(chain.chunks, 'chunk')}, step {chain.next_step}{of}{end}; {tokens}{trouble}"
