@@ -38,6 +38,7 @@ GIVEN = {
     "LAB_RUN_ID": "which run this is",
     "LAB_EXPERIMENT_ID": "of which experiment",
     "LAB_REPORT": "the file for `step value` lines",
+    "LAB_CHUNK_PATH": "chunk.json: what a run of executor tinker is to do; only there",
     "LAB_PARAMS_PATH": "params.json; only where it has parameters",
     "LAB_PARAM_<NAME>": "each parameter as text; the name upper-cased, other signs as _",
     "LAB_ROLE": "whose turn it is",

@@ -121,6 +121,8 @@ def test_a_verb_ends_with_the_code_that_is_told_of_it(
 
 # Told to what measures a change on a copy of its workspace.
 ON_A_COPY = {"LAB_EFFECTIVE_WORKSPACE_ROOT", "LAB_ORIGINAL_WORKSPACE_ROOT", "LAB_RUN_ARTIFACTS_DIR"}
+# Told to a recipe by its executor.
+OF_A_CHUNK = {"LAB_CHUNK_PATH"}
 # Told to the steps of a candidate.
 IN_A_LOOP = {
     "LAB_STEP", "LAB_BRIEF_PATH", "LAB_START", "LAB_DIRECTION", "LAB_IDEA", "LAB_ASI_PATH", "LAB_DEVICE_BATCH_DIVISOR",
@@ -136,7 +138,7 @@ def test_every_variable_of_a_run_is_told_of_and_no_other() -> None:
         places=environment.Places(data_root="/lab", path="/lab/run", workspace="/code"),
     )  # fmt: skip
     given = {name for name in child if name.startswith(("LAB_", "HERMES_"))} - {"LAB_PARAM_LR"} | {"LAB_PARAM_<NAME>"}
-    assert given | ON_A_COPY | IN_A_LOOP == set(variables.GIVEN)
+    assert given | ON_A_COPY | OF_A_CHUNK | IN_A_LOOP == set(variables.GIVEN)
 
 
 def test_every_variable_that_the_lab_reads_is_told_of() -> None:
