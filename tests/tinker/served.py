@@ -74,7 +74,7 @@ def served(
     finally:
         process.stdin.close()
         try:
-            process.wait(10)
+            process.wait(20)
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()

@@ -27,7 +27,6 @@ if TYPE_CHECKING:
 
 IDLE_CONNECTION_S = 120.0
 LINGER_S = 2.0
-_NAMES = ("localhost", "127.0.0.1")
 
 
 class Door(ThreadingHTTPServer):
@@ -169,20 +168,23 @@ class _Connection(BaseHTTPRequestHandler):
 
 
 def _only_loopback(host: str) -> None:
-    try:
-        is_loopback = host == "localhost" or ipaddress.IPv4Address(host).is_loopback
-    except ValueError:
-        is_loopback = False
-    if not is_loopback:
+    if not _is_here(host):
         fix = "leave the address out; from another machine come through ssh -L"
         raise BadInput(f"the local server listens on this machine alone, never on {host}", fix=fix)
 
 
+def _is_here(host: str) -> bool:
+    try:
+        return host == "localhost" or ipaddress.IPv4Address(host).is_loopback
+    except ValueError:
+        return False
+
+
 def _check(headers: dict[str, str], path: str, below: str) -> None:
     """Refuse what shows no key, and what a page of a browser sends after its name was made to point here."""
-    name = headers.get("host", "").rpartition(":")[0] or headers.get("host", "")
-    if name not in _NAMES and not name.startswith("127."):
-        raise Refusal(403, f"this server is called {' or '.join(_NAMES)}, not {name!r}")
+    name = headers.get("host", "").partition(":")[0]
+    if not _is_here(name):
+        raise Refusal(403, f"this server is called localhost or 127.0.0.1, not {name!r}")
     if not path.startswith(routing.API + "/"):
         raise Refusal(404, f"everything here is below {routing.API}")
     if not below.startswith(routing.OPEN) and not headers.get("x-api-key", "").startswith(KEY_PREFIX):

@@ -39,8 +39,14 @@ def test_whether_anybody_is_there_needs_no_key(ask: Asking) -> None:
     assert ask.send("GET", "/healthz", headers={}) == (200, {"status": "ok"})
 
 
-def test_a_page_of_a_browser_whose_name_points_here_is_refused(ask: Asking) -> None:
-    assert ask.send("GET", "/training_runs", headers={**KEY, "Host": "evil.example:8765"})[0] == 403
+@pytest.mark.parametrize("name", ["evil.example:8765", "127.evil.example", "localhost.evil.example", "", "10.0.0.1"])
+def test_a_page_of_a_browser_whose_name_points_here_is_refused(ask: Asking, name: str) -> None:
+    assert ask.send("GET", "/training_runs", headers={**KEY, "Host": name})[0] == 403
+
+
+@pytest.mark.parametrize("name", ["localhost", "localhost:8765", "127.0.0.1", "127.0.0.2:1"])
+def test_a_tunnel_may_give_it_another_port(ask: Asking, name: str) -> None:
+    assert ask.send("GET", "/training_runs", headers={**KEY, "Host": name})[0] == 200
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "10.0.0.1", "::", "example.org", ""])  # noqa: S104  # refused
