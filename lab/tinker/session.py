@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from lab.tinker.waiting import Waiting
 
 CONNECT_LIMIT_S = 60.0
-CLOSE_LIMIT_S = 10.0
+CLOSE_LIMIT_S = 5.0
 Status = Literal["success", "errored", "interrupted"]
 
 

@@ -1,8 +1,8 @@
 """Waiting for answers, never for ever.
 
-Against a service that is away the SDK waits without a limit and says nothing. Here each answer has a limit. While the
-service itself asks to wait (billing, capacity), and after it, the limit counts from when it last did; the end of the run's time holds
-in any case.
+Against a service that is away the SDK waits without a limit and says nothing. Here each answer has a limit. Where the
+service itself asked to wait (billing, capacity), the limit counts from when it last did. The end of the run's time
+holds in any case.
 """
 
 from __future__ import annotations

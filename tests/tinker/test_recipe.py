@@ -214,16 +214,19 @@ def test_a_resume_without_its_reference_is_refused_before_anything_is_asked(
         ({"params": {"learning_rate": "fast"}}, "the param learning_rate is 'fast', and the recipe takes a number"),
         ({"tuning": {"base_model": "no/such"}}, "unknown base model 'no/such'"),
         ({"tokens_left": 0}, "another step would pass the budget"),
+        ({"tokens_left": 27}, "another step would pass the budget"),  # the first step has one more
     ],
 )
 def test_an_order_that_cannot_be_carried_out_is_refused_in_words(
     given: dict[str, object], words: str, carry: Here, server: str, tmp_path: Path
 ) -> None:
     told = order(server, **given)  # type: ignore[arg-type]
+    before = chunks.calls(server)["/forward_backward"]
     done = carry(tmp_path / "c", told)
     assert done.code == 1
     assert words in done.err
     assert done.states.last is None
+    assert chunks.calls(server)["/forward_backward"] == before, "nothing was paid for it"
 
 
 def test_a_state_that_is_gone_is_told_with_where_to_look(carry: Here, server: str, tmp_path: Path) -> None:
