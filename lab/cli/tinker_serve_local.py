@@ -9,7 +9,7 @@ from lab.cli import tinker_words as words
 from lab.cli.signals import Signals
 from lab.cli.terminal import Answer
 from lab.core.errors import BadInput, NotFound
-from lab.core.tuning import LOCAL_KEY
+from lab.core.tuning import LOCAL_KEY, LOCAL_PORT
 
 if TYPE_CHECKING:
     import argparse
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from lab.cli.session import Session
 
 SHARED = ()
-_PORT, _LARGEST_PORT = 8765, 65_535
+_LARGEST_PORT = 65_535
 _WIDTH = 92
 
 
@@ -49,7 +49,11 @@ def arguments(parser: argparse._ArgumentGroup) -> None:
         help="serve-local: a base model, by the name that clients ask for, and its folder; repeatable",
     )
     parser.add_argument(
-        "--port", type=int, default=_PORT, metavar="N", help="serve-local: where to listen (8765); 0: any that is free"
+        "--port",
+        type=int,
+        default=LOCAL_PORT,
+        metavar="N",
+        help=f"serve-local: where to listen ({LOCAL_PORT}); 0: any that is free",
     )
     parser.add_argument(
         "--folder",
@@ -66,7 +70,7 @@ def answer(args: argparse.Namespace, session: Session) -> Answer:
     """Load the models, say where it is, and go on until something ends it."""
     bases = _bases(args.base)
     if not 0 <= args.port <= _LARGEST_PORT:
-        raise BadInput(f"--port {args.port} is no port", fix=f"--port {_PORT}, or 0 for any that is free")
+        raise BadInput(f"--port {args.port} is no port", fix=f"--port {LOCAL_PORT}, or 0 for any that is free")
     words.require_extra("tinker-local", *words.LOCAL, what="a server of this machine")
     from lab.cli.surroundings import the_world
     from lab.tinker.local import serve

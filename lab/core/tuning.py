@@ -11,7 +11,8 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
-LOCAL_URL = "http://127.0.0.1:8765"  # where `labctl tinker serve-local` listens unless it is told otherwise
+LOCAL_PORT = 8766  # next to that of `labctl serve`
+LOCAL_URL = f"http://127.0.0.1:{LOCAL_PORT}"  # where `labctl tinker serve-local` listens unless it is told otherwise
 LOCAL_KEY = "tml-local"  # what a local server is shown where nobody gave a key: it asks for no more than the prefix
 _LOOPBACK = re.compile(r"127(?:\.\d{1,3}){3}")  # a name such as 127.example.org is none
 Price = Annotated[float, Meta(ge=0, le=1e6)]

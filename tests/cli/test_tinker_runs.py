@@ -26,7 +26,7 @@ def test_a_chain_is_shown_chunk_by_chunk_with_what_each_took(labctl: Labctl, pla
     first, second, third = (a_chunk(root, value) for value in (0.5, 0.4, 0.3))
     said = labctl.done("tinker", "runs", "sft")
     told = lines(said.out)
-    assert told[0] == "sft, active: tiny/qwen3 at http://127.0.0.1:8765"
+    assert told[0] == "sft, active: tiny/qwen3 at http://127.0.0.1:8766"
     assert "tier proxy: loss, minimize; at its end" in told
     assert f"1 0-8 0.5 success 1.5 s 800 0.008 - run:1 {first.run.run_id}" in told
     assert f"2 8-16 0.4 success 1.5 s 800 0.008 - run:2 {second.run.run_id}" in told

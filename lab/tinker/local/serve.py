@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from lab.core.errors import BadInput, Unavailable
-from lab.core.tuning import LOCAL_URL
+from lab.core.tuning import LOCAL_PORT
 from lab.tinker.local import disk
 from lab.tinker.local.routing import Parts
 from lab.tinker.local.server import Door
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 
     from lab.tinker.local.training import Models
 
-PORT = int(LOCAL_URL.rpartition(":")[2])
 NOT_COVERED: tuple[str, ...] = (
     "the losses dro, gspo and stable_reinforce",
     "custom losses that the server computes (forward_backward_custom works: there the client computes)",
@@ -42,7 +41,7 @@ class Terms(msgspec.Struct, frozen=True, kw_only=True):
     """Where it listens and when it gives up on a client. Port 0 takes any that is free; `port_file` is told which."""
 
     host: str = "127.0.0.1"
-    port: int = PORT
+    port: int = LOCAL_PORT
     port_file: str = ""
     session_idle_s: float = IDLE_S
 

@@ -69,7 +69,7 @@ def test_a_local_service_is_asked_with_a_key_of_no_worth_and_told_nothing_of_us(
     training.run(1)
     told = training.seen[0].environ
     assert told == {
-        "TINKER_BASE_URL": "http://127.0.0.1:8765", "TINKER_API_KEY": "tml-local", "TINKER_TELEMETRY": "0",
+        "TINKER_BASE_URL": "http://127.0.0.1:8766", "TINKER_API_KEY": "tml-local", "TINKER_TELEMETRY": "0",
     }  # fmt: skip
 
 
@@ -309,7 +309,7 @@ def page_of(training: Training, name: str) -> str:
 
 def test_the_pages_say_how_far_it_is_and_what_comes_next(training: Training) -> None:
     assert "It is chunk 1: steps 0 to 10 of 30." in page_of(training, layout.NEXT)
-    wanted = "- Trains: tiny at http://127.0.0.1:8765, 30 steps in chunks of 10"
+    wanted = "- Trains: tiny at http://127.0.0.1:8766, 30 steps in chunks of 10"
     assert wanted in page_of(training, layout.RUNBOOK)
     training.run(2)
     wanted = "- Training: 2 chunks, step 20 of 30; 2,000 tokens trained, 200 sampled, 20 read"
