@@ -80,8 +80,8 @@ class Dpo(recipe.Recipe):
 
     def tokens(self, job: Job, step: int) -> Tokens:
         """What the step will use: the reference and the policy read each answer once, then it is trained on."""
-        count = sum(len(datum.tokens) for pair in self.batch(job, step) for datum in pair)
-        return Tokens(trained=count, prefilled=2 * count)
+        lengths = [len(datum.tokens) for pair in self.batch(job, step) for datum in pair]
+        return Tokens(trained=sum(lengths), prefilled=2 * sum(lengths) + len(lengths))
 
 
 if __name__ == "__main__":
