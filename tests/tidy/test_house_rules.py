@@ -45,7 +45,7 @@ BENDS: dict[str, dict[str, str]] = {
         "lab.cli.terminal": "opens /dev/null for a stdout whose reader has gone away",
         "lab.tinker.telling": "a recipe is a run's own process: it appends to its run's folder, each row with fsync",
         "lab.tinker.folders": "models and adapters where a person wants them, too large to pass through as bytes",
-        "lab.tinker.local.disk": "a server of its own process writes its checkpoints below its own folder, and no lab's",
+        "lab.tinker.local.disk": "a server of its own process keeps checkpoints below a folder that is no lab's",
     },
     "printing": {
         "lab.tinker.telling": "a recipe is a run's own process: METRIC lines are what the lab reads of it",

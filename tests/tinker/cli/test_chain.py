@@ -60,9 +60,9 @@ def test_a_training_is_estimated_followed_and_fetched_as_an_adapter_and_as_a_mod
     assert [(each["by"], each["left_tokens"], each["problem"]) for each in told["guesses"]] == [("recipe", 36, "")]
     assert [each["what"] for each in told["guesses"][0]["pieces"]] == ["done", "chunk 1", "chunk 2", "left", "all"]
 
-    early = labctl("tinker", "download", "sft")
-    assert early.code == 1
-    assert "sft has saved nothing yet" in early.err
+    refused = labctl("tinker", "download", "sft")
+    assert refused.code == 1
+    assert "sft has saved nothing yet" in refused.err
     labctl.done("run-once", "--experiment", "sft", "--now")
     early = labctl.done("tinker", "download", "sft", "-o", "early", "--json").data
     assert (early["next_step"], early["path"].split("/")[-2]) == (4, "weights")
