@@ -210,17 +210,17 @@ def test_the_better_answer_is_preferred_to_what_the_reference_says(server: str, 
     assert told.metrics["heldout_accuracy"] == 1.0
 
 
+@pytest.mark.parametrize("name", ["tinker-sl", "tinker-rl", "tinker-dpo"])
 @pytest.mark.heavy
-def test_a_recipe_says_what_its_steps_take_before_they_are_taken(server: str, tmp_path: Path) -> None:
-    for name in ("tinker-sl", "tinker-rl", "tinker-dpo"):
-        said = carried(server, tmp_path / f"{name}-said", name, "--estimate", steps=2, until=2)
-        took = carried(server, tmp_path / name, name, steps=2, until=2).steps.rows
-        told = json.loads(said.out.splitlines()[-1])
-        assert told["steps"] == 2
-        assert told["trained"] >= sum(row.trained for row in took)
-        assert told["sampled"] >= sum(row.sampled for row in took)
-        assert told["prefilled"] >= sum(row.prefilled for row in took[:-1])  # the last row has the measurement in it
-        assert sum(row.trained + row.sampled for row in took) > 0
+def test_a_recipe_says_what_its_steps_take_before_they_are_taken(server: str, tmp_path: Path, name: str) -> None:
+    said = carried(server, tmp_path / "said", name, "--estimate", steps=2, until=2)
+    took = carried(server, tmp_path / "took", name, steps=2, until=2).steps.rows
+    told = json.loads(said.out.splitlines()[-1])
+    assert told["steps"] == 2
+    assert told["trained"] >= sum(row.trained for row in took)
+    assert told["sampled"] >= sum(row.sampled for row in took[:-1])  # the last row has the measurement in it
+    assert told["prefilled"] >= sum(row.prefilled for row in took[:-1])
+    assert sum(row.trained + row.sampled for row in took) > 0
 
 
 @pytest.mark.heavy
