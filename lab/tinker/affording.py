@@ -11,15 +11,15 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from lab.tinker import credentials
-from lab.tinker.estimate import Estimate, estimate
+from lab.tinker.estimate import Estimate, Tokens, estimate
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from lab.core.chunk import Order
-    from lab.tinker.estimate import Tokens
 
 RECORD = "estimate.json"  # beside chunk.json
+_NOTHING = Tokens()
 
 
 class Afforded(msgspec.Struct, frozen=True, kw_only=True):
@@ -41,9 +41,9 @@ def is_due(order: Order) -> bool:
     return is_paid and order.first_step == 0 and not order.state_path
 
 
-def afforded(order: Order, tokens: Callable[[int], Tokens]) -> Afforded:
-    """All steps of the training, against what the order may use. `tokens` is what one of them takes at most."""
-    found = estimate(order, tokens)
+def afforded(order: Order, tokens: Callable[[int], Tokens], measured: Tokens = _NOTHING) -> Afforded:
+    """All of the training against what the order may use; given the most for a step, and for what ends a chunk."""
+    found = estimate(order, tokens, measured)
     return Afforded(
         estimate=found, tokens_left=order.tokens_left, usd_left=order.usd_left, problem=_problem(order, found)
     )

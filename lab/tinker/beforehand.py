@@ -8,35 +8,30 @@ import msgspec
 
 from lab.core.errors import BadInput
 from lab.tinker import affording
-from lab.tinker.estimate import Estimate, Tokens, estimate
+from lab.tinker.estimate import Tokens, estimate
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from lab.core.chunk import Order
     from lab.tinker.job import Job
     from lab.tinker.telling import Telling
     from lab.tinker.training import Recipe
 
 CHECK, ESTIMATE = "--check", "--estimate"
-_UNCOUNTED = "the recipe does not say how many tokens a step takes"
-_COUNT = "give it the method `tokens(job, step)`"
+_COUNT = "give it the method `tokens(job, step)`, and beside `measure` also `measured_tokens(job)`"
 
 
 def check(recipe: Recipe, job: Job, end: int, telling: Telling) -> None:
     """Say that its data were looked at. What is wrong with them was raised by `prepare`."""
-    counted = _counted(recipe, job)
-    step = counted(job.order.first_step) if counted is not None else None
+    step = recipe.tokens(job, job.order.first_step)
     most = f", at most {step.total:,} tokens in step {job.order.first_step}" if step is not None else ""
     telling.say(f"the recipe finds nothing wrong: {end} steps, metric {recipe.metric}{most}")
 
 
 def tell(recipe: Recipe, job: Job, end: int, telling: Telling) -> None:
     """Print the estimate of what is left, as one line of JSON."""
-    counted = _counted(recipe, job)
-    if counted is None:
-        raise BadInput(_UNCOUNTED, fix=_COUNT)
-    telling.say(msgspec.json.encode(_until(job.order, end, counted)).decode())
+    order = msgspec.structs.replace(job.order, until=end)
+    telling.say(msgspec.json.encode(estimate(order, *_counted(recipe, job, ""))).decode())
 
 
 def require(recipe: Recipe, job: Job, end: int, telling: Telling) -> None:
@@ -44,25 +39,26 @@ def require(recipe: Recipe, job: Job, end: int, telling: Telling) -> None:
     order = msgspec.structs.replace(job.order, until=end)
     if not affording.is_due(order):
         return
-    counted = _counted(recipe, job)
-    if counted is None:
-        raise BadInput(f"{_UNCOUNTED}, and {order.tuning.url} is paid for", fix=_COUNT)
-    found = affording.afforded(order, counted)
+    found = affording.afforded(order, *_counted(recipe, job, f", and {order.tuning.url} is paid for"))
     telling.page(affording.RECORD, found.page())
     if found.problem:
         raise BadInput(f"the training does not fit its budget: {found.problem}", where=affording.RECORD)
 
 
-def _counted(recipe: Recipe, job: Job) -> Callable[[int], Tokens] | None:
-    """How the recipe counts; None where it does not."""
-    if job.order.until <= job.order.first_step or recipe.tokens(job, job.order.first_step) is None:
-        return None
+def measured(recipe: Recipe, job: Job) -> Tokens | None:
+    """What ends a chunk takes at most; None where the recipe measures, and does not count it."""
+    return recipe.measured_tokens(job) if recipe.measures else Tokens()
+
+
+def _counted(recipe: Recipe, job: Job, why: str) -> tuple[Callable[[int], Tokens], Tokens]:
+    """How the recipe counts a step, and what it counts for what ends a chunk."""
+    behind = measured(recipe, job)
+    if recipe.tokens(job, job.order.first_step) is None:
+        raise BadInput(f"the recipe does not say how many tokens a step takes{why}", fix=_COUNT)
+    if behind is None:
+        raise BadInput(f"the recipe does not say how many tokens its `measure` takes{why}", fix=_COUNT)
 
     def count(step: int) -> Tokens:
         return recipe.tokens(job, step) or Tokens()
 
-    return count
-
-
-def _until(order: Order, end: int, counted: Callable[[int], Tokens]) -> Estimate:
-    return estimate(msgspec.structs.replace(order, until=end), counted)
+    return count, behind

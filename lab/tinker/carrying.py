@@ -20,7 +20,6 @@ from lab.tinker import beforehand, paths, rows
 from lab.tinker.job import Job
 from lab.tinker.purse import Purse, Spent
 from lab.tinker.rows import Row
-from lab.tinker.training import Recipe
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -31,6 +30,7 @@ if TYPE_CHECKING:
     from lab.tinker.rows import States
     from lab.tinker.session import Session
     from lab.tinker.telling import Telling
+    from lab.tinker.training import Recipe
 
 FINISHED, FAILED = 0, 1
 LAST_ROWS = 5  # whose mean stands for a chunk that measures nothing
@@ -250,7 +250,8 @@ class Carrying:
         """Why the next step is not begun."""
         if self.stop.is_asked:
             return _TOLD
-        if not self.purse.has_room:
+        behind = beforehand.measured(self.recipe, self.job)
+        if not self.purse.has_room(self.recipe.tokens(self.job, step), behind):
             return _SPENT
         ends_at = self.place.ends_at
         if ends_at is not None and time.time() + self._needs_s() > ends_at:
@@ -263,7 +264,7 @@ class Carrying:
             return 0.0
         step_s = statistics.median(row.step_s for row in self.done)
         reserve_s = max(LEAST_RESERVE_S, SAVES_LIKE_OPENING * self._opened_s)
-        return step_s * (1 + (MEASURES_LIKE_STEPS if self._measures else 0)) + reserve_s
+        return step_s * (1 + (MEASURES_LIKE_STEPS if self.recipe.measures else 0)) + reserve_s
 
     def _check(self) -> None:
         """Called before anything new is asked of the service."""
@@ -275,10 +276,6 @@ class Carrying:
         used = self.purse.since()
         if used.total and self.done:
             self.telling.row(_more(self.done[-1], used))
-
-    @property
-    def _measures(self) -> bool:
-        return type(self.recipe).measure is not Recipe.measure
 
     # -- after --------------------------------------------------------------------------------------------------
 
@@ -328,7 +325,7 @@ class Carrying:
         for name in dict.fromkeys(name for row in last for name in row):
             values = [row[name] for row in last if name in row]
             told[name] = statistics.fmean(values)
-        if self._measures and not measured:
+        if self.recipe.measures and not measured:
             told.pop(self.recipe.metric, None)  # it is told of data that was held out, or not at all
         for name, value in {**told, **measured}.items():
             self.telling.metric(name, value)

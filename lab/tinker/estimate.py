@@ -32,8 +32,14 @@ class Tokens(msgspec.Struct, frozen=True, kw_only=True):
         return self.trained + self.sampled + self.prefilled
 
 
+_NOTHING = Tokens()
+
+
 class Estimate(msgspec.Struct, frozen=True, kw_only=True):
-    """The most that these steps use, with samples counted at their longest. What was used before them is not in it."""
+    """The most that these steps use, with samples counted at their longest, and what is measured behind each chunk.
+
+    What was used before them is not in it. A chunk that is ended early makes one chunk more, and one measurement more.
+    """
 
     first_step: int
     steps: int
@@ -44,18 +50,21 @@ class Estimate(msgspec.Struct, frozen=True, kw_only=True):
     usd: float | None = None  # None: the SPEC does not give all three prices
 
 
-def estimate(order: Order, tokens: Callable[[int], Tokens]) -> Estimate:
-    """The sum over the steps that the whole training has left, from where this chunk begins."""
+def estimate(order: Order, tokens: Callable[[int], Tokens], measured: Tokens = _NOTHING) -> Estimate:
+    """The sum over the steps and chunks that the whole training has left, from where this chunk begins."""
     total = Tokens()
     steps = range(order.first_step, order.until)
+    chunks = -(-len(steps) // max(1, order.steps))
     for step in steps:
         total = total + tokens(step)
+    for _ in range(chunks):
+        total = total + measured
     tuning = order.tuning
     usd = tuning.usd(total.trained, total.sampled, total.prefilled) if tuning.is_priced else None
     return Estimate(
         first_step=order.first_step,
         steps=len(steps),
-        chunks=-(-len(steps) // max(1, order.steps)),
+        chunks=chunks,
         trained=total.trained,
         sampled=total.sampled,
         prefilled=total.prefilled,

@@ -52,10 +52,12 @@ class Purse:
             prefilled=max(self._largest.prefilled, step.prefilled),
         )
 
-    @property
-    def has_room(self) -> bool:
-        """Whether a step as large as the largest so far is within what the order allows. Of the first, whether any."""
+    def has_room(self, first: Tokens | None, behind: Tokens | None) -> bool:
+        """Whether a step as large as the largest so far is within what the order allows, and what comes behind it.
+
+        Of the first, it is what the recipe counts; where that is not known, whether there is room for any.
+        """
         if self._order is None:
             return True
-        step = self._largest if self._largest.total else Tokens(trained=1)
-        return fits(self._order, self.used, step)
+        step = self._largest if self._largest.total else first or Tokens(trained=1)
+        return fits(self._order, self.used, step + (behind or Tokens()))

@@ -52,6 +52,10 @@ class Recipe:
         """
         return None
 
+    def measured_tokens(self, job: Job) -> Tokens | None:  # noqa: ARG002
+        """The most that `measure` uses, samples at their longest. None: not known, as with `tokens`."""
+        return None
+
     def step(self, job: Job, step: int) -> Mapping[str, float]:
         """Do step `step`, counted from 0, with one `job.train` at most; return its metrics.
 
@@ -60,5 +64,13 @@ class Recipe:
         raise NotImplementedError
 
     def measure(self, job: Job) -> Mapping[str, float] | None:  # noqa: ARG002
-        """What the chunk is worth on data that was held out, `metric` among it. None: the mean of its last steps."""
+        """What the chunk is worth on data that was held out, `metric` among it. None: the mean of its last steps.
+
+        Who writes this one writes `measured_tokens` as well.
+        """
         return None
+
+    @property
+    def measures(self) -> bool:
+        """Whether it has a `measure` of its own."""
+        return type(self).measure is not Recipe.measure

@@ -80,8 +80,16 @@ class Dpo(recipe.Recipe):
 
     def tokens(self, job: Job, step: int) -> Tokens:
         """What the step will use: the reference and the policy read each answer once, then it is trained on."""
-        lengths = [len(datum.tokens) for pair in self.batch(job, step) for datum in pair]
-        return Tokens(trained=sum(lengths), prefilled=2 * sum(lengths) + len(lengths))
+        batch = self.batch(job, step)
+        return Tokens(trained=sum(len(datum.tokens) for pair in batch for datum in pair), prefilled=self.read(batch))
+
+    def measured_tokens(self, job: Job) -> Tokens:
+        """What `measure` will use."""
+        return Tokens(prefilled=self.read(self.held_out))
+
+    def read(self, pairs: Sequence[Both]) -> int:
+        """The tokens of `compared`."""
+        return sum(len(datum.tokens) + len(datums.whole(datum)) for pair in pairs for datum in pair)
 
 
 if __name__ == "__main__":

@@ -101,6 +101,11 @@ class Reinforce(recipe.Recipe):
         sampled = len(asked) * self.group * self.most
         return Tokens(trained=sum(asked) * self.group + sampled, sampled=sampled, prefilled=sum(asked))
 
+    def measured_tokens(self, job: Job) -> Tokens:
+        """What `measure` will use at most."""
+        asked = [len(problem.prompt) for problem in self.held_out]
+        return Tokens(sampled=len(asked) * self.most, prefilled=sum(asked))
+
 
 if __name__ == "__main__":
     raise SystemExit(recipe.main(Reinforce()))

@@ -61,8 +61,12 @@ class Supervised(recipe.Recipe):
         return {"heldout_nll": datums.nll(self.held_out, job.forward(self.held_out).logprobs)}
 
     def tokens(self, job: Job, step: int) -> Tokens:
-        """What the step will use; the held-out text is read once in a chunk, and counted by the lab as it goes."""
+        """What the step will use."""
         return Tokens(trained=sum(len(datum.tokens) for datum in self.batch(job, step)))
+
+    def measured_tokens(self, job: Job) -> Tokens:
+        """What `measure` will use."""
+        return Tokens(prefilled=sum(len(datum.tokens) for datum in self.held_out))
 
 
 if __name__ == "__main__":

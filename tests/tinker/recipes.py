@@ -67,6 +67,9 @@ class Measured(Plain):
         data = self.batch(job, 10_000)
         return {"held_out": cost(data, job.forward(data).logprobs)}
 
+    def measured_tokens(self, job: Job) -> Tokens:
+        return Tokens(prefilled=self.tokens(job, 10_000).trained)
+
 
 class Held(Plain):
     """Looks at the model that stood still before step 0."""

@@ -118,3 +118,22 @@ def test_a_recipe_that_does_not_say_what_it_uses_is_not_started_on_a_paid_servic
     assert done.returncode == 1, done.stderr
     assert "the recipe does not say how many tokens a step takes" in done.stderr
     assert not (tmp_path / affording.RECORD).exists()
+
+
+MEASURE = """
+    def measure(self, job):
+        raise AssertionError
+"""
+MEASURED = """
+    def measured_tokens(self, job):
+        return Tokens(sampled=3, prefilled=4)
+"""
+
+
+def test_what_a_recipe_measures_with_counts_too(tmp_path: Path) -> None:
+    head, code = COUNTING.split("\ncode = ")
+    done = carried(tmp_path, an_order(tokens_left=1225), f"{head}{MEASURE}\ncode = {code}")
+    assert done.returncode == 1, done.stderr
+    assert "the recipe does not say how many tokens its `measure` takes" in done.stderr
+    done = carried(tmp_path, an_order(tokens_left=1259), f"{head}{MEASURE}{MEASURED}\ncode = {code}")
+    assert "its 50 steps may take 1260 tokens, and 1259 are left" in done.stderr, "five chunks, and seven tokens each"

@@ -13,6 +13,7 @@ from lab.core.tuning import Tuning
 from lab.tinker import advantage, estimate, preference
 from lab.tinker.data import Sample
 from lab.tinker.estimate import Tokens
+from lab.tinker.purse import Purse
 
 NATS = st.floats(-2000, 2000)
 
@@ -95,6 +96,22 @@ def test_an_estimate_is_the_sum_over_the_steps_that_are_left() -> None:
     assert (told.steps, told.chunks, told.trained, told.sampled, told.prefilled) == (2, 1, 19_000, 200, 20)
     assert told.usd == pytest.approx((19_000 * 2 + 200 * 3 + 20) / 1e6)
     assert estimate.estimate(order(), a_step).chunks == 3
+
+
+def test_what_is_measured_is_counted_once_for_each_chunk() -> None:
+    told = estimate.estimate(order(), a_step, Tokens(sampled=7, prefilled=5))  # ten steps, four a chunk
+    assert (told.trained, told.sampled, told.prefilled) == (55_000, 10 * 100 + 3 * 7, 10 * 10 + 3 * 5)
+
+
+def test_there_is_room_for_a_step_only_with_what_comes_behind_it() -> None:
+    purse = Purse(order(tokens_left=100))
+    behind = Tokens(sampled=10, prefilled=20)
+    assert purse.has_room(Tokens(trained=70), behind)
+    assert not purse.has_room(Tokens(trained=71), behind)
+    purse.take(trained=40)
+    purse.remember(Tokens(trained=40))
+    assert not purse.has_room(Tokens(trained=1), behind), "the next step is as large as the largest"
+    assert purse.has_room(Tokens(trained=1), None)
 
 
 def test_an_estimate_without_all_prices_names_no_money() -> None:

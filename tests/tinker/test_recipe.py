@@ -248,6 +248,12 @@ def test_it_ends_before_a_step_that_would_pass_the_tokens_and_saves(carry: Here,
     assert done.states.last.next_step == 3
 
 
+def test_it_ends_while_there_is_room_to_measure(carry: Here, server: str, tmp_path: Path) -> None:
+    done = carry(tmp_path / "c", order(server, tokens_left=5 * 4 * 7 - 1), Measured)
+    assert (done.steps.trained, done.steps.prefilled) == (3 * 4 * 7, 4 * 7)
+    assert done.metrics["held_out"] > 0
+
+
 def test_it_ends_before_a_step_that_would_pass_the_money(carry: Here, server: str, tmp_path: Path) -> None:
     prices = {"usd_per_mtok_train": 1e6 / 28, "usd_per_mtok_sample": 0.0, "usd_per_mtok_prefill": 0.0}
     done = carry(tmp_path / "c", order(server, usd_left=2.5, tuning=prices))
