@@ -34,8 +34,8 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("first", metavar="RUN", help="a run, an experiment, or a results file of lm_eval")
     parser.add_argument("second", nargs="?", default="", metavar="OTHER", help="what is held against it")
     parser.add_argument(
-        "--better-by", type=float, default=2.0, metavar="K",
-        help="a difference counts beyond so many times the two standard errors together (default 2)",
+        "--better-by", type=float, default=None, metavar="K",
+        help="a difference counts beyond so many times the two standard errors together (else as OTHER's SPEC says; 2)",
     )  # fmt: skip
 
 
@@ -45,7 +45,7 @@ def answer(args: argparse.Namespace, session: Session) -> Answer:
 
     from lab.scheduler.results import evals
 
-    if not 0 <= args.better_by <= MOST:
+    if args.better_by is not None and not 0 <= args.better_by <= MOST:
         raise BadInput(f"--better-by {args.better_by:g} is not between 0 and {MOST:g}", fix="--better-by 2")
     found = evals.look(session.root, args.first, args.second, better_by=args.better_by)
     return Answer(to_builtins(found), _lines(found), warnings=found.notes)

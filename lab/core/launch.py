@@ -31,7 +31,7 @@ class Launch(msgspec.Struct, frozen=True, kw_only=True):
         """The same as it was known before the claim: files may have gone since."""
         return Foreseen(
             spec=self.spec, workspace=self.workspace, folders=self.folders, environ=self.environ,
-            names=tuple(self.params or ()),
+            names=tuple(self.params or ()), data_root=self.environ.get("LAB_DATA_ROOT", ""),
         )  # fmt: skip
 
 
@@ -43,6 +43,7 @@ class Foreseen(msgspec.Struct, frozen=True, kw_only=True):
     folders: tuple[str, ...] = ()
     environ: Mapping[str, str] = {}  # what a run sees of the surroundings
     names: tuple[str, ...] = ()  # of the parameters that it is given, or will be
+    data_root: str = ""  # of the lab, where it is on this machine
 
 
 FENCES = AUTO, LANDLOCK, BWRAP, NO_FENCE = ("auto", "landlock", "bwrap", "none")

@@ -19,6 +19,7 @@ MOST_BYTES = 64 << 20
 MOST_SCORES = 20_000
 _NAME_CHARS = 200
 _STDERR = "_stderr"
+_UNSEEN = 2.0  # over the number of questions: the standard error of what lm_eval gives none bigger than 0
 
 BETTER, WORSE, SAME = "better", "worse", "no difference shown"
 UNSURE, NOT_COMPARABLE = "no stderr: cannot tell", "not comparable"
@@ -137,7 +138,11 @@ def compare(first: Scores, second: Scores, better_by: float = BETTER_BY) -> Comp
             reasons[task] = "; ".join(_differences(first, second, task))
     return Comparison(
         better_by=better_by,
-        pairs=tuple(_pair(mine[name], theirs[name], better_by, reasons[mine[name].task]) for name in both),
+        pairs=tuple(
+            _pair(mine[name], theirs[name], better_by, reasons[task], (_asked(first, task), _asked(second, task)))
+            for name in both
+            for task in (mine[name].task,)
+        ),
         only=(
             tuple(name for name in mine if name not in theirs),
             tuple(name for name in theirs if name not in mine),
@@ -145,7 +150,7 @@ def compare(first: Scores, second: Scores, better_by: float = BETTER_BY) -> Comp
     )
 
 
-def _pair(one: Score, other: Score, better_by: float, why: str) -> Pair:
+def _pair(one: Score, other: Score, better_by: float, why: str, asked: tuple[int, int]) -> Pair:
     values, stderrs = (one.value, other.value), (one.stderr, other.stderr)
     if not why and (one.higher is None or other.higher is None):
         why = "one of them does not say whether higher is better"
@@ -154,11 +159,33 @@ def _pair(one: Score, other: Score, better_by: float, why: str) -> Pair:
     if why:
         return Pair(name=one.name, values=values, stderrs=stderrs, verdict=NOT_COMPARABLE, why=why)
     gain = other.value - one.value if one.higher else one.value - other.value
-    if one.stderr is None or other.stderr is None:
+    is_share = all(0 <= value <= 1 for value in values)
+    spreads = [_sure(each, count, is_share=is_share) for each, count in zip((one, other), asked, strict=True)]
+    if spreads[0] is None or spreads[1] is None:
         return Pair(name=one.name, values=values, stderrs=stderrs, verdict=UNSURE, gain=gain)
-    needed = better_by * math.hypot(one.stderr, other.stderr)
+    needed = better_by * math.hypot(spreads[0], spreads[1])
     verdict = SAME if abs(gain) <= needed else BETTER if gain > 0 else WORSE
     return Pair(name=one.name, values=values, stderrs=stderrs, verdict=verdict, gain=gain, needed=needed)
+
+
+def _sure(score: Score, asked: int, *, is_share: bool) -> float | None:
+    """The standard error to reckon with; None where nothing is known of it.
+
+    lm_eval says 0 where all answers were right, or none: as if two questions proved that it is always so. Of a rate
+    that shows itself in none of n questions all that is known is that it is hardly above 3 / n; two such errors are
+    4 / n, a little more than that.
+    """
+    if score.stderr:
+        return score.stderr
+    if score.stderr is None or not is_share or score.value not in (0, 1) or asked < 1:
+        return None
+    return _UNSEEN / asked
+
+
+def _asked(scores: Scores, task: str) -> int:
+    """From how many questions a score is known; 0 where that is not. Of a group its smallest task hides the most."""
+    counts = [scores.samples.get(leaf, 0) for leaf in _leaves(scores, task)]
+    return len(counts) * min(counts, default=0)
 
 
 def _differences(first: Scores, second: Scores, task: str) -> Iterator[str]:
@@ -175,12 +202,16 @@ def _differences(first: Scores, second: Scores, task: str) -> Iterator[str]:
             yield f"{here}no task hash says that both were asked the same (lm_eval keeps it with --log_samples)"
         elif first.hashes[leaf] != second.hashes[leaf]:
             yield f"{here}the questions differ: their task hashes are not the same"
-        if first.versions.get(leaf) != second.versions.get(leaf):
-            told = " and ".join(each.versions.get(leaf, "none") for each in (first, second))
-            yield f"{here}the versions of the task differ ({told})"
-        if first.shots.get(leaf) != second.shots.get(leaf):
-            told = " and ".join(str(each.shots.get(leaf, "none")) for each in (first, second))
-            yield f"{here}the numbers of examples in front of a question differ ({told})"
+        versions = [each.versions.get(leaf) or "none" for each in (first, second)]
+        if "none" in versions:
+            yield f"{here}no version of the task is told in both ({' and '.join(versions)})"
+        elif versions[0] != versions[1]:
+            yield f"{here}the versions of the task differ ({' and '.join(versions)})"
+        shots = [str(each.shots.get(leaf, "none")) for each in (first, second)]
+        if "none" in shots:
+            yield f"{here}no number of examples in front of a question is told in both ({' and '.join(shots)})"
+        elif shots[0] != shots[1]:
+            yield f"{here}the numbers of examples in front of a question differ ({' and '.join(shots)})"
 
 
 def _leaves(scores: Scores, task: str) -> tuple[str, ...]:

@@ -11,17 +11,21 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from lab.core import evaluation, layout, scores
-from lab.core.errors import BadInput, NotFound
+from lab.core import canonical, evaluation, layout, scores
+from lab.core.errors import BadInput, Corrupt, NotFound
 from lab.core.evaluation import Asked
 from lab.core.scores import Comparison, Score, Scores  # msgspec resolves annotations
 from lab.projections import text
 from lab.store import inside
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
-RESULTS = re.compile(r"results_[^/]+\.json")
+    from lab.core.seal import Seal
+
+_ABOVE = f"{layout.ARTIFACTS}/"
+_ASKED = f"{_ABOVE}{evaluation.ASKED}"
+_RESULTS = re.compile(r"results_[^/]+\.json")
 _LISTED = 200  # scores that RESULT.md shows; the results have them all
 _MOST_FILES = 10_000
 
@@ -36,20 +40,43 @@ class Evaluated(msgspec.Struct, frozen=True, kw_only=True):
     baseline: str = ""  # what it was compared with, as it was named
 
 
-def results_in(path: str) -> str:
-    """The results of the run in this folder: of several, the last. `NotFound` where there are none."""
-    return f"{path}/{_newest(path)}"
+def newest(names: Iterable[str]) -> str:
+    """Of the files of a run its results, of several the last by the time in their names; empty where there are none."""
+    found = [name for name in names if name.startswith(_ABOVE) and _RESULTS.fullmatch(_last(name))]
+    return max(found, key=_last, default="")
+
+
+def sealed(path: str, name: str, made: Seal) -> bytes:
+    """A file of the run in this folder. `Corrupt` where it is not what was sealed."""
+    try:
+        data = _bytes(path, name)
+    except BadInput as unread:
+        raise Corrupt(f"{name} was sealed, and cannot be read", where=path, fix="labctl verify") from unread
+    kept = made.files.get(name)
+    if kept is None or (len(data) <= scores.MOST_BYTES and canonical.digest(data) != kept.sha256):
+        raise Corrupt(f"{name} is not what was sealed", where=path, fix="labctl verify names all damage")
+    return data
+
+
+def asked_better_by(path: str, made: Seal) -> float | None:
+    """What the SPEC of a sealed run said that a difference must be; None of one that no `lm_eval:` asked for."""
+    if _ASKED not in made.files:
+        return None
+    try:
+        return msgspec.json.decode(sealed(path, _ASKED, made), type=Asked).better_by
+    except msgspec.MsgspecError:  # of a program of one's own, which may call a file so
+        return None
 
 
 def read(path: str) -> Evaluated:
     """What the run in this folder measured. `BadInput` for a folder without results that can be read."""
     asked = _asked(path)
-    found = scores.parse(_bytes(path, _newest(path)), f"{path}/{layout.ARTIFACTS}")
+    found = scores.parse(_bytes(path, _newest_in(path)), f"{path}/{layout.ARTIFACTS}")
     remarks = [*found.remarks, *_unlike(asked, found)]
     beside = None
     if asked.baseline:
         try:
-            kept = f"{layout.ARTIFACTS}/{evaluation.BASELINE}"
+            kept = f"{_ABOVE}{evaluation.BASELINE}"
             beside = scores.compare(scores.parse(_bytes(path, kept), kept), found, asked.better_by)
         except BadInput as unfit:
             remarks.append(f"not compared with the baseline: {unfit.what}")
@@ -113,15 +140,14 @@ def _unlike(asked: Asked, found: Scores) -> Iterator[str]:
 
 
 def _asked(path: str) -> Asked:
-    place = f"{layout.ARTIFACTS}/{evaluation.ASKED}"
     try:
-        return msgspec.json.decode(_bytes(path, place), type=Asked)
+        return msgspec.json.decode(_bytes(path, _ASKED), type=Asked)
     except msgspec.MsgspecError as error:
-        raise BadInput(f"{place} does not say what was asked: {error}", fix="run it again") from None
+        raise BadInput(f"{_ASKED} does not say what was asked: {error}", fix="run it again") from None
 
 
-def _newest(path: str) -> str:
-    """By the time that lm_eval writes into the name."""
+def _newest_in(path: str) -> str:
+    """The results that lie there, whoever will seal them. `NotFound` where there are none."""
     names = []
     try:
         at = inside.folder(path, layout.ARTIFACTS)
@@ -130,16 +156,21 @@ def _newest(path: str) -> str:
     if at >= 0:
         try:
             for count, each in enumerate(inside.listed(at)):
-                if each.is_plain and RESULTS.fullmatch(each.name.rpartition("/")[2]):
-                    names.append(each.name)
+                if each.is_plain:
+                    names.append(f"{_ABOVE}{each.name}")
                 if count > _MOST_FILES:
                     break
         finally:
             os.close(at)
-    if not names:
+    found = newest(names)
+    if not found:
         fix = "its log says why: labctl tail RUN"
-        raise NotFound(f"there are no results of lm_eval in {layout.ARTIFACTS}/", where=path, fix=fix)
-    return f"{layout.ARTIFACTS}/{max(names, key=lambda name: name.rpartition('/')[2])}"
+        raise NotFound(f"there are no results of lm_eval in {_ABOVE}", where=path, fix=fix)
+    return found
+
+
+def _last(name: str) -> str:
+    return name.rpartition("/")[2]
 
 
 def _bytes(path: str, name: str) -> bytes:

@@ -2,7 +2,8 @@
 
 It works in the folder of the tasks, where their relative data lie. What it makes on the way (a merged model, a copy of
 the data as `datasets` keeps it) lies in a folder of its own under TMPDIR, which is gone at its end, also when it is
-told to end. Data sets of tasks that name one at Hugging Face are read where this machine keeps them already.
+told to end; of one that was killed, when the next one begins. Data sets of tasks that name one at Hugging Face are read
+where this machine keeps them already.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ import msgspec
 from lab.core import evaluation, scores
 from lab.core.errors import DONE, LabError, NotFound, Unavailable, nearest
 from lab.core.evaluation import Asked
+from lab.store import machine
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -28,7 +30,9 @@ if TYPE_CHECKING:
 
 _STDOUT, _STDERR = 1, 2
 _NAME_CHARS = 200  # of a folder; lm_eval makes one of the whole path of a model, and loses the results where it may not
+_SCRATCH = re.compile(r"labctl-eval-([0-9a-f]+)-([0-9]+)-[^/]*")
 _DATA = re.compile(r"^[ \t]*dataset_path:[ \t]*['\"]?([^\s'\"#]+)", re.MULTILINE)
+_OWN_DATA = re.compile(r"^[ \t]*(class|custom_dataset):", re.MULTILINE)  # Python that may load anything
 _BUILT_IN = frozenset({"arrow", "csv", "json", "parquet", "text", "xml"})  # builders of `datasets` that read files
 _YAML = ".yaml"
 _MOST_CHARS = 1 << 20
@@ -40,8 +44,8 @@ def main(argv: list[str]) -> int:
     signal.signal(signal.SIGTERM, _end)
     asked = msgspec.json.decode(argv[1], type=Asked)
     try:
-        os.makedirs(asked.out, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix="labctl-eval-") as scratch:
+        _keep(asked)
+        with _scratch() as scratch:
             _evaluate(asked, scratch)
     except LabError as refusal:
         words = refusal.what + (f" ({refusal.where})" if refusal.where else "")
@@ -56,8 +60,20 @@ def _end(number: int, frame: object) -> NoReturn:
     raise SystemExit(128 + number)
 
 
+def _scratch() -> tempfile.TemporaryDirectory[str]:
+    """A folder of its own, once those are gone whose process was killed: nobody else knows of them."""
+    try:
+        above = tempfile.gettempdir()
+        for name in os.listdir(above):
+            found, path = _SCRATCH.fullmatch(name), f"{above}/{name}"
+            if found and machine.is_gone(found[1], int(found[2])):
+                shutil.rmtree(path, ignore_errors=True)  # that of another user stays, and so does a link
+        return tempfile.TemporaryDirectory(prefix=f"labctl-eval-{machine.here()}-{os.getpid()}-")
+    except OSError as error:
+        raise _refused(error, "look at TMPDIR") from error
+
+
 def _evaluate(asked: Asked, scratch: str) -> None:
-    _keep(asked)
     os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", f"{scratch}/compiled")
     model = _merged(asked, scratch) if asked.adapter else asked.model
     if asked.tasks_dir:
@@ -85,12 +101,21 @@ def _evaluate(asked: Asked, scratch: str) -> None:
 
 def _keep(asked: Asked) -> None:
     """What was asked, and what it will be compared with: both may be changed or gone when it is read."""
-    with open(f"{asked.out}/{evaluation.ASKED}", "wb") as file:
-        file.write(msgspec.json.format(msgspec.json.encode(asked), indent=1) + b"\n")
-    if asked.baseline:
-        with open(asked.baseline, "rb") as file:
-            scores.parse(file.read(scores.MOST_BYTES + 1), asked.baseline)  # better now than after hours
-        shutil.copyfile(asked.baseline, f"{asked.out}/{evaluation.BASELINE}")
+    try:
+        os.makedirs(asked.out, exist_ok=True)
+        with open(f"{asked.out}/{evaluation.ASKED}", "wb") as file:
+            file.write(msgspec.json.format(msgspec.json.encode(asked), indent=1) + b"\n")
+        if asked.baseline:
+            with open(asked.baseline, "rb") as file:
+                scores.parse(file.read(scores.MOST_BYTES + 1), asked.baseline)  # better now than after hours
+            shutil.copyfile(asked.baseline, f"{asked.out}/{evaluation.BASELINE}")
+    except OSError as error:
+        raise _refused(error, "look at the disk, and at who may read and write there") from error
+
+
+def _refused(error: OSError, fix: str) -> Unavailable:
+    where = error.filename if isinstance(error.filename, str) else ""
+    return Unavailable(f"the machine refused: {error.strerror or error}", where=where, fix=fix)
 
 
 def _merged(asked: Asked, scratch: str) -> str:
@@ -167,8 +192,15 @@ def _model_away(model: str, error: Exception) -> Unavailable:
 
 
 def _reads_files_only(folder: str) -> bool:
-    """Whether all tasks of a folder read files: then nothing of the machine's own store of data sets is wanted."""
-    return all(name in _BUILT_IN for text in _texts(folder) for name in _DATA.findall(text))
+    """Whether all tasks of a folder read files: then nothing of the machine's own store of data sets is wanted.
+
+    One that does not say what it reads (its data are named in a file that it includes, or loaded by Python) may want
+    that.
+    """
+    return all(
+        (named := _DATA.findall(text)) and _BUILT_IN.issuperset(named) and not _OWN_DATA.search(text)
+        for text in _texts(folder)
+    )
 
 
 def _texts(folder: str) -> Iterator[str]:

@@ -22,6 +22,7 @@ from lab.core.spec_evaluation import PLACE
 from lab.executors import evaluated, outcome, placeholders, pythons, script
 from lab.executors.metrics import Found
 from lab.executors.told import is_name
+from lab.store import bundles
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -57,7 +58,7 @@ class LmEval:
         asked = msgspec.structs.replace(
             _placed(filled, folders),
             out=f"{launch.path}/{layout.ARTIFACTS}",
-            baseline=_baseline(filled.baseline, folders, launch),
+            baseline=_baseline(filled.baseline, launch.foreseen),
             baseline_name=filled.baseline,
         )
         python = pythons.find(_MODULES, launch.environ, INSTALL)
@@ -70,7 +71,7 @@ class LmEval:
         )
 
     def require(self, foreseen: Foreseen) -> None:
-        """Refuse what cannot be evaluated, before a run is claimed: no lm_eval, no model, no tasks.
+        """Refuse what cannot be evaluated, before a run is claimed: no lm_eval, no model, no tasks, no baseline.
 
         What a parameter of the run fills in is looked at when the run begins.
         """
@@ -78,6 +79,8 @@ class LmEval:
         block = _block(foreseen.spec)
         varied = {name: "" for name in ("model", "adapter") if PLACE.search(getattr(block, name))}
         _placed(msgspec.structs.replace(block, **varied), (foreseen.workspace, *foreseen.folders))
+        if not PLACE.search(block.baseline):
+            _baseline(block.baseline, foreseen)
         self.require_python(foreseen.spec, foreseen.environ)
 
     def require_python(self, spec: Spec, environ: Mapping[str, str]) -> None:  # noqa: ARG002  # the door's signature
@@ -191,12 +194,13 @@ def _has_yaml(folder: str) -> bool:
     return bool(folder) and any(name.endswith(_YAML) for _, _, names in os.walk(folder) for name in names)
 
 
-def _baseline(given: str, folders: tuple[str, ...], launch: Launch) -> str:
+def _baseline(given: str, foreseen: Foreseen) -> str:
     """The results file that is meant: itself, or that of a run of this lab."""
     if not given:
         return ""
     if given.startswith("RUN-") and "/" not in given:
-        return _results_of(given, launch)
+        return _results_of(given, foreseen)
+    folders = (foreseen.workspace, *foreseen.folders)
     path = os.path.expanduser(given)
     places = (path,) if os.path.isabs(path) else tuple(f"{folder}/{path}" for folder in folders if folder)
     found = next((os.path.normpath(place) for place in places if os.path.isfile(place)), "")
@@ -206,19 +210,32 @@ def _baseline(given: str, folders: tuple[str, ...], launch: Launch) -> str:
     return found
 
 
-def _results_of(run_id: str, launch: Launch) -> str:
-    lab = Layout(launch.environ.get("LAB_DATA_ROOT", ""))
+def _results_of(run_id: str, foreseen: Foreseen) -> str:
+    lab = Layout(foreseen.data_root)
     try:
         names = sorted(os.listdir(lab.experiments))
     except OSError:
         names = []  # at work elsewhere: the lab is not on this machine
-    own = launch.manifest.experiment
-    for name in sorted(names, key=lambda each: each != own):
+    for name in sorted(names, key=lambda each: each != foreseen.spec.id):
         path = lab.run(name, run_id)
         if os.path.isdir(path):
-            return evaluated.results_in(path)
+            return _sealed_results(path)
     fix = "labctl list ID shows the runs of an experiment; a run in an archive comes back by labctl prune --restore"
     raise NotFound(f"there is no run {run_id} here to compare with", fix=fix)
+
+
+def _sealed_results(path: str) -> str:
+    """What of a run may be believed: results that it was sealed with. One under way may still write others."""
+    found = bundles.load_seal(path)
+    if found is None or os.path.lexists(f"{path}/{layout.SUPERSEDED}"):
+        fix = "wait until it is sealed, or name another run as baseline"
+        raise BadInput("this run is not sealed, so it is no baseline yet", where=path, fix=fix)
+    name = evaluated.newest(found[0].files)
+    if not name:
+        fix = "name a run of the executor lm_eval as baseline"
+        raise NotFound("this run has no results of lm_eval to compare with", where=path, fix=fix)
+    evaluated.sealed(path, name, found[0])
+    return f"{path}/{name}"
 
 
 def _odd(counts: scores.Score, manifest: Manifest) -> tuple[str, ...]:

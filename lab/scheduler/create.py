@@ -235,7 +235,10 @@ def _require_here(root: Root, spec: Spec, folder: str) -> None:
     from lab.executors import door, environment  # noqa: PLC0415  # a program is all that most experiments want
 
     workspace, seen = workspace_at(spec, folder), environment.given(spec, root.world.environ)
-    door.require(Foreseen(spec=spec, workspace=workspace, folders=(folder,), environ=seen))
+    told = Foreseen(
+        spec=spec, workspace=workspace, folders=(folder,), environ=seen, data_root=root.layout.root
+    )  # fmt: skip
+    door.require(told)
 
 
 def _fenced(spec: Spec, lab: str) -> Spec:

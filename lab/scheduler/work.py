@@ -54,6 +54,7 @@ def require_work(
             spec=with_command(root.world.environ, spec, with_params=params is not None),
             workspace=places.workspace(root, spec, view), folders=places.folders(root, view),
             environ=environment.given(spec, root.world.environ), names=tuple(params or ()),
+            data_root=root.layout.root,
         )
     )  # fmt: skip
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING
 
 import pytest
@@ -17,7 +18,10 @@ if TYPE_CHECKING:
     from tests.cli.labs import Labctl
 
 # As a program of one's own would that runs lm_eval with --output_path artifacts.
-COMMAND = "mkdir -p artifacts/m; cp '{workspace}'/*.json artifacts/m 2>/dev/null; echo METRIC loss=0.5"
+COMMAND = (
+    "mkdir -p artifacts/m; cp '{workspace}'/results*.json artifacts/m 2>/dev/null; "
+    "cp '{workspace}'/asked.json artifacts 2>/dev/null; echo METRIC loss=0.5"
+)
 
 
 @pytest.fixture
@@ -88,6 +92,19 @@ def test_two_files_are_compared_where_no_lab_is_and_every_reason_is_said(labctl:
     other.write_bytes(results(0.6, 0.01, version=2, shots=3))
     out = labctl.done("evals", str(one), str(other)).out
     assert "not comparable: the versions of the task differ (1.0 and 2); the numbers of examples" in out
+
+
+def test_what_a_difference_must_be_is_what_the_spec_of_the_other_run_says_unless_one_says_it(
+    labctl: Labctl, root: Root
+) -> None:
+    asked = {"out": "", "model": "m", "tasks": ["sums"], "better_by": 8.0}
+    first = measured(labctl, root, results_2026=results(0.5, 0.01))
+    second = measured(labctl, root, results_2027=results(0.6, 0.01), asked=json.dumps(asked).encode())
+    assert labctl.done("evals", first, second).out.endswith("@@ 1 no difference shown; beyond 8 standard errors @@\n")
+    assert "1 worse; beyond 2 standard errors" in labctl.done("evals", second, first).out
+    assert "1 better; beyond 3 standard errors" in labctl.done("evals", first, second, "--better-by", "3").out
+    third = measured(labctl, root, results_2027=results(0.6, 0.01), asked=b"[]")  # what a program of one's own calls so
+    assert "1 better; beyond 2 standard errors" in labctl.done("evals", first, third).out
 
 
 def test_what_is_no_results_file_is_refused_with_its_place(labctl: Labctl, tmp_path: Path) -> None:

@@ -156,14 +156,55 @@ def test_without_an_error_on_both_sides_nobody_can_tell(
     assert verdict(results(one, mine), results(other, theirs)).verdict == scores.UNSURE
 
 
+def asked(count: object, value: float, spread: object = 0.0) -> bytes:
+    return results(value, spread, **{"n-samples": {"sums": {"original": 60, "effective": count}}})
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "expected"),
+    [
+        (asked(2, 0.0), asked(2, 1.0), scores.SAME),  # by chance one time in six
+        (asked(4, 0.0), asked(4, 1.0), scores.SAME),
+        (asked(60, 0.0), asked(60, 1.0), scores.BETTER),
+        (asked(60, 1.0), asked(60, 0.0), scores.WORSE),
+        (asked(40, 0.0), asked(40, 0.95, 0.035), scores.BETTER),
+        (asked(60, 0.0), asked(60, 0.05, 0.01), scores.SAME),  # 3 of 60: none of 60 is no proof of a rate of zero
+        (asked(60, 1.0), asked(60, 1.0), scores.SAME),
+        (asked(60, 0.5), asked(60, 0.9), scores.UNSURE),  # no mean of sixty zeros and ones
+        (asked(60, 0.0), asked(60, 31.5, 2.0), scores.UNSURE),  # no proportion
+        (asked(None, 0.0), asked(60, 1.0), scores.UNSURE),
+        (asked(0, 0.0), asked(60, 1.0), scores.UNSURE),
+    ],
+)
+def test_an_error_of_zero_is_no_certainty_and_counts_by_the_number_of_questions(
+    one: bytes, other: bytes, expected: str
+) -> None:
+    assert verdict(one, other).verdict == expected
+
+
+def test_of_a_group_whose_answers_are_all_wrong_the_smallest_task_says_how_sure_that_is() -> None:
+    def group(value: float, **asked: int) -> bytes:
+        return results(
+            results={"all": {"acc,none": value, "acc_stderr,none": 0.0}},
+            group_subtasks={"all": list(asked)},
+            higher_is_better={"all": {"acc": True}},
+            **{name: dict.fromkeys(asked, 1) for name in ("versions", "n-shot")},
+            task_hashes=dict.fromkeys(asked, "a"),
+            **{"n-samples": {name: {"effective": count} for name, count in asked.items()}},
+        )
+
+    assert verdict(group(0.0, one=50, two=50), group(1.0, one=50, two=50)).needed == pytest.approx(0.04 * 2**0.5)
+    assert verdict(group(0.0, one=98, two=2), group(1.0, one=98, two=2)).verdict == scores.SAME
+
+
 @given(st.floats(-1e6, 1e6), st.floats(-1e6, 1e6), st.floats(0, 1e3), st.floats(0, 1e3), st.floats(0, 100))
 def test_what_is_better_one_way_is_worse_the_other_way(
     one: float, other: float, mine: float, theirs: float, better_by: float
 ) -> None:
-    opposite = {scores.BETTER: scores.WORSE, scores.WORSE: scores.BETTER, scores.SAME: scores.SAME}
+    opposite = {scores.BETTER: scores.WORSE, scores.WORSE: scores.BETTER}
     there = verdict(results(one, mine), results(other, theirs), better_by).verdict
     back = verdict(results(other, theirs), results(one, mine), better_by).verdict
-    assert opposite[there] == back
+    assert opposite.get(there, there) == back
 
 
 @pytest.mark.parametrize(
@@ -175,15 +216,44 @@ def test_what_is_better_one_way_is_worse_the_other_way(
         (results(0.9, 0.01, higher=False), "higher is better in one of them, and lower in the other"),
         (results(0.9, 0.01, higher=None), "one of them does not say whether higher is better"),
         (results(0.9, 0.01, task_hashes={}), "no task hash says that both were asked the same"),
+        (results(0.9, 0.01, versions={}), "no version of the task is told in both (1.0 and none)"),
+        (results(0.9, 0.01, version=None), "no version of the task is told in both (1.0 and none)"),
+        (results(0.9, 0.01, **{"n-shot": {}}), "no number of examples in front of a question is told in both (0 and"),
+        (results(0.9, 0.01, shots="0"), "no number of examples in front of a question is told in both (0 and none)"),
         (results(0.9, 0.01, group_subtasks={"sums": ["other"]}), "sums is not made of the same tasks"),
     ],
-    ids=["hash", "version", "shots", "direction", "no direction", "no hash", "group"],
+    ids=[
+        "hash",
+        "version",
+        "shots",
+        "direction",
+        "no direction",
+        "no hash",
+        "no version",
+        "empty version",
+        "no shots",
+        "shots as text",
+        "group",
+    ],
 )
 def test_what_was_not_asked_the_same_is_not_compared_and_the_reason_is_said(other: bytes, why: str) -> None:
     for pair in (verdict(results(0.5, 0.01), other), verdict(other, results(0.5, 0.01))):
         assert pair.verdict == scores.NOT_COMPARABLE
         assert pair.gain is None
     assert why in verdict(results(0.5, 0.01), other).why
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "why"),
+    [
+        (results(0.5, 0.01, versions={}), results(0.9, 0.01, versions={}), "no version of the task"),
+        (results(0.5, 0.01, shots="0"), results(0.9, 0.01, shots="5"), "no number of examples"),
+    ],
+)
+def test_what_neither_of_two_files_says_is_not_taken_for_the_same(one: bytes, other: bytes, why: str) -> None:
+    found = verdict(one, other)
+    assert found.verdict == scores.NOT_COMPARABLE
+    assert why in found.why
 
 
 def test_every_disagreement_is_said_and_not_only_the_first() -> None:
@@ -206,6 +276,8 @@ def test_a_group_is_comparable_when_all_its_tasks_are() -> None:
             group_subtasks={"all": ["one", "two"]},
             higher_is_better={"all": {"acc": True}},
             task_hashes={"one": "a", "two": second},
+            versions={"one": 1, "two": 1},
+            **{"n-shot": {"one": 0, "two": 0}},
         )
 
     assert verdict(group("b"), group("b")).verdict == scores.SAME

@@ -11,11 +11,13 @@ from typing import TYPE_CHECKING
 import msgspec
 import pytest
 
-from lab.core import evaluation, layout
-from lab.core.errors import BadInput, NotFound, Unavailable
+from lab.core import canonical, evaluation, layout
+from lab.core.errors import BadInput, Corrupt, NotFound, Unavailable
 from lab.core.evaluation import Asked
 from lab.core.launch import Exit, Launch
-from lab.core.run import FAILED, SUCCESS
+from lab.core.record import page
+from lab.core.run import FAILED, SUCCESS, Run
+from lab.core.seal import Anchor, Seal, SealedFile
 from lab.core.spec import Spec, parse
 from lab.executors.lm_eval import LmEval
 from lab.store.files import Files
@@ -84,6 +86,17 @@ def leave(path: Path, data: bytes, told: Asked | None = None, *, at: str = "mode
     told = told or Asked(out="", model="m", tasks=("sums",), metric="sums/acc,none")
     files.replace(f"{path}/{layout.ARTIFACTS}/{evaluation.ASKED}", msgspec.json.encode(told))
     files.replace(f"{path}/{layout.ARTIFACTS}/{at}", data)
+
+
+def seal(path: Path) -> None:
+    """As the lab seals what lies there."""
+    whole = {str(each.relative_to(path)): each.read_bytes() for each in path.rglob("*") if each.is_file()}
+    made = Seal(
+        run=Run(run_id=path.name, experiment="other", outcome=SUCCESS), generation=1, anchor=Anchor(), sealed_at="",
+        sealed_by="me",
+        files={name: SealedFile(sha256=canonical.digest(data), size=len(data)) for name, data in whole.items()},
+    )  # fmt: skip
+    Files(durable=False).create(f"{path}/{layout.SEAL}", page(made))
 
 
 class TestLmEval(ExecutorContract):
@@ -197,10 +210,51 @@ def test_a_baseline_is_a_file_or_a_run_of_this_lab(tmp_path: Path) -> None:
     path = place / "lab/experiments/other/runs" / RUN_ID
     leave(path, results())
     leave(path, results(), at="model/results_2026-01-03.json")
+    seal(path)
+    leave(path, results(0.9), at="model/results_2027-01-01.json")  # since the seal, by whoever
     assert asked(a_launch(place, baseline=RUN_ID)).baseline == f"{path}/artifacts/model/results_2026-01-03.json"
-    for name in ("after.json", RUN_ID.replace("scout", "critic")):
+
+
+@pytest.mark.parametrize("name", ["after.json", RUN_ID, "RUN-20260102-030405-000000-nobody"])
+def test_a_baseline_that_is_not_there_is_refused_before_a_run_is_claimed(tmp_path: Path, name: str) -> None:
+    launch = a_launch(laid_out(tmp_path), baseline=name)
+    for refuse in (lambda: LmEval().require(launch.foreseen), lambda: asked(launch)):
         with pytest.raises(NotFound, match="to compare with"):
-            asked(a_launch(place, baseline=name))
+            refuse()
+
+
+def test_a_baseline_that_a_parameter_names_is_looked_for_when_the_run_begins(tmp_path: Path) -> None:
+    launch = a_launch(laid_out(tmp_path), {"step": 2}, baseline="after-{params.step}.json")
+    LmEval().require(launch.foreseen)
+    with pytest.raises(NotFound, match=r"there are no results after-2\.json to compare with"):
+        asked(launch)
+
+
+def test_a_run_that_is_not_sealed_or_was_changed_since_is_no_baseline(tmp_path: Path) -> None:
+    place = laid_out(tmp_path)
+    path = place / "lab/experiments/other/runs" / RUN_ID
+    leave(path, results())
+    foreseen = a_launch(place, baseline=RUN_ID).foreseen
+    with pytest.raises(BadInput, match="this run is not sealed, so it is no baseline yet"):
+        LmEval().require(foreseen)
+    seal(path)
+    LmEval().require(foreseen)
+    (path / layout.SUPERSEDED).write_text("{}")
+    with pytest.raises(BadInput, match="this run is not sealed"):
+        LmEval().require(foreseen)
+    (path / layout.SUPERSEDED).unlink()
+    leave(path, results(0.9))
+    with pytest.raises(Corrupt, match=r"results_2026-01-02\.json is not what was sealed"):
+        LmEval().require(foreseen)
+
+
+def test_a_run_without_results_is_no_baseline(tmp_path: Path) -> None:
+    place = laid_out(tmp_path)
+    path = place / "lab/experiments/other/runs" / RUN_ID
+    leave(path, results(), at="model/other.json")
+    seal(path)
+    with pytest.raises(NotFound, match="this run has no results of lm_eval to compare with"):
+        LmEval().require(a_launch(place, baseline=RUN_ID).foreseen)
 
 
 def read(path: Path, direction: str = "maximize") -> Ended:

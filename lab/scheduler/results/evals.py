@@ -7,17 +7,16 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from lab.core import canonical, layout, scores
-from lab.core.errors import Corrupt, LabError, NotFound
+from lab.core import scores
+from lab.core.errors import LabError, NotFound
 from lab.core.scores import Comparison, Scores  # msgspec resolves annotations
 from lab.executors import evaluated
 from lab.scheduler.results import compared, located
-from lab.store import files, inside, reading
+from lab.store import files, reading
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from lab.scheduler.results.located import Located
     from lab.store.root import Root
 
 _JSON = ".json"
@@ -30,6 +29,7 @@ class Side(msgspec.Struct, frozen=True, kw_only=True):
     run: str = ""
     model: str = ""
     told: Scores
+    better_by: float | None = None  # as its SPEC says; None where none is known
 
 
 class Evals(msgspec.Struct, frozen=True, kw_only=True):
@@ -41,14 +41,18 @@ class Evals(msgspec.Struct, frozen=True, kw_only=True):
     notes: tuple[str, ...] = ()
 
 
-def look(root: Callable[[], Root], first: str, second: str = "", *, better_by: float = scores.BETTER_BY) -> Evals:
-    """A run, an experiment for the run to take of it, or a results file; the lab is opened where one is meant."""
+def look(root: Callable[[], Root], first: str, second: str = "", *, better_by: float | None = None) -> Evals:
+    """A run, an experiment for the run to take of it, or a results file; the lab is opened where one is meant.
+
+    What a difference must be to count is, where nobody says it here, what the SPEC of the second says.
+    """
     notes: list[str] = []
     one = _side(root, first, notes)
     if not second:
         return Evals(first=one, notes=tuple(notes))
     other = _side(root, second, notes)
-    found = scores.compare(one.told, other.told, better_by)
+    given = (better_by, other.better_by, scores.BETTER_BY)
+    found = scores.compare(one.told, other.told, next(each for each in given if each is not None))
     return Evals(first=one, second=other, comparison=found, notes=tuple(notes))
 
 
@@ -81,32 +85,10 @@ def _of_run(root: Root, name: str, notes: list[str]) -> Side:
     if found.kept is not None:
         fix = f"labctl prune --restore {found.archive}, and ask again"
         raise LabError(f"{run_id} is in an archive, and so are its results", where=found.path, fix=fix)
-    above = f"{layout.ARTIFACTS}/"
-    names = [each for each in made.files if each.startswith(above) and evaluated.RESULTS.fullmatch(_last(each))]
-    if not names:
+    newest = evaluated.newest(made.files)
+    if not newest:
         fix = "labctl evals shows runs of the executor lm_eval, and others that leave a results_*.json in artifacts/"
         raise NotFound(f"{run_id} has no results of lm_eval", where=found.path, fix=fix)
-    newest = max(names, key=_last)
-    data = _sealed(found, newest, made.files[newest].sha256)
-    told = scores.parse(data, f"{found.path}/{newest}")
-    return Side(name=run_id, run=run_id, model=told.model, told=told)
-
-
-def _sealed(found: Located, name: str, digest: str) -> bytes:
-    """A file of a bundle, as it was sealed."""
-    above, _, own = found.path.rpartition("/")
-    try:
-        at = inside.folder(above, own)
-        try:
-            data, _ = inside.head(at, name, scores.MOST_BYTES + 1)
-        finally:
-            os.close(at)
-    except OSError as error:
-        raise Corrupt(f"{name} was sealed, and cannot be read", where=found.path, fix="labctl verify") from error
-    if len(data) <= scores.MOST_BYTES and canonical.digest(data) != digest:
-        raise Corrupt(f"{name} is not what was sealed", where=found.path, fix="labctl verify names all damage")
-    return data
-
-
-def _last(name: str) -> str:
-    return name.rpartition("/")[2]
+    told = scores.parse(evaluated.sealed(found.path, newest, made), f"{found.path}/{newest}")
+    better_by = evaluated.asked_better_by(found.path, made)
+    return Side(name=run_id, run=run_id, model=told.model, told=told, better_by=better_by)

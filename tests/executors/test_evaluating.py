@@ -1,0 +1,84 @@
+"""What the process that evaluates does before lm_eval is loaded, and what it clears. The rest: tests/tinker/evals."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+
+from lab.executors import evaluating
+from lab.store import machine
+from tests.core.test_scores import results
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def evaluated(place: Path, **more: object) -> list[str]:
+    """What is said where it ends early: before a model is looked at."""
+    (place / "scratch").mkdir(exist_ok=True)
+    asked = {"out": f"{place}/out", "model": "nobody/nothing", "tasks": ["sums"], "adapter": "x", **more}
+    done = subprocess.run(
+        [sys.executable, "-P", "-m", "lab.executors.evaluating", json.dumps(asked)],
+        env={**os.environ, "TMPDIR": f"{place}/scratch", "HF_HUB_OFFLINE": "1"},
+        capture_output=True, text=True, timeout=50, check=False,
+    )  # fmt: skip
+    assert done.returncode, done.stderr
+    return done.stderr.splitlines()
+
+
+@pytest.mark.parametrize("baseline", ["gone.json", "."])
+def test_a_baseline_that_the_machine_does_not_hand_out_is_refused_in_words(tmp_path: Path, baseline: str) -> None:
+    (said,) = evaluated(tmp_path, baseline=f"{tmp_path}/{baseline}")
+    assert said.startswith("refused: the machine refused: ")
+    assert f"({tmp_path}/{baseline}); look at the disk" in said
+
+
+def test_results_that_cannot_be_kept_are_refused_in_words(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    (said,) = evaluated(tmp_path, out=f"{tmp_path}/file/out")
+    assert said.startswith("refused: the machine refused: Not a directory")
+
+
+def test_what_a_killed_evaluation_left_is_cleared_by_the_next_one_and_nothing_else(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with subprocess.Popen([sys.executable, "-c", ""]) as dead:
+        dead.wait()
+    here = machine.here()
+    gone = tmp_path / f"labctl-eval-{here}-{dead.pid}-a1/model"
+    kept = [
+        tmp_path / f"labctl-eval-{here}-{os.getpid()}-b2",  # it lives
+        tmp_path / f"labctl-eval-0123abcd-{dead.pid}-c3",  # of another machine, or before it was started again
+        tmp_path / f"mine-labctl-eval-{here}-{dead.pid}-d4",
+    ]
+    for each in (gone, *kept):
+        each.mkdir(parents=True)
+    (gone / "model.safetensors").write_bytes(results())
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    with evaluating._scratch() as scratch:
+        assert sorted(map(str, tmp_path.iterdir())) == sorted([*map(str, kept), scratch])
+    assert sorted(tmp_path.iterdir()) == sorted(kept)
+
+
+@pytest.mark.parametrize(
+    ("texts", "expected"),
+    [
+        (["dataset_path: json\n"], True),
+        (["dataset_path: 'csv'  # as files\n", "  dataset_path: parquet\n"], True),
+        (["dataset_path: openai/gsm8k\n"], False),
+        (["dataset_path: json\n", "include: base.yaml\n"], False),
+        (["task: sums\nclass: !function own.Sums\n"], False),
+        (["dataset_path: json\ncustom_dataset: !function own.load\n"], False),
+    ],
+)
+def test_the_machines_own_data_sets_are_out_of_sight_only_where_every_task_says_that_it_reads_files(
+    tmp_path: Path, texts: list[str], expected: bool
+) -> None:
+    for number, text in enumerate(texts):
+        (tmp_path / f"{number}.yaml").write_text(text)
+    assert evaluating._reads_files_only(str(tmp_path)) is expected
