@@ -105,7 +105,7 @@ def _stage(found: Chained, stage: Stage, last: int) -> Iterator[str]:
     from lab.projections import text
 
     links = [link for link in found.links if link.tier == stage.tier]
-    saved = f"{stage.next_step} of {stage.until} steps saved, in {text.count(stage.chunks, 'chunk')}"
+    saved = f"{stage.next_step} of at most {stage.until} steps saved, in {text.count(stage.chunks, 'chunk')}"
     state = "at its end" if stage.final else saved
     yield f"tier {stage.tier}: {stage.metric or 'no metric'}, {stage.direction}; {state}"
     if len(links) > last:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from lab.scheduler.results import saved
 from lab.tinker.rows import Pause
 from tests.cli.labs import a_lab, tree
 from tests.cli.trainings import a_chunk, a_training, begun, over, row, wrote
@@ -48,6 +49,25 @@ def test_what_was_decided_last_is_told_with_its_numbers(labctl: Labctl, place: P
     assert re.search(rf"decided .* steps 8 to 16 of 20, from {first.run.run_id}.*\(.*value 0.5", told)
 
 
+def test_a_training_that_was_made_longer_after_its_end_is_no_older_than_its_newest_state(
+    labctl: Labctl, place: Path
+) -> None:
+    root = a_training(place)
+    for value in (0.5, 0.4, 0.3):
+        a_chunk(root, value)
+    written = root.layout.spec("sft")
+    with open(written, encoding="utf-8") as file:
+        text = file.read()
+    with open(written, "w", encoding="utf-8") as file:
+        file.write(text.replace("  steps: 20", "  steps: 60"))
+    newest = a_chunk(root, 0.2)
+    (stage,) = labctl.done("tinker", "runs", "sft", "--json").data["stages"]
+    assert (stage["next_step"], stage["until"], stage["final"], stage["chunks"]) == (28, 60, False, 4)
+    assert "28 of at most 60 steps saved" in labctl.done("tinker", "runs", "sft").out
+    files = saved.files(root, "sft")
+    assert (files.run_id, files.next_step) == (newest.run.run_id, 28)
+
+
 def test_a_run_that_saved_nothing_is_paid_for_and_is_no_part_of_the_chain(labctl: Labctl, place: Path) -> None:
     root = a_training(place)
     first = a_chunk(root, 0.5)
@@ -58,7 +78,7 @@ def test_a_run_that_saved_nothing_is_paid_for_and_is_no_part_of_the_chain(labctl
     assert found["tokens"] == 2400
     told = lines(labctl.done("tinker", "runs", "sft").out)
     assert f"2 8- - failed 1.5 s 800 0.008 - run:2 {lost.run.run_id} the service went away" in told
-    assert "tier proxy: loss, minimize; 16 of 20 steps saved, in 2 chunks" in told
+    assert "tier proxy: loss, minimize; 16 of at most 20 steps saved, in 2 chunks" in told
 
 
 def test_each_step_is_told_once_by_the_chunk_that_saved_it(labctl: Labctl, place: Path) -> None:

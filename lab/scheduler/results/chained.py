@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from lab.core import canonical, chunk, event, history
+from lab.core import canonical, chain, chunk, event, history
+from lab.core.chain import Chain  # msgspec resolves annotations
 from lab.core.chunk import Order
 from lab.core.errors import BadInput, Corrupt
 from lab.core.parameter import Scalar  # msgspec resolves annotations
@@ -22,7 +23,7 @@ from lab.tinker.monitor import Sight  # msgspec resolves annotations
 from lab.tinker.rows import Row  # msgspec resolves annotations
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterator, Sequence
 
     from lab.core.chunk import Chunk
     from lab.core.run import Run
@@ -100,11 +101,12 @@ class Trained(msgspec.Struct, frozen=True, kw_only=True):
     under_way: tuple[Underway, ...] = ()
     decided: Decided | None = None
     missing: tuple[str, ...] = ()
+    chains: dict[str, Chain] = {}  # by tier, folded as the policy sees them
 
     def lineage(self, tier: str) -> tuple[Link, ...]:
         """The links that the newest state of a tier consists of, the first of them first."""
         mine = {link.run_id: link for link in self.links if link.tier == tier and link.saved and link.number}
-        here = next((link for link in reversed(mine.values()) if link.final), None) or _furthest(mine.values())
+        here = mine.get(self.chains[tier].run_id) if tier in self.chains else None
         found: list[Link] = []
         while here is not None and here not in found:
             found.append(here)
@@ -114,15 +116,6 @@ class Trained(msgspec.Struct, frozen=True, kw_only=True):
     def tiers(self) -> tuple[str, ...]:
         """Those that have anything, in the order in which they began."""
         return tuple(dict.fromkeys([*(link.tier for link in self.links), *(here.tier for here in self.under_way)]))
-
-
-def _furthest(links: Iterable[Link]) -> Link | None:
-    """The newest of those that got furthest."""
-    found: Link | None = None
-    for link in links:
-        if found is None or link.next_step >= found.next_step:
-            found = link
-    return found
 
 
 def require(root: Root, experiment: str) -> Spec:
@@ -147,10 +140,16 @@ def read(root: Root, experiment: str) -> Trained:
     """Everything of one experiment. Reads each of its seals."""
     missing: list[str] = []
     seals = sorted(_seals(root, experiment, missing), key=lambda made: history.of_seal(made).key)
-    links = tuple(link(made.run, made.run.chunk) for made in seals if made.run.chunk is not None)
+    links: list[Link] = []
+    chains: dict[str, Chain] = {}
+    for run, did in ((made.run, made.run.chunk) for made in seals):
+        if did is not None:
+            links.append(link(run, did))
+            chains[run.tier] = chain.fold(chains.get(run.tier), run, did)
     return Trained(
         experiment=experiment,
-        links=links,
+        links=tuple(links),
+        chains=chains,
         under_way=tuple(_under_way(root, experiment, missing)),
         decided=_decided(root, experiment),
         missing=tuple(missing),
