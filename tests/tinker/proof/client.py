@@ -86,15 +86,16 @@ class Lab:
     def shell(self, line: str, *, python: str = "") -> None:
         """A line as a person types it, that must succeed; with the programs of an environment."""
         with self.begin_shell(line, python=python) as running:
-            assert running.wait(150) == 0, f"{line}: exit code {running.returncode}"
+            assert running.wait(200) == 0, f"{line}: {(self.place / 'shell.log').read_text()[-3000:]}"
 
     def begin_shell(self, line: str, *, python: str = "") -> subprocess.Popen[bytes]:
         """The same, and nobody waits."""
         path = f"{os.path.dirname(python or self.python)}:{self.environ['PATH']}"
-        return subprocess.Popen(
-            ["bash", "-c", line], cwd=self.place, env={**self.environ, "PATH": path}, stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True,
-        )  # fmt: skip
+        with (self.place / "shell.log").open("ab") as log:
+            return subprocess.Popen(
+                ["bash", "-c", line], cwd=self.place, env={**self.environ, "PATH": path}, stdin=subprocess.DEVNULL,
+                stdout=log, stderr=log, start_new_session=True,
+            )  # fmt: skip
 
     def beside(self, program: str, *words: str, **more: str) -> Said:
         """Another program of the client's environment, which asks the same service."""
