@@ -65,10 +65,10 @@ def answer(args: argparse.Namespace, session: Session) -> Answer:
 
 def _agree(session: Session, wanted: Files, *, yes: bool) -> None:
     """A session is begun for it. It uses no token; what it costs is not known here."""
-    from lab.tinker import credentials
+    from lab.core.tuning import is_loopback
 
     question = f"{wanted.path} is a state. Begin a session at {wanted.url} that makes files of it?"
-    if not session.terminal.agrees(question, yes=yes or credentials.is_loopback(wanted.url)):
+    if not session.terminal.agrees(question, yes=yes or is_loopback(wanted.url)):
         fix = "say y, or give --yes: a session uses no token, and may cost something all the same"
         raise BadInput("nothing was downloaded: nobody agreed", fix=fix)
 

@@ -5,7 +5,6 @@ A key is given by the name of its variable, never by its value: a SPEC is sealed
 
 from __future__ import annotations
 
-import re
 from typing import Annotated
 
 import msgspec
@@ -14,9 +13,21 @@ from msgspec import Meta
 LOCAL_PORT = 8766  # next to that of `labctl serve`
 LOCAL_URL = f"http://127.0.0.1:{LOCAL_PORT}"  # where `labctl tinker serve-local` listens unless it is told otherwise
 LOCAL_KEY = "tml-local"  # what a local server is shown where nobody gave a key: it asks for no more than the prefix
-_LOOPBACK = re.compile(r"127(?:\.\d{1,3}){3}")  # a name such as 127.example.org is none
 Price = Annotated[float, Meta(ge=0, le=1e6)]
 Count = Annotated[int, Meta(ge=1, le=1_000_000_000)]
+
+
+def is_loopback(url: str) -> bool:
+    """Whether an address is of this machine for sure: no name that only looks like it, and nothing before the name."""
+    from ipaddress import ip_address  # noqa: PLC0415  # every reader of a SPEC would pay for it
+    from urllib.parse import urlsplit  # noqa: PLC0415  # as above
+
+    try:
+        parts = urlsplit(url)
+        host = "" if "@" in parts.netloc or "\\" in url else parts.hostname or ""
+        return host == "localhost" or ip_address(host).is_loopback
+    except ValueError:
+        return False
 
 
 class Tuning(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -70,9 +81,7 @@ class Tuning(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     @property
     def is_local(self) -> bool:
         """Whether the service is on this machine. Any other is taken for one that is paid for."""
-        host = self.url.partition("//")[2].partition("/")[0].lower()
-        name = host[: host.find("]") + 1] if host.startswith("[") else host.partition(":")[0]
-        return name in ("localhost", "[::1]") or bool(_LOOPBACK.fullmatch(name))
+        return is_loopback(self.url)
 
     @property
     def is_priced(self) -> bool:

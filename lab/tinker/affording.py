@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from lab.tinker import credentials
 from lab.tinker.estimate import Estimate, Tokens, estimate
 
 if TYPE_CHECKING:
@@ -37,8 +36,7 @@ class Afforded(msgspec.Struct, frozen=True, kw_only=True):
 
 def is_due(order: Order) -> bool:
     """Whether it is to be looked at now: before the first step of a training that may cost money."""
-    is_paid = credentials.is_paid(order.tuning.url) or not order.tuning.is_local
-    return is_paid and order.first_step == 0 and not order.state_path
+    return not order.tuning.is_local and order.first_step == 0 and not order.state_path
 
 
 def afforded(order: Order, tokens: Callable[[int], Tokens], measured: Tokens = _NOTHING) -> Afforded:

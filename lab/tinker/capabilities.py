@@ -7,24 +7,18 @@ it: the whole way of a chunk, for less than a hundred tokens. What it saves ends
 from __future__ import annotations
 
 import time
-from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import msgspec
 
-from lab.core.errors import LabError, Unavailable
-from lab.core.tuning import LOCAL_KEY
-from lab.tinker import credentials
+from lab.core.errors import LabError
+from lab.tinker import stored
 from lab.tinker.data import Adam, Wish, supervised
-from lab.tinker.reaching import reach
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
-
-    from tinker import RestClient
+    from collections.abc import Callable, Mapping
 
     from lab.tinker.session import Session
-    from lab.tinker.waiting import Waiting
 
 TRIAL_RANK = 8
 TRIAL_KEEP_S = 3600  # the shortest that the service takes
@@ -74,10 +68,8 @@ class Trial(msgspec.Struct, frozen=True, kw_only=True):
 def ask(url: str, environ: Mapping[str, str], *, limit_s: float) -> Capabilities:
     """What the service says of itself."""
     begun_s = time.monotonic()
-    with _client(url, environ, limit_s) as (client, waiting):
-        from lab.tinker.failures import Doing  # noqa: PLC0415  # loads the SDK
-
-        told = waiting.answer(client.get_server_capabilities(), Doing("asking what it can", url=url))
+    with stored.asking(url, environ, limit_s, "asking what it can") as asking:
+        told = asking.answer(asking.client.get_server_capabilities())
     models = [
         Model(
             name=each.model_name,
@@ -97,11 +89,11 @@ def ask(url: str, environ: Mapping[str, str], *, limit_s: float) -> Capabilities
 
 def trial(url: str, base_model: str, environ: Mapping[str, str], *, limit_s: float) -> Trial:
     """The way of a chunk, at its shortest. Where the service is paid, so is this."""
-    with _client(url, environ, limit_s) as (client, waiting):
+    with stored.asking(url, environ, limit_s, "trying a step") as asking:
         from lab.tinker.failures import Doing  # noqa: PLC0415  # loads the SDK
         from lab.tinker.session import Session  # noqa: PLC0415  # the same
 
-        session = Session(url, waiting, about={"made_by": "labctl tinker check"})
+        session = Session(url, asking.waiting, about={"made_by": "labctl tinker check"})
         saved: list[str] = []
         stages: list[Stage] = []
         for name, part in _parts(session, base_model, saved):
@@ -111,8 +103,8 @@ def trial(url: str, base_model: str, environ: Mapping[str, str], *, limit_s: flo
                 break
         for path in saved:
             doing = Doing("deleting", url=url, path=path)
-            delete = client.delete_checkpoint_from_tinker_path
-            stages.append(_staged("delete", lambda: _nothing(waiting.answer(delete(path), doing))))  # noqa: B023
+            delete = asking.client.delete_checkpoint_from_tinker_path
+            stages.append(_staged("delete", lambda: _nothing(asking.waiting.answer(delete(path), doing))))  # noqa: B023
         session.close("errored" if any(stage.problem for stage in stages) else "success")
     used = session.purse.used
     return Trial(stages=tuple(stages), trained=used.trained, sampled=used.sampled, prefilled=used.prefilled)
@@ -155,28 +147,3 @@ def _staged(name: str, part: Callable[[], str]) -> Stage:
 
 def _nothing(_answer: object) -> str:
     return ""
-
-
-@contextmanager
-def _client(url: str, environ: Mapping[str, str], limit_s: float) -> Iterator[tuple[RestClient, Waiting]]:
-    """The SDK's client for what needs no session, and how it is waited for."""
-    credentials.check_url(url)
-    key = None if credentials.require(url, environ) else LOCAL_KEY
-    try:
-        import tinker  # noqa: PLC0415  # takes a second, and is an extra
-    except ImportError:
-        fix = "pip install 'labctl[tinker]'"
-        raise Unavailable("the SDK of the Tinker API is not installed here", fix=fix) from None
-    from lab.tinker.failures import Doing  # noqa: PLC0415  # loads the SDK too
-    from lab.tinker.pauses import Pauses  # noqa: PLC0415  # as above
-    from lab.tinker.waiting import Waiting  # noqa: PLC0415  # as above
-
-    reach(url, limit_s)
-    pauses = Pauses(lambda _pause: None)
-    waiting = Waiting(limit_s, pauses)
-    pauses.attach()
-    try:
-        client = waiting.aside(lambda: tinker.RestClient(base_url=url, api_key=key), Doing("connecting", url=url))
-        yield client, waiting
-    finally:
-        pauses.detach()

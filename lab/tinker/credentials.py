@@ -6,7 +6,6 @@ a word of ours may end in a log. Whether the service takes the key is found out 
 
 from __future__ import annotations
 
-import ipaddress
 import os
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
@@ -14,6 +13,7 @@ from urllib.parse import urlsplit
 import msgspec
 
 from lab.core.errors import BadInput, Unavailable
+from lab.core.tuning import LOCAL_KEY, is_loopback
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -37,27 +37,11 @@ class _Stored(msgspec.Struct):
     keys: dict[str, _Key] = {}
 
 
-def is_loopback(url: str) -> bool:
-    """Whether a service is on this machine: nobody is paid for it, and it asks for no key of worth."""
-    try:
-        host = urlsplit(url).hostname or ""
-    except ValueError:
-        return False
-    if host == "localhost" or host.endswith(".localhost"):
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
-
-
-def is_paid(url: str) -> bool:
-    """Whether what is asked of it may cost money: of every service that is not on this machine."""
-    return not is_loopback(url)
-
-
 def check_url(url: str, where: str = "") -> None:
-    """`BadInput` for what is no address of a service, or carries a password, which would end in logs."""
+    """`BadInput` for no address of a service, for one with a password in it, and where a key could be read on its way.
+
+    A password would end in logs; and a key goes along with whatever is asked.
+    """
     try:
         parts = urlsplit(url)
         is_one = parts.scheme in {"http", "https"} and bool(parts.hostname) and (parts.port or 1) > 0
@@ -68,6 +52,9 @@ def check_url(url: str, where: str = "") -> None:
         raise BadInput(what, where=where, fix=f"take it out; the key goes into {KEY}")
     if not is_one or not url.isprintable() or " " in url:
         raise BadInput(f"{url!r} is no address of a service", where=where, fix="write it as https://HOST[:PORT]")
+    if parts.scheme == "http" and not is_loopback(url):
+        what = f"{url} is on another machine, and a key would go there for everybody to read"
+        raise BadInput(what, where=where, fix="write https://, or reach it through a tunnel that ends on 127.0.0.1")
 
 
 def source(environ: Mapping[str, str]) -> str:
@@ -91,10 +78,16 @@ def source(environ: Mapping[str, str]) -> str:
 
 def require(url: str, environ: Mapping[str, str]) -> str:
     """The place of the key for this service; empty for a local one, which needs none. `Unavailable` without one."""
+    check_url(url)
     found = source(environ)
-    if not found and is_paid(url):
+    if not found and not is_loopback(url):
         raise Unavailable(f"there is no key for {url}: not in {KEY}, {COMMAND} or {STORED}", fix=FIX)
     return found
+
+
+def shown(url: str, environ: Mapping[str, str]) -> str | None:
+    """What the SDK is given as a key; None where it finds one by itself, and that is the one that it takes."""
+    return None if require(url, environ) else LOCAL_KEY
 
 
 def problem(key: str) -> str:

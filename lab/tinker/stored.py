@@ -15,7 +15,6 @@ from urllib.parse import urlsplit
 import msgspec
 
 from lab.core.errors import Corrupt, Unavailable
-from lab.core.tuning import LOCAL_KEY
 from lab.tinker import credentials, paths
 from lab.tinker.reaching import reach
 
@@ -29,7 +28,6 @@ if TYPE_CHECKING:
     from lab.tinker.waiting import Waiting
 
 T = TypeVar("T")
-FIX_EXTRA = "pip install 'labctl[tinker]'"
 _PAGE = 100
 _MOST = 100_000  # of a list that does not end
 _PIECE_BYTES = 1 << 20
@@ -132,12 +130,13 @@ class Asking:
 @contextmanager
 def asking(url: str, environ: Mapping[str, str], limit_s: float, words: str, path: str = "") -> Iterator[Asking]:
     """The SDK's client, made and asked within a limit: of a service that is away it says nothing by itself."""
-    credentials.check_url(url)
-    key = None if credentials.require(url, environ) else LOCAL_KEY
+    key = credentials.shown(url, environ)
     try:
         import tinker  # noqa: PLC0415  # takes a second, and is an extra
     except ImportError:
-        raise Unavailable("the SDK of the Tinker API is not installed here", fix=FIX_EXTRA) from None
+        raise Unavailable(
+            "the SDK of the Tinker API is not installed here", fix="pip install 'labctl[tinker]'"
+        ) from None
     from lab.tinker.failures import Doing  # noqa: PLC0415  # loads the SDK too
     from lab.tinker.pauses import Pauses  # noqa: PLC0415  # as above
     from lab.tinker.waiting import Waiting  # noqa: PLC0415  # as above

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from lab.core.errors import BadInput, LabError, Unavailable
+from lab.core.tuning import LOCAL_KEY, Tuning, is_loopback
 from lab.tinker import credentials
 
 if TYPE_CHECKING:
@@ -74,18 +75,46 @@ def test_a_service_that_is_paid_needs_a_key_and_all_places_are_named(tmp_path: P
     assert credentials.require(LOCAL, nothing) == ""
 
 
-@pytest.mark.parametrize(
-    "url", [LOCAL, "http://localhost:1", "http://[::1]:8", "http://127.9.9.9", "http://a.localhost"]
-)
+@pytest.mark.parametrize("url", [LOCAL, "http://localhost:1", "HTTP://LOCALHOST", "http://[::1]:8", "http://127.9.9.9"])
 def test_what_is_on_this_machine_costs_nothing(url: str) -> None:
-    assert not credentials.is_paid(url)
+    assert is_loopback(url)
+    assert Tuning(base_url=url).is_local
 
 
 @pytest.mark.parametrize(
-    "url", [PAID, "http://127.0.0.1.example.org", "http://localhost.example.org", "http://10.0.0.1", "", "http://[::1"]
+    "url",
+    [
+        PAID,
+        "http://127.0.0.1.example.org",
+        "http://localhost.example.org",
+        "http://10.0.0.1",
+        "http://[::1",
+        "http://127.999.1.1",
+        "http://127.0.0.1:x@example.org",
+        "http://127.0.0.1@example.org",
+        "http://a.localhost",
+        "http://example.org\\@127.0.0.1",
+        "http://0127.0.0.1",
+        "http://2130706433",
+        "127.0.0.1:80",
+    ],
 )
 def test_everything_else_may_cost(url: str) -> None:
-    assert credentials.is_paid(url)
+    assert not is_loopback(url)
+    assert not Tuning(base_url=url).is_local
+
+
+@pytest.mark.parametrize("url", ["http://tinker.example.org", "http://10.0.0.1:8766", "http://a.localhost"])
+def test_no_key_is_looked_for_that_everybody_could_read_on_its_way(url: str) -> None:
+    for ask in (credentials.require, credentials.shown):
+        with pytest.raises(BadInput, match="for everybody to read") as refused:
+            ask(url, {"TINKER_API_KEY": SECRET})
+        assert SECRET not in str(refused.value)
+
+
+def test_a_service_of_this_machine_is_shown_a_key_that_is_none_where_there_is_no_other(tmp_path: Path) -> None:
+    assert credentials.shown(LOCAL, {"HOME": str(tmp_path)}) == LOCAL_KEY
+    assert credentials.shown(LOCAL, {"HOME": str(tmp_path), "TINKER_API_KEY": SECRET}) is None
 
 
 @pytest.mark.parametrize(
