@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 TINKER = "tinker"  # the executor, and the key of what it trains
 WHEN_FINISHED = "when-finished"
+RANK = "lora_rank"  # a parameter that is read where an adapter is made
 
 
 def is_chain(spec: Spec) -> bool:
@@ -50,6 +51,13 @@ def is_funded(spec: Spec) -> bool:
     return by_money or stop.budget_tokens is not None
 
 
+def unheeded(space: Space) -> str:
+    """What a reviewer would move in vain, in words: a chunk goes on with the adapter of the one before."""
+    if all(each.kind == "fixed" for each in space.parameters if each.name == RANK):
+        return ""
+    return f"{RANK} stays as it is through all chunks of a training; write {RANK}: {{value: 16}}, or name a `strategy`"
+
+
 def _of_chain(spec: Spec) -> Iterator[tuple[str, str]]:
     if spec.max_parallel > 1:
         yield "max_parallel", "a training in chunks has one run at a time; several need a `strategy`"
@@ -61,5 +69,9 @@ def _of_chain(spec: Spec) -> Iterator[tuple[str, str]]:
     if spec.early_stop != "none":
         yield "early_stop", "compares the runs of a search, and a training in chunks has none beside it"
     space = spec.search_space
-    if isinstance(space, Space) and assignment.beginning(space) is None:
+    if not isinstance(space, Space):
+        return
+    if unheeded(space):
+        yield "search_space", unheeded(space)
+    if assignment.beginning(space) is None:
         yield "search_space", "a training in chunks begins at the defaults, and there are none that meet it; give them"

@@ -81,6 +81,14 @@ def test_a_chain_begins_at_the_defaults_of_its_space() -> None:
     assert written(search_space={"lr": {"value": 0.1}}).search_space is not None  # there is one point, and no choice
 
 
+def test_the_rank_of_an_adapter_is_no_choice_of_a_chunk() -> None:
+    ranks = {"lora_rank": {"choices": [8, 16], "default": 8}}
+    assert "lora_rank stays as it is" in refusal(search_space=ranks)
+    assert "lora_rank stays as it is" in refusal(search_space={"lora_rank": {"low": 1, "high": 8, "default": 2}})
+    assert written(search_space=ranks, strategy="random").search_space is not None
+    assert written(search_space={"lora_rank": {"value": 8}}).search_space is not None
+
+
 def test_a_review_asks_a_model_and_looks_at_chunks() -> None:
     asked = {"base_model": "tiny", "review": True}
     assert "llm" in refusal(asked)

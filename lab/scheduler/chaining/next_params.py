@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from lab.core import assignment
+from lab.core import assignment, spec_tuning
 from lab.core.errors import BadInput
 from lab.core.parameter import Scalar  # msgspec resolves annotations
 from lab.scheduler.search import spaces
@@ -33,6 +33,8 @@ def of(root: Root, view: View, spec: Spec, tier: str) -> Next:
     found = spaces.find(root, spec, view)
     if found is None:
         return Next()
+    if moves := spec_tuning.unheeded(found.space):
+        raise BadInput(moves, where=found.where, fix="correct the space")
     return _goes_on(found, chain) if chain is not None and chain.chunks else _begins(found)
 
 

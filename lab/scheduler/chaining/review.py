@@ -1,7 +1,8 @@
 """A model looks at each chunk that was saved, and may choose the parameters of the next one. It can do nothing else.
 
-Asked once for each saved chunk, with nothing held meanwhile. Whatever goes wrong (no model, no answer, none that can be
-used, no money left), the training goes on as it would have without a reviewer, and the run's bundle tells of it.
+Asked once for each saved chunk, with nothing held meanwhile, and less often while it fails. Whatever goes wrong (no
+model, no answer, none that can be used, no money left), the training goes on as it would have without a reviewer, and
+the run's origin tells of it.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ from lab.scheduler import briefed
 from lab.scheduler.chaining import review_page
 from lab.scheduler.chaining.review_page import Progress
 from lab.scheduler.search import spaces
+from lab.scheduler.search.asking import advice
 from lab.scheduler.search.asking.asks import Asks
 from lab.scheduler.search.asking.question import Noted, Open
 from lab.scheduler.search.book import Book
@@ -65,6 +67,9 @@ def reviewed(root: Root, view: View, spec: Spec, given: Errand) -> Errand:
         return given
     said = answer(root, view, chain.run_id)
     if said is None:
+        why = _left_alone(root, view, here.llm, tier, chain.begun + 1)
+        if why:
+            return msgspec.structs.replace(given, origin=_unreviewed(given, chain, why))
         question = Review(
             view=view, spec=here, model=here.llm, tier=tier, space=space, chain=chain, params=_scalars(given.params)
         )
@@ -76,6 +81,26 @@ def answer(root: Root, view: View, run_id: str) -> Asked | None:
     """What was said to the question about a run; None while it was not answered. A failure is an answer too."""
     newest = Asks(root, view.experiment).newest(view.model.asks)
     return next((each for each in newest if each.about == run_id and each.problem != STOPPED), None)
+
+
+def _left_alone(root: Root, view: View, model: Model, tier: str, number: int) -> str:
+    """Why a reviewer that failed is not asked about chunk `number`; empty where it is."""
+    newest = Asks(root, view.experiment).newest(view.model.asks)
+    reviews = [each for each in newest if each.about and each.tier == tier and each.problem != STOPPED]
+    failed = advice.failures(reviews, model)
+    why = advice.left_alone(failed, number, "chunk")
+    return why and f"{failed[0].problem}: {why}"
+
+
+def _unreviewed(given: Errand, chain: Chain, why: str) -> Origin:
+    """Of a chunk with the parameters that it would have had anyway."""
+    return msgspec.structs.replace(
+        given.origin or Origin(),
+        kind=UNREVIEWED,
+        number=chain.begun + 1,
+        parents=(chain.run_id,),
+        note=f"as the chunk before: {why}",
+    )
 
 
 def _choices(root: Root, spec: Spec, view: View) -> Space | None:
@@ -91,21 +116,14 @@ def _choices(root: Root, spec: Spec, view: View) -> Space | None:
 
 def _outcome(said: Asked, space: Space, chain: Chain, given: Errand) -> dict[str, object]:
     """What becomes of a chunk's errand by what was said."""
-    before = given.origin or Origin()
     chosen = next(iter(said.candidates), None)
     problem = f"{said.problem}: {said.what}"
     if chosen is not None and assignment.problems(space, chosen.params):
         chosen, problem = None, "the search space was changed since, and what was said lies outside of it"
-    origin = msgspec.structs.replace(
-        before,
-        kind=UNREVIEWED if chosen is None else REVIEWED,
-        number=said.number,
-        parents=(chain.run_id,),
-        note=f"as the chunk before: {problem}" if chosen is None else chosen.note,
-        ask=said.ask,
-    )
+    origin = msgspec.structs.replace(_unreviewed(given, chain, problem), number=said.number, ask=said.ask)
     if chosen is None:
         return {"origin": origin}
+    origin = msgspec.structs.replace(origin, kind=REVIEWED, note=chosen.note)
     return {"origin": origin, "params": {name: chosen.params[name] for name in space.names if name in chosen.params}}
 
 
@@ -127,7 +145,7 @@ class Review(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def is_needed(self) -> bool:
-        """Never: a training does not wait for its reviewer."""
+        """Never: a training goes on without. It waits for the answer as long as `llm.timeout_s`, and no longer."""
         return False
 
     def asked(self, root: Root) -> Ask:

@@ -15,9 +15,10 @@ import pytest
 
 from lab.cli.surroundings import the_world
 from lab.core.chain import Chain
-from lab.core.errors import Busy, Interrupted
+from lab.core.errors import BadInput, Busy, Interrupted
 from lab.core.event import MODEL_ANSWERED, MODEL_ASKED
-from lab.scheduler import inspect, reclaim
+from lab.scheduler import cycle, inspect, reclaim
+from lab.scheduler.chaining import next_params
 from lab.scheduler.search.asking import asker, asks
 from lab.scheduler.search.asking.question import Open
 from lab.store import ledger, verify
@@ -197,6 +198,18 @@ def test_what_lies_outside_of_a_space_that_was_edited_since_is_not_used(tmp_path
     assert "the search space was changed since" in plan_of(root, made)
 
 
+def test_a_rank_that_nobody_could_move_is_refused_in_a_space_of_its_own_file_too(tmp_path: Path) -> None:
+    space = tmp_path / "space.json"
+    space.write_text(json.dumps({"lora_rank": {"choices": [8, 16], "default": 8}}), encoding="utf-8")
+    root = a_chain(tmp_path / "lab")
+    edit(root, SPACE, f"search_space: {space}\n", "train")
+    with root.section("train"):
+        view, loaded = cycle.observe(root, "train")
+    with pytest.raises(BadInput, match="lora_rank stays as it is through all chunks") as refusal:
+        next_params.of(root, view, cycle.usable(loaded), "proxy")
+    assert refusal.value.where == str(space)
+
+
 # -- what is left when anything goes wrong -----------------------------------------------------------------------------
 
 
@@ -238,6 +251,37 @@ def _less_ids(chain: Chain | None) -> Chain:
 
 def _files(root: Root, made: Seal) -> dict[str, bytes]:
     return tree(root.layout.run("train", made.run.run_id))
+
+
+def test_a_reviewer_that_fails_again_and_again_is_asked_less_and_less_often(tmp_path: Path) -> None:
+    with Faulty(error(400, "no")) as server:
+        root = a_chain(tmp_path / "lab", server.url)
+        made, heard = a_chunk(root), [0]
+        for _ in range(9):
+            made = a_chunk(root)
+            heard.append(len(server.heard))
+    assert heard == [0, 1, 2, 2, 3, 3, 3, 3, 4, 4]  # chunks 2, 3, 5 and 9; the next is 17
+    assert made.run.origin is not None
+    assert (made.run.origin.kind, made.run.origin.ask, made.run.origin.number) == ("unreviewed", "", 10)
+    assert "ASK-000004, the failure number 4 in a row); asked again from chunk 17" in made.run.origin.note
+    assert "asked again from chunk 17" in plan_of(root, made)
+    assert params_of(root, made) == FIRST
+    assert verify.verify(root).damage == ()
+
+
+def test_a_reviewer_that_answers_again_or_is_another_one_is_asked_at_once(tmp_path: Path) -> None:
+    with Faulty(error(400, "no"), error(400, "no"), says(SLOWER), error(400, "no"), says(FIRST)) as server:
+        root = a_chain(tmp_path / "lab", server.url)
+        made = [a_chunk(root) for _ in range(7)]
+        assert len(server.heard) == 5  # chunks 2, 3, 5, 6 and 7
+        assert [params_of(root, each) for each in made] == [*[FIRST] * 4, SLOWER, SLOWER, FIRST]
+    with Faulty(error(400, "no")) as failing:
+        root = a_chain(tmp_path / "other", failing.url)
+        for _ in range(3):
+            a_chunk(root)
+        edit(root, '"model": "m"', '"model": "n"', "train")
+        a_chunk(root)
+        assert len(failing.heard) == 3
 
 
 def test_a_reviewer_whose_calls_are_used_up_is_not_asked_any_more(tmp_path: Path) -> None:

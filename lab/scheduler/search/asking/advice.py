@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from lab.core.spec import Spec
     from lab.scheduler.search.asking.asks import Asked
 
-LONGEST = 32  # runs that a model which fails is left alone at most, before it is asked again
+LONGEST = 32  # trials, or chunks, that a model which fails is left alone at most, before it is asked again
 
 
 def of(asks: Sequence[Asked], model: Model, space: Space, tier: str, number: int, used: Collection[str]) -> Advice:
@@ -32,7 +32,7 @@ def of(asks: Sequence[Asked], model: Model, space: Space, tier: str, number: int
     mine = [each for each in asks if each.tier == tier and each.problem != STOPPED and not each.about]
     found = [point for each in mine for one in each.candidates if (point := _in_space(one, space)) is not None]
     advice = Advice(candidates=tuple(found), fallback=model.fallback, share=model.share)
-    failed = _failed(mine, digest(model))
+    failed = failures(mine, model)
     if not failed or model.fallback == STOP:  # who stops without its model asks it whenever it is to run
         return advice
     last = failed[0]
@@ -41,12 +41,8 @@ def of(asks: Sequence[Asked], model: Model, space: Space, tier: str, number: int
     if untold is not None:
         what = f"{untold.what} ({untold.ask})"
         return msgspec.structs.replace(advice, problem=untold.problem, what=what, ask=untold.ask)
-    row = _in_a_row(failed)
-    again = last.number + min(2 ** (row - 1), LONGEST)
-    if number < again:
-        what = f"{last.what} ({last.ask}, the failure number {row} in a row); asked again from trial {again}"
-        return msgspec.structs.replace(advice, problem=last.problem, what=what)
-    return advice
+    what = left_alone(failed, number, "trial")
+    return msgspec.structs.replace(advice, problem=last.problem, what=what) if what else advice
 
 
 def problems(strategies: Collection[str], model: Model | None, environ: Mapping[str, str]) -> list[str]:
@@ -85,14 +81,29 @@ def digest(model: Model) -> str:
     return canonical.digest(msgspec.json.encode(model, order="sorted"))
 
 
-def _failed(asks: Sequence[Asked], of: str) -> list[Asked]:
+def failures(asks: Sequence[Asked], model: Model) -> list[Asked]:
     """The failures of a model since it last answered, the newest first."""
     found: list[Asked] = []
+    known = digest(model)
     for each in asks:
-        if each.of != of or not each.problem:
+        if each.of != known or not each.problem:
             break
         found.append(each)
     return found
+
+
+def left_alone(failed: Sequence[Asked], number: int, of: str) -> str:
+    """Why a model that failed is not asked for trial, or chunk, `number`; empty where it is.
+
+    One that hangs costs its whole time limit at each question: the more often it did, the longer it is not asked.
+    """
+    if not failed:
+        return ""
+    last, row = failed[0], _in_a_row(failed)
+    again = last.number + min(2 ** (row - 1), LONGEST)
+    if number >= again:
+        return ""
+    return f"{last.what} ({last.ask}, the failure number {row} in a row); asked again from {of} {again}"
 
 
 def _in_a_row(failed: Sequence[Asked]) -> int:
