@@ -1,7 +1,8 @@
 """An adapter becomes part of its base model: the result is a model like any other, for whatever knows no adapters.
 
 It is done on the files, one at a time, so it takes the memory of the largest of them and never builds the model. What
-was trained on another base of the same sizes cannot be told apart: the files do not say it.
+was trained on another base of the same sizes is not told apart: of its base an adapter keeps what its service called
+it, and a folder knows no service's names.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""The only module of the server that writes: below its own folder, whole or not at all.
+"""What the server keeps below its own folder: put there whole or not at all, replaced, and taken away.
 
-What is half-made bears a name that starts with a dot. No checkpoint, run or session is called so, and the next start
-clears it away.
+The files of a checkpoint are written by who makes them, into a draft that is made here. What is half-made bears a name
+that starts with a dot: no checkpoint, run or session is called so, and the next start clears it away.
 """
 
 from __future__ import annotations
@@ -14,18 +14,19 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from lab.core.errors import Busy, Unavailable
+from lab.tinker.folders import make, settle, sync
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 DRAFT, OLD, GONE = ".draft-", ".old-", ".gone-"
-PRIVATE = 0o700  # weights of private data, on a machine that may have other users
+PRIVATE = 0o700  # as for the files of any program; it keeps nobody out who asks the server itself
 
 
 def take(folder: str) -> int:
     """Make the folder ours until the process ends, or say who has it. The descriptor must stay open."""
     try:
-        os.makedirs(folder, mode=PRIVATE, exist_ok=True)
+        make(folder, PRIVATE)
         held = os.open(f"{folder}/.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     except OSError as error:
         fix = "give another with --folder, or make it writable"
@@ -46,7 +47,7 @@ def give_back(held: int) -> None:
 def write(path: str, data: bytes) -> None:
     """Put these bytes at this path, on disk when it returns; what was there stays until they are."""
     folder, name = os.path.split(path)
-    os.makedirs(folder, mode=PRIVATE, exist_ok=True)
+    make(folder, PRIVATE)
     draft = f"{folder}/{DRAFT}{secrets.token_hex(4)}-{name}"
     try:
         with open(draft, "wb") as file:
@@ -58,13 +59,13 @@ def write(path: str, data: bytes) -> None:
         with suppress(OSError):
             os.unlink(draft)
         raise
-    _sync(folder)
+    sync(folder)
 
 
 def draft_beside(path: str) -> str:
     """A new empty folder, to be filled and then published at this path."""
     folder, name = os.path.split(path)
-    os.makedirs(folder, mode=PRIVATE, exist_ok=True)
+    make(folder, PRIVATE)
     draft = f"{folder}/{DRAFT}{secrets.token_hex(4)}-{name}"
     os.mkdir(draft, mode=PRIVATE)
     return draft
@@ -78,9 +79,7 @@ def fill_from(source: str, draft: str, *, leave_out: str) -> None:
 
 def publish(draft: str, path: str) -> None:
     """Make everything in the draft durable, then give it its name; what had the name goes. OSError: nothing changed."""
-    for each in files_in(draft):
-        _sync(f"{draft}/{each}")
-    _sync(draft)
+    settle(draft)
     folder, name = os.path.split(path)
     old = f"{folder}/{OLD}{name}"
     replaces = os.path.lexists(path)
@@ -91,7 +90,7 @@ def publish(draft: str, path: str) -> None:
     try:
         os.rename(draft, path)
         moved = True
-        _sync(folder)
+        sync(folder)
     except OSError:
         if moved:
             os.rename(path, draft)
@@ -108,8 +107,19 @@ def discard(path: str) -> None:
     gone = f"{folder}/{GONE}{secrets.token_hex(4)}-{name}"
     with suppress(FileNotFoundError):
         os.rename(path, gone)
-        _sync(folder)
+        sync(folder)
         drop(gone)
+
+
+def forget(path: str) -> None:
+    """Take a file away, and the folders that it was the last in."""
+    with suppress(FileNotFoundError):
+        os.unlink(path)
+    folder = os.path.dirname(path)
+    with suppress(OSError):  # not empty
+        for each in folders_in(folder):
+            os.rmdir(f"{folder}/{each}")
+        os.rmdir(folder)
 
 
 def drop(path: str) -> None:
@@ -150,11 +160,3 @@ def size_of(folder: str) -> int:
 def read(path: str) -> bytes:
     with open(path, "rb") as file:
         return file.read()
-
-
-def _sync(path: str) -> None:
-    opened = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        os.fsync(opened)
-    finally:
-        os.close(opened)
