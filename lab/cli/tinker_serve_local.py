@@ -82,7 +82,7 @@ def answer(args: argparse.Namespace, session: Session) -> Answer:
         serve.serve(
             bases,
             folder,
-            serve.Terms(port=args.port, port_file=args.port_file),
+            serve.Terms(port=args.port, port_file=args.port_file, debug=args.debug),
             interrupted=signals.came,
             ready=lambda url: session.terminal.begin("tinker", _begun(url, bases, folder)),
             say=session.terminal.say,

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import math
+import traceback
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, TypeVar
 
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 JSON, PROTOBUF, BYTES = "application/json", "application/x-protobuf", "application/octet-stream"
+PROTOBUF_PATH = "/forward_backward"  # all that is sent to the others is JSON
 LARGEST_BYTES = 64 << 20  # the SDK cuts a batch into requests of 5 MB
 LARGEST_EXPANDED_BYTES = 256 << 20
 
@@ -74,10 +76,13 @@ def refuse(status: int, detail: str) -> Reply:
 
 
 def read(kind: type[T], body: bytes) -> T:
-    """The body as this record. Fields that it does not have are left aside: a later SDK may send more."""
+    """The body as this record. Fields that it does not have are left aside: a later SDK may send more.
+
+    NaN is read, which JSON has not: whoever knows the field can say that it is wrong there.
+    """
     try:
-        return msgspec.json.decode(body or b"{}", type=kind)
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        return msgspec.convert(json.loads(body or b"{}"), kind)
+    except (msgspec.MsgspecError, ValueError, RecursionError) as error:
         raise Refusal(422, f"the body cannot be read: {error}") from error
 
 
@@ -100,11 +105,24 @@ def expand(call: Call) -> bytes:
     return plain
 
 
-def address(request: bytes) -> tuple[str, int]:
-    """The model and the place in its order that a `ForwardBackwardRequest` names: its fields 1 and 2."""
+class _Address(msgspec.Struct):
+    model_id: str
+    seq_id: int | None = None
+
+
+def address(call: Call) -> tuple[str, int | None]:
+    """The model that a request names and its number there. Nothing else is looked at: the rest may be wrong."""
+    if call.path == PROTOBUF_PATH:
+        return _fields(expand(call))
+    found = read(_Address, call.body)
+    return found.model_id, found.seq_id
+
+
+def _fields(request: bytes) -> tuple[str, int]:
+    """Fields 1 and 2 of a `ForwardBackwardRequest`."""
     model, seq, at = "", 0, 0
     try:
-        while at < len(request):
+        while not (model and seq):
             tag, at = _varint(request, at)
             field, form = tag >> 3, tag & 7
             if form == 0:
@@ -118,21 +136,19 @@ def address(request: bytes) -> tuple[str, int]:
             else:
                 at += {1: 8, 5: 4}[form]
     except (IndexError, KeyError, UnicodeDecodeError):
-        raise Refusal(400, "the body is no ForwardBackwardRequest") from None
-    if at != len(request) or not model:
-        raise Refusal(400, "the body is no ForwardBackwardRequest, or it was cut short")
+        raise Refusal(400, "the body is no ForwardBackwardRequest with a model and a number, from 1") from None
     return model, seq
 
 
 def _varint(data: bytes, at: int) -> tuple[int, int]:
-    value = shift = 0
-    while True:
+    value = 0
+    for shift in range(0, 70, 7):
         byte = data[at]
         at += 1
         value |= (byte & 0x7F) << shift
         if byte < 0x80:  # noqa: PLR2004  # the bit that says that more follows
             return value, at
-        shift += 7
+    raise IndexError  # longer than any number: a body of such bytes would be added up for hours
 
 
 def finite(numbers: Mapping[str, float]) -> dict[str, float]:
@@ -148,3 +164,9 @@ def worded(error: BaseException) -> str:
     """An error that nobody foresaw, with what was noted on its way."""
     what = f"{error.strerror} (OSError)" if isinstance(error, OSError) and error.strerror else ""
     return " ".join([what or f"{type(error).__name__}: {error}", *getattr(error, "__notes__", ())])
+
+
+def complaint(what: str, error: BaseException, *, trace: bool) -> str:
+    """For the terminal of whoever started the server."""
+    words = f"{what} failed: {worded(error)}"
+    return f"{words}\n{''.join(traceback.format_exception(error))}" if trace else f"{words} (--debug shows where)"

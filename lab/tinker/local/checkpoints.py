@@ -54,6 +54,8 @@ class Checkpoints:
     def __init__(self, folder: str, say: Callable[[str], None], *, now: Callable[[], float] = time.time) -> None:
         self._folder = f"{folder}/runs"
         self._now = now
+        self._say = say
+        self._stuck: set[str] = set()  # expired, and could not be taken away; it was said
         self._lock = threading.RLock()
         self._all: dict[str, Checkpoint] = {}  # by path
         for run in disk.folders_in(self._folder):
@@ -111,14 +113,14 @@ class Checkpoints:
     def newest_first(self, run_id: str | None = None) -> list[Checkpoint]:
         self.sweep()
         with self._lock:
-            found = [each for each in self._all.values() if run_id in (None, each.run_id)]
+            found = [each for each in self._all.values() if run_id in (None, each.run_id) and not self._is_over(each)]
         return sorted(found, key=lambda each: (each.saved_at, each.path), reverse=True)
 
     def delete(self, path: str) -> None:
         found = self.find(path)
         with self._lock:
-            if self._all.pop(path, None) is not None:
-                disk.discard(self.folder_of(found))
+            disk.discard(self.folder_of(found))
+            self._all.pop(path, None)
 
     def change(self, path: str, **fields: object) -> None:
         """Change what is said of a checkpoint, never what is in it."""
@@ -136,13 +138,21 @@ class Checkpoints:
         return self._now() + ttl_s
 
     def sweep(self) -> None:
-        """Take away what has expired."""
+        """Take away what has expired. What the disk does not let go is told once, and tried again with every sweep."""
         with self._lock:
-            now_s = self._now()
-            for path, each in list(self._all.items()):
-                if each.expires_at is not None and each.expires_at <= now_s:
-                    del self._all[path]
+            for path, each in [item for item in self._all.items() if self._is_over(item[1])]:
+                try:
                     disk.discard(self.folder_of(each))
+                except OSError as error:
+                    if path not in self._stuck:
+                        self._say(f"{path} has expired, and cannot be taken away yet: {error}")
+                        self._stuck.add(path)
+                else:
+                    self._stuck.discard(path)
+                    del self._all[path]
+
+    def _is_over(self, checkpoint: Checkpoint) -> bool:
+        return checkpoint.expires_at is not None and checkpoint.expires_at <= self._now()
 
     def _found(self, where: str) -> Checkpoint:
         found = parse(Checkpoint, disk.read(f"{where}/{RECORD}"), f"{where}/{RECORD}")
@@ -153,7 +163,8 @@ class Checkpoints:
     def _live(self, path: str) -> Checkpoint | None:
         self.sweep()
         with self._lock:
-            return self._all.get(path)
+            found = self._all.get(path)
+        return None if found is None or self._is_over(found) else found
 
 
 def folder_name(run_id: str) -> str:

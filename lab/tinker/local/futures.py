@@ -8,12 +8,11 @@ from __future__ import annotations
 
 import queue
 import threading
-import traceback
 from collections.abc import Callable, Mapping
 
 import msgspec
 
-from lab.tinker.local.calls import JSON, PROTOBUF, Call, Refusal, Reply, answer, pack, read, worded
+from lab.tinker.local.calls import JSON, PROTOBUF, Call, Refusal, Reply, answer, complaint, pack, read, worded
 from lab.tinker.local.training import UserError
 
 Job = Callable[[], bytes | Mapping[str, object]]
@@ -22,14 +21,18 @@ LONG_POLL_S = 20.0  # less than half of what the SDK waits for an answer
 KEPT_BYTES = 256 << 20  # of answers; the oldest that were fetched go first
 KEPT = 50_000
 WAITING_BYTES = 512 << 20  # of one model's requests that came before their turn
+QUEUED_BYTES = 512 << 20  # of everybody's requests whose turn came, and that the one thread has not reached
+OVERHEAD_BYTES = 2000  # what a request takes that has no bytes
 
 
 class Future:
-    """`droppable`: it changes nothing, so that nobody misses it when it is cancelled."""
+    """`droppable`: it changes nothing, so that nobody misses it when it is cancelled. `size_bytes`: of the request."""
 
-    __slots__ = ("body", "cancelled", "done", "droppable", "fetched", "kind")
+    __slots__ = ("body", "cancelled", "done", "droppable", "fetched", "kind", "request_id", "size_bytes")
 
-    def __init__(self, *, droppable: bool = False) -> None:
+    def __init__(self, request_id: str, size_bytes: int, *, droppable: bool) -> None:
+        self.request_id = request_id
+        self.size_bytes = size_bytes + OVERHEAD_BYTES
         self.droppable = droppable
         self.done = threading.Event()
         self.body = b""
@@ -44,33 +47,40 @@ class _Asked(msgspec.Struct):
 
 class Futures:
     def __init__(
-        self, say: Callable[[str], None], *, kept_bytes: int = KEPT_BYTES, poll_s: float = LONG_POLL_S
-    ) -> None:
+        self, say: Callable[[str], None], *, kept_bytes: int = KEPT_BYTES, poll_s: float = LONG_POLL_S,
+        debug: bool = False,
+    ) -> None:  # fmt: skip
         self._say = say
+        self._debug = debug
         self._kept_bytes = kept_bytes
         self._poll_s = poll_s
         self._lock = threading.Lock()
         self._known: dict[str, Future] = {}  # in the order of asking
         self._bytes = 0
+        self._queued_bytes = 0
         self._work: queue.SimpleQueue[tuple[Future, Job] | None] = queue.SimpleQueue()
         self._worker = threading.Thread(target=self._labour, name="models", daemon=True)
         self._stopping = False
         self._worker.start()
 
-    def announce(self, request_id: str, *, droppable: bool = False) -> Future | None:
-        """Make this request known, or None where it is already."""
+    def announce(self, request_id: str, size_bytes: int = 0, *, droppable: bool = False) -> Future | None:
+        """Make this request known, or None where it is already. Refused, for now, while too much is queued."""
         with self._lock:
             if request_id in self._known:
                 return None
-            future = self._known[request_id] = Future(droppable=droppable)
+            if self._queued_bytes > QUEUED_BYTES:
+                raise Refusal(429, "more is queued than this server keeps in memory; send it again in a while")
+            future = self._known[request_id] = Future(request_id, size_bytes, droppable=droppable)
             return future
 
     def enqueue(self, future: Future, job: Job) -> None:
+        with self._lock:
+            self._queued_bytes += future.size_bytes
         self._work.put((future, job))
 
-    def submit(self, request_id: str, job: Job, *, droppable: bool = False) -> None:
+    def submit(self, request_id: str, job: Job, size_bytes: int = 0, *, droppable: bool = False) -> None:
         """Do this once, in its turn among everything the server was asked."""
-        future = self.announce(request_id, droppable=droppable)
+        future = self.announce(request_id, size_bytes, droppable=droppable)
         if future is not None:
             self.enqueue(future, job)
 
@@ -115,25 +125,27 @@ class Futures:
             if future.cancelled:
                 outcome: bytes | Mapping[str, object] = {"error": "it was cancelled", "category": "user"}
             else:
-                outcome = self._outcome(job)
+                outcome = self._outcome(future, job)
             future.kind = PROTOBUF if isinstance(outcome, bytes) else JSON
             future.body = outcome if isinstance(outcome, bytes) else pack(outcome)
+            del item, job  # or the last request would stay in memory until there is another one
+            self._account(future)
             future.done.set()
-            self._forget(len(future.body))
 
-    def _outcome(self, job: Job) -> bytes | Mapping[str, object]:
+    def _outcome(self, future: Future, job: Job) -> bytes | Mapping[str, object]:
         try:
             return job()
-        except UserError as error:
+        except (UserError, Refusal) as error:
             return {"error": str(error), "category": "user"}
         except Exception as error:  # noqa: BLE001  # torch and the files of strangers raise whatever they like
-            self._say(traceback.format_exc())
+            self._say(complaint(future.request_id, error, trace=self._debug))
             return {"error": worded(error), "category": "server"}
 
-    def _forget(self, more_bytes: int) -> None:
+    def _account(self, done: Future) -> None:
         """Keep what answers take within bounds: the oldest fetched ones go, and then the oldest."""
         with self._lock:
-            self._bytes += more_bytes
+            self._queued_bytes -= done.size_bytes
+            self._bytes += len(done.body)
             for only_fetched in (True, False):
                 if self._bytes <= self._kept_bytes * (1 if only_fetched else 2) and len(self._known) <= KEPT:
                     return
@@ -152,28 +164,39 @@ class Lane:
         self._futures = futures
         self._lock = threading.Lock()
         self._next = 1
-        self._early: dict[int, tuple[Future, Job, int]] = {}
+        self._early: dict[int, tuple[Future, Job]] = {}
+        self._closed = False
 
     def submit(self, seq: int | None, job: Job, size_bytes: int = 0) -> str:
-        """The id under which the answer is fetched. A number that was seen before changes nothing."""
+        """The id under which the answer is fetched. A number that was seen before changes nothing.
+
+        A number that never comes holds up all that come after it for ever: what is wrong with a request is for its job
+        to say. Refused here is what is sent again, and what has no number.
+        """
         if seq is None or seq < 1:
             raise Refusal(422, "seq_id: each request of a model has a number, from 1")
         request_id = f"{self._name}:{seq}"
         with self._lock:
+            if self._closed:
+                raise Refusal(404, f"the session of {self._name} has ended")
             if seq < self._next or seq in self._early:
                 return request_id
-            if seq > self._next and size_bytes + sum(size for _, _, size in self._early.values()) > WAITING_BYTES:
+            if (
+                seq > self._next
+                and size_bytes + sum(each.size_bytes for each, _ in self._early.values()) > WAITING_BYTES
+            ):
                 raise Refusal(429, f"too much waits for request {self._next} of {self._name}, which never came")
-            future = self._futures.announce(request_id)
+            future = self._futures.announce(request_id, size_bytes)
             if future is not None:
-                self._early[seq] = (future, job, size_bytes)
+                self._early[seq] = (future, job)
             while self._next in self._early:
-                future, job, _ = self._early.pop(self._next)
-                self._futures.enqueue(future, job)
+                self._futures.enqueue(*self._early.pop(self._next))
                 self._next += 1
         return request_id
 
     def close(self) -> None:
-        """Forget what came before its turn; its turn will not come."""
+        """The turn of what came early will not come: it is done at once, and finds that its run is no more."""
         with self._lock:
-            self._early.clear()
+            self._closed = True
+            for seq in sorted(self._early):
+                self._futures.enqueue(*self._early.pop(seq))

@@ -1,15 +1,16 @@
-"""Every address that the server answers, in one table."""
+"""Every address that the server answers, in one table; and what is behind it."""
 
 from __future__ import annotations
 
 import re
 import threading
+import time
 from typing import TYPE_CHECKING, NamedTuple
 
 from lab.tinker.local import greeting
-from lab.tinker.local.calls import Call, Refusal, Reply
+from lab.tinker.local.calls import Call, Refusal, Reply, complaint
 from lab.tinker.local.checkpoints import Checkpoints
-from lab.tinker.local.faults import Faults
+from lab.tinker.local.faults import Fault, Faults
 from lab.tinker.local.files import Files
 from lab.tinker.local.futures import Futures
 from lab.tinker.local.listings import Listings
@@ -27,7 +28,10 @@ if TYPE_CHECKING:
 
 API = "/api/v1"
 OPEN = ("/healthz", "/_files/")  # what needs no key: the links of the second carry their own permission
+ASKED_AGAIN = (402, 408, 409, 429)  # by the SDK, with the same number; any other 4xx it takes as final
+SERVERS_FAULT = 500
 SWEEP_S = 5.0
+LISTED_S = 86_400.0  # runs and sessions that left nothing
 ENDS_WITHIN_S = 15.0  # a save that has begun is finished
 
 
@@ -40,9 +44,13 @@ class Route(NamedTuple):
 class Parts:
     """The parts of a server and how they hang together; `sweep` runs beside until `close`."""
 
-    def __init__(self, models: Models, folder: str, say: Callable[[str], None], *, session_idle_s: float) -> None:
+    def __init__(
+        self, models: Models, folder: str, say: Callable[[str], None], *, session_idle_s: float, debug: bool = False
+    ) -> None:
+        self.say = say
+        self.debug = debug
         self.faults = Faults()
-        self.futures = Futures(say)
+        self.futures = Futures(say, debug=debug)
         self.sessions = Sessions(folder, say, idle_s=session_idle_s)
         self.checkpoints = Checkpoints(folder, say)
         self.runs = Runs(folder, models, self.sessions, self.checkpoints, self.futures, say)
@@ -60,10 +68,28 @@ class Parts:
         self._ended.set()
         self.futures.close(ENDS_WITHIN_S)
 
+    def strike(self, call: Call) -> Fault | None:
+        """Let a fault strike this call. One that a client takes as final is that for the number of its request too."""
+        try:
+            return self.faults.strike(call.path)
+        except Refusal as refusal:
+            if refusal.status not in ASKED_AGAIN and refusal.status < SERVERS_FAULT:
+                self.runs.pass_over(call, refusal.detail)
+            raise
+
     def _sweep(self) -> None:
         while not self._ended.wait(self._sweep_s):
-            self.sessions.end_silent()
-            self.checkpoints.sweep()
+            try:
+                self.tidy(time.time())
+            except OSError as error:  # a disk that is full, or gone for a moment
+                self.say(complaint("tidying up", error, trace=self.debug))
+
+    def tidy(self, now_s: float) -> None:
+        """End who is silent, and take away what is over."""
+        self.sessions.end_silent()
+        self.checkpoints.sweep()
+        self.runs.prune(now_s - LISTED_S)
+        self.sessions.prune(now_s - LISTED_S, {each.session_id for each in self.runs.newest_first()})
 
 
 def table(parts: Parts) -> tuple[Route, ...]:

@@ -1,13 +1,14 @@
 """Training runs: made from a base model or from what was saved, listed, and let go with their session.
 
-A run is listed for ever and lives in memory while its session goes on. A new process never takes up a live run: it
-makes a new one from a saved state.
+A run lives in memory while its session goes on, and is listed as long as something that it saved is there, or for a
+day. A new process never takes up a live run: it makes a new one from a saved state.
 """
 
 from __future__ import annotations
 
 import threading
 import time
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -15,7 +16,7 @@ import msgspec
 from lab.core.errors import Corrupt
 from lab.core.record import Record, encode, parse
 from lab.tinker.local import disk
-from lab.tinker.local.calls import Call, Refusal, Reply, answer, read
+from lab.tinker.local.calls import Call, Refusal, Reply, address, answer, read
 from lab.tinker.local.checkpoints import folder_name
 from lab.tinker.local.futures import Lane
 from lab.tinker.local.training import Lora, UserError
@@ -23,7 +24,7 @@ from lab.tinker.local.training import Lora, UserError
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from lab.tinker.local.checkpoints import Checkpoints
+    from lab.tinker.local.checkpoints import Checkpoint, Checkpoints
     from lab.tinker.local.futures import Futures
     from lab.tinker.local.sessions import Sessions
     from lab.tinker.local.training import Models, Trainer
@@ -74,13 +75,16 @@ class _Create(msgspec.Struct, kw_only=True):
     optimizer_config: Optimizer | None = None
 
 
+class _Made(msgspec.Struct):
+    """What a request has that makes a run, and one to a run has not."""
+
+    session_id: str | None = None
+    model_seq_id: int | None = None
+
+
 class _Load(msgspec.Struct, kw_only=True):
     path: str
     optimizer: bool = False
-    model_id: str | None = None
-    seq_id: int | None = None
-    session_id: str | None = None
-    model_seq_id: int | None = None
     base_model: str | None = None
     user_metadata: dict[str, object] | None = None
     optimizer_config: Optimizer | None = None
@@ -124,36 +128,44 @@ class Runs:
 
     def load(self, call: Call) -> Reply:
         """A new run from a saved state; or, as older clients do it, a state into a run that was just made."""
-        asked = read(_Load, call.body)
-        _only_adam(asked.optimizer_config)
-        saved = self._checkpoints.find(asked.path, ("weights",))
-        if asked.base_model not in (None, saved.base_model):
-            raise Refusal(400, f"{asked.path} belongs to {saved.base_model}, not to {asked.base_model}")
-        done = {"type": "load_weights", "path": asked.path}
+        made = read(_Made, call.body)
+        if made.session_id is None or made.model_seq_id is None:
+            return self.in_turn(call, lambda run: self._load_into(run, *self._to_load(call)))
+        asked, saved = self._to_load(call)
 
         def make(run: Run) -> Mapping[str, object]:
             trainer = self._models.trainer(saved.base_model, saved.lora)
             trainer.load(self._checkpoints.folder_of(saved), optimizer=asked.optimizer)
             self._take(run, trainer, saved.base_model, saved.lora, asked.user_metadata, parent=asked.path)
-            return {**done, "model_id": run.run_id}
+            return {"type": "load_weights", "path": asked.path, "model_id": run.run_id}
 
-        if asked.session_id is not None and asked.model_seq_id is not None:
-            return self._begin(asked.session_id, asked.model_seq_id, make)
-        run = self.find(asked.model_id or "")
+        return self._begin(made.session_id, made.model_seq_id, make)
 
-        def into() -> Mapping[str, object]:
-            run.live()[0].load(self._checkpoints.folder_of(saved), optimizer=asked.optimizer)
-            return done
+    def _to_load(self, call: Call) -> tuple[_Load, Checkpoint]:
+        asked = read(_Load, call.body)
+        _only_adam(asked.optimizer_config)
+        saved = self._checkpoints.find(asked.path, ("weights",))
+        if asked.base_model not in (None, saved.base_model):
+            raise Refusal(400, f"{asked.path} belongs to {saved.base_model}, not to {asked.base_model}")
+        return asked, saved
 
-        return answer(request_id=run.lane.submit(asked.seq_id, into), model_id=run.run_id)
+    def _load_into(self, run: Run, asked: _Load, saved: Checkpoint) -> Mapping[str, object]:
+        run.live()[0].load(self._checkpoints.folder_of(saved), optimizer=asked.optimizer)
+        return {"type": "load_weights", "path": asked.path}
 
     def _begin(self, session_id: str, seq: int, make: Callable[[Run], Mapping[str, object]]) -> Reply:
         self._sessions.active(session_id)
         run_id = f"{session_id}:train:{seq}"
         with self._lock:
             if run_id not in self._live:
-                run = self._live[run_id] = Run(session_id, run_id, self._futures)
+                run = Run(session_id, run_id, self._futures)
                 self._futures.submit(f"{run_id}:0", lambda: make(run))
+                self._live[run_id] = run
+        try:
+            self._sessions.active(session_id)
+        except Refusal:  # it ended in between, and whoever ended it did not see this run
+            self._end(session_id)
+            raise
         return answer(request_id=f"{run_id}:0", model_id=run_id)
 
     def _take(  # everything that is said of a run
@@ -178,6 +190,26 @@ class Runs:
         disk.write(f"{self._folder}/{folder_name(described.run_id)}/{RECORD}", encode(described))
         with self._lock:
             self._listed[described.run_id] = described
+
+    # -- asked ---------------------------------------------------------------------------------------------------
+
+    def in_turn(self, call: Call, job: Callable[[Run], bytes | Mapping[str, object]]) -> Reply:
+        """Do it when its number comes. The job reads the request: what it refuses is told when the answer is fetched.
+
+        Refused at once a number would never come, and the client's next request would wait for it for ever.
+        """
+        run_id, seq = address(call)
+        run = self.find(run_id)
+        return answer(request_id=run.lane.submit(seq, lambda: job(run), len(call.body)), model_id=run_id)
+
+    def pass_over(self, call: Call, why: str) -> None:
+        """Its client takes the refusal of this request as final: its number comes to nothing, and the next is due."""
+
+        def refused(_run: Run) -> Mapping[str, object]:
+            raise UserError(why)
+
+        with suppress(Refusal):  # it has no number, or its run is gone
+            self.in_turn(call, refused)
 
     # -- found ---------------------------------------------------------------------------------------------------
 
@@ -209,6 +241,18 @@ class Runs:
         with self._lock:
             run = self._live.get(described.run_id)
         return described.created_at if run is None else run.asked_at
+
+    def prune(self, older_than_s: float) -> None:
+        """Forget those that ended, that nothing is left of, and that were made before."""
+        kept = {each.run_id for each in self._checkpoints.newest_first()}
+        with self._lock:
+            gone = [
+                each for run_id, each in self._listed.items()
+                if run_id not in kept and run_id not in self._live and each.created_at < older_than_s
+            ]  # fmt: skip
+            for each in gone:
+                disk.forget(f"{self._folder}/{folder_name(each.run_id)}/{RECORD}")
+                del self._listed[each.run_id]
 
     def _end(self, session_id: str) -> None:
         """Let go what the runs of a session hold in memory."""

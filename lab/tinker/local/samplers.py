@@ -1,7 +1,7 @@
 """Sampling sessions: weights that stand still, of a base model, of a checkpoint, or of a training as it was.
 
-Snapshots of a training are in memory alone. So that one per step, for days, fills neither it nor the disk, the oldest
-that were not asked for go; a checkpoint is loaded again when it is.
+Snapshots of a training are in memory alone. So that one per step, for days, fills neither it nor the disk, those that
+nobody asked for the longest go, by their count and by their bytes; a checkpoint is loaded again when it is asked for.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from lab.tinker.local.calls import Call, Refusal, Reply, answer, read
-from lab.tinker.local.training import SampleRequest, UserError
+from lab.tinker.local.training import MOST_SAMPLES, SampleRequest, UserError
 
 if TYPE_CHECKING:
     from lab.tinker.local.checkpoints import Checkpoints
@@ -23,7 +23,8 @@ if TYPE_CHECKING:
     from lab.tinker.local.training import Models, Sampler
 
 IN_MEMORY = 64
-MOST_SAMPLES = 4096
+IN_MEMORY_BYTES = 1 << 30
+ALWAYS = 4  # stay whatever they take: what a training samples from now, and what it is compared with
 
 
 class Sampling:
@@ -58,15 +59,17 @@ class Samplers:
         futures: Futures,
         *,
         in_memory: int = IN_MEMORY,
+        in_memory_bytes: int = IN_MEMORY_BYTES,
     ) -> None:
         self._models = models
         self._sessions = sessions
         self._checkpoints = checkpoints
         self._futures = futures
         self._most = in_memory
+        self._most_bytes = in_memory_bytes
         self._lock = threading.RLock()
         self._all: dict[str, Sampling] = {}
-        self._recent: OrderedDict[str, None] = OrderedDict()  # those in memory, the least used first
+        self._recent: OrderedDict[str, int] = OrderedDict()  # those in memory and their bytes, the least used first
         sessions.on_end.append(self._end)
 
     def create(self, call: Call) -> Reply:
@@ -76,6 +79,7 @@ class Samplers:
         sampler_id = sampler_name(asked.session_id, asked.sampling_session_seq_id)
         with self._lock:
             self._all.setdefault(sampler_id, Sampling(asked.session_id, base, asked.model_path))
+        self._still(asked.session_id)
         return answer(type="create_sampling_session", sampling_session_id=sampler_id)
 
     def join(self, call: Call) -> Reply:
@@ -95,8 +99,17 @@ class Samplers:
         sampler_id = sampler_name(session_id, seq)
         with self._lock:
             self._all[sampler_id] = Sampling(session_id, base, None, made)
-            self._used(sampler_id)
+            self._used(sampler_id, made)
+        self._still(session_id)
         return sampler_id
+
+    def _still(self, session_id: str) -> None:
+        """Ask again after something was put in: a session that ended in between let go of what there was before."""
+        try:
+            self._sessions.active(session_id)
+        except Refusal:
+            self._end(session_id)
+            raise
 
     def sample(self, call: Call) -> Reply:
         asked = read(SampleRequest, call.body)
@@ -111,7 +124,9 @@ class Samplers:
             if asked.seq_id is None:
                 raise Refusal(422, "seq_id: each request of a sampling session has a number")
             request_id = f"{sampler_id}:{asked.seq_id}"
-        self._futures.submit(request_id, lambda: self._ready(sampler_id, sampling).sample(asked), droppable=True)
+        self._futures.submit(
+            request_id, lambda: self._ready(sampler_id, sampling).sample(asked), len(call.body), droppable=True
+        )
         return answer(
             request_id=request_id, sample_sequence_ids=[f"{request_id}:{n}" for n in range(asked.num_samples)]
         )
@@ -140,27 +155,30 @@ class Samplers:
         """Its weights, loaded where they are not in memory. From the thread that works."""
         if sampling.made is None and sampling.is_snapshot:
             fix = "save what is sampled from for long with save_weights_for_sampler"
-            raise UserError(f"the snapshot {sampler_id} was let go: {self._most} were used since; {fix}")
+            raise UserError(
+                f"the snapshot {sampler_id} was let go: too many, or too large ones, were used since; {fix}"
+            )
         if sampling.made is None:
-            folder = None
-            if sampling.path:
-                try:
-                    folder = self._checkpoints.folder_of(self._checkpoints.find(sampling.path))
-                except Refusal as gone:
-                    raise UserError(gone.detail) from gone
+            path = sampling.path
+            folder = self._checkpoints.folder_of(self._checkpoints.find(path)) if path else None
             sampling.made = self._models.sampler(sampling.base, folder)
-        if sampler_id:
-            self._used(sampler_id)
-        return sampling.made
+        made = sampling.made
+        self._used(sampler_id, made)
+        return made
 
-    def _used(self, sampler_id: str) -> None:
+    def _used(self, sampler_id: str, made: Sampler) -> None:
         with self._lock:
-            self._recent[sampler_id] = None
+            if sampler_id not in self._all:  # of no session, or of one that has ended
+                return
+            self._recent[sampler_id] = made.size_bytes
             self._recent.move_to_end(sampler_id)
-            while len(self._recent) > self._most:
+            while self._is_too_much():
                 oldest, _ = self._recent.popitem(last=False)
-                if oldest in self._all:
-                    self._all[oldest].made = None
+                self._all[oldest].made = None
+
+    def _is_too_much(self) -> bool:
+        count = len(self._recent)
+        return count > self._most or (count > ALWAYS and sum(self._recent.values()) > self._most_bytes)
 
     def _end(self, session_id: str) -> None:
         with self._lock:

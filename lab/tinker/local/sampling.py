@@ -17,7 +17,7 @@ import msgspec
 import torch
 
 from lab.tinker.local import wire
-from lab.tinker.local.training import SampleRequest, Sampling, UserError
+from lab.tinker.local.training import MOST_SAMPLES, SampleRequest, Sampling, UserError
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     from lab.tinker.local.bases import Base
 
 TOGETHER = 32  # samples that go through the model at once: the memory of their pasts is what bounds it
-MOST_SAMPLES = 4096
 MOST_RANKED = 100
 
 
@@ -60,6 +59,10 @@ class LocalSampler:
     def __init__(self, base: Base, adapter: Adapter | None) -> None:
         self._base = base
         self._adapter = adapter
+
+    @property
+    def size_bytes(self) -> int:
+        return 0 if self._adapter is None else sum(each.nbytes for each in self._adapter.tensors.values())
 
     def sample(self, request: SampleRequest) -> bytes:
         prompt = _prompt(request, self._base)

@@ -24,9 +24,7 @@ if TYPE_CHECKING:
 
 
 class _Save(msgspec.Struct, kw_only=True):
-    model_id: str
     path: str | None = None
-    seq_id: int | None = None
     ttl_seconds: int | None = None
     overwrite: bool = False
     user_metadata: dict[str, str] | None = None
@@ -60,15 +58,13 @@ class Saving:
         return self._later(call, "external_weights", "save_weights_external")
 
     def _later(self, call: Call, kind: Kind, word: str) -> Reply:
-        asked = read(_Save, call.body)
-        run = self._runs.find(asked.model_id)
-
-        def save() -> Mapping[str, object]:
+        def save(run: Run) -> Mapping[str, object]:
+            asked = read(_Save, call.body)
             if asked.sampling_session_seq_id is not None and asked.path is None:
                 return {"type": word, "sampling_session_id": self._snapshot(run, asked)}
             return {"type": word, "path": self._save(run, asked, kind).path}
 
-        return answer(request_id=run.lane.submit(asked.seq_id, save), model_id=run.run_id)
+        return self._runs.in_turn(call, save)
 
     def _snapshot(self, run: Run, asked: _Save) -> str:
         if asked.kind != "snapshot":

@@ -23,11 +23,14 @@ if TYPE_CHECKING:
 NOT_COVERED: tuple[str, ...] = (
     "the losses dro, gspo and stable_reinforce",
     "custom losses that the server computes (forward_backward_custom works: there the client computes)",
+    "experts that a model keeps as one block of three dimensions (mixtures): they get no adapter",
     "images and sound in a prompt, sparse tensors, tensors of more than one dimension",
     "of sampling: target_prompt_logprobs, prompt_alt_tokens_k, record_stability_info",
-    "sampling clients of the kind inflight: a snapshot is what there is, and the 64 used last are kept",
+    "sampling clients of the kind inflight; of snapshots the last 64 are kept, or those that 1 GiB holds, but always 4",
     "optimizers other than Adam",
     "whoami, and keys that are exchanged for tokens: any key that starts with tml- is let in",
+    "privacy: every user of this machine can list, download and delete what is saved, and ask for faults",
+    "weights_access_token: nobody else's checkpoints are here",
     "billing, projects, searching sessions, traces, the audit log",
     "encrypted files (age), and publishing to others: the mark `public` is kept and nothing more",
     "queues and capacity of a service: one thread does one job after another",
@@ -38,12 +41,16 @@ _LOOK_S = 0.2
 
 
 class Terms(msgspec.Struct, frozen=True, kw_only=True):
-    """Where it listens and when it gives up on a client. Port 0 takes any that is free; `port_file` is told which."""
+    """Where it listens and when it gives up on a client. Port 0 takes any that is free; `port_file` is told which.
+
+    `debug`: what fails is told with its stack trace.
+    """
 
     host: str = "127.0.0.1"
     port: int = LOCAL_PORT
     port_file: str = ""
     session_idle_s: float = IDLE_S
+    debug: bool = False
 
 
 def serve(
@@ -84,8 +91,8 @@ def keep(
     held = disk.take(folder)
     try:
         disk.clear(folder)
-        parts = Parts(models, folder, say, session_idle_s=terms.session_idle_s)
-        door = Door(parts, say, host=terms.host, port=terms.port)
+        parts = Parts(models, folder, say, session_idle_s=terms.session_idle_s, debug=terms.debug)
+        door = Door(parts, host=terms.host, port=terms.port)
         door.open()
         try:
             if terms.port_file:

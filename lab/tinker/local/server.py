@@ -9,21 +9,16 @@ from __future__ import annotations
 import ipaddress
 import socket
 import threading
-import traceback
 from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 from lab.core.errors import BadInput, Unavailable
 from lab.tinker.local import routing
-from lab.tinker.local.calls import LARGEST_BYTES, Call, Refusal, Reply, refuse, worded
+from lab.tinker.local.calls import LARGEST_BYTES, Call, Refusal, Reply, complaint, refuse, worded
 from lab.tinker.local.faults import Dropped
 from lab.tinker.local.greeting import KEY_PREFIX
 from lab.tinker.local.training import UserError
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 IDLE_CONNECTION_S = 120.0
 LINGER_S = 2.0
@@ -35,11 +30,10 @@ class Door(ThreadingHTTPServer):
     daemon_threads = True
     request_queue_size = 128
 
-    def __init__(self, parts: routing.Parts, say: Callable[[str], None], *, host: str, port: int) -> None:
+    def __init__(self, parts: routing.Parts, *, host: str, port: int) -> None:
         _only_loopback(host)
         self.routes = routing.table(parts)
         self.parts = parts
-        self.say = say
         try:
             super().__init__((host, port), _Connection)
         except (OSError, OverflowError) as error:
@@ -75,9 +69,9 @@ class Door(ThreadingHTTPServer):
         try:
             _check(headers, path, below)
             route, arguments = routing.find(self.routes, method, below)
-            fault = None if below.startswith("/_") else self.parts.faults.strike(below)
             query = dict(parse_qsl(parts.query))
             call = Call(method=method, path=below, arguments=arguments, query=query, headers=headers, body=body)
+            fault = None if below.startswith("/_") else self.parts.strike(call)
             reply = route.handle(call)
         except Refusal as refusal:
             return refuse(refusal.status, refusal.detail)
@@ -86,7 +80,7 @@ class Door(ThreadingHTTPServer):
         except Dropped:
             raise
         except Exception as error:  # noqa: BLE001  # one request that fails must not end its connection without a word
-            self.say(traceback.format_exc())
+            self.parts.say(complaint(f"{method} {below}", error, trace=self.parts.debug))
             return refuse(500, worded(error))
         if fault is not None and fault.drop == "after":
             raise Dropped

@@ -35,6 +35,7 @@ class Session(Record, frozen=True, kw_only=True):
     display_name: str | None = None
     sdk_version: str = ""
     ended: str = ""
+    ended_at: float = 0.0
 
 
 class _Create(msgspec.Struct):
@@ -76,7 +77,7 @@ class Sessions:
         for session in sorted(found, key=lambda each: each.created_at):
             self._all[session.session_id] = session
             if not session.ended:
-                self._note(msgspec.structs.replace(session, ended=RESTARTED))
+                self._note(msgspec.structs.replace(session, ended=RESTARTED, ended_at=time.time()))
 
     def create(self, call: Call) -> Reply:
         asked = read(_Create, call.body)
@@ -133,13 +134,21 @@ class Sessions:
         for session_id in silent:
             self._end(session_id, f"nothing was heard of its client for {self._idle_s:.0f} s")
 
+    def prune(self, older_than_s: float, kept: set[str]) -> None:
+        """Forget those that ended before, but for those to keep."""
+        with self._lock:
+            for session_id, each in list(self._all.items()):
+                if each.ended and each.ended_at < older_than_s and session_id not in kept:
+                    disk.forget(f"{self._folder}/{session_id}.json")
+                    del self._all[session_id]
+
     def _end(self, session_id: str, why: str) -> None:
         with self._lock:
             session = self.known(session_id)
             if session.ended:
                 return
             self._heard_s.pop(session_id, None)
-            self._note(msgspec.structs.replace(session, ended=why))
+            self._note(msgspec.structs.replace(session, ended=why, ended_at=time.time()))
         for told in self.on_end:
             told(session_id)
 

@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 
+MOST_SAMPLES = 4096  # of one request
+
+
 class UserError(Exception):
     """The request cannot be done as it was asked. Told to the client in these words; nothing was changed by it."""
 
@@ -83,6 +86,11 @@ class SampleRequest(msgspec.Struct, frozen=True, kw_only=True):
 class Sampler(Protocol):
     """Weights that do not change any more."""
 
+    @property
+    def size_bytes(self) -> int:
+        """What it keeps in memory for itself alone, beside its base model."""
+        ...
+
     def sample(self, request: SampleRequest) -> bytes:
         """A serialized `SampleResponse` with `num_samples` sequences."""
         ...
@@ -101,7 +109,10 @@ class Trainer(Protocol):
         ...
 
     def optim_step(self, adam: Mapping[str, float]) -> dict[str, float]:
-        """Apply the gradients and forget them. The metrics of the step."""
+        """Apply the gradients and forget them. The metrics of the step.
+
+        `adam`: what the client said, by its names. UserError for a name that is unknown here, or a number that is none.
+        """
         ...
 
     def save(self, folder: str, *, optimizer: bool) -> None:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 FILE = "adapter_model.safetensors"
+ADAM = ("learning_rate", "beta1", "beta2", "eps", "weight_decay", "grad_clip_norm")
 
 
 class Kept(msgspec.Struct):
@@ -35,6 +36,10 @@ class DoubleSampler:
     def __init__(self, kept: Kept) -> None:
         self._kept = msgspec.structs.replace(kept)
         self._drawn = 0
+
+    @property
+    def size_bytes(self) -> int:
+        return len(msgspec.json.encode(self._kept))
 
     def sample(self, request: SampleRequest) -> bytes:
         obey(msgspec.json.encode(request))
@@ -58,9 +63,18 @@ class DoubleTrainer:
         return msgspec.json.encode(self._kept.order)
 
     def optim_step(self, adam: Mapping[str, float]) -> dict[str, float]:
+        if unknown := adam.keys() - ADAM:
+            raise UserError(f"the double's optimizer has no {min(unknown)}")
+        if not all(0 <= value < float("inf") for value in adam.values()):
+            raise UserError(f"the double cannot step with {adam}")
         forwards, self._kept.forwards = self._kept.forwards, 0
         self._kept.steps += 1
-        return {"forwards": forwards, "steps": self._kept.steps, "rate": adam["learning_rate"], "nan": float("nan")}
+        return {
+            "forwards": forwards,
+            "steps": self._kept.steps,
+            "rate": adam.get("learning_rate", 1e-4),
+            "nan": float("nan"),
+        }
 
     def save(self, folder: str, *, optimizer: bool) -> None:
         with open(f"{folder}/{FILE}", "wb") as file:

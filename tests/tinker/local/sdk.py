@@ -3,6 +3,7 @@
     python tests/tinker/local/sdk.py train STEPS [PATH]     a supervised training, from a saved state or from the base
     python tests/tinker/local/sdk.py sample                 a snapshot, a named checkpoint, and logprobs
     python tests/tinker/local/sdk.py cannot-save            a state that does not fit on the disk
+    python tests/tinker/local/sdk.py refused                requests that are refused, and steps between them
     python tests/tinker/local/sdk.py interrupted            a server that is restarted under a training
 
 It prints one line of JSON with what it saw; TINKER_BASE_URL says where.
@@ -98,6 +99,23 @@ def cannot_save(service: ServiceClient) -> dict[str, object]:
     return {"failed": failed, "small": small, "losses": before + steps(client, 1, 1)}
 
 
+def refused(service: ServiceClient) -> dict[str, object]:
+    client = new(service)
+    losses, failed = steps(client, 0, 1), []
+    for wrong in (
+        lambda: client.optim_step(tinker.AdamParams(learning_rate=float("nan"))),
+        lambda: client.optim_step(tinker.AdamParams(beta1=2.0)),
+        lambda: client.load_state("tinker://no:train:0/weights/none"),
+        lambda: client.forward_backward(batch(0), "no_such_loss"),  # type: ignore[arg-type]
+        lambda: client.save_weights_for_sampler("what a name"),
+    ):
+        try:
+            wrong().result(WAIT_S)
+        except tinker.TinkerError as error:
+            failed.append(str(error))
+    return {"failed": failed, "losses": losses + steps(client, 1, 1)}
+
+
 def interrupted(service: ServiceClient) -> dict[str, object]:
     client = new(service)
     steps(client, 0, 1)
@@ -113,7 +131,13 @@ def interrupted(service: ServiceClient) -> dict[str, object]:
 
 def main() -> None:
     logging.basicConfig(level=logging.WARNING, stream=sys.stderr)
-    what = {"train": train, "sample": sample, "cannot-save": cannot_save, "interrupted": interrupted}
+    what = {
+        "train": train,
+        "sample": sample,
+        "cannot-save": cannot_save,
+        "refused": refused,
+        "interrupted": interrupted,
+    }
     service = tinker.ServiceClient()
     seen = what[sys.argv[1]](service, *sys.argv[2:])  # type: ignore[operator]  # each takes its own
     service.close("success").result(WAIT_S)

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
+import subprocess
+import sys
 from typing import TYPE_CHECKING
 
 import pytest
@@ -13,6 +16,7 @@ from lab.tinker.local.calls import Refusal
 from lab.tinker.local.checkpoints import Checkpoints
 from tests.tinker.local.asking import Asking, Run
 from tests.tinker.local.stored import checkpoint, fill
+from tests.tinker.served import CHECKOUT
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -208,6 +212,96 @@ def test_a_save_that_fails_leaves_nothing_and_the_old_one_stays(tmp_path: Path) 
     assert "was not saved, and nothing of it was left" in failed.value.__notes__[0]
     assert (tmp_path / "runs/r-train-0/weights/one/adapter").read_text() == "old"
     assert len(everything(tmp_path)) == 2
+
+
+def test_what_the_disk_does_not_let_go_is_told_once_and_stops_nobody(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now, told, stuck = [100.0], list[str](), [True]
+    store = Checkpoints(str(tmp_path), told.append, now=lambda: now[0])
+    for name in ("stuck", "other"):
+        store.save(checkpoint(name, store.expiry(10)), fill("s"))
+    store.save(checkpoint("kept"), fill("k"))
+    true = os.rename
+
+    def failing(source: str, target: str) -> None:
+        if stuck[0] and source.endswith("/stuck"):
+            raise OSError(5, os.strerror(5))
+        true(source, target)
+
+    monkeypatch.setattr(os, "rename", failing)
+    now[0] = 110.0
+    assert [each.name for each in store.newest_first()] == ["kept"]
+    with pytest.raises(Refusal, match="has expired"):
+        store.find("tinker://r:train:0/weights/stuck")
+    assert len(told) == 1
+    assert "weights/stuck has expired" in told[0]
+    assert {name.split("/")[3] for name in everything(tmp_path)} == {"stuck", "kept"}
+    stuck[0] = False
+    store.sweep()
+    assert {name.split("/")[3] for name in everything(tmp_path)} == {"kept"}
+
+
+def test_what_cannot_be_deleted_is_still_listed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    store = Checkpoints(str(tmp_path), print)
+    path = store.save(checkpoint(), fill("s")).path
+
+    def failing(*_given: object) -> None:
+        raise OSError(5, os.strerror(5))
+
+    monkeypatch.setattr(os, "rename", failing)
+    with pytest.raises(OSError, match="Input/output"):
+        store.delete(path)
+    assert [each.path for each in store.newest_first()] == [path]
+
+
+@pytest.mark.parametrize("how", ["new", "overwrite"])
+def test_a_process_that_is_killed_at_any_step_of_saving_leaves_the_old_one_or_the_new_one(
+    tmp_path: Path, how: str
+) -> None:
+    program = CHECKOUT / "tests" / "tinker" / "local" / "killed.py"
+    done = subprocess.run(
+        [sys.executable, program, tmp_path, how], check=False, capture_output=True, text=True, timeout=50
+    )
+    assert done.returncode == 0, done.stderr
+    seen = json.loads(done.stdout)
+    assert len(seen) > 15
+    whole = ([], ["new"]) if how == "new" else (["old"], ["new"])
+    for each in seen:
+        assert each["adapters"] in whole, each
+        assert (each["listed"], each["hidden"], each["complaints"]) == (len(each["adapters"]), [], []), each
+    assert (seen[0]["adapters"], seen[-1]["adapters"], seen[-1]["stood"]) == (whole[0], ["new"], "")
+
+
+def test_every_name_that_a_save_makes_is_on_the_disk_when_it_is_said_to_be(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    steps: list[tuple[str, str]] = []
+    true = {name: getattr(os, name) for name in ("mkdir", "rename", "fsync")}
+
+    def noted(name: str) -> object:
+        def step(*given: object, **more: object) -> object:
+            where = (
+                os.readlink(f"/proc/self/fd/{given[0]}")
+                if name == "fsync"
+                else str(given[-1 if name == "rename" else 0])
+            )
+            steps.append((name, where))
+            return true[name](*given, **more)
+
+        return step
+
+    for name in true:
+        monkeypatch.setattr(os, name, noted(name))
+    Checkpoints(str(tmp_path / "far" / "away"), print).save(checkpoint(), fill("new"))
+    named = [(at, where) for at, (name, where) in enumerate(steps) if name in ("mkdir", "rename")]
+    assert {f"{tmp_path}/far", f"{tmp_path}/far/away", f"{tmp_path}/far/away/runs"} <= {where for _, where in named}
+    for at, where in named:
+        assert ("fsync", os.path.dirname(where)) in steps[at:], where
+    last = max(at for at, (name, _) in enumerate(steps) if name == "rename")
+    synced = {os.path.basename(where) for name, where in steps[:last] if name == "fsync"}
+    assert "adapter" in synced
+    assert any(each.endswith("checkpoint.json") for each in synced)
 
 
 @pytest.mark.parametrize("call", ["fsync", "rename"])

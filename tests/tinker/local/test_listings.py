@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -10,8 +11,10 @@ import pytest
 from lab.tinker.local.calls import Call, Refusal
 from lab.tinker.local.checkpoints import Checkpoints
 from lab.tinker.local.futures import Futures
+from lab.tinker.local.routing import Parts
+from lab.tinker.local.runs import Runs
 from lab.tinker.local.samplers import Samplers
-from lab.tinker.local.sessions import Sessions
+from lab.tinker.local.sessions import Session, Sessions
 from tests.tinker.local.asking import Asking
 from tests.tinker.local.double import DoubleModels
 
@@ -136,6 +139,70 @@ def test_a_heart_that_beats_keeps_a_session(tmp_path: Path) -> None:
     assert beat(sessions, sessions.newest_first()[0].session_id) == 200
 
 
+class Racing(Sessions):
+    """A session ends right after somebody made sure that it goes on."""
+
+    def active(self, session_id: str, *, ended_status: int = 409) -> Session:
+        found = super().active(session_id, ended_status=ended_status)
+        self.finish(Call(method="POST", path="", arguments=(session_id,)))
+        return found
+
+
+def test_what_is_made_while_its_session_ends_is_let_go_with_it(tmp_path: Path) -> None:
+    sessions, checkpoints, futures = Racing(str(tmp_path), print), Checkpoints(str(tmp_path), print), Futures(print)
+    samplers = Samplers(DoubleModels(), sessions, checkpoints, futures)
+    runs = Runs(str(tmp_path), DoubleModels(), sessions, checkpoints, futures, print)
+
+    def asked(**fields: object) -> Call:
+        sessions.create(Call(method="POST", path="", body=b"{}"))
+        body = {"session_id": sessions.newest_first()[0].session_id, "base_model": "double", **fields}
+        return Call(method="POST", path="", body=msgspec.json.encode(body))
+
+    session = ""
+    for make, call in (
+        (samplers.create, asked(sampling_session_seq_id=0)),
+        (runs.create, asked(model_seq_id=0)),
+    ):
+        with pytest.raises(Refusal, match="has ended"):
+            make(call)
+        session = msgspec.json.decode(call.body)["session_id"]
+        assert samplers.of_session(session) == []
+        with pytest.raises(Refusal, match="not known here"):
+            runs.find(f"{session}:train:0")
+    with pytest.raises(Refusal, match="has ended"):
+        samplers.snapshot(session, 0, "double", DoubleModels().sampler("double", None))
+    assert samplers.of_session(session) == []
+    futures.close(5)
+
+
+def test_what_ended_long_ago_and_left_nothing_is_forgotten(fresh_server: Fresh) -> None:
+    first = fresh_server(double=True)
+    left, kept = Asking(first.url), Asking(first.url)
+    left.train()
+    saved = kept.train()
+    path = saved.save("one")["path"]
+    for each in (left, kept):
+        each.ok("POST", f"/sessions/{each.session}/finish", {"reason": {"type": "success"}})
+    first.kill()
+    parts = Parts(DoubleModels(), str(first.folder), print, session_idle_s=1e9)
+
+    def listed(after_s: float) -> tuple[list[str], list[str]]:
+        """What is there once this much time went by."""
+        parts.tidy(time.time() + after_s)
+        return [each.run_id for each in parts.runs.newest_first()], [
+            each.session_id for each in parts.sessions.newest_first()
+        ]
+
+    try:
+        assert len(listed(3600)[1]) == 2
+        assert listed(3 * 86_400) == ([saved.id], [kept.session])
+        parts.checkpoints.delete(path)
+        assert listed(3 * 86_400) == ([], [])
+        assert [each.name for each in first.folder.rglob("*") if each.is_file()] == [".lock"]
+    finally:
+        parts.close()
+
+
 # -- samplers --------------------------------------------------------------------------------------------------------
 
 
@@ -201,4 +268,21 @@ def test_snapshots_that_nobody_used_for_long_are_let_go_and_say_so(tmp_path: Pat
 
     assert b"was let go" in drawn(names[0])
     assert b'"steps":0' in drawn(names[2])
+    futures.close(5)
+
+
+def test_snapshots_are_bounded_by_what_they_take_but_the_newest_stay(tmp_path: Path) -> None:
+    sessions, futures = Sessions(str(tmp_path), print), Futures(print)
+    sessions.create(Call(method="POST", path="", body=b"{}"))
+    session = sessions.newest_first()[0].session_id
+    made = DoubleModels().sampler("double", None)
+
+    def kept(within_bytes: int) -> list[bool]:
+        checkpoints = Checkpoints(str(tmp_path), print)
+        samplers = Samplers(DoubleModels(), sessions, checkpoints, futures, in_memory_bytes=within_bytes)
+        names = [samplers.snapshot(session, seq, "double", made) for seq in range(8)]
+        return [samplers.find(name).made is not None for name in names]
+
+    assert kept(6 * made.size_bytes) == [False] * 2 + [True] * 6
+    assert kept(0) == [False] * 4 + [True] * 4
     futures.close(5)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
+import time
 from typing import TYPE_CHECKING
 
 import pytest
@@ -37,6 +38,48 @@ def test_requests_that_come_in_any_order_are_done_in_theirs(ask: Asking) -> None
         ids[seq] = ask.ok("POST", "/forward_backward", request(run.id, seq, f"fb0{seq}"))["request_id"]
     assert run.forward("fb01", seq=1) == b'["fb01"]'
     assert ask.fetch(ids[5]) == b'["fb01","fb02","fb03","fb04","fb05"]'
+
+
+WRONG = [
+    ("/optim_step", b'"adam_params": {"learning_rate": NaN}', "nan"),
+    ("/optim_step", b'"adam_params": {"momentum": 0.9}', "momentum"),
+    ("/optim_step", b'"adam_params": {"schedule": "cosine"}', "schedule"),
+    ("/optim_step", b'"adam_params": 3', "adam_params"),
+    ("/optim_step", b'"optimizer_params": {"type": "dimuon"}', "dimuon"),
+    ("/save_weights", b'"path": 3', "path"),
+    ("/save_weights_for_sampler", b'"path": "a", "ttl_seconds": 1e400', "ttl_seconds"),
+    ("/load_weights", b'"path": "tinker://no:train:0/weights/one"', "there is no checkpoint"),
+    ("/load_weights", b'"path": ["a"]', "path"),
+]
+
+
+@pytest.mark.parametrize(("path", "rest", "said"), WRONG)
+def test_what_is_wrong_with_a_request_holds_up_none_that_comes_after_it(
+    ask: Asking, path: str, rest: bytes, said: str
+) -> None:
+    run = ask.train()
+    wrong = ask.do(path, b'{"model_id": "%s", "seq_id": 1, %s}' % (run.id.encode(), rest))
+    assert (wrong["category"], said in wrong["error"]) == ("user", True), wrong
+    assert run.forward("fb02", seq=2) == b'["fb02"]'
+
+
+@pytest.mark.parametrize("status", [400, 404, 422])
+@pytest.mark.parametrize("path", ["/forward_backward", "/optim_step"])
+def test_a_fault_that_a_client_takes_as_final_uses_its_number_up(ask: Asking, path: str, status: int) -> None:
+    run = ask.train()
+    ask.ok("POST", "/_fault", {"path": path, "status": status, "detail": "a bad day"})
+    asked = request(run.id, 1, "fb01") if path == "/forward_backward" else {"model_id": run.id, "seq_id": 1}
+    assert ask.send("POST", path, asked)[0] == status
+    assert ask.fetch(f"{run.id}:1")["error"] == "a bad day"
+    assert run.forward("fb02", seq=2) == b'["fb02"]'
+
+
+@pytest.mark.parametrize("status", [402, 408, 409, 429, 500, 503])
+def test_a_fault_after_which_it_is_sent_again_leaves_its_number_to_that(ask: Asking, status: int) -> None:
+    run = ask.train()
+    ask.ok("POST", "/_fault", {"path": "/forward_backward", "status": status})
+    assert ask.send("POST", "/forward_backward", request(run.id, 1, "fb01"))[0] == status
+    assert run.forward("fb01", seq=1) == b'["fb01"]'
 
 
 def test_two_runs_do_not_wait_for_each_other(ask: Asking) -> None:
@@ -238,9 +281,52 @@ def test_what_waits_for_its_turn_is_bounded_but_the_turn_itself_always_comes(fut
         lane.submit(3, dict, 200 << 20)
     assert refused.value.status == 429  # the SDK waits and sends it again
     lane.submit(1, dict, 200 << 20)
+    while b"try_again" in fetch(futures, "a:2"):
+        pass
     lane.submit(3, dict, 200 << 20)
     while b"try_again" in fetch(futures, "a:3"):
         pass
+
+
+def test_what_is_queued_is_bounded_and_counts_no_more_once_it_is_done(futures: Futures) -> None:
+    lane, gate = Lane("a", futures), threading.Event()
+    lane.submit(1, lambda: {"opened": gate.wait(10)}, 400 << 20)
+    lane.submit(2, dict, 400 << 20)
+    for submit in (lambda: lane.submit(3, dict), lambda: futures.submit("sample", dict)):
+        with pytest.raises(Refusal) as refused:
+            submit()
+        assert refused.value.status == 429
+    assert lane.submit(2, dict) == "a:2", "what is known is not refused"
+    gate.set()
+    while b"try_again" in fetch(futures, "a:2"):
+        pass
+    assert lane.submit(3, dict) == "a:3", "and what was refused has its number still"
+    while b"try_again" in fetch(futures, "a:3"):
+        pass
+
+
+def test_what_came_too_early_is_let_go_with_its_model(futures: Futures) -> None:
+    lane = Lane("a", futures)
+    lane.submit(2, lambda: {"done": "and told that the run is gone"})
+    lane.close()
+    while b"try_again" in fetch(futures, "a:2"):
+        pass
+    with pytest.raises(Refusal) as refused:
+        lane.submit(1, dict)
+    assert refused.value.status == 404
+
+
+def test_what_breaks_is_told_with_its_name_and_its_trace_only_to_who_wants_it(complaints: list[str]) -> None:
+    for debug in (False, True):
+        futures = Futures(complaints.append, poll_s=0.01, debug=debug)
+        Lane("a", futures).submit(1, lambda: {"never": 1 // 0})
+        while b"try_again" in fetch(futures, "a:1"):
+            pass
+        futures.close(5)
+    short, long = complaints
+    assert short.startswith("a:1 failed: ZeroDivisionError")
+    assert "\n" not in short
+    assert "Traceback" in long
 
 
 def test_who_waits_is_let_go_when_the_server_ends(complaints: list[str]) -> None:
@@ -258,6 +344,8 @@ def test_who_waits_is_let_go_when_the_server_ends(complaints: list[str]) -> None
     waiting.start()
     closing = threading.Thread(target=futures.close, args=(10,))
     closing.start()
+    while not futures._stopping:  # before, the second job would be done, and its answer given
+        time.sleep(0.001)
     gate.set()
     closing.join(10)
     waiting.join(10)

@@ -112,6 +112,20 @@ def test_a_state_that_does_not_fit_on_the_disk_fails_in_words_and_the_training_g
     assert not [each for each in served.folder.rglob("*") if "large" in each.name]
 
 
+def test_requests_that_are_refused_hold_up_none_that_come_after_them(whole: Any, server: str) -> None:  # noqa: ANN401
+    seen = sdk(server, "refused")
+    said = ("learning_rate is None", "beta1 is 2", "there is no checkpoint", "no_such_loss", "what a name")
+    assert [word in words for word, words in zip(said, seen["failed"], strict=True)] == [True] * 5, seen["failed"]
+    assert seen["losses"] == whole["losses"][:2]
+
+
+def test_a_refusal_that_a_bad_day_brings_holds_up_none_that_come_after_it(server: str) -> None:
+    Asking(server).ok("POST", "/_fault", {"path": "/load_weights", "status": 400, "detail": "a bad day"})
+    seen = sdk(server, "refused")
+    assert "a bad day" in seen["failed"][2]
+    assert len(seen["losses"]) == 2
+
+
 def test_a_client_whose_server_was_restarted_is_told_so_at_once(fresh_server: Fresh) -> None:
     first = fresh_server()
     port = first.url.rpartition(":")[2]
