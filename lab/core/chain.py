@@ -27,6 +27,8 @@ class Chain(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     sampler_path: str = ""
     external_path: str = ""
     fixed: dict[str, str] = {}
+    base_model: str = ""  # what it was begun with; empty: nothing of it is saved yet
+    seed: int = 0
     params: dict[str, Scalar] = {}  # of the last chunk that saved
     trained: int = 0
     sampled: int = 0
@@ -56,6 +58,8 @@ def fold(chain: Chain | None, run: Run, chunk: Chunk) -> Chain:
     )
     if not chunk.number:  # a whole training, of a search: nothing goes on from it
         return after
+    if not before.base_model and (chunk.state_path or chunk.fixed):
+        after = msgspec.structs.replace(after, base_model=chunk.base_model, seed=chunk.seed)
     after = msgspec.structs.replace(
         after,
         begun=max(before.begun, chunk.number),

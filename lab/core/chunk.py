@@ -84,6 +84,7 @@ class Chunk(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=Fa
     external_path: str = ""
     fixed: dict[str, str] = {}
     base_model: str = ""
+    seed: int = 0
     params: dict[str, Scalar] = {}
     trained: int = 0  # tokens, those of steps that were lost with the run included: they were paid
     sampled: int = 0

@@ -144,10 +144,10 @@ def _run(view: View, item: Item, run: Run) -> None:
     tier = _counted(view, run)
     if run.candidate is not None and run.candidate.kind in APART:
         return  # what another harness says, or was measured again, neither stops this loop nor is anything's best
-    if run.outcome in FAILURES:
-        view.failure_streak += 1
-    elif run.outcome == SUCCESS:
+    if run.outcome == SUCCESS or _moved_on(tier, run):
         view.failure_streak = 0
+    elif run.outcome in FAILURES:
+        view.failure_streak += 1
     if run.candidate is not None:
         tier.loop = loop.fold(tier.loop, run, run.candidate)
     if run.outcome == CANCELLED:
@@ -171,6 +171,11 @@ def _counted(view: View, run: Run) -> Tier:
     if run.chunk is not None:
         tier.chain = chain.fold(tier.chain, run, run.chunk)
     return tier
+
+
+def _moved_on(tier: Tier, run: Run) -> bool:
+    """Whether a training goes on from what this run saved: one that time ran out for, say, did not come to nothing."""
+    return tier.chain is not None and tier.chain.run_id == run.run_id
 
 
 def _kept(tier: Tier, run: Run, candidate: Candidate) -> None:

@@ -140,6 +140,7 @@ def _chunk(order: Order, steps: Steps, states: States, paused_s: float) -> Chunk
         parent=order.parent,
         fixed=states.fixed or order.fixed,
         base_model=order.tuning.base_model,
+        seed=order.seed,
         params=order.params,
         trained=steps.trained,
         sampled=steps.sampled,

@@ -15,7 +15,7 @@ from lab.core.chunk import Chunk
 from lab.core.history import Item
 from lab.core.policy import Escalate, Finish, Move, Pause, Proceed, Promote, Wait
 from lab.core.record import page, parse
-from lab.core.run import CANCELLED, FAILED, SUCCESS, Run
+from lab.core.run import CANCELLED, FAILED, SUCCESS, TIMEOUT, Run
 from lab.core.seal import Anchor, Seal
 from lab.core.view import ACTIVE, View
 
@@ -110,6 +110,17 @@ def test_what_was_fixed_before_step_0_stays_fixed_though_the_chunk_that_fixed_it
     chain = seen(a_run(1, a_chunk(1, 0, 0, fixed=fixed), FAILED), a_run(2, a_chunk(2, 0, 10))).chain
     assert chain is not None
     assert chain.fixed == fixed
+
+
+def test_a_chain_knows_what_it_was_begun_with_from_the_first_chunk_that_left_something() -> None:
+    lost = a_chunk(1, 0, 0, base_model="lost", seed=1)
+    begun, later = (a_chunk(n, 10 * n - 20, 10 * n - 10, base_model=f"m{n}", seed=n) for n in (2, 3))
+    chain = seen(a_run(1, lost, FAILED), a_run(2, begun), a_run(3, later)).chain
+    assert chain is not None
+    assert (chain.base_model, chain.seed) == ("m2", 2)
+    fixed = seen(a_run(1, msgspec.structs.replace(lost, fixed={"reference": "r"}), FAILED), a_run(2, begun)).chain
+    assert fixed is not None
+    assert (fixed.base_model, fixed.seed) == ("lost", 1)
 
 
 def test_whole_trainings_of_a_search_are_no_chain_but_their_tokens_count() -> None:
@@ -264,6 +275,16 @@ def test_the_other_limits_hold_for_a_chain_as_for_any_experiment() -> None:
     assert flat.reason == "plateau"
     failing = seen(*(a_run(place, a_chunk(place, 0, 0), FAILED) for place in (1, 2, 3)))
     assert isinstance(decided(failing, a_spec()), Escalate)
+
+
+@pytest.mark.parametrize("outcome", [FAILED, TIMEOUT])
+def test_what_moved_the_training_on_is_no_failure_in_a_row(outcome: str) -> None:
+    slow = [a_run(place, a_chunk(place, place - 1, place), outcome) for place in range(1, 8)]
+    assert decided(seen(*slow), a_spec()) == Proceed(tier="default")
+    stuck = [a_run(place, a_chunk(place, 7, 7), outcome) for place in range(8, 11)]
+    assert seen(*slow, *stuck).failure_streak == 3
+    assert isinstance(decided(seen(*slow, *stuck), a_spec()), Escalate)
+    assert isinstance(decided(seen(*slow, *stuck, a_run(11, a_chunk(11, 7, 8), outcome)), a_spec()), Proceed)
 
 
 def test_a_search_of_whole_trainings_is_no_chain_for_the_policy() -> None:

@@ -17,10 +17,12 @@ from lab.core.errors import BadInput, NotFound
 from lab.core.origin import REPLAY
 from lab.core.spec_tuning import TINKER, is_chain
 from lab.scheduler import places
+from lab.scheduler.chaining import begun
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from lab.core.allowance import Allowance
     from lab.core.chunk import Ends
     from lab.core.parameter import Scalar
     from lab.core.spec import Spec
@@ -41,7 +43,10 @@ def ordered(root: Root, view: View, spec: Spec, errand: Errand) -> Errand:
         return errand
     tier = errand.tier or view.tier
     if not is_chain(spec):
-        return msgspec.structs.replace(errand, order=_whole(root, view, spec, tier, errand))
+        from lab.scheduler.chaining import beside  # noqa: PLC0415  # for searches alone
+
+        left = beside.share(root, view, spec, tier)
+        return msgspec.structs.replace(errand, order=_whole(root, view, spec, tier, errand, left))
     if errand.origin is not None and errand.origin.kind == REPLAY:
         what = f"a chunk of {spec.id} goes on from a state, so it is not made again"
         raise BadInput(what, fix=f"labctl run-once {spec.id} makes the next one; a `strategy` makes whole trainings")
@@ -60,6 +65,7 @@ def _next(root: Root, view: View, spec: Spec, tier: str, params: Mapping[str, ob
     tuning, known = _tuning(spec), view.tiers.get(tier)
     chain = (known.chain if known is not None else None) or Chain()
     left = allowance.of(view, spec, tier)
+    begun.require(view, spec, tier, params)
     return Order(
         experiment=spec.id,
         run_id="",
@@ -81,9 +87,9 @@ def _next(root: Root, view: View, spec: Spec, tier: str, params: Mapping[str, ob
     )
 
 
-def _whole(root: Root, view: View, spec: Spec, tier: str, errand: Errand) -> Order:
+def _whole(root: Root, view: View, spec: Spec, tier: str, errand: Errand, left: Allowance) -> Order:
     """A whole training in one run, of a search."""
-    tuning, left = _tuning(spec), allowance.of(view, spec, tier)
+    tuning = _tuning(spec)
     return Order(
         experiment=spec.id, run_id="", tuning=tuning, tokenizer=_tokenizer(root, view, spec, tier), tier=tier,
         steps=tuning.steps, until=tuning.steps, params=_scalars(errand.params or {}),

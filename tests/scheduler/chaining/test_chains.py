@@ -272,6 +272,36 @@ def test_parameters_stay_those_of_the_last_chunk_though_the_default_was_edited(t
     assert training.seen[1].order.params == {"lr": 0.1}
 
 
+@pytest.mark.parametrize(
+    ("edit", "told"),
+    [
+        ({"tinker": {"base_model": "other", "steps": 30, "chunk_steps": 10}}, "tinker.base_model is other now"),
+        ({"seed": 8}, "seed is 8 now, and the training in the tier default was begun with 7"),
+        ({"search_space": {**SPACE, "lora_rank": {"value": 32}}}, "search_space.lora_rank is 32 now"),
+    ],
+)
+def test_what_a_training_was_begun_with_stays_so(tmp_path: Path, edit: dict[str, object], told: str) -> None:
+    training = Training(tmp_path, seed=7, search_space={**SPACE, "lora_rank": {"value": 16}})
+    training.run(1)
+    before = training.spec
+    training.edit(**edit)
+    refused = [step for step in training.take() if step.kind == PROBLEM]
+    assert told in refused[0].what
+    assert len(training.runs) == 1
+    training.edit(**before)
+    assert training.run(2).phase == COMPLETED
+    assert spans(training) == [(0, 10), (10, 20), (20, 30)]
+
+
+def test_a_stage_trains_the_model_that_the_one_before_it_trained(tmp_path: Path) -> None:
+    training = Training(tmp_path, fidelity_tiers=["sft", "rl"], fidelity_promotion_rule="when-finished")
+    training.run(3)
+    training.edit(tinker={"base_model": "other", "steps": 30, "chunk_steps": 10})
+    refused = [step for step in training.take() if step.kind == PROBLEM]
+    assert "the training in the tier sft was begun with tiny" in refused[0].what
+    assert len(training.runs) == 3
+
+
 def test_a_tokenizer_that_is_not_there_is_refused_before_anything_is_claimed(tmp_path: Path) -> None:
     training = Training(tmp_path, tinker={"tokenizer": "tok"})
     refused = [step for step in training.take() if step.kind == PROBLEM]

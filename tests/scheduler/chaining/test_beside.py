@@ -1,0 +1,49 @@
+"""Whole trainings of a search that are under way together stay within one budget."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from lab.core.errors import Busy
+from tests.cli.trainings import a_training, begun, over
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from lab.scheduler.cycle import Running
+
+SEARCH = "strategy: random\nsearch_space: {rank: {low: 1, high: 64, type: int}}\nmax_parallel: 3\n"
+
+
+def limits(*running: Running) -> list[tuple[int | None, float | None]]:
+    return [(each.order.tokens_left, each.order.usd_left) for each in running if each.order is not None]
+
+
+def test_trainings_beside_each_other_share_what_is_left(tmp_path: Path) -> None:
+    root = a_training(tmp_path / "lab", more=f"{SEARCH}stop_conditions: {{budget_tokens: 9000, budget_cost: 0.3}}\n")
+    first, second, third = begun(root), begun(root), begun(root)
+    told = limits(first, second, third)
+    assert [tokens for tokens, _ in told] == [3000, 3000, 3000]
+    assert [usd for _, usd in told] == pytest.approx([0.1, 0.1, 0.1])
+    over(root, first, 0.5)  # 2,000 tokens, 0.02 USD
+    again = begun(root)
+    assert limits(again)[0][0] == 1000
+    assert limits(again)[0][1] == pytest.approx(0.08)
+
+
+def test_where_not_all_places_bear_what_a_training_took_fewer_share(tmp_path: Path) -> None:
+    root = a_training(tmp_path / "lab", more=f"{SEARCH}stop_conditions: {{budget_tokens: 7000}}\n")
+    over(root, begun(root), 0.5)
+    first, second = begun(root), begun(root)
+    assert limits(first, second) == [(2500, None), (2500, None)]
+    with pytest.raises(Busy, match="under way may use all"):
+        begun(root)
+
+
+def test_one_at_a_time_has_all_that_is_left_and_without_a_budget_there_is_no_limit(tmp_path: Path) -> None:
+    alone = a_training(tmp_path / "a", more=SEARCH.replace("3", "1") + "stop_conditions: {budget_tokens: 9000}\n")
+    assert limits(begun(alone)) == [(9000, None)]
+    free = a_training(tmp_path / "b", more=SEARCH)
+    assert limits(begun(free), begun(free)) == [(None, None)] * 2
