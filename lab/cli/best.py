@@ -2,7 +2,8 @@
 
 Of one tier: the one that the experiment is in, or --tier. Where the metric is noisy, the best number was lucky as well
 as good: the run with the best expected value is recommended (a model of all runs; it needs numpy), and both are shown.
-`noise: true` or `false` in the SPEC says which it is; without, it is found out. Exit code 1 when no run has a value.
+`noise: true` or `false` in the SPEC says which it is; without, it is found out. Of a training in chunks the best chunk
+is shown, and the one that it goes on from. Exit code 1 when no run has a value.
 """
 
 from __future__ import annotations
@@ -36,8 +37,8 @@ def answer(args: argparse.Namespace, session: Session) -> Answer:
     root = session.root()
     found = table.read(root, args.experiment)
     chosen = choosing.choose(root, found, args.tier)
-    is_kept = chosen.how == choosing.KEPT
-    again = f"labctl {'show' if is_kept else 'replay'} {chosen.line.run_id}"
+    verb = {choosing.KEPT: "show", choosing.CHUNK: "tinker download"}.get(chosen.how, "replay")
+    again = f"labctl {verb} {chosen.line.run_id}"
     data = {
         "experiment": args.experiment,
         "tier": chosen.tier,
@@ -51,6 +52,7 @@ def answer(args: argparse.Namespace, session: Session) -> Answer:
         "noise": chosen.noise,
         "noisy": chosen.noisy,
         "best_number": _data(chosen.seen),
+        "goes_on_from": _goes_on_from(found, chosen.tier),
         "again": again,
     }
     return Answer(data, _lines(found, chosen), warnings=(*found.warnings, *chosen.warnings), then=[again])
@@ -77,6 +79,9 @@ def _lines(found: Table, chosen: Chosen) -> Iterator[str]:
     if chosen.mean is not None and chosen.how != "best number seen":
         yield f"recommended by {chosen.how}: {chosen.mean!r} +- {chosen.sd:.3g} (noise of one run {chosen.noise:.3g})"
     yield f"run: {chosen.line.run_id}, {metric} {chosen.line.value!r}{_made_by(chosen.line)}"
+    last = _goes_on_from(found, chosen.tier)
+    if last and last != chosen.line.run_id:
+        yield f"the {chosen.how}; the training goes on from {last}"
     if chosen.seen.run_id != chosen.line.run_id:
         yield f"best number seen: {chosen.seen.value!r} in {chosen.seen.run_id}{_made_by(chosen.seen)}; partly luck"
     if chosen.line.candidate is not None:
@@ -87,6 +92,12 @@ def _lines(found: Table, chosen: Chosen) -> Iterator[str]:
         return
     yield "parameters:"
     yield from UNSEEN.sub("", canonical.page(chosen.line.params).decode()).split("\n")[:-1]
+
+
+def _goes_on_from(found: Table, tier: str) -> str:
+    """The run that saved the last state of a training in chunks."""
+    known = found.view.tiers.get(tier)
+    return known.chain.run_id if known is not None and known.chain is not None else ""
 
 
 def _made_by(line: Line) -> str:

@@ -1,7 +1,8 @@
 """What was measured more than once in a search, and what that tells of its noise: one answer, whoever asks.
 
 Briefing, picture, `labctl best` and `labctl compare` all take it from here. A failed run repeats nothing, whatever its
-program claimed. Nothing is forgotten among the runs that are looked at: the order in which they came says nothing.
+program claimed, and chunks of one training repeat nothing either: each goes on from the one before. Nothing is
+forgotten among the runs that are looked at: the order in which they came says nothing.
 """
 
 from __future__ import annotations
@@ -63,7 +64,7 @@ def _alike(lines: Sequence[Line], places: Iterable[int]) -> list[list[int]]:
     alike: dict[object, list[int]] = {}
     for place in places:
         line = lines[place]
-        if line.scored and line.params is not None:
+        if line.scored and line.params is not None and not line.ran.chunk:
             alike.setdefault(_coarse(line.params), []).append(place)
     found: dict[object, list[int]] = {}
     for place in (place for group in alike.values() if len(group) > 1 for place in group):

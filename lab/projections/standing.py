@@ -156,7 +156,7 @@ def of(given: Briefing, *, top: int = 10, last: int = 10) -> Standing:
         left=left(given.view, here, len(given.under_way)),
         rules=_rules(here),
         space=tuple(points.lines(given.space, PARAMETERS)) if given.space else (),
-        noise=noise(_alone(given), view.tier, declared=spec.noise if spec else None),
+        noise=noise(given.lines, view.tier, declared=spec.noise if spec else None),
         code=loop_standing.of(view, here, given.tried[:last], given.ideas),
         best=shown.best(),
         bests_of_other_tiers={
@@ -267,12 +267,6 @@ def noise(lines: Sequence[Line], tier: str, *, declared: bool | None) -> Noise:
         return Noise(declared=declared)
     sd = float(f"{sigma:.4g}")
     return Noise(declared=declared, repeated_points=known.points, degrees_of_freedom=known.noise.df, sd=sd)
-
-
-def _alone(given: Briefing) -> Sequence[Line]:
-    """Runs that can be repeats of one another. Chunks of one training are none: each goes on from the one before."""
-    chain = given.view.chain
-    return () if chain is not None and chain.begun else given.lines
 
 
 def _said(run: Run) -> str:

@@ -44,6 +44,7 @@ class Ran(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=Fals
     worker: str = ""
     said: str = ""
     tokens: int = 0  # of a remote training
+    chunk: int = 0  # its place in a training of several runs
 
 
 class Line(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -157,6 +158,7 @@ def _ran(run: Run) -> dict[str, object]:
         "worker": text.line(run.worker),
         "said": text.line(said(run)),
         "tokens": run.chunk.tokens if run.chunk is not None else 0,
+        "chunk": run.chunk.number if run.chunk is not None else 0,
     }
     return {name: value for name, value in told.items() if value}
 

@@ -11,6 +11,7 @@ from lab.core.chunk import Chunk
 from lab.core.ended import Ended
 from lab.core.run import FAILED, SUCCESS
 from lab.scheduler import cycle
+from lab.scheduler.chaining import next_params
 from lab.scheduler.chaining.order import ordered
 from lab.scheduler.cycle import Errand
 from lab.tinker import rows
@@ -47,7 +48,8 @@ def begun(root: Root, name: str = "sft") -> Running:
     with root.section(name):
         view, loaded = cycle.observe(root, name)
         spec = cycle.usable(loaded)
-        errand = ordered(root, view, spec, Errand(params={"rank": 8} if spec.strategy else None))
+        params = {"rank": 8} if spec.strategy else next_params.of(root, view, spec, view.tier).params
+        errand = ordered(root, view, spec, Errand(params=params))
         lease = cycle.claim(root, view, spec, owner=me())
         return cycle.opened(root, lease, view, spec, loaded.sha256, errand)
 

@@ -175,7 +175,10 @@ class Chosen(msgspec.Struct, kw_only=True):
 
 
 class Recommended(Chosen, kw_only=True):
-    """`best`. `run` is the one to take, `best_number` the one with the best value; they differ where there is noise."""
+    """`best`. `run` is the one to take, `best_number` the one with the best value; they differ where there is noise.
+
+    `goes_on_from` is the run that saved the last state of a training in chunks; empty where it is none.
+    """
 
     experiment: str
     tier: str
@@ -188,6 +191,7 @@ class Recommended(Chosen, kw_only=True):
     noise: float | None
     noisy: bool | None
     best_number: Chosen
+    goes_on_from: str
     again: str
 
 

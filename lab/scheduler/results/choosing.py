@@ -1,7 +1,8 @@
 """Which run to take home. On a noisy metric that is not the one with the best number: that one was lucky as well.
 
 With a space and numpy it is the run with the best expected value under a model of all of them. Without, it is the point
-that was measured more than once and is the best on average, else the best number seen, and that is said.
+that was measured more than once and is the best on average, else the best number seen, and that is said. Of a training
+in chunks it is the best chunk: they are steps of one way, and no model of points knows how far along it each one was.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from lab.store.root import Root
 
 EXPECTED, AVERAGE, SEEN, KEPT = "expected value", "mean of repeats", "best number seen", "the last that was kept"
+CHUNK = "best chunk"
 
 
 class Chosen(msgspec.Struct, frozen=True, kw_only=True):
@@ -57,6 +59,8 @@ def choose(root: Root, found: Table, wanted: str = "") -> Chosen:
         last = max(kept, key=lambda line: line.iteration)
         return Chosen(tier=tier, line=last, seen=ranked[0], scored=len(ranked), how=KEPT)
     plain = Chosen(tier=tier, line=ranked[0], seen=ranked[0], scored=len(ranked), noisy=_said(found))
+    if any(line.ran.chunk for line in ranked):
+        return msgspec.structs.replace(plain, how=CHUNK)
     if plain.noisy is False or len(ranked) == 1:
         return plain
     warnings: tuple[str, ...] = ()
