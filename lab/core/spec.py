@@ -105,6 +105,8 @@ class _Reading:
             return Spec(id="refused")
         identity = str(values.pop("id"))
         spec = msgspec.structs.replace(Spec(id=identity), overrides=overrides, **values)
+        if "max_iterations_total" not in values:
+            spec = msgspec.structs.replace(spec, max_iterations_total=spec_tuning.most_runs(spec))
         for key, problem in (*spec_tuning.problems(spec), *spec_evaluation.problems(spec)):
             self._complain((key,), f"{key}: {problem}")
         return spec

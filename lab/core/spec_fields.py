@@ -167,7 +167,7 @@ class Spec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
         Annotated[float, Meta(gt=0, le=MAX_BUDGET_S)], about("executor, scheduler", "Wall-clock limit of one run.")
     ] = 600.0
     max_iterations_total: Annotated[
-        Count, about("policy", "The experiment is complete after this many runs; failed runs count.")
+        Count, about("policy", "It is complete after so many runs, failed ones too; blank: twice its chunks, if more.")
     ] = 20
     max_iterations_per_run: Annotated[
         Count, about("executor", "How many steps one run may take; the run is told, and keeps to it itself.")

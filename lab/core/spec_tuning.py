@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from lab.core import assignment
 from lab.core.space import Space
+from lab.core.spec_fields import MAX_COUNT
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -44,6 +45,19 @@ def problems(spec: Spec) -> Iterator[tuple[str, str]]:
         yield from _of_chain(spec)
 
 
+def runs_of(spec: Spec) -> int:
+    """How many chunks a training has, each stage at its longest; 0 for what is none in chunks."""
+    tuning = spec.tinker
+    if tuning is None or not is_chain(spec):
+        return 0
+    return len(spec.fidelity_tiers) * -(-tuning.steps // tuning.chunk_steps)
+
+
+def most_runs(spec: Spec) -> int:
+    """What `max_iterations_total` is where nobody says: enough for a training whose every second chunk fails."""
+    return min(max(spec.max_iterations_total, 2 * runs_of(spec)), MAX_COUNT)
+
+
 def is_funded(spec: Spec) -> bool:
     """Whether something ends a training before it has cost more than somebody said."""
     stop, tuning = spec.stop_conditions, spec.tinker
@@ -61,6 +75,10 @@ def unheeded(space: Space) -> str:
 def _of_chain(spec: Spec) -> Iterator[tuple[str, str]]:
     if spec.max_parallel > 1:
         yield "max_parallel", "a training in chunks has one run at a time; several need a `strategy`"
+    if spec.max_iterations_total < runs_of(spec):
+        what = f"{spec.max_iterations_total} runs end the training before its last step: it has up to {runs_of(spec)}"
+        fix = f"take it out ({most_runs(spec)} then), write more, or raise chunk_steps"
+        yield "max_iterations_total", f"{what} chunks; {fix}"
     if spec.fidelity_promotion_rule not in ("manual", WHEN_FINISHED):
         yield (
             "fidelity_promotion_rule",

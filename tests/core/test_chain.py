@@ -265,7 +265,9 @@ def test_money_that_bears_no_further_step_ends_it() -> None:
 
 def test_the_other_limits_hold_for_a_chain_as_for_any_experiment() -> None:
     view = whole(a_chunk(1, 0, 10), a_chunk(2, 10, 20))
-    assert decided(view, a_spec(max_iterations_total=2)) == Finish(reason="max iterations", facts={"runs": 2, "max": 2})
+    assert decided(view, a_spec(max_iterations_total=2, tinker={"chunk_steps": 20})) == Finish(
+        reason="max iterations", facts={"runs": 2, "max": 2}
+    )
     reached = decided(view, a_spec(stop_conditions={"target": 0.5}))
     assert isinstance(reached, Finish)
     assert reached.reason == "target reached"

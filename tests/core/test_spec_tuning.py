@@ -94,3 +94,22 @@ def test_a_review_asks_a_model_and_looks_at_chunks() -> None:
     assert "llm" in refusal(asked)
     assert "strategy" in refusal(asked, llm={"model": "m"}, strategy="random")
     assert written(asked, llm={"model": "m"}).llm is not None
+
+
+def test_as_many_runs_as_a_training_has_chunks_and_more_are_made_where_nobody_says_how_many() -> None:
+    long = {"base_model": "tiny", "steps": 400, "chunk_steps": 10}
+    found = written(long)
+    assert found.max_iterations_total == 80
+    assert spec.decode(spec.encode(found)) == found
+    assert written(long, fidelity_tiers=["sft", "rl"]).max_iterations_total == 160
+    assert written({**long, "steps": 30}).max_iterations_total == 20
+    assert written(long, strategy="random").max_iterations_total == 20
+
+
+def test_fewer_runs_than_a_training_has_chunks_would_end_it_without_its_weights() -> None:
+    long = {"base_model": "tiny", "steps": 405, "chunk_steps": 10}
+    told = refusal(long, max_iterations_total=40)
+    assert "40 runs end the training before its last step" in told
+    assert "41 chunks; take it out (82 then)" in told
+    assert written(long, max_iterations_total=41).max_iterations_total == 41
+    assert written(long, strategy="random", max_iterations_total=2).max_iterations_total == 2

@@ -210,7 +210,6 @@ def test_a_budget_of_money_does_the_same_by_the_prices(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("limit", "why", "runs"),
     [
-        ({"max_iterations_total": 2}, "max iterations", 2),
         ({"stop_conditions": {"target": 1.5}}, "target reached", 1),
         (
             {"stop_conditions": {"plateau_after_consecutive_low_signal_runs": 1}, "metric_direction": "maximize"},

@@ -65,7 +65,7 @@ def sealed(root: Root) -> list[Run]:
 
 
 def test_a_lab_killed_before_any_step_of_a_chunk_goes_on_from_what_was_saved(tmp_path: Path) -> None:
-    training = Training(tmp_path, tinker={"steps": 1000})
+    training = Training(tmp_path, tinker={"steps": 1000}, max_iterations_total=200)
     a_chunk_by_hand(training.root, me())
     lab, counted = training.root.layout.root, CrashingFiles()
     a_chunk_by_hand(a_copy(lab, "dry", counted), dead())
