@@ -49,6 +49,7 @@ GIVEN = {
     "LAB_TIME_BUDGET_SECONDS": "how long it has",
     "LAB_TIME_BUDGET_MINUTES": "the same in minutes",
     "LAB_DEADLINE": "until when, UTC",
+    "LAB_KILL_GRACE_SECONDS": "from being told to end until it is killed",
     "LAB_PRIMARY_METRIC": "the name of the number that counts",
     "LAB_METRIC_DIRECTION": "maximize or minimize",
     "LAB_BEST_RUN_ID": "the best run of this tier so far; blank where there is none",

@@ -196,6 +196,7 @@ def _of_run(spec: Spec, manifest: Manifest, places: Places, best: Run | None) ->
         "LAB_TIME_BUDGET_MINUTES": _number(manifest.time_budget_s / 60.0),
         "LAB_TIME_BUDGET_SECONDS": _number(manifest.time_budget_s),
         "LAB_DEADLINE": _deadline(manifest),
+        "LAB_KILL_GRACE_SECONDS": _number(spec.kill_grace_s),
         "LAB_PRIMARY_METRIC": manifest.metric,
         "LAB_METRIC_DIRECTION": manifest.metric_direction,
         "LAB_FIDELITY_TIER": tier,

@@ -44,7 +44,6 @@ _MODULES = ("tinker", "lab")
 _WANTED = script.Wanted(kind="recipe", module="tinker", example="labctl create tinker-sl")
 # What is told of a training stays between it and its service; models and tokenizers are on this machine, or nowhere.
 _QUIET = {"TINKER_TELEMETRY": "0", "HF_HUB_OFFLINE": "1", "PYTHONUNBUFFERED": "1"}
-_LAST = 5  # steps whose mean stands for a chunk that measured nothing
 _TAIL_BYTES, _TAIL_LINES = 1 << 16, 400
 _REASON_CHARS = 400
 _ORDER_BYTES = 1 << 20
@@ -90,7 +89,8 @@ class Tinker:
         chunk = _chunk(order, steps, states, _paused_s(path, manifest, ended))
         found = _measured(found, manifest.metric, steps)
         how, why = _judged(manifest, ended, order, chunk, found)
-        if how == FAILED and not ended.stopped and ended.code not in (0, MORE) and ended.started:
+        is_odd = ended.code not in (0, MORE) or (chunk.state_path and found.value is None)
+        if how == FAILED and not ended.stopped and is_odd and ended.started:
             why = _last_words(path, ended, why)
         found = msgspec.structs.replace(found, note=found.note or _note(order, chunk), metrics=_with(found, chunk))
         told_of = outcome.told(path, manifest, ended, found, (how, why))
@@ -166,7 +166,7 @@ def _measured(found: Found, metric: str, steps: Steps) -> Found:
     """What it told, or for want of that the mean of its last steps: it may have been ended before it could tell."""
     if found.value is not None or not metric:
         return found
-    last = [row.metrics[metric] for row in steps.rows[-_LAST:] if metric in row.metrics]
+    last = [row.metrics[metric] for row in steps.rows[-rows.LAST :] if metric in row.metrics]
     return msgspec.structs.replace(found, value=sum(last) / len(last)) if last else found
 
 

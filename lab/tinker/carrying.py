@@ -1,8 +1,9 @@
 """How a chunk is carried out: from its order to a saved state, once.
 
-A state is saved when nothing is on its way to the service, and recorded only after the service said that it has it.
-Killed at any moment, the chunk is worth what was recorded: started again it does nothing twice if that was all of it,
-and begins again at the order's state if not; its rows stay, for what they cost was paid.
+A state is saved when nothing is on its way to the service, and recorded as soon as the service said that it has it:
+before anything is made of it, and before it is measured, so that what fails then loses no step. Killed at any moment,
+the chunk is worth what was recorded: started again it does nothing twice if that was all of it, and begins again at the
+order's state if not; its rows stay, for what they cost was paid.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 import math
 import statistics
 import time
+import traceback
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -33,15 +35,18 @@ if TYPE_CHECKING:
     from lab.tinker.training import Recipe
 
 FINISHED, FAILED = 0, 1
-LAST_ROWS = 5  # whose mean stands for a chunk that measures nothing
 SAVES_LIKE_OPENING = 3  # to save takes no longer, as a rule, than that many times what it took to open the model
 LEAST_RESERVE_S = 3.0
 MEASURES_LIKE_STEPS = 10  # how long `measure` takes is not known before
 _DAY_S = 86_400
 
 
-class Asked(Exception):
-    """The chunk was told to end, and has not begun anything that would have to be finished first."""
+class Asked(Interrupted):
+    """The chunk is to end, and has not begun anything that would have to be finished first."""
+
+
+class Idle(BadInput):
+    """A step trained nothing. The model is as it was before it."""
 
 
 class Trouble(LabError):
@@ -61,31 +66,34 @@ class Carrying:
         self.done: list[Row] = []
         self.session: Session | None = None
         self._opened_s = 0.0
-        self._trained_before = 0
+        self._idle: Idle | None = None
 
     def run(self) -> int:
-        """The exit code; raises what stopped it."""
+        """The exit code; raises what stopped it. However it ends, what was paid is written down."""
+        try:
+            return self._carried()
+        finally:
+            self._left_over()
+
+    def _carried(self) -> int:
         saved = rows.states(self.place.folder)
         if saved.last is not None and saved.last.next_step > self.order.first_step:
             return self._already(saved.last)
         end = self.prepared()
         beforehand.require(self.recipe, self.job, end, self.telling)
-        try:
-            self._opened()
-            self._fix(saved)
-        except Asked:
-            raise Interrupted("it was told to end before its first step", fix=_MENDS[_TOLD]) from None
+        self._opened()
+        self._fix(saved)
         why = self._steps(end)
-        self._trained_before = self.job.trained
+        self.job.enter(None)
         next_step = self.order.first_step + len(self.done)
         if not self.done:
             raise BadInput(f"no step was done: {why}", where=self.place.folder, fix=_MENDS.get(why, ""))
         final = next_step >= end
-        measured = self._measured() if why != _TOLD else {}
-        record = self._saved(next_step, final=final)
-        self.telling.checkpoint(record)
-        self._metrics([row.metrics for row in self.done], measured)
-        self.telling.say(f"steps {self.order.first_step} to {next_step - 1}, saved as {record.state_path}; {why}")
+        state = self._saved(next_step, final=final)
+        self.telling.say(f"steps {self.order.first_step} to {next_step - 1}, saved as {state}; {why}")
+        if self._idle is not None:
+            raise self._idle
+        self._metrics([row.metrics for row in self.done], {} if self._over() else self._measured())
         return FINISHED if final else MORE
 
     def prepared(self) -> int:
@@ -134,6 +142,7 @@ class Carrying:
         if end <= self.order.first_step:
             what = f"there is no step {self.order.first_step}: the training has {end}"
             raise BadInput(what, where=self.place.folder, fix="give it more data, or more `steps`")
+        self.job.end = end
         return end
 
     def _opened(self) -> Session:
@@ -143,7 +152,7 @@ class Carrying:
         from lab.tinker import opening  # noqa: PLC0415  # loads the SDK: a second, and what is refused needs none
 
         begun_s = time.monotonic()
-        session = opening.session(self.place, self.telling, self.purse)
+        session = opening.session(self.place, self.telling, self.purse, self._check)
         self.session = session
         order = self.order
         if order.first_step:
@@ -186,17 +195,17 @@ class Carrying:
             why = self._why_not(step)
             if why:
                 return why
-            self._trained_before = self.job.trained
             try:
                 self._step(step)
-            except Asked:
-                self._left_over()
-                return _TOLD
+            except Asked as asked:
+                return asked.what
             except Spent:
-                if self.job.trained > self._trained_before:
-                    raise BadInput("the budget was spent within a step", fix="train once in a step") from None
-                self._left_over()
                 return _SPENT
+            except Idle as idle:
+                if not self.done:
+                    raise
+                self._idle = idle
+                return idle.what
             limit = order.tuning.kl_limit
             if limit is not None and (self.done[-1].kl or 0.0) > limit:
                 return "its kl is above the limit of the SPEC"
@@ -207,7 +216,7 @@ class Carrying:
     def _step(self, step: int) -> None:
         session = self._opened()
         begun_s, waited_s = time.monotonic(), session.waiting.waited_s
-        told = dict(self.recipe.step(self.job, step))
+        told = self._told(step)
         used = self.purse.since()  # of the first step with what fixing models took
         kl = told.pop("kl", None)
         row = Row(
@@ -225,8 +234,23 @@ class Carrying:
         self.telling.row(row)
         self._refuse_trouble(row)
         self.telling.report(step, row.metrics.get(self.recipe.metric, math.nan))
-        self.purse.remember(used)
+        self.purse.remember()
         self.done.append(row)
+
+    def _told(self, step: int) -> dict[str, float]:
+        """What the recipe's step says: one step of the optimizer is then in the model, and no more than one."""
+        self.job.enter(step)
+        self.purse.begin()
+        try:
+            told = dict(self.recipe.step(self.job, step))
+        except Spent:
+            if not self.job.has_trained:
+                raise
+            return {}  # it is in the model: what else it wanted to know is lost, and the step is not
+        if not self.job.has_trained:
+            fix = "call `job.train` in each; where nothing is to be learned, with data that pull at nothing (weight 0)"
+            raise Idle(f"step {step} trained nothing, and would not be in the saved state", fix=fix)
+        return told
 
     def _numbers(self, told: Mapping[str, float], step: int) -> dict[str, float]:
         numbers: dict[str, float] = {}
@@ -248,15 +272,13 @@ class Carrying:
 
     def _why_not(self, step: int) -> str:
         """Why the next step is not begun."""
-        if self.stop.is_asked:
-            return _TOLD
+        if self._over():
+            return self._over()
         behind = beforehand.measured(self.recipe, self.job)
         if not self.purse.has_room(self.recipe.tokens(self.job, step), behind):
             return _SPENT
         ends_at = self.place.ends_at
-        if ends_at is not None and time.time() + self._needs_s() > ends_at:
-            return _LATE if step > self.order.first_step else "the run's time is up before its first step"
-        return ""
+        return _LATE if ends_at is not None and time.time() + self._needs_s() > ends_at else ""
 
     def _needs_s(self) -> float:
         """Another step, and all that comes behind the last one. Before the first, nothing is known of them."""
@@ -266,77 +288,104 @@ class Carrying:
         reserve_s = max(LEAST_RESERVE_S, SAVES_LIKE_OPENING * self._opened_s)
         return step_s * (1 + (MEASURES_LIKE_STEPS if self.recipe.measures else 0)) + reserve_s
 
+    def _over(self) -> str:
+        """Why the chunk is to end now, or an empty string."""
+        if self.stop.is_asked:
+            return _TOLD
+        ends_at = self.place.ends_at
+        return _UP if ends_at is not None and time.time() >= ends_at else ""
+
     def _check(self) -> None:
-        """Called before anything new is asked of the service."""
-        if self.stop.is_asked and self.session is not None and self.job.trained == self._trained_before:
-            raise Asked
+        """Called before anything new is asked of the service, and while it is waited for.
+
+        A step that has trained is brought to its end: it cannot be left out of the state any more.
+        """
+        why = self._over()
+        if why and not self.job.has_trained:
+            raise Asked(why, where=self.place.folder, fix=_MENDS[why])
 
     def _left_over(self) -> None:
-        """What a step used that was not finished counts with the one before it."""
+        """A row for what was used and is in no other: by a step that was not finished, or a measurement that failed."""
         used = self.purse.since()
-        if used.total and self.done:
-            self.telling.row(_more(self.done[-1], used))
+        if used.total and self.session is not None:
+            step = self.order.first_step + len(self.done)
+            self.telling.row(_more(Row(step=step, run=self.session.run, at=time.time(), unfinished=True), used))
 
     # -- after --------------------------------------------------------------------------------------------------
 
+    def _saved(self, next_step: int, *, final: bool) -> str:
+        """The path of the state. It is recorded before more is made of it, which is recorded in another row."""
+        session = self._opened()
+        name, days = paths.name_of(next_step), self.order.tuning.keep_days
+        keep_s = None if final or days is None else max(1, round(days * _DAY_S))
+        state = session.save_state(name, keep_s=keep_s, about={"next_step": str(next_step)})
+        record = Checkpoint(
+            name=name,
+            next_step=next_step,
+            state_path=state,
+            model_run=session.run,
+            final=final,
+            fixed=dict(self.job.fixed),
+        )
+        self.telling.checkpoint(record)
+        if final:
+            self.telling.checkpoint(msgspec.structs.replace(record, **self._made(session)))
+        return state
+
+    def _made(self, session: Session) -> dict[str, str]:
+        """What the end of a training is for: a model to sample from, and files. Both can be made of the state later."""
+        made: dict[str, str] = {}
+        for field, save in (("sampler_path", session.save_sampler), ("external_path", session.save_external)):
+            try:
+                made[field] = save("final")
+            except LabError as error:
+                self.telling.complain(f"the last state is saved, and {field} is missing: {error}")
+        return made
+
     def _measured(self) -> dict[str, float]:
+        """What the chunk is worth. The state is saved: whatever goes wrong here costs this number, and no step."""
         try:
-            told = self.recipe.measure(self.job)
-        except (Spent, Asked):  # the state is worth more than what it measures
+            measured = self._worth()
+        except (Spent, Asked):
             return {}
+        except LabError as error:
+            self.telling.complain(f"the chunk is saved, and not measured: {error}")
+            return {}
+        except Exception:  # noqa: BLE001  # a recipe's own mistake: its trace is told, and what was paid is kept
+            self.telling.complain(traceback.format_exc())
+            return {}
+        if measured:
+            row = _more(self.done[-1], self.purse.since())
+            self.telling.row(msgspec.structs.replace(row, measured=measured))
+        return rows.finite(measured)
+
+    def _worth(self) -> dict[str, float]:
+        told = self.recipe.measure(self.job)
         if told is None:
             return {}
         measured = self._numbers(told, self.done[-1].step)
         if self.recipe.metric not in measured:
             fix = "return it, or make `measure` return None"
             raise BadInput(f"`measure` did not return the metric {self.recipe.metric}", fix=fix)
-        used = self.purse.since()
-        row = msgspec.structs.replace(_more(self.done[-1], used), measured=measured)
-        self.telling.row(row)
-        lost = [name for name, value in measured.items() if not math.isfinite(value)]
-        if lost:
-            raise Trouble(f"{', '.join(lost)} on data that was held out is not finite: nothing of this chunk was saved")
         return measured
-
-    def _saved(self, next_step: int, *, final: bool) -> Checkpoint:
-        session = self._opened()
-        name, days = paths.name_of(next_step), self.order.tuning.keep_days
-        keep_s = None if final or days is None else max(1, round(days * _DAY_S))
-        about = {"next_step": str(next_step)}
-        state = session.save_state(name, keep_s=keep_s, about=about)
-        sampler = external = ""
-        if final:
-            sampler, external = session.save_sampler("final"), session.save_external("final")
-        return Checkpoint(
-            name=name,
-            next_step=next_step,
-            state_path=state,
-            model_run=session.run,
-            final=final,
-            sampler_path=sampler,
-            external_path=external,
-            fixed=dict(self.job.fixed),
-        )
 
     def _metrics(self, steps: Sequence[Mapping[str, float]], measured: Mapping[str, float]) -> None:
         """What the chunk is worth: as it was measured, or the mean of its last steps."""
-        last = steps[-LAST_ROWS:]
+        last = steps[-rows.LAST :]
         told: dict[str, float] = {}
         for name in dict.fromkeys(name for row in last for name in row):
             values = [row[name] for row in last if name in row]
             told[name] = statistics.fmean(values)
-        if self.recipe.measures and not measured:
+        if self.recipe.measures and self.recipe.metric not in measured:
             told.pop(self.recipe.metric, None)  # it is told of data that was held out, or not at all
         for name, value in {**told, **measured}.items():
             self.telling.metric(name, value)
 
 
-_TOLD, _SPENT, _LATE = (
-    "it was told to end",
-    "another step would pass the budget",
-    "another step would pass the run's time",
-)
+_TOLD, _UP = "it was told to end", "the run's time is up"
+_SPENT, _LATE = "another step would pass the budget", "another step would pass the run's time"
 _MENDS = {
+    _UP: "raise time_budget",
     _SPENT: "raise budget_tokens or budget_cost, or make the steps smaller",
     _TOLD: "run it again",
     _LATE: "raise time_budget",

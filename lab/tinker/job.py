@@ -52,7 +52,7 @@ class Sampler:
         seed: int | None = None,
         stop: Sequence[str] | Sequence[int] | None = None,
     ) -> list[Sample]:
-        """`n` continuations of a prompt."""
+        """`n` continuations of a prompt. Without a seed the call has one of its own, which follows from the step."""
         seeds = None if seed is None else [seed]
         return self.sample_each(
             [prompt], n, max_tokens=max_tokens, temperature=temperature, seeds=seeds, stop=stop
@@ -69,14 +69,10 @@ class Sampler:
         stop: Sequence[str] | Sequence[int] | None = None,
     ) -> list[list[Sample]]:
         """The same for many prompts, which are asked at once; `seeds` has one for each."""
-        if seeds is not None and len(seeds) != len(prompts):
+        seeds = self._job.seeds(len(prompts)) if seeds is None else list(seeds)
+        if len(seeds) != len(prompts):
             raise BadInput(f"{len(prompts)} prompts were given {len(seeds)} seeds", fix="give each prompt its own")
-        wish = Wish(
-            max_tokens=max_tokens,
-            temperature=temperature,
-            seeds=None if seeds is None else list(seeds),
-            stop=_stop(stop),
-        )
+        wish = Wish(max_tokens=max_tokens, temperature=temperature, seeds=seeds, stop=_stop(stop))
         return self._job.ask().sample(self._client, prompts, n, wish)
 
     def logprobs(self, tokens: Sequence[int]) -> list[float]:
@@ -96,7 +92,10 @@ class Job:
         self.params: Mapping[str, Scalar] = order.params
         self.earlier: Mapping[str, Ends] = order.earlier  # by tier: what the trainings before this one left
         self.fixed: Mapping[str, str] = {}  # the paths of the models that were fixed before step 0
-        self.trained = 0  # optimizer steps that this process took
+        self.end = order.until  # where the training ends: a schedule falls towards this step
+        self.has_trained = False  # in the step under way
+        self._step: int | None = None
+        self._drawn = 0
         self._folders = folders
         self._open, self._check = opener, check
         self._current: Sampler | None = None
@@ -156,6 +155,11 @@ class Job:
         words = "|".join(map(str, (self.order.seed, step, *names)))
         return int.from_bytes(hashlib.sha256(words.encode()).digest()[:8]) >> (64 - _SEED_BITS)
 
+    def seeds(self, count: int) -> list[int]:
+        """For a call that was given none: they follow from the step, and from how often that was before in it."""
+        self._drawn += 1
+        return [self.seed_of(self._step or 0, "drawn", self._drawn, place) for place in range(count)]
+
     def chance(self, step: int, *names: str | int) -> Random:
         """The same as a source of chance."""
         return Random(self.seed_of(step, *names))
@@ -169,6 +173,10 @@ class Job:
         return self._tokenizer
 
     # -- the service --------------------------------------------------------------------------------------------
+
+    def enter(self, step: int | None) -> None:
+        """A step begins, in which it may train once; None: what follows is no step."""
+        self._step, self._drawn, self.has_trained = step, 0, False
 
     def ask(self) -> Session:
         """The session, unless the chunk is to end before it asks for more."""
@@ -185,14 +193,17 @@ class Job:
         weight_decay: float = 0.0,
         grad_clip_norm: float = 0.0,
     ) -> Trained:
-        """One optimizer step on these data (Adam: beta 0.9, 0.95, eps 1e-8)."""
+        """The optimizer step of this step, on these data (Adam: beta 0.9, 0.95, eps 1e-8)."""
+        if self._step is None or self.has_trained:
+            what = "`train` was called outside of a step" if self._step is None else f"step {self._step} trained twice"
+            raise BadInput(what, fix="each step of a recipe is one step of the optimizer: give it all its data at once")
         if not data:
-            raise BadInput("a training step was given no data", fix="leave a step out that has none")
+            raise BadInput("a training step was given no data", fix="give it some that pull at nothing (weight 0)")
         adam = Adam(learning_rate=learning_rate, weight_decay=weight_decay, grad_clip_norm=grad_clip_norm)
         session = self.ask()
         self._current = None
         told = session.train(data, loss, config, adam)
-        self.trained += 1
+        self.has_trained = True
         return told
 
     def forward(self, data: Sequence[Datum], loss: str = "cross_entropy") -> Trained:
@@ -213,6 +224,16 @@ class Job:
                 del self._samplers[next(iter(self._samplers))]
             self._samplers[path] = Sampler(self, self.ask().sampler_at(path))
         return self._samplers[path]
+
+    def sampler_of(self, tier: str) -> str:
+        """The path of what an earlier tier left, to be sampled from. Where it saved only a state, it is made of that.
+
+        For `Recipe.fix`, which writes it down: made again it would be another path.
+        """
+        ends = self.earlier.get(tier)
+        if ends is None or not (ends.sampler_path or ends.state_path):
+            raise NotFound(f"the tier {tier} left nothing to sample from", fix="train it first")
+        return ends.sampler_path or self.ask().sampler_of(ends.state_path, f"of-{tier}")
 
     def snapshot(self, name: str) -> str:
         """Save the model under training, to be sampled from, and return its path; for `Recipe.fix`."""

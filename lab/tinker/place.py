@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import signal
 import sys
@@ -12,7 +13,6 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from lab.core import chunk as names
 from lab.core.chunk import Order
 from lab.core.errors import BadInput, NotFound
 from lab.core.record import parse
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from types import FrameType
 
-PATH = "LAB_CHUNK_PATH"
+PATH, GRACE = "LAB_CHUNK_PATH", "LAB_KILL_GRACE_SECONDS"
 
 
 class Place(msgspec.Struct, frozen=True, kw_only=True):
@@ -29,7 +29,8 @@ class Place(msgspec.Struct, frozen=True, kw_only=True):
     folder: str  # of the run
     folders: tuple[str, ...]  # where files of the recipe are looked for
     report: str = ""
-    ends_at: float | None = None  # seconds since 1970: when the run's time is up
+    ends_at: float | None = None  # seconds since 1970: when the run's time is up, and it is told to end
+    grace_s: float = 0.0  # from then until it is killed
 
 
 def find(environ: Mapping[str, str], program: str) -> Place:
@@ -53,6 +54,7 @@ def find(environ: Mapping[str, str], program: str) -> Place:
         folders=tuple(dict.fromkeys(root for root in roots if root)),
         report=environ.get("LAB_REPORT", ""),
         ends_at=_ends_at(environ),
+        grace_s=_seconds(environ, GRACE),
     )
 
 
@@ -67,11 +69,17 @@ def _ends_at(environ: Mapping[str, str]) -> float | None:
         return datetime.fromisoformat(environ.get("LAB_DEADLINE", "")).astimezone(UTC).timestamp()
     except ValueError:
         pass
+    budget_s = _seconds(environ, "LAB_TIME_BUDGET_SECONDS")
+    return time.time() + budget_s if budget_s else None
+
+
+def _seconds(environ: Mapping[str, str], name: str) -> float:
+    """What a variable says; 0 where it says nothing that can be used."""
     try:
-        budget_s = float(environ.get("LAB_TIME_BUDGET_SECONDS", ""))
+        told_s = float(environ.get(name, ""))
     except ValueError:
-        return None
-    return time.time() + budget_s if budget_s > 0 else None
+        return 0.0
+    return told_s if 0 < told_s < math.inf else 0.0
 
 
 class Stop:
@@ -96,8 +104,3 @@ class Stop:
 
     def _hear(self, _number: int, _frame: FrameType | None) -> None:
         self.is_asked = True
-
-
-def steps_path(folder: str) -> str:
-    """The rows of a run, for words."""
-    return f"{folder}/{names.STEPS}"

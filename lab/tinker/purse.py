@@ -1,7 +1,7 @@
 """What a chunk has used, and what it may still use. Pure.
 
-What is going to be trained on, or only read, is known before it is sent, and what would be too much is not sent. How
-long samples become is not known: of those it is only looked at what the steps before took.
+What a call uses is known before it is sent, of samples the most that they can become: what would be too much is not
+sent. What is counted is what was used.
 """
 
 from __future__ import annotations
@@ -22,13 +22,16 @@ class Purse:
     def __init__(self, order: Order | None = None) -> None:
         self._order = order
         self._largest = Tokens()
+        self._asked = Tokens()
         self._before = Tokens()
         self.used = Tokens()
 
-    def ask(self, *, trained: int = 0, prefilled: int = 0) -> None:
+    def ask(self, *, trained: int = 0, sampled: int = 0, prefilled: int = 0) -> None:
         """Raise `Spent` where so many more would be too many."""
-        if self._order and not fits(self._order, self.used, Tokens(trained=trained, prefilled=prefilled)):
+        more = Tokens(trained=trained, sampled=sampled, prefilled=prefilled)
+        if self._order and not fits(self._order, self.used, more):
             raise Spent
+        self._asked = self._asked + more
 
     def take(self, *, trained: int = 0, sampled: int = 0, prefilled: int = 0) -> None:
         """Count what was used."""
@@ -44,20 +47,24 @@ class Purse:
         self._before = self.used
         return new
 
-    def remember(self, step: Tokens) -> None:
-        """A step used so much: the next one may."""
+    def begin(self) -> None:
+        """A step begins."""
+        self._asked = Tokens()
+
+    def remember(self) -> None:
+        """A step is done: the next one may ask for as much."""
         self._largest = Tokens(
-            trained=max(self._largest.trained, step.trained),
-            sampled=max(self._largest.sampled, step.sampled),
-            prefilled=max(self._largest.prefilled, step.prefilled),
+            trained=max(self._largest.trained, self._asked.trained),
+            sampled=max(self._largest.sampled, self._asked.sampled),
+            prefilled=max(self._largest.prefilled, self._asked.prefilled),
         )
 
-    def has_room(self, first: Tokens | None, behind: Tokens | None) -> bool:
-        """Whether a step as large as the largest so far is within what the order allows, and what comes behind it.
+    def has_room(self, counted: Tokens | None, behind: Tokens | None) -> bool:
+        """Whether another step is within what the order allows, and what comes behind it: as the recipe counts it.
 
-        Of the first, it is what the recipe counts; where that is not known, whether there is room for any.
+        Where it does not, one that asks for as much as any so far; of the first it is not known, and taken for small.
         """
         if self._order is None:
             return True
-        step = self._largest if self._largest.total else first or Tokens(trained=1)
-        return fits(self._order, self.used, step + (behind or Tokens()))
+        largest = self._largest if self._largest.total else Tokens(trained=1)
+        return fits(self._order, self.used, (counted or largest) + (behind or Tokens()))

@@ -30,9 +30,10 @@ MOST_STEPS = 200_000  # that are kept of one chunk
 MOST_NAMES = 128  # metrics of one row
 NAME_CHARS = 64
 WORDS_CHARS = 500
+LAST = 5  # steps whose mean stands for a chunk that measures nothing
 LARGEST_COUNT = 10**12
 _PIECE_BYTES = 1 << 18
-_MEASURED = "measured"
+_MEASURED, _UNFINISHED = "measured", "unfinished"
 
 
 class Row(msgspec.Struct, frozen=True, kw_only=True):
@@ -50,13 +51,14 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
     trouble: str = ""
     metrics: dict[str, float] = {}
     measured: dict[str, float] = {}  # at the end of the chunk, on data that was held out
+    unfinished: bool = False  # it was begun and not done: no step, only what was paid
 
 
 class Steps(msgspec.Struct, frozen=True, kw_only=True):
     """All that a chunk's rows tell."""
 
-    rows: tuple[Row, ...] = ()  # the last of each step, by step
-    trained: int = 0  # of all rows
+    rows: tuple[Row, ...] = ()  # the last of each step that was done, by step
+    trained: int = 0  # of all rows, those of what was begun and not done included
     sampled: int = 0
     prefilled: int = 0
     passed_over: int = 0  # lines that are no row
@@ -104,6 +106,7 @@ class _Line(msgspec.Struct, kw_only=True):
     kl: float | None = None
     trouble: str = ""
     measured: dict[str, float] = {}
+    unfinished: bool = False
 
 
 _OWN = frozenset(_Line.__struct_fields__)
@@ -122,6 +125,8 @@ def encode(row: Row) -> bytes:
     line: dict[str, object] = {**finite(given), **own, **counts}
     if row.measured:
         line[_MEASURED] = finite(row.measured)
+    if row.unfinished:
+        line[_UNFINISHED] = True
     trouble = row.trouble or (f"{', '.join(lost)} {'is' if len(lost) == 1 else 'are'} not finite" if lost else "")
     if trouble:
         line[names.TROUBLE] = trouble[:WORDS_CHARS]
@@ -173,6 +178,8 @@ def steps_of(lines: Iterable[bytes | None]) -> Steps:
             passed_over += 1
             continue
         trained, sampled, prefilled = trained + row.trained, sampled + row.sampled, prefilled + row.prefilled
+        if row.unfinished:
+            continue
         if row.step not in last and len(last) >= MOST_STEPS:
             is_cut = True
             continue
@@ -253,6 +260,7 @@ def _row(line: bytes) -> Row | None:
         trouble=plain(own.trouble),
         metrics=_numbers((name, value) for name, value in rest.items() if name not in _OWN),
         measured=_numbers(own.measured.items()),
+        unfinished=own.unfinished,
     )
 
 

@@ -1,7 +1,8 @@
 """A service and the model that is trained there, behind deadlines: each call comes back with its answer, or in words.
 
 Only this module, and `capabilities`, ask the SDK for anything. What is used is counted as soon as it is answered: what
-failed was, most likely, paid as well, and is not in the count.
+failed was, most likely, paid as well, and is not in the count. What changes the model or saves it is waited for also
+where the chunk has been told to end: given up, nobody would know which steps are inside.
 """
 
 from __future__ import annotations
@@ -12,7 +13,6 @@ from typing import TYPE_CHECKING, Literal, cast
 import tinker
 
 from lab.core.errors import BadInput, Unavailable
-from lab.core.tuning import LOCAL_KEY
 from lab.tinker import credentials, paths
 from lab.tinker.data import LOSSES, Datum, Sample, Trained
 from lab.tinker.failures import Doing
@@ -62,13 +62,14 @@ class Session:
 
     def load(self, path: str, *, optimizer: bool) -> None:
         """What was saved at a path. Without its optimizer it is where another training begins."""
+        self._model = self._loaded(path, optimizer=optimizer)
+
+    def _loaded(self, path: str, *, optimizer: bool) -> TrainingClient:
         service = self._connected()
         load = service.create_training_client_from_state
         if optimizer:
             load = service.create_training_client_from_state_with_optimizer  # type: ignore[assignment]
-        self._model = self.waiting.aside(
-            lambda: load(path, user_metadata=self._about).result(), self._doing("resuming", path)
-        )
+        return self.waiting.aside(lambda: load(path, user_metadata=self._about).result(), self._doing("resuming", path))
 
     @property
     def run(self) -> str:
@@ -99,9 +100,9 @@ class Session:
                 grad_clip_norm=adam.grad_clip_norm,
             )
         )
-        told = self.waiting.answer(passed, self._doing("training"))
+        told = self.waiting.answer(passed, self._doing("training"), firmly=True)
         self.purse.take(trained=count)
-        more = self.waiting.answer(stepped, self._doing("the optimizer's step")).metrics
+        more = self.waiting.answer(stepped, self._doing("the optimizer's step"), firmly=True).metrics
         return _trained(told, data, more)
 
     def forward(self, data: Sequence[Datum], loss: str) -> Trained:
@@ -130,41 +131,53 @@ class Session:
         self, client: SamplingClient, prompts: Sequence[Sequence[int]], n: int, wish: Wish
     ) -> list[list[Sample]]:
         """`n` continuations of each prompt, asked for at once."""
-        read = sum(map(len, prompts))
-        self.purse.ask(prefilled=read)
+        self.purse.ask(sampled=len(prompts) * n * wish.max_tokens, prefilled=sum(map(len, prompts)))
         sent = [
             client.sample(_input(prompt), n, _wished(wish, place)) for place, prompt in enumerate(map(list, prompts))
         ]
-        told = [self.waiting.answer(future, self._doing("sampling")) for future in sent]
-        samples = [_samples(each) for each in told]
-        self.purse.take(sampled=sum(len(one.tokens) for each in samples for one in each), prefilled=read)
+        samples: list[list[Sample]] = []
+        for prompt, future in zip(prompts, sent, strict=True):
+            samples.append(_samples(self.waiting.answer(future, self._doing("sampling"))))
+            self.purse.take(sampled=sum(len(one.tokens) for one in samples[-1]), prefilled=len(prompt))
         return samples
 
     def logprobs(self, client: SamplingClient, sequences: Sequence[Sequence[int]]) -> list[list[float]]:
         """How likely each token but the first was, of each sequence."""
-        count = sum(map(len, sequences))
-        self.purse.ask(prefilled=count)
+        self.purse.ask(prefilled=sum(map(len, sequences)))
         sent = [client.compute_logprobs(_input(list(tokens))) for tokens in sequences]
-        told = [self.waiting.answer(future, self._doing("log-probabilities")) for future in sent]
-        self.purse.take(prefilled=count)
-        return [[0.0 if each is None else each for each in one[1:]] for one in told]
+        found: list[list[float]] = []
+        for tokens, future in zip(sequences, sent, strict=True):
+            told = self.waiting.answer(future, self._doing("log-probabilities"))
+            self.purse.take(prefilled=len(tokens))
+            found.append([0.0 if each is None else each for each in told[1:]])
+        return found
 
     # -- saving -------------------------------------------------------------------------------------------------
 
     def save_state(self, name: str, *, keep_s: int | None, about: Mapping[str, str]) -> str:
         """Save what a training goes on from, its optimizer included."""
         future = self._here().save_state(name, ttl_seconds=keep_s, user_metadata={**self._about, **about})
-        return _checked(self.waiting.answer(future, self._doing(f"saving the state {name}")).path, paths.WEIGHTS)
+        told = self.waiting.answer(future, self._doing(f"saving the state {name}"), firmly=True)
+        return _checked(told.path, paths.WEIGHTS)
 
     def save_sampler(self, name: str) -> str:
         """Save what can be sampled from, without an end."""
-        future = self._here().save_weights_for_sampler(name, user_metadata=self._about)
-        return _checked(self.waiting.answer(future, self._doing(f"saving the sampler {name}")).path, paths.SAMPLER)
+        return self._saved_sampler(self._here(), name)
+
+    def sampler_of(self, state: str, name: str) -> str:
+        """The same of what is in a state, by a training run of its own that trains nothing."""
+        return self._saved_sampler(self._loaded(state, optimizer=False), name)
+
+    def _saved_sampler(self, model: TrainingClient, name: str) -> str:
+        future = model.save_weights_for_sampler(name, user_metadata=self._about)
+        told = self.waiting.answer(future, self._doing(f"saving the sampler {name}"), firmly=True)
+        return _checked(told.path, paths.SAMPLER)
 
     def save_external(self, name: str, *, keep_s: int | None = None) -> str:
         """Save the adapter as files that other programs read."""
         future = self._here().save_weights_external(name, ttl_seconds=keep_s)
-        return _checked(self.waiting.answer(future, self._doing(f"saving the files {name}")).path, paths.EXTERNAL)
+        told = self.waiting.answer(future, self._doing(f"saving the files {name}"), firmly=True)
+        return _checked(told.path, paths.EXTERNAL)
 
     def close(self, status: Status, detail: str = "") -> None:
         """End the session. A service that is away is left alone: the session ends there by its silence."""
@@ -173,7 +186,9 @@ class Session:
             return
         doing = self._doing("ending the session")
         try:
-            self.waiting.aside(lambda: service.close(status, detail[:500] or None).result(), doing, CLOSE_LIMIT_S)
+            self.waiting.aside(
+                lambda: service.close(status, detail[:500] or None).result(), doing, CLOSE_LIMIT_S, firmly=True
+            )
         except (Unavailable, BadInput):
             return
 
@@ -184,9 +199,9 @@ class Session:
 
     def _connected(self) -> ServiceClient:
         if self._service is None:
-            key = None if credentials.require(self.url, os.environ) else LOCAL_KEY
+            key = credentials.shown(self.url, os.environ)
             limit_s = min(self.waiting.limit_s, CONNECT_LIMIT_S)
-            reach(self.url, limit_s, patient=True)
+            reach(self.url, limit_s, patient=True, check=self.waiting.check)
             service = tinker.ServiceClient(self._about, base_url=self.url, api_key=key)
             self.waiting.aside(
                 lambda: service.holder.get_session_id(),  # noqa: PLW0108  # getting the holder is what connects

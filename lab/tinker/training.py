@@ -57,7 +57,7 @@ class Recipe:
         return None
 
     def step(self, job: Job, step: int) -> Mapping[str, float]:
-        """Do step `step`, counted from 0, with one `job.train` at most; return its metrics.
+        """Do step `step`, counted from 0, with one `job.train`, no more and no less; return its metrics.
 
         `kl` is the one that the SPEC's kl_limit looks at. A number that is not finite ends the training.
         """

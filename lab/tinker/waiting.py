@@ -2,7 +2,7 @@
 
 Against a service that is away the SDK waits without a limit and says nothing. Here each answer has a limit. Where the
 service itself asked to wait (billing, capacity), the limit counts from when it last did. The end of the run's time
-holds in any case.
+holds in any case. What is not waited for firmly is given up when the chunk is to end: `check` raises then.
 """
 
 from __future__ import annotations
@@ -25,13 +25,20 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 CLOSE_LISTENING_S = 0.9  # after that long without an answer it is looked for why
 _SAID_HOLDS_S = 90.0  # the SDK says once a minute that it stands in a queue
-_SLICE_S = 1.0
+_SLICE_S = 0.5  # how late a wish to end is heard
 
 
 class Waiting:
-    def __init__(self, limit_s: float, pauses: Pauses, until_s: float | None = None) -> None:
+    def __init__(
+        self,
+        limit_s: float,
+        pauses: Pauses,
+        until_s: float | None = None,
+        check: Callable[[], None] = lambda: None,
+    ) -> None:
         self.limit_s = limit_s
-        self.until_s = until_s  # by time.monotonic(): when the run's time is up
+        self.until_s = until_s  # by time.monotonic(): shortly before the run is killed
+        self.check = check  # raises where nothing should be waited for any more that can be done without
         self.waited_s = 0.0
         self._pauses = pauses
 
@@ -39,11 +46,11 @@ class Waiting:
         """There is nothing more to wait for: stop listening for why."""
         self._pauses.detach()
 
-    def answer(self, future: APIFuture[T], doing: Doing) -> T:
+    def answer(self, future: APIFuture[T], doing: Doing, *, firmly: bool = False) -> T:
         """What the service answers, or an error of ours."""
-        return self._result(future.future(), doing, self.limit_s)
+        return self._result(future.future(), doing, self.limit_s, firmly=firmly)
 
-    def aside(self, call: Callable[[], T], doing: Doing, limit_s: float | None = None) -> T:
+    def aside(self, call: Callable[[], T], doing: Doing, limit_s: float | None = None, *, firmly: bool = False) -> T:
         """What a call gives that waits by itself. One that never comes back is left where it is, in a thread."""
         future: Future[T] = Future()
 
@@ -56,12 +63,14 @@ class Waiting:
                 future.set_result(result)
 
         threading.Thread(target=body, name="tinker-call", daemon=True).start()
-        return self._result(future, doing, self.limit_s if limit_s is None else limit_s)
+        return self._result(future, doing, self.limit_s if limit_s is None else limit_s, firmly=firmly)
 
-    def _result(self, future: Future[T], doing: Doing, limit_s: float) -> T:
+    def _result(self, future: Future[T], doing: Doing, limit_s: float, *, firmly: bool) -> T:
         begun_s = time.monotonic()
         try:
             while not self._is_done(future, min(_SLICE_S, limit_s)):
+                if not firmly:
+                    self.check()
                 self._look(doing, begun_s, limit_s)
         finally:
             waited_s = time.monotonic() - begun_s

@@ -82,10 +82,9 @@ class Reinforce(recipe.Recipe):
             "without_signal": 1 - len(learned) / len(scores),
             "answer_length": sum(len(sample.tokens) for group in groups for sample in group) / len(scores),
         }
-        if data:
-            trained = job.train(data, "importance_sampling", learning_rate=job.number("learning_rate", 0.01))
-            told["kl"] = advantage.kl(learned, trained.logprobs)
-        return told
+        data = data or [recipe.rollout(batch[0].prompt, groups[0][0], 0.0)]  # a step of the optimizer, and no pull
+        trained = job.train(data, "importance_sampling", learning_rate=job.number("learning_rate", 0.01))
+        return {**told, "kl": advantage.kl(learned, trained.logprobs)} if learned else told
 
     def measure(self, job: Job) -> dict[str, float]:
         """The mean reward of the likeliest answer to each held-out prompt."""

@@ -53,7 +53,7 @@ class Rlhf(recipe.Recipe):
 
     def fix(self, job: Job) -> dict[str, str]:
         """Who judges, and who is to be beaten."""
-        return {"judge": job.earlier["preference"].sampler_path, "sft": job.earlier["sft"].sampler_path}
+        return {"judge": job.sampler_of("preference"), "sft": job.sampler_of("sft")}
 
     def batch(self, job: Job, step: int) -> list[int]:
         """Which prompts a step samples answers to."""
@@ -74,10 +74,9 @@ class Rlhf(recipe.Recipe):
                 data.append(recipe.rollout(prompt, sample, gain))
                 learned.append(sample)
         told = {"without_signal": 1 - len(learned) / (len(groups) * self.group)}
-        if data:
-            trained = job.train(data, "importance_sampling", learning_rate=job.number("rl_learning_rate", 0.0005))
-            told["kl"] = advantage.kl(learned, trained.logprobs)
-        return told
+        data = data or [recipe.rollout(asked[0], groups[0][0], 0.0)]  # a step of the optimizer, and no pull
+        trained = job.train(data, "importance_sampling", learning_rate=job.number("rl_learning_rate", 0.0005))
+        return {**told, "kl": advantage.kl(learned, trained.logprobs)} if learned else told
 
     def wins(self, job: Job, prompts: list[str], groups: list[list[Sample]]) -> list[list[float]]:
         """The share of its comparisons that each answer of each group won."""

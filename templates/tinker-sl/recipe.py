@@ -48,7 +48,7 @@ class Supervised(recipe.Recipe):
         rate = schedule.learning_rate(
             step,
             peak=job.number("learning_rate", 0.005),
-            steps=job.order.until,
+            steps=job.end,
             shape=job.text("schedule", "linear"),
             warmup=job.whole("warmup", 1),
         )

@@ -95,6 +95,7 @@ def test_what_a_run_is_told_of_itself() -> None:
         "LAB_TIME_BUDGET_SECONDS": "90",
         "LAB_TIME_BUDGET_MINUTES": "1.5",
         "LAB_DEADLINE": "2026-01-02T03:05:35.000000Z",
+        "LAB_KILL_GRACE_SECONDS": "5",
         "LAB_BEST_RUN_ID": "",
         "LAB_BEST_METRIC_VALUE": "",
         "PYTHONUNBUFFERED": "1",

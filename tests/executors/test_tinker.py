@@ -248,6 +248,17 @@ def test_any_other_exit_fails_with_its_last_words_and_what_was_saved_counts(fold
     assert ended.cost > 0
 
 
+@pytest.mark.parametrize(("code", "final"), [(chunk.MORE, False), (0, True)])
+def test_a_chunk_that_was_saved_and_not_measured_says_why(folder: Folder, code: int, final: bool) -> None:
+    put(folder.path, layout.STDERR, b"the chunk is saved, and not measured: the service failed\n  fix: wait\n")
+    put(folder.path, chunk.STEPS, rows.encode(Row(step=10, trained=9, metrics={"other": 1.0})))
+    ended = folder.saved(20, final=final).read(code)
+    assert ended.outcome == FAILED
+    assert "the chunk is saved, and not measured: the service failed" in ended.reason
+    assert ended.chunk is not None
+    assert (ended.chunk.next_step, ended.chunk.final) == (20, final)
+
+
 def test_a_refusal_of_the_recipe_is_told_with_what_mends_it_and_without_its_place(folder: Folder) -> None:
     said = b"WARNING: slow\nno step was done: the budget is spent\n  in /lab/runs/RUN-1\n  fix: give it a larger one\n"
     put(folder.path, layout.STDERR, said)

@@ -57,6 +57,7 @@ BENDS: dict[str, dict[str, str]] = {
         "lab.tinker.tokenizer": "the tokenizers library raises nothing narrower for a file that is none: it is told",
         "lab.store.plug_ins": "a plug-in is a stranger's code: whatever loading it raises is told by its name",
         "lab.web.server": "where pages run: one that fails is told, and stops no other; --debug shows the trace",
+        "lab.tinker.carrying": "where a stranger's recipe measures: what was saved and paid outlives its mistake",
         "lab.tinker.waiting": "the SDK raises whatever it stumbles over: it is told in the thread that waits for it",
         "lab.tinker.local.futures": "where models run: whatever torch and strangers' files raise becomes an answer",
         "lab.tinker.local.server": "where requests end: one that fails is told in words, and stops no other",

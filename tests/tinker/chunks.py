@@ -8,8 +8,11 @@ import json
 import os
 import subprocess
 import sys
+import time
 import warnings
 from collections import Counter
+from datetime import UTC, datetime
+from types import SimpleNamespace
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
@@ -17,7 +20,8 @@ import msgspec
 
 from lab.core.chunk import Order
 from lab.core.record import page
-from lab.tinker import recipe, rows
+from lab.core.world import stamp
+from lab.tinker import carrying, recipe, rows
 from tests.tinker import recipes
 from tests.tinker.conftest import BASE
 from tests.tinker.served import CHECKOUT as CHECKOUT  # noqa: PLC0414  # tests start programs there
@@ -28,8 +32,11 @@ if TYPE_CHECKING:
 
     import pytest
 
+    from lab.tinker.job import Job
     from lab.tinker.rows import States, Steps
     from lab.tinker.training import Recipe
+
+HOUR_S = 3600.0
 
 
 class Chunk(msgspec.Struct, frozen=True):
@@ -133,6 +140,26 @@ def fault(url: str, path: str, **given: object) -> None:
 def calls(url: str) -> Counter[str]:
     """How often each address was asked so far."""
     return Counter(msgspec.json.decode(_ask(url, "GET", "/api/v1/_calls"), type=_Calls).counts)
+
+
+class Clock:
+    """The time of day as the chunk sees it; it can be moved on."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self._more_s = 0.0
+        seen = SimpleNamespace(time=lambda: time.time() + self._more_s, monotonic=time.monotonic)
+        monkeypatch.setattr(carrying, "time", seen)
+
+    def move(self, job: Job, by_s: float) -> None:
+        self._more_s += by_s
+        waiting = job._open().waiting
+        assert waiting.until_s is not None
+        waiting.until_s -= by_s
+
+
+def in_an_hour() -> dict[str, str]:
+    """When the time of a run is up, for a test that moves its clock."""
+    return {"LAB_DEADLINE": stamp(datetime.fromtimestamp(time.time() + HOUR_S, UTC)), "LAB_KILL_GRACE_SECONDS": "30"}
 
 
 class _Calls(msgspec.Struct):

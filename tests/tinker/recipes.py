@@ -95,8 +95,8 @@ class Rollouts(Plain):
         rewards = [sum(token < 100 for token in sample.tokens) / len(sample.tokens) for sample in samples]
         mean = sum(rewards) / len(rewards)
         data = [recipe.rollout(PROMPT, s, r - mean) for s, r in zip(samples, rewards, strict=True) if r != mean]
-        if data:
-            job.train(data, "importance_sampling", learning_rate=0.02)
+        data = data or [recipe.rollout(PROMPT, samples[0], 0.0)]
+        job.train(data, "importance_sampling", learning_rate=0.02)
         return {"reward": mean}
 
     def drawn(self, job: Job, step: int) -> list[Sample]:

@@ -13,7 +13,7 @@ from lab.core.tuning import Tuning
 from lab.tinker import advantage, estimate, preference
 from lab.tinker.data import Sample
 from lab.tinker.estimate import Tokens
-from lab.tinker.purse import Purse
+from lab.tinker.purse import Purse, Spent
 
 NATS = st.floats(-2000, 2000)
 
@@ -108,10 +108,20 @@ def test_there_is_room_for_a_step_only_with_what_comes_behind_it() -> None:
     behind = Tokens(sampled=10, prefilled=20)
     assert purse.has_room(Tokens(trained=70), behind)
     assert not purse.has_room(Tokens(trained=71), behind)
-    purse.take(trained=40)
-    purse.remember(Tokens(trained=40))
-    assert not purse.has_room(Tokens(trained=1), behind), "the next step is as large as the largest"
-    assert purse.has_room(Tokens(trained=1), None)
+
+
+def test_where_a_recipe_does_not_count_a_step_asks_for_as_much_as_the_largest_so_far() -> None:
+    purse = Purse(order(tokens_left=100))
+    assert purse.has_room(None, None), "of the first nothing is known"
+    purse.begin()
+    purse.ask(sampled=55)
+    purse.take(sampled=5)
+    purse.remember()
+    assert purse.has_room(None, Tokens(prefilled=40))
+    assert not purse.has_room(None, Tokens(prefilled=41)), "samples may be longer this time"
+    assert purse.has_room(Tokens(trained=95), None)
+    with pytest.raises(Spent):
+        purse.ask(sampled=96)
 
 
 def test_an_estimate_without_all_prices_names_no_money() -> None:

@@ -11,13 +11,11 @@ import subprocess
 import sys
 import threading
 import time
-from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import pytest
 
-from lab.core.world import stamp
 from lab.tinker import place, rows
 from tests.tinker import chunks
 from tests.tinker.chunks import Chunk, Here, order
@@ -270,15 +268,21 @@ def test_a_kl_above_the_limit_ends_the_chunk_with_its_state_saved(carry: Here, s
 
 
 def test_it_ends_early_when_another_step_and_the_saving_would_pass_the_runs_time(
-    carry: Here, server: str, tmp_path: Path
+    carry: Here, server: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    ends = stamp(datetime.now(UTC) + timedelta(seconds=5))
-    done = carry(tmp_path / "c", order(server, steps=10_000, until=20_000), LAB_DEADLINE=ends)
+    clock = chunks.Clock(monkeypatch)
+
+    class Late(Plain):
+        def step(self, job: Job, step: int) -> dict[str, float]:
+            if step == 2:
+                clock.move(job, chunks.HOUR_S - 2)  # less than it needs at least, to save
+            return super().step(job, step)
+
+    done = carry(tmp_path / "c", order(server, steps=9), Late, **chunks.in_an_hour())
     assert done.code == 75, done.err
-    assert stamp(datetime.now(UTC)) < ends
-    assert "would pass the run's time" in done.out
-    assert done.states.last is not None
-    assert 0 < done.states.last.next_step == len(done.steps.rows)
+    assert "the run's time" in done.out
+    assert done.state.endswith("/000003")
+    assert len(done.steps.rows) == 3
 
 
 def test_a_whole_training_in_one_run_ends_with_0(carry: Here, server: str, tmp_path: Path) -> None:
@@ -432,10 +436,11 @@ def test_a_disk_that_is_full_ends_it_at_the_row_that_had_no_room(server: str, tm
 
 
 def test_what_a_step_costs_beside_the_service_is_small(carry: Here, server: str, tmp_path: Path) -> None:
-    """Rows on disk included. A step of a small model takes 80 ms, and a twentieth of that is ours at most."""
+    """Rows on disk included. Of a step of a small model a twentieth is ours at most."""
     done = carry(tmp_path / "c", order(server, steps=40, until=80))
-    ours = sorted(after.at - before.at - after.wait_s for before, after in pairwise(done.steps.rows))
-    assert ours[2] < 0.004, "the best of many: the machine has other things to do"
+    steps = [(after.at - before.at, after.wait_s) for before, after in pairwise(done.steps.rows)]
+    ours = sorted((whole - waited) / whole for whole, waited in steps)
+    assert ours[4] < 0.05, "one of the best: the machine has other things to do"
 
 
 def test_what_is_wrong_is_found_without_loading_the_sdk(tmp_path: Path) -> None:

@@ -21,6 +21,13 @@ def lines(*given: bytes) -> list[bytes | None]:
     return [line for each in given for line in each.splitlines()]
 
 
+def test_what_was_begun_and_not_done_is_paid_and_is_no_step() -> None:
+    left = Row(step=4, sampled=7, unfinished=True)
+    told = rows.steps_of([rows.encode(Row(step=3, trained=5, metrics={"nll": 1.0})), rows.encode(left)])
+    assert [row.step for row in told.rows] == [3]
+    assert (told.trained, told.sampled) == (5, 7)
+
+
 def test_a_row_comes_back_as_it_was_written() -> None:
     row = Row(
         step=3, run="s:train:0", at=12.5, step_s=0.25, wait_s=0.125, trained=40, sampled=7, prefilled=9, kl=0.5,

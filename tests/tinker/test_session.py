@@ -10,6 +10,7 @@ import pytest
 
 from lab.core.errors import BadInput, LabError, NotFound, Unavailable
 from lab.tinker.data import Adam, Datum, Sample, Wish, rollout, supervised
+from lab.tinker.reaching import reach
 from tests.tinker import chunks
 from tests.tinker.conftest import BASE
 from tests.tinker.line import Line
@@ -62,6 +63,39 @@ def opened(monkeypatch: pytest.MonkeyPatch, tmp_path: object) -> Iterator[Callab
         one.session.close("success")
         one.pauses.detach()
     chunks.collect()
+
+
+def test_what_can_be_done_without_is_given_up_when_it_is_to_end_and_what_trains_is_not() -> None:
+    from lab.tinker.failures import Doing
+    from lab.tinker.pauses import Pauses
+    from lab.tinker.waiting import Waiting
+
+    class Told(Exception):
+        pass
+
+    def told() -> None:
+        raise Told
+
+    waiting = Waiting(50.0, Pauses(lambda _pause: None), check=told)
+    begun, doing = time.monotonic(), Doing("sampling", url=DOING_URL)
+    with pytest.raises(Told):
+        waiting.aside(lambda: time.sleep(40), doing)
+    assert time.monotonic() - begun < 20
+    assert waiting.aside(lambda: (time.sleep(1.2), 7)[1], doing, firmly=True) == 7
+
+
+def test_nobody_is_waited_for_at_an_address_once_it_is_to_end() -> None:
+    class Told(Exception):
+        pass
+
+    tries = iter(range(3))
+
+    def check() -> None:
+        if next(tries, None) is None:
+            raise Told
+
+    with pytest.raises(Told):
+        reach("http://127.0.0.1:9", 50.0, patient=True, check=check)
 
 
 def test_what_is_used_is_counted_by_what_is_paid_for_it(opened: Callable[..., Opened], server: str) -> None:
