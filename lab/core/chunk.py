@@ -56,6 +56,14 @@ class Order(Record, frozen=True, kw_only=True):
     tokens_left: int | None = None  # it ends before a step that would take more than this
     usd_left: float | None = None
 
+    def shortage(self, tokens: int, usd: float | None) -> str:
+        """Why so much does not fit what may still be used; empty where it does. Money that is not known fits."""
+        if self.tokens_left is not None and tokens > self.tokens_left:
+            return f"{tokens:,} tokens are more than the {self.tokens_left:,} that budget_tokens leaves"
+        if self.usd_left is not None and usd is not None and usd > self.usd_left:
+            return f"{usd:,.4g} USD are more than the {self.usd_left:,.4g} that budget_cost leaves"
+        return ""
+
 
 class Checkpoint(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A row of `checkpoints.jsonl`: on disk only after the service has said that it saved."""

@@ -49,16 +49,8 @@ def afforded(order: Order, tokens: Callable[[int], Tokens], measured: Tokens = _
 
 def _problem(order: Order, found: Estimate) -> str:
     total = found.trained + found.sampled + found.prefilled
-    if order.tokens_left is not None and total > order.tokens_left:
-        return (
-            f"its {found.steps} steps may take {total} tokens, and {order.tokens_left} are left: "
-            "raise budget_tokens, or lower tinker.steps"
-        )
-    if order.usd_left is not None and found.usd is not None and found.usd > order.usd_left:
-        return (
-            f"its {found.steps} steps may cost {found.usd:.4g} USD, and {order.usd_left:.4g} are left: "
-            "raise budget_cost, or lower tinker.steps"
-        )
+    if shortage := order.shortage(total, found.usd):
+        return f"its {found.steps} steps may take too much: {shortage}; raise it, or lower tinker.steps"
     if order.tokens_left is None and (order.usd_left is None or found.usd is None):
         return "nothing says how much may be spent: budget_tokens, or budget_cost and all three prices"
     return ""

@@ -75,6 +75,4 @@ def estimate(order: Order, tokens: Callable[[int], Tokens], measured: Tokens = _
 def fits(order: Order, used: Tokens, step: Tokens) -> bool:
     """Whether one more step stays within what the order may still use, after what this chunk has used already."""
     after = used + step
-    if order.tokens_left is not None and after.total > order.tokens_left:
-        return False
-    return order.usd_left is None or order.tuning.usd(after.trained, after.sampled, after.prefilled) <= order.usd_left
+    return not order.shortage(after.total, order.tuning.usd(after.trained, after.sampled, after.prefilled))

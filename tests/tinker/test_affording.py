@@ -49,8 +49,14 @@ def test_the_whole_training_is_counted_and_not_the_first_chunk_alone() -> None:
 @pytest.mark.parametrize(
     ("left", "words"),
     [
-        ({"tokens_left": 2999}, "may take 3000 tokens, and 2999 are left: raise budget_tokens"),
-        ({"tokens_left": None, "usd_left": 0.349}, "may cost 0.35 USD, and 0.349 are left: raise budget_cost"),
+        (
+            {"tokens_left": 2999},
+            "may take too much: 3,000 tokens are more than the 2,999 that budget_tokens leaves; raise it",
+        ),
+        (
+            {"tokens_left": None, "usd_left": 0.349},
+            "may take too much: 0.35 USD are more than the 0.349 that budget_cost leaves; raise it",
+        ),
         ({"tokens_left": None, "usd_left": None}, "nothing says how much may be spent"),
     ],
 )
@@ -106,7 +112,7 @@ def carried(folder: Path, order: Order, recipe: str = COUNTING) -> subprocess.Co
 def test_a_training_that_may_cost_more_than_is_left_ends_before_its_service_is_asked(tmp_path: Path) -> None:
     done = carried(tmp_path, an_order(tokens_left=1224))
     assert done.returncode == 1, done.stderr
-    assert "its 50 steps may take 1225 tokens, and 1224 are left: raise budget_tokens" in done.stderr
+    assert "its 50 steps may take too much: 1,225 tokens are more than the 1,224 that budget_tokens" in done.stderr
     told = msgspec.json.decode((tmp_path / affording.RECORD).read_bytes(), type=affording.Afforded)
     assert (told.estimate.steps, told.estimate.trained, told.tokens_left) == (50, 1225, 1224)
     assert told.problem
@@ -136,4 +142,4 @@ def test_what_a_recipe_measures_with_counts_too(tmp_path: Path) -> None:
     assert done.returncode == 1, done.stderr
     assert "the recipe does not say how many tokens its `measure` takes" in done.stderr
     done = carried(tmp_path, an_order(tokens_left=1259), f"{head}{MEASURE}{MEASURED}\ncode = {code}")
-    assert "its 50 steps may take 1260 tokens, and 1259 are left" in done.stderr, "five chunks, and seven tokens each"
+    assert "1,260 tokens are more than the 1,259" in done.stderr, "five chunks, and seven tokens each"

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from lab.tinker.estimate import Tokens
+from lab.core.errors import LabError
+from lab.tinker.estimate import Estimate, Tokens
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
     from lab.core.chunk import Order
     from lab.core.spec import Spec
     from lab.scheduler.results.chained import Link
-    from lab.tinker.estimate import Estimate
 
 RECIPE, AVERAGE = "recipe", "average"
 
@@ -26,7 +26,7 @@ RECIPE, AVERAGE = "recipe", "average"
 class Piece(msgspec.Struct, frozen=True, kw_only=True):
     """The tokens of so many steps, and what they cost; `usd` is None where the SPEC does not give all three prices."""
 
-    what: str  # done, chunk N, left, or all
+    what: str  # done, chunk N, left, or all; of a search: a run, and all that may still be made
     steps: int
     trained: int
     sampled: int
@@ -46,50 +46,69 @@ class Guess(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Estimated(msgspec.Struct, frozen=True, kw_only=True):
-    """`used` is what all tiers of the experiment took. A budget is None where the SPEC sets none."""
+    """`used` is what all tiers of the experiment took. A budget is None where the SPEC sets none.
+
+    Of a search it is told for the recipe's own defaults: other parameters may take more. `is_over`: nothing is left.
+    """
 
     experiment: str
     tier: str
     first_step: int
-    until: int
+    until: int  # as the recipe has it, where it could say
     chunk_steps: int
+    is_chain: bool
+    is_over: bool
+    runs_left: int | None  # of a search: how many more it may make
     used_tokens: int
     used_usd: float
     budget_tokens: int | None
     budget_usd: float | None
     guesses: tuple[Guess, ...]
     problem: str = ""  # why the recipe could not say
+    fix: str = ""
 
 
-def of(spec: Spec, order: Order, links: Sequence[Link], recipe: Estimate | None, problem: str = "") -> Estimated:
-    """All that can be told. `order` is what would be ordered next; `recipe` what the recipe says of what is left."""
+def of(
+    spec: Spec, order: Order, links: Sequence[Link], recipe: Estimate | LabError | None, runs_left: int | None = None
+) -> Estimated:
+    """All that can be told. `order` is what would be ordered next.
+
+    `recipe` is what the recipe says of what is left, or why it says nothing; None where nothing is.
+    """
     mine = [link for link in links if link.tier == order.tier]
-    guesses = []
-    if recipe is not None:
+    guesses: list[Guess] = []
+    problem = recipe if isinstance(recipe, LabError) else LabError("")
+    until = order.first_step if recipe is None else order.until
+    if isinstance(recipe, Estimate):
+        until = recipe.first_step + recipe.steps
         told = Tokens(trained=recipe.trained, sampled=recipe.sampled, prefilled=recipe.prefilled)
-        guesses.append(_guess(RECIPE, order, mine, _shares(order, told, recipe.steps), recipe.steps))
+        guesses.append(_guess(RECIPE, order, mine, _shares(order, told, recipe.steps), runs_left))
     steps = sum(link.next_step - link.first_step for link in mine if link.saved)
-    if steps:
+    if steps and recipe is not None:
         done = _sum(mine)
-        left = max(0, order.until - order.first_step)
+        left = max(0, until - order.first_step)
         told = Tokens(
             trained=round(done.trained * left / steps),
             sampled=round(done.sampled * left / steps),
             prefilled=round(done.prefilled * left / steps),
         )
-        guesses.append(_guess(AVERAGE, order, mine, _shares(order, told, left), left))
+        guesses.append(_guess(AVERAGE, order, mine, _shares(order, told, left), runs_left))
     return Estimated(
         experiment=order.experiment,
         tier=order.tier,
         first_step=order.first_step,
-        until=order.until,
+        until=until,
         chunk_steps=order.steps,
+        is_chain=bool(order.number),
+        is_over=recipe is None,
+        runs_left=runs_left,
         used_tokens=sum(link.tokens for link in links),
         used_usd=round(sum(link.cost for link in links), 9),
         budget_tokens=spec.stop_conditions.budget_tokens,
         budget_usd=spec.stop_conditions.budget_cost,
         guesses=tuple(guesses),
-        problem=problem,
+        problem=problem.what,
+        fix=problem.fix,
     )
 
 
@@ -113,13 +132,15 @@ def _between(total: int, first: int, last: int, steps: int) -> int:
     return total * last // steps - total * first // steps
 
 
-def _guess(by: str, order: Order, links: Sequence[Link], shares: list[tuple[str, int, Tokens]], steps: int) -> Guess:
-    left = Tokens()
+def _guess(
+    by: str, order: Order, links: Sequence[Link], shares: list[tuple[str, int, Tokens]], runs_left: int | None
+) -> Guess:
+    left, steps = Tokens(), sum(count for _, count, _ in shares)
     for _, _, tokens in shares:
         left = left + tokens
     pieces = [_piece(order, what, count, tokens) for what, count, tokens in shares]
     rest = _piece(order, "left", steps, left)
-    if order.number:  # the whole of a search is not known: it is as long as somebody lets it be
+    if order.number:
         done = _sum(links)
         pieces = [
             _piece(order, "done", order.first_step, done),
@@ -127,6 +148,11 @@ def _guess(by: str, order: Order, links: Sequence[Link], shares: list[tuple[str,
             rest,
             _piece(order, "all", order.first_step + steps, done + left),
         ]
+    elif runs_left:
+        every = Tokens(
+            trained=left.trained * runs_left, sampled=left.sampled * runs_left, prefilled=left.prefilled * runs_left
+        )
+        pieces.append(_piece(order, f"{runs_left:,} runs", steps * runs_left, every))
     return Guess(by=by, pieces=tuple(pieces), left_tokens=rest.tokens, left_usd=rest.usd, problem=_problem(order, rest))
 
 
@@ -144,12 +170,3 @@ def _piece(order: Order, what: str, steps: int, tokens: Tokens) -> Piece:
         what=what, steps=steps, trained=tokens.trained, sampled=tokens.sampled, prefilled=tokens.prefilled,
         tokens=tokens.total, usd=usd,
     )  # fmt: skip
-
-
-def _problem(order: Order, left: Piece) -> str:
-    """Why what is left does not fit what may still be used."""
-    if order.tokens_left is not None and left.tokens > order.tokens_left:
-        return f"{left.tokens:,} tokens are more than the {order.tokens_left:,} that budget_tokens leaves"
-    if order.usd_left is not None and left.usd is not None and left.usd > order.usd_left:
-        return f"{left.usd:,.4g} USD are more than the {order.usd_left:,.4g} that budget_cost leaves"
-    return ""
