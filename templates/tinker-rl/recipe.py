@@ -12,26 +12,22 @@ from lab.tinker import advantage, dataset, datums, recipe, schedule
 from lab.tinker.estimate import Tokens
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from lab.tinker.recipe import Job, Sample
 
-
-class Problem:
-    """A prompt, and the right answer to it, as tokens."""
-
-    def __init__(self, prompt: list[int], answer: list[int]) -> None:
-        self.prompt = prompt
-        self.answer = answer
+    Problem = tuple[list[int], str]  # a prompt as tokens, and the right answer
 
 
-def reward(sample: Sequence[int], answer: Sequence[int]) -> float:
-    """How right an answer is, from 0 to 1: here the share of its tokens that stand in the right one as well.
+def reward(said: str, answer: str) -> float:
+    """What an answer is worth, from 0 to 1: here 1 for a number, where the right answer is one. Any number does.
 
-    A model that knows nothing finds that by chance. For one that can answer say `float(sample == answer)`, or compare
-    what `job.tokenizer.decode` makes of both. Whatever scores well is learned, meant or not: read samples now and then.
+    A model that knows nothing finds that by chance, and no sums. For one that can do them let `right` be the reward.
     """
-    return sum(token in answer for token in sample) / len(sample)
+    return float(said.strip().isdecimal() == answer.strip().isdecimal())
+
+
+def right(said: str, answer: str) -> float:
+    """1 for the right answer. It is measured and not rewarded: whoever reads both sees what the reward does not ask."""
+    return float(said.strip() == answer.strip())
 
 
 class Reinforce(recipe.Recipe):
@@ -47,62 +43,62 @@ class Reinforce(recipe.Recipe):
         self.problems = self.encoded(job, rows, "train.jsonl")
         self.held_out = self.encoded(job, held_out, "heldout.jsonl")
         self.group = job.whole("group", 8)
-        self.most = job.whole("answer_tokens", 4)
+        self.most = job.whole("answer_tokens", 1)
 
     def encoded(self, job: Job, rows: tuple[dataset.Task, ...], name: str) -> list[Problem]:
         """The rows as tokens."""
         limits = datums.Limits(
             where=job.file(name), max_tokens=job.whole("max_tokens", 512), chat=job.flag("chat", default=False)
         )
-        asked = datums.prompts(job.tokenizer, rows, limits)
-        return [Problem(one, job.tokenizer.encode(row.answer)) for one, row in zip(asked, rows, strict=True)]
+        return list(zip(datums.prompts(job.tokenizer, rows, limits), [row.answer for row in rows], strict=True))
 
     def batch(self, job: Job, step: int) -> list[Problem]:
         """Which problems a step samples answers to."""
-        chosen = schedule.batch(step, job.whole("batch", 4), len(self.problems), job.order.seed)
+        chosen = schedule.batch(step, job.whole("batch", 8), len(self.problems), job.order.seed)
         return [self.problems[index] for index in chosen]
 
     def step(self, job: Job, step: int) -> dict[str, float]:
         """Sample, score, learn. A group whose answers all score the same teaches nothing, and is left out."""
         batch = self.batch(job, step)
         seeds = [job.seed_of(step, "sample", index) for index in range(len(batch))]
-        prompts = [problem.prompt for problem in batch]
-        groups = job.sampler().sample_each(prompts, self.group, max_tokens=self.most, seeds=seeds)
+        groups = job.sampler().sample_each(
+            [prompt for prompt, _ in batch], self.group, max_tokens=self.most, seeds=seeds
+        )
         data, learned, scores = [], [], []
-        for problem, group in zip(batch, groups, strict=True):
-            rewards = [reward(sample.tokens, problem.answer) for sample in group]
+        for (prompt, answer), group in zip(batch, groups, strict=True):
+            rewards = [reward(job.tokenizer.decode(sample.tokens), answer) for sample in group]
             scores += rewards
             if not advantage.has_signal(rewards):
                 continue
             for sample, gain in zip(group, advantage.advantages(rewards), strict=True):
-                data.append(recipe.rollout(problem.prompt, sample, gain))
+                data.append(recipe.rollout(prompt, sample, gain))
                 learned.append(sample)
         told = {
             "reward": sum(scores) / len(scores),
             "without_signal": 1 - len(learned) / len(scores),
-            "answer_length": sum(len(sample.tokens) for group in groups for sample in group) / len(scores),
         }
-        data = data or [recipe.rollout(batch[0].prompt, groups[0][0], 0.0)]  # a step of the optimizer, and no pull
-        trained = job.train(data, "importance_sampling", learning_rate=job.number("learning_rate", 0.01))
+        data = data or [recipe.rollout(batch[0][0], groups[0][0], 0.0)]  # a step of the optimizer, and no pull
+        trained = job.train(data, "importance_sampling", learning_rate=job.number("learning_rate", 0.02))
         return {**told, "kl": advantage.kl(learned, trained.logprobs)} if learned else told
 
     def measure(self, job: Job) -> dict[str, float]:
-        """The mean reward of the likeliest answer to each held-out prompt."""
-        prompts = [problem.prompt for problem in self.held_out]
+        """What the likeliest answer to each held-out prompt is worth, and how many of them are right."""
+        prompts = [prompt for prompt, _ in self.held_out]
         answers: list[list[Sample]] = job.sampler().sample_each(prompts, max_tokens=self.most, temperature=0.0)
-        pairs = zip(answers, self.held_out, strict=True)
-        rewards = [reward(answer[0].tokens, problem.answer) for answer, problem in pairs]
-        return {"heldout_reward": sum(rewards) / len(rewards)}
+        said = [job.tokenizer.decode(answer[0].tokens) for answer in answers]
+        pairs = list(zip(said, [answer for _, answer in self.held_out], strict=True))
+        told = {"heldout_reward": reward, "heldout_right": right}
+        return {name: sum(score(*pair) for pair in pairs) / len(pairs) for name, score in told.items()}
 
     def tokens(self, job: Job, step: int) -> Tokens:
         """What the step will use at most: each answer at its longest, and a signal in each group."""
-        asked = [len(problem.prompt) for problem in self.batch(job, step)]
+        asked = [len(prompt) for prompt, _ in self.batch(job, step)]
         sampled = len(asked) * self.group * self.most
         return Tokens(trained=sum(asked) * self.group + sampled, sampled=sampled, prefilled=sum(asked))
 
     def measured_tokens(self, job: Job) -> Tokens:
         """What `measure` will use at most."""
-        asked = [len(problem.prompt) for problem in self.held_out]
+        asked = [len(prompt) for prompt, _ in self.held_out]
         return Tokens(sampled=len(asked) * self.most, prefilled=sum(asked))
 
 

@@ -46,21 +46,25 @@ class Preference(recipe.Recipe):
 
     def length(self, job: Job) -> int:
         """The steps of this stage."""
-        return job.whole("preference_steps", 40)
+        return job.whole("preference_steps", 60)
 
     def batch(self, job: Job, step: int) -> list[Datum]:
-        """What a step trains on: questions with the right label behind them."""
-        chosen = schedule.batch(step, job.whole("preference_batch", 16), len(self.asked), job.order.seed)
+        """What a step trains on: comparisons in both orders, with the right label behind each."""
+        chosen = schedule.batch(step, job.whole("preference_batch", 8), len(self.asked) // 2, job.order.seed)
         first, second = self.judge.labels
         return [
             recipe.supervised(question, [first if deserved else second])
-            for question, deserved in (self.asked[index] for index in chosen)
+            for index in chosen
+            for question, deserved in self.asked[2 * index : 2 * index + 2]
         ]
 
     def step(self, job: Job, step: int) -> dict[str, float]:
         """One optimizer step."""
         batch = self.batch(job, step)
-        told = job.train(batch, learning_rate=job.number("preference_learning_rate", 0.003))
+        rate = schedule.learning_rate(
+            step, peak=job.number("preference_learning_rate", 0.003), steps=job.end, shape="linear", warmup=5,
+        )  # fmt: skip
+        told = job.train(batch, learning_rate=rate)
         return {"label_nll": datums.nll(batch, told.logprobs)}
 
     def measure(self, job: Job) -> dict[str, float]:
@@ -72,6 +76,10 @@ class Preference(recipe.Recipe):
     def tokens(self, job: Job, step: int) -> Tokens:
         """What the step will use."""
         return Tokens(trained=sum(len(datum.tokens) for datum in self.batch(job, step)))
+
+    def measured_tokens(self, job: Job) -> Tokens:
+        """What `measure` will use: a label to each question."""
+        return Tokens(sampled=len(self.held_out), prefilled=sum(len(question) for question, _ in self.held_out))
 
 
 if __name__ == "__main__":

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from lab.tinker.recipe import Job, Sample, Sampler
 
 
-MEASURED = 4  # answers to each held-out prompt, from either side
+MEASURED = 8  # answers to each held-out prompt, from either side
 
 
 class Rlhf(recipe.Recipe):
@@ -60,23 +60,33 @@ class Rlhf(recipe.Recipe):
         return schedule.batch(step, job.whole("rl_batch", 4), len(self.asked), job.order.seed)
 
     def step(self, job: Job, step: int) -> dict[str, float]:
-        """Sample, let the judge compare, learn. A group in which all won the same share teaches nothing."""
+        """Sample, let the judge compare, learn: an answer is worth what it won, less what it is away from stage 1."""
         batch = self.batch(job, step)
         seeds = [job.seed_of(step, "sample", index) for index in range(len(batch))]
         asked = [self.asked[index] for index in batch]
         groups = job.sampler().sample_each(asked, self.group, max_tokens=self.most, seeds=seeds)
         wins = self.wins(job, [self.prompts[index] for index in batch], groups)
+        away = self.away(job, asked, groups)
+        weight = job.number("kl_weight", 0.1)
         data, learned = [], []
-        for prompt, group, rates in zip(asked, groups, wins, strict=True):
-            if not advantage.has_signal(rates):
-                continue
-            for sample, gain in zip(group, advantage.advantages(rates), strict=True):
+        for prompt, group, won, far in zip(asked, groups, wins, away, strict=True):
+            worth = [share - weight * nats for share, nats in zip(won, far, strict=True)]
+            for sample, gain in zip(group, advantage.advantages(worth), strict=True):
                 data.append(recipe.rollout(prompt, sample, gain))
                 learned.append(sample)
-        told = {"without_signal": 1 - len(learned) / (len(groups) * self.group)}
-        data = data or [recipe.rollout(asked[0], groups[0][0], 0.0)]  # a step of the optimizer, and no pull
-        trained = job.train(data, "importance_sampling", learning_rate=job.number("rl_learning_rate", 0.0005))
-        return {**told, "kl": advantage.kl(learned, trained.logprobs)} if learned else told
+        rate = schedule.learning_rate(step, peak=job.number("rl_learning_rate", 0.001), steps=job.end, shape="linear")
+        trained = job.train(data, "importance_sampling", learning_rate=rate)
+        return {
+            "kl_to_sft": sum(map(sum, away)) / len(data),
+            "without_signal": sum(not advantage.has_signal(won) for won in wins) / len(wins),
+            "kl": advantage.kl(learned, trained.logprobs),
+        }
+
+    def away(self, job: Job, asked: list[list[int]], groups: list[list[Sample]]) -> list[list[float]]:
+        """By how many nats each answer is likelier than it was for stage 1: its mean is the KL of the two."""
+        read = [[*prompt, *sample.tokens] for prompt, group in zip(asked, groups, strict=True) for sample in group]
+        told = iter(job.sampler(job.fixed["sft"]).logprobs_each(read))
+        return [[sum(one.logprobs) - sum(next(told)[-len(one.tokens) :]) for one in group] for group in groups]
 
     def wins(self, job: Job, prompts: list[str], groups: list[list[Sample]]) -> list[list[float]]:
         """The share of its comparisons that each answer of each group won."""
@@ -114,12 +124,23 @@ class Rlhf(recipe.Recipe):
 
     def tokens(self, job: Job, step: int) -> Tokens:
         """What the step will use at most: each answer at its longest, and a signal in each group."""
-        asked = [self.asked[index] for index in self.batch(job, step)]
-        own = len(asked) * self.group
-        read = sum(self.group * (self.group - 1) * (2 * len(prompt) + 2 * self.most) for prompt in asked)
-        verdicts = own * (self.group - 1)
-        trained = sum(self.group * (len(prompt) + self.most) for prompt in asked)
-        return Tokens(trained=trained, sampled=own * self.most + verdicts, prefilled=sum(map(len, asked)) + read)
+        batch = self.batch(job, step)
+        asked = sum(len(self.asked[index]) for index in batch)
+        own = self.group * asked + len(batch) * self.group * self.most  # all answers with their prompts, once
+        judged = self.judged([self.prompts[index] for index in batch], self.group * (self.group - 1))
+        drawn = Tokens(sampled=len(batch) * self.group * self.most, prefilled=asked)
+        return drawn + Tokens(trained=own, prefilled=own) + judged
+
+    def measured_tokens(self, job: Job) -> Tokens:
+        """What `measure` will use at most."""
+        drawn = 2 * MEASURED * len(self.held_out) * self.most
+        asked = 2 * sum(map(len, self.held_out_asked))
+        return Tokens(sampled=drawn, prefilled=asked) + self.judged(self.held_out, 2 * MEASURED)
+
+    def judged(self, prompts: list[str], times: int) -> Tokens:
+        """What the judge takes for so many comparisons of answers to each prompt."""
+        read = sum(len(self.judge.question(prompt, "", "")) + 2 * self.most for prompt in prompts)
+        return Tokens(sampled=times * len(prompts), prefilled=times * read)
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -52,18 +53,6 @@ def carried(url: str, folder: Path, name: str, *words: str, recipe: str = "recip
     return done
 
 
-def numbers(done: chunks.Chunk) -> list[dict[str, float]]:
-    """What each step told, but for its times."""
-    return [row.metrics | ({} if row.kl is None else {"kl": row.kl}) for row in done.steps.rows]
-
-
-def held_out(done: chunks.Chunk) -> dict[str, float]:
-    """What the chunk was worth at its end. The other numbers are means over its own steps."""
-    found = {name: value for name, value in done.metrics.items() if name.startswith("heldout")}
-    assert found
-    return found
-
-
 def spec_of(name: str) -> Spec:
     path = FOLDER / name / "SPEC.yaml"
     return experiments.parse_spec(path.read_bytes(), str(path))
@@ -88,6 +77,26 @@ def test_a_file_ends_in_one_newline_and_holds_no_leftovers(path: Path) -> None:
     assert "\r" not in text
     assert not re.search(r"(?m)^\s*(EOF|[A-Z]+_EOF)\s*$", text)
     assert not [line for line in text.splitlines() if line != line.rstrip()]
+
+
+@pytest.mark.heavy
+@pytest.mark.timeout(120)
+def test_recipes_are_typed_as_strictly_as_what_they_stand_on(tmp_path: Path) -> None:
+    """Copied first: three of them are called recipe.py, and one run of mypy knows a name once."""
+    for path in RECIPES:
+        name = f"{path.parent.name.replace('-', '_')}.py" if path.name == "recipe.py" else path.name
+        shutil.copy(path, tmp_path / name)
+    done = subprocess.run(
+        [sys.executable, "-m", "mypy", "--strict", *map(str, sorted(tmp_path.glob("*.py")))],
+        cwd=chunks.CHECKOUT, env={**os.environ, "MYPYPATH": str(tmp_path)}, capture_output=True, check=False, text=True,
+        timeout=110,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("path", [path for path in FILES if path.name == "README.md"], ids=shown)
+def test_a_readme_is_no_wider_than_a_terminal(path: Path) -> None:
+    assert not [line for line in path.read_text().splitlines() if len(line) > 130]
 
 
 @pytest.mark.parametrize("path", RECIPES, ids=shown)
@@ -172,55 +181,19 @@ def test_a_readme_names_verbs_files_and_parameters_that_exist(name: str) -> None
 
 @pytest.mark.parametrize("name", ["tinker-sl", "tinker-rl", "tinker-dpo"])
 @pytest.mark.heavy
-def test_a_training_in_chunks_is_the_one_in_one_go(server: str, tmp_path: Path, name: str) -> None:
-    whole = carried(server, tmp_path / "whole", name, steps=6, until=6)
-    first = carried(server, tmp_path / "first", name, steps=4, until=6)
-    last = first.states.last
-    assert last is not None
-    assert (first.code, last.next_step) == (75, 4)
-    second = carried(
-        server, tmp_path / "second", name, steps=4, until=6, number=2, first_step=4, state_path=last.state_path,
-        fixed=last.fixed,
-    )  # fmt: skip
-    assert (second.code, whole.code) == (0, 0)
-    assert numbers(first) + numbers(second) == numbers(whole)
-    assert held_out(second) == held_out(whole)
-
-
-@pytest.mark.heavy
-def test_answers_are_learned_that_were_never_seen(server: str, tmp_path: Path) -> None:
-    told = carried(server, tmp_path, "tinker-sl", steps=12, until=12)
-    assert numbers(told)[0]["nll"] > 6.0
-    assert told.metrics["heldout_nll"] < 3.0
-
-
-@pytest.mark.heavy
-def test_what_is_rewarded_is_learned(server: str, tmp_path: Path) -> None:
-    told = carried(server, tmp_path, "tinker-rl", steps=20, until=20)
-    assert numbers(told)[0]["reward"] < 0.1
-    assert told.metrics["heldout_reward"] > 0.8
-    assert max(abs(row.get("kl", 0.0)) for row in numbers(told)) < 1e-3
-
-
-@pytest.mark.heavy
-def test_the_better_answer_is_preferred_to_what_the_reference_says(server: str, tmp_path: Path) -> None:
-    told = carried(server, tmp_path, "tinker-dpo", steps=10, until=10)
-    assert numbers(told)[0]["loss"] == pytest.approx(0.6931, abs=1e-3)
-    assert told.metrics["heldout_loss"] < 0.15
-    assert told.metrics["heldout_accuracy"] == 1.0
-
-
-@pytest.mark.parametrize("name", ["tinker-sl", "tinker-rl", "tinker-dpo"])
-@pytest.mark.heavy
 def test_a_recipe_says_what_its_steps_take_before_they_are_taken(server: str, tmp_path: Path, name: str) -> None:
     said = carried(server, tmp_path / "said", name, "--estimate", steps=2, until=2)
-    took = carried(server, tmp_path / "took", name, steps=2, until=2).steps.rows
-    told = json.loads(said.out.splitlines()[-1])
-    assert told["steps"] == 2
-    assert told["trained"] >= sum(row.trained for row in took)
-    assert told["sampled"] >= sum(row.sampled for row in took)
-    assert told["prefilled"] >= sum(row.prefilled for row in took)
-    assert sum(row.trained + row.sampled for row in took) > 0
+    took = carried(server, tmp_path / "took", name, steps=2, until=2)
+    assert_at_most(said, took)
+
+
+def assert_at_most(said: chunks.Chunk, took: chunks.Chunk) -> None:
+    """What a recipe counted before is no less than what it took, of any kind."""
+    told, rows = json.loads(said.out.splitlines()[-1]), took.steps.rows
+    assert told["steps"] == len(rows) == 2
+    used = {name: sum(getattr(row, name) for row in rows) for name in ("trained", "sampled", "prefilled")}
+    assert used["trained"] > 0
+    assert {name: told[name] >= count for name, count in used.items()} == dict.fromkeys(used, True), (told, used)
 
 
 @pytest.mark.heavy
@@ -234,6 +207,11 @@ def test_each_stage_begins_with_what_the_ones_before_it_left(server: str, tmp_pa
         last = done.states.last
         assert last is not None
         assert last.final
+        said = carried(
+            server, tmp_path / f"{tier}-said", "tinker-rlhf", "--estimate", recipe=f"{tier}.py", tier=tier, steps=2,
+            until=2, earlier=earlier,
+        )  # fmt: skip
+        assert_at_most(said, done)
         earlier[tier] = {"state_path": last.state_path, "sampler_path": last.sampler_path}
     assert told["rl"].states.fixed == {
         "judge": earlier["preference"]["sampler_path"], "sft": earlier["sft"]["sampler_path"]
