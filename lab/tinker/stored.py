@@ -6,6 +6,7 @@ Nothing here trains, and nothing is changed at the service. A path or a name of 
 from __future__ import annotations
 
 import http.client
+import time
 import urllib.error
 import urllib.request
 from contextlib import contextmanager
@@ -31,6 +32,7 @@ T = TypeVar("T")
 _PAGE = 100
 _MOST = 100_000  # of a list that does not end
 _PIECE_BYTES = 1 << 20
+LARGEST_BYTES = 1 << 38  # of one file: weights of a model that is larger come in several
 _SHOWN_CHARS = 300
 
 
@@ -83,20 +85,39 @@ def addresses(path: str, url: str, environ: Mapping[str, str], *, limit_s: float
 
 
 def pieces(address: str, *, limit_s: float, told: Callable[[int, int], None] | None = None) -> Iterator[bytes]:
-    """The bytes of a file; `Unavailable` where they end before they should. No piece takes longer than the limit."""
+    """The bytes of a file; `Unavailable` where they end before they should, or do not end.
+
+    A piece that drips is given up after the limit and one wait for more, which is no longer than the limit either.
+    """
     with _opened(address, limit_s) as reply:
         said = reply.headers.get("Content-Length", "")
+        most = min(int(said), LARGEST_BYTES) if said.isdecimal() else LARGEST_BYTES
         count = 0
         try:
-            while piece := reply.read(_PIECE_BYTES):
+            while piece := _piece(reply, limit_s):
                 count += len(piece)
+                if count > most:
+                    break
                 yield piece
                 if told is not None and said.isdecimal():
                     told(count, int(said))
         except (OSError, http.client.HTTPException) as error:
             raise _cut(address, f"after {count:,} bytes: {error}") from error
+        if count > most:
+            raise _cut(address, f"after {most:,} bytes, where there should be none, or not so many")
         if said.isdecimal() and int(said) != count:
             raise _cut(address, f"after {count:,} of {int(said):,} bytes")
+
+
+def _piece(reply: http.client.HTTPResponse, limit_s: float) -> bytes:
+    """What comes next: a whole piece, or what is left. Empty at the end."""
+    end_s, parts, size = time.monotonic() + limit_s, [], 0
+    while size < _PIECE_BYTES and (part := reply.read1(_PIECE_BYTES - size)):
+        parts.append(part)
+        size += len(part)
+        if size < _PIECE_BYTES and time.monotonic() > end_s:
+            raise TimeoutError(f"{size:,} bytes in {limit_s:g} s are too slow")
+    return b"".join(parts)
 
 
 @contextmanager

@@ -76,12 +76,16 @@ def test_what_can_be_done_without_is_given_up_when_it_is_to_end_and_what_trains_
     def told() -> None:
         raise Told
 
+    def slow() -> int:
+        time.sleep(1.2)
+        return 7
+
     waiting = Waiting(50.0, Pauses(lambda _pause: None), check=told)
     begun, doing = time.monotonic(), Doing("sampling", url=DOING_URL)
     with pytest.raises(Told):
         waiting.aside(lambda: time.sleep(40), doing)
     assert time.monotonic() - begun < 20
-    assert waiting.aside(lambda: (time.sleep(1.2), 7)[1], doing, firmly=True) == 7
+    assert waiting.aside(slow, doing, firmly=True) == 7
 
 
 def test_nobody_is_waited_for_at_an_address_once_it_is_to_end() -> None:
