@@ -58,6 +58,16 @@ def test_a_run_without_results_says_so(labctl: Labctl, root: Root) -> None:
     assert f"{run} has no results of lm_eval" in said.err
 
 
+def test_a_run_is_not_held_against_itself_be_it_by_the_name_of_its_experiment(labctl: Labctl, root: Root) -> None:
+    first = measured(labctl, root, results_2026=results(0.25))
+    measured(labctl, root, results_2026=results(0.75))
+    said = labctl("evals", first, "asked")  # its best is by another metric, and may well be the first
+    assert said.code == 2
+    assert f"both sides are {first}" in said.err
+    assert "labctl list asked has its runs: name two by their ids" in said.err
+    assert labctl("evals", first, first).code == 2
+
+
 def test_results_that_were_changed_after_the_seal_are_not_believed(labctl: Labctl, root: Root) -> None:
     run = measured(labctl, root, results_2026=results(0.25))
     root.files.replace(f"{root.layout.run('asked', run)}/artifacts/m/results_2026.json", results(0.95))

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from lab.core import scores
-from lab.core.errors import LabError, NotFound
+from lab.core.errors import BadInput, LabError, NotFound
 from lab.core.scores import Comparison, Scores  # msgspec resolves annotations
 from lab.executors import evaluated
 from lab.scheduler.results import compared, located
@@ -51,9 +51,18 @@ def look(root: Callable[[], Root], first: str, second: str = "", *, better_by: f
     if not second:
         return Evals(first=one, notes=tuple(notes))
     other = _side(root, second, notes)
+    if other.name == one.name:
+        raise _one_and_the_same(one, first, second)
     given = (better_by, other.better_by, scores.BETTER_BY)
     found = scores.compare(one.told, other.told, next(each for each in given if each is not None))
     return Evals(first=one, second=other, comparison=found, notes=tuple(notes))
+
+
+def _one_and_the_same(side: Side, first: str, second: str) -> BadInput:
+    """`no difference shown` of a run beside itself would be read as a verdict on what was meant."""
+    experiment = next((each for each in (first, second) if side.run and each != side.run), "")
+    fix = f"labctl list {experiment} has its runs: name two by their ids" if experiment else "name another one"
+    return BadInput(f"both sides are {side.name}: nothing can be told of it beside itself", fix=fix)
 
 
 def _side(root: Callable[[], Root], name: str, notes: list[str]) -> Side:
