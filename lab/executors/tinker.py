@@ -47,7 +47,7 @@ _QUIET = {"TINKER_TELEMETRY": "0", "HF_HUB_OFFLINE": "1", "PYTHONUNBUFFERED": "1
 _TAIL_BYTES, _TAIL_LINES = 1 << 16, 400
 _REASON_CHARS = 400
 _ORDER_BYTES = 1 << 20
-_FIX = "fix: "
+_IN, _FIX = "  in ", "  fix: "  # how the lab words an error, below its first line
 
 
 class Tinker:
@@ -213,12 +213,22 @@ def _last_words(path: str, ended: Exit, why: str) -> str:
     lines = outcome.tail(f"{path}/{layout.STDERR}", _TAIL_BYTES, _TAIL_LINES)
     if not lines:
         return why
-    said = _complaint(lines) or crash.what("\n".join(lines), ended.code, ended.signal)
+    said = _complaint(lines, path) or crash.what("\n".join(lines), ended.code, ended.signal)
     return f"{' '.join(said.split())[:_REASON_CHARS]} ({why.removeprefix('it ')})"
 
 
-def _complaint(lines: list[str]) -> str:
-    """An error as the lab words it (`what`, and below it where and what to do), without the place; else nothing."""
+def _complaint(lines: list[str], path: str) -> str:
+    """An error as the lab words it: what happened, the file where that was (not the run's own), what to do about it.
+
+    Nothing where the last words are none of those. Of many lines the first ones are told: what to do keeps its place.
+    """
     at = max((number for number, line in enumerate(lines) if line[:1].strip()), default=len(lines))
-    fix = next((line.strip() for line in lines[at + 1 :] if line.strip().startswith(_FIX)), "")
-    return f"{lines[at]}; {fix}" if fix else ""
+    below = lines[at + 1 :]
+    place = next((line.removeprefix(_IN) for line in below if line.startswith(_IN)), "")
+    fix = next((f"; {line.strip()}" for line in below if line.startswith(_FIX)), "")
+    if not place and not fix:
+        return ""
+    more = [line.strip() for line in below if line.strip() and not line.startswith((_IN, _FIX))]
+    named = [f"in {place}"] if place.startswith("/") and not place.startswith(path) else []
+    what = " ".join("; ".join([" ".join([lines[at], *named]), *more]).split())
+    return what[: max(_REASON_CHARS - len(fix), _REASON_CHARS // 2)] + fix

@@ -260,10 +260,27 @@ def test_a_chunk_that_was_saved_and_not_measured_says_why(folder: Folder, code: 
 
 
 def test_a_refusal_of_the_recipe_is_told_with_what_mends_it_and_without_its_place(folder: Folder) -> None:
-    said = b"WARNING: slow\nno step was done: the budget is spent\n  in /lab/runs/RUN-1\n  fix: give it a larger one\n"
-    put(folder.path, layout.STDERR, said)
+    said = f"WARNING: slow\nno step was done: the budget is spent\n  in {folder.path}\n  fix: give it a larger one\n"
+    put(folder.path, layout.STDERR, said.encode())
     ended = folder.read(1)
     assert ended.reason == "no step was done: the budget is spent; fix: give it a larger one (ended with exit code 1)"
+
+
+def test_a_refusal_without_advice_is_told_in_its_words_and_not_by_its_place(folder: Folder) -> None:
+    put(folder.path, layout.STDERR, b"the optimizer's step: the service refused it: inf\n  in http://127.0.0.1:8766\n")
+    assert folder.read(1).reason == "the optimizer's step: the service refused it: inf (ended with exit code 1)"
+
+
+def test_bad_data_are_told_with_their_file_and_their_lines_and_what_to_do_is_never_cut(folder: Folder) -> None:
+    told = "".join(f"line {number}: no prompt\n" for number in range(3, 90)).replace("line", "  line")
+    said = f"87 lines of the data set cannot be used\n{told}  in /data/train.jsonl\n  fix: each line has a prompt\n"
+    put(folder.path, layout.STDERR, said.encode())
+    reason = folder.read(1).reason
+    assert reason.startswith(
+        "87 lines of the data set cannot be used in /data/train.jsonl; line 3: no prompt; line 4: "
+    )
+    assert reason.endswith("; fix: each line has a prompt (ended with exit code 1)")
+    assert len(reason) < 450
 
 
 @pytest.mark.parametrize(
