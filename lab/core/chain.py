@@ -63,7 +63,7 @@ def fold(chain: Chain | None, run: Run, chunk: Chunk) -> Chain:
     after = msgspec.structs.replace(
         after,
         begun=max(before.begun, chunk.number),
-        fixed=before.fixed or chunk.fixed,
+        fixed={**chunk.fixed, **before.fixed},
         kl=chunk.kl,
         trouble=chunk.trouble,
     )
@@ -79,6 +79,5 @@ def fold(chain: Chain | None, run: Run, chunk: Chunk) -> Chain:
         final=chunk.final,
         sampler_path=chunk.sampler_path,
         external_path=chunk.external_path,
-        fixed=chunk.fixed or before.fixed,
         params=chunk.params,
     )

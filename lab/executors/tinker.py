@@ -30,6 +30,7 @@ from lab.tinker import credentials, rows
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from lab.core.chunk import Checkpoint
     from lab.core.ended import Ended
     from lab.core.launch import Exit, Foreseen, Launch, Program
     from lab.core.manifest import Manifest
@@ -88,7 +89,8 @@ class Tinker:
         steps, states = rows.steps(path), rows.states(path)
         chunk = _chunk(order, steps, states, _paused_s(path, manifest, ended))
         found = _measured(found, manifest.metric, steps)
-        how, why = _judged(manifest, ended, order, chunk, found)
+        doubt = _unbelievable(order, states.last) if states.last is not None else ""
+        how, why = _judged(manifest, ended, order, chunk, found, doubt)
         is_odd = ended.code not in (0, MORE) or (chunk.state_path and found.value is None)
         if how == FAILED and not ended.stopped and is_odd and ended.started:
             why = _last_words(path, ended, why)
@@ -125,9 +127,9 @@ def _order(path: str, manifest: Manifest) -> Order | None:
 
 
 def _chunk(order: Order, steps: Steps, states: States, paused_s: float) -> Chunk:
-    """What is sealed of it. A state from before the step where it began is not one that it saved."""
-    last = states.last if states.last is not None and states.last.next_step >= order.first_step else None
-    if last is not None and last.next_step == order.first_step and not last.final:
+    """What is sealed of it. A state that holds no step of those that were ordered is not one that it saved."""
+    last = states.last if states.last is not None and not _unbelievable(order, states.last) else None
+    if last is not None and last.next_step == order.first_step:
         last = None
     of_state = {} if last is None else {
         "model_run": last.model_run, "state_path": last.state_path, "final": last.final,
@@ -138,7 +140,7 @@ def _chunk(order: Order, steps: Steps, states: States, paused_s: float) -> Chunk
         first_step=order.first_step,
         next_step=order.first_step if last is None else last.next_step,
         parent=order.parent,
-        fixed=states.fixed or order.fixed,
+        fixed={**states.fixed, **order.fixed},
         base_model=order.tuning.base_model,
         seed=order.seed,
         params=order.params,
@@ -150,6 +152,14 @@ def _chunk(order: Order, steps: Steps, states: States, paused_s: float) -> Chunk
         paused_s=round(paused_s, 3),
         **of_state,  # type: ignore[arg-type]  # a table of its fields
     )
+
+
+def _unbelievable(order: Order, last: Checkpoint) -> str:
+    """Why its record of a state cannot be of this chunk; else nothing. The chain would go on from there, and end."""
+    most = min(order.first_step + order.steps, order.until)
+    if order.first_step <= last.next_step <= most:
+        return ""
+    return f"{words.CHECKPOINTS} has a state of step {last.next_step:,}, and it was to do {order.first_step} to {most}"
 
 
 def _paused_s(path: str, manifest: Manifest, ended: Exit) -> float:
@@ -170,25 +180,35 @@ def _measured(found: Found, metric: str, steps: Steps) -> Found:
     return msgspec.structs.replace(found, value=sum(last) / len(last)) if last else found
 
 
-def _judged(manifest: Manifest, ended: Exit, order: Order, chunk: Chunk, found: Found) -> tuple[str, str]:
-    """The outcome, and why where it is no success."""
+def _judged(  # all that it is told by
+    manifest: Manifest, ended: Exit, order: Order, chunk: Chunk, found: Found, doubt: str
+) -> tuple[str, str]:
+    """The outcome, and why where it is no success. `doubt` says why a state that it told of is not believed."""
     how, why = outcome.trouble(manifest, ended)
     went_on = ended.code == MORE and ended.started and not ended.stopped and not ended.signal
     if how and not went_on:
-        return how, why
-    in_trouble = f"; {chunk.trouble}" if chunk.trouble else ""
+        return how, why + _stands(order, ended, chunk)
+    more = "".join(f"; {each}" for each in (doubt, chunk.trouble) if each)
     if went_on and not order.number:
         return FAILED, f"it ended with more to do (exit code {MORE}), and a run of a search is a whole training"
     if went_on and not chunk.state_path:
-        return FAILED, f"it ended with exit code {MORE}, and saved no state after step {order.first_step}{in_trouble}"
+        return FAILED, f"it ended with exit code {MORE}, and saved no state after step {order.first_step}{more}"
     if not went_on and not chunk.final:
-        return (
-            FAILED,
-            f"it ended as if it were finished, and {words.CHECKPOINTS} has no last state{in_trouble}",
-        )
+        return FAILED, f"it ended as if it were finished, and {words.CHECKPOINTS} has no last state{more}"
     if found.value is None:
-        return FAILED, found.problem + in_trouble
+        return FAILED, found.problem + more
     return SUCCESS, ""
+
+
+def _stands(order: Order, ended: Exit, chunk: Chunk) -> str:
+    """Where the training is after a run that came to no end of its own."""
+    if not order.number or not ended.started:
+        return ""
+    if chunk.state_path:
+        return f"; its state of step {chunk.next_step} is saved"
+    if not ended.stopped and not ended.signal:
+        return ""
+    return f"; it saved no step, and the training stands at step {order.first_step}"
 
 
 def _note(order: Order, chunk: Chunk) -> str:

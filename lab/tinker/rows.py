@@ -71,8 +71,9 @@ class Steps(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def trouble(self) -> str:
-        """Of the last step that has any."""
-        return next((row.trouble for row in reversed(self.rows) if row.trouble), "")
+        """Of the last step that has any. Rows that are not read are one: no budget would hold what they tell."""
+        told = next((row.trouble for row in reversed(self.rows) if row.trouble), "")
+        return told or ("its rows are more than are read of one run: what it used is not known" if self.is_cut else "")
 
 
 class States(msgspec.Struct, frozen=True, kw_only=True):
@@ -154,7 +155,9 @@ def metric_problem(name: str) -> str:
 
 def steps(folder: str) -> Steps:
     """What the rows of the run in this folder tell; none where it has none."""
-    return steps_of(_lines(f"{folder}/{names.STEPS}"))
+    path = f"{folder}/{names.STEPS}"
+    told = steps_of(_lines(path))
+    return msgspec.structs.replace(told, is_cut=True) if _is_longer(path) else told
 
 
 def states(folder: str) -> States:
@@ -302,6 +305,14 @@ def _decoded(decoder: msgspec.json.Decoder[T], line: bytes | None) -> T | None:
         return decoder.decode(line)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         return None
+
+
+def _is_longer(path: str) -> bool:
+    """Whether there is more in a file than is read of it."""
+    try:
+        return os.lstat(path).st_size > LARGEST_FILE_BYTES
+    except OSError:
+        return False
 
 
 def _lines(path: str) -> Iterator[bytes | None]:

@@ -112,6 +112,13 @@ def test_what_was_fixed_before_step_0_stays_fixed_though_the_chunk_that_fixed_it
     assert chain.fixed == fixed
 
 
+def test_what_is_fixed_is_never_replaced_by_what_a_later_chunk_says_of_it() -> None:
+    fixed, other = ({"reference": f"tinker://r1/sampler_weights/{name}"} for name in ("ref", "other"))
+    view = whole(a_chunk(1, 0, 10, fixed=fixed), a_chunk(2, 10, 20, fixed=other), a_chunk(3, 20, 20, fixed=other))
+    assert view.chain is not None
+    assert view.chain.fixed == fixed
+
+
 def test_a_chain_knows_what_it_was_begun_with_from_the_first_chunk_that_left_something() -> None:
     lost = a_chunk(1, 0, 0, base_model="lost", seed=1)
     begun, later = (a_chunk(n, 10 * n - 20, 10 * n - 10, base_model=f"m{n}", seed=n) for n in (2, 3))

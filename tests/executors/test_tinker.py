@@ -103,7 +103,7 @@ class TestTinker(ExecutorContract):
     def tell(self, path: str, value: float) -> None:
         Files(durable=False).folder(f"{path}/artifacts")
         put(path, chunk.ORDER, page(an_order()))
-        row = Checkpoint(name="end", next_step=30, state_path="tinker://b/weights/end", final=True)
+        row = Checkpoint(name="end", next_step=20, state_path="tinker://b/weights/end", final=True)
         put(path, chunk.CHECKPOINTS, rows.encode_record(row))
         put(path, layout.METRICS, canonical.encode({"value": value}))
 
@@ -209,7 +209,7 @@ def test_more_to_do_after_a_state_is_a_success(folder: Folder) -> None:
 
 
 def test_the_end_of_the_training_is_a_success_with_its_last_state(folder: Folder) -> None:
-    ended = folder.did(10).saved(30, final=True).metric().read(0)
+    ended = folder.did(10).saved(20, final=True).metric().read(0)
     assert ended.outcome == SUCCESS
     assert ended.chunk is not None
     assert ended.chunk.final
@@ -299,7 +299,7 @@ def test_one_that_was_ended_keeps_its_state_and_its_bill(folder: Folder, how: di
 
 
 def test_in_a_search_a_training_with_more_to_do_has_failed(tmp_path: Path) -> None:
-    folder = Folder(tmp_path, number=0, first_step=0, state_path="", parent="")
+    folder = Folder(tmp_path, number=0, first_step=0, steps=30, state_path="", parent="")
     ended = folder.did(3).saved(20).metric().read(chunk.MORE)
     assert ended.outcome == FAILED
     assert "a whole training" in ended.reason
@@ -335,6 +335,48 @@ def test_a_state_of_before_it_began_is_not_its_own(folder: Folder) -> None:
     assert ended.outcome == FAILED
     assert ended.chunk is not None
     assert (ended.chunk.next_step, ended.chunk.state_path) == (10, "")
+
+
+@pytest.mark.parametrize(
+    ("code", "next_step", "final"),
+    [(chunk.MORE, 10**12, False), (chunk.MORE, 21, False), (0, 31, True), (0, 10, True)],
+)
+def test_a_state_with_other_steps_than_were_ordered_is_not_believed(
+    folder: Folder, code: int, next_step: int, final: bool
+) -> None:
+    ended = folder.did(10).saved(next_step, final=final).metric().read(code)
+    assert ended.outcome == FAILED
+    assert ended.chunk is not None
+    assert (ended.chunk.next_step, ended.chunk.state_path, ended.chunk.final) == (10, "", False)
+    assert next_step == 10 or f"a state of step {next_step:,}, and it was to do 10 to 20" in ended.reason
+
+
+def test_of_what_was_fixed_before_step_0_no_later_chunk_says_anything_else(tmp_path: Path) -> None:
+    fixed = {"reference": "tinker://a/sampler_weights/ref"}
+    folder = Folder(tmp_path, fixed=fixed)
+    row = Checkpoint(
+        name="x", next_step=20, state_path="tinker://b/weights/x", fixed={"reference": "tinker://b/sampler_weights/other"}
+    )  # fmt: skip
+    put(folder.path, chunk.CHECKPOINTS, rows.encode_record(row))
+    ended = folder.did(10).metric().read(chunk.MORE)
+    assert ended.chunk is not None
+    assert ended.chunk.fixed == fixed
+
+
+def test_rows_that_are_more_than_are_read_are_trouble(folder: Folder, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rows, "LARGEST_FILE_BYTES", 100)
+    ended = folder.did(10).saved(20).metric().read(chunk.MORE)
+    assert ended.chunk is not None
+    assert "what it used is not known" in ended.chunk.trouble
+
+
+@pytest.mark.parametrize(("saved", "words"), [
+    (15, "; its state of step 15 is saved"), (None, "; it saved no step, and the training stands at step 10"),
+])  # fmt: skip
+def test_one_that_was_ended_says_where_the_training_stands(folder: Folder, saved: int | None, words: str) -> None:
+    folder = folder if saved is None else folder.did(5).saved(saved)
+    for how in ({"signal": 9}, {"stopped": WAS_TIMEOUT}, {"stopped": WAS_CANCELLED, "why": "ann"}):
+        assert folder.read(None, **how).reason.endswith(words)
 
 
 @pytest.mark.parametrize("state", ["tinker://b/weights/../../x", "/etc/passwd", "tinker://b/sampler_weights/x"])

@@ -256,6 +256,9 @@ def _sealed(root: Root, experiment: str, run_id: str, name: str, missing: list[s
         return None
     written = _plain(path, name)
     sealed = found[0].files.get(name)
+    if written is None and sealed is not None and sealed.size > MOST_BYTES:
+        missing.append(f"{run_id}: {name} is not read: it has {sealed.size:,} bytes, and {MOST_BYTES:,} are the most")
+        return None
     if written is None or sealed is None or not _is_as_sealed(written, sealed):
         missing.append(f"{run_id}: {name} is not here as it was sealed")
         return None
