@@ -1,7 +1,7 @@
 """Training runs: made from a base model or from what was saved, listed, and let go with their session.
 
 A run lives in memory while its session goes on, and is listed as long as something that it saved is there, or for a
-day. A new process never takes up a live run: it makes a new one from a saved state.
+day from its beginning. A new process never takes up a live run: it makes a new one from a saved state.
 """
 
 from __future__ import annotations

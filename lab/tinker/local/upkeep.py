@@ -17,7 +17,7 @@ class _Life(msgspec.Struct):
 
 
 class Upkeep:
-    """`public` is recorded and nothing more: nobody else can reach this server."""
+    """`public` is recorded and nothing more: whoever reaches this server sees everything."""
 
     def __init__(self, checkpoints: Checkpoints) -> None:
         self._checkpoints = checkpoints

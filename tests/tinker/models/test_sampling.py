@@ -14,6 +14,7 @@ from tests.tinker.models import asked
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
     from lab.tinker.local.bases import Base
     from lab.tinker.local.models import LocalModels
@@ -106,6 +107,16 @@ def test_the_same_request_is_answered_with_the_same_bits(plain: LocalSampler, ta
     first = asked.sample(plain, params, num_samples=4)
     asked.sample(taught, Sampling(max_tokens=3), num_samples=7)  # others have been here meanwhile
     assert asked.sample(plain, params, num_samples=4) == first
+
+
+def test_what_it_takes_in_memory_is_its_adapter_and_not_its_base(
+    models: LocalModels, plain: LocalSampler, tmp_path: Path
+) -> None:
+    trainer = models.trainer("tiny", Lora(rank=4, seed=7))
+    trainer.save(str(tmp_path), optimizer=False)
+    on_disk = (tmp_path / "adapter_model.safetensors").stat().st_size
+    assert plain.size_bytes == 0
+    assert 0.5 * on_disk < trainer.sampler().size_bytes < on_disk
 
 
 def test_samples_differ_from_each_other_and_with_the_seed(plain: LocalSampler) -> None:
