@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from lab.core.run import came_to
 from lab.projections import due, text, trained
 from lab.projections.attention import opening
-from lab.projections.tier import next_tier, spec_here
+from lab.projections.tier import every, next_tier, spec_here
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -127,7 +127,8 @@ def _bests(subject: Subject) -> list[str]:
             text.number(tier.best.value if tier.best else None),
             text.md(tier.best.run_id) if tier.best else text.NONE,
         )
-        for name, tier in view.tiers.items()
+        for name in every(view, subject.spec, view.tiers)
+        if (tier := view.tiers.get(name)) is not None
     ]
     if not rows:
         return []

@@ -9,6 +9,7 @@ import msgspec
 from lab.core import allowance
 from lab.core.spec_tuning import is_chain
 from lab.projections import text
+from lab.projections.tier import every
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -41,7 +42,7 @@ def by_tier(view: View, spec: Spec | None) -> dict[str, Training]:
             chunks=chain.chunks, next_step=chain.next_step, steps=length, final=chain.final,
             state_path=chain.state_path, run=chain.run_id, tokens=chain.tokens,
         )
-        for name, chain in _chains(view)
+        for name, chain in _chains(view, spec)
         if chain.begun
     }  # fmt: skip
 
@@ -49,7 +50,7 @@ def by_tier(view: View, spec: Spec | None) -> dict[str, Training]:
 def lines(view: View, spec: Spec | None) -> list[str]:
     """What SUMMARY.md says: a line for each tier that trained."""
     length = spec.tinker.steps if spec is not None and spec.tinker is not None else 0
-    return [f"- Training{_in(view, name)}: {_stands(chain, length)}" for name, chain in _chains(view)]
+    return [f"- Training{_in(view, name)}: {_stands(chain, length)}" for name, chain in _chains(view, spec)]
 
 
 def of_run(chunk: Chunk) -> list[str]:
@@ -81,8 +82,10 @@ def following(view: View, spec: Spec) -> str:
     )
 
 
-def _chains(view: View) -> Iterator[tuple[str, Chain]]:
-    return ((name, tier.chain) for name, tier in view.tiers.items() if tier.chain is not None)
+def _chains(view: View, spec: Spec | None) -> Iterator[tuple[str, Chain]]:
+    """In the order of the SPEC: a stage begins at the end of the one before it."""
+    known = ((name, view.tiers.get(name)) for name in every(view, spec, view.tiers))
+    return ((name, tier.chain) for name, tier in known if tier is not None and tier.chain is not None)
 
 
 def _in(view: View, tier: str) -> str:
@@ -93,7 +96,9 @@ def _stands(chain: Chain, length: int) -> str:
     tokens = f"{chain.trained:,} tokens trained, {chain.sampled:,} sampled, {chain.prefilled:,} read"
     if not chain.begun:
         return tokens
-    of = f" of {length}" if length >= chain.next_step and not chain.final else ""  # its recipe may end it earlier
+    of = (
+        f" of at most {length}" if length >= chain.next_step and not chain.final else ""
+    )  # its recipe may end it earlier
     end = ", finished" if chain.final else ""
     trouble = f"; in trouble: {text.md(chain.trouble, _TROUBLE_CHARS)}" if chain.trouble else ""
     return f"{text.count(chain.chunks, 'chunk')}, step {chain.next_step}{of}{end}; {tokens}{trouble}"

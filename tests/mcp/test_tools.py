@@ -56,7 +56,7 @@ def untouched(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 def test_every_tool_is_a_verb_and_none_approves() -> None:
     assert [tool.name for tool in tools.TOOLS] == [
         "lab_status", "lab_list", "lab_context", "lab_get_run", "lab_compare", "lab_tail", "lab_search_space",
-        "lab_propose", "lab_run_once", "lab_pause",
+        "lab_trainings", "lab_propose", "lab_run_once", "lab_pause",
     ]  # fmt: skip
     for tool in tools.TOOLS:
         assert commands.find(tool.verb) is not None
@@ -110,6 +110,7 @@ def test_each_tool_answers_as_it_said_it_would(server: Server, root: Root) -> No
         ("lab_tail", {"name": "alpha"}),
         ("lab_tail", {"name": first, "stream": "stderr", "lines": 5}),
         ("lab_search_space", {"experiment": "alpha"}),
+        ("lab_trainings", {}),
         ("lab_propose", {"experiment": "alpha", "params": {"lr": 0.1}, "rationale": "lower"}),
         ("lab_run_once", {"experiment": "spare", "now": True}),
         ("lab_pause", {"experiment": "alpha", "reason": "enough"}),
@@ -131,6 +132,7 @@ def test_what_the_tools_say_is_what_the_verbs_say(server: Server, root: Root) ->
         ("lab_get_run", {"run": first}, ("show", first)),
         ("lab_list", {"experiment": "alpha"}, ("list", "alpha")),
         ("lab_search_space", {"experiment": "alpha"}, ("space", "show", "alpha")),
+        ("lab_trainings", {"experiment": "alpha", "steps": True}, ("tinker", "runs", "alpha", "--steps")),  # refused
     ):
         assert envelope(server.call(tool, **given)) == process(*words, "--json", root=root.layout.root).envelope
 

@@ -245,6 +245,8 @@ def test_a_finished_stage_moves_on_and_the_next_one_is_told_what_it_left(tmp_pat
     view = training.run(1)
     assert (view.phase, view.phase_reason) == (COMPLETED, "the training is finished")
     told = training.seen[1].order
+    said = page_of(training, layout.SUMMARY)
+    assert said.index("Training in the tier sft") < said.index("Training in the tier rl")
     assert (told.tier, told.number, told.first_step, told.state_path) == ("rl", 1, 0, "")
     assert told.earlier["sft"] == Ends(
         state_path="tinker://s1:train:0/weights/000010",
@@ -341,7 +343,7 @@ def test_the_pages_say_how_far_it_is_and_what_comes_next(training: Training) -> 
     wanted = "- Trains: tiny at http://127.0.0.1:8766, 30 steps in chunks of 10"
     assert wanted in page_of(training, layout.RUNBOOK)
     training.run(2)
-    wanted = "- Training: 2 chunks, step 20 of 30; 2,000 tokens trained, 200 sampled, 20 read"
+    wanted = "- Training: 2 chunks, step 20 of at most 30; 2,000 tokens trained, 200 sampled, 20 read"
     assert wanted in page_of(training, layout.SUMMARY)
     assert "It is chunk 3: steps 20 to 30 of 30." in page_of(training, layout.NEXT)
     told = json.loads(page_of(training, layout.STATUS))["trainings"]["default"]
