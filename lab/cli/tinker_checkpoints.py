@@ -55,10 +55,7 @@ def answer(args: argparse.Namespace, session: Session) -> Answer:
     gone = [each.path for each in known if each.path not in there]
     data |= {"url": tuning.url, "gone": gone, "orphans": to_builtins(orphans)}
     said = [*_ours(known, there), *_orphans(orphans)]
-    then = (
-        [f"tinker checkpoint delete {orphans[0].path}   # only if no other lab or person needs it"] if orphans else ()
-    )
-    return Answer(data, said, warnings=missing, then=then)
+    return Answer(data, said, warnings=missing)
 
 
 def _ours(known: Sequence[Saved], there: dict[str, Stored] | None) -> Iterator[str]:
@@ -101,7 +98,7 @@ def _orphans(orphans: Sequence[Stored]) -> Iterator[str]:
     if not orphans:
         return
     yield ""
-    yield "there, and unknown to this lab (another lab, a person or a run that was lost may have made them):"
+    yield "there, and of no training of this lab (another lab's, a person's, or of a run that was lost):"
     head = ("made", "kind", "size", "kept until", "path")
     rows = [(each.at, each.kind, _size(each.bytes), each.expires_at or "no end", each.path) for each in orphans]
     yield from columns(head, rows, left={0, 1, 3, 4})

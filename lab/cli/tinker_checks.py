@@ -33,12 +33,18 @@ class Look(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Subject:
-    """An experiment, and what its next chunk would be ordered to do; `refused` where it would be ordered nothing."""
+    """An experiment, and what its next chunk would be ordered to do; `refused` where it would be ordered nothing.
 
-    def __init__(self, spec: Spec, view: View, order: Order | None, refused: LabError | None) -> None:
+    `is_over`: there is no next chunk.
+    """
+
+    def __init__(
+        self, spec: Spec, view: View, order: Order | None, refused: LabError | None, *, is_over: bool = False
+    ) -> None:
         from lab.core.tuning import Tuning
 
         self.spec, self.view, self.order, self.refused = spec, view, order, refused
+        self.is_over = is_over
         self.tuning = spec.tinker or Tuning()
 
 
@@ -56,7 +62,7 @@ def subject(root: Root, experiment: str, tier: str = "") -> Subject:
         order = rehearsed.next_order(root, seen.view, spec, tier)
     except LabError as refusal:
         refused = refusal
-    return Subject(spec, seen.view, order, refused)
+    return Subject(spec, seen.view, order, refused, is_over=rehearsed.is_over(seen.view, spec, tier))
 
 
 def is_free(url: str) -> bool:
@@ -86,9 +92,7 @@ def of_surroundings(root: Root, url: str, *, limit_s: float, say: Callable[[str]
             yield _models(told)
 
 
-def of_experiment(
-    root: Root, given: Subject, *, limit_s: float, trial: bool, say: Callable[[str], None]
-) -> Iterator[Look]:
+def of_experiment(root: Root, given: Subject, *, limit_s: float, say: Callable[[str], None]) -> Iterator[Look]:
     """The same for the service of an experiment; and whether its own things are in order."""
     url = given.tuning.url
     sdk = _sdk()
@@ -105,15 +109,15 @@ def of_experiment(
             yield _model(told, given.tuning.base_model)
     yield _tokenizer(given, told)
     yield _budget(root, given)
+    if given.is_over:
+        yield Look(name="recipe", state=NONE, what="the training is at its end: no step is left")
+        return
     if given.order is None:
         refused = given.refused or LabError("nothing can be ordered")
         yield Look(name="order", state=FAILED, what=refused.what, fix=refused.fix)
         return
     say("asking the recipe to look at its data")
     yield _recipe(root, given, given.order)
-    if trial and told is not None and given.tuning.base_model in told.models:
-        say("training one step")
-        yield from _trial(root, given, limit_s)
 
 
 def _sdk() -> Look:
@@ -232,9 +236,7 @@ def _budget(root: Root, given: Subject) -> Look:
     except LabError as refused:
         return Look(name="budget", state=FAILED, what=refused.what, fix=refused.fix)
     stop = given.spec.stop_conditions
-    limits = [f"{stop.budget_tokens:,} tokens"] if stop.budget_tokens is not None else []
-    limits += [f"{stop.budget_cost:,.2f} USD"] if stop.budget_cost is not None else []
-    return Look(name="budget", state=OK, what=f"it ends at {' or '.join(limits)}")
+    return Look(name="budget", state=OK, what=f"it ends at {words.budget(stop.budget_tokens, stop.budget_cost)}")
 
 
 def _recipe(root: Root, given: Subject, order: Order) -> Look:
@@ -254,12 +256,13 @@ def _recipe(root: Root, given: Subject, order: Order) -> Look:
     if signals.came():
         raise Interrupted("interrupted; no run was touched")
     if not done.went_well:
-        return Look(name="recipe", state=FAILED, what=done.why)
+        why = done.complaint
+        return Look(name="recipe", state=FAILED, what=why.what, fix=why.fix)
     said = [line.strip() for line in done.out.splitlines() if line.strip()]
     return Look(name="recipe", state=OK, what=said[-1] if said else "it finds nothing wrong")
 
 
-def _trial(root: Root, given: Subject, limit_s: float) -> Iterator[Look]:
+def trial(root: Root, given: Subject, limit_s: float) -> Iterator[Look]:
     """The way of a chunk at its shortest; each part of it is a line."""
     from lab.tinker import capabilities
 

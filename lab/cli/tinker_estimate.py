@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from lab.cli import tinker_words as words
 from lab.cli.columns import columns
 from lab.cli.terminal import Answer
 from lab.core.errors import DONE, FAILED, Interrupted, LabError
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
 
 SHARED = ("tier",)
 TARGET = "an experiment"
-_DASH = "-"
 _BY = {"recipe": "as the recipe counts it, at most", "average": "as the steps so far took, on average"}
 
 
@@ -44,21 +44,23 @@ def answer(args: argparse.Namespace, session: Session) -> Answer:
         table.named(args.target, spec.fidelity_tiers, args.tier)
     order = rehearsed.next_order(root, seen.view, spec, args.tier)
     trained = chained.read(root, args.target)
-    session.terminal.narrate("asking the recipe")
-    recipe, problem = _asked(root, seen.view, spec, order)
-    told = foreseen.of(spec, order, trained.links, recipe, problem)
-    bad = any(guess.problem for guess in told.guesses)
-    warnings = [*seen.warnings, *trained.missing, *([f"the recipe could not say: {problem}"] if problem else [])]
-    code = FAILED if bad or not told.guesses else DONE
-    return Answer(to_builtins(told), _lines(told), warnings=warnings, exit_code=code)
+    recipe = None
+    if not rehearsed.is_over(seen.view, spec, args.tier):
+        session.terminal.narrate("asking the recipe")
+        recipe = _asked(root, seen.view, spec, order)
+    runs_left = max(0, spec.max_iterations_total - seen.view.iterations) if spec.strategy else None
+    told = foreseen.of(spec, order, trained.links, recipe, runs_left)
+    bad = bool(told.problem) or any(guess.problem for guess in told.guesses)
+    then = [f"{told.fix}; then labctl tinker estimate {args.target}"] if told.fix else []
+    warnings = [*seen.warnings, *trained.missing]
+    return Answer(to_builtins(told), _lines(told), warnings=warnings, then=then, exit_code=FAILED if bad else DONE)
 
 
-def _asked(root: Root, view: View, spec: Spec, order: Order) -> tuple[Estimate | None, str]:
+def _asked(root: Root, view: View, spec: Spec, order: Order) -> Estimate | LabError:
     """What the recipe says, or why it says nothing."""
     import msgspec
 
     from lab.cli.signals import Signals
-    from lab.cli.tinker_words import until
     from lab.scheduler.chaining import rehearsed
     from lab.tinker import beforehand
     from lab.tinker.estimate import Estimate
@@ -66,49 +68,56 @@ def _asked(root: Root, view: View, spec: Spec, order: Order) -> tuple[Estimate |
     signals = Signals()
     try:
         with signals:
-            done = rehearsed.rehearse(root, view, spec, order, beforehand.ESTIMATE, watch=until(signals))
+            done = rehearsed.rehearse(root, view, spec, order, beforehand.ESTIMATE, watch=words.until(signals))
     except LabError as refused:
-        return None, refused.what
+        return refused
     if signals.came():
         raise Interrupted("interrupted; no run was touched")
     if not done.went_well:
-        return None, done.why
+        return done.complaint
     for line in reversed(done.out.splitlines()):
         try:
-            return msgspec.json.decode(line, type=Estimate), ""
+            return msgspec.json.decode(line, type=Estimate)
         except msgspec.MsgspecError:
             continue
-    return None, "it printed no estimate"
+    return LabError("it printed no estimate")
 
 
 def _lines(told: Estimated) -> Iterator[str]:
-    yield f"{told.experiment}, tier {told.tier}: steps {told.first_step} to {told.until}, {told.chunk_steps} a run"
+    from lab.projections import text
+
+    of = f"{told.experiment}, tier {told.tier}"
+    if told.is_over:
+        yield f"{of}: {text.count(told.first_step, 'step')} done, and nothing is left"
+    elif told.is_chain:
+        yield f"{of}: steps {told.first_step} to {told.until}, {told.chunk_steps} a run"
+    else:
+        yield f"{of}: whole trainings of {told.until} steps"
+        yield "for the default parameters; others may use more"
+    if told.problem:
+        yield f"the recipe could not say: {text.line(told.problem.splitlines()[0])}"
+        yield from words.indented(told.problem)
     for guess in told.guesses:
         yield ""
         yield f"{_BY[guess.by]}:"
         yield from _guess(guess)
         if guess.problem:
             yield f"too much: {guess.problem}"
-    if not told.guesses:
-        yield "nothing can be told yet"
     yield ""
-    yield f"used so far, of all tiers: {told.used_tokens:,} tokens, {_money(told.used_usd or None)} USD"
-    tokens = _DASH if told.budget_tokens is None else f"{told.budget_tokens:,} tokens"
-    usd = _DASH if told.budget_usd is None else f"{told.budget_usd:,.2f} USD"
-    yield f"budget: {tokens}, {usd}"
+    used = f"used so far, of all tiers: {told.used_tokens:,} tokens"
+    yield used + (f", {words.money(told.used_usd)[0]} USD" if told.used_usd else "")
+    yield f"budget: {words.budget(told.budget_tokens, told.budget_usd)}"
 
 
 def _guess(guess: Guess) -> Iterator[str]:
-    head = ("", "steps", "trained", "sampled", "prefilled", "tokens", "USD")
+    priced = [each.usd for each in guess.pieces if each.usd is not None]
+    head = ["", "steps", "trained", "sampled", "prefilled", "tokens", *(["USD"] if priced else [])]
+    sums = words.money(*priced) if priced else []
     rows = [
-        (
+        [
             each.what, f"{each.steps:,}", f"{each.trained:,}", f"{each.sampled:,}", f"{each.prefilled:,}",
-            f"{each.tokens:,}", _money(each.usd),
-        )
-        for each in guess.pieces
+            f"{each.tokens:,}", *sums[number : number + 1],
+        ]
+        for number, each in enumerate(guess.pieces)
     ]  # fmt: skip
     yield from columns(head, rows, left={0})
-
-
-def _money(usd: float | None) -> str:
-    return _DASH if usd is None else f"{usd:,.4f}"

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from lab.core.launch import Stop
 
 _MB = 1_000_000
+_MOST_DIGITS = 9
 SDK_FROM, SDK_BEFORE = (0, 38), (0, 40)  # the versions that pyproject.toml asks for
 LOCAL = ("torch", "transformers", "peft", "tinker", "tokenizers")  # what a server of this machine needs
 
@@ -55,3 +56,25 @@ def until(signals: Signals) -> Callable[[], Stop | None]:
 def size(count: int) -> str:
     """Bytes for people."""
     return f"{count / 1e6:,.1f} MB" if count >= _MB else f"{count / 1e3:,.1f} kB"
+
+
+def money(*amounts: float) -> list[str]:
+    """Sums of USD that are compared, with as many digits behind the point as the smallest of them needs to be seen."""
+    from math import floor, log10
+
+    wanted = [1 - floor(log10(each)) for each in amounts if 0 < each < 1]
+    digits = min(max([2, *wanted]), _MOST_DIGITS)
+    return [f"{each:,.{digits}f}" for each in amounts]
+
+
+def budget(tokens: int | None, usd: float | None) -> str:
+    """What a SPEC lets a training use."""
+    of_tokens = "no token budget" if tokens is None else f"{tokens:,} tokens"
+    return f"{of_tokens}, {'no money budget' if usd is None else f'{money(usd)[0]} USD'}"
+
+
+def indented(what: str) -> list[str]:
+    """The lines of a message below its first one, each a line of ours."""
+    from lab.projections import text
+
+    return [f"    {text.line(line)}" for line in what.splitlines()[1:]]

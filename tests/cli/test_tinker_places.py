@@ -166,3 +166,13 @@ def test_the_versions_of_the_sdk_that_are_tested_are_those_that_the_extra_asks_f
     asked = tomllib.loads((CHECKOUT / "pyproject.toml").read_text())["project"]["optional-dependencies"]["tinker"]
     first, before = (".".join(map(str, each)) for each in (tinker_words.SDK_FROM, tinker_words.SDK_BEFORE))
     assert f"tinker>={first},<{before}" in asked
+
+
+@pytest.mark.parametrize(
+    ("amounts", "told"),
+    [((0.0027, 0.005), ["0.0027", "0.0050"]), ((1.5, 1234.0), ["1.50", "1,234.00"]), ((0.0, 3.0), ["0.00", "3.00"])],
+)
+def test_sums_of_money_that_are_compared_have_the_same_digits_and_none_looks_like_nothing(
+    amounts: tuple[float, ...], told: list[str]
+) -> None:
+    assert tinker_words.money(*amounts) == told

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from lab.core import chunk, crash, ids, layout
-from lab.core.errors import BadInput
+from lab.core.errors import BadInput, LabError
 from lab.core.launch import Exit, Launch  # msgspec resolves annotations
 from lab.core.manifest import Manifest
 from lab.core.record import page
@@ -32,7 +32,8 @@ if TYPE_CHECKING:
     from lab.store.root import Root
 
 SCRATCH = "scratch/tinker"
-_MOST_BYTES, _REASON_CHARS = 1 << 20, 500
+_MOST_BYTES, _REASON_CHARS, _REASON_LINES = 1 << 20, 4_000, 40
+_IN, _FIX = "  in ", "  fix: "  # how `LabError` has the place and the advice below its words
 
 
 class Rehearsed(msgspec.Struct, frozen=True, kw_only=True):
@@ -48,10 +49,27 @@ class Rehearsed(msgspec.Struct, frozen=True, kw_only=True):
         return self.how.started and not self.how.stopped and self.how.code == 0
 
     @property
-    def why(self) -> str:
-        """The reason of a failure, in its own words where it has any."""
-        said = " ".join(crash.what(self.err, self.how.code, self.how.signal).split())
-        return self.how.problem or self.how.why or said[:_REASON_CHARS]
+    def complaint(self) -> LabError:
+        """Why it failed, in its own words: all lines of them, up to some dozens; and its advice apart from them."""
+        if self.how.problem or self.how.why:
+            return LabError(self.how.problem or self.how.why)
+        lines = self.err.rstrip().splitlines()
+        begins = max((number for number, line in enumerate(lines) if line[:1].strip()), default=len(lines))
+        told = lines[begins:]
+        if not any(line.startswith((_IN, _FIX)) for line in told):
+            return LabError(" ".join(crash.what(self.err, self.how.code, self.how.signal).split()))
+        fix = next((line.removeprefix(_FIX) for line in told if line.startswith(_FIX)), "")
+        what = "\n".join([line for line in told if not line.startswith(_FIX)][:_REASON_LINES])
+        return LabError(what[:_REASON_CHARS], fix=fix[:_REASON_CHARS])
+
+
+def is_over(view: View, spec: Spec, tier: str = "") -> bool:
+    """Whether the training of this tier is at its end, as the policy sees it: its next chunk would have no step."""
+    known = view.tiers.get(tier or view.tier)
+    chain, tuning = known.chain if known is not None else None, spec.tinker
+    if spec.strategy or chain is None or tuning is None:
+        return False
+    return chain.next_step >= tuning.steps or (chain.final and bool(view.runs_since_opened))
 
 
 def next_order(root: Root, view: View, spec: Spec, tier: str = "") -> Order:

@@ -153,7 +153,13 @@ def _guess(
             trained=left.trained * runs_left, sampled=left.sampled * runs_left, prefilled=left.prefilled * runs_left
         )
         pieces.append(_piece(order, f"{runs_left:,} runs", steps * runs_left, every))
-    return Guess(by=by, pieces=tuple(pieces), left_tokens=rest.tokens, left_usd=rest.usd, problem=_problem(order, rest))
+    return Guess(
+        by=by,
+        pieces=tuple(pieces),
+        left_tokens=rest.tokens,
+        left_usd=rest.usd,
+        problem=order.shortage(rest.tokens, rest.usd),
+    )
 
 
 def _sum(links: Iterable[Link]) -> Tokens:

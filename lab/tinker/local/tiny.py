@@ -6,6 +6,8 @@ bytes.
 
 from __future__ import annotations
 
+import os
+
 import msgspec
 import torch
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
@@ -51,6 +53,8 @@ def make_tiny(folder: str) -> Tiny:
     with whole(folder) as draft:
         tokenizer.save_pretrained(draft)
         model.save_pretrained(draft)
+        # safetensors makes files that only their owner can read.
+        os.chmod(f"{draft}/model.safetensors", os.stat(f"{draft}/config.json").st_mode & 0o777)
     parameters = sum(parameter.numel() for parameter in model.parameters())
     return Tiny(folder=folder, parameters=parameters, tokens=len(tokenizer))
 

@@ -75,6 +75,11 @@ def test_a_training_is_estimated_followed_and_fetched_as_an_adapter_and_as_a_mod
     labctl.done("run-once", "--experiment", "sft", "--now")
 
     chain = labctl.done("tinker", "runs", "sft", "--steps", "--json").data
+    over = labctl.done("tinker", "estimate", "sft", "--json").data
+    assert (over["is_over"], over["until"], over["guesses"]) == (True, 6, [])
+    assert "6 steps done, and nothing is left" in labctl.done("tinker", "estimate", "sft").out
+    looked = labctl.done("tinker", "check", "sft", "--json")
+    assert (states(looked)["recipe"], looked.envelope["next"]) == ("none", [])
     stage = chain["stages"][0]
     assert (stage["final"], stage["next_step"], chain["tokens"]) == (True, 6, 36)
     losses = [row["metrics"]["loss"] for row in stage["rows"]]
@@ -129,6 +134,42 @@ def test_what_is_wrong_is_told_before_it_costs_anything(
     assert said.code == 1, said
     assert states(said)[name] == "failed"
     assert told in what(said, name)
+    assert said.envelope["next"][-1].startswith("labctl tinker check sft ")
+    assert not any("run-once" in each for each in said.envelope["next"])
+
+
+BAD_DATA = """raise BadInput("the data set has 2 problems:\\n  line 3: no prompt\\n  line 9: no completion",
+            where="train.jsonl", fix="mend these lines and try again")"""
+
+
+def test_what_a_recipe_says_of_its_data_is_told_whole_with_its_advice_apart(
+    labctl: Labctl, place: Path, server: str, tiny_model: Path
+) -> None:
+    a_training(place, server, BASE, tiny_model)
+    recipe = place.parent / "code/recipe.py"
+    text = recipe.read_text().replace(
+        "    def prepare(self, job):\n", f"    def prepare(self, job):\n        {BAD_DATA}\n"
+    )
+    recipe.write_text(f"from lab.core.errors import BadInput\n{text}")
+    whole = "the data set has 2 problems:\n  line 3: no prompt\n  line 9: no completion\n  in train.jsonl"
+    said = labctl("tinker", "check", "sft", "--json")
+    assert (said.code, what(said, "recipe")) == (1, whole)
+    assert said.envelope["next"][0] == "recipe: mend these lines and try again"
+    told = labctl("tinker", "estimate", "sft", "--json")
+    data = told.envelope["data"]
+    assert (told.code, data["problem"], data["fix"]) == (1, whole, "mend these lines and try again")
+    for words in ("check", "estimate"):
+        shown = [line.strip() for line in labctl("tinker", words, "sft").out.splitlines()]
+        assert {"line 3: no prompt", "line 9: no completion", "in train.jsonl"} <= set(shown)
+
+
+def test_nobody_is_asked_for_a_trial_of_what_is_not_well(
+    labctl: Labctl, place: Path, server: str, tiny_model: Path
+) -> None:
+    a_training(place, server, BASE, tiny_model)
+    (place.parent / "code/data.txt").write_text("five six")
+    said = labctl("tinker", "check", "sft", "--trial", "--json")
+    assert (said.code, states(said)["trial"]) == (1, "none")
 
 
 def test_a_service_that_is_away_is_said_so(labctl: Labctl, place: Path, tiny_model: Path) -> None:
@@ -153,9 +194,9 @@ def test_a_paid_service_without_a_key_is_not_asked(labctl: Labctl, place: Path, 
     said = labctl("tinker", "check", "sft", "--json")
     assert said.code == 5, said
     assert (states(said)["key"], "service" in states(said)) == ("absent", False)
-    refused = labctl("tinker", "check", "sft", "--trial")
-    assert refused.code == 2
-    assert "nobody agreed" in refused.err
+    tried = labctl("tinker", "check", "sft", "--trial")
+    assert tried.code == 5
+    assert "not tried: something before it is not well" in tried.out
 
 
 def test_files_that_are_not_there_any_more_are_said_so_and_leave_no_folder(

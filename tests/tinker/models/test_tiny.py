@@ -82,3 +82,7 @@ def test_a_torn_file_of_a_model_is_told_with_its_folder(tmp_path: Path, name: st
     with pytest.raises(BadInput, match="no base model can be loaded") as told:
         Base("torn", str(folder))
     assert told.value.where == str(folder)
+
+
+def test_all_its_files_are_as_readable_as_one_another(tiny_model: Path) -> None:
+    assert len({path.stat().st_mode for path in tiny_model.iterdir()}) == 1
