@@ -5,7 +5,8 @@ whole before anything is written, and copied as it is. The experiment has the id
 from a template by name has the template's name, unless --id gives another.
 
 A template that is a folder (`gpu-training`) is copied into the current folder first, for its files are there to be
-edited. Nothing is ever overwritten: a folder of that name is taken as it lies.
+edited. Nothing is ever overwritten: a folder of that name is taken as it lies, and two experiments that were made from
+one folder share its files. Its SPEC.yaml is copied, and not read any more: the one that counts lies in the data root.
 """
 
 from __future__ import annotations
@@ -39,6 +40,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def answer(args: argparse.Namespace, session: Session) -> Answer:
     """Make it, or say why not."""
+    from lab.core import layout
     from lab.scheduler import create
     from lab.store import shipped
 
@@ -58,6 +60,13 @@ def answer(args: argparse.Namespace, session: Session) -> Answer:
     first = f"labctl burst {made.name}" if made.goes_on else f"labctl run-once --experiment {made.name}"
     then = [f"labctl show {made.name}", *filter(None, [made.before]), first]
     copies = [f"copied the template to: {made.copied}"] if made.copied else []
+    if made.taken:
+        whose = f"; its files are shared with {', '.join(made.shared)}" if made.shared else ""
+        session.terminal.say(f"made from: {made.taken}, as it lies there{whose}")
+    if made.copied or made.taken:
+        session.terminal.say(
+            f"its SPEC from now on: {made.path}/{layout.SPEC}; the one in that folder is not read any more"
+        )
     return Answer(data, [*copies, f"created experiment: {made.name}"], warnings=made.notes, then=then)
 
 

@@ -21,6 +21,8 @@ from lab.store.root import refuse_foreign
 from lab.store.sections import hold
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from lab.core.spec import Spec
     from lab.store.root import Root
 
@@ -39,6 +41,8 @@ class Created(msgspec.Struct, frozen=True, kw_only=True):
     notes: tuple[str, ...] = ()
     goes_on: bool = False  # whether runs differ, by a search space or as a loop: then they are a burst's
     copied: str = ""  # the folder that a template's files were copied to, or would be
+    taken: str = ""  # the folder of one's own that it was made from, as it lay
+    shared: tuple[str, ...] = ()  # experiments that were made from the same folder
     before: str = ""  # a command to type before its first run
 
 
@@ -111,8 +115,10 @@ def experiment(root: Root, source: str, *, new_id: str = "", actor: str, dry_run
             raise _taken(spec.id, source, place)
         _lay_out(root, shipped.find_folder(source), copied)
         origin = f"{copied}/{layout.SPEC}"
-    _publish(root, spec, data, source=source, origin=origin, actor=actor)
     folder = os.path.dirname(origin)
+    taken = folder if not copied and os.path.isdir(os.path.expanduser(source)) else ""
+    shared = _made_from(root, folder) if taken else ()
+    _publish(root, spec, data, source=source, origin=origin, actor=actor)
     return Created(
         name=spec.id,
         made=True,
@@ -120,6 +126,8 @@ def experiment(root: Root, source: str, *, new_id: str = "", actor: str, dry_run
         notes=_doubts(root, spec, folder),
         goes_on=spec.search_space is not None or scripts.is_loop(spec) or _varies(spec, folder),
         copied=copied,
+        taken=taken,
+        shared=shared,
         before=_prepared(root, copied),
     )
 
@@ -308,12 +316,19 @@ def _probe(root: Root) -> None:
 
 
 def _announced(root: Root, name: str) -> bool:
-    return any(
-        entry.line is not None
-        and entry.line.event.type == event.EXPERIMENT_CREATED
-        and entry.line.event.experiment == name
-        for entry in ledger.entries(root)
-    )
+    return any(told.experiment == name for told in _creations(root))
+
+
+def _made_from(root: Root, folder: str) -> tuple[str, ...]:
+    """The experiments that a folder's files are about."""
+    plain = canonical.plain(folder)
+    return tuple(dict.fromkeys(told.experiment for told in _creations(root) if told.name == plain))
+
+
+def _creations(root: Root) -> Iterator[event.Event]:
+    for entry in ledger.entries(root):
+        if entry.line is not None and entry.line.event.type == event.EXPERIMENT_CREATED:
+            yield entry.line.event
 
 
 def _source(source: str) -> tuple[bytes, str]:

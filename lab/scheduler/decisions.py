@@ -77,7 +77,8 @@ def foreseen(root: Root, experiment: str) -> str:
     move = policy.decide(view, loaded.spec, root.world.now(), at_once=True, searching=bool(loaded.spec.strategy))
     if isinstance(move, Finish | Pause | Escalate):
         numbers = ", ".join(f"{name} {value}" for name, value in sorted(move.facts.items()))
-        return f"the next turn will stop it again: {move.reason} ({numbers}); change the limit in its SPEC.yaml first"
+        place = root.layout.spec(experiment)
+        return f"the next turn will stop it again: {move.reason} ({numbers}); change the limit first, in {place}"
     return ""
 
 

@@ -97,6 +97,20 @@ def test_a_folder_with_a_spec_in_it_is_as_good_as_the_file(labctl: Labctl, place
     assert labctl.done("create", "mine").out == "created experiment: mine\n"
 
 
+def test_who_makes_an_experiment_from_a_folder_hears_where_its_spec_is_now_and_with_whom_it_shares_its_files(
+    labctl: Labctl, place: Path, tmp_path: Path
+) -> None:
+    root = a_lab(place)
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine/SPEC.yaml").write_text("id: mine\nmetric: loss\nexecutor_command: 'true'\n")
+    first = labctl.done("create", "mine").err
+    assert f"its SPEC from now on: {root.layout.spec('mine')}; the one in that folder is not read any more" in first
+    assert "shared" not in first
+    second = labctl.done("create", "mine", "--id", "other").err
+    assert f"made from: {tmp_path}/mine, as it lies there; its files are shared with mine" in second
+    assert root.layout.spec("other") in second
+
+
 def test_the_same_id_twice_is_refused_and_another_is_offered(labctl: Labctl, place: Path) -> None:
     a_lab(place)
     labctl.done("create", "research-sprint", "--id", "mine")
