@@ -1,4 +1,7 @@
-"""What a recipe says before it trains: whether its data do (`--check`), and what its steps will take (`--estimate`)."""
+"""What is looked at before a recipe trains: what it was ordered, and what it will take.
+
+With `--check` it only says whether its data do, with `--estimate` what its steps will take.
+"""
 
 from __future__ import annotations
 
@@ -6,19 +9,44 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from lab.core.errors import BadInput
-from lab.tinker import affording
-from lab.tinker.estimate import Tokens, estimate
+from lab.core.errors import BadInput, Corrupt
+from lab.tinker import estimate, paths, rows
+from lab.tinker.estimate import Tokens
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from lab.core.chunk import Order
     from lab.tinker.job import Job
     from lab.tinker.telling import Telling
     from lab.tinker.training import Recipe
 
 CHECK, ESTIMATE = "--check", "--estimate"
 _COUNT = "give it the method `tokens(job, step)`, and beside `measure` also `measured_tokens(job)`"
+
+
+def refuse(recipe: Recipe, order: Order, where: str) -> None:
+    """Refuse what can be seen to be wrong before anybody is asked; `where` is the run's folder."""
+    if not recipe.metric or rows.metric_problem(recipe.metric):
+        problem = rows.metric_problem(recipe.metric) or "it is empty"
+        raise BadInput(f"the metric of the recipe cannot be called {recipe.metric!r}: {problem}")
+    if order.first_step and not order.state_path:
+        what = f"the order begins at step {order.first_step} and names no state to begin from"
+        raise Corrupt(what, where=where, fix="labctl show EXPERIMENT tells what the chain knows")
+    if order.state_path:
+        saved = paths.parse(order.state_path, where=where)
+        held = paths.step_of(order.state_path)
+        if saved.kind != paths.WEIGHTS:
+            raise BadInput(f"{order.state_path} is no state that a training can go on from", where=where)
+        if order.first_step and held is not None and held != order.first_step:
+            what = f"the order begins at step {order.first_step}, and the state has {held} steps in it"
+            raise Corrupt(what, where=order.state_path, fix="labctl verify; the chain and the state disagree")
+    if order.first_step:
+        lost = [name for name in recipe.fixed if not paths.is_path(order.fixed.get(name, ""))]
+        if lost:
+            what = f"the path of {', '.join(lost)} is lost, which was fixed before step 0"
+            fix = "another one would make it another training: begin it again, or write the path into the chain"
+            raise Corrupt(what, where=where, fix=fix)
 
 
 def check(recipe: Recipe, job: Job, end: int, telling: Telling) -> None:
@@ -31,18 +59,18 @@ def check(recipe: Recipe, job: Job, end: int, telling: Telling) -> None:
 def tell(recipe: Recipe, job: Job, end: int, telling: Telling) -> None:
     """Print the estimate of what is left, as one line of JSON."""
     order = msgspec.structs.replace(job.order, until=end)
-    telling.say(msgspec.json.encode(estimate(order, *_counted(recipe, job, ""))).decode())
+    telling.say(msgspec.json.encode(estimate.estimate(order, *_counted(recipe, job, ""))).decode())
 
 
 def require(recipe: Recipe, job: Job, end: int, telling: Telling) -> None:
     """Before the first step of a training that is paid for: refuse one whose steps cannot all be paid."""
     order = msgspec.structs.replace(job.order, until=end)
-    if not affording.is_due(order):
+    if not estimate.is_due(order):
         return
-    found = affording.afforded(order, *_counted(recipe, job, f", and {order.tuning.url} is paid for"))
-    telling.page(affording.RECORD, found.page())
+    found = estimate.afforded(order, *_counted(recipe, job, f", and {order.tuning.url} is paid for"))
+    telling.page(estimate.RECORD, found.page())
     if found.problem:
-        raise BadInput(f"the training does not fit its budget: {found.problem}", where=affording.RECORD)
+        raise BadInput(f"the training does not fit its budget: {found.problem}", where=estimate.RECORD)
 
 
 def measured(recipe: Recipe, job: Job) -> Tokens | None:

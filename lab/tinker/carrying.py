@@ -17,10 +17,10 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from lab.core.chunk import MORE, Checkpoint
-from lab.core.errors import BadInput, Corrupt, Interrupted, LabError
+from lab.core.errors import BadInput, Interrupted, LabError
 from lab.tinker import beforehand, paths, rows
+from lab.tinker.estimate import Purse, Spent
 from lab.tinker.job import Job
-from lab.tinker.purse import Purse, Spent
 from lab.tinker.rows import Row
 
 if TYPE_CHECKING:
@@ -38,7 +38,6 @@ FINISHED, FAILED = 0, 1
 SAVES_LIKE_OPENING = 3  # to save takes no longer, as a rule, than that many times what it took to open the model
 LEAST_RESERVE_S = 3.0
 MEASURES_LIKE_STEPS = 10  # how long `measure` takes is not known before
-_DAY_S = 86_400
 
 
 class Asked(Interrupted):
@@ -98,7 +97,7 @@ class Carrying:
 
     def prepared(self) -> int:
         """Where the training ends; what can be seen to be wrong is refused, and nobody is asked for it."""
-        self._refuse()
+        beforehand.refuse(self.recipe, self.order, self.place.folder)
         self.recipe.prepare(self.job)
         return self._end()
 
@@ -111,30 +110,6 @@ class Carrying:
         self._metrics([row.metrics for row in told], measured)
         self.telling.say(f"this chunk was already done, up to step {last.next_step - 1}; nothing is done twice")
         return FINISHED if last.final else MORE
-
-    def _refuse(self) -> None:
-        """What can be seen to be wrong before anybody is asked."""
-        order, where = self.order, self.place.folder
-        if not self.recipe.metric or rows.metric_problem(self.recipe.metric):
-            problem = rows.metric_problem(self.recipe.metric) or "it is empty"
-            raise BadInput(f"the metric of the recipe cannot be called {self.recipe.metric!r}: {problem}")
-        if order.first_step and not order.state_path:
-            what = f"the order begins at step {order.first_step} and names no state to begin from"
-            raise Corrupt(what, where=where, fix="labctl show EXPERIMENT tells what the chain knows")
-        if order.state_path:
-            saved = paths.parse(order.state_path, where=where)
-            held = paths.step_of(order.state_path)
-            if saved.kind != paths.WEIGHTS:
-                raise BadInput(f"{order.state_path} is no state that a training can go on from", where=where)
-            if order.first_step and held is not None and held != order.first_step:
-                what = f"the order begins at step {order.first_step}, and the state has {held} steps in it"
-                raise Corrupt(what, where=order.state_path, fix="labctl verify; the chain and the state disagree")
-        if order.first_step:
-            lost = [name for name in self.recipe.fixed if not paths.is_path(order.fixed.get(name, ""))]
-            if lost:
-                what = f"the path of {', '.join(lost)} is lost, which was fixed before step 0"
-                fix = "another one would make it another training: begin it again, or write the path into the chain"
-                raise Corrupt(what, where=where, fix=fix)
 
     def _end(self) -> int:
         length = self.recipe.length(self.job)
@@ -316,21 +291,25 @@ class Carrying:
     def _saved(self, next_step: int, *, final: bool) -> str:
         """The path of the state. It is recorded before more is made of it, which is recorded in another row."""
         session = self._opened()
-        name, days = paths.name_of(next_step), self.order.tuning.keep_days
-        keep_s = None if final or days is None else max(1, round(days * _DAY_S))
-        state = session.save_state(name, keep_s=keep_s, about={"next_step": str(next_step)})
+        name = paths.name_of(next_step)
+        state = session.save_state(name, keep_s=None, about={"next_step": str(next_step)})
         record = Checkpoint(
-            name=name,
-            next_step=next_step,
-            state_path=state,
-            model_run=session.run,
-            final=final,
+            name=name, next_step=next_step, state_path=state, model_run=session.run, final=final,
             fixed=dict(self.job.fixed),
-        )
+        )  # fmt: skip
         self.telling.checkpoint(record)
         if final:
             self.telling.checkpoint(msgspec.structs.replace(record, **self._made(session)))
+        self._let_go(session)
         return state
+
+    def _let_go(self, session: Session) -> None:
+        """The state before this one ends by itself. Never the newest: whatever ended a training, it may be resumed."""
+        try:
+            if self.order.let_go and (days := self.order.tuning.keep_days):
+                session.expire(self.order.let_go, days)
+        except LabError as error:
+            self.telling.complain(f"the state before this one is kept without an end: {error}")
 
     def _made(self, session: Session) -> dict[str, str]:
         """What the end of a training is for: a model to sample from, and files. Both can be made of the state later."""

@@ -12,8 +12,8 @@ from lab.tinker.waiting import Waiting
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from lab.tinker.estimate import Purse
     from lab.tinker.place import Place
-    from lab.tinker.purse import Purse
     from lab.tinker.telling import Telling
 
 

@@ -1,4 +1,6 @@
-"""The one import of a recipe file: what it says (`Recipe`), what it works with (`Job`), and how it is run (`main`).
+"""What every recipe file imports: what it says (`Recipe`), what it works with (`Job`), and how it is run (`main`).
+
+Beside it there are `dataset` and `datums` (files, as tokens), `schedule`, `advantage` and `preference` (arithmetic).
 
 from lab.tinker import recipe
 
@@ -20,6 +22,7 @@ from typing import TYPE_CHECKING
 from lab.core.errors import BadInput, LabError
 from lab.tinker import beforehand, carrying, place
 from lab.tinker.data import Datum, Sample, Trained, rollout, supervised
+from lab.tinker.estimate import Tokens
 from lab.tinker.job import Job, Sampler
 from lab.tinker.telling import Telling
 from lab.tinker.training import Recipe
@@ -29,7 +32,7 @@ if TYPE_CHECKING:
 
     from lab.tinker.session import Status
 
-__all__ = ["Datum", "Job", "Recipe", "Sample", "Sampler", "Trained", "main", "rollout", "supervised"]
+__all__ = ["Datum", "Job", "Recipe", "Sample", "Sampler", "Tokens", "Trained", "main", "rollout", "supervised"]
 
 
 def main(recipe: Recipe, words: Sequence[str] | None = None) -> int:

@@ -15,8 +15,8 @@ import tinker
 from lab.core.errors import BadInput, Unavailable
 from lab.tinker import credentials, paths
 from lab.tinker.data import LOSSES, Datum, Sample, Trained
+from lab.tinker.estimate import Purse
 from lab.tinker.failures import Doing
-from lab.tinker.purse import Purse
 from lab.tinker.reaching import reach
 
 if TYPE_CHECKING:
@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 
 CONNECT_LIMIT_S = 60.0
 CLOSE_LIMIT_S = 5.0
+_DAY_S = 86_400
+LEAST_KEEP_S = 3600  # the shortest that the service takes
 Status = Literal["success", "errored", "interrupted"]
 
 
@@ -178,6 +180,12 @@ class Session:
         future = self._here().save_weights_external(name, ttl_seconds=keep_s)
         told = self.waiting.answer(future, self._doing(f"saving the files {name}"), firmly=True)
         return _checked(told.path, paths.EXTERNAL)
+
+    def expire(self, path: str, days: float) -> None:
+        """Let what was saved at a path end by itself, so long from now."""
+        keep_s = max(LEAST_KEEP_S, round(days * _DAY_S))
+        future = self._connected().create_rest_client().set_checkpoint_ttl_from_tinker_path(path, keep_s)
+        self.waiting.answer(future, self._doing("letting a state end", path), firmly=True)
 
     def close(self, status: Status, detail: str = "") -> None:
         """End the session. A service that is away is left alone: the session ends there by its silence."""

@@ -9,7 +9,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from lab.tinker import dataset, datums, preference, recipe, schedule
-from lab.tinker.estimate import Tokens
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -78,14 +77,16 @@ class Dpo(recipe.Recipe):
         ]
         return preference.dpo(gains[::2], gains[1::2], self.beta)
 
-    def tokens(self, job: Job, step: int) -> Tokens:
+    def tokens(self, job: Job, step: int) -> recipe.Tokens:
         """What the step will use: the reference and the policy read each answer once, then it is trained on."""
         batch = self.batch(job, step)
-        return Tokens(trained=sum(len(datum.tokens) for pair in batch for datum in pair), prefilled=self.read(batch))
+        return recipe.Tokens(
+            trained=sum(len(datum.tokens) for pair in batch for datum in pair), prefilled=self.read(batch)
+        )
 
-    def measured_tokens(self, job: Job) -> Tokens:
+    def measured_tokens(self, job: Job) -> recipe.Tokens:
         """What `measure` will use."""
-        return Tokens(prefilled=self.read(self.held_out))
+        return recipe.Tokens(prefilled=self.read(self.held_out))
 
     def read(self, pairs: Sequence[Both]) -> int:
         """The tokens of `compared`."""

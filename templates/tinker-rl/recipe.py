@@ -9,7 +9,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from lab.tinker import advantage, dataset, datums, recipe, schedule
-from lab.tinker.estimate import Tokens
 
 if TYPE_CHECKING:
     from lab.tinker.recipe import Job, Sample
@@ -90,16 +89,16 @@ class Reinforce(recipe.Recipe):
         told = {"heldout_reward": reward, "heldout_right": right}
         return {name: sum(score(*pair) for pair in pairs) / len(pairs) for name, score in told.items()}
 
-    def tokens(self, job: Job, step: int) -> Tokens:
+    def tokens(self, job: Job, step: int) -> recipe.Tokens:
         """What the step will use at most: each answer at its longest, and a signal in each group."""
         asked = [len(prompt) for prompt, _ in self.batch(job, step)]
         sampled = len(asked) * self.group * self.most
-        return Tokens(trained=sum(asked) * self.group + sampled, sampled=sampled, prefilled=sum(asked))
+        return recipe.Tokens(trained=sum(asked) * self.group + sampled, sampled=sampled, prefilled=sum(asked))
 
-    def measured_tokens(self, job: Job) -> Tokens:
+    def measured_tokens(self, job: Job) -> recipe.Tokens:
         """What `measure` will use at most."""
         asked = [len(prompt) for prompt, _ in self.held_out]
-        return Tokens(sampled=len(asked) * self.most, prefilled=sum(asked))
+        return recipe.Tokens(sampled=len(asked) * self.most, prefilled=sum(asked))
 
 
 if __name__ == "__main__":

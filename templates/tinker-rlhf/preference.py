@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 from judge import Judge
 
 from lab.tinker import dataset, datums, recipe, schedule
-from lab.tinker.estimate import Tokens
 
 if TYPE_CHECKING:
     from lab.tinker.recipe import Datum, Job
@@ -73,13 +72,13 @@ class Preference(recipe.Recipe):
         right = [verdict == deserved for verdict, (_, deserved) in zip(verdicts, self.held_out, strict=True)]
         return {"accuracy": sum(right) / len(right)}
 
-    def tokens(self, job: Job, step: int) -> Tokens:
+    def tokens(self, job: Job, step: int) -> recipe.Tokens:
         """What the step will use."""
-        return Tokens(trained=sum(len(datum.tokens) for datum in self.batch(job, step)))
+        return recipe.Tokens(trained=sum(len(datum.tokens) for datum in self.batch(job, step)))
 
-    def measured_tokens(self, job: Job) -> Tokens:
+    def measured_tokens(self, job: Job) -> recipe.Tokens:
         """What `measure` will use: a label to each question."""
-        return Tokens(sampled=len(self.held_out), prefilled=sum(len(question) for question, _ in self.held_out))
+        return recipe.Tokens(sampled=len(self.held_out), prefilled=sum(len(question) for question, _ in self.held_out))
 
 
 if __name__ == "__main__":

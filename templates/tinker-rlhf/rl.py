@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING
 from judge import Judge
 
 from lab.tinker import advantage, dataset, datums, preference, recipe, schedule
-from lab.tinker.estimate import Tokens
 
 if TYPE_CHECKING:
     from lab.tinker.recipe import Job, Sample, Sampler
@@ -122,25 +121,25 @@ class Rlhf(recipe.Recipe):
         found = sampler.sample_each(self.held_out_asked, MEASURED, max_tokens=self.most, seeds=seeds)
         return [[job.tokenizer.decode(sample.tokens) for sample in samples] for samples in found]
 
-    def tokens(self, job: Job, step: int) -> Tokens:
+    def tokens(self, job: Job, step: int) -> recipe.Tokens:
         """What the step will use at most: each answer at its longest, and a signal in each group."""
         batch = self.batch(job, step)
         asked = sum(len(self.asked[index]) for index in batch)
         own = self.group * asked + len(batch) * self.group * self.most  # all answers with their prompts, once
         judged = self.judged([self.prompts[index] for index in batch], self.group * (self.group - 1))
-        drawn = Tokens(sampled=len(batch) * self.group * self.most, prefilled=asked)
-        return drawn + Tokens(trained=own, prefilled=own) + judged
+        drawn = recipe.Tokens(sampled=len(batch) * self.group * self.most, prefilled=asked)
+        return drawn + recipe.Tokens(trained=own, prefilled=own) + judged
 
-    def measured_tokens(self, job: Job) -> Tokens:
+    def measured_tokens(self, job: Job) -> recipe.Tokens:
         """What `measure` will use at most."""
         drawn = 2 * MEASURED * len(self.held_out) * self.most
         asked = 2 * sum(map(len, self.held_out_asked))
-        return Tokens(sampled=drawn, prefilled=asked) + self.judged(self.held_out, 2 * MEASURED)
+        return recipe.Tokens(sampled=drawn, prefilled=asked) + self.judged(self.held_out, 2 * MEASURED)
 
-    def judged(self, prompts: list[str], times: int) -> Tokens:
+    def judged(self, prompts: list[str], times: int) -> recipe.Tokens:
         """What the judge takes for so many comparisons of answers to each prompt."""
         read = sum(len(self.judge.question(prompt, "", "")) + 2 * self.most for prompt in prompts)
-        return Tokens(sampled=times * len(prompts), prefilled=times * read)
+        return recipe.Tokens(sampled=times * len(prompts), prefilled=times * read)
 
 
 if __name__ == "__main__":

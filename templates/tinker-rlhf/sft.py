@@ -8,7 +8,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from lab.tinker import dataset, datums, recipe, schedule
-from lab.tinker.estimate import Tokens
 
 if TYPE_CHECKING:
     from lab.tinker.recipe import Datum, Job
@@ -44,9 +43,9 @@ class Sft(recipe.Recipe):
         told = job.train(batch, learning_rate=job.number("sft_learning_rate", 0.005))
         return {"nll": datums.nll(batch, told.logprobs)}
 
-    def tokens(self, job: Job, step: int) -> Tokens:
+    def tokens(self, job: Job, step: int) -> recipe.Tokens:
         """What the step will use."""
-        return Tokens(trained=sum(len(datum.tokens) for datum in self.batch(job, step)))
+        return recipe.Tokens(trained=sum(len(datum.tokens) for datum in self.batch(job, step)))
 
 
 if __name__ == "__main__":

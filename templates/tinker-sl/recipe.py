@@ -9,7 +9,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from lab.tinker import dataset, datums, recipe, schedule
-from lab.tinker.estimate import Tokens
 
 if TYPE_CHECKING:
     from lab.tinker.recipe import Datum, Job
@@ -60,13 +59,13 @@ class Supervised(recipe.Recipe):
         """Nats a token of the held-out answers, all of them."""
         return {"heldout_nll": datums.nll(self.held_out, job.forward(self.held_out).logprobs)}
 
-    def tokens(self, job: Job, step: int) -> Tokens:
+    def tokens(self, job: Job, step: int) -> recipe.Tokens:
         """What the step will use."""
-        return Tokens(trained=sum(len(datum.tokens) for datum in self.batch(job, step)))
+        return recipe.Tokens(trained=sum(len(datum.tokens) for datum in self.batch(job, step)))
 
-    def measured_tokens(self, job: Job) -> Tokens:
+    def measured_tokens(self, job: Job) -> recipe.Tokens:
         """What `measure` will use."""
-        return Tokens(prefilled=sum(len(datum.tokens) for datum in self.held_out))
+        return recipe.Tokens(prefilled=sum(len(datum.tokens) for datum in self.held_out))
 
 
 if __name__ == "__main__":

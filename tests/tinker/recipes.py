@@ -13,7 +13,6 @@ import os
 from typing import TYPE_CHECKING
 
 from lab.tinker import recipe
-from lab.tinker.estimate import Tokens
 
 if TYPE_CHECKING:
     from lab.tinker.recipe import Datum, Job, Sample
@@ -54,8 +53,8 @@ class Plain(recipe.Recipe):
             return {"nll": math.nan, "rate": 0.005}
         return {"nll": cost(data, told.logprobs)}
 
-    def tokens(self, job: Job, step: int) -> Tokens:
-        return Tokens(trained=BATCH * (len(PROMPT) + LENGTH - 1))
+    def tokens(self, job: Job, step: int) -> recipe.Tokens:
+        return recipe.Tokens(trained=BATCH * (len(PROMPT) + LENGTH - 1))
 
 
 class Measured(Plain):
@@ -67,8 +66,8 @@ class Measured(Plain):
         data = self.batch(job, 10_000)
         return {"held_out": cost(data, job.forward(data).logprobs)}
 
-    def measured_tokens(self, job: Job) -> Tokens:
-        return Tokens(prefilled=self.tokens(job, 10_000).trained)
+    def measured_tokens(self, job: Job) -> recipe.Tokens:
+        return recipe.Tokens(prefilled=self.tokens(job, 10_000).trained)
 
 
 class Held(Plain):

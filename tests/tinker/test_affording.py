@@ -12,7 +12,7 @@ import pytest
 from lab.core.chunk import ORDER, Order
 from lab.core.record import page
 from lab.core.tuning import Tuning
-from lab.tinker import affording
+from lab.tinker import estimate
 from lab.tinker.estimate import Tokens
 
 if TYPE_CHECKING:
@@ -34,13 +34,13 @@ def ten_each(step: int) -> Tokens:
 
 
 def test_it_is_looked_at_before_the_first_step_of_what_is_paid_for_and_at_no_other_time() -> None:
-    assert affording.is_due(an_order())
-    assert not affording.is_due(an_order("http://127.0.0.1:1"))
-    assert not affording.is_due(an_order(first_step=10, state_path="tinker://a/weights/000010"))
+    assert estimate.is_due(an_order())
+    assert not estimate.is_due(an_order("http://127.0.0.1:1"))
+    assert not estimate.is_due(an_order(first_step=10, state_path="tinker://a/weights/000010"))
 
 
 def test_the_whole_training_is_counted_and_not_the_first_chunk_alone() -> None:
-    found = affording.afforded(an_order(), ten_each)
+    found = estimate.afforded(an_order(), ten_each)
     assert found.problem == ""
     assert (found.estimate.steps, found.estimate.chunks, found.estimate.trained) == (100, 10, 1000)
     assert found.estimate.usd == pytest.approx(0.35)
@@ -62,18 +62,18 @@ def test_the_whole_training_is_counted_and_not_the_first_chunk_alone() -> None:
 )
 def test_what_would_not_fit_is_refused_in_words(left: dict[str, float | None], words: str) -> None:
     order = an_order(**left)  # type: ignore[arg-type]
-    assert words in affording.afforded(order, ten_each).problem
+    assert words in estimate.afforded(order, ten_each).problem
 
 
 def test_money_without_prices_is_no_limit() -> None:
-    found = affording.afforded(an_order(prices={}, tokens_left=None, usd_left=5.0), ten_each)
+    found = estimate.afforded(an_order(prices={}, tokens_left=None, usd_left=5.0), ten_each)
     assert "nothing says how much may be spent" in found.problem
 
 
 @pytest.mark.parametrize("left", [3000, 2999])
 def test_the_record_tells_what_it_was_held_against_whether_it_fits_or_not(left: int) -> None:
-    found = affording.afforded(an_order(tokens_left=left), ten_each)
-    told = msgspec.json.decode(found.page(), type=affording.Afforded)
+    found = estimate.afforded(an_order(tokens_left=left), ten_each)
+    told = msgspec.json.decode(found.page(), type=estimate.Afforded)
     assert told == found
     assert found.page().endswith(b"}\n")
     assert bool(told.problem) == (left == 2999)
@@ -84,14 +84,13 @@ def test_the_record_tells_what_it_was_held_against_whether_it_fits_or_not(left: 
 COUNTING = """
 import sys
 from lab.tinker import recipe
-from lab.tinker.estimate import Tokens
 
 class Counting(recipe.Recipe):
     metric = "nll"
     def length(self, job):
         return 50
     def tokens(self, job, step):
-        return Tokens(trained=step)
+        return recipe.Tokens(trained=step)
     def step(self, job, step):
         raise AssertionError
 
@@ -113,7 +112,7 @@ def test_a_training_that_may_cost_more_than_is_left_ends_before_its_service_is_a
     done = carried(tmp_path, an_order(tokens_left=1224))
     assert done.returncode == 1, done.stderr
     assert "its 50 steps may take too much: 1,225 tokens are more than the 1,224 that budget_tokens" in done.stderr
-    told = msgspec.json.decode((tmp_path / affording.RECORD).read_bytes(), type=affording.Afforded)
+    told = msgspec.json.decode((tmp_path / estimate.RECORD).read_bytes(), type=estimate.Afforded)
     assert (told.estimate.steps, told.estimate.trained, told.tokens_left) == (50, 1225, 1224)
     assert told.problem
 
@@ -123,7 +122,7 @@ def test_a_recipe_that_does_not_say_what_it_uses_is_not_started_on_a_paid_servic
     done = carried(tmp_path, an_order(), silent)
     assert done.returncode == 1, done.stderr
     assert "the recipe does not say how many tokens a step takes" in done.stderr
-    assert not (tmp_path / affording.RECORD).exists()
+    assert not (tmp_path / estimate.RECORD).exists()
 
 
 MEASURE = """
@@ -132,7 +131,7 @@ MEASURE = """
 """
 MEASURED = """
     def measured_tokens(self, job):
-        return Tokens(sampled=3, prefilled=4)
+        return recipe.Tokens(sampled=3, prefilled=4)
 """
 
 

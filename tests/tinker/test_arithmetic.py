@@ -12,8 +12,7 @@ from lab.core.chunk import Order
 from lab.core.tuning import Tuning
 from lab.tinker import advantage, estimate, preference
 from lab.tinker.data import Sample
-from lab.tinker.estimate import Tokens
-from lab.tinker.purse import Purse, Spent
+from lab.tinker.estimate import Purse, Spent, Tokens
 
 NATS = st.floats(-2000, 2000)
 

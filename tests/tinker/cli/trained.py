@@ -16,7 +16,6 @@ RECIPE = '''\
 """Learn one sentence by heart."""
 
 from lab.tinker import recipe
-from lab.tinker.estimate import Tokens
 
 
 class Sft(recipe.Recipe):
@@ -33,7 +32,7 @@ class Sft(recipe.Recipe):
         return {"loss": -sum(told.logprobs[0][1:]) / (len(self.tokens_of) - 2)}
 
     def tokens(self, job, step):
-        return Tokens(trained=len(self.tokens_of) - 1)
+        return recipe.Tokens(trained=len(self.tokens_of) - 1)
 
 
 if __name__ == "__main__":
