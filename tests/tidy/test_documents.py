@@ -58,7 +58,7 @@ def read_spec(data: bytes, where: str) -> None:
     spec.parse(mapping, lines, where)
 
 
-TASKS = ("lm-eval/addition.yaml",)  # of lm_eval, whose YAML lies beside a SPEC; tests/tinker/evals asks them
+TASKS = ("lm-eval/answers.yaml",)  # of lm_eval, whose YAML lies beside a SPEC; tests/tinker/evals asks them
 SPECS = sorted(
     path
     for path in (CHECKOUT / "templates").rglob("*.yaml")

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
 import sys
 from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 import pytest
+
+from tests.tinker.proof.client import adjust
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -17,41 +18,6 @@ if TYPE_CHECKING:
     from tests.tinker.proof.conftest import NewLab
 
 pytestmark = [pytest.mark.heavy, pytest.mark.xdist_group("proof"), pytest.mark.timeout(200)]
-
-# Which of two answers is likelier: the one that was preferred in training, to questions that were not in it.
-TASK = """\
-task: sums
-dataset_path: json
-dataset_kwargs:
-  data_files:
-    test: sums.jsonl
-test_split: test
-output_type: multiple_choice
-target_delimiter: ''
-doc_to_text: '{{prompt}}'
-doc_to_choice: '{{choices}}'
-doc_to_target: 0
-metric_list:
-  - metric: acc
-    aggregation: mean
-    higher_is_better: true
-metadata:
-  version: 1.0
-"""
-SPEC = """\
-id: {id}
-metric: acc
-metric_direction: maximize
-executor: lm_eval
-workspace_root: {place}
-cadence: 0
-lm_eval:
-  model: {model}
-  tasks: [sums]
-  tasks_dir: tasks
-  metric: sums/acc,none
-  device: cpu
-"""
 
 
 @pytest.fixture(scope="module")
@@ -92,25 +58,15 @@ def test_what_was_trained_is_merged_and_evaluated_and_is_better_than_what_it_beg
         "tinker", "download", "tinker-dpo", "-o", "out", "--merge", str(tiny_model), python=sys.executable
     )
     assert f"merged: {lab.place}/out-merged" in merged.out
-    tasks(lab.place / "tasks", lab.place / "tinker-dpo/heldout.jsonl")
-    runs = {}
-    for name, model in (("base", str(tiny_model)), ("trained", f"{lab.place}/out-merged")):
-        (lab.place / f"{name}.yaml").write_text(SPEC.format(id=name, place=lab.place, model=model))
-        lab.done("create", f"{name}.yaml")
-        lab.done("run-once", "--experiment", name, "--now", python=sys.executable, limit_s=150)
-        (runs[name],) = (run.name for run in lab.runs(name))
-    told = lab.done("evals", runs["base"], runs["trained"], "--json").data["comparison"]
-    (pair,) = told["pairs"]
-    assert (pair["name"], pair["verdict"]) == ("sums/acc,none", "better")
-    assert pair["values"][0] == 0
+    lab.done("create", "lm-eval")
+    runs: list[str] = []
+    for model in (tiny_model, lab.place / "out-merged"):
+        adjust(lab.spec("lm-eval"), model=str(model))
+        lab.done("resume", "lm-eval")
+        lab.done("run-once", "--experiment", "lm-eval", "--now", python=sys.executable, limit_s=150)
+        runs += [run.name for run in lab.runs("lm-eval") if run.name not in runs]
+    told = lab.done("evals", *runs, "--json").data["comparison"]
+    pair = next(each for each in told["pairs"] if each["name"] == "answers/acc,none")
+    assert pair["verdict"] == "better"
+    assert pair["values"][0] < 0.5, "it guesses among four"
     assert pair["values"][1] > 0.9
-    assert "better" in lab.done("evals", "base", "trained").out
-
-
-def tasks(folder: Path, held_out: Path) -> None:
-    """A task of one's own, of pairs that were not trained on."""
-    folder.mkdir()
-    rows = [json.loads(line) for line in held_out.read_text().splitlines()]
-    asked = [{"prompt": row["prompt"], "choices": [row["chosen"], row["rejected"]]} for row in rows]
-    (folder / "sums.jsonl").write_text("".join(json.dumps(row) + os.linesep for row in asked))
-    (folder / "sums.yaml").write_text(TASK)
