@@ -73,7 +73,21 @@ def doubts(root: Root, spec: Spec) -> list[str]:
         where = f" ({broken.where})" if broken.where else ""
         return [f"nothing would run: {' '.join(broken.what.split())}{where}"]
     classes = dict.fromkeys(spec.for_tier(tier).executor_class for tier in spec.fidelity_tiers)
-    return [told for told in (slip(rows, each) for each in classes) if told]
+    told = [slip(rows, each) for each in classes]
+    if spec.tinker is not None and spec.tinker.is_local:
+        told += [
+            _apart(row, spec.tinker.url) for each in classes if (row := engines.choose(rows, each, "")) is not None
+        ]
+    return [each for each in dict.fromkeys(told) if each]
+
+
+def _apart(row: Wants, url: str) -> str:
+    """What is to be said of a training whose address means another machine where its runs are made."""
+    from lab.engines import door  # noqa: PLC0415  # for trainings that an engine places
+
+    if row.engine == engines.WORKER or unfit(row.engine) or getattr(door.find(row.engine), "hands_on", False):
+        return ""
+    return f"{url} is, for the engine {row.engine}, the machine that a run is placed on: a server must listen there"
 
 
 def slip(rows: Mapping[str, Wants], executor_class: str) -> str:

@@ -5,12 +5,14 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
+import msgspec
 import pytest
 
 from lab.core.errors import BadInput, LabError
 from lab.core.job import Wants
 from lab.core.layout import ENGINES
 from lab.core.spec import Spec
+from lab.core.tuning import Tuning
 from lab.scheduler import engines
 from lab.store import shipped
 from tests.scheduler.labs import a_lab
@@ -106,3 +108,14 @@ def test_nothing_is_chosen_under_a_table_that_cannot_be_read(lab: Root, how: str
     assert path in caught.value.where
     assert caught.value.fix
     assert engines.chosen(lab, PLAIN, engine="here") is None
+
+
+def test_a_training_at_this_machines_own_service_is_told_of_where_its_runs_are_placed_elsewhere(lab: Root) -> None:
+    here = Spec(id="a", executor="tinker", executor_class="gpu", tinker=Tuning(base_model="m"))
+    paid = msgspec.structs.replace(here, tinker=Tuning(base_model="m", base_url="https://tinker.example.org"))
+    write(lab, "gpu:\n  engine: slurm\n")
+    (told,) = engines.doubts(lab, here)
+    assert told.startswith("http://127.0.0.1:8766 is, for the engine slurm, the machine that a run is placed on")
+    assert engines.doubts(lab, paid) == []
+    write(lab, "gpu:\n  engine: local\n")
+    assert engines.doubts(lab, here) == []
