@@ -35,6 +35,8 @@ class Chain(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     prefilled: int = 0
     kl: float | None = None  # of the last chunk
     trouble: str = ""  # of the last chunk
+    halted: str = ""  # of the last run
+    halts: int = 0  # how many in a row were halted by that
 
     @property
     def tokens(self) -> int:
@@ -55,6 +57,8 @@ def fold(chain: Chain | None, run: Run, chunk: Chunk) -> Chain:
         trained=before.trained + chunk.trained,
         sampled=before.sampled + chunk.sampled,
         prefilled=before.prefilled + chunk.prefilled,
+        halted=chunk.halted,
+        halts=(before.halts if chunk.halted == before.halted else 0) + 1 if chunk.halted else 0,
     )
     if not chunk.number:  # a whole training, of a search: nothing goes on from it
         return after

@@ -9,11 +9,16 @@ from __future__ import annotations
 
 import msgspec
 
+from lab.core import errors
 from lab.core.parameter import Scalar
 from lab.core.record import Record
 from lab.core.tuning import Tuning
 
 MORE = 75  # the exit code of a chunk that saved its state and has steps left; 0: the training is at its end
+SPENT = 76  # the exit code of one that did no step, for the next would pass its budget
+# What kept a chunk from its steps, which is no failure of the training: the service is asked again, the budget is used.
+IS_UNAVAILABLE, IS_SPENT = "unavailable", "spent"
+HALTS = {errors.UNAVAILABLE: IS_UNAVAILABLE, SPENT: IS_SPENT}  # by exit code
 # Below the run's folder. Rows are appended one by one, each on disk before the next step begins.
 ORDER = "chunk.json"
 STEPS = "artifacts/steps.jsonl"
@@ -47,6 +52,7 @@ class Order(Record, frozen=True, kw_only=True):
     until: int  # the length of the whole training
     state_path: str = ""  # where it begins; empty: at the base model
     parent: str = ""  # the run of the lab that saved that state
+    let_go: str = ""  # a state that the service need not keep for ever once this chunk has saved another
     fixed: dict[str, str] = msgspec.field(
         default_factory=dict
     )  # models that were fixed before step 0, by name: a reference, a preference model
@@ -100,6 +106,7 @@ class Chunk(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=Fa
     kl: float | None = None  # the largest of its steps
     trouble: str = ""  # why no further step makes sense, such as a loss that is not finite
     paused_s: float = 0.0  # that the service let it wait: billing, capacity
+    halted: str = ""  # what kept it from going on, where that is no failure: one of HALTS
 
     @property
     def tokens(self) -> int:

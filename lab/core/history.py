@@ -131,6 +131,7 @@ def _run(view: View, item: Item, run: Run) -> None:
     if run.outcome == CANCELLED and not run.started_at:  # it never began: it is no iteration, and says nothing of where
         view.unbegun += 1
     else:
+        view.unbegun += _halted(run) and run.chunk is not None and not run.chunk.tokens
         view.losses, view.loss_reason = 0, ""
     view.cost = round(view.cost + run.cost, 9)
     view.runs_since_opened += 1
@@ -146,7 +147,7 @@ def _run(view: View, item: Item, run: Run) -> None:
         return  # what another harness says, or was measured again, neither stops this loop nor is anything's best
     if run.outcome == SUCCESS or _moved_on(tier, run):
         view.failure_streak = 0
-    elif run.outcome in FAILURES:
+    elif run.outcome in FAILURES and not _halted(run):
         view.failure_streak += 1
     if run.candidate is not None:
         tier.loop = loop.fold(tier.loop, run, run.candidate)
@@ -176,6 +177,11 @@ def _counted(view: View, run: Run) -> Tier:
 def _moved_on(tier: Tier, run: Run) -> bool:
     """Whether a training goes on from what this run saved: one that time ran out for, say, did not come to nothing."""
     return tier.chain is not None and tier.chain.run_id == run.run_id
+
+
+def _halted(run: Run) -> bool:
+    """Whether it failed of its service or of its budget. The policy judges that apart: no training is at fault."""
+    return run.chunk is not None and bool(run.chunk.halted)
 
 
 def _kept(tier: Tier, run: Run, candidate: Candidate) -> None:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from lab.core import allowance, failing
+from lab.core.chunk import IS_SPENT
 from lab.core.loop import gained
 from lab.core.race import ASHA
 from lab.core.run import MINIMIZE
@@ -30,6 +31,9 @@ ESCALATE_A_SEARCH_AFTER = 10
 PAUSE_A_SEARCH_AFTER = 15
 # Of runs that were lost: nothing was learned of them, so there is no more patience with them than with failures.
 PAUSE_AFTER_LOSSES = 3
+# Of runs in a row for which their service was not there. Between them it waits, each time for twice as long: two hours.
+PAUSE_AFTER_OUTAGES = 8
+_OUTAGE_S = 60.0
 FAILED_TOO_OFTEN = "too many failures in a row"  # what an experiment that failures ended says of it
 _TOKENS_USED, _COST_USED = "token budget used", "cost budget used"
 _QUOTED_CHARS = 300
@@ -103,6 +107,7 @@ def decide(  # what a decision rests on
         _finish(view, spec, now)
         or _worn_out(view, spec)
         or _trained(view, spec)
+        or _halted(view, spec, now, at_once=at_once)
         or _failing(view, searching=searching or _tier(view).loop is not None)
         or losing(view, spec)
         or _unkept(view, here)
@@ -126,7 +131,7 @@ def _tier(view: View) -> Tier:
     return view.tiers.get(view.tier, Tier())
 
 
-def _finish(view: View, spec: Spec, now: datetime) -> Finish | None:
+def _finish(view: View, spec: Spec, now: datetime) -> Finish | Pause | None:
     stop, tier = spec.stop_conditions, _tier(view)
     if view.iterations >= spec.max_iterations_total:
         return Finish(reason="max iterations", facts={"runs": view.iterations, "max": spec.max_iterations_total})
@@ -136,7 +141,8 @@ def _finish(view: View, spec: Spec, now: datetime) -> Finish | None:
             return Finish(reason="target reached", facts={"best": best, "target": stop.target})
     limit = stop.max_consecutive_failures
     if limit is not None and view.failure_streak >= limit:
-        return Finish(reason=FAILED_TOO_OFTEN, facts={"failures": view.failure_streak, "max": limit})
+        how = Pause if is_chain(spec) else Finish  # a training whose chunks fail is not at its end
+        return how(reason=FAILED_TOO_OFTEN, facts={"failures": view.failure_streak, "max": limit})
     plateau = stop.plateau_after_consecutive_low_signal_runs
     if plateau is not None and tier.quiet_streak >= plateau:
         return Finish(reason="plateau", facts={"runs_without_new_best": tier.quiet_streak, "max": plateau})
@@ -183,21 +189,44 @@ def _trained(view: View, spec: Spec) -> Move | None:
         return _trained_to_its_end(view, spec, facts)
     if chain.next_step >= tuning.steps:
         return Finish(reason="step budget used", facts=facts)
-    left, least = allowance.of(view, spec, view.tier), _least_steps(view)
-    if left.by_tokens is not None and left.by_tokens < least:
+    left = allowance.of(view, spec, view.tier)
+    if left.by_tokens is not None and left.by_tokens < 1:
         more: Facts = {"tokens_left": left.tokens, "tokens_a_step": round(left.tokens_a_step, 3)}
         return Finish(reason=_TOKENS_USED, facts={**facts, **more, "max": spec.stop_conditions.budget_tokens})
-    if left.by_usd is not None and left.by_usd < least:
+    if left.by_usd is not None and left.by_usd < 1:
         more = {"cost": view.cost, "cost_left": left.usd, "cost_a_step": round(left.usd_a_step, 9)}
         return Finish(reason=_COST_USED, facts={**facts, **more, "max": spec.stop_conditions.budget_cost})
     return None
 
 
-def _least_steps(view: View) -> int:
-    """How many average steps must be left to go on: steps differ, and where a chunk was refused its first one, two."""
-    last = view.last.chunk if view.last is not None else None
-    was_idle = last is not None and not last.tokens and last.next_step == last.first_step
-    return 2 if was_idle else 1
+def _halted(view: View, spec: Spec, now: datetime, *, at_once: bool) -> Move | None:
+    """What follows where the last remote training had no service, or no budget for a step: neither is a failure of it.
+
+    Only what happened since a person last opened it counts. Trainings side by side had a share of the budget each: then
+    the next one has all that is left, and only where that is too little as well, the budget is used.
+    """
+    chain, last = _tier(view).chain, view.last
+    times = min(chain.halts, view.runs_since_opened) if chain is not None else 0
+    if chain is None or last is None or not times:
+        return None
+    stop = spec.stop_conditions
+    if chain.halted == IS_SPENT:
+        most = spec.for_tier(view.tier).max_parallel
+        if times <= (most if most > 1 else 0):
+            return None
+        if stop.budget_tokens is not None:
+            return Finish(reason=_TOKENS_USED, facts={"tokens": view.tokens, "max": stop.budget_tokens})
+        return Finish(reason=_COST_USED, facts={"cost": view.cost, "max": stop.budget_cost})
+    if times >= PAUSE_AFTER_OUTAGES:
+        reason = f"the service was not there {times} times in a row; the last: {last.reason[:_QUOTED_CHARS]}"
+        return Pause(reason=reason, facts={"outages": times, "max": PAUSE_AFTER_OUTAGES})
+    ended = _moment(last.ended_at)
+    until = ended + timedelta(seconds=_OUTAGE_S * 2 ** (times - 1)) if ended is not None and ended <= now else now
+    if at_once or until <= now:
+        return None
+    return Wait(
+        reason=f"the service was not there, and is asked again then: {last.reason[:_QUOTED_CHARS]}", until=until
+    )
 
 
 def _trained_to_its_end(view: View, spec: Spec, facts: Facts) -> Finish | Promote | Escalate:

@@ -4,7 +4,8 @@ The recipe is found as `training` finds its script, and runs in a Python that ha
 told what to do (`LAB_CHUNK_PATH`), and by the rows that it writes below artifacts/ it tells what it did.
 
 What it saved is saved and what it used is paid, however its run ended: that is read from the rows in any case. Exit 75
-after a state is a success with more to do, 0 is the end of the training; anything else has failed.
+after a state is a success with more to do, 0 is the end of the training; anything else has failed. Of those, 5 says
+that the service was not there, and 76 that the budget had no room for a step: neither is a failure of the training.
 """
 
 from __future__ import annotations
@@ -88,6 +89,7 @@ class Tinker:
             return outcome.told(path, manifest, ended, found, (how or FAILED, told or why))
         steps, states = rows.steps(path), rows.states(path)
         chunk = _chunk(order, steps, states, _paused_s(path, manifest, ended))
+        chunk = msgspec.structs.replace(chunk, halted=_halted(ended))
         found = _measured(found, manifest.metric, steps)
         doubt = _unbelievable(order, states.last) if states.last is not None else ""
         how, why = _judged(manifest, ended, order, chunk, found, doubt)
@@ -152,6 +154,12 @@ def _chunk(order: Order, steps: Steps, states: States, paused_s: float) -> Chunk
         paused_s=round(paused_s, 3),
         **of_state,  # type: ignore[arg-type]  # a table of its fields
     )
+
+
+def _halted(ended: Exit) -> str:
+    """What kept it from its steps that is no failure of the training, by its exit code."""
+    is_own_end = ended.started and not ended.stopped and not ended.signal and ended.code is not None
+    return words.HALTS.get(ended.code, "") if is_own_end and ended.code else ""
 
 
 def _unbelievable(order: Order, last: Checkpoint) -> str:

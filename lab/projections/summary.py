@@ -69,7 +69,7 @@ def _facts(subject: Subject) -> list[str]:
     since = f" since {text.moment(view.phase_since)}" if view.phase_since else ""
     after = next_tier(subject)
     runs = f"{view.iterations} of at most {told.max_iterations_total}" if told else str(view.iterations)
-    runs += f", and {view.unbegun} cancelled before they began" if view.unbegun else ""
+    runs += f", and {view.unbegun} that never began" if view.unbegun else ""
     lines = [
         f"- Goal: {text.md(told.goal, GOAL_CHARS) or text.NONE}" if told else "- Goal: see SPEC.yaml",
         f"- Metric: {_metric(subject) or 'value'}, {view.direction}",

@@ -11,7 +11,7 @@ import pytest
 from lab.core import chain as chains
 from lab.core import history, policy, spec
 from lab.core.chain import Chain
-from lab.core.chunk import Chunk
+from lab.core.chunk import IS_SPENT, IS_UNAVAILABLE, Chunk
 from lab.core.history import Item
 from lab.core.policy import Escalate, Finish, Move, Pause, Proceed, Promote, Wait
 from lab.core.record import page, parse
@@ -240,13 +240,63 @@ def test_tokens_that_bear_no_further_step_end_it(budget: int, goes_on: bool) -> 
 
 def test_a_step_that_would_take_more_than_is_left_is_not_tried_over_and_over() -> None:
     limited = a_spec(stop_conditions={"budget_tokens": 115})
-    paid = a_chunk(1, 0, 10, trained=100)
+    paid, refused = a_chunk(1, 0, 10, trained=100), a_run(2, a_chunk(2, 10, 10, halted=IS_SPENT), FAILED)
     assert isinstance(decided(whole(paid), limited), Proceed)  # 15 are left, and 10 is what a step takes, on average
-    refused = decided(seen(a_run(1, paid), a_run(2, a_chunk(2, 10, 10), FAILED)), limited)
-    assert isinstance(refused, Finish)
-    assert refused.reason == "token budget used"
-    plenty = a_spec(stop_conditions={"budget_tokens": 1000})
-    assert isinstance(decided(seen(a_run(1, paid), a_run(2, a_chunk(2, 10, 10), FAILED)), plenty), Proceed)
+    used = decided(seen(a_run(1, paid), refused), limited)
+    assert isinstance(used, Finish)
+    assert used.reason == "token budget used"
+    assert isinstance(decided(seen(a_run(1, paid), refused, resumed=True), limited), Proceed)
+
+
+def test_a_budget_without_room_for_the_first_step_is_used() -> None:
+    refused = seen(a_run(1, a_chunk(1, 0, 0, halted=IS_SPENT), FAILED))
+    move = decided(refused, a_spec(stop_conditions={"budget_tokens": 50, "max_consecutive_failures": 1}))
+    assert move == Finish(reason="token budget used", facts={"tokens": 0, "max": 50})
+    money = decided(refused, a_spec(stop_conditions={"budget_cost": 0.01}))
+    assert move != money == Finish(reason="cost budget used", facts={"cost": 0.0, "max": 0.01})
+
+
+def test_trainings_side_by_side_had_shares_and_the_next_has_all_before_the_budget_is_used() -> None:
+    search = a_spec(
+        strategy="random", max_parallel=3, stop_conditions={"budget_tokens": 1000, "max_consecutive_failures": 1},
+        search_space={"lr": {"type": "float", "low": 0.1, "high": 1.0}},
+    )  # fmt: skip
+    refused = [a_run(place, a_chunk(0, 0, 0, halted=IS_SPENT), FAILED) for place in range(1, 5)]
+    assert isinstance(decided(seen(*refused[:3]), search), Proceed)
+    assert isinstance(decided(seen(*refused), search), Finish)
+
+
+def test_a_service_that_is_away_ends_no_training_and_is_asked_again_later_and_later() -> None:
+    limited = a_spec(stop_conditions={"max_consecutive_failures": 3})
+    away = [a_run(n, a_chunk(n, 0, 0, halted=IS_UNAVAILABLE), FAILED, reason="nobody answers") for n in range(1, 9)]
+    waits = []
+    for count in range(1, 8):
+        view, ended = seen(*away[:count]), datetime.fromisoformat(away[count - 1].ended_at)
+        move = policy.decide(view, limited, ended)
+        assert isinstance(move, Wait), count
+        assert "nobody answers" in move.reason
+        assert move.until is not None
+        waits.append((move.until - ended).total_seconds())
+        assert isinstance(policy.decide(view, limited, move.until), Proceed)
+        assert isinstance(policy.decide(view, limited, ended, at_once=True), Proceed)
+    assert waits == [60 * 2**n for n in range(7)]
+    paused = decided(seen(*away), limited)
+    assert isinstance(paused, Pause)
+    assert paused.reason == "the service was not there 8 times in a row; the last: nobody answers"
+    assert isinstance(decided(seen(*away, resumed=True), limited), Proceed)
+    back = seen(*away, a_run(9, a_chunk(9, 0, 10)))
+    assert back.chain is not None
+    assert (back.chain.halts, back.failure_streak, back.iterations) == (0, 0, 1)
+
+
+def test_too_many_failures_pause_a_training_in_chunks_and_end_a_search() -> None:
+    limit = {"stop_conditions": {"max_consecutive_failures": 3}}
+    failing = seen(*(a_run(place, a_chunk(place, 0, 0), FAILED) for place in (1, 2, 3)))
+    assert decided(failing, a_spec(**limit)) == Pause(
+        reason="too many failures in a row", facts={"failures": 3, "max": 3}
+    )  # fmt: skip
+    search = a_spec(strategy="random", search_space={"lr": {"type": "float", "low": 0.1, "high": 1.0}}, **limit)
+    assert isinstance(decided(failing, search), Finish)
 
 
 def test_the_tokens_of_all_tiers_count_and_so_do_those_of_failed_chunks() -> None:

@@ -351,6 +351,21 @@ def test_a_state_with_other_steps_than_were_ordered_is_not_believed(
     assert next_step == 10 or f"a state of step {next_step:,}, and it was to do 10 to 20" in ended.reason
 
 
+@pytest.mark.parametrize(
+    ("code", "how", "halted"),
+    [
+        (5, {}, chunk.IS_UNAVAILABLE), (chunk.SPENT, {}, chunk.IS_SPENT), (1, {}, ""), (chunk.MORE, {}, ""),
+        (5, {"stopped": WAS_CANCELLED}, ""), (None, {"signal": 5}, ""),
+    ],
+)  # fmt: skip
+def test_a_service_or_a_budget_that_was_not_there_is_told_apart_from_a_failure(
+    folder: Folder, code: int | None, how: dict[str, object], halted: str
+) -> None:
+    ended = folder.read(code, **how)
+    assert ended.chunk is not None
+    assert ended.chunk.halted == halted
+
+
 def test_of_what_was_fixed_before_step_0_no_later_chunk_says_anything_else(tmp_path: Path) -> None:
     fixed = {"reference": "tinker://a/sampler_weights/ref"}
     folder = Folder(tmp_path, fixed=fixed)
