@@ -32,6 +32,7 @@ _STDOUT, _STDERR = 1, 2
 _NAME_CHARS = 200  # of a folder; lm_eval makes one of the whole path of a model, and loses the results where it may not
 _SCRATCH = re.compile(r"labctl-eval-([0-9a-f]+)-([0-9]+)-[^/]*")
 _DATA = re.compile(r"^[ \t]*dataset_path:[ \t]*['\"]?([^\s'\"#]+)", re.MULTILINE)
+_TASK = re.compile(r"^task:", re.MULTILINE)  # a SPEC may lie beside the tasks, and is none
 _OWN_DATA = re.compile(r"^[ \t]*(class|custom_dataset):", re.MULTILINE)  # Python that may load anything
 _BUILT_IN = frozenset({"arrow", "csv", "json", "parquet", "text", "xml"})  # builders of `datasets` that read files
 _YAML = ".yaml"
@@ -197,9 +198,10 @@ def _reads_files_only(folder: str) -> bool:
     One that does not say what it reads (its data are named in a file that it includes, or loaded by Python) may want
     that.
     """
-    return all(
-        (named := _DATA.findall(text)) and _BUILT_IN.issuperset(named) and not _OWN_DATA.search(text)
+    return not any(
+        _OWN_DATA.search(text) or not _BUILT_IN.issuperset(named) or (_TASK.search(text) and not named)
         for text in _texts(folder)
+        for named in (_DATA.findall(text),)
     )
 
 

@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from typing import TYPE_CHECKING
 
+import msgspec
 import pytest
 
+from lab.core import evaluation
+from lab.core.evaluation import Asked
 from lab.executors import evaluating
 from lab.store import machine
 from tests.core.test_scores import results
+from tests.executors.supervised import until
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -36,6 +41,14 @@ def test_a_baseline_that_the_machine_does_not_hand_out_is_refused_in_words(tmp_p
     (said,) = evaluated(tmp_path, baseline=f"{tmp_path}/{baseline}")
     assert said.startswith("refused: the machine refused: ")
     assert f"({tmp_path}/{baseline}); look at the disk" in said
+
+
+def test_what_was_asked_and_the_baseline_are_kept_beside_the_results(tmp_path: Path) -> None:
+    (tmp_path / "base.json").write_bytes(results(0.25))
+    asked = Asked(out=f"{tmp_path}/out", model="m", tasks=("sums",), baseline=f"{tmp_path}/base.json", better_by=3.0)
+    evaluating._keep(asked)
+    assert (tmp_path / "out" / evaluation.BASELINE).read_bytes() == results(0.25)
+    assert msgspec.json.decode((tmp_path / "out" / evaluation.ASKED).read_bytes(), type=Asked) == asked
 
 
 def test_results_that_cannot_be_kept_are_refused_in_words(tmp_path: Path) -> None:
@@ -65,13 +78,26 @@ def test_what_a_killed_evaluation_left_is_cleared_by_the_next_one_and_nothing_el
     assert sorted(tmp_path.iterdir()) == sorted(kept)
 
 
+def test_told_to_end_it_takes_its_temporary_files_with_it(tmp_path: Path) -> None:
+    place = tmp_path / "scratch"
+    place.mkdir()
+    asked = {"out": f"{tmp_path}/out", "model": str(tmp_path), "adapter": str(tmp_path), "tasks": ["sums"]}
+    command = [sys.executable, "-P", "-m", "lab.executors.evaluating", json.dumps(asked)]
+    with subprocess.Popen(command, env={**os.environ, "TMPDIR": str(place)}, stderr=subprocess.DEVNULL) as running:
+        until(lambda: list(place.iterdir()), within_s=50)
+        running.terminate()
+        assert running.wait(50) == 128 + signal.SIGTERM
+    assert not list(place.iterdir())
+
+
 @pytest.mark.parametrize(
     ("texts", "expected"),
     [
         (["dataset_path: json\n"], True),
         (["dataset_path: 'csv'  # as files\n", "  dataset_path: parquet\n"], True),
         (["dataset_path: openai/gsm8k\n"], False),
-        (["dataset_path: json\n", "include: base.yaml\n"], False),
+        (["task: sums\ndataset_path: json\n", "id: evals\nlm_eval:\n  tasks: [sums]\n"], True),  # a SPEC beside it
+        (["dataset_path: json\n", "task: sums\ninclude: base.yaml\n"], False),
         (["task: sums\nclass: !function own.Sums\n"], False),
         (["dataset_path: json\ncustom_dataset: !function own.load\n"], False),
     ],

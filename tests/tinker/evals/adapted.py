@@ -1,5 +1,7 @@
 """Makes, in a process of its own, an adapter for the last layer of a model, and questions that the model only answers
-as they want with the adapter: `python adapted.py MODEL FOLDER`. Nothing is trained: it takes seconds, and no luck.
+as they want with the adapter: `python adapted.py MODEL FOLDER ASKED...`. Nothing is trained: it takes seconds, no luck.
+
+Each ASKED is evaluated after that, in the same process, which has loaded torch. Whether that went well is printed.
 """
 
 from __future__ import annotations
@@ -11,6 +13,8 @@ import sys
 import torch
 from safetensors.torch import save_file
 from transformers import AutoModelForCausalLM, AutoTokenizer
+
+from lab.executors import evaluating
 
 QUESTIONS = 24
 ANSWERS = ("a", "b")
@@ -66,4 +70,5 @@ def tasks(folder: str, asked: list[str], right: int) -> None:
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    main(*sys.argv[1:3])
+    print("codes:", *(evaluating.main(["", asked]) for asked in sys.argv[3:]))  # noqa: T201  # for who started it
