@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from lab.core.spec import Spec
 
 FOLDER = Path(shipped.template_folder())
+NOBODY = "http://127.0.0.1:9"
 NAMES = ("tinker-sl", "tinker-rl", "tinker-dpo", "tinker-rlhf")
 DATA: dict[str, dict[str, type[dataset.Row]]] = {
     "tinker-sl": {"train.jsonl": Demonstration, "heldout.jsonl": Demonstration},
@@ -181,8 +182,10 @@ def test_a_readme_names_verbs_files_and_parameters_that_exist(name: str) -> None
 
 @pytest.mark.parametrize("name", ["tinker-sl", "tinker-rl", "tinker-dpo"])
 @pytest.mark.heavy
-def test_a_recipe_says_what_its_steps_take_before_they_are_taken(server: str, tmp_path: Path, name: str) -> None:
-    said = carried(server, tmp_path / "said", name, "--estimate", steps=2, until=2)
+def test_a_recipe_says_what_its_steps_take_before_they_are_taken(
+    server: str, tiny_model: Path, tmp_path: Path, name: str
+) -> None:
+    said = carried(NOBODY, tmp_path / "said", name, "--estimate", steps=2, until=2, tokenizer=str(tiny_model))
     took = carried(server, tmp_path / "took", name, steps=2, until=2)
     assert_at_most(said, took)
 
@@ -197,21 +200,22 @@ def assert_at_most(said: chunks.Chunk, took: chunks.Chunk) -> None:
 
 
 @pytest.mark.heavy
-def test_each_stage_begins_with_what_the_ones_before_it_left(server: str, tmp_path: Path) -> None:
+@pytest.mark.timeout(120)
+def test_each_stage_begins_with_what_the_ones_before_it_left(server: str, tiny_model: Path, tmp_path: Path) -> None:
     earlier: dict[str, dict[str, str]] = {}
     told: dict[str, chunks.Chunk] = {}
     for tier in ("sft", "preference", "rl"):
+        said = carried(
+            NOBODY, tmp_path / f"{tier}-said", "tinker-rlhf", "--estimate", recipe=f"{tier}.py", tier=tier, steps=2,
+            until=2, tokenizer=str(tiny_model),
+        )  # fmt: skip
         told[tier] = done = carried(
             server, tmp_path / tier, "tinker-rlhf", recipe=f"{tier}.py", tier=tier, steps=2, until=2, earlier=earlier
         )
+        assert_at_most(said, done)
         last = done.states.last
         assert last is not None
         assert last.final
-        said = carried(
-            server, tmp_path / f"{tier}-said", "tinker-rlhf", "--estimate", recipe=f"{tier}.py", tier=tier, steps=2,
-            until=2, earlier=earlier,
-        )  # fmt: skip
-        assert_at_most(said, done)
         earlier[tier] = {"state_path": last.state_path, "sampler_path": last.sampler_path}
     assert told["rl"].states.fixed == {
         "judge": earlier["preference"]["sampler_path"], "sft": earlier["sft"]["sampler_path"]
