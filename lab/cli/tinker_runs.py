@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from lab.cli import tinker_words as words
 from lab.cli.columns import columns
 from lab.cli.terminal import Answer
 from lab.core.errors import BadInput
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from lab.cli.session import Session
+    from lab.core.parameter import Scalar
     from lab.scheduler.results.chained import Link
     from lab.scheduler.results.chains import Chained, ChainRow, Stage
     from lab.tinker.rows import Row as Step
@@ -21,7 +23,9 @@ SHARED = ("tier",)
 TARGET = "an experiment"
 TARGET_OPTIONAL = True
 _DASH = "-"
-_RUN_CHARS, _WORDS_CHARS, _FACT_CHARS, _REASON_CHARS = 48, 90, 60, 300
+_RUN_CHARS, _WORDS_CHARS, _SAID_CHARS, _FACT_CHARS, _REASON_CHARS = 48, 90, 240, 60, 300
+_WIDE, _SHORT = 130, 10  # columns of a terminal that has room for whole names of a service; what is shown of one else
+_COST = "cost"  # 0 where no price is known
 _SHOWN = 40
 _SAID = ("number", "first_step", "last_step", "until", "parent")  # of a decision: its words say them
 
@@ -77,14 +81,30 @@ def _of_one(found: Chained, last: int) -> Iterator[str]:
         yield ""
         yield from _stage(found, stage, last)
     for here in found.under_way:
-        chunk = f"chunk {here.number}, steps {here.first_step}-{here.sight.end}" if here.number else "a whole training"
+        steps = words.steps(here.first_step, here.sight.end)
+        chunk = f"chunk {here.number}, {steps}" if here.number else "a whole training"
         yield f"under way: {here.run_id} [{here.tier}], {chunk}: {text.line(here.sight.words, _WORDS_CHARS)}"
+    if found.budget_tokens is not None:
+        yield f"tokens: {found.tokens:,} of {found.budget_tokens:,}"
+    if found.budget_usd is not None:
+        used, of = words.money(found.usd, found.budget_usd)
+        yield f"money: {used} of {of} USD"
+    yield from _decisions(found)
+
+
+def _decisions(found: Chained) -> Iterator[str]:
+    """Why the last chunk was ordered as it was; and, as the last word, why there is none after it."""
+    from lab.projections import text
+
     if found.decided is not None:
         told = {key: value for key, value in found.decided.facts.items() if key not in _SAID and value is not None}
-        facts = ", ".join(f"{key} {_fact(value)}" for key, value in told.items())
+        facts = ", ".join(f"{key} {_fact(value)}" for key, value in told.items() if value or key != _COST)
         why = text.line(found.decided.reason, _REASON_CHARS)
         yield f"decided {text.moment(found.decided.ts)}: {why}" + (f" ({facts})" if facts else "")
-    yield from _left(found)
+    if found.ended is not None:
+        who = f" by {text.line(found.ended.actor, _FACT_CHARS)}" if found.ended.actor else ""
+        why = text.line(found.ended.reason, _REASON_CHARS) or "no reason was given"
+        yield f"{text.line(found.ended.to, _FACT_CHARS)} {text.moment(found.ended.ts)}{who}: {why}"
 
 
 def _fact(value: object) -> str:
@@ -93,48 +113,78 @@ def _fact(value: object) -> str:
     return f"{value:.6g}" if isinstance(value, float) else text.line(str(value), _FACT_CHARS)
 
 
-def _left(found: Chained) -> Iterator[str]:
-    """What was used of what may be used."""
-    if found.budget_tokens is not None:
-        yield f"tokens: {found.tokens:,} of {found.budget_tokens:,}"
-    if found.budget_usd is not None:
-        yield f"money: {_money(found.usd)} of {found.budget_usd:,.2f} USD"
-
-
 def _stage(found: Chained, stage: Stage, last: int) -> Iterator[str]:
-    from lab.projections import text
-
     links = [link for link in found.links if link.tier == stage.tier]
-    saved = f"{stage.next_step} of at most {stage.until} steps saved, in {text.count(stage.chunks, 'chunk')}"
-    state = "at its end" if stage.final else saved
-    yield f"tier {stage.tier}: {stage.metric or 'no metric'}, {stage.direction}; {state}"
+    yield f"tier {stage.tier}: {stage.metric or 'no metric'}, {stage.direction}; {_stands(found, stage)}"
     if len(links) > last:
         yield f"the last {last} of {len(links)} runs; --last shows more, --json all"
-    head = ("chunk", "steps", "value", "outcome", "took", "tokens", "USD", "kl", "service's run", "run", "")
     if links:
-        yield from columns(head, [_link(link) for link in links[-last:]], left={3, 8, 9, 10})
+        yield from _links(found, links[-last:])
     if stage.rows:
         yield from _rows(stage.rows, last)
 
 
-def _link(link: Link) -> Sequence[str]:
+def _stands(found: Chained, stage: Stage) -> str:
     from lab.projections import text
 
-    steps = f"{link.first_step}-{link.next_step}" if link.saved else f"{link.first_step}-"
-    words = link.trouble or link.reason or ("" if link.saved else "saved nothing")
-    return (
-        str(link.number or _DASH),
-        steps,
-        _value(link.value),
-        link.outcome,
-        text.duration(link.wall_s),
-        f"{link.tokens:,}",
-        _money(link.cost),
-        _value(link.kl),
-        text.line(link.model_run, _RUN_CHARS) or _DASH,
-        link.run_id,
-        text.line(words, _WORDS_CHARS),
-    )
+    if not found.is_chain:
+        whole = text.count(stage.runs, "whole training")
+        return whole if stage.value is None else f"{whole}, best {_value(stage.value)}"
+    chunks = text.count(stage.chunks, "chunk")
+    tried = f", of {stage.runs} runs" if stage.runs > stage.chunks else ""
+    if stage.final:
+        return f"at its end, after {text.count(stage.next_step, 'step')} in {chunks}{tried}"
+    return f"{stage.next_step} of at most {stage.until} steps saved, in {chunks}{tried}"
+
+
+def _links(found: Chained, links: Sequence[Link]) -> Iterator[str]:
+    """A line for each run; what there is to say of one is below it. A service's name for it that is long is cut."""
+    from lab.projections import text
+
+    head = ("chunk", "steps", "value", "outcome", "took", "tokens", "USD", "kl", "run", "service's run")
+    most = None if words.width() >= _WIDE else _SHORT
+    rows = [
+        (
+            str(link.number or _DASH), words.steps(link.first_step, link.next_step, lead="") if link.saved else "none",
+            _value(link.value), link.outcome, text.duration(link.wall_s), f"{link.tokens:,}", _money(link.cost),
+            _value(link.kl), link.run_id, _cut(text.line(link.model_run, _RUN_CHARS), most) or _DASH,
+        )
+        for link in links
+    ]  # fmt: skip
+    shown = columns(head, rows, left={1, 3, 8, 9}, may_go={0, 6, 7, 9})
+    yield next(shown)
+    by_run = {link.run_id: link for link in found.links}
+    for link, line in zip(links, shown, strict=True):
+        yield line
+        said = [link.trouble or link.reason or ("" if link.saved else "saved nothing"), _moved(link, by_run)]
+        yield from (f"       {text.line(each, _SAID_CHARS)}" for each in said if each)
+
+
+def _cut(name: str, most: int | None) -> str:
+    return name if most is None or len(name) <= most else f"{name[: most - 1]}…"
+
+
+def _moved(link: Link, by_run: Mapping[str, Link]) -> str:
+    """The parameters that it did not have from the chunk before, and in whose words."""
+    from lab.core.origin import REVIEWED, UNREVIEWED
+
+    before = by_run[link.parent].params if link.parent in by_run else link.params
+    names = dict.fromkeys([*before, *link.params])
+    moves = [
+        f"{name} {_param(before, name)} -> {_param(link.params, name)}"
+        for name in names
+        if before.get(name) != link.params.get(name)
+    ]
+    moved = ", ".join(moves)
+    if link.chosen == UNREVIEWED:
+        return f"not reviewed: {link.why}"
+    if link.chosen == REVIEWED:
+        return f"reviewed: {moved or 'as it was'}" + (f": {link.why}" if link.why else "")
+    return moved
+
+
+def _param(params: Mapping[str, Scalar], name: str) -> str:
+    return _fact(params[name]) if name in params else _DASH
 
 
 def _rows(rows: Sequence[Step], last: int) -> Iterator[str]:
@@ -163,15 +213,16 @@ def _of_lab(rows: Sequence[ChainRow], last: int) -> Iterator[str]:
     if not rows:
         yield "No experiment trains remotely"
         return
-    head = ("experiment", "tier", "phase", "steps", "chunks", "value", "tokens", "USD", "under way")
+    head = ("experiment", "tier", "phase", "steps", "runs", "value", "tokens", "USD", "under way")
     cells = [
         (
-            row.experiment, row.tier, row.phase or _DASH, f"{row.next_step}/{row.until}", str(row.chunks),
+            row.experiment, row.tier, row.phase or _DASH,
+            f"{row.next_step} of {row.until}" if row.is_chain else "a search", str(row.runs),
             _value(row.value), f"{row.tokens:,}", _money(row.usd), row.under_way or _DASH,
         )
         for row in rows[:last]
     ]  # fmt: skip
-    yield from columns(head, cells, left={0, 1, 2, 8})
+    yield from columns(head, cells, left={0, 1, 2, 3, 8}, may_go={7, 8})
     if len(rows) > last:
         yield f"{len(rows) - last} more; --last shows more, --json all"
 

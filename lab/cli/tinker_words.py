@@ -73,6 +73,22 @@ def budget(tokens: int | None, usd: float | None) -> str:
     return f"{of_tokens}, {'no money budget' if usd is None else f'{money(usd)[0]} USD'}"
 
 
+def steps(first: int, end: int, lead: str = "steps ") -> str:
+    """Of a chunk: how many steps are inside the state that it begins from, and inside the one that it saves."""
+    return f"{lead}{first} to {end}"
+
+
+def width() -> int:
+    """Columns of the terminal; of a pipe as many as anybody could want."""
+    import os
+    import sys
+
+    try:
+        return int(os.environ.get("COLUMNS", "") or os.get_terminal_size(sys.stdout.fileno()).columns)
+    except (ValueError, OSError):
+        return sys.maxsize
+
+
 def indented(what: str) -> list[str]:
     """The lines of a message below its first one, each a line of ours."""
     from lab.projections import text

@@ -28,10 +28,10 @@ def test_a_chain_is_shown_chunk_by_chunk_with_what_each_took(labctl: Labctl, pla
     said = labctl.done("tinker", "runs", "sft")
     told = lines(said.out)
     assert told[0] == "sft, active: tiny/qwen3 at http://127.0.0.1:8766"
-    assert "tier proxy: loss, minimize; at its end" in told
-    assert f"1 0-8 0.5 success 1.5 s 800 0.008 - run:1 {first.run.run_id}" in told
-    assert f"2 8-16 0.4 success 1.5 s 800 0.008 - run:2 {second.run.run_id}" in told
-    assert f"3 16-20 0.3 success 1.5 s 400 0.004 - run:3 {third.run.run_id}" in told
+    assert "tier proxy: loss, minimize; at its end, after 20 steps in 3 chunks" in told
+    assert f"1 0 to 8 0.5 success 1.5 s 800 0.008 {first.run.run_id} run:1" in told
+    assert f"2 8 to 16 0.4 success 1.5 s 800 0.008 {second.run.run_id} run:2" in told
+    assert f"3 16 to 20 0.3 success 1.5 s 400 0.004 {third.run.run_id} run:3" in told
     assert "next: labctl tinker download sft" in said.err
     found = labctl.done("tinker", "runs", "sft", "--json").data
     assert (found["tokens"], found["usd"]) == (2000, 0.02)
@@ -77,8 +77,9 @@ def test_a_run_that_saved_nothing_is_paid_for_and_is_no_part_of_the_chain(labctl
     assert found["stages"][0]["lineage"] == [first.run.run_id, again.run.run_id]
     assert found["tokens"] == 2400
     told = lines(labctl.done("tinker", "runs", "sft").out)
-    assert f"2 8- - failed 1.5 s 800 0.008 - run:2 {lost.run.run_id} the service went away" in told
-    assert "tier proxy: loss, minimize; 16 of at most 20 steps saved, in 2 chunks" in told
+    at = told.index(f"2 none - failed 1.5 s 800 0.008 {lost.run.run_id} run:2")
+    assert told[at + 1] == "the service went away"
+    assert "tier proxy: loss, minimize; 16 of at most 20 steps saved, in 2 chunks, of 3 runs" in told
 
 
 def test_each_step_is_told_once_by_the_chunk_that_saved_it(labctl: Labctl, place: Path) -> None:
@@ -115,7 +116,7 @@ def test_a_chunk_under_way_says_what_it_waits_for(labctl: Labctl, place: Path) -
     wrote(root, running, row(8, 2.0), Pause(at=2.0, what="billing", words="HTTP 402"))
     told = labctl.done("tinker", "runs", "sft")
     name = running.manifest.run_id
-    assert f"under way: {name} [proxy], chunk 2, steps 8-16: paused: billing for " in told.out
+    assert f"under way: {name} [proxy], chunk 2, steps 8 to 16: paused: billing for " in told.out
     assert f"next: labctl tail {name}" in told.err
     assert "paused: billing for " in labctl.done("tinker", "runs").out
 
@@ -124,7 +125,7 @@ def test_the_whole_lab_is_a_line_for_each_training(labctl: Labctl, place: Path) 
     root = a_training(place, "sft", "other")
     a_chunk(root, 0.5)
     told = lines(labctl.done("tinker", "runs").out)
-    assert told[1:] == ["other proxy queued 0/20 0 - 0 - -", "sft proxy active 8/20 1 0.5 800 0.008 -"]
+    assert told[1:] == ["other proxy queued 0 of 20 0 - 0 -", "sft proxy active 8 of 20 1 0.5 800 0.008"]
     found = labctl.done("tinker", "runs", "--json").data["chains"]
     assert [(each["experiment"], each["next_step"], each["final"]) for each in found] == [
         ("other", 0, False),
@@ -134,13 +135,44 @@ def test_the_whole_lab_is_a_line_for_each_training(labctl: Labctl, place: Path) 
 
 def test_trainings_of_a_search_are_whole_ones_and_make_no_chain(labctl: Labctl, place: Path) -> None:
     root = a_training(place, more="strategy: random\nsearch_space: {rank: {low: 1, high: 8, type: int}}\n")
-    runs = [a_chunk(root, value) for value in (0.5, 0.2)]
+    runs = [a_chunk(root, value) for value in (0.5, 0.2, 0.4)]
     found = labctl.done("tinker", "runs", "sft", "--json").data
     assert (found["is_chain"], found["stages"][0]["chunks"]) == (False, 0)
     assert [link["run_id"] for link in found["links"]] == [made.run.run_id for made in runs]
-    assert f"- 0-20 0.2 success 1.5 s 2,000 0.02 - run:0 {runs[1].run.run_id}" in lines(
-        labctl.done("tinker", "runs", "sft").out
-    )
+    told = lines(labctl.done("tinker", "runs", "sft").out)
+    assert f"0 to 20 0.2 success 1.5 s 2,000 0.02 {runs[1].run.run_id} run:0" in told
+    assert "tier proxy: loss, minimize; 3 whole trainings, best 0.2" in told
+    assert "sft proxy active a search 3 0.2 6,000 0.06" in lines(labctl.done("tinker", "runs").out)
+
+
+def test_parameters_that_a_reviewer_moved_are_told_below_the_chunk_with_its_reason(labctl: Labctl, place: Path) -> None:
+    root = a_training(place, more="search_space: {lr: {low: 0.0001, high: 0.1, default: 0.005}}\n")
+    a_chunk(root, 0.5)
+    second = over(root, begun(root, reviewed={"lr": 0.003}, why="it swings"), 0.4)
+    told = lines(labctl.done("tinker", "runs", "sft").out)
+    at = next(number for number, line in enumerate(told) if second.run.run_id in line)
+    assert told[at + 1] == "reviewed: lr 0.005 -> 0.003: it swings"
+
+
+def test_the_last_word_is_why_no_chunk_comes_after(labctl: Labctl, place: Path) -> None:
+    root = a_training(place)
+    a_chunk(root, 0.5)
+    assert labctl.done("tinker", "runs", "sft", "--json").data["ended"] is None
+    labctl.done("pause", "sft", "--reason", "the bill")
+    assert lines(labctl.done("tinker", "runs", "sft").out)[-1].startswith("paused ")
+    assert lines(labctl.done("tinker", "runs", "sft").out)[-1].endswith(" by ann: the bill")
+    labctl.done("resume", "sft")
+    assert labctl.done("tinker", "runs", "sft", "--json").data["ended"] is None
+
+
+def test_names_of_a_service_are_cut_where_the_terminal_is_narrow(
+    labctl: Labctl, place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = a_training(place)
+    run = over(root, begun(root), 0.5, model_run="12345678-1234-1234-1234-123456789abc:train:0").run.run_id
+    assert f"{run}  12345678-1234-" in labctl.done("tinker", "runs", "sft").out
+    monkeypatch.setenv("COLUMNS", "80")
+    assert f"{run}  12345678-…" in labctl.done("tinker", "runs", "sft").out
 
 
 def test_rows_that_were_spoilt_after_their_seal_are_missing_and_said_so(labctl: Labctl, place: Path) -> None:

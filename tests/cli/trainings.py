@@ -9,6 +9,7 @@ import msgspec
 from lab.core import chunk
 from lab.core.chunk import Chunk
 from lab.core.ended import Ended
+from lab.core.origin import REVIEWED, Origin
 from lab.core.run import FAILED, SUCCESS
 from lab.scheduler import cycle
 from lab.scheduler.chaining import next_params
@@ -20,6 +21,7 @@ from tests.scheduler.labs import a_lab, me
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from lab.core.parameter import Scalar
     from lab.core.seal import Seal
     from lab.scheduler.cycle import Running
     from lab.store.root import Root
@@ -43,13 +45,14 @@ def a_training(place: Path, *names: str, more: str = "") -> Root:
     return a_lab(place, *(names or ("sft",)), more=TUNED + more)
 
 
-def begun(root: Root, name: str = "sft") -> Running:
-    """The next chunk, claimed and open."""
+def begun(root: Root, name: str = "sft", *, reviewed: dict[str, Scalar] | None = None, why: str = "") -> Running:
+    """The next chunk, claimed and open; with what a reviewer chose, where it is given."""
     with root.section(name):
         view, loaded = cycle.observe(root, name)
         spec = cycle.usable(loaded)
         params = {"rank": 8} if spec.strategy else next_params.of(root, view, spec, view.tier).params
-        errand = ordered(root, view, spec, Errand(params=params))
+        origin = Origin(kind=REVIEWED, note=why) if reviewed else None
+        errand = ordered(root, view, spec, Errand(params={**(params or {}), **(reviewed or {})}, origin=origin))
         lease = cycle.claim(root, view, spec, owner=me())
         return cycle.opened(root, lease, view, spec, loaded.sha256, errand)
 
@@ -74,7 +77,14 @@ def row(step: int, loss: float, **more: object) -> Row:
 
 
 def over(
-    root: Root, running: Running, value: float | None, *, saves: bool = True, steps: int = 0, unsaved: int = 0
+    root: Root,
+    running: Running,
+    value: float | None,
+    *,
+    saves: bool = True,
+    steps: int = 0,
+    unsaved: int = 0,
+    model_run: str = "",
 ) -> Seal:
     """Its rows, what it saved, and its seal. It did what it was ordered, or fewer `steps`; `unsaved` more were lost."""
     order = running.order
@@ -85,7 +95,8 @@ def over(
     trained = 100 * (end - order.first_step)
     done = Chunk(
         number=order.number, first_step=order.first_step, next_step=end if saves else order.first_step,
-        parent=order.parent, model_run=f"run:{order.number}", base_model="tiny/qwen3", final=final, trained=trained,
+        parent=order.parent, model_run=model_run or f"run:{order.number}", base_model="tiny/qwen3", final=final,
+        trained=trained,
         state_path=f"tinker://run:{order.number}/weights/{name}" if saves else "", params=order.params,
         sampler_path=f"tinker://run:{order.number}/sampler_weights/final" if final else "",
         external_path=f"tinker://run:{order.number}/external_weights/final" if final else "",

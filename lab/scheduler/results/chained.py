@@ -17,6 +17,7 @@ from lab.core.chunk import Order
 from lab.core.errors import BadInput, Corrupt
 from lab.core.parameter import Scalar  # msgspec resolves annotations
 from lab.core.record import parse
+from lab.core.view import ARCHIVED, AWAITING, COMPLETED, PAUSED
 from lab.store import archives, bundles, experiments, inside, leases, ledger
 from lab.tinker import monitor, rows
 from lab.tinker.monitor import Sight  # msgspec resolves annotations
@@ -26,12 +27,14 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from lab.core.chunk import Chunk
+    from lab.core.event import Event
     from lab.core.run import Run
     from lab.core.seal import Seal, SealedFile
     from lab.core.spec import Spec
     from lab.store.root import Root
 
 EXECUTOR = "tinker"
+_RESTS = frozenset({AWAITING, PAUSED, COMPLETED, ARCHIVED})
 MOST_BYTES = 64 << 20  # of the rows of one run: some 300,000 steps
 
 
@@ -64,6 +67,8 @@ class Link(msgspec.Struct, frozen=True, kw_only=True):
     kl: float | None
     trouble: str
     reason: str
+    chosen: str  # who chose its parameters, as `core.origin` has it: reviewed, unreviewed, ...; empty: as before
+    why: str  # in the words of whoever did
     ended_at: str
 
     @property
@@ -73,10 +78,12 @@ class Link(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Decided(msgspec.Struct, frozen=True, kw_only=True):
-    """What the scheduler decided last, with the numbers it used."""
+    """What was decided of a training, with the numbers that were used. `to` is the phase or tier that it went to."""
 
     type: str
     ts: str
+    to: str
+    actor: str
     run_id: str
     reason: str
     facts: dict[str, object]
@@ -94,12 +101,16 @@ class Underway(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Trained(msgspec.Struct, frozen=True, kw_only=True):
-    """All that an experiment trained remotely, in the order of history. `missing` says what could not be read."""
+    """All that an experiment trained remotely, in the order of history. `missing` says what could not be read.
+
+    `decided` is the last chunk that was ordered, `ended` what ended or paused the training after it, or moved it on.
+    """
 
     experiment: str
     links: tuple[Link, ...] = ()
     under_way: tuple[Underway, ...] = ()
     decided: Decided | None = None
+    ended: Decided | None = None
     missing: tuple[str, ...] = ()
     chains: dict[str, Chain] = {}  # by tier, folded as the policy sees them
 
@@ -146,12 +157,14 @@ def read(root: Root, experiment: str) -> Trained:
         if did is not None:
             links.append(link(run, did))
             chains[run.tier] = chain.fold(chains.get(run.tier), run, did)
+    decided, ended = _decided(root, experiment)
     return Trained(
         experiment=experiment,
         links=tuple(links),
         chains=chains,
         under_way=tuple(_under_way(root, experiment, missing)),
-        decided=_decided(root, experiment),
+        decided=decided,
+        ended=ended,
         missing=tuple(missing),
     )
 
@@ -182,7 +195,9 @@ def link(run: Run, did: Chunk) -> Link:
         parent=did.parent, model_run=did.model_run, base_model=did.base_model, state_path=did.state_path,
         sampler_path=did.sampler_path, external_path=did.external_path, fixed=dict(did.fixed), params=dict(did.params),
         trained=did.trained, sampled=did.sampled, prefilled=did.prefilled, cost=run.cost, wall_s=run.wall_s,
-        paused_s=did.paused_s, kl=did.kl, trouble=did.trouble, reason=run.reason, ended_at=run.ended_at,
+        paused_s=did.paused_s, kl=did.kl, trouble=did.trouble, reason=run.reason,
+        chosen=run.origin.kind if run.origin is not None else "", why=run.origin.note if run.origin is not None else "",
+        ended_at=run.ended_at,
     )  # fmt: skip
 
 
@@ -214,15 +229,28 @@ def _sight(root: Root, order: Order, path: str) -> Sight:
     return monitor.sight(order, rows.steps(path), rows.pauses(path), begun_at=begun.timestamp(), now=now.timestamp())
 
 
-def _decided(root: Root, experiment: str) -> Decided | None:
-    last = None
+def _decided(root: Root, experiment: str) -> tuple[Decided | None, Decided | None]:
+    """The last chunk that was ordered, and what came after it where that was no chunk."""
+    ordered: Decided | None = None
+    after: Decided | None = None
     for entry in ledger.mentioning(root, 0, experiment):
-        line = entry.line
-        if line is not None and line.event.experiment == experiment and line.event.type == event.CHUNK_DECIDED:
-            last = line.event
-    if last is None:
-        return None
-    return Decided(type=last.type, ts=last.ts, run_id=last.run_id, reason=last.reason, facts=dict(last.facts))
+        told = entry.line.event if entry.line is not None else None
+        if told is None or told.experiment != experiment:
+            continue
+        if told.type == event.CHUNK_DECIDED:
+            ordered, after = _told(told), None
+        elif told.type == event.TIER_CHANGED or (told.type == event.PHASE_CHANGED and told.phase in _RESTS):
+            after = _told(told)
+        elif told.type == event.PHASE_CHANGED:  # somebody opened it again
+            after = None
+    return ordered, after
+
+
+def _told(what: Event) -> Decided:
+    return Decided(
+        type=what.type, ts=what.ts, to=what.tier if what.type == event.TIER_CHANGED else what.phase, actor=what.actor,
+        run_id=what.run_id, reason=what.reason, facts=dict(what.facts),
+    )  # fmt: skip
 
 
 class Steps(msgspec.Struct, frozen=True, kw_only=True):

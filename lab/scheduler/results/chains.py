@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from lab.core.errors import BadInput
+from lab.core.run import better
 from lab.core.tuning import Tuning
 from lab.projections import status
 from lab.scheduler.results import chained, table
@@ -23,16 +24,20 @@ if TYPE_CHECKING:
 
 
 class Stage(msgspec.Struct, frozen=True, kw_only=True):
-    """The chain of one tier. `rows` are its steps, where they were asked for, those of a run under way too."""
+    """The chain of one tier. `rows` are its steps, where they were asked for, those of a run under way too.
+
+    Of a search it is no chain: `runs` whole trainings, and the best value of them.
+    """
 
     tier: str
     metric: str
     direction: str
+    runs: int  # those that saved nothing too
     chunks: int  # that saved a state, in a line
     next_step: int
     until: int
     final: bool
-    value: float | None  # of the last run that has one
+    value: float | None  # of the last run that has one; of a search the best
     lineage: tuple[str, ...]
     state_path: str
     sampler_path: str
@@ -52,6 +57,7 @@ class Chained(msgspec.Struct, frozen=True, kw_only=True):
     links: tuple[Link, ...]
     under_way: tuple[Underway, ...]
     decided: Decided | None
+    ended: Decided | None  # what ended or paused it after that
     tokens: int
     usd: float
     budget_tokens: int | None
@@ -68,6 +74,8 @@ class ChainRow(msgspec.Struct, frozen=True, kw_only=True):
     next_step: int
     until: int
     final: bool
+    is_chain: bool  # false: of a search, of which each run is a whole training
+    runs: int
     chunks: int
     value: float | None
     tokens: int
@@ -108,6 +116,7 @@ def of(root: Root, experiment: str, tier: str = "", *, with_steps: bool = False)
         links=links,
         under_way=tuple(each for each in trained.under_way if each.tier in wanted),
         decided=trained.decided,
+        ended=trained.ended,
         tokens=sum(link.tokens for link in trained.links),
         usd=round(sum(link.cost for link in trained.links), 9),
         budget_tokens=spec.stop_conditions.budget_tokens,
@@ -140,17 +149,27 @@ def _stage(spec: Spec, trained: Trained, tier: str, rows: tuple[Row, ...]) -> St
         tier=tier,
         metric=here.metric,
         direction=here.metric_direction,
+        runs=len(links),
         chunks=len(line),
         next_step=end.next_step if end else 0,
         until=max(until, end.next_step) if end and not end.final else end.next_step if end else until,
         final=end.final if end else False,
-        value=next((link.value for link in reversed(links) if link.value is not None), None),
+        value=_value(links, here.metric_direction if spec.strategy else ""),
         lineage=tuple(link.run_id for link in line),
         state_path=end.state_path if end else "",
         sampler_path=end.sampler_path if end else "",
         external_path=end.external_path if end else "",
         rows=rows,
     )
+
+
+def _value(links: Sequence[Link], direction: str) -> float | None:
+    """The last value there is; with a direction the best."""
+    best: float | None = None
+    for link in links:
+        if link.value is not None and (not direction or better(link.value, best, direction)):
+            best = link.value
+    return best
 
 
 def _rows(found: Chained) -> Sequence[ChainRow]:
@@ -162,6 +181,8 @@ def _rows(found: Chained) -> Sequence[ChainRow]:
             next_step=stage.next_step,
             until=stage.until,
             final=stage.final,
+            is_chain=found.is_chain,
+            runs=stage.runs,
             chunks=stage.chunks,
             value=stage.value,
             tokens=sum(link.tokens for link in found.links if link.tier == stage.tier),
