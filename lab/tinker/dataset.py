@@ -40,34 +40,34 @@ class Message(msgspec.Struct, frozen=True):
     content: str
 
 
-class Row(msgspec.Struct, frozen=True, kw_only=True):
+class Example(msgspec.Struct, frozen=True, kw_only=True):
     """What every line has: its number, from 1, for whatever is to be said about it later."""
 
     line: int
     prompt: str = ""
 
 
-class Demonstration(Row, frozen=True, kw_only=True):
+class Demonstration(Example, frozen=True, kw_only=True):
     """What to answer: to `prompt`, or as the assistant of `messages`, of which the last is the assistant's."""
 
     completion: str = ""
     messages: tuple[Message, ...] = ()
 
 
-class Task(Row, frozen=True, kw_only=True):
+class Task(Example, frozen=True, kw_only=True):
     """A question whose answers can be scored."""
 
     answer: str
 
 
-class Pair(Row, frozen=True, kw_only=True):
+class Pair(Example, frozen=True, kw_only=True):
     """Two answers, one better than the other."""
 
     chosen: str
     rejected: str
 
 
-class Comparison(Row, frozen=True, kw_only=True):
+class Comparison(Example, frozen=True, kw_only=True):
     """The same, as a judge saw it: in one order, with its verdict."""
 
     a: str
@@ -75,8 +75,8 @@ class Comparison(Row, frozen=True, kw_only=True):
     better: str
 
 
-R = TypeVar("R", bound=Row)
-_FIELDS: dict[type[Row], tuple[str, ...]] = {
+R = TypeVar("R", bound=Example)
+_FIELDS: dict[type[Example], tuple[str, ...]] = {
     Demonstration: ("prompt", "completion"),
     Task: ("prompt", "answer"),
     Pair: ("prompt", "chosen", "rejected"),
@@ -147,7 +147,7 @@ def refuse_too_long(lengths: Mapping[int, int], limit: int, where: str) -> None:
     refuse([f"{each}; max_tokens is {limit:,}" for each in problems], where, fix)
 
 
-def refuse_overlap(rows: Sequence[Row], held_out: Sequence[Row], where: str) -> None:
+def refuse_overlap(rows: Sequence[Example], held_out: Sequence[Example], where: str) -> None:
     """Raise where a held-out row is one of those that are trained on: it would measure what was learned by heart."""
     seen = {_identity(row): row.line for row in rows}
     both = [(row.line, seen[_identity(row)]) for row in held_out if _identity(row) in seen]
@@ -155,11 +155,11 @@ def refuse_overlap(rows: Sequence[Row], held_out: Sequence[Row], where: str) -> 
     refuse(told, where, "take them out of one of the two files")
 
 
-def _identity(row: Row) -> bytes:
+def _identity(row: Example) -> bytes:
     return msgspec.json.encode(msgspec.structs.replace(row, line=0))
 
 
-def _refuse_others(data: bytes, kind: type[Row], where: str) -> None:
+def _refuse_others(data: bytes, kind: type[Example], where: str) -> None:
     """What is no file of lines at all is told once, and not once for each line."""
     if data.startswith(_OTHER_BOMS):
         raise BadInput("the data set is UTF-16, and must be UTF-8", where=where, fix="save it as UTF-8")
@@ -168,7 +168,7 @@ def _refuse_others(data: bytes, kind: type[Row], where: str) -> None:
         raise BadInput("the data set is one JSON list, and must be JSON lines", where=where, fix=fix)
 
 
-def _row(raw: bytes, kind: type[Row]) -> dict[str, object] | list[str]:
+def _row(raw: bytes, kind: type[Example]) -> dict[str, object] | list[str]:
     """The fields of a line, or what is wrong with it."""
     try:
         text = raw.decode()
@@ -188,7 +188,7 @@ def _row(raw: bytes, kind: type[Row]) -> dict[str, object] | list[str]:
     return _problems(value, kind) or {key: each for key, each in value.items() if key != META}
 
 
-def _problems(value: dict[str, object], kind: type[Row]) -> list[str]:
+def _problems(value: dict[str, object], kind: type[Example]) -> list[str]:
     is_dialogue = kind is Demonstration and "messages" in value
     wanted = _DIALOGUE if is_dialogue else _FIELDS[kind]
     missing = [name for name in wanted if name not in value]
@@ -284,6 +284,6 @@ def _sort(value: object) -> str:
     return "an object"
 
 
-def _example(kind: type[Row]) -> str:
+def _example(kind: type[Example]) -> str:
     fields = {name: "a" if name == "better" else "..." for name in _FIELDS[kind]}
     return json.dumps(fields)

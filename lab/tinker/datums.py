@@ -18,7 +18,7 @@ from lab.tinker.tokenizer import Part
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from lab.tinker.dataset import Demonstration, Pair, Row
+    from lab.tinker.dataset import Demonstration, Example, Pair
     from lab.tinker.tokenizer import Tokenizer
 
 REFUSE, TRUNCATE = "refuse", "truncate"
@@ -52,7 +52,7 @@ def pairs(tokenizer: Tokenizer, rows: Sequence[Pair], limits: Limits) -> list[tu
     return list(zip(data[::2], data[1::2], strict=True))
 
 
-def prompts(tokenizer: Tokenizer, rows: Sequence[Row], limits: Limits) -> list[list[int]]:
+def prompts(tokenizer: Tokenizer, rows: Sequence[Example], limits: Limits) -> list[list[int]]:
     """What a model is asked, as tokens. One that leaves no room for an answer is refused, and never cut."""
     found = [tokenizer.ask(row.prompt, chat=limits.chat) for row in rows]
     lengths = {row.line: len(tokens) + 1 for row, tokens in zip(rows, found, strict=True)}

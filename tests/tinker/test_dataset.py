@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 GOOD = b'{"prompt": "why", "completion": "so"}'
 
 
-def refusal(data: bytes, kind: type[dataset.Row] = Demonstration) -> str:
+def refusal(data: bytes, kind: type[dataset.Example] = Demonstration) -> str:
     with pytest.raises(BadInput) as caught:
         dataset.parse(data, kind, "train.jsonl")
     assert "train.jsonl" in str(caught.value)
@@ -101,7 +101,7 @@ def test_a_misspelt_field_is_one_problem_and_not_two() -> None:
         (Task, b'{"prompt": "p", "answer": 4}', 'answer must be text, not a number; write "4"'),
     ],
 )
-def test_each_kind_has_rules_of_its_own(kind: type[dataset.Row], line: bytes, told: str) -> None:
+def test_each_kind_has_rules_of_its_own(kind: type[dataset.Example], line: bytes, told: str) -> None:
     assert told in refusal(line, kind)
 
 

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import math
 import os
+import signal
+import threading
+import time
 from typing import TYPE_CHECKING
 
 import pytest
@@ -156,6 +159,25 @@ def test_the_end_of_a_training_is_its_state_whatever_becomes_of_what_is_made_of_
     assert last is not None
     assert (last.final, last.next_step, getattr(last, lost)) == (True, 2, "")
     assert getattr(last, kept)
+
+
+def test_term_is_heard_while_samples_are_waited_for(carry: Here, server: str, tmp_path: Path) -> None:
+    class Slow(Plain):
+        def step(self, job: Job, step: int) -> dict[str, float]:
+            if step == 2:
+                sampler = job.sampler()
+                chunks.fault(server, "/asample", delay_s=30)
+                threading.Timer(1.0, os.kill, (os.getpid(), signal.SIGTERM)).start()
+                begun.append(time.monotonic())
+                sampler.sample(PROMPT, max_tokens=2)
+            return super().step(job, step)
+
+    begun: list[float] = []
+    done = carry(tmp_path / "c", order(server), Slow)
+    assert time.monotonic() - begun[0] < 20
+    assert done.code == 75, done.err
+    assert "it was told to end" in done.out
+    assert done.state.endswith("/000002")
 
 
 def test_a_tier_that_left_only_a_state_can_be_sampled_from(carry: Here, server: str, tmp_path: Path) -> None:
