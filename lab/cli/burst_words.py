@@ -239,6 +239,10 @@ class Teller:
         value = ended if step.value is None else f"{step.value:.6g}{f' {step.verdict}' if step.verdict else ''}"
         tier = f" [{step.tier}]" if step.tier not in ("", "default") else ""
         why = f": {_one_line(step.what)}" if step.what else ""
+        if step.chunk:  # its parameters are those of the chunk before, and not what changes
+            named = f"{short(step.metric)} {value}" if step.metric and step.value is not None else value
+            told = ", ".join(filter(None, [step.chunk, named, by(step).strip()]))
+            return f"[{self.ran}/{self._total}]{mark}{tier} {told} ({step.wall_s:.1f}s){why}"
         return f"[{self.ran}/{self._total}]{mark} {value}{tier} {by(step)}{params(step)} ({step.wall_s:.1f}s){why}"
 
     def _draw(self) -> None:

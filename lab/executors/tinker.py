@@ -221,9 +221,10 @@ def _stands(order: Order, ended: Exit, chunk: Chunk) -> str:
 
 def _note(order: Order, chunk: Chunk) -> str:
     """Where it stands, in a line."""
-    if not order.number:
-        return f"steps {chunk.first_step} to {chunk.next_step} of {order.until}"
-    return f"chunk {order.number}: steps {chunk.first_step} to {chunk.next_step} of {order.until}"
+    chunk_of = f"chunk {order.number}: " if order.number else ""
+    if not chunk.state_path:
+        return f"{chunk_of}no step saved, {order.until - chunk.first_step} of {order.until} are left"
+    return f"{chunk_of}steps {chunk.first_step} to {chunk.next_step} of {order.until}"
 
 
 def _with(found: Found, chunk: Chunk) -> dict[str, float]:

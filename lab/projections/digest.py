@@ -66,12 +66,13 @@ def _bounded(lines: list[str]) -> list[str]:
 
 def _new_bests(rows: Sequence[Row], items: DigestInput) -> Iterator[str]:
     """The bests that a run of the period brought."""
-    made = {(run.experiment, run.run_id) for run in items.runs}
+    made = {(run.experiment, run.run_id): run.metric for run in items.runs}
     for row in rows:
         for tier, best in row.bests.items():
             if (row.id, best.run) in made:
                 change = _change(best.value, items.before.get(row.id, {}).get(tier))
-                told = f"{text.md(row.metric) or 'value'} {best.value!r}, {change}, {text.md(best.run)}"
+                metric = made[row.id, best.run] or row.metric  # of its tier: tiers may measure different things
+                told = f"{text.md(metric) or 'value'} {best.value!r}, {change}, {text.md(best.run)}"
                 yield f"- **{text.md(row.id)}** ({text.md(tier)}): {told}"
 
 

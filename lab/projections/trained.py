@@ -57,7 +57,8 @@ def of_run(chunk: Chunk) -> list[str]:
     """What `labctl show RUN` says of a chunk."""
     what = f"chunk {chunk.number}" if chunk.number else "a whole training"
     begun = f", from {chunk.parent}" if chunk.parent else ""
-    lines = [f"training: {what}, steps {chunk.first_step} to {chunk.next_step}{begun}{', the last' * chunk.final}"]
+    steps = f"steps {chunk.first_step} to {chunk.next_step}" if chunk.state_path else "no step saved"
+    lines = [f"training: {what}, {steps}{begun}{', the last' * chunk.final}"]
     paths = (("state", chunk.state_path), ("sampler", chunk.sampler_path), ("external weights", chunk.external_path))
     lines += [f"{label}: {text.line(path)}" for label, path in paths if path]
     lines.append(f"tokens: {chunk.trained:,} trained, {chunk.sampled:,} sampled, {chunk.prefilled:,} read")

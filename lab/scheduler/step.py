@@ -13,6 +13,7 @@ from lab.core.world import stamp
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from lab.core.chunk import Chunk
     from lab.core.run import Run
     from lab.core.view import View
 
@@ -37,6 +38,8 @@ class Step(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     fix: str = ""
     origin: Origin | None = None  # of a run: who chose its parameters
     params: dict[str, object] | None = None
+    chunk: str = ""  # of a training in chunks: which one it was, and how far it went
+    metric: str = ""  # of such a chunk
     engine: str = ""  # of a run that was handed over: to which one
     number: str = ""  # and what it calls the job
     closed: str = ""  # where nothing more is to be handed over now: `ENGINE`, or `ENGINE CLASS`
@@ -49,7 +52,15 @@ def ran(run: Run, params: Mapping[str, object] | None = None) -> Step:
         verdict=run.verdict,
         value=run.value, wall_s=run.wall_s, what=run.reason, origin=run.origin,
         params=None if params is None else dict(params),
+        chunk=_chunk(run.chunk), metric=run.metric if run.chunk else "",
     )  # fmt: skip
+
+
+def _chunk(did: Chunk | None) -> str:
+    if did is None or not did.number:  # a whole training is told by its parameters, as other runs of a search are
+        return ""
+    steps = f"steps {did.first_step} to {did.next_step}" if did.state_path else "no step saved"
+    return f"chunk {did.number}, {steps}"
 
 
 def moved(view: View, move: Pause | Escalate | Promote | Finish) -> Step:

@@ -6,6 +6,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from lab.cli.burst_words import Teller
+from lab.cli.terminal import Terminal
+from lab.scheduler import step
 from tests.cli.trainings import a_chunk, a_training
 
 if TYPE_CHECKING:
@@ -66,3 +69,22 @@ def test_whole_trainings_of_a_search_are_repeats_where_their_parameters_are_equa
         a_chunk(root, value)
     data = labctl.done("best", "sft", "--json").data
     assert (data["chosen_by"], data["goes_on_from"]) == ("mean of repeats", "")
+
+
+def test_while_it_goes_on_a_chunk_is_told_by_its_steps_and_not_by_parameters_that_stay(
+    place: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    root = a_training(place, more=SPACE)
+    teller = Teller(Terminal(as_json=False, quiet=False), "burst", "sft")
+    for made in (a_chunk(root, 0.5), a_chunk(root, None, saves=False)):
+        teller.tell(step.ran(made.run, {"lr": 0.01}))
+    assert capsys.readouterr().out.splitlines() == [
+        "[1/0]* [proxy] chunk 1, steps 0 to 8, loss 0.5 (1.5s)",
+        "[2/0]  [proxy] chunk 2, no step saved, failed (1.5s): the service went away",
+    ]
+
+
+def test_a_chunk_that_saved_nothing_is_shown_so(labctl: Labctl, place: Path) -> None:
+    root = a_training(place)
+    run = a_chunk(root, None, saves=False).run.run_id
+    assert "training: chunk 1, no step saved" in labctl.done("show", run).out

@@ -30,6 +30,13 @@ def test_a_new_best_is_a_headline_with_its_change() -> None:
     assert f"New bests:\n\n{line}\n" in told
 
 
+def test_a_best_is_told_in_the_metric_of_its_own_tier() -> None:
+    runs = (*RUNS, make.run(4, value=0.9, tier="sft", metric="nll"))
+    row = index.row(make.subject([*runs]))
+    told = digest.daily("2026-01-02", digest.DigestInput(rows=(row,), runs=runs)).decode()
+    assert "- **lr-sweep** (sft): nll 0.9" in told
+
+
 def test_the_first_best_is_called_the_first() -> None:
     assert "val_loss 0.25, the first" in digest.daily("2026-01-02", items()).decode()
 
