@@ -25,11 +25,11 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def answer(args: argparse.Namespace, session: Session) -> Answer:
     """Decide it."""
-    from lab.scheduler import decisions
+    from lab.scheduler import decisions, unread
 
     root = session.root()
     made = decisions.resume(root, args.experiment, reason=args.reason, actor=session.actor)
     foreseen = decisions.foreseen(root, args.experiment)
     data = {"experiment": made.experiment, "phase": made.phase, "changed": made.changed}
     said = f"resumed: {made.experiment}" if made.changed else f"{made.experiment} is {made.phase} already"
-    return Answer(data, [said], warnings=[foreseen] if foreseen else [])
+    return Answer(data, [said], warnings=filter(None, [foreseen, unread.changed(root, made.experiment)]))

@@ -109,6 +109,7 @@ def of_experiment(root: Root, given: Subject, *, limit_s: float, say: Callable[[
             yield _model(told, given.tuning.base_model)
     yield _tokenizer(given, told)
     yield _budget(root, given)
+    yield from _spec(root, given)
     if given.is_over:
         yield Look(name="recipe", state=NONE, what="the training is at its end: no step is left")
         return
@@ -118,6 +119,15 @@ def of_experiment(root: Root, given: Subject, *, limit_s: float, say: Callable[[
         return
     say("asking the recipe to look at its data")
     yield _recipe(root, given, given.order)
+
+
+def _spec(root: Root, given: Subject) -> Iterator[Look]:
+    """Limits and steps that were changed where nobody reads them."""
+    from lab.scheduler import unread
+
+    in_vain = unread.changed(root, given.spec.id)
+    if in_vain:
+        yield Look(name="SPEC", state=WARNING, what=in_vain, fix=f"change {root.layout.spec(given.spec.id)}")
 
 
 def _sdk() -> Look:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from lab.cli.terminal import Answer
 from lab.core.errors import BadInput, NotFound
-from lab.core.layout import ENGINES
+from lab.core.layout import ENGINES, SPEC
 
 if TYPE_CHECKING:
     import argparse
@@ -33,7 +33,7 @@ def answer(args: argparse.Namespace, session: Session) -> Answer:
     """The SPEC as labctl understands it."""
     from lab.core import canonical
     from lab.core import spec as specs
-    from lab.scheduler import create
+    from lab.scheduler import create, unread
 
     if args.schema:
         schema = specs.json_schema()
@@ -44,6 +44,8 @@ def answer(args: argparse.Namespace, session: Session) -> Answer:
         return _table(args.target, session)
     spec, origin = create.checked(args.target, session.path)
     warnings = _doubts(spec, os.path.dirname(origin), session)
+    if origin == f"{session.path}/experiments/{args.target}/{SPEC}":
+        warnings += filter(None, [unread.changed(session.root(), args.target)])
     data = {"id": spec.id, "source": origin, "tiers": list(spec.fidelity_tiers), "time_budget_s": spec.time_budget_s}
     return Answer(data, [f"valid: {spec.id} ({origin})"], warnings=warnings)
 

@@ -13,7 +13,7 @@ from lab.core import canonical, event, ids, layout
 from lab.core.errors import BadInput, LabError, NotFound, Unavailable, nearest
 from lab.core.launch import Foreseen
 from lab.projections import readme
-from lab.scheduler import engines, places, refresh
+from lab.scheduler import engines, places, refresh, unread
 from lab.scheduler.doubts import doubts, promised, workspace_at
 from lab.scheduler.loop import scripts
 from lab.store import experiments, ledger, reading, shipped
@@ -21,8 +21,6 @@ from lab.store.root import refuse_foreign
 from lab.store.sections import hold
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from lab.core.spec import Spec
     from lab.store.root import Root
 
@@ -99,6 +97,7 @@ def experiment(root: Root, source: str, *, new_id: str = "", actor: str, dry_run
     if new_id:
         ids.experiment_id(new_id)
     data, origin = _source(source)
+    given = canonical.digest(data)
     copied = _copy_of(root, source)
     spec = promised(_parsed(data, origin, source))
     if new_id:
@@ -118,7 +117,7 @@ def experiment(root: Root, source: str, *, new_id: str = "", actor: str, dry_run
     folder = os.path.dirname(origin)
     taken = folder if not copied and os.path.isdir(os.path.expanduser(source)) else ""
     shared = _made_from(root, folder) if taken else ()
-    _publish(root, spec, data, source=source, origin=origin, actor=actor)
+    _publish(root, spec, data, source=source, origin=origin, actor=actor, given=given)
     return Created(
         name=spec.id,
         made=True,
@@ -268,7 +267,8 @@ def _taken(name: str, source: str, place: str) -> BadInput:
     return BadInput(f"there is an experiment {name} already", where=place, fix=fix)
 
 
-def _publish(root: Root, spec: Spec, data: bytes, *, source: str, origin: str, actor: str) -> None:
+def _publish(root: Root, spec: Spec, data: bytes, *, source: str, origin: str, actor: str, given: str = "") -> None:
+    """`given` is the digest of the file that it was made from; another id may be all that is different here."""
     name, place = spec.id, root.layout.experiment(spec.id)
     with hold(root.layout.section(name)):
         try:
@@ -289,7 +289,10 @@ def _publish(root: Root, spec: Spec, data: bytes, *, source: str, origin: str, a
             tier=spec.initial_fidelity_tier,
             spec=canonical.digest(data),
             name=canonical.plain(os.path.dirname(origin)),
-            facts={"created_in": canonical.plain(os.getcwd())},
+            facts={
+                "created_in": canonical.plain(os.getcwd()),
+                **({unread.GIVEN: given} if given and os.path.basename(origin) == layout.SPEC else {}),
+            },
         )
         ledger.append(root, told)
         subject = refresh.catch_up(root, name)
@@ -316,19 +319,13 @@ def _probe(root: Root) -> None:
 
 
 def _announced(root: Root, name: str) -> bool:
-    return any(told.experiment == name for told in _creations(root))
+    return any(told.experiment == name for told in unread.creations(root))
 
 
 def _made_from(root: Root, folder: str) -> tuple[str, ...]:
     """The experiments that a folder's files are about."""
     plain = canonical.plain(folder)
-    return tuple(dict.fromkeys(told.experiment for told in _creations(root) if told.name == plain))
-
-
-def _creations(root: Root) -> Iterator[event.Event]:
-    for entry in ledger.entries(root):
-        if entry.line is not None and entry.line.event.type == event.EXPERIMENT_CREATED:
-            yield entry.line.event
+    return tuple(dict.fromkeys(told.experiment for told in unread.creations(root) if told.name == plain))
 
 
 def _source(source: str) -> tuple[bytes, str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -9,8 +10,6 @@ import pytest
 from tests.cli.labs import a_busy_lab, a_lab, whole_tree
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from tests.cli.labs import Labctl
 
 ALIASES = "".join(
@@ -109,6 +108,25 @@ def test_who_makes_an_experiment_from_a_folder_hears_where_its_spec_is_now_and_w
     second = labctl.done("create", "mine", "--id", "other").err
     assert f"made from: {tmp_path}/mine, as it lies there; its files are shared with mine" in second
     assert root.layout.spec("other") in second
+
+
+def test_a_change_of_the_spec_that_an_experiment_was_made_from_is_told_to_be_in_vain(
+    labctl: Labctl, place: Path, tmp_path: Path
+) -> None:
+    root = a_lab(place)
+    written = tmp_path / "mine/SPEC.yaml"
+    written.parent.mkdir()
+    written.write_text("id: mine\nmetric: loss\nexecutor_command: 'true'\n")
+    labctl.done("create", "mine", "--id", "other")
+    own = Path(root.layout.spec("other"))
+    own.write_text(own.read_text() + "cadence: 0\n")  # the right one
+    for words in (("validate", "other"), ("resume", "other")):
+        assert "is not read" not in labctl.done(*words).err
+    written.write_text(written.read_text() + "max_iterations_total: 5\n")
+    for words in (("validate", "other"), ("resume", "other")):
+        assert f"warning: {written} was changed, and is not read: what counts is {own}" in labctl.done(*words).err
+    own.write_bytes(written.read_bytes())
+    assert "is not read" not in labctl("validate", "other").err
 
 
 def test_the_same_id_twice_is_refused_and_another_is_offered(labctl: Labctl, place: Path) -> None:

@@ -1,0 +1,37 @@
+"""The SPEC that an experiment was made from. It was copied, and who changes it afterwards changes nothing."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from lab.core import canonical, event, layout
+from lab.store import ledger, reading
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from lab.store.root import Root
+
+GIVEN = "given"  # among the facts of a creation: the digest of the file, called SPEC.yaml, that it was made from
+
+
+def creations(root: Root) -> Iterator[event.Event]:
+    """What the ledger tells of experiments that were made."""
+    for entry in ledger.entries(root):
+        if entry.line is not None and entry.line.event.type == event.EXPERIMENT_CREATED:
+            yield entry.line.event
+
+
+def changed(root: Root, experiment: str) -> str:
+    """That this file was changed since, in words; empty where it is as it was, gone, or the same as what counts."""
+    made = next((told for told in creations(root) if told.experiment == experiment), None)
+    if made is None or not made.name or GIVEN not in made.facts:
+        return ""
+    path, own = f"{made.name}/{layout.SPEC}", root.layout.spec(experiment)
+    try:
+        now = reading.read(path)
+    except OSError:
+        return ""  # of somebody else by now
+    if now is None or canonical.digest(now) == made.facts[GIVEN] or now == reading.read(own):
+        return ""
+    return f"{path} was changed, and is not read: what counts is {own}"
