@@ -69,7 +69,7 @@ class Tuning(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     keep_days: Annotated[
         Annotated[float, Meta(gt=0, le=3650)] | None,
         Meta(
-            description="Days that the service keeps the states between chunks; what the last chunk saves has no end."
+            description="Days that the service keeps a state after the next chunk saved another; the newest has no end."
         ),
     ] = None
 

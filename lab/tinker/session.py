@@ -184,8 +184,9 @@ class Session:
     def expire(self, path: str, days: float) -> None:
         """Let what was saved at a path end by itself, so long from now."""
         keep_s = max(LEAST_KEEP_S, round(days * _DAY_S))
-        future = self._connected().create_rest_client().set_checkpoint_ttl_from_tinker_path(path, keep_s)
-        self.waiting.answer(future, self._doing("letting a state end", path), firmly=True)
+        key, doing = credentials.shown(self.url, os.environ), self._doing("letting a state end", path)
+        client = self.waiting.aside(lambda: tinker.RestClient(base_url=self.url, api_key=key), doing, firmly=True)
+        self.waiting.answer(client.set_checkpoint_ttl_from_tinker_path(path, keep_s), doing, firmly=True)
 
     def close(self, status: Status, detail: str = "") -> None:
         """End the session. A service that is away is left alone: the session ends there by its silence."""

@@ -78,6 +78,7 @@ def _next(root: Root, view: View, spec: Spec, tier: str, params: Mapping[str, ob
         until=max(tuning.steps, chain.next_step + 1),
         state_path=chain.state_path,
         parent=chain.run_id,
+        let_go="" if chain.final or tuning.keep_days is None else chain.state_path,
         fixed=chain.fixed,
         earlier=_earlier(view, spec, tier),
         params=_scalars(params),

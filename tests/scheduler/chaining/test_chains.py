@@ -226,6 +226,16 @@ def test_chunks_are_held_to_every_limit_of_an_experiment(
     assert (view.phase, view.phase_reason, len(training.runs)) == (COMPLETED, why, runs)
 
 
+def test_only_a_state_that_another_one_follows_may_be_let_go(tmp_path: Path) -> None:
+    training = Training(tmp_path, tinker={"keep_days": 7})
+    training.run(3)
+    training.edit(tinker={"base_model": "tiny", "steps": 50, "chunk_steps": 10, "keep_days": 7})
+    decisions.resume(training.root, NAME, actor="ann", reason="more")
+    training.run(1)
+    states = [f"tinker://s{number}:train:0/weights/0000{number}0" for number in (1, 2)]
+    assert [each.order.let_go for each in training.seen] == ["", *states, ""], "its end is what it was trained for"
+
+
 def test_fewer_steps_than_it_has_end_it(training: Training) -> None:
     training.run(1)
     training.edit(tinker={"base_model": "tiny", "steps": 8})
