@@ -73,7 +73,8 @@ class Rlhf(recipe.Recipe):
             for sample, gain in zip(group, advantage.advantages(worth), strict=True):
                 data.append(recipe.rollout(prompt, sample, gain))
                 learned.append(sample)
-        rate = schedule.learning_rate(step, peak=job.number("rl_learning_rate", 0.001), steps=job.end, shape="linear")
+        peak = job.number("rl_learning_rate", 0.0006)  # reached slowly: the first steps of Adam are its wildest
+        rate = schedule.learning_rate(step, peak=peak, steps=job.end, shape="linear", warmup=5)
         trained = job.train(data, "importance_sampling", learning_rate=rate)
         return {
             "kl_to_sft": sum(map(sum, away)) / len(data),
