@@ -148,10 +148,11 @@ def look(go: Heard, place: Path, tmp_path: Path) -> None:
         go(*words)
     (tmp_path / "run.log").write_text("METRIC loss=0.5\n")
     go("metrics", "parse", str(tmp_path / "run.log"), "--metric", "loss")
-    results = tmp_path / "results.json"
-    results.write_text('{"results": {"addition": {"acc,none": 0.5, "acc_stderr,none": 0.1}}}')
-    go("evals", str(results))
-    go("evals", str(results), str(results))
+    one, other = tmp_path / "one.json", tmp_path / "other.json"
+    for results in (one, other):
+        results.write_text('{"results": {"addition": {"acc,none": 0.5, "acc_stderr,none": 0.1}}}')
+    go("evals", str(one))
+    go("evals", str(one), str(other))
     running = cycle.begin(root, "sweep", owner=me())
     assert go("show", running.manifest.run_id)["state"] == "under way"
 
