@@ -230,10 +230,12 @@ def _halted(view: View, spec: Spec, now: datetime, *, at_once: bool) -> Move | N
 
 
 def _trained_to_its_end(view: View, spec: Spec, facts: Facts) -> Finish | Promote | Escalate:
-    following = spec.fidelity_tiers[spec.fidelity_tiers.index(view.tier) + 1 :]
+    following, last = spec.fidelity_tiers[spec.fidelity_tiers.index(view.tier) + 1 :], view.last
+    is_measured = last is None or last.chunk is None or not last.chunk.final or last.value is not None
+    but = "" if is_measured or last is None else f", and its end has no value: {last.reason[:_QUOTED_CHARS]}"
     if not following:
-        return Finish(reason="the training is finished", facts=facts)
-    reason = f"the training in the tier {view.tier} is finished"
+        return Finish(reason=f"the training is finished{but}", facts=facts)
+    reason = f"the training in the tier {view.tier} is finished{but}"
     if spec.fidelity_promotion_rule == WHEN_FINISHED:
         return Promote(tier=following[0], reason=reason, facts=facts)
     return Escalate(reason=reason, facts={**facts, "next": following[0]})

@@ -175,6 +175,18 @@ def test_a_training_goes_on_until_it_is_finished() -> None:
     )  # fmt: skip
 
 
+def test_a_training_whose_end_has_no_value_is_said_to_have_none() -> None:
+    killed = a_run(1, a_chunk(1, 0, 30, final=True), FAILED, reason="it was killed by signal 9")
+    done = decided(seen(killed), a_spec())
+    assert isinstance(done, Finish)
+    assert done.reason == "the training is finished, and its end has no value: it was killed by signal 9"
+    handed = decided(
+        seen(msgspec.structs.replace(killed, tier="sft"), tier="sft"), a_spec(fidelity_tiers=["sft", "rl"])
+    )
+    assert isinstance(handed, Escalate)
+    assert "its end has no value" in handed.reason
+
+
 def test_one_that_its_recipe_ended_early_is_finished_too_and_goes_on_when_somebody_wants_more_steps() -> None:
     early = whole(a_chunk(1, 0, 12, final=True))
     assert isinstance(decided(early, a_spec()), Finish)

@@ -22,14 +22,15 @@ if TYPE_CHECKING:
 def share(root: Root, view: View, spec: Spec, tier: str) -> Allowance:
     """An even share of what is left, for each place of `max_parallel` that is free; all of it where there is one.
 
-    No smaller than what a training took so far, on average: fewer are begun then. `Busy` where those under way may use
-    all that is left.
+    No smaller than what a training took so far, on average: fewer are begun then; and where the last one had too little
+    for a step, the next has all of it, alone. `Busy` where those under way may use all that is left.
     """
     left = allowance.of(view, spec, tier)
     if left.tokens is None and left.usd is None:
         return left
     orders = tuple(_under_way(root, spec.id))
-    places = max(1, spec.for_tier(tier).max_parallel - len(orders))
+    is_alone = view.last is not None and view.last.chunk is not None and view.last.chunk.halted == chunk.IS_SPENT
+    places = 1 if is_alone else max(1, spec.for_tier(tier).max_parallel - len(orders))
     runs = view.whole_runs or view.runs or 1
     tokens, usd = left.tokens, left.usd
     if tokens is not None:
@@ -38,7 +39,7 @@ def share(root: Root, view: View, spec: Spec, tier: str) -> Allowance:
     if usd is not None:
         usd -= sum(order.usd_left or 0.0 for order in orders)
         usd = usd / _parts(places, usd, view.cost / runs)
-    if orders and ((tokens is not None and tokens <= 0) or (usd is not None and usd <= 0)):
+    if orders and (is_alone or (tokens is not None and tokens <= 0) or (usd is not None and usd <= 0)):
         what = f"the {len(orders)} trainings of {spec.id} that are under way may use all that its budget leaves"
         raise Busy(what, fix="wait for one of them, or raise budget_tokens or budget_cost")
     return Allowance(tokens=tokens, usd=usd)

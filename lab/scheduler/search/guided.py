@@ -17,6 +17,7 @@ from lab.core.origin import Origin
 from lab.core.proposal import APPROVED, RUN
 from lab.core.run import Run
 from lab.core.space import Space  # msgspec resolves annotations
+from lab.core.spec_tuning import is_chain
 from lab.scheduler import cycle
 from lab.scheduler.control import approvals, proposals
 from lab.scheduler.control.approved import ORIGIN
@@ -177,10 +178,10 @@ class Guided:
 
     def _by_file(self, asking: Asking, errand: Errand, wait_s: float | None) -> None:
         if asking.space is None:
-            raise BadInput(
-                f"{self._name} has no search space, so there is nothing to approve",
-                fix="labctl burst runs it without questions",
-            )
+            training = "is a training in chunks, whose parameters nobody proposes"
+            none = training if is_chain(self._spec) else "has no search space"
+            what = f"{self._name} {none}, so there is nothing to approve"
+            raise BadInput(what, fix="labctl burst runs it without questions")
         facts: dict[str, str | int | float | bool | None] = {"trial": asking.place}
         if asking.origin is not None:
             facts[ORIGIN] = msgspec.json.encode(asking.origin).decode()

@@ -6,7 +6,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from lab.core.chunk import IS_SPENT, Chunk
+from lab.core.ended import Ended
 from lab.core.errors import Busy
+from lab.core.run import FAILED
+from lab.scheduler import cycle
 from tests.cli.trainings import a_training, begun, over
 
 if TYPE_CHECKING:
@@ -38,6 +42,21 @@ def test_where_not_all_places_bear_what_a_training_took_fewer_share(tmp_path: Pa
     over(root, begun(root), 0.5)
     first, second = begun(root), begun(root)
     assert limits(first, second) == [(2500, None), (2500, None)]
+    with pytest.raises(Busy, match="under way may use all"):
+        begun(root)
+
+
+def test_after_a_share_that_bore_no_step_the_next_has_all_that_is_left_and_is_alone(tmp_path: Path) -> None:
+    root = a_training(tmp_path / "lab", more=f"{SEARCH}stop_conditions: {{budget_tokens: 1000}}\n")
+    refused, *others = [begun(root) for _ in range(3)]
+    assert limits(refused) == [(333, None)]
+    for each in (refused, *others):
+        done = Chunk(number=0, first_step=0, next_step=0, halted=IS_SPENT)
+        cycle.finish(root, each, Ended(outcome=FAILED, reason="no step was done", chunk=done))
+        if each is refused:
+            with pytest.raises(Busy, match="under way may use all"):
+                begun(root)
+    assert limits(begun(root)) == [(1000, None)]
     with pytest.raises(Busy, match="under way may use all"):
         begun(root)
 
