@@ -42,8 +42,7 @@ def lab(client: str, new_lab: NewLab) -> Iterator[Lab]:
     port = free_port()
     lab = new_lab("readmes", f"http://127.0.0.1:{port}")
     lab.shell(make, python=sys.executable)
-    assert serve.endswith(" &")
-    with ended(lab.begin_shell(f"exec {serve.removesuffix(' &')} --port {port}", python=sys.executable)) as server:
+    with ended(lab.begin_shell(f"exec {serve} --port {port}", python=sys.executable)) as server:
         yield lab
         server.send_signal(signal.SIGINT)
         assert server.wait(20) == 0
