@@ -43,6 +43,32 @@ def refuse_strangers(
         raise BadInput(f"{args.action} does not take {action.option_strings[-1]}", fix=fix)
 
 
+def narrow(parser: argparse.ArgumentParser, verb: str, actions: Mapping[str, ModuleType], chosen: str) -> None:
+    """Leave of a verb's help what one action is and takes. What `about` of its module says stands below it."""
+    import argparse
+
+    module = actions[chosen]
+    of_others = set().union(*(_own(each) for each in actions.values()))
+    for each in actions.values():
+        of_others |= set(each.SHARED)
+    for action in parser._actions:  # noqa: SLF001  # argparse tells it in no other way
+        if action.dest == "action" or action.dest in of_others - _own(module) - set(module.SHARED):
+            action.help = argparse.SUPPRESS
+        elif action.dest == "target":
+            target = getattr(module, "TARGET", "")
+            action.help = f"{target}; may be left out" * getattr(module, "TARGET_OPTIONAL", False) or target
+            action.help = action.help or argparse.SUPPRESS
+        elif action.help:
+            whose, _, own = action.help.partition(": ")
+            action.help = own if own and set(whose.split(", ")) <= set(actions) else action.help
+    about = getattr(module, "about", None)
+    parser.prog = f"labctl {verb} {chosen}"
+    parser.description = (module.__doc__ or "").strip()
+    lines = [line for line in (parser.epilog or "").splitlines() if line.strip().startswith(f"{parser.prog} ")]
+    below = "\n".join(["example:", *lines]) if lines else ""
+    parser.epilog = "\n\n".join(filter(None, [below, about() if about else ""])) or None
+
+
 def _own(module: ModuleType) -> set[str]:
     """The flags that a module makes for itself."""
     import argparse

@@ -66,6 +66,11 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         module.arguments(parser.add_argument_group(name))
 
 
+def narrow(parser: argparse.ArgumentParser, action: str) -> None:
+    """`labctl autoresearch ACTION --help`."""
+    actions.narrow(parser, "autoresearch", ACTIONS, action)
+
+
 def answer(args: argparse.Namespace, session: Session) -> Answer:
     """One of them."""
     actions.refuse_strangers("autoresearch", ACTIONS, arguments, args)

@@ -10,12 +10,14 @@ from lab.core.errors import BadInput, nearest
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from types import ModuleType
     from typing import NoReturn
 
     from lab.cli.commands import Command
 
 _PIPED_COLUMNS, _NARROWEST = 100, 40
+_HELP = ("-h", "--help")
 EXIT_CODES = (
     (0, "done"),
     (1, "the run or the check failed"),
@@ -42,8 +44,21 @@ def _width() -> int:
     return max(columns - 2, _NARROWEST)
 
 
+class _Asked(argparse._HelpAction):  # noqa: SLF001  # what lists flags knows help by this class
+    """`--help`; behind the action of a verb that does several things, the help of that one."""
+
+    def __call__(self, parser: argparse.ArgumentParser, namespace: argparse.Namespace, *_: object) -> None:
+        chosen = getattr(namespace, "action", None)
+        if chosen and isinstance(parser, Parser) and parser.narrow is not None:
+            parser.narrow(parser, chosen)
+        parser.print_help()
+        parser.exit()
+
+
 class Parser(argparse.ArgumentParser):
     """argparse, but a usage error is an error like any other: worded, coded, and JSON under `--json`."""
+
+    narrow: Callable[[argparse.ArgumentParser, str], None] | None = None  # leaves what one action takes
 
     def read(self, argv: list[str]) -> argparse.Namespace:
         """Parse, wherever the flags stand."""
@@ -60,12 +75,16 @@ class Parser(argparse.ArgumentParser):
             return argv
         flags: list[str] = []
         words: list[str] = []
+        helps: list[str] = []  # read last: by then it is known what the help is wanted of
         rest = iter(argv)
         for word in rest:
             if word == "--":
-                words += [word, *rest]
+                words += [*helps, word, *rest]
+                helps = []
             elif not word.startswith("-") or len(word) == 1 or self._negative_number_matcher.match(word):
                 words.append(word)
+            elif word in _HELP:
+                helps.append(word)
             else:
                 flags.append(word)
                 action = self._option_string_actions.get(word)
@@ -73,7 +92,7 @@ class Parser(argparse.ArgumentParser):
                     return argv  # letters written together: argparse knows which of them takes the next word
                 if action is not None and action.nargs is None:
                     flags += [each for each in (next(rest, None),) if each is not None]
-        return [*flags, *words]
+        return [*flags, *words, *helps]
 
     def error(self, message: str) -> NoReturn:
         fix = f"{self.format_usage().strip()}\n  more: {self.prog} --help"
@@ -96,7 +115,10 @@ def build(command: Command) -> Parser:
         epilog=f"example:\n{_indented(example)}" if example else None,
         formatter_class=Help,
         allow_abbrev=False,
+        add_help=False,
     )
+    parser.add_argument(*_HELP, action=_Asked, help="show this help message and exit")
+    parser.narrow = getattr(module, "narrow", None)
     module.arguments(parser)
     shared = parser.add_argument_group("everywhere")
     shared.add_argument("--json", action="store_true", help="print one JSON document instead of text")

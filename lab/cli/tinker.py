@@ -8,6 +8,8 @@ fetches the adapter, of an experiment or of a path. `estimate` tells tokens and 
 
 `serve-local` is a service of your own on this machine, for a model that fits: the same API, real gradients, no bill.
 `make-tiny` makes a model that is small enough to try everything with.
+
+`labctl tinker ACTION --help` tells of one action; that of serve-local says what it does not cover.
 """
 
 from __future__ import annotations
@@ -80,8 +82,12 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         "--yes", action="store_true", help="check --trial, download: do not ask, also where it is paid for"
     )
     for name, module in ACTIONS.items():
-        about = getattr(module, "about", None)
-        module.arguments(parser.add_argument_group(name, about() if about else None))
+        module.arguments(parser.add_argument_group(name))
+
+
+def narrow(parser: argparse.ArgumentParser, action: str) -> None:
+    """`labctl tinker ACTION --help`."""
+    actions.narrow(parser, "tinker", ACTIONS, action)
 
 
 def answer(args: argparse.Namespace, session: Session) -> Answer:

@@ -147,11 +147,33 @@ def test_an_extra_that_is_missing_is_named(
     assert sorted(path.name for path in tmp_path.iterdir()) == ["model"]
 
 
-def test_the_help_says_what_a_server_of_this_machine_does_not_cover(labctl: Labctl) -> None:
+@pytest.mark.parametrize("words", [("serve-local", "--help"), ("--help", "serve-local"), ("serve-local", "-h")])
+def test_the_help_of_a_server_of_this_machine_says_what_it_does_not_cover(
+    words: tuple[str, ...], labctl: Labctl
+) -> None:
     from lab.tinker.local.serve import NOT_COVERED  # what the page is held against
 
-    told = " ".join(labctl.done("tinker", "--help").out.split())
+    told = " ".join(labctl.done("tinker", *words).out.split())
     assert all(" ".join(each.split()) in told for each in NOT_COVERED)
+    assert not any(" ".join(each.split()) in labctl.done("tinker", "--help").out for each in NOT_COVERED)
+
+
+@pytest.mark.parametrize(
+    ("verb", "action", "own", "foreign"),
+    [
+        ("tinker", "check", ("--trial", "--tier", "TARGET"), ("--port", "--merge", "serve-local")),
+        ("tinker", "make-tiny", ("a folder that is not there yet",), ("--tier", "--limit", "--trial")),
+        ("autoresearch", "report", ("TARGET",), ("--workspace", "--direction")),
+    ],
+)
+def test_the_help_of_an_action_has_its_own_flags_and_no_others(
+    verb: str, action: str, own: tuple[str, ...], foreign: tuple[str, ...], labctl: Labctl
+) -> None:
+    told = labctl.done(verb, action, "--help").out
+    assert told.startswith(f"usage: labctl {verb} {action} ")
+    assert all(each in told for each in own)
+    assert not any(each in told for each in foreign)
+    assert "--json" in told
 
 
 def test_a_look_at_the_surroundings_needs_no_lab(labctl: Labctl, place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
