@@ -91,6 +91,7 @@ def test_what_is_on_this_machine_costs_nothing(url: str) -> None:
         "http://[::1",
         "http://127.999.1.1",
         "http://127.0.0.1:x@example.org",
+        "http://me@127.0.0.1",
         "http://127.0.0.1@example.org",
         "http://a.localhost",
         "http://example.org\\@127.0.0.1",
