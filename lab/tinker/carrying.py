@@ -16,12 +16,13 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from lab.core.chunk import MORE, Checkpoint
+from lab.core.chunk import MORE, SPENT, Checkpoint
 from lab.core.errors import BadInput, Interrupted, LabError
 from lab.tinker import beforehand, paths, rows
 from lab.tinker.estimate import Purse, Spent
 from lab.tinker.job import Job
 from lab.tinker.rows import Row
+from lab.tinker.training import Trouble
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -48,10 +49,10 @@ class Idle(BadInput):
     """A step trained nothing. The model is as it was before it."""
 
 
-class Trouble(LabError):
-    """No further step makes sense."""
+class NoRoom(BadInput):
+    """The budget bears no step. Whoever asks again gets the same answer."""
 
-    kind = "trouble"
+    exit_code = SPENT
 
 
 class Carrying:
@@ -69,10 +70,14 @@ class Carrying:
 
     def run(self) -> int:
         """The exit code; raises what stopped it. However it ends, what was paid is written down."""
+        trouble = ""
         try:
             return self._carried()
+        except (Trouble, paths.Gone) as error:
+            trouble = error.what
+            raise
         finally:
-            self._left_over()
+            self._left_over(trouble)
 
     def _carried(self) -> int:
         saved = rows.states(self.place.folder)
@@ -86,7 +91,8 @@ class Carrying:
         self.job.enter(None)
         next_step = self.order.first_step + len(self.done)
         if not self.done:
-            raise BadInput(f"no step was done: {why}", where=self.place.folder, fix=_MENDS.get(why, ""))
+            refused = NoRoom if why == _SPENT else BadInput
+            raise refused(f"no step was done: {why}", where=self.place.folder, fix=_MENDS.get(why, ""))
         final = next_step >= end
         state = self._saved(next_step, final=final)
         self.telling.say(f"steps {self.order.first_step} to {next_step - 1}, saved as {state}; {why}")
@@ -242,8 +248,7 @@ class Carrying:
         lost = [name for name, value in numbers.items() if not math.isfinite(value)]
         if lost:
             what = f"{', '.join(lost)} of step {row.step} {'is' if len(lost) == 1 else 'are'} not finite"
-            fix = "nothing of this chunk was saved; try a smaller learning rate, or grad_clip_norm"
-            raise Trouble(f"{what}: the training has come apart", fix=fix)
+            raise Trouble(what)
 
     def _why_not(self, step: int) -> str:
         """Why the next step is not begun."""
@@ -279,12 +284,14 @@ class Carrying:
         if why and not self.job.has_trained:
             raise Asked(why, where=self.place.folder, fix=_MENDS[why])
 
-    def _left_over(self) -> None:
-        """A row for what was used and is in no other: by a step that was not finished, or a measurement that failed."""
+    def _left_over(self, trouble: str) -> None:
+        """A row for what is in no other: what a step used that was not finished, or a measurement; and trouble."""
         used = self.purse.since()
-        if used.total and self.session is not None:
-            step = self.order.first_step + len(self.done)
-            self.telling.row(_more(Row(step=step, run=self.session.run, at=time.time(), unfinished=True), used))
+        if not used.total and not trouble:
+            return
+        run = self.session.run if self.session is not None and used.total else ""
+        step = self.order.first_step + len(self.done)
+        self.telling.row(_more(Row(step=step, run=run, at=time.time(), trouble=trouble, unfinished=True), used))
 
     # -- after --------------------------------------------------------------------------------------------------
 

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 from tinker import APIConnectionError, APIStatusError, RequestFailedError, TinkerError
 from tinker.types import RequestErrorCategory
 
-from lab.core.errors import BadInput, LabError, NotFound, Unavailable
-from lab.tinker import credentials
+from lab.core.errors import BadInput, LabError, Unavailable
+from lab.tinker import credentials, paths
 from lab.tinker.rows import plain
 
 if TYPE_CHECKING:
@@ -91,7 +91,7 @@ def _lost(words: str, doing: Doing) -> LabError:
     if doing.path:
         what = f"{doing.words}: {doing.path} is not there any more: {words}"
         fix = "it expired (keep_days of the SPEC), was deleted, or is another account's; begin from an earlier state: "
-        return NotFound(what, where=doing.url, fix=fix + "labctl tinker checkpoints lists them")
+        return paths.Gone(what, where=doing.url, fix=fix + "labctl tinker checkpoints lists them")
     what = f"{doing.words}: the service does not know this training run any more: {words}"
     return Unavailable(what, where=doing.url, fix=f"it was restarted, or ended the session; {RESUME}")
 

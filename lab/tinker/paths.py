@@ -10,12 +10,16 @@ import re
 
 import msgspec
 
-from lab.core.errors import BadInput
+from lab.core.errors import BadInput, NotFound
 
 WEIGHTS, SAMPLER, EXTERNAL = "weights", "sampler_weights", "external_weights"
 LONGEST_CHARS = 512
 _PATH = re.compile(r"tinker://([A-Za-z0-9_.:-]+)/(weights|sampler_weights|external_weights)/([A-Za-z0-9_.-]+)")
 _NAME = re.compile(r"[A-Za-z0-9_.-]+")
+
+
+class Gone(NotFound):
+    """The service has no longer what was saved at a path, so that asking again is in vain."""
 
 
 class Saved(msgspec.Struct, frozen=True):

@@ -19,6 +19,7 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING
 
+from lab.core.chunk import HALTS
 from lab.core.errors import BadInput, LabError
 from lab.tinker import beforehand, carrying, place
 from lab.tinker.data import Datum, Sample, Trained, rollout, supervised
@@ -38,6 +39,8 @@ __all__ = ["Datum", "Job", "Recipe", "Sample", "Sampler", "Tokens", "Trained", "
 def main(recipe: Recipe, words: Sequence[str] | None = None) -> int:
     """Do the chunk that LAB_CHUNK_PATH orders: 75 more is to do, 0 the training is at its end, else it failed.
 
+    5 says that the service was not there, 76 that the budget bears no step.
+
     `words` are those behind the program's name. With --check it only looks at its data, with --estimate it only counts
     tokens. What the recipe itself raises goes on up: its trace names the line.
     """
@@ -50,7 +53,7 @@ def main(recipe: Recipe, words: Sequence[str] | None = None) -> int:
         return _answered(carrying.Carrying(recipe, told, telling, stop), words)
     except LabError as error:
         Telling.complain(str(error))
-        return carrying.FAILED
+        return error.exit_code if error.exit_code in HALTS else carrying.FAILED
     finally:
         stop.leave()
 

@@ -63,6 +63,7 @@ class Steps(msgspec.Struct, frozen=True, kw_only=True):
     prefilled: int = 0
     passed_over: int = 0  # lines that are no row
     is_cut: bool = False  # there was more than is read of one chunk
+    left: str = ""  # the trouble of what was begun and not done
 
     @property
     def kl(self) -> float | None:
@@ -71,8 +72,8 @@ class Steps(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def trouble(self) -> str:
-        """Of the last step that has any. Rows that are not read are one: no budget would hold what they tell."""
-        told = next((row.trouble for row in reversed(self.rows) if row.trouble), "")
+        """Of the last step that has any, or of one that was not done. Rows that are not read are trouble as well."""
+        told = next((row.trouble for row in reversed(self.rows) if row.trouble), self.left)
         return told or ("its rows are more than are read of one run: what it used is not known" if self.is_cut else "")
 
 
@@ -174,7 +175,7 @@ def steps_of(lines: Iterable[bytes | None]) -> Steps:
     """What these lines tell. `None` among them stands for one that was too long, or for what was not read."""
     last: dict[int, Row] = {}
     trained = sampled = prefilled = passed_over = 0
-    is_cut = False
+    is_cut, left = False, ""
     for line in lines:
         row = _row(line) if line is not None else None
         if row is None:
@@ -182,6 +183,7 @@ def steps_of(lines: Iterable[bytes | None]) -> Steps:
             continue
         trained, sampled, prefilled = trained + row.trained, sampled + row.sampled, prefilled + row.prefilled
         if row.unfinished:
+            left = row.trouble or left
             continue
         if row.step not in last and len(last) >= MOST_STEPS:
             is_cut = True
@@ -194,6 +196,7 @@ def steps_of(lines: Iterable[bytes | None]) -> Steps:
         prefilled=prefilled,
         passed_over=passed_over,
         is_cut=is_cut,
+        left=left,
     )
 
 

@@ -7,7 +7,9 @@ where the chunk has been told to end: given up, nobody would know which steps ar
 
 from __future__ import annotations
 
+import math
 import os
+import re
 from typing import TYPE_CHECKING, Literal, cast
 
 import tinker
@@ -18,6 +20,7 @@ from lab.tinker.data import LOSSES, Datum, Sample, Trained
 from lab.tinker.estimate import Purse
 from lab.tinker.failures import Doing
 from lab.tinker.reaching import reach
+from lab.tinker.training import Trouble
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -32,6 +35,7 @@ CONNECT_LIMIT_S = 60.0
 CLOSE_LIMIT_S = 5.0
 _DAY_S = 86_400
 LEAST_KEEP_S = 3600  # the shortest that the service takes
+_NOT_FINITE = re.compile(r"\b(?:not finite|non-?finite|nan)\b", re.IGNORECASE)
 Status = Literal["success", "errored", "interrupted"]
 
 
@@ -104,7 +108,13 @@ class Session:
         )
         told = self.waiting.answer(passed, self._doing("training"), firmly=True)
         self.purse.take(trained=count)
-        more = self.waiting.answer(stepped, self._doing("the optimizer's step"), firmly=True).metrics
+        _refuse_trouble(_trained(told, data, None), data)
+        try:
+            more = self.waiting.answer(stepped, self._doing("the optimizer's step"), firmly=True).metrics
+        except BadInput as refused:
+            if _NOT_FINITE.search(refused.what):
+                raise Trouble(refused.what) from refused
+            raise
         return _trained(told, data, more)
 
     def forward(self, data: Sequence[Datum], loss: str) -> Trained:
@@ -264,6 +274,18 @@ def _trained(told: ForwardBackwardOutput, data: Sequence[Datum], more: Mapping[s
         raise Unavailable("the service answered for other data than it was sent: its log-probabilities do not fit them")
     metrics = {**told.metrics, **(more or {})}
     return Trained(logprobs=logprobs, metrics=metrics, loss=told.metrics.get("loss:sum"))
+
+
+def _refuse_trouble(passed: Trained, data: Sequence[Datum]) -> None:
+    """Raise where the answer of the forward pass is no number: the optimizer's step then refuses, or spoils it all."""
+    lost = [name for name, value in passed.metrics.items() if not math.isfinite(value)]
+    for datum, logprobs in zip(data, passed.logprobs, strict=True):
+        weights = datum.weights or [1.0] * len(logprobs)
+        if any(weight and not math.isfinite(each) for weight, each in zip(weights, logprobs, strict=True)):
+            lost.append("logprobs")
+            break
+    if lost:
+        raise Trouble(f"training: {', '.join(lost)} of a forward pass not finite")
 
 
 def _wished(wish: Wish, place: int) -> tinker.SamplingParams:

@@ -58,7 +58,7 @@ def test_what_a_step_used_that_failed_is_counted_and_is_no_step(carry: Here, ser
             return samples
 
     done = carry(tmp_path / "c", order(server), Failing)
-    assert done.code == 1
+    assert done.code == 5
     assert done.steps.rows == ()
     assert done.steps.sampled > 0
     assert done.steps.prefilled == len(PROMPT)

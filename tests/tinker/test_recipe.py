@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from lab.core.chunk import SPENT
 from lab.tinker import place, rows
 from tests.tinker import chunks
 from tests.tinker.chunks import Chunk, Here, order
@@ -170,6 +171,25 @@ def test_a_number_that_is_not_finite_ends_it_with_words_and_nothing_saved(
     assert done.metrics == {}
 
 
+def test_a_training_that_comes_apart_at_the_service_is_trouble_with_its_words(
+    carry: Here, server: str, tmp_path: Path
+) -> None:
+    done = carry(tmp_path / "c", order(server, params={"learning_rate": 1e30}))
+    assert done.code == 1, done.err
+    assert "not finite" in done.steps.trouble
+    assert done.states.last is None
+    assert done.steps.trained >= 2 * 4 * 7, "what found it out was paid"
+
+
+def test_a_reference_that_is_gone_is_trouble(carry: Here, server: str, tmp_path: Path) -> None:
+    first = carry(tmp_path / "a", order(server, steps=1), Held)
+    gone = {"reference": first.states.fixed["reference"][:-1] + "X"}
+    told = order(server, first_step=1, state_path=first.state, fixed=gone, number=2)
+    done = carry(tmp_path / "b", told, Held)
+    assert done.code == 1
+    assert f"{gone['reference']} is not there any more" in done.steps.trouble
+
+
 def test_a_recipe_that_stumbles_shows_the_line_and_leaves_its_rows(server: str, tmp_path: Path) -> None:
     folder = tmp_path / "c"
     done = chunks.ended(folder, chunks.start(folder, order(server, params={"raise_at": 2})))
@@ -221,7 +241,7 @@ def test_an_order_that_cannot_be_carried_out_is_refused_in_words(
     told = order(server, **given)  # type: ignore[arg-type]
     before = chunks.calls(server)["/forward_backward"]
     done = carry(tmp_path / "c", told)
-    assert done.code == 1
+    assert done.code == (SPENT if "tokens_left" in given else 1)
     assert words in done.err
     assert done.states.last is None
     assert chunks.calls(server)["/forward_backward"] == before, "nothing was paid for it"
@@ -234,6 +254,7 @@ def test_a_state_that_is_gone_is_told_with_where_to_look(carry: Here, server: st
     assert done.code == 1
     assert gone in done.err
     assert "is not there any more" in done.err
+    assert gone in done.steps.trouble, "it is gone at the next try as well"
     assert "labctl tinker checkpoints" in done.err
 
 
@@ -350,7 +371,7 @@ def test_a_server_that_dies_in_the_middle_is_told_within_the_limit_of_an_answer(
     begun = time.monotonic()
     done = chunks.ended(folder, process)
     assert time.monotonic() - begun < 25
-    assert done.code == 1
+    assert done.code == 5
     assert "no answer in 6 s" in done.err or "no answer in 7 s" in done.err
     assert "away" in done.err
     assert [row.step for row in done.steps.rows] == [0, 1]
@@ -390,7 +411,7 @@ def test_a_service_that_has_forgotten_the_run_is_told_with_where_it_goes_on(
             return super().step(job, step)
 
     done = carry(folder, told, Forgotten)
-    assert done.code == 1
+    assert done.code == 5
     assert "does not know this training run any more" in done.err
     assert "the next chunk begins there" in done.err
     assert [row.step for row in done.steps.rows] == [1]
@@ -411,7 +432,7 @@ def test_a_key_that_the_service_refuses_is_told_with_the_three_places_of_one(
     chunks.fault(server, "/create_session", status=401, times=3, detail="who are you?")
     done = carry(tmp_path / "c", order(server), TINKER_API_KEY="tml-wrong")
     chunks._ask(server, "DELETE", "/api/v1/_fault")
-    assert done.code == 1
+    assert done.code == 5
     for words in ("who are you?", "TINKER_API_KEY", "TINKER_CREDENTIAL_CMD", "~/.tinker/credentials.json"):
         assert words in done.err
     assert "tml-wrong" not in done.err
@@ -428,7 +449,7 @@ def test_a_disk_that_is_full_ends_it_at_the_row_that_had_no_room(server: str, tm
         preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, limits),  # noqa: PLW1509  # it takes no lock
     )  # fmt: skip
     done = chunks.ended(folder, process)
-    assert done.code == 1
+    assert done.code == 5
     assert "cannot be written" in done.err
     assert "make room" in done.err
     assert 0 < len(done.steps.rows) < 5

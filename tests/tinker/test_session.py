@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 import httpx
 import pytest
 
-from lab.core.errors import BadInput, LabError, NotFound, Unavailable
+from lab.core.errors import BadInput, LabError, Unavailable
+from lab.tinker import paths
 from lab.tinker.data import Adam, Datum, Sample, Wish, rollout, supervised
 from lab.tinker.reaching import reach
 from tests.tinker import chunks
@@ -281,7 +282,7 @@ def test_what_the_sdk_stumbles_over_is_told_too() -> None:
     server = told(failed("out of memory", RequestErrorCategory.Server), here)
     assert (type(server), server.what) == (Unavailable, "training: the service failed: out of memory")
     gone = told(failed(f"no such checkpoint {path}", RequestErrorCategory.User), loading)
-    assert type(gone) is NotFound
+    assert type(gone) is paths.Gone
     assert "keep_days" in gone.fix
     odd = told(RuntimeError("\x1b[2J" + "x" * 5000), here)
     assert odd.what.isprintable()
