@@ -58,7 +58,7 @@ def answer(args: argparse.Namespace, session: Session) -> Answer:
         copies = [f"would copy the template to: {made.copied}"] if made.copied else []
         return Answer(data, [*copies, f"would create experiment: {made.name}"])
     first = f"labctl burst {made.name}" if made.goes_on else f"labctl run-once --experiment {made.name}"
-    then = [f"labctl show {made.name}", *filter(None, [made.before]), first]
+    then = [*filter(None, [made.before]), f"labctl show {made.name}", first]
     copies = [f"copied the template to: {made.copied}"] if made.copied else []
     if made.taken:
         whose = f"; its files are shared with {', '.join(made.shared)}" if made.shared else ""

@@ -38,6 +38,9 @@ def problems(spec: Spec) -> Iterator[tuple[str, str]]:
     if not tuning.is_local and not is_funded(spec):
         limits = "budget_tokens, or with budget_cost and all three of usd_per_mtok_train, _sample and _prefill"
         yield TINKER, f"{tuning.url} is paid for, so it needs a limit: stop_conditions with {limits}"
+    if tuning.url.startswith("http://") and not tuning.is_local:
+        why = "is on another machine, and a key would go there for everybody to read"
+        yield TINKER, f"{tuning.url} {why}; write https://, or reach it through a tunnel that ends on 127.0.0.1"
     if tuning.review and (spec.llm is None or spec.strategy):
         why = "looks at chunks, and with a strategy there are none" if spec.strategy else "asks the model of `llm:`"
         yield TINKER, f"review {why}; take `review: true` out" + ("" if spec.strategy else ", or name the model")

@@ -8,6 +8,7 @@ leaves is what lm_eval itself would: artifacts/MODEL/results_TIME.json.
 from __future__ import annotations
 
 import os
+import shlex
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -173,7 +174,10 @@ def _model(block: Evaluation, folders: tuple[str, ...]) -> str:
         raise BadInput(f"this is no model: there is no {_CONFIG}", where=place, fix=fix)
     # NAME and OWNER/NAME are looked up at Hugging Face; all else was meant as a place.
     if not place and (block.model.startswith(("/", "./", "../", "~")) or block.model.count("/") > 1):
-        raise NotFound(f"there is no model {block.model}", where=_looked(folders), fix="correct model of lm_eval")
+        where = next((f"{folder}/{block.model}" for folder in folders if folder), block.model)
+        tiny = shlex.quote(os.path.normpath(os.path.expanduser(where)))
+        fix = f"correct `model` below `lm_eval:` in the SPEC; labctl tinker make-tiny {tiny} makes a small one"
+        raise NotFound(f"there is no model {block.model}", where=_looked(folders), fix=fix)
     return place or block.model
 
 

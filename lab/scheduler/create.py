@@ -12,6 +12,7 @@ import msgspec
 from lab.core import canonical, event, ids, layout
 from lab.core.errors import BadInput, LabError, NotFound, Unavailable, nearest
 from lab.core.launch import Foreseen
+from lab.core.spec_tuning import TINKER
 from lab.projections import readme
 from lab.scheduler import engines, places, refresh, unread
 from lab.scheduler.doubts import doubts, promised, workspace_at
@@ -127,7 +128,7 @@ def experiment(root: Root, source: str, *, new_id: str = "", actor: str, dry_run
         copied=copied,
         taken=taken,
         shared=shared,
-        before=_prepared(root, copied),
+        before=f"labctl tinker check {spec.id}" if spec.executor == TINKER else _prepared(root, copied),
     )
 
 

@@ -26,6 +26,18 @@ def a_model(folder: Path) -> Path:
     return folder
 
 
+def test_what_is_made_of_a_template_that_trains_remotely_is_looked_at_first(labctl: Labctl, place: Path) -> None:
+    labctl.done("init")
+    assert labctl.done("create", "tinker-sl", "--json").envelope["next"][0] == "labctl tinker check tinker-sl"
+
+
+def test_a_model_that_is_to_be_evaluated_and_is_not_there_can_be_made(labctl: Labctl, place: Path) -> None:
+    labctl.done("init")
+    (warning,) = labctl.done("create", "lm-eval", "--json").envelope["warnings"]
+    assert "`model` below `lm_eval:`" in warning
+    assert f"labctl tinker make-tiny {place.parent}/lm-eval/model" in warning
+
+
 def test_what_was_saved_is_listed_with_what_it_is_good_for(labctl: Labctl, place: Path) -> None:
     root = a_training(place)
     runs = [a_chunk(root, 0.5).run.run_id, a_chunk(root, 0.4).run.run_id, a_chunk(root, 0.3).run.run_id]

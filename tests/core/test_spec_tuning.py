@@ -49,9 +49,14 @@ def test_a_service_on_this_machine_needs_no_budget(url: str) -> None:
     assert found.is_local
 
 
-@pytest.mark.parametrize("url", ["http://127.example.org", "https://localhost.example.org", "http://10.0.0.1:8765"])
+@pytest.mark.parametrize("url", ["https://127.example.org", "https://localhost.example.org", "https://10.0.0.1:8765"])
 def test_any_other_service_is_taken_for_one_that_is_paid_for(url: str) -> None:
     assert "needs a limit" in refusal({"base_model": "tiny", "base_url": url})
+
+
+@pytest.mark.parametrize("url", ["http://127.example.org", "http://10.0.0.1:8765"])
+def test_a_key_is_not_to_go_to_another_machine_in_the_open(url: str) -> None:
+    assert "for everybody to read" in refusal({**PAID, "base_url": url}, stop_conditions={"budget_tokens": 5})
 
 
 def test_a_paid_service_needs_a_limit_that_the_lab_can_keep() -> None:
