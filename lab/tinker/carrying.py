@@ -84,6 +84,8 @@ class Carrying:
         if saved.last is not None and saved.last.next_step > self.order.first_step:
             return self._already(saved.last)
         end = self.prepared()
+        if not self.order.steps:
+            return self._only_measured(saved)
         beforehand.require(self.recipe, self.job, end, self.telling)
         self._opened()
         self._fix(saved)
@@ -95,7 +97,7 @@ class Carrying:
             raise refused(f"no step was done: {why}", where=self.place.folder, fix=_MENDS.get(why, ""))
         final = next_step >= end
         state = self._saved(next_step, final=final)
-        self.telling.say(f"steps {self.order.first_step} to {next_step - 1}, saved as {state}; {why}")
+        self.telling.say(f"steps {self.order.first_step} to {next_step}, saved as {state}; {why}")
         if self._idle is not None:
             raise self._idle
         self._metrics([row.metrics for row in self.done], {} if self._over() else self._measured())
@@ -114,13 +116,13 @@ class Carrying:
         told = rows.steps(self.place.folder).rows
         measured = next((row.measured for row in reversed(told) if row.measured), {})
         self._metrics([row.metrics for row in told], measured)
-        self.telling.say(f"this chunk was already done, up to step {last.next_step - 1}; nothing is done twice")
+        self.telling.say(f"this chunk was already done, steps {self.order.first_step} to {last.next_step}; nothing is done twice")
         return FINISHED if last.final else MORE
 
     def _end(self) -> int:
         length = self.recipe.length(self.job)
         end = self.order.until if length is None else min(self.order.until, length)
-        if end <= self.order.first_step:
+        if end <= self.order.first_step and self.order.steps:
             what = f"there is no step {self.order.first_step}: the training has {end}"
             raise BadInput(what, where=self.place.folder, fix="give it more data, or more `steps`")
         self.job.end = end
@@ -341,15 +343,32 @@ class Carrying:
             self.telling.complain(traceback.format_exc())
             return {}
         if measured:
-            row = _more(self.done[-1], self.purse.since())
+            none = Row(step=self.order.first_step, run=self._opened().run, at=time.time(), unfinished=True)
+            row = _more(self.done[-1] if self.done else none, self.purse.since())
             self.telling.row(msgspec.structs.replace(row, measured=measured))
         return rows.finite(measured)
+
+    def _only_measured(self, saved: States) -> int:
+        """The training is at its end, and the chunk that did its last step was not measured: no step, and no new state."""
+        if not self.recipe.measures:
+            fix = "nothing is lost: download the end of the training, and evaluate that"
+            raise BadInput("the end of the training has no value, and the recipe has no `measure`", fix=fix)
+        self._opened()
+        self._fix(saved)
+        step, path = self.order.first_step, self.order.state_path
+        name, run = paths.name_of(step), paths.parse(path).run
+        self._metrics([], self._measured())
+        fixed = dict(self.job.fixed)
+        self.telling.checkpoint(
+            Checkpoint(name=name, next_step=step, state_path=path, model_run=run, final=True, fixed=fixed)
+        )
+        return FINISHED
 
     def _worth(self) -> dict[str, float]:
         told = self.recipe.measure(self.job)
         if told is None:
             return {}
-        measured = self._numbers(told, self.done[-1].step)
+        measured = self._numbers(told, self.order.first_step + len(self.done) - 1)
         if self.recipe.metric not in measured:
             fix = "return it, or make `measure` return None"
             raise BadInput(f"`measure` did not return the metric {self.recipe.metric}", fix=fix)
