@@ -48,6 +48,7 @@ def require_work(
     door.find(spec.executor)
     if not away:
         environment.require(spec, root.world.environ)
+        guard.require_server(spec)
     guard.require_budget(spec, None if away else root.world.environ)
     door.require(
         Foreseen(

@@ -10,12 +10,30 @@ from typing import TYPE_CHECKING
 from lab.core import layout, spec_tuning
 from lab.core.errors import BadInput, Unavailable
 from lab.executors import environment
-from lab.tinker import credentials
+from lab.tinker import credentials, reaching
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from lab.core.spec import Spec
+
+_ANSWERS_WITHIN_S = 2.0
+
+
+def require_server(spec: Spec) -> None:
+    """Refuse a training at a server of this machine that is not there, before a run is claimed.
+
+    A chunk would wait for it and fail, and a night of that would pause the experiment. A service elsewhere may be away
+    for a minute: its chunk waits, and says so.
+    """
+    tuning = spec.tinker
+    if tuning is None or not tuning.is_local:
+        return
+    try:
+        reaching.reach(tuning.url, _ANSWERS_WITHIN_S)
+    except Unavailable as silent:
+        fix = f"start it in a terminal of its own: labctl tinker serve-local --base {tuning.base_model}=FOLDER"
+        raise Unavailable(f"the local server does not answer: {silent.what}", where=tuning.url, fix=fix) from None
 
 
 def require_budget(spec: Spec, environ: Mapping[str, str] | None) -> None:

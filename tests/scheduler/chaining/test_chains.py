@@ -69,7 +69,7 @@ def test_a_local_service_is_asked_with_a_key_of_no_worth_and_told_nothing_of_us(
     training.run(1)
     told = training.seen[0].environ
     assert told == {
-        "TINKER_BASE_URL": "http://127.0.0.1:8766", "TINKER_API_KEY": "tml-local", "TINKER_TELEMETRY": "0",
+        "TINKER_BASE_URL": training.url, "TINKER_API_KEY": "tml-local", "TINKER_TELEMETRY": "0",
     }  # fmt: skip
 
 
@@ -93,7 +93,7 @@ def test_one_that_its_recipe_ends_early_is_finished(training: Training) -> None:
 
 def test_more_steps_make_a_finished_training_go_on(training: Training) -> None:
     training.run(4)
-    training.edit(tinker={"base_model": "tiny", "steps": 45, "chunk_steps": 10})
+    training.edit(tinker={"base_url": training.url, "base_model": "tiny", "steps": 45, "chunk_steps": 10})
     decisions.resume(training.root, NAME, reason="", actor="ann")
     view = training.run(3)
     assert (view.phase, spans(training)[3:]) == (COMPLETED, [(30, 40), (40, 45)])
@@ -229,7 +229,9 @@ def test_chunks_are_held_to_every_limit_of_an_experiment(
 def test_only_a_state_that_another_one_follows_may_be_let_go(tmp_path: Path) -> None:
     training = Training(tmp_path, tinker={"keep_days": 7})
     training.run(3)
-    training.edit(tinker={"base_model": "tiny", "steps": 50, "chunk_steps": 10, "keep_days": 7})
+    training.edit(
+        tinker={"base_url": training.url, "base_model": "tiny", "steps": 50, "chunk_steps": 10, "keep_days": 7}
+    )
     decisions.resume(training.root, NAME, actor="ann", reason="more")
     training.run(1)
     states = [f"tinker://s{number}:train:0/weights/0000{number}0" for number in (1, 2)]
@@ -238,7 +240,7 @@ def test_only_a_state_that_another_one_follows_may_be_let_go(tmp_path: Path) -> 
 
 def test_fewer_steps_than_it_has_end_it(training: Training) -> None:
     training.run(1)
-    training.edit(tinker={"base_model": "tiny", "steps": 8})
+    training.edit(tinker={"base_url": training.url, "base_model": "tiny", "steps": 8})
     view = training.run(1)
     assert (view.phase, view.phase_reason, len(training.runs)) == (COMPLETED, "step budget used", 1)
 
@@ -307,7 +309,7 @@ def test_what_a_training_was_begun_with_stays_so(tmp_path: Path, edit: dict[str,
 def test_a_stage_trains_the_model_that_the_one_before_it_trained(tmp_path: Path) -> None:
     training = Training(tmp_path, fidelity_tiers=["sft", "rl"], fidelity_promotion_rule="when-finished")
     training.run(3)
-    training.edit(tinker={"base_model": "other", "steps": 30, "chunk_steps": 10})
+    training.edit(tinker={"base_url": training.url, "base_model": "other", "steps": 30, "chunk_steps": 10})
     refused = [step for step in training.take() if step.kind == PROBLEM]
     assert "the training in the tier sft was begun with tiny" in refused[0].what
     assert len(training.runs) == 3
@@ -350,7 +352,7 @@ def page_of(training: Training, name: str) -> str:
 
 def test_the_pages_say_how_far_it_is_and_what_comes_next(training: Training) -> None:
     assert "It is chunk 1: steps 0 to 10 of 30." in page_of(training, layout.NEXT)
-    wanted = "- Trains: tiny at http://127.0.0.1:8766, 30 steps in chunks of 10"
+    wanted = f"- Trains: tiny at {training.url}, 30 steps in chunks of 10"
     assert wanted in page_of(training, layout.RUNBOOK)
     training.run(2)
     wanted = "- Training: 2 chunks, step 20 of at most 30; 2,000 tokens trained, 200 sampled, 20 read"

@@ -112,3 +112,18 @@ def test_it_is_refused_before_a_run_is_claimed(tmp_path: Path) -> None:
     assert "TINKER_API_KEY is set, and a run does not see it" in said[0]
     assert training.runs == []
     assert training.view.generation == 0
+
+
+def test_a_server_of_this_machine_that_is_not_there_costs_no_run_and_no_failure(tmp_path: Path) -> None:
+    """Three chunks that failed for it would pause the experiment, and nobody is up to see it."""
+    training = Training(tmp_path)
+    training.edit(tinker={"base_url": "http://127.0.0.1:9", "base_model": "lab/tiny", "steps": 30, "chunk_steps": 10})
+    for _ in range(4):
+        (step,) = [step for step in training.take() if step.kind == "problem"]
+        assert "the local server does not answer: nobody answers at 127.0.0.1, port 9" in step.what
+        assert "labctl tinker serve-local --base lab/tiny=FOLDER" in step.fix
+    assert training.runs == []
+    assert training.view.phase == "queued"
+    training.edit(tinker={"base_url": training.url, "base_model": "lab/tiny", "steps": 30, "chunk_steps": 10})
+    training.run(1)
+    assert len(training.runs) == 1

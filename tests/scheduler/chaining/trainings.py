@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import shutil
+import socket
 import sys
+import weakref
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -45,9 +47,12 @@ class Seen(msgspec.Struct):
 
 
 class Training:
-    """An experiment of the executor tinker in a lab of its own."""
+    """An experiment of the executor tinker in a lab of its own. At its service somebody listens, and says nothing."""
 
     def __init__(self, place: Path, *, tinker: Mapping[str, object] | None = None, **spec: object) -> None:
+        door = socket.create_server(("127.0.0.1", 0))
+        weakref.finalize(self, door.close)
+        self.url = f"http://127.0.0.1:{door.getsockname()[1]}"
         self.workspace = place / "ws"
         self.workspace.mkdir()
         shutil.copy(RECIPE, self.workspace / "recipe.py")
@@ -55,7 +60,7 @@ class Training:
             "id": NAME, "metric": "nll", "metric_direction": "minimize", "cadence": "0", "durability": "fast",
             "max_iterations_total": 50, "worker_roles": "trainer", "workspace_root": str(self.workspace),
             "executor": "tinker", "executor_command": f"{sys.executable} recipe.py", "search_space": SPACE,
-            "tinker": {"base_model": "tiny", "steps": 30, "chunk_steps": 10, **(tinker or {})},
+            "tinker": {"base_url": self.url, "base_model": "tiny", "steps": 30, "chunk_steps": 10, **(tinker or {})},
             **spec,
         }  # fmt: skip
         made = a_root(place / "lab")
