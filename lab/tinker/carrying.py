@@ -19,10 +19,10 @@ import msgspec
 from lab.core.chunk import MORE, SPENT, Checkpoint
 from lab.core.errors import BadInput, Interrupted, LabError
 from lab.tinker import beforehand, paths, rows
+from lab.tinker.data import Trouble
 from lab.tinker.estimate import Purse, Spent
 from lab.tinker.job import Job
 from lab.tinker.rows import Row
-from lab.tinker.training import Trouble
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -116,7 +116,9 @@ class Carrying:
         told = rows.steps(self.place.folder).rows
         measured = next((row.measured for row in reversed(told) if row.measured), {})
         self._metrics([row.metrics for row in told], measured)
-        self.telling.say(f"this chunk was already done, steps {self.order.first_step} to {last.next_step}; nothing is done twice")
+        self.telling.say(
+            f"this chunk was already done, steps {self.order.first_step} to {last.next_step}; nothing is done twice"
+        )
         return FINISHED if last.final else MORE
 
     def _end(self) -> int:
@@ -349,19 +351,17 @@ class Carrying:
         return rows.finite(measured)
 
     def _only_measured(self, saved: States) -> int:
-        """The training is at its end, and the chunk that did its last step was not measured: no step, and no new state."""
+        """What is worth the end of a training whose last chunk was not measured: no step, and no new state."""
         if not self.recipe.measures:
-            fix = "nothing is lost: download the end of the training, and evaluate that"
-            raise BadInput("the end of the training has no value, and the recipe has no `measure`", fix=fix)
+            raise BadInput(
+                "the end of the training has no value, and the recipe no `measure`", fix="evaluate a download"
+            )
+        step, path = self.order.first_step, self.order.state_path
         self._opened()
         self._fix(saved)
-        step, path = self.order.first_step, self.order.state_path
-        name, run = paths.name_of(step), paths.parse(path).run
         self._metrics([], self._measured())
-        fixed = dict(self.job.fixed)
-        self.telling.checkpoint(
-            Checkpoint(name=name, next_step=step, state_path=path, model_run=run, final=True, fixed=fixed)
-        )
+        end = Checkpoint(name="end", next_step=step, state_path=path, model_run=paths.parse(path).run, final=True)
+        self.telling.checkpoint(end)
         return FINISHED
 
     def _worth(self) -> dict[str, float]:
@@ -376,11 +376,7 @@ class Carrying:
 
     def _metrics(self, steps: Sequence[Mapping[str, float]], measured: Mapping[str, float]) -> None:
         """What the chunk is worth: as it was measured, or the mean of its last steps."""
-        last = steps[-rows.LAST :]
-        told: dict[str, float] = {}
-        for name in dict.fromkeys(name for row in last for name in row):
-            values = [row[name] for row in last if name in row]
-            told[name] = statistics.fmean(values)
+        told = rows.means(steps)
         if self.recipe.measures and self.recipe.metric not in measured:
             told.pop(self.recipe.metric, None)  # it is told of data that was held out, or not at all
         for name, value in {**told, **measured}.items():

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import msgspec
 
+from lab.core.errors import LabError
+
 LOSSES = ("cross_entropy", "importance_sampling", "ppo", "cispo", "dro", "gspo", "stable_reinforce")
 
 
@@ -27,6 +29,16 @@ class Trained(msgspec.Struct, frozen=True, kw_only=True):
     logprobs: list[list[float]]  # of each target, in the order of the data, before the step
     metrics: dict[str, float] = {}  # what the service added, as it names it; may be empty
     loss: float | None = None  # the sum over all tokens, where the service tells it
+
+
+class Trouble(LabError):
+    """The training has come apart: no further step makes sense until a person has looked at it."""
+
+    kind = "trouble"
+
+    def __init__(self, what: str) -> None:
+        fix = "nothing of this chunk was saved; try a smaller learning rate, or grad_clip_norm"
+        super().__init__(f"{what}: the training has come apart", fix=fix)
 
 
 class Sample(msgspec.Struct, frozen=True, kw_only=True):

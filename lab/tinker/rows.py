@@ -12,6 +12,7 @@ import errno
 import math
 import os
 import stat
+import statistics
 from typing import TYPE_CHECKING, TypeVar
 
 import msgspec
@@ -21,7 +22,7 @@ from lab.core.chunk import Checkpoint
 from lab.tinker.paths import EXTERNAL, SAMPLER, WEIGHTS, is_name, is_path, parse
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 T = TypeVar("T")
 LONGEST_LINE_BYTES = 1 << 15
@@ -143,6 +144,13 @@ def encode_record(record: Checkpoint | Pause) -> bytes:
 def finite(numbers: Mapping[str, float]) -> dict[str, float]:
     """Those that are."""
     return {name: value for name, value in numbers.items() if math.isfinite(value)}
+
+
+def means(steps: Sequence[Mapping[str, float]]) -> dict[str, float]:
+    """Of each metric the mean over the last steps that told it."""
+    last = steps[-LAST:]
+    names = dict.fromkeys(name for told in last for name in told)
+    return {name: statistics.fmean(told[name] for told in last if name in told) for name in names}
 
 
 def metric_problem(name: str) -> str:

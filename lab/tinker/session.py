@@ -16,11 +16,10 @@ import tinker
 
 from lab.core.errors import BadInput, Unavailable
 from lab.tinker import credentials, paths
-from lab.tinker.data import LOSSES, Datum, Sample, Trained
+from lab.tinker.data import LOSSES, Datum, Sample, Trained, Trouble
 from lab.tinker.estimate import Purse
 from lab.tinker.failures import Doing
 from lab.tinker.reaching import reach
-from lab.tinker.training import Trouble
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

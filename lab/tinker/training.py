@@ -13,23 +13,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from lab.core.errors import LabError
-
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from lab.tinker.estimate import Tokens
     from lab.tinker.job import Job
-
-
-class Trouble(LabError):
-    """The training has come apart: no further step makes sense until a person has looked at it."""
-
-    kind = "trouble"
-
-    def __init__(self, what: str) -> None:
-        fix = "nothing of this chunk was saved; try a smaller learning rate, or grad_clip_norm"
-        super().__init__(f"{what}: the training has come apart", fix=fix)
 
 
 class Recipe:
