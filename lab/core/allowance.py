@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 if TYPE_CHECKING:
+    from lab.core.chain import Chain
     from lab.core.spec_fields import Spec
     from lab.core.view import View
 
@@ -50,9 +51,31 @@ def of(view: View, spec: Spec, tier: str) -> Allowance:
 
 
 def steps_of_next(view: View, spec: Spec, tier: str) -> int:
-    """How many steps the next chunk of a tier has, at most. At least one: the policy has judged what one costs."""
+    """How many steps the next chunk of a tier has, at most. At least one: the policy has judged what one costs.
+
+    None where the training is at its end: then it is measured, and no more.
+    """
     tuning, known = spec.tinker, view.tiers.get(tier)
     if tuning is None:
         return 1
+    if is_unmeasured(view, spec, tier):
+        return 0
     done = known.chain.next_step if known is not None and known.chain is not None else 0
     return max(1, of(view, spec, tier).bears(min(tuning.chunk_steps, tuning.steps - done)))
+
+
+def is_unmeasured(view: View, spec: Spec, tier: str) -> bool:
+    """Whether a training is at its end, nobody knows what that is worth, and nobody was asked since it was opened."""
+    tuning, known = spec.tinker, view.tiers.get(tier)
+    chain = known.chain if known is not None else None
+    if chain is None or tuning is None or not chain.final or chain.measured:
+        return False
+    last = view.last.chunk if view.last is not None and view.last.tier == tier else None
+    was_asked = last is not None and last.first_step == chain.next_step and not last.halted
+    is_over = ended_now(view, chain) or chain.next_step >= tuning.steps
+    return is_over and not (was_asked and view.runs_since_opened)
+
+
+def ended_now(view: View, chain: Chain) -> bool:
+    """Whether the newest state is of a run since a person last opened it: who resumes a training wants it longer."""
+    return chain.run_id in [run.run_id for run in view.recent[-view.runs_since_opened :] if view.runs_since_opened]

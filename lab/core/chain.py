@@ -24,6 +24,7 @@ class Chain(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     run_id: str = ""  # the run of the lab that saved it
     model_run: str = ""  # the service's name of the training run that saved it
     final: bool = False
+    measured: bool = False  # whether it is known what the state is worth
     sampler_path: str = ""
     external_path: str = ""
     fixed: dict[str, str] = {}
@@ -73,15 +74,17 @@ def fold(chain: Chain | None, run: Run, chunk: Chunk) -> Chain:
     )
     if not chunk.state_path or chunk.next_step < before.next_step:
         return after
+    again = chunk.next_step == before.next_step and before.final  # its end was measured, and no step is new
     return msgspec.structs.replace(
         after,
-        chunks=before.chunks + 1,
+        chunks=before.chunks + (not again),
         next_step=chunk.next_step,
         state_path=chunk.state_path,
         run_id=run.run_id,
         model_run=chunk.model_run,
         final=chunk.final,
-        sampler_path=chunk.sampler_path,
-        external_path=chunk.external_path,
+        measured=run.value is not None,
+        sampler_path=chunk.sampler_path or (before.sampler_path if again else ""),
+        external_path=chunk.external_path or (before.external_path if again else ""),
         params=chunk.params,
     )

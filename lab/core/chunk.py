@@ -48,7 +48,7 @@ class Order(Record, frozen=True, kw_only=True):
     tier: str = "default"
     number: int = 0  # its place in the chain, from 1; 0: a whole training in one run, of a search
     first_step: int = 0
-    steps: int  # at most
+    steps: int  # at most; 0: it is at its end, and only measured
     until: int  # the length of the whole training
     state_path: str = ""  # where it begins; empty: at the base model
     parent: str = ""  # the run of the lab that saved that state

@@ -185,8 +185,8 @@ def _trained(view: View, spec: Spec) -> Move | None:
         return Pause(reason=f"the training is in trouble: {chain.trouble[:_QUOTED_CHARS]}", facts=facts)
     if view.runs_since_opened and tuning.kl_limit is not None and (chain.kl or 0.0) > tuning.kl_limit:
         return Pause(reason="kl is above its limit", facts={**facts, "kl": chain.kl, "max": tuning.kl_limit})
-    if chain.final and (view.runs_since_opened or chain.next_step >= tuning.steps):
-        return _trained_to_its_end(view, spec, facts)
+    if chain.final and (allowance.ended_now(view, chain) or chain.next_step >= tuning.steps):
+        return None if allowance.is_unmeasured(view, spec, view.tier) else _trained_to_its_end(view, spec, facts)
     if chain.next_step >= tuning.steps:
         return Finish(reason="step budget used", facts=facts)
     left = allowance.of(view, spec, view.tier)
@@ -231,8 +231,12 @@ def _halted(view: View, spec: Spec, now: datetime, *, at_once: bool) -> Move | N
 
 def _trained_to_its_end(view: View, spec: Spec, facts: Facts) -> Finish | Promote | Escalate:
     following, last = spec.fidelity_tiers[spec.fidelity_tiers.index(view.tier) + 1 :], view.last
-    is_measured = last is None or last.chunk is None or not last.chunk.final or last.value is not None
-    but = "" if is_measured or last is None else f", and its end has no value: {last.reason[:_QUOTED_CHARS]}"
+    chain = _tier(view).chain
+    but = (
+        ""
+        if chain is None or chain.measured or last is None
+        else f", and its end has no value: {last.reason[:_QUOTED_CHARS]}"
+    )
     if not following:
         return Finish(reason=f"the training is finished{but}", facts=facts)
     reason = f"the training in the tier {view.tier} is finished{but}"

@@ -129,9 +129,12 @@ def _order(path: str, manifest: Manifest) -> Order | None:
 
 
 def _chunk(order: Order, steps: Steps, states: States, paused_s: float) -> Chunk:
-    """What is sealed of it. A state that holds no step of those that were ordered is not one that it saved."""
+    """What is sealed of it. A state that holds no step of those that were ordered is not one that it saved.
+
+    Where none was ordered, the state is that of the order: it was measured.
+    """
     last = states.last if states.last is not None and not _unbelievable(order, states.last) else None
-    if last is not None and last.next_step == order.first_step:
+    if last is not None and last.next_step == order.first_step and order.steps:
         last = None
     of_state = {} if last is None else {
         "model_run": last.model_run, "state_path": last.state_path, "final": last.final,

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import msgspec
 import pytest
 
+from lab.core import allowance, history, policy, spec
 from lab.core import chain as chains
-from lab.core import history, policy, spec
 from lab.core.chain import Chain
 from lab.core.chunk import IS_SPENT, IS_UNAVAILABLE, Chunk
 from lab.core.history import Item
@@ -177,14 +177,42 @@ def test_a_training_goes_on_until_it_is_finished() -> None:
 
 def test_a_training_whose_end_has_no_value_is_said_to_have_none() -> None:
     killed = a_run(1, a_chunk(1, 0, 30, final=True), FAILED, reason="it was killed by signal 9")
-    done = decided(seen(killed), a_spec())
+    asked = a_run(2, a_chunk(2, 30, 30), FAILED, reason="it was killed by signal 15")
+    done = decided(seen(killed, asked), a_spec())
     assert isinstance(done, Finish)
-    assert done.reason == "the training is finished, and its end has no value: it was killed by signal 9"
-    handed = decided(
-        seen(msgspec.structs.replace(killed, tier="sft"), tier="sft"), a_spec(fidelity_tiers=["sft", "rl"])
-    )
+    assert done.reason == "the training is finished, and its end has no value: it was killed by signal 15"
+    both = [msgspec.structs.replace(run, tier="sft") for run in (killed, asked)]
+    handed = decided(seen(*both, tier="sft"), a_spec(fidelity_tiers=["sft", "rl"]))
     assert isinstance(handed, Escalate)
     assert "its end has no value" in handed.reason
+
+
+def test_the_end_of_a_training_without_a_value_is_measured_once_and_again_when_somebody_resumes_it() -> None:
+    killed, asked = a_run(1, a_chunk(1, 0, 30, final=True), FAILED), a_run(2, a_chunk(2, 30, 30), FAILED)
+    for runs, resumed in [((killed,), False), ((killed, asked), True), ((killed,), True)]:
+        view = seen(*runs, resumed=resumed)
+        assert decided(view, a_spec()) == Proceed(tier="default")
+        assert allowance.steps_of_next(view, a_spec(), "default") == 0
+    assert isinstance(decided(seen(killed, asked), a_spec()), Finish)
+    away = a_run(2, a_chunk(2, 30, 30, halted=IS_UNAVAILABLE), FAILED, ended_at="2025-12-31T23:59:50Z")
+    assert isinstance(decided(seen(killed, away), a_spec()), Wait)
+    assert allowance.steps_of_next(seen(killed, resumed=True), a_spec(tinker={"steps": 50}), "default") == 10
+
+
+def test_a_training_that_was_made_longer_is_not_finished_by_a_chunk_that_failed() -> None:
+    view = whole(a_chunk(1, 0, 30, final=True), resumed=True)
+    failed = a_run(2, a_chunk(2, 30, 30), FAILED)
+    after = history.fold(view, [Item(key=(2, 1, "x"), ts="2026", run=failed)])
+    assert decided(after, a_spec(tinker={"steps": 50})) == Proceed(tier="default")
+
+
+def test_what_measures_an_end_is_no_chunk_more_and_keeps_what_was_made_of_it() -> None:
+    end = a_chunk(1, 0, 30, final=True, external_path="tinker://r1/external_weights/final")
+    again = msgspec.structs.replace(end, number=2, first_step=30, external_path="")
+    chain = seen(a_run(1, end, FAILED), a_run(2, again)).chain
+    assert chain is not None
+    assert (chain.chunks, chain.final, chain.measured) == (1, True, True)
+    assert chain.external_path == end.external_path
 
 
 def test_one_that_its_recipe_ended_early_is_finished_too_and_goes_on_when_somebody_wants_more_steps() -> None:

@@ -104,6 +104,28 @@ def test_a_measurement_that_fails_costs_its_number_and_no_step(
     assert done.steps.trouble == ""
 
 
+def test_an_end_that_was_not_measured_is_measured_without_a_step_or_another_state(
+    carry: Here, server: str, tmp_path: Path
+) -> None:
+    known = carry(tmp_path / "k", order(server, steps=2, until=2), Measured)
+    lost = carry(tmp_path / "a", order(server, steps=2, until=2), Broken)
+    assert "held_out" not in lost.metrics
+    told = order(server, steps=0, first_step=2, until=2, state_path=lost.state, number=2)
+    before = chunks.calls(server)
+    done = carry(tmp_path / "b", told, Measured)
+    assert done.code == 0, done.err
+    assert done.metrics == pytest.approx({"held_out": known.metrics["held_out"]})
+    assert (done.steps.rows, done.steps.prefilled) == ((), A_STEP)
+    last = done.states.last
+    assert last is not None
+    assert (last.state_path, last.next_step, last.final) == (lost.state, 2, True)
+    asked = chunks.calls(server) - before
+    assert not asked["/optim_step"] + asked["/save_weights"]
+    refused = carry(tmp_path / "c", told, Plain)
+    assert refused.code == 1
+    assert "the recipe no `measure`" in refused.err
+
+
 def test_a_measure_that_is_not_finite_is_told_as_trouble_beside_the_state(
     carry: Here, server: str, tmp_path: Path
 ) -> None:

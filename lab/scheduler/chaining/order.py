@@ -56,7 +56,9 @@ def ordered(root: Root, view: View, spec: Spec, errand: Errand) -> Errand:
 
         chosen = next_params.of(root, view, spec, tier)
         why = chosen.why
-        errand = review.reviewed(root, view, spec, msgspec.structs.replace(errand, params=chosen.params))
+        errand = msgspec.structs.replace(errand, params=chosen.params)
+        if not allowance.is_unmeasured(view, spec, tier):
+            errand = review.reviewed(root, view, spec, errand)
     return msgspec.structs.replace(errand, order=_next(root, view, spec, tier, errand.params or {}), why=why)
 
 
@@ -66,6 +68,7 @@ def _next(root: Root, view: View, spec: Spec, tier: str, params: Mapping[str, ob
     chain = (known.chain if known is not None else None) or Chain()
     left = allowance.of(view, spec, tier)
     begun.require(view, spec, tier, params)
+    steps = allowance.steps_of_next(view, spec, tier)
     return Order(
         experiment=spec.id,
         run_id="",
@@ -74,8 +77,8 @@ def _next(root: Root, view: View, spec: Spec, tier: str, params: Mapping[str, ob
         tier=tier,
         number=chain.begun + 1,
         first_step=chain.next_step,
-        steps=allowance.steps_of_next(view, spec, tier),
-        until=max(tuning.steps, chain.next_step + 1),
+        steps=steps,
+        until=max(tuning.steps, chain.next_step + 1) if steps else chain.next_step,
         state_path=chain.state_path,
         parent=chain.run_id,
         let_go="" if chain.final or tuning.keep_days is None else chain.state_path,

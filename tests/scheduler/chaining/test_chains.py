@@ -49,6 +49,35 @@ def test_chunks_follow_each_other_to_the_end_of_the_training(training: Training)
     assert verify(training.root).damage == ()
 
 
+def test_an_end_that_was_killed_before_it_was_measured_is_measured_by_a_run_of_no_steps(training: Training) -> None:
+    training.run(2)
+    training.behaves(save_and_die_at=30)
+    assert training.run(1).phase == ACTIVE
+    training.behaves()
+    view = training.run(2)
+    assert (view.phase, view.phase_reason) == (COMPLETED, "the training is finished")
+    assert [(run.outcome, run.value is None) for run in training.runs[2:]] == [(FAILED, True), (SUCCESS, False)]
+    assert "its state of step 30 is saved" in training.runs[2].reason
+    order = training.seen[-1].order
+    assert (order.steps, order.first_step, order.until, order.parent) == (0, 30, 30, training.runs[2].run_id)
+    assert (training.chain.chunks, training.chain.measured) == (3, True)
+
+
+def test_a_service_that_is_away_ends_no_training(tmp_path: Path) -> None:
+    training = Training(tmp_path, stop_conditions={"max_consecutive_failures": 3}, max_iterations_total=4)
+    training.behaves(exit=5)
+    view = training.run(5)
+    assert (view.phase, view.failure_streak, view.iterations) == (ACTIVE, 0, 0)
+    assert [step.kind for step in training.take(now=False)] == []
+    assert len(training.runs) == 5, "it waits"
+    assert training.run(4).phase == PAUSED
+    assert len(training.runs) == 8
+    assert training.view.phase_reason.startswith("the service was not there 8 times in a row; the last: ")
+    training.behaves()
+    decisions.resume(training.root, NAME, reason="", actor="ann")
+    assert training.run(4).phase_reason == "the training is finished"
+
+
 def test_each_chunk_is_told_where_the_last_one_ended_and_reads_it_from_the_ledger_too(training: Training) -> None:
     training.run(2)
     first, second = (each.order for each in training.seen)
