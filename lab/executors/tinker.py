@@ -215,11 +215,12 @@ def _stands(order: Order, ended: Exit, chunk: Chunk) -> str:
     """Where the training is after a run that came to no end of its own."""
     if not order.number or not ended.started:
         return ""
+    at_least = "; a call that was under way then is not in its tokens" if ended.code is None else ""
     if chunk.state_path:
-        return f"; its state of step {chunk.next_step} is saved"
+        return f"; its state of step {chunk.next_step} is saved{at_least}"
     if not ended.stopped and not ended.signal:
         return ""
-    return f"; it saved no step, and the training stands at step {order.first_step}"
+    return f"; it saved no step, and the training stands at step {order.first_step}{at_least}"
 
 
 def _note(order: Order, chunk: Chunk) -> str:
