@@ -156,12 +156,21 @@ def _links(found: Chained, links: Sequence[Link]) -> Iterator[str]:
     by_run = {link.run_id: link for link in found.links}
     for link, line in zip(links, shown, strict=True):
         yield line
-        said = [link.trouble or link.reason or ("" if link.saved else "saved nothing"), _moved(link, by_run)]
+        said = [
+            link.trouble or link.reason or ("" if link.saved else "saved nothing"),
+            _moved(link, by_run),
+            _others(link),
+        ]
         yield from (f"       {text.line(each, _SAID_CHARS)}" for each in said if each)
 
 
 def _cut(name: str, most: int | None) -> str:
     return name if most is None or len(name) <= most else f"{name[: most - 1]}…"
+
+
+def _others(link: Link) -> str:
+    """That it was trained with other files than the chunk before it: no training in one go would be the same."""
+    return f"changed since the chunk before: {', '.join(link.changed)}" if link.changed else ""
 
 
 def _moved(link: Link, by_run: Mapping[str, Link]) -> str:

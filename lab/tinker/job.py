@@ -11,7 +11,7 @@ from random import Random
 from typing import TYPE_CHECKING, Protocol
 
 from lab.core.errors import BadInput, NotFound
-from lab.tinker import paths, tokenizer
+from lab.tinker import paths, tokenizer, used
 from lab.tinker.data import Adam, Wish
 
 if TYPE_CHECKING:
@@ -94,6 +94,7 @@ class Job:
         self.fixed: Mapping[str, str] = {}  # the paths of the models that were fixed before step 0
         self.end = order.until  # where the training ends: a schedule falls towards this step
         self.has_trained = False  # in the step under way
+        self.used: dict[str, str] = {}  # the files that the recipe asked for, by their digests
         self._step: int | None = None
         self._drawn = 0
         self._folders = folders
@@ -147,6 +148,8 @@ class Job:
         places = [path] if os.path.isabs(path) else [f"{folder}/{path}" for folder in self._folders if folder]
         for place in places:
             if os.path.exists(place):
+                if path not in self.used and os.path.isfile(place):
+                    self.used[path] = used.digest(place)
                 return place
         raise NotFound(f"there is no {path}", where=" or ".join(self._folders), fix="put it beside the recipe")
 

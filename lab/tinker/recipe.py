@@ -17,11 +17,12 @@ raise SystemExit(recipe.main(Sft()))
 from __future__ import annotations
 
 import sys
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from lab.core.chunk import HALTS
-from lab.core.errors import BadInput, LabError
-from lab.tinker import beforehand, carrying, place
+from lab.core.errors import BadInput, LabError, Unavailable
+from lab.tinker import beforehand, carrying, place, used
 from lab.tinker.data import Datum, Sample, Trained, rollout, supervised
 from lab.tinker.estimate import Tokens
 from lab.tinker.job import Job, Sampler
@@ -60,6 +61,7 @@ def main(recipe: Recipe, words: Sequence[str] | None = None) -> int:
 
 def _answered(chunk: carrying.Carrying, words: Sequence[str]) -> int:
     status: Status = "errored"
+    program = used.program(sys.argv[0])  # now: it may be edited while the chunk is under way
     try:
         if not words:
             code = chunk.run()
@@ -76,4 +78,7 @@ def _answered(chunk: carrying.Carrying, words: Sequence[str]) -> int:
         if chunk.session is not None:
             chunk.session.close(status)
             chunk.session.waiting.end()
+        if chunk.done:
+            with suppress(Unavailable):  # a full disk, of which the rows have told
+                chunk.telling.page(used.FILE, used.page({**program, **chunk.job.used}))
         chunk.telling.close()

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from lab.scheduler.results import saved
+from lab.tinker import used
 from lab.tinker.rows import Pause
 from tests.cli.labs import a_lab, tree
 from tests.cli.trainings import a_chunk, a_training, begun, over, row, wrote
@@ -37,6 +38,17 @@ def test_a_chain_is_shown_chunk_by_chunk_with_what_each_took(labctl: Labctl, pla
     assert (found["tokens"], found["usd"]) == (2000, 0.02)
     assert found["stages"][0]["lineage"] == [first.run.run_id, second.run.run_id, third.run.run_id]
     assert [link["parent"] for link in found["links"]] == ["", first.run.run_id, second.run.run_id]
+
+
+def test_files_that_were_changed_between_two_chunks_are_told_at_the_second(labctl: Labctl, place: Path) -> None:
+    root = a_training(place)
+    for number, data in enumerate(("a", "b", "b")):
+        chunk = begun(root)
+        root.files.replace(f"{chunk.path}/{used.FILE}", used.page({"recipe.py": "r", "train.jsonl": data}))
+        over(root, chunk, 0.5 - number / 10)
+    links = labctl.done("tinker", "runs", "sft", "--json").data["links"]
+    assert [link["changed"] for link in links] == [[], ["train.jsonl"], []]
+    assert lines(labctl.done("tinker", "runs", "sft").out).count("changed since the chunk before: train.jsonl") == 1
 
 
 def test_what_was_decided_last_is_told_with_its_numbers(labctl: Labctl, place: Path) -> None:

@@ -19,7 +19,7 @@ from lab.core.parameter import Scalar  # msgspec resolves annotations
 from lab.core.record import parse
 from lab.core.view import ARCHIVED, AWAITING, COMPLETED, PAUSED
 from lab.store import archives, bundles, experiments, inside, leases, ledger
-from lab.tinker import monitor, rows
+from lab.tinker import monitor, rows, used
 from lab.tinker.monitor import Sight  # msgspec resolves annotations
 from lab.tinker.rows import Row  # msgspec resolves annotations
 
@@ -70,6 +70,7 @@ class Link(msgspec.Struct, frozen=True, kw_only=True):
     chosen: str  # who chose its parameters, as `core.origin` has it: reviewed, unreviewed, ...; empty: as before
     why: str  # in the words of whoever did
     ended_at: str
+    changed: tuple[str, ...] = ()  # files that the run before it in the chain was trained with, and that were others
 
     @property
     def tokens(self) -> int:
@@ -153,9 +154,11 @@ def read(root: Root, experiment: str) -> Trained:
     seals = sorted(_seals(root, experiment, missing), key=lambda made: history.of_seal(made).key)
     links: list[Link] = []
     chains: dict[str, Chain] = {}
+    known = {made.run.run_id: made for made in seals}
     for run, did in ((made.run, made.run.chunk) for made in seals):
         if did is not None:
-            links.append(link(run, did))
+            others = _changed(root, known[run.run_id], known.get(did.parent))
+            links.append(msgspec.structs.replace(link(run, did), changed=others))
             chains[run.tier] = chain.fold(chains.get(run.tier), run, did)
     decided, ended = _decided(root, experiment)
     return Trained(
@@ -199,6 +202,15 @@ def link(run: Run, did: Chunk) -> Link:
         chosen=run.origin.kind if run.origin is not None else "", why=run.origin.note if run.origin is not None else "",
         ended_at=run.ended_at,
     )  # fmt: skip
+
+
+def _changed(root: Root, made: Seal, before: Seal | None) -> tuple[str, ...]:
+    """What is not the file any more that it was in the chunk before; read only where the seals say that it differs."""
+    seals = [each for each in (before, made) if each is not None and used.FILE in each.files]
+    if len({each.files[used.FILE].sha256 for each in seals}) <= 1:
+        return ()
+    one, other = (_plain(root.layout.run(each.run.experiment, each.run.run_id), used.FILE) for each in seals)
+    return used.changed(one or b"", other or b"")
 
 
 def _under_way(root: Root, experiment: str, missing: list[str]) -> Iterator[Underway]:
