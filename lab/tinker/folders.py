@@ -77,6 +77,7 @@ def whole(folder: str) -> Iterator[str]:
         raise Unavailable(f"no folder can be made: {error.strerror}", where=draft) from error
     try:
         yield draft
+        _open_up(draft)
         settle(draft)
         os.rename(draft, folder)
         sync(above)
@@ -86,6 +87,14 @@ def whole(folder: str) -> Iterator[str]:
         raise Unavailable(f"the folder cannot be written: {error.strerror or error}", where=folder) from error
     finally:
         shutil.rmtree(draft, ignore_errors=True)  # after the rename there is nothing of that name
+
+
+def _open_up(draft: str) -> None:
+    """Whoever may enter the folder may read its files: safetensors makes some that only their owner can."""
+    readable = os.stat(draft).st_mode & 0o444
+    for name in os.listdir(draft):
+        path = f"{draft}/{name}"
+        os.chmod(path, os.stat(path).st_mode & 0o777 | readable)
 
 
 def _clear(above: str, mine: str) -> None:

@@ -6,7 +6,6 @@ bytes.
 
 from __future__ import annotations
 
-import os
 
 import msgspec
 import torch
@@ -53,8 +52,6 @@ def make_tiny(folder: str) -> Tiny:
     with whole(folder) as draft:
         tokenizer.save_pretrained(draft)
         model.save_pretrained(draft)
-        # safetensors makes files that only their owner can read.
-        os.chmod(f"{draft}/model.safetensors", os.stat(f"{draft}/config.json").st_mode & 0o777)
     parameters = sum(parameter.numel() for parameter in model.parameters())
     return Tiny(folder=folder, parameters=parameters, tokens=len(tokenizer))
 
