@@ -97,7 +97,7 @@ def test_the_end_is_found_in_the_settings_of_the_model_where_nothing_else_says_i
 
 def test_an_end_that_is_no_token_is_refused(tmp_path: Path) -> None:
     with pytest.raises(BadInput, match="'<end>' ends an answer, and is no token"):
-        tokenizer.load(make(tmp_path / "words", eos_token="<end>"))
+        tokenizer.load(make(tmp_path / "words", eos_token="<end>"))  # noqa: S106  # no password
 
 
 def test_a_folder_that_will_not_do_is_told_with_what_to_write(tmp_path: Path) -> None:

@@ -6,7 +6,6 @@ bytes.
 
 from __future__ import annotations
 
-
 import msgspec
 import torch
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
