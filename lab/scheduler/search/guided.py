@@ -178,7 +178,7 @@ class Guided:
 
     def _by_file(self, asking: Asking, errand: Errand, wait_s: float | None) -> None:
         if asking.space is None:
-            training = "is a training in chunks, whose parameters nobody proposes"
+            training = "is a training in chunks, for which no search proposes parameters"
             none = training if is_chain(self._spec) else "has no search space"
             what = f"{self._name} {none}, so there is nothing to approve"
             raise BadInput(what, fix="labctl burst runs it without questions")

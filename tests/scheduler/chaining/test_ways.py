@@ -101,6 +101,14 @@ def test_a_person_is_asked_about_each_chunk_with_its_parameters(training: Traini
     assert spans(training) == [(0, 10), (10, 20)]
 
 
+def test_without_a_terminal_it_is_said_that_no_search_proposes_anything_for_a_training(training: Training) -> None:
+    made = a_burst(training, runs=2)
+    made.prepare()
+    with pytest.raises(BadInput, match="chat is a training in chunks, for which no search proposes parameters"):
+        Guided(training.root, made, ask=None, actor="ann").run(wait_s=0.0)
+    assert training.runs == []
+
+
 def test_parameters_that_a_person_approved_are_those_of_the_next_chunks(
     training: Training,
 ) -> None:
