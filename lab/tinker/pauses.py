@@ -68,6 +68,11 @@ class Pauses(logging.Handler):
             self._told += 1
             self._write(pause)
 
+    def away(self, words: str) -> None:
+        """Nobody listens at the service yet; whoever reads the log hears of it while the chunk waits."""
+        self._say(words)
+        self.begin(AWAY, words)
+
     def over(self, address: str = "") -> None:
         """What was asked at this address was done. Without one: what was waited for came, whoever had told of a pause.
 

@@ -23,16 +23,24 @@ _TRY_S = 2.0  # of the patient: between two tries it is looked whether to go on
 _PORTS = {"http": 80, "https": 443}
 
 
-def reach(url: str, limit_s: float, *, patient: bool = False, check: Callable[[], None] = lambda: None) -> None:
+def reach(
+    url: str,
+    limit_s: float,
+    *,
+    patient: bool = False,
+    check: Callable[[], None] = lambda: None,
+    tell: Callable[[str], None] = lambda _words: None,
+) -> None:
     """Return when somebody listens; `Unavailable` when nobody does. With `patient` only at the end of the limit.
 
-    `check` is called before each try, and ends it by raising.
+    `check` is called before each try, and ends it by raising; `tell` once, with why there will be another.
     """
     parts = urlsplit(url)
     host, port = parts.hostname or "", parts.port or _PORTS.get(parts.scheme, 443)
     if parts.scheme in getproxies() and not proxy_bypass(host):
         return
     end_s = time.monotonic() + limit_s
+    is_told = False
     while True:
         check()
         left_s = end_s - time.monotonic()
@@ -44,4 +52,7 @@ def reach(url: str, limit_s: float, *, patient: bool = False, check: Callable[[]
             if not patient or left_s < _AGAIN_S:
                 what = f"nobody answers at {host}, port {port}: {error.strerror or error}"
                 raise Unavailable(what, where=url, fix=FIX) from error
+            if not is_told:
+                tell(f"waiting for {url}: {error.strerror or error}")
+                is_told = True
         time.sleep(_AGAIN_S)

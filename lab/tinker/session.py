@@ -219,7 +219,7 @@ class Session:
         if self._service is None:
             key = credentials.shown(self.url, os.environ)
             limit_s = min(self.waiting.limit_s, CONNECT_LIMIT_S)
-            reach(self.url, limit_s, patient=True, check=self.waiting.check)
+            reach(self.url, limit_s, patient=True, check=self.waiting.check, tell=self.waiting.is_away)
             service = tinker.ServiceClient(self._about, base_url=self.url, api_key=key)
             self.waiting.aside(
                 lambda: service.holder.get_session_id(),  # noqa: PLW0108  # getting the holder is what connects

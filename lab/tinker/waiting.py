@@ -46,6 +46,10 @@ class Waiting:
         """There is nothing more to wait for: stop listening for why."""
         self._pauses.detach()
 
+    def is_away(self, words: str) -> None:
+        """Nobody is there yet. It is said at once, and holds until the first answer."""
+        self._pauses.away(words)
+
     def answer(self, future: APIFuture[T], doing: Doing, *, firmly: bool = False) -> T:
         """What the service answers, or an error of ours."""
         return self._result(future.future(), doing, self.limit_s, firmly=firmly)

@@ -103,6 +103,21 @@ def test_nobody_is_waited_for_at_an_address_once_it_is_to_end() -> None:
         reach("http://127.0.0.1:9", 50.0, patient=True, check=check)
 
 
+def test_while_nobody_is_there_yet_it_is_said_once_and_told_as_a_pause_until_the_first_answer() -> None:
+    from lab.tinker.pauses import Pauses
+    from lab.tinker.waiting import Waiting
+
+    told: list[Pause] = []
+    said: list[str] = []
+    pauses = Pauses(told.append, said.append)
+    with pytest.raises(Unavailable):
+        reach("http://127.0.0.1:9", 1.0, patient=True, tell=Waiting(50.0, pauses).is_away)
+    assert said == ["waiting for http://127.0.0.1:9: Connection refused"]
+    assert [(each.what, each.over) for each in told] == [("away", None)]
+    pauses.over()
+    assert told[-1].over is not None
+
+
 def test_what_is_used_is_counted_by_what_is_paid_for_it(opened: Callable[..., Opened], server: str) -> None:
     session = opened(server).session
     session.train(DATA, "cross_entropy", None, ADAM)
