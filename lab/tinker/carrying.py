@@ -217,6 +217,7 @@ class Carrying:
             metrics=self._numbers(told, step),
         )
         self.telling.row(row)
+        self.telling.step(row)
         self._refuse_trouble(row)
         self.telling.report(step, row.metrics.get(self.recipe.metric, math.nan))
         self.purse.remember()

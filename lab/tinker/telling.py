@@ -71,6 +71,12 @@ class Telling:
         """Words for the log."""
         print(words, flush=True)  # noqa: T201  # the log of a run of its own
 
+    def step(self, row: Row) -> None:
+        """A step in words, for who watches the log: a metric of held-out data comes at the end alone."""
+        told = {**row.metrics, **({names.KL: row.kl} if row.kl is not None else {})}
+        numbers = ", ".join(f"{name} {value:.6g}" for name, value in told.items())
+        self.say(f"step {row.step}: {numbers} ({row.step_s:.2f} s)")
+
     @staticmethod
     def complain(words: str) -> None:
         """Words about what is wrong."""

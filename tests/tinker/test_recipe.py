@@ -97,6 +97,10 @@ def test_the_report_has_a_point_for_each_step(carry: Here, server: str, tmp_path
     done = carry(tmp_path / "c", order(server, steps=3, first_step=0))
     lines = (tmp_path / "c" / "lab-report.txt").read_text().splitlines()
     assert [line.split() for line in lines] == [[str(row.step), repr(row.metrics["nll"])] for row in done.steps.rows]
+    told = [line for line in done.out.splitlines() if line.startswith("step ")]
+    assert [line.partition(" (")[0] for line in told] == [
+        f"step {row.step}: nll {row.metrics['nll']:.6g}" for row in done.steps.rows
+    ]
 
 
 def test_the_same_run_started_again_does_nothing_twice(carry: Here, server: str, tmp_path: Path) -> None:
