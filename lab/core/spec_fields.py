@@ -88,9 +88,7 @@ class StopConditions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     target: Annotated[float | None, Meta(description="A run reached this value of the metric, or better.")] = None
     budget_hours: Annotated[Positive | None, Meta(description="Hours of running time, all runs together.")] = None
     budget_cost: Annotated[Positive | None, Meta(description="Cost as the runs report it, all together.")] = None
-    max_consecutive_failures: Annotated[Count | None, Meta(description="Failed runs in a row; chunks are paused.")] = (
-        None
-    )
+    max_consecutive_failures: Annotated[Count | None, Meta(description="Failures in a row; chunks are paused.")] = None
     saturation: Annotated[
         Count | None,
         Meta(description="The last this many measured candidates of a code loop gained less than the noise."),
