@@ -78,6 +78,8 @@ def following(view: View, spec: Spec) -> str:
     steps = allowance.steps_of_next(view, spec, view.tier)
     if chain is None or not chain.begun:
         return f"It is chunk 1: steps 0 to {steps} of {spec.tinker.steps}."
+    if not steps:
+        return f"It is chunk {chain.begun + 1}, of no step: the end of the training has no value yet, and is measured."
     return (
         f"It is chunk {chain.begun + 1}: steps {first} to {first + steps} of {max(spec.tinker.steps, first + steps)}."
     )

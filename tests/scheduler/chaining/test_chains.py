@@ -53,6 +53,7 @@ def test_an_end_that_was_killed_before_it_was_measured_is_measured_by_a_run_of_n
     training.run(2)
     training.behaves(save_and_die_at=30)
     assert training.run(1).phase == ACTIVE
+    assert "It is chunk 4, of no step: " in page_of(training, layout.NEXT)
     training.behaves()
     view = training.run(2)
     assert (view.phase, view.phase_reason) == (COMPLETED, "the training is finished")
