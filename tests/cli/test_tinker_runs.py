@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from lab.scheduler.results import saved
+from lab.scheduler.results import chained, saved
 from lab.tinker import used
 from lab.tinker.rows import Pause
 from tests.cli.labs import a_lab, tree
@@ -237,3 +237,12 @@ def test_what_cannot_be_is_refused_in_words(words: tuple[str, ...], told: str, l
     said = labctl("tinker", *words)
     assert said.code == 2
     assert told in said.err
+
+
+def test_rows_that_are_too_many_to_be_read_are_not_called_spoilt(
+    labctl: Labctl, place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = a_chunk(a_training(place), 0.5)
+    monkeypatch.setattr(chained, "MOST_BYTES", 100)
+    (warning,) = labctl.done("tinker", "runs", "sft", "--steps", "--json").envelope["warnings"]
+    assert warning.startswith(f"{made.run.run_id}: artifacts/steps.jsonl is not read: it has ")
