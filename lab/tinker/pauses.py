@@ -124,8 +124,10 @@ class Pauses(logging.Handler):
         if record.name == _HTTP:
             self._answer(record)
         elif record.name == _TRANSPORT and record.levelno < logging.WARNING:
-            if record.exc_info and isinstance(record.exc_info[1], Exception):
-                self.begin(AWAY, _reason(record.exc_info[1]), _NOWHERE)
+            failure = record.exc_info[1] if record.exc_info else None
+            # A RuntimeError is that of a client which was closed here, and says nothing of the service.
+            if isinstance(failure, Exception) and not isinstance(failure, RuntimeError):
+                self.begin(AWAY, _reason(failure), _NOWHERE)
         elif record.levelno >= logging.WARNING:
             self._warning(record.getMessage())
 

@@ -134,3 +134,13 @@ def test_afterwards_the_loggers_are_as_they_were() -> None:
     pauses.listen_closely(on=True)
     pauses.detach()
     assert [(logger.level, logger.propagate, list(logger.handlers)) for logger in loggers] == before
+
+
+def test_a_client_that_was_closed_here_is_no_service_that_is_away(heard: Heard) -> None:
+    from lab.tinker import pauses
+
+    transport = logging.getLogger(pauses._TRANSPORT)
+    heard.pauses.listen_closely(on=True)
+    for failure in (RuntimeError("Cannot send a request, as the client has been closed."), ConnectionRefusedError()):
+        transport.debug("a call failed", exc_info=failure)
+    assert [(pause.what, "closed" in pause.words) for pause in heard.told] == [("away", False)]

@@ -86,7 +86,11 @@ class Lab:
     def shell(self, line: str, *, python: str = "") -> None:
         """A line as a person types it, that must succeed; with the programs of an environment."""
         with self.begin_shell(line, python=python) as running:
-            assert running.wait(200) == 0, f"{line}: {(self.place / 'shell.log').read_text()[-3000:]}"
+            assert running.wait(200) == 0, f"{line}: {self.log()[-3000:]}"
+
+    def log(self) -> str:
+        """What lines that were typed have said so far."""
+        return (self.place / "shell.log").read_text()
 
     def begin_shell(self, line: str, *, python: str = "") -> subprocess.Popen[bytes]:
         """The same, and nobody waits."""

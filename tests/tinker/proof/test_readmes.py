@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from lab.store import shipped
-from tests.tinker.proof.client import Lab, adjust, ended
+from tests.tinker.proof.client import Lab, adjust, ended, until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -43,6 +43,7 @@ def lab(client: str, new_lab: NewLab) -> Iterator[Lab]:
     lab = new_lab("readmes", f"http://127.0.0.1:{port}")
     lab.shell(make, python=sys.executable)
     with ended(lab.begin_shell(f"exec {serve} --port {port}", python=sys.executable)) as server:
+        until(lambda: "ready:" in lab.log() or server.poll() is not None, 60)  # as one sees it in the other terminal
         yield lab
         server.send_signal(signal.SIGINT)
         assert server.wait(20) == 0
