@@ -16,6 +16,10 @@ if TYPE_CHECKING:
 TINKER = "tinker"  # the executor, and the key of what it trains
 WHEN_FINISHED = "when-finished"
 RANK = "lora_rank"  # a parameter that is read where an adapter is made
+LIMITS = (
+    "budget_tokens alone; or budget_cost, and under `tinker:` usd_per_mtok_train, usd_per_mtok_sample and "
+    "usd_per_mtok_prefill"
+)
 
 
 def is_chain(spec: Spec) -> bool:
@@ -35,9 +39,8 @@ def problems(spec: Spec) -> Iterator[tuple[str, str]]:
         return
     if spec.shell:
         yield "shell", "executor tinker starts a recipe, and no shell reads it; take `shell: true` out"
-    if not tuning.is_local and not is_funded(spec):
-        limits = "budget_tokens, or with budget_cost and all three of usd_per_mtok_train, _sample and _prefill"
-        yield TINKER, f"{tuning.url} is paid for, so it needs a limit: stop_conditions with {limits}"
+    if not tuning.is_local and unfunded(spec):
+        yield TINKER, f"{tuning.url} is paid for, and {unfunded(spec)}; in stop_conditions write {LIMITS}"
     if tuning.url.startswith("http://") and not tuning.is_local:
         why = "is on another machine, and a key would go there for everybody to read"
         yield TINKER, f"{tuning.url} {why}; write https://, or reach it through a tunnel that ends on 127.0.0.1"
@@ -61,11 +64,12 @@ def most_runs(spec: Spec) -> int:
     return min(max(spec.max_iterations_total, 2 * runs_of(spec)), MAX_COUNT)
 
 
-def is_funded(spec: Spec) -> bool:
-    """Whether something ends a training before it has cost more than somebody said."""
+def unfunded(spec: Spec) -> str:
+    """Why a training may cost more than somebody said, in words; empty where each limit that was given holds."""
     stop, tuning = spec.stop_conditions, spec.tinker
-    by_money = stop.budget_cost is not None and tuning is not None and tuning.is_priced
-    return by_money or stop.budget_tokens is not None
+    if stop.budget_cost is not None and (tuning is None or not tuning.is_priced):
+        return "budget_cost cannot be held where a price is missing"
+    return "" if (stop.budget_cost, stop.budget_tokens) != (None, None) else "nothing says how much may be spent"
 
 
 def unheeded(space: Space) -> str:

@@ -51,7 +51,7 @@ def test_a_service_on_this_machine_needs_no_budget(url: str) -> None:
 
 @pytest.mark.parametrize("url", ["https://127.example.org", "https://localhost.example.org", "https://10.0.0.1:8765"])
 def test_any_other_service_is_taken_for_one_that_is_paid_for(url: str) -> None:
-    assert "needs a limit" in refusal({"base_model": "tiny", "base_url": url})
+    assert "is paid for" in refusal({"base_model": "tiny", "base_url": url})
 
 
 @pytest.mark.parametrize("url", ["http://127.example.org", "http://10.0.0.1:8765"])
@@ -60,12 +60,20 @@ def test_a_key_is_not_to_go_to_another_machine_in_the_open(url: str) -> None:
 
 
 def test_a_paid_service_needs_a_limit_that_the_lab_can_keep() -> None:
-    assert "needs a limit" in refusal(PAID)
-    assert "needs a limit" in refusal(PAID, stop_conditions={"budget_cost": 5})  # without prices nobody can tell
-    assert "needs a limit" in refusal({**PAID, "usd_per_mtok_train": 3}, stop_conditions={"budget_cost": 5})
-    assert "needs a limit" in refusal({**PAID, **PRICES}, stop_conditions={"budget_hours": 5})
+    assert "nothing says how much may be spent" in refusal(PAID)
+    assert "nothing says how much" in refusal({**PAID, **PRICES}, stop_conditions={"budget_hours": 5})
     assert written({**PAID, **PRICES}, stop_conditions={"budget_cost": 5}).stop_conditions.budget_cost == 5
     assert written(PAID, stop_conditions={"budget_tokens": 1000}).stop_conditions.budget_tokens == 1000
+
+
+@pytest.mark.parametrize("prices", [{}, {"usd_per_mtok_train": 3}, {"usd_per_mtok_train": 3, "usd_per_mtok_sample": 2}])
+@pytest.mark.parametrize("beside", [{}, {"budget_tokens": 1000}])
+def test_money_that_cannot_be_told_from_tokens_is_no_limit(prices: dict[str, int], beside: dict[str, int]) -> None:
+    """Ten million tokens that are sampled at no price are 0 USD, whatever the limit is."""
+    told = refusal({**PAID, **prices}, stop_conditions={"budget_cost": 5, **beside})
+    assert "budget_cost cannot be held where a price is missing" in told
+    here = {"base_model": "tiny", "base_url": LOCAL_URL, **prices}
+    assert written(here, stop_conditions={"budget_cost": 5, **beside}).stop_conditions.budget_cost == 5
 
 
 def test_a_chain_has_one_run_at_a_time_and_moves_on_when_it_is_finished() -> None:

@@ -49,13 +49,9 @@ def require_budget(spec: Spec, environ: Mapping[str, str] | None) -> None:
     credentials.check_url(tuning.url, f"tinker.base_url in experiments/{spec.id}/{layout.SPEC}")
     if tuning.is_local:
         return
-    if not spec_tuning.is_funded(spec):
-        raise BadInput(
-            f"{tuning.url} is paid for, and nothing says how much may be spent",
-            where=f"stop_conditions in experiments/{spec.id}/{layout.SPEC}",
-            fix="write budget_tokens; or budget_cost, and under `tinker:` usd_per_mtok_train, usd_per_mtok_sample and "
-            "usd_per_mtok_prefill",
-        )  # fmt: skip
+    if why := spec_tuning.unfunded(spec):
+        where = f"stop_conditions in experiments/{spec.id}/{layout.SPEC}"
+        raise BadInput(f"{tuning.url} is paid for, and {why}", where=where, fix=f"write {spec_tuning.LIMITS}")
     if environ is None:
         return
     seen = environment.given(spec, environ)

@@ -71,4 +71,4 @@ def test_a_spec_whose_service_is_paid_for_and_has_no_limit_makes_no_experiment(l
     spec.write_text("id: paid\nexecutor: tinker\ntinker: {base_model: m, base_url: 'https://paid.example.org'}\n")
     said = labctl("create", str(spec))
     assert said.code == 2
-    assert "needs a limit" in said.err
+    assert "is paid for" in said.err
