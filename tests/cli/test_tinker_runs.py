@@ -80,6 +80,20 @@ def test_a_training_that_was_made_longer_after_its_end_is_no_older_than_its_newe
     assert (files.run_id, files.next_step) == (newest.run.run_id, 28)
 
 
+def test_what_measured_the_end_once_more_hides_no_files_and_is_no_chunk_more(labctl: Labctl, place: Path) -> None:
+    root = a_training(place)
+    for value in (0.5, 0.4, None, 0.3):
+        a_chunk(root, value)
+    (stage,) = labctl.done("tinker", "runs", "sft", "--json").data["stages"]
+    assert (stage["chunks"], stage["runs"], stage["final"]) == (3, 4, True)
+    assert stage["external_path"] == "tinker://run:3/external_weights/final"
+    assert stage["sampler_path"] == "tinker://run:3/sampler_weights/final"
+    assert saved.files(root, "sft").path == "tinker://run:3/external_weights/final"
+    told = labctl.done("tinker", "runs", "sft")
+    assert "at its end, after 20 steps in 3 chunks, of 4 runs" in told.out
+    assert "next: labctl tinker download sft" in told.err
+
+
 def test_a_run_that_saved_nothing_is_paid_for_and_is_no_part_of_the_chain(labctl: Labctl, place: Path) -> None:
     root = a_training(place)
     first = a_chunk(root, 0.5)

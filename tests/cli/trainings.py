@@ -86,20 +86,24 @@ def over(
     unsaved: int = 0,
     model_run: str = "",
 ) -> Seal:
-    """Its rows, what it saved, and its seal. It did what it was ordered, or fewer `steps`; `unsaved` more were lost."""
+    """Its rows, what it saved, and its seal. It did what it was ordered, or fewer `steps`; `unsaved` more were lost.
+
+    One of no steps measured the end again, and made nothing of it.
+    """
     order = running.order
     assert order is not None
     end = min(order.first_step + (steps or order.steps), order.until)
     wrote(root, running, *(row(step, 3.0 - step / 10) for step in range(order.first_step, end + unsaved)))
     final, name = end == order.until and saves, f"{end:06}"
+    made = f"tinker://run:{order.number}" if final and order.steps else ""
     trained = 100 * (end - order.first_step)
     done = Chunk(
         number=order.number, first_step=order.first_step, next_step=end if saves else order.first_step,
         parent=order.parent, model_run=model_run or f"run:{order.number}", base_model="tiny/qwen3", final=final,
         trained=trained,
-        state_path=f"tinker://run:{order.number}/weights/{name}" if saves else "", params=order.params,
-        sampler_path=f"tinker://run:{order.number}/sampler_weights/final" if final else "",
-        external_path=f"tinker://run:{order.number}/external_weights/final" if final else "",
+        state_path=(f"tinker://run:{order.number}/weights/{name}" if order.steps else order.state_path) * saves,
+        params=order.params, sampler_path=made and f"{made}/sampler_weights/final",
+        external_path=made and f"{made}/external_weights/final",
     )  # fmt: skip
     ended = Ended(
         outcome=FAILED if value is None else SUCCESS, value=value, wall_s=1.5, chunk=done, cost=trained * 1e-5,

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from lab.core.chain import Chain
 from lab.core.errors import BadInput
 from lab.core.run import better
 from lab.core.tuning import Tuning
@@ -140,8 +141,7 @@ def of_lab(root: Root) -> tuple[LabChains, tuple[str, ...]]:
 
 
 def _stage(spec: Spec, trained: Trained, tier: str, rows: tuple[Row, ...]) -> Stage:
-    line = trained.lineage(tier)
-    end = line[-1] if line else None
+    end = trained.chains.get(tier, Chain())
     links = [link for link in trained.links if link.tier == tier]
     here = spec.for_tier(tier) if tier in spec.fidelity_tiers else spec
     until = next((each.sight.until for each in trained.under_way if each.tier == tier), (spec.tinker or Tuning()).steps)
@@ -150,15 +150,15 @@ def _stage(spec: Spec, trained: Trained, tier: str, rows: tuple[Row, ...]) -> St
         metric=here.metric,
         direction=here.metric_direction,
         runs=len(links),
-        chunks=len(line),
-        next_step=end.next_step if end else 0,
-        until=max(until, end.next_step) if end and not end.final else end.next_step if end else until,
-        final=end.final if end else False,
+        chunks=end.chunks,
+        next_step=end.next_step,
+        until=end.next_step if end.final else max(until, end.next_step),
+        final=end.final,
         value=_value(links, here.metric_direction if spec.strategy else ""),
-        lineage=tuple(link.run_id for link in line),
-        state_path=end.state_path if end else "",
-        sampler_path=end.sampler_path if end else "",
-        external_path=end.external_path if end else "",
+        lineage=tuple(link.run_id for link in trained.lineage(tier)),
+        state_path=end.state_path,
+        sampler_path=end.sampler_path,
+        external_path=end.external_path,
         rows=rows,
     )
 

@@ -93,14 +93,19 @@ def files(root: Root, experiment: str, tier: str = "") -> Files:
     if tier:
         table.named(experiment, tuple(dict.fromkeys((*spec.fidelity_tiers, *begun))), tier)
     wanted = tier or (begun[-1] if begun else "")
-    line = trained.lineage(wanted)
-    link = _best(spec, trained.links, wanted) if spec.strategy else line[-1] if line else None
+    link = _best(spec, trained.links, wanted) if spec.strategy else _newest(trained, wanted)
     if link is None:
         others = [each for each in begun if each != wanted and trained.lineage(each)]
         fix = f"--tier {others[-1]} has some; " if others else ""
         what = f"{experiment} has saved nothing yet" + (f" in tier {wanted}" if others else "")
         raise LabError(what, fix=f"{fix}labctl tinker runs {experiment}")
     return _of_link(spec, experiment, link)
+
+
+def _newest(trained: Trained, tier: str) -> Link | None:
+    """The run that saved last, with the files of its state: who only measured an end made none of it again."""
+    line = trained.lineage(tier)
+    return msgspec.structs.replace(line[-1], external_path=trained.chains[tier].external_path) if line else None
 
 
 def of_run(root: Root, run_id: str) -> Files:
