@@ -15,7 +15,7 @@ from lab.core import chain, loop
 from lab.core import event as events
 from lab.core.candidate import APART, BASELINE, DISCARD, KEEP
 from lab.core.proposal import RESUME
-from lab.core.run import CANCELLED, CRASH, FAILURES, SUCCESS, Run, better
+from lab.core.run import CANCELLED, CRASH, FAILED, FAILURES, SUCCESS, Run, better
 from lab.core.view import (
     ACTIVE,
     AWAITING,
@@ -145,13 +145,13 @@ def _run(view: View, item: Item, run: Run) -> None:
     tier = _counted(view, run)
     if run.candidate is not None and run.candidate.kind in APART:
         return  # what another harness says, or was measured again, neither stops this loop nor is anything's best
-    if run.outcome == SUCCESS or _moved_on(tier, run):
+    if run.outcome == SUCCESS or (run.outcome != FAILED and _moved_on(tier, run)):
         view.failure_streak = 0
-    elif run.outcome in FAILURES and not _halted(run):
+    elif run.outcome in FAILURES and not (_halted(run) and _cost_nothing(run)):
         view.failure_streak += 1
     if run.candidate is not None:
         tier.loop = loop.fold(tier.loop, run, run.candidate)
-    if run.outcome == CANCELLED:
+    if run.outcome == CANCELLED or _halted(run):  # nothing was tried that could have been better
         return
     tier.quiet_streak += 1
     if run.outcome != SUCCESS:
@@ -175,13 +175,18 @@ def _counted(view: View, run: Run) -> Tier:
 
 
 def _moved_on(tier: Tier, run: Run) -> bool:
-    """Whether a training goes on from what this run saved: one that time ran out for, say, did not come to nothing."""
+    """Whether a training goes on from what this run saved: one that time ran out for did not come to nothing."""
     return tier.chain is not None and tier.chain.run_id == run.run_id
 
 
 def _halted(run: Run) -> bool:
     """Whether it failed of its service or of its budget. The policy judges that apart: no training is at fault."""
     return run.chunk is not None and bool(run.chunk.halted)
+
+
+def _cost_nothing(run: Run) -> bool:
+    """Whether nothing was paid in vain. A service that goes away before each state is one to stop paying."""
+    return run.chunk is None or not run.chunk.tokens or bool(run.chunk.state_path)
 
 
 def _kept(tier: Tier, run: Run, candidate: Candidate) -> None:

@@ -16,8 +16,8 @@ from lab.tinker.estimate import Tokens
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from lab.core.chunk import Order
     from lab.tinker.job import Job
+    from lab.tinker.place import Place
     from lab.tinker.telling import Telling
     from lab.tinker.training import Recipe
 
@@ -25,11 +25,15 @@ CHECK, ESTIMATE = "--check", "--estimate"
 _COUNT = "give it the method `tokens(job, step)`, and beside `measure` also `measured_tokens(job)`"
 
 
-def refuse(recipe: Recipe, order: Order, where: str) -> None:
-    """Refuse what can be seen to be wrong before anybody is asked; `where` is the run's folder."""
+def refuse(recipe: Recipe, place: Place) -> None:
+    """Refuse what can be seen to be wrong before anybody is asked."""
+    order, where = place.order, place.folder
     if not recipe.metric or rows.metric_problem(recipe.metric):
         problem = rows.metric_problem(recipe.metric) or "it is empty"
         raise BadInput(f"the metric of the recipe cannot be called {recipe.metric!r}: {problem}")
+    if place.metric and place.metric != recipe.metric:  # each chunk would be paid for, and none would have a value
+        what = f"the metric of the recipe is {recipe.metric}, and that of the SPEC {place.metric}"
+        raise BadInput(what, where=where, fix="write the same name into both")
     if order.first_step and not order.state_path:
         what = f"the order begins at step {order.first_step} and names no state to begin from"
         raise Corrupt(what, where=where, fix="labctl show EXPERIMENT tells what the chain knows")

@@ -105,7 +105,7 @@ class Carrying:
 
     def prepared(self) -> int:
         """Where the training ends; what can be seen to be wrong is refused, and nobody is asked for it."""
-        beforehand.refuse(self.recipe, self.order, self.place.folder)
+        beforehand.refuse(self.recipe, self.place)
         self.recipe.prepare(self.job)
         return self._end()
 

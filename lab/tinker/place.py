@@ -29,6 +29,7 @@ class Place(msgspec.Struct, frozen=True, kw_only=True):
     folder: str  # of the run
     folders: tuple[str, ...]  # where files of the recipe are looked for
     report: str = ""
+    metric: str = ""  # of the SPEC; empty where nobody told
     ends_at: float | None = None  # seconds since 1970: when the run's time is up, and it is told to end
     grace_s: float = 0.0  # from then until it is killed
 
@@ -53,6 +54,7 @@ def find(environ: Mapping[str, str], program: str) -> Place:
         folder=folder,
         folders=tuple(dict.fromkeys(root for root in roots if root)),
         report=environ.get("LAB_REPORT", ""),
+        metric=environ.get("LAB_PRIMARY_METRIC", ""),
         ends_at=_ends_at(environ),
         grace_s=_seconds(environ, GRACE),
     )

@@ -15,7 +15,7 @@ from lab.core.chunk import IS_SPENT, IS_UNAVAILABLE, Chunk
 from lab.core.history import Item
 from lab.core.policy import Escalate, Finish, Move, Pause, Proceed, Promote, Wait
 from lab.core.record import page, parse
-from lab.core.run import CANCELLED, FAILED, SUCCESS, TIMEOUT, Run
+from lab.core.run import CANCELLED, CRASH, FAILED, SUCCESS, TIMEOUT, Run
 from lab.core.seal import Anchor, Seal
 from lab.core.view import ACTIVE, View
 
@@ -376,7 +376,7 @@ def test_the_other_limits_hold_for_a_chain_as_for_any_experiment() -> None:
     assert isinstance(decided(failing, a_spec()), Escalate)
 
 
-@pytest.mark.parametrize("outcome", [FAILED, TIMEOUT])
+@pytest.mark.parametrize("outcome", [CRASH, TIMEOUT])
 def test_what_moved_the_training_on_is_no_failure_in_a_row(outcome: str) -> None:
     slow = [a_run(place, a_chunk(place, place - 1, place), outcome) for place in range(1, 8)]
     assert decided(seen(*slow), a_spec()) == Proceed(tier="default")
@@ -384,6 +384,27 @@ def test_what_moved_the_training_on_is_no_failure_in_a_row(outcome: str) -> None
     assert seen(*slow, *stuck).failure_streak == 3
     assert isinstance(decided(seen(*slow, *stuck), a_spec()), Escalate)
     assert isinstance(decided(seen(*slow, *stuck, a_run(11, a_chunk(11, 7, 8), outcome)), a_spec()), Proceed)
+
+
+def test_chunks_that_save_and_have_no_value_are_failures_in_a_row() -> None:
+    blind = seen(*(a_run(place, a_chunk(place, place - 1, place), FAILED) for place in (1, 2, 3)))
+    assert isinstance(decided(blind, a_spec()), Escalate)
+    assert isinstance(decided(blind, a_spec(stop_conditions={"max_consecutive_failures": 3})), Pause)
+    one = seen(a_run(1, a_chunk(1, 0, 10), FAILED), a_run(2, a_chunk(2, 10, 20)))
+    assert one.failure_streak == 0
+
+
+def test_a_service_that_is_away_is_no_plateau() -> None:
+    flat = a_spec(stop_conditions={"plateau_after_consecutive_low_signal_runs": 3})
+    away = [a_run(n, a_chunk(n, 10, 10, halted=IS_UNAVAILABLE), FAILED) for n in range(2, 6)]
+    assert isinstance(decided(seen(a_run(1, a_chunk(1, 0, 10)), *away), flat), Proceed | Wait)
+
+
+def test_steps_that_are_lost_with_the_service_again_and_again_are_failures() -> None:
+    lost = [a_run(n, a_chunk(n, 0, 0, halted=IS_UNAVAILABLE, trained=9), FAILED) for n in (1, 2, 3)]
+    assert isinstance(policy.decide(seen(*lost), a_spec(), NOW, at_once=True), Escalate)
+    kept = [a_run(n, a_chunk(n, n - 1, n, halted=IS_UNAVAILABLE, trained=9), FAILED) for n in (1, 2, 3)]
+    assert isinstance(policy.decide(seen(*kept), a_spec(), NOW, at_once=True), Proceed)
 
 
 def test_a_search_of_whole_trainings_is_no_chain_for_the_policy() -> None:

@@ -251,6 +251,17 @@ def test_an_order_that_cannot_be_carried_out_is_refused_in_words(
     assert chunks.calls(server)["/forward_backward"] == before, "nothing was paid for it"
 
 
+def test_a_metric_that_is_not_the_specs_is_refused_before_anything_is_paid(
+    carry: Here, server: str, tmp_path: Path
+) -> None:
+    before = chunks.calls(server)
+    done = carry(tmp_path / "c", order(server), LAB_PRIMARY_METRIC="nil")
+    assert done.code == 1
+    assert "the metric of the recipe is nll, and that of the SPEC nil" in done.err
+    assert chunks.calls(server) == before
+    assert carry(tmp_path / "d", order(server, steps=1), LAB_PRIMARY_METRIC="nll").code == 75
+
+
 def test_a_state_that_is_gone_is_told_with_where_to_look(carry: Here, server: str, tmp_path: Path) -> None:
     first = carry(tmp_path / "a", order(server, steps=1))
     gone = first.state.replace("/weights/000001", "/weights/000002")
