@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from lab.core import canonical, chunk, layout
-from lab.core.errors import BadInput, Corrupt
+from lab.core.errors import BadInput, Corrupt, LabError
 from lab.core.launch import INTERRUPTED, ORPHANED, Exit
 from lab.core.record import parse
 from lab.core.run import SUCCESS
@@ -91,7 +91,7 @@ def used(path: str, manifest: Manifest) -> Manifest:
     """The manifest of a run of which nobody knows how it ended, with what it saved and used up, where that counts."""
     if reading.size_of(f"{path}/{chunk.ORDER}") < 0:
         return manifest
-    with suppress(BadInput):
+    with suppress(LabError):
         found = door.read(manifest.executor, path, manifest, Exit(run_id=manifest.run_id, stopped=ORPHANED))
         if found.chunk is not None:
             return msgspec.structs.replace(manifest, cost=found.cost, trained=found.chunk)

@@ -11,7 +11,7 @@ from lab.core.errors import LabError
 from lab.core.launch import Exit, Foreseen
 from lab.core.run import FAILED
 from lab.executors import door, environment
-from lab.scheduler import boxed, cycle, launching, places
+from lab.scheduler import boxed, closing, cycle, launching, places
 from lab.scheduler.chaining import guard
 from lab.scheduler.loop import scripts
 
@@ -105,11 +105,21 @@ def carry_out(
         return executor.read(path, running.manifest, how)
     except LabError as refusal:
         reason = refusal.what + (f"; {refusal.fix}" if refusal.fix else "")
-        return Ended(outcome=FAILED, reason=reason)
+        return _failed(root, running, path, reason)
     except OSError:
         raise  # the disk's doing, and the caller's to judge
     except Exception as error:  # noqa: BLE001  # a stranger's code: it is recorded, and stops nothing else
-        return Ended(outcome=FAILED, reason=f"the executor {spec.executor} failed: {type(error).__name__}: {error}")
+        return _failed(root, running, path, f"the executor {spec.executor} failed: {type(error).__name__}: {error}")
+
+
+def _failed(root: Root, running: Running, path: str, reason: str) -> Ended:
+    """The end of a run that was refused; with what its chunk saved and used by then, for that is there and paid."""
+    ended = Ended(outcome=FAILED, reason=reason)
+    if running.order is None:
+        return ended
+    cycle.order_again(root, running, path)
+    kept = closing.used(path, running.manifest)
+    return msgspec.structs.replace(ended, cost=kept.cost, chunk=kept.trained or None)
 
 
 def _conducted(root: Root, running: Running, view: View, interrupted: Callable[[], str], path: str) -> Ended:

@@ -10,9 +10,10 @@ import pytest
 
 from lab.core import event, layout
 from lab.core.chunk import Ends
+from lab.core.errors import LabError
 from lab.core.run import FAILED, SUCCESS
 from lab.core.view import ACTIVE, AWAITING, COMPLETED, PAUSED
-from lab.scheduler import decisions, inspect, refresh
+from lab.scheduler import decisions, inspect, launching, refresh
 from lab.scheduler.results import costs
 from lab.scheduler.step import PROBLEM
 from lab.store import reading
@@ -22,6 +23,8 @@ from tests.scheduler.labs import a_lab, derived, tree
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from lab.core.launch import Exit
 
 
 @pytest.fixture
@@ -254,6 +257,24 @@ def test_chunks_are_held_to_every_limit_of_an_experiment(
     training = Training(tmp_path, **limit)  # type: ignore[arg-type]
     view = training.run(4)
     assert (view.phase, view.phase_reason, len(training.runs)) == (COMPLETED, why, runs)
+
+
+def test_what_a_chunk_saved_and_used_counts_where_the_lab_itself_refused_to_read_on(
+    training: Training, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    supervised = launching.supervised
+
+    def refused(*given: object, **named: object) -> Exit:
+        supervised(*given, **named)  # type: ignore[arg-type]  # as it was asked
+        raise LabError("its box cannot be closed")
+
+    training.behaves(forge=1)  # it is judged by what it was ordered all the same
+    monkeypatch.setattr(launching, "supervised", refused)
+    training.run(1)
+    (run,) = training.runs
+    assert (run.outcome, run.reason) == (FAILED, "its box cannot be closed")
+    assert spans(training) == [(0, 10)]
+    assert (training.chain.begun, training.chain.next_step, training.view.tokens) == (1, 10, 1110)
 
 
 def test_only_a_state_that_another_one_follows_may_be_let_go(tmp_path: Path) -> None:
