@@ -43,10 +43,10 @@ def answer(args: argparse.Namespace, session: Session) -> Answer:
     if args.target and args.base_url:
         raise BadInput("--base-url is for a look without an experiment", fix="write base_url into its SPEC")
     say = session.terminal.narrate
-    is_over = False
+    goes_on = bool(args.target)
     if args.target:
         subject = checks.subject(root, args.target, args.tier)
-        url, is_over = subject.tuning.url, subject.is_over
+        url, goes_on = subject.tuning.url, subject.is_due or not subject.is_over
         found = list(checks.of_experiment(root, subject, limit_s=args.limit, say=say))
         if args.trial:
             found += _trial(args, session, subject, found)
@@ -65,7 +65,7 @@ def answer(args: argparse.Namespace, session: Session) -> Answer:
     then = [f"{each.name}: {each.fix}" for each in found if each.fix and each.state != checks.OK]
     if failed or absent:
         then.append(f"labctl tinker check {args.target}".rstrip() + "   # again, once that is mended")
-    elif args.target and not is_over:
+    elif goes_on:
         then.append(f"labctl run-once --experiment {args.target}")
     return Answer(data, _lines(found), then=then, exit_code=UNAVAILABLE if absent else FAILED if failed else DONE)
 

@@ -35,7 +35,7 @@ class Look(msgspec.Struct, frozen=True, kw_only=True):
 class Subject:
     """An experiment, and what its next chunk would be ordered to do; `refused` where it would be ordered nothing.
 
-    `is_over`: there is no next chunk.
+    `is_over`: no step is left. `is_due`: the next run measures that end.
     """
 
     def __init__(
@@ -44,12 +44,13 @@ class Subject:
         from lab.core.tuning import Tuning
 
         self.spec, self.view, self.order, self.refused = spec, view, order, refused
-        self.is_over = is_over
+        self.is_over, self.is_due = is_over, order is not None and not order.steps
         self.tuning = spec.tinker or Tuning()
 
 
 def subject(root: Root, experiment: str, tier: str = "") -> Subject:
     """What is known of an experiment without asking anybody."""
+    from lab.core import allowance
     from lab.scheduler.chaining import rehearsed
     from lab.scheduler.results import chained, table
 
@@ -62,7 +63,7 @@ def subject(root: Root, experiment: str, tier: str = "") -> Subject:
         order = rehearsed.next_order(root, seen.view, spec, tier)
     except LabError as refusal:
         refused = refusal
-    return Subject(spec, seen.view, order, refused, is_over=rehearsed.is_over(seen.view, spec, tier))
+    return Subject(spec, seen.view, order, refused, is_over=allowance.is_over(seen.view, spec, tier or seen.view.tier))
 
 
 def is_free(url: str) -> bool:
@@ -111,7 +112,8 @@ def of_experiment(root: Root, given: Subject, *, limit_s: float, say: Callable[[
     yield _budget(root, given)
     yield from _spec(root, given)
     if given.is_over:
-        yield Look(name="recipe", state=NONE, what="the training is at its end: no step is left")
+        left = "the next run measures it" if given.is_due else "no step is left"
+        yield Look(name="recipe", state=NONE, what=f"the training is at its end: {left}")
         return
     if given.order is None:
         refused = given.refused or LabError("nothing can be ordered")

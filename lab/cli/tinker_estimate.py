@@ -34,6 +34,7 @@ def answer(args: argparse.Namespace, session: Session) -> Answer:
     """Ask the recipe, look at the chain, and hold both against the budget."""
     from msgspec import to_builtins
 
+    from lab.core import allowance
     from lab.scheduler.chaining import rehearsed
     from lab.scheduler.results import chained, foreseen, table
 
@@ -45,7 +46,7 @@ def answer(args: argparse.Namespace, session: Session) -> Answer:
     order = rehearsed.next_order(root, seen.view, spec, args.tier)
     trained = chained.read(root, args.target)
     recipe = None
-    if not rehearsed.is_over(seen.view, spec, args.tier):
+    if not allowance.is_over(seen.view, spec, order.tier):
         session.terminal.narrate("asking the recipe")
         recipe = _asked(root, seen.view, spec, order)
     runs_left = max(0, spec.max_iterations_total - seen.view.iterations) if spec.strategy else None
@@ -88,7 +89,8 @@ def _lines(told: Estimated) -> Iterator[str]:
 
     of = f"{told.experiment}, tier {told.tier}"
     if told.is_over:
-        yield f"{of}: {text.count(told.first_step, 'step')} done, and nothing is left"
+        left = "nothing is left" if told.chunk_steps else "the next run measures the end"
+        yield f"{of}: {text.count(told.first_step, 'step')} done, and {left}"
     elif told.is_chain:
         yield f"{of}: steps {told.first_step} to {told.until}, {told.chunk_steps} a run"
     else:

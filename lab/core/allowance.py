@@ -64,16 +64,24 @@ def steps_of_next(view: View, spec: Spec, tier: str) -> int:
     return max(1, of(view, spec, tier).bears(min(tuning.chunk_steps, tuning.steps - done)))
 
 
-def is_unmeasured(view: View, spec: Spec, tier: str) -> bool:
-    """Whether a training is at its end, nobody knows what that is worth, and nobody was asked since it was opened."""
+def is_over(view: View, spec: Spec, tier: str) -> bool:
+    """Whether a training is at its end: no step is left. A run may be due yet that measures it: `is_unmeasured`."""
     tuning, known = spec.tinker, view.tiers.get(tier)
     chain = known.chain if known is not None else None
-    if chain is None or tuning is None or not chain.final or chain.measured:
+    if chain is None or tuning is None:
+        return False
+    return chain.next_step >= tuning.steps or (chain.final and ended_now(view, chain))
+
+
+def is_unmeasured(view: View, spec: Spec, tier: str) -> bool:
+    """Whether a training is at its end, nobody knows what that is worth, and nobody was asked since it was opened."""
+    known = view.tiers.get(tier)
+    chain = known.chain if known is not None else None
+    if chain is None or not chain.final or chain.measured:
         return False
     last = view.last.chunk if view.last is not None and view.last.tier == tier else None
     was_asked = last is not None and last.first_step == chain.next_step and not last.halted
-    is_over = ended_now(view, chain) or chain.next_step >= tuning.steps
-    return is_over and not (was_asked and view.runs_since_opened)
+    return is_over(view, spec, tier) and not (was_asked and view.runs_since_opened)
 
 
 def ended_now(view: View, chain: Chain) -> bool:

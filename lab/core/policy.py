@@ -185,10 +185,10 @@ def _trained(view: View, spec: Spec) -> Move | None:
         return Pause(reason=f"the training is in trouble: {chain.trouble[:_QUOTED_CHARS]}", facts=facts)
     if view.runs_since_opened and tuning.kl_limit is not None and (chain.kl or 0.0) > tuning.kl_limit:
         return Pause(reason="kl is above its limit", facts={**facts, "kl": chain.kl, "max": tuning.kl_limit})
-    if chain.final and (allowance.ended_now(view, chain) or chain.next_step >= tuning.steps):
+    if allowance.is_over(view, spec, view.tier):
+        if not chain.final:
+            return Finish(reason="step budget used", facts=facts)
         return None if allowance.is_unmeasured(view, spec, view.tier) else _trained_to_its_end(view, spec, facts)
-    if chain.next_step >= tuning.steps:
-        return Finish(reason="step budget used", facts=facts)
     left = allowance.of(view, spec, view.tier)
     if left.by_tokens is not None and left.by_tokens < 1:
         more: Facts = {"tokens_left": left.tokens, "tokens_a_step": round(left.tokens_a_step, 3)}

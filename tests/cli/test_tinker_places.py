@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from lab.cli import tinker_words
+from lab.cli import tinker_checks, tinker_words
 from tests.cli.labs import CHECKOUT, a_lab
 from tests.cli.trainings import a_chunk, a_training
 
@@ -51,6 +51,21 @@ def test_what_was_saved_is_listed_with_what_it_is_good_for(labctl: Labctl, place
     ]
     assert all(each["in_chain"] for each in found)
     assert "tinker://run:3/external_weights/final" in labctl.done("tinker", "checkpoints", "sft").out
+
+
+def test_an_end_that_is_to_be_measured_is_told_before_it_is(labctl: Labctl, place: Path) -> None:
+    root = a_training(place)
+    for value in (0.5, 0.4, None):
+        a_chunk(root, value)
+    assert "20 steps done, and the next run measures the end" in labctl.done("tinker", "estimate", "sft").out
+    subject = tinker_checks.subject(root, "sft")
+    assert (subject.is_over, subject.is_due) == (True, True)
+    looks = tinker_checks.of_experiment(root, subject, limit_s=1, say=lambda _: None)
+    assert "the training is at its end: the next run measures it" in [each.what for each in looks]
+    a_chunk(root, 0.3)
+    assert "20 steps done, and nothing is left" in labctl.done("tinker", "estimate", "sft").out
+    subject = tinker_checks.subject(root, "sft")
+    assert (subject.is_over, subject.is_due) == (True, False)
 
 
 @pytest.mark.parametrize(

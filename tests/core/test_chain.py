@@ -199,6 +199,18 @@ def test_the_end_of_a_training_without_a_value_is_measured_once_and_again_when_s
     assert allowance.steps_of_next(seen(killed, resumed=True), a_spec(tinker={"steps": 50}), "default") == 10
 
 
+def test_a_training_is_over_where_no_step_of_it_is_left_and_not_where_chunks_are_ordered() -> None:
+    early = a_chunk(1, 0, 12, final=True)
+    assert allowance.is_over(whole(early), a_spec(), "default")
+    assert allowance.is_over(whole(a_chunk(1, 0, 30)), a_spec(), "default")
+    assert not allowance.is_over(whole(a_chunk(1, 0, 12)), a_spec(), "default")
+    resumed = whole(early, resumed=True)
+    failed = a_run(2, a_chunk(2, 12, 12), FAILED)
+    for view in (resumed, history.fold(resumed, [Item(key=(2, 1, "x"), ts="2026", run=failed)])):
+        assert decided(view, a_spec()) == Proceed(tier="default")
+        assert not allowance.is_over(view, a_spec(), "default")
+
+
 def test_a_training_that_was_made_longer_is_not_finished_by_a_chunk_that_failed() -> None:
     view = whole(a_chunk(1, 0, 30, final=True), resumed=True)
     failed = a_run(2, a_chunk(2, 30, 30), FAILED)

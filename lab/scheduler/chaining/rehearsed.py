@@ -63,15 +63,6 @@ class Rehearsed(msgspec.Struct, frozen=True, kw_only=True):
         return LabError(what[:_REASON_CHARS], fix=fix[:_REASON_CHARS])
 
 
-def is_over(view: View, spec: Spec, tier: str = "") -> bool:
-    """Whether the training of this tier is at its end, as the policy sees it: its next chunk would have no step."""
-    known = view.tiers.get(tier or view.tier)
-    chain, tuning = known.chain if known is not None else None, spec.tinker
-    if spec.strategy or chain is None or tuning is None:
-        return False
-    return chain.next_step >= tuning.steps or (chain.final and bool(view.runs_since_opened))
-
-
 def next_order(root: Root, view: View, spec: Spec, tier: str = "") -> Order:
     """What the next chunk would be ordered to do. `spec` is the SPEC as it was read."""
     # With parameters given, nobody who would review the last chunk is asked for a look at what is next.

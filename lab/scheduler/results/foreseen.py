@@ -48,14 +48,14 @@ class Guess(msgspec.Struct, frozen=True, kw_only=True):
 class Estimated(msgspec.Struct, frozen=True, kw_only=True):
     """`used` is what all tiers of the experiment took. A budget is None where the SPEC sets none.
 
-    Of a search it is told for the recipe's own defaults: other parameters may take more. `is_over`: nothing is left.
+    Of a search it is told for the recipe's own defaults: other parameters may take more. `is_over`: no step is left.
     """
 
     experiment: str
     tier: str
     first_step: int
     until: int  # as the recipe has it, where it could say
-    chunk_steps: int
+    chunk_steps: int  # of the next run; 0: it measures the end
     is_chain: bool
     is_over: bool
     runs_left: int | None  # of a search: how many more it may make
