@@ -88,14 +88,22 @@ Move = Proceed | Wait | Pause | Escalate | Promote | Finish
 
 
 def decide(  # what a decision rests on
-    view: View, spec: Spec, now: datetime, *, under_way: int = 0, at_once: bool = False, searching: bool = False
+    view: View,
+    spec: Spec,
+    now: datetime,
+    *,
+    under_way: int = 0,
+    slots: int = 0,
+    at_once: bool = False,
+    searching: bool = False,
 ) -> Move:
     """The next move. `spec` is the SPEC as it was read; tier overrides are applied here.
 
-    `under_way` runs have begun and are in no view yet. `at_once` when somebody asked for a run now: the cadence is
-    passed over, and nothing else. `searching` when each run tries other parameters: then more failures in a row are
-    borne. In a race of tiers (`asha`) the view's tier is the highest that a candidate has got to: plateaus and signals
-    are judged there, and the target in the last one. Who goes on is the race's word, so nothing is promoted here.
+    `under_way` runs have begun and are in no view yet; `slots` may be at a time, where a person said so. `at_once`
+    when somebody asked for a run now: the cadence is passed over, and nothing else. `searching` when each run
+    tries other parameters: then more failures in a row are borne. In a race of tiers (`asha`) the view's tier is
+    the highest that a candidate has got to: plateaus and signals are judged there, and the target in the last one. Who
+    goes on is the race's word, so nothing is promoted here.
     """
     if view.phase not in OPEN_PHASES:
         return Wait(reason=f"it is {view.phase}")
@@ -107,7 +115,7 @@ def decide(  # what a decision rests on
         _finish(view, spec, now)
         or _worn_out(view, spec)
         or _trained(view, spec)
-        or _halted(view, spec, now, at_once=at_once)
+        or _halted(view, spec, now, slots=slots, at_once=at_once)
         or _failing(view, searching=searching or _tier(view).loop is not None)
         or losing(view, spec)
         or _unkept(view, here)
@@ -199,7 +207,7 @@ def _trained(view: View, spec: Spec) -> Move | None:
     return None
 
 
-def _halted(view: View, spec: Spec, now: datetime, *, at_once: bool) -> Move | None:
+def _halted(view: View, spec: Spec, now: datetime, *, slots: int, at_once: bool) -> Move | None:
     """What follows where the last remote training had no service, or no budget for a step: neither is a failure of it.
 
     Only what happened since a person last opened it counts. Trainings side by side had a share of the budget each: then
@@ -211,7 +219,7 @@ def _halted(view: View, spec: Spec, now: datetime, *, at_once: bool) -> Move | N
         return None
     stop = spec.stop_conditions
     if chain.halted == IS_SPENT:
-        most = spec.for_tier(view.tier).max_parallel
+        most = slots or spec.for_tier(view.tier).max_parallel
         if times <= (most if most > 1 else 0):
             return None
         if stop.budget_tokens is not None:

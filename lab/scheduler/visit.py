@@ -181,7 +181,7 @@ class Visit:
             self._move(view, policy.exhausted(view, spec))
             self.move = Wait(reason=done.what)
             return None
-        errand = ordered(self._root, view, spec, errand)
+        errand = ordered(self._root, view, spec, errand, slots=self._request.slots)
         tier = errand.tier or view.tier
         if self._request.classes and spec.for_tier(tier).executor_class not in self._request.classes:
             return None  # its SPEC was edited since the index told of it, or its race goes on in another class
@@ -328,6 +328,7 @@ class Visit:
             spec,
             self._root.world.now(),
             under_way=offered + held,
+            slots=self._request.slots,
             at_once=self._request.now,
             searching=search is not None and search.is_one,
         )

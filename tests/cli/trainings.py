@@ -45,15 +45,18 @@ def a_training(place: Path, *names: str, more: str = "") -> Root:
     return a_lab(place, *(names or ("sft",)), more=TUNED + more)
 
 
-def begun(root: Root, name: str = "sft", *, reviewed: dict[str, Scalar] | None = None, why: str = "") -> Running:
-    """The next chunk, claimed and open; with what a reviewer chose, where it is given."""
+def begun(
+    root: Root, name: str = "sft", *, reviewed: dict[str, Scalar] | None = None, why: str = "", slots: int = 0
+) -> Running:
+    """The next chunk, claimed and open; with what a reviewer chose, where it is given. `slots` as a person said."""
     with root.section(name):
         view, loaded = cycle.observe(root, name)
         spec = cycle.usable(loaded)
         params = {"rank": 8} if spec.strategy else next_params.of(root, view, spec, view.tier).params
         origin = Origin(kind=REVIEWED, note=why) if reviewed else None
-        errand = ordered(root, view, spec, Errand(params={**(params or {}), **(reviewed or {})}, origin=origin))
-        lease = cycle.claim(root, view, spec, owner=me())
+        errand = Errand(params={**(params or {}), **(reviewed or {})}, origin=origin)
+        errand = ordered(root, view, spec, errand, slots=slots)
+        lease = cycle.claim(root, view, spec, owner=me(), slots=slots)
         return cycle.opened(root, lease, view, spec, loaded.sha256, errand)
 
 

@@ -316,6 +316,7 @@ def test_trainings_side_by_side_had_shares_and_the_next_has_all_before_the_budge
     refused = [a_run(place, a_chunk(0, 0, 0, halted=IS_SPENT), FAILED) for place in range(1, 5)]
     assert isinstance(decided(seen(*refused[:3]), search), Proceed)
     assert isinstance(decided(seen(*refused), search), Finish)
+    assert isinstance(policy.decide(seen(*refused), search, NOW, slots=4, at_once=True), Proceed)  # four had shares
 
 
 def test_a_service_that_is_away_ends_no_training_and_is_asked_again_later_and_later() -> None:

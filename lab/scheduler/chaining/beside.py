@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from lab.store.root import Root
 
 
-def share(root: Root, view: View, spec: Spec, tier: str) -> Allowance:
-    """An even share of what is left, for each place of `max_parallel` that is free; all of it where there is one.
+def share(root: Root, view: View, spec: Spec, tier: str, slots: int) -> Allowance:
+    """An even share of what is left, for each of so many places that is free; all of it where there is one.
 
     No smaller than what a training took so far, on average: fewer are begun then; and where the last one had too little
     for a step, the next has all of it, alone. `Busy` where those under way may use all that is left.
@@ -30,8 +30,9 @@ def share(root: Root, view: View, spec: Spec, tier: str) -> Allowance:
         return left
     orders = tuple(_under_way(root, spec.id))
     is_alone = view.last is not None and view.last.chunk is not None and view.last.chunk.halted == chunk.IS_SPENT
-    places = 1 if is_alone else max(1, spec.for_tier(tier).max_parallel - len(orders))
-    runs = view.whole_runs or view.runs or 1
+    places = 1 if is_alone else max(1, slots - len(orders))
+    # Who had no service, or no room for a step, took nothing: that is no measure of what a training takes.
+    runs = min(view.whole_runs or view.runs, view.iterations) or 1
     tokens, usd = left.tokens, left.usd
     if tokens is not None:
         tokens -= sum(order.tokens_left or 0 for order in orders)

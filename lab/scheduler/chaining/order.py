@@ -34,10 +34,11 @@ if TYPE_CHECKING:
 _TOKENIZER = "tokenizer.json"
 
 
-def ordered(root: Root, view: View, spec: Spec, errand: Errand) -> Errand:
+def ordered(root: Root, view: View, spec: Spec, errand: Errand, *, slots: int = 0) -> Errand:
     """The errand with what its chunk is to do, where it trains remotely; any other as it is.
 
     `spec` is the SPEC as it was read. The parameters are those of the errand where it has any: somebody chose them.
+    `slots` is how many runs may be under way, where a person said so.
     """
     if spec.executor != TINKER or spec.tinker is None:
         return errand
@@ -45,7 +46,7 @@ def ordered(root: Root, view: View, spec: Spec, errand: Errand) -> Errand:
     if not is_chain(spec):
         from lab.scheduler.chaining import beside  # noqa: PLC0415  # for searches alone
 
-        left = beside.share(root, view, spec, tier)
+        left = beside.share(root, view, spec, tier, slots or spec.for_tier(tier).max_parallel)
         return msgspec.structs.replace(errand, order=_whole(root, view, spec, tier, errand, left))
     if errand.origin is not None and errand.origin.kind == REPLAY:
         what = f"a chunk of {spec.id} goes on from a state, so it is not made again"

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from lab.core.chunk import IS_SPENT, Chunk
+from lab.core.chunk import IS_SPENT, IS_UNAVAILABLE, Chunk
 from lab.core.ended import Ended
 from lab.core.errors import Busy
 from lab.core.run import FAILED
@@ -44,6 +44,22 @@ def test_where_not_all_places_bear_what_a_training_took_fewer_share(tmp_path: Pa
     assert limits(first, second) == [(2500, None), (2500, None)]
     with pytest.raises(Busy, match="under way may use all"):
         begun(root)
+
+
+def test_so_many_as_a_person_asked_for_share_it_whatever_the_spec_says(tmp_path: Path) -> None:
+    one = SEARCH.replace("3", "1") + "stop_conditions: {budget_tokens: 9000}\n"
+    root = a_training(tmp_path / "lab", more=one)
+    told = limits(*(begun(root, slots=4) for _ in range(4)))
+    assert told == [(2250, None)] * 4
+
+
+def test_of_what_a_training_took_those_that_had_no_service_tell_nothing(tmp_path: Path) -> None:
+    root = a_training(tmp_path / "lab", more=f"{SEARCH}stop_conditions: {{budget_tokens: 7000}}\n")
+    over(root, begun(root), 0.5)  # 2,000 tokens
+    for _ in range(3):
+        away = Chunk(number=0, first_step=0, next_step=0, halted=IS_UNAVAILABLE)
+        cycle.finish(root, begun(root), Ended(outcome=FAILED, wall_s=9.0, reason="nobody answers", chunk=away))
+    assert limits(begun(root), begun(root)) == [(2500, None)] * 2
 
 
 def test_after_a_share_that_bore_no_step_the_next_has_all_that_is_left_and_is_alone(tmp_path: Path) -> None:
