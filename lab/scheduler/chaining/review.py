@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from lab.core import assignment
+from lab.core import allowance, assignment
 from lab.core.advice import Candidate
 from lab.core.chain import Chain
 from lab.core.errors import Busy, LabError, Taken, Unadvised
@@ -157,7 +157,8 @@ class Review(msgspec.Struct, frozen=True, kw_only=True):
         )
         most = self.spec.stop_conditions.budget_tokens
         progress = Progress(
-            chain=self.chain, tuning=tuning, params=self.params, rows=_steps(root, name, self.chain.run_id),
+            chain=self.chain, tuning=tuning, next_steps=allowance.steps_of_next(self.view, self.spec, self.tier),
+            params=self.params, rows=_steps(root, name, self.chain.run_id),
             tokens_left=None if most is None else max(most - self.view.tokens, 0),
         )  # fmt: skip
         return review_page.ask(stands, progress, self.space, self.model)

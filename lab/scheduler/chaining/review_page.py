@@ -51,6 +51,7 @@ class Progress(msgspec.Struct, frozen=True, kw_only=True):
 
     chain: Chain
     tuning: Tuning
+    next_steps: int  # of the next chunk, at most
     params: Mapping[str, Scalar]  # with which the next chunk goes on, unless the reviewer says otherwise
     rows: Sequence[Row] = ()
     tokens_left: int | None = None
@@ -77,7 +78,7 @@ def told(progress: Progress, room: int) -> str:
     done = f"{chain.next_step} of {tuning.steps}, in {text.count(chain.chunks, 'chunk')}"
     lines = [
         "", "## The training", "",
-        f"- steps done: {done}; the next chunk has {min(tuning.chunk_steps, tuning.steps - chain.next_step)} at most",
+        f"- steps done: {done}; the next chunk has {progress.next_steps} at most",
         f"- parameters now: {points.spelled(kept)}" + (f" and {left_out} more" if left_out else ""),
         f"- tokens: {chain.trained} trained, {chain.sampled} sampled, {chain.prefilled} only read",
     ]  # fmt: skip

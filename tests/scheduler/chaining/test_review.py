@@ -99,6 +99,16 @@ def test_its_reviewer_is_told_how_the_training_goes(tmp_path: Path) -> None:
     assert "no point was measured twice" in asked  # chunks with the same parameters are no repeats
 
 
+def test_its_reviewer_is_told_of_no_more_steps_than_the_budget_bears(tmp_path: Path) -> None:
+    with Faulty(says(FIRST)) as server:
+        root = a_chain(tmp_path / "lab", server.url, more="stop_conditions: {budget_tokens: 1900}\n")
+        for _ in range(3):
+            a_chunk(root)
+        asked = str(server.heard[-1].json["messages"])
+    assert "steps done: 20 of 100" in asked
+    assert "the next chunk has 9 at most" in asked  # 620 tokens are left, and a step took 64
+
+
 def test_a_chunk_that_saved_nothing_is_tried_again_by_the_same_answer(tmp_path: Path) -> None:
     with Faulty(says(SLOWER)) as server:
         root = a_chain(tmp_path / "lab", server.url)

@@ -49,7 +49,7 @@ def _question(steps: int, said: str, chars: int) -> str:
     params = {"learning_rate": 0.001, "rank": 16}
     asked = review_page.ask(
         stands,
-        Progress(chain=chain, tuning=tuning, params=params, rows=made),
+        Progress(chain=chain, tuning=tuning, next_steps=20, params=params, rows=made),
         space,
         Model(model="m", context_chars=chars),
     )
