@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 SHARED = ("tier", "limit")
 TARGET = "an experiment"
 _DASH = "-"
-_WORDS_CHARS = 60
 
 
 def arguments(parser: argparse._ArgumentGroup) -> None:

@@ -207,11 +207,9 @@ def _server(url: str, root: Root, limit_s: float) -> tuple[Capabilities | None, 
 
 
 def _models(told: Capabilities) -> Look:
-    names = list(told.models)
-    shown = ", ".join(names[:_MODELS_SHOWN]) + (
-        f" and {len(names) - _MODELS_SHOWN} more" if names[_MODELS_SHOWN:] else ""
-    )
-    return Look(name="models", state=OK if names else FAILED, what=shown or "it trains none")
+    shown, more = ", ".join(told.models[:_MODELS_SHOWN]), len(told.models) - _MODELS_SHOWN
+    what = f"{shown} and {more} more" if more > 0 else shown or "it trains none"
+    return Look(name="models", state=OK if told.models else FAILED, what=what)
 
 
 def _model(told: Capabilities, name: str) -> Look:
@@ -219,7 +217,7 @@ def _model(told: Capabilities, name: str) -> Look:
 
     if name in told.models:
         return Look(name="model", state=OK, what=f"{name} can be trained there")
-    near = nearest(name, tuple(told.models))
+    near = nearest(name, told.models)
     fix = f"did you mean {near}?" if near else "labctl tinker check --base-url URL lists what can be trained"
     return Look(name="model", state=FAILED, what=f"the service trains no {name}", fix=f"base_model in the SPEC: {fix}")
 

@@ -25,20 +25,10 @@ TRIAL_KEEP_S = 3600  # the shortest that the service takes
 _PROMPT, _ANSWER = [5, 6, 7], [8, 9, 10, 11]  # tokens that every vocabulary has; what they say is of no interest
 
 
-class Model(msgspec.Struct, frozen=True, kw_only=True):
-    """A base model, as the service lists it. None: it does not say."""
-
-    name: str
-    longest_tokens: int | None = None  # of a sequence
-    can_train: bool | None = None
-    can_sample: bool | None = None
-
-
 class Capabilities(msgspec.Struct, frozen=True, kw_only=True):
-    """What the service answered. `models` are those of which it does not say that they cannot be trained."""
+    """What the service answered. `models`: those of which it does not say that they cannot be trained, by name."""
 
-    models: dict[str, Model]
-    others: tuple[str, ...] = ()
+    models: tuple[str, ...]
     took_s: float = 0.0
 
 
@@ -70,21 +60,8 @@ def ask(url: str, environ: Mapping[str, str], *, limit_s: float) -> Capabilities
     begun_s = time.monotonic()
     with stored.asking(url, environ, limit_s, "asking what it can") as asking:
         told = asking.answer(asking.client.get_server_capabilities())
-    models = [
-        Model(
-            name=each.model_name,
-            longest_tokens=each.max_context_length,
-            can_train=each.trainable,
-            can_sample=each.sampleable,
-        )
-        for each in told.supported_models
-        if each.model_name
-    ]
-    return Capabilities(
-        models={model.name: model for model in models if model.can_train is not False},
-        others=tuple(model.name for model in models if model.can_train is False),
-        took_s=time.monotonic() - begun_s,
-    )
+    models = [each.model_name for each in told.supported_models if each.model_name and each.trainable is not False]
+    return Capabilities(models=tuple(dict.fromkeys(models)), took_s=time.monotonic() - begun_s)
 
 
 def trial(url: str, base_model: str, environ: Mapping[str, str], *, limit_s: float) -> Trial:
