@@ -81,7 +81,7 @@ def _of_one(found: Chained, last: int) -> Iterator[str]:
         yield ""
         yield from _stage(found, stage, last)
     for here in found.under_way:
-        steps = words.steps(here.first_step, here.sight.end)
+        steps = words.steps(here.first_step, here.sight.end) if here.sight.end > here.first_step else "of no step"
         chunk = f"chunk {here.number}, {steps}" if here.number else "a whole training"
         yield f"under way: {here.run_id} [{here.tier}], {chunk}: {text.line(here.sight.words, _WORDS_CHARS)}"
     if found.budget_tokens is not None:

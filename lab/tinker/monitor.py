@@ -2,7 +2,8 @@
 
 It is stalled when no row came for longer than STALL_STEPS times what a step takes as a rule, and for at least
 STALL_LEAST_S; before the first row, when the time has passed that one answer of the service may take. A pause that the
-service asked for, or that the chunk noticed, is told as that, however long it lasts.
+service asked for, or that the chunk noticed, is told as that, however long it lasts. How long a measurement takes
+nobody knows: one that is all that was ordered is never called stalled.
 """
 
 from __future__ import annotations
@@ -64,6 +65,8 @@ def sight(order: Order, steps: Steps, pauses: Sequence[Pause], *, begun_at: floa
     if waiting is not None:
         words = f"paused: {waiting.what} for {span(now - waiting.at)} ({_MEANS.get(waiting.what, waiting.words)})"
         return msgspec.structs.replace(here, state="paused", words=words, pause=waiting.what, left_s=None)
+    if not order.steps:
+        return msgspec.structs.replace(here, words=f"measures the end, for {span(quiet_s)}")
     if step_s is None:
         return _before(here, order.tuning.call_limit_s, quiet_s)
     return _between(here, step_s, quiet_s)

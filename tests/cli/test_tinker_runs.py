@@ -135,6 +135,16 @@ def test_steps_that_came_after_the_saved_state_were_done_again_and_are_told_as_t
     assert [each["step"] for each in found] == [0, 1, 2, 3]
 
 
+def test_a_run_that_only_measures_the_end_is_told_as_that(labctl: Labctl, place: Path) -> None:
+    root = a_training(place)
+    for value in (0.5, 0.4, None):
+        a_chunk(root, value)
+    running = begun(root)
+    told = labctl.done("tinker", "runs", "sft").out
+    assert f"under way: {running.manifest.run_id} [proxy], chunk 4, of no step: measures the end, for " in told
+    assert "chunk 4, of no step: measures the end, 20 steps, from " in told
+
+
 def test_a_chunk_under_way_says_what_it_waits_for(labctl: Labctl, place: Path) -> None:
     root = a_training(place)
     a_chunk(root, 0.5)

@@ -39,6 +39,12 @@ def test_a_chunk_that_trains_tells_its_step_and_when_it_will_be_done() -> None:
     assert "step 24 of 100" in told.words
 
 
+def test_what_only_measures_an_end_does_no_step_and_is_not_waited_for_as_one() -> None:
+    order = msgspec.structs.replace(ORDER, first_step=100, steps=0)
+    told = sight(order, Steps(rows=()), (), begun_at=BEGUN, now=BEGUN + 600)
+    assert (told.state, told.words) == ("training", "measures the end, for 10 min")
+
+
 def test_one_slow_step_changes_neither_the_rule_nor_the_estimate() -> None:
     rows = [msgspec.structs.replace(row, step_s=400.0 if row.step == 21 else 4.0) for row in after(5).rows]
     assert seen(Steps(rows=tuple(rows)), now=31).step_s == 4.0

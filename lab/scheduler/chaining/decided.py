@@ -23,6 +23,8 @@ def extent(order: Order) -> str:
     """From where to where, in words."""
     begins = f"from {order.parent or 'the base model'}"
     chunk = f"chunk {order.number}, " if order.number else ""
+    if not order.steps:
+        return f"{chunk}of no step: measures the end, {order.first_step} steps, {begins}"
     return f"{chunk}steps {order.first_step} to {last_step(order)} of {order.until}, {begins}"
 
 
