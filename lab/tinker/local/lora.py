@@ -29,13 +29,14 @@ if TYPE_CHECKING:
 OPTIMIZER = "optimizer.safetensors"
 STEPS = "steps"
 MEMORY = ("step", "exp_avg", "exp_avg_sq")  # what AdamW remembers of each matrix
+_HUGE = 1e20  # far beyond, torch cannot make a float of 32 bits of it, and fails in words that read as an outage
 # name -> (default, least, the first number that is too much)
 ADAM = {
-    "learning_rate": (1e-4, 0.0, math.inf),
+    "learning_rate": (1e-4, 0.0, _HUGE),
     "beta1": (0.9, 0.0, 1.0),
     "beta2": (0.95, 0.0, 1.0),
-    "eps": (1e-12, 0.0, math.inf),
-    "weight_decay": (0.0, 0.0, math.inf),
+    "eps": (1e-12, 0.0, _HUGE),
+    "weight_decay": (0.0, 0.0, _HUGE),
     "grad_clip_norm": (0.0, 0.0, math.inf),
 }
 

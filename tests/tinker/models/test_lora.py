@@ -138,6 +138,7 @@ def test_a_long_gradient_is_cut_to_the_norm_and_its_own_length_told(models: Loca
         ({"learning_rate": -1.0}, "learning_rate is -1.0; it must be at least 0"),
         ({"learning_rate": math.nan}, "learning_rate is nan"),
         ({"eps": math.inf}, "eps is inf"),
+        ({"learning_rate": 1e38}, "learning_rate is 1e\\+38; it must be at least 0 and below 1e\\+20"),
         ({"beta1": 1.0}, "beta1 is 1.0; it must be at least 0 and below 1"),
         ({"momentum": 0.9}, "AdamW, which has no 'momentum'"),
     ],
