@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from lab.core.chunk import SPENT
 from lab.core.errors import BadInput, Corrupt
 from lab.tinker import estimate, paths, rows
 from lab.tinker.estimate import Tokens
@@ -23,6 +24,12 @@ if TYPE_CHECKING:
 
 CHECK, ESTIMATE = "--check", "--estimate"
 _COUNT = "give it the method `tokens(job, step)`, and beside `measure` also `measured_tokens(job)`"
+
+
+class NoRoom(BadInput):
+    """The budget bears no step. Whoever asks again gets the same answer."""
+
+    exit_code = SPENT
 
 
 def refuse(recipe: Recipe, place: Place) -> None:
@@ -49,7 +56,7 @@ def refuse(recipe: Recipe, place: Place) -> None:
         lost = [name for name in recipe.fixed if not paths.is_path(order.fixed.get(name, ""))]
         if lost:
             what = f"the path of {', '.join(lost)} is lost, which was fixed before step 0"
-            fix = "another one would make it another training: begin it again, or write the path into the chain"
+            fix = "with another one it would be another training: begin another experiment, labctl create"
             raise Corrupt(what, where=where, fix=fix)
 
 
@@ -74,7 +81,7 @@ def require(recipe: Recipe, job: Job, end: int, telling: Telling) -> None:
     found = estimate.afforded(order, *_counted(recipe, job, f", and {order.tuning.url} is paid for"))
     telling.page(estimate.RECORD, found.page())
     if found.problem:
-        raise BadInput(f"the training does not fit its budget: {found.problem}", where=estimate.RECORD)
+        raise NoRoom(f"the training does not fit its budget: {found.problem}", where=estimate.RECORD)
 
 
 def measured(recipe: Recipe, job: Job) -> Tokens | None:
