@@ -85,9 +85,13 @@ class Run(msgspec.Struct, frozen=True, kw_only=True, gc=False):
         return None if self.trained is msgspec.UNSET else self.trained
 
 
-def cut_off(outcome: str, reason: str) -> bool:
-    """Whether a run ended with the lab, and not by its own doing or by a person's word: a search tries it again."""
-    return outcome == CRASH or (outcome == CANCELLED and reason.startswith(INTERRUPTED))
+def cut_off(outcome: str, reason: str, chunk: Chunk | None = None) -> bool:
+    """Whether a run ended with the lab, and not by its own doing or by a person's word: a search tries it again.
+
+    So it does where a training had no service, or its share of a budget no room: nothing was learned of its parameters.
+    """
+    is_halted = chunk is not None and bool(chunk.halted)
+    return is_halted or outcome == CRASH or (outcome == CANCELLED and reason.startswith(INTERRUPTED))
 
 
 def better(value: float, than: float | None, direction: str) -> bool:

@@ -137,7 +137,7 @@ def metrics_line(
         line["report"] = report
     if run.reason.startswith(STOPPED_EARLY):
         line["stopped_early"] = True
-    if cut_off(run.outcome, run.reason):
+    if cut_off(run.outcome, run.reason, run.chunk):
         line["cut_off"] = True
     ours = len(line)
     measured = {_unlike_ours(name, metrics): name for name in metrics.keys() - ALWAYS}

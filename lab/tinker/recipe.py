@@ -21,12 +21,12 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from lab.core.chunk import HALTS
-from lab.core.errors import BadInput, LabError, Unavailable
+from lab.core.errors import BadInput, LabError
 from lab.tinker import beforehand, carrying, place, used
 from lab.tinker.data import Datum, Sample, Trained, rollout, supervised
 from lab.tinker.estimate import Tokens
 from lab.tinker.job import Job, Sampler
-from lab.tinker.telling import Telling
+from lab.tinker.telling import Telling, Unwritten
 from lab.tinker.training import Recipe
 
 if TYPE_CHECKING:
@@ -79,6 +79,6 @@ def _answered(chunk: carrying.Carrying, words: Sequence[str]) -> int:
             chunk.session.close(status)
             chunk.session.waiting.end()
         if chunk.done:
-            with suppress(Unavailable):  # a full disk, of which the rows have told
+            with suppress(Unwritten):  # a full disk, of which the rows have told
                 chunk.telling.page(used.FILE, used.page({**program, **chunk.job.used}))
         chunk.telling.close()

@@ -14,7 +14,7 @@ import threading
 from typing import TYPE_CHECKING
 
 from lab.core import chunk as names
-from lab.core.errors import Unavailable
+from lab.core.errors import LabError
 from lab.tinker import rows
 
 if TYPE_CHECKING:
@@ -23,6 +23,12 @@ if TYPE_CHECKING:
 
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 _APPEND = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
+
+
+class Unwritten(LabError):
+    """What a chunk did cannot be written down here. No service is at fault, so it is not waited for."""
+
+    kind = "unwritten"
 
 
 class Telling:
@@ -59,7 +65,7 @@ class Telling:
                 file.write(text)
             os.replace(f"{path}.draft", path)
         except OSError as error:
-            raise Unavailable(f"{name} cannot be written: {error.strerror}", where=path) from error
+            raise Unwritten(f"{name} cannot be written: {error.strerror}", where=path) from error
 
     @staticmethod
     def metric(name: str, value: float) -> None:
@@ -102,7 +108,7 @@ class Telling:
                     os.fdatasync(descriptor)
         except OSError as error:
             fix = "make room: the next chunk begins at the last saved state" if error.errno in _FULL else ""
-            raise Unavailable(f"{what} cannot be written: {error.strerror}", where=path, fix=fix) from error
+            raise Unwritten(f"{what} cannot be written: {error.strerror}", where=path, fix=fix) from error
 
 
 def _opened(path: str, *, sync: bool) -> int:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from lab.core.errors import BadInput, NotFound, Unavailable
+from lab.core.errors import BadInput, NotFound
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -162,7 +162,7 @@ def load(folder: str) -> Tokenizer:
         from tokenizers import Tokenizer as Words  # noqa: PLC0415  # a recipe needs it, no verb does
     except ImportError:
         fix = "pip install 'labctl[tinker]'"
-        raise Unavailable("the library tokenizers is not installed", where=folder, fix=fix) from None
+        raise NotFound("the library tokenizers is not installed", where=folder, fix=fix) from None
     text = _text(path)
     try:
         words = Words.from_str(text)

@@ -9,9 +9,11 @@ import msgspec
 import pytest
 
 from lab.core import assignment
+from lab.core.chunk import IS_SPENT, IS_UNAVAILABLE, Chunk
+from lab.core.ended import Ended
 from lab.core.errors import BadInput, Busy, Exhausted
 from lab.core.origin import BASELINE, IMPORTED, PERSON, PROMOTED, REPLAY, Origin
-from lab.core.run import CANCELLED, INTERRUPTED
+from lab.core.run import CANCELLED, FAILED, INTERRUPTED
 from lab.core.trial import Proposal
 from lab.scheduler import cycle
 from lab.scheduler.cycle import Errand
@@ -101,6 +103,23 @@ def test_what_a_person_cancelled_is_not_tried_again_and_what_ctrl_c_cut_off_is(t
     assert third.origin is not None
     assert (third.origin.number, third.origin.tries) == (1, 1)
     assert third.params == second.params
+
+
+@pytest.mark.parametrize("halted", [IS_UNAVAILABLE, IS_SPENT])
+def test_a_training_that_was_kept_from_its_steps_is_tried_again_and_its_space_is_not_used_up(
+    tmp_path: Path, halted: str
+) -> None:
+    root = a_search(tmp_path / "lab", "strategy: random\n", "search_space: {a: {choices: [1, 2]}}\n")
+    search = Search(root, "hunt")
+    first = begun(root, search)
+    chunk = Chunk(number=0, first_step=0, next_step=0, halted=halted)
+    cycle.finish(root, first, Ended(outcome=FAILED, reason="nobody answers", chunk=chunk))
+    again = trial(root, search, lambda _: 1.0).run
+    assert again.origin is not None
+    assert (again.origin.number, again.origin.tries) == (0, 1)
+    trial(root, search, lambda _: 1.0)
+    with pytest.raises(Exhausted):
+        next_errand(root, search)
 
 
 def test_the_defaults_are_run_first_and_told_apart(tmp_path: Path) -> None:
