@@ -74,7 +74,7 @@ def fold(chain: Chain | None, run: Run, chunk: Chunk) -> Chain:
     )
     if not chunk.state_path or chunk.next_step < before.next_step:
         return after
-    again = chunk.next_step == before.next_step and before.final  # its end was measured, and no step is new
+    again = chunk.next_step == before.next_step and bool(before.state_path)  # it is at its end, and no step is new
     return msgspec.structs.replace(
         after,
         chunks=before.chunks + (not again),
@@ -83,7 +83,7 @@ def fold(chain: Chain | None, run: Run, chunk: Chunk) -> Chain:
         run_id=run.run_id,
         model_run=chunk.model_run,
         final=chunk.final,
-        measured=run.value is not None,
+        measured=run.value is not None or (again and before.measured),
         sampler_path=chunk.sampler_path or (before.sampler_path if again else ""),
         external_path=chunk.external_path or (before.external_path if again else ""),
         params=chunk.params,

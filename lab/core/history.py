@@ -145,7 +145,7 @@ def _run(view: View, item: Item, run: Run) -> None:
     tier = _counted(view, run)
     if run.candidate is not None and run.candidate.kind in APART:
         return  # what another harness says, or was measured again, neither stops this loop nor is anything's best
-    if run.outcome == SUCCESS or (run.outcome != FAILED and _moved_on(tier, run)):
+    if run.outcome == SUCCESS or _moved_on(tier, run):
         view.failure_streak = 0
     elif run.outcome in FAILURES and not (_halted(run) and _cost_nothing(run)):
         view.failure_streak += 1
@@ -175,8 +175,12 @@ def _counted(view: View, run: Run) -> Tier:
 
 
 def _moved_on(tier: Tier, run: Run) -> bool:
-    """Whether a training goes on from what this run saved: one that time ran out for did not come to nothing."""
-    return tier.chain is not None and tier.chain.run_id == run.run_id
+    """Whether a training goes on from what this run saved: one that time ran out for did not come to nothing.
+
+    One that came to its own end without a value did, unless that end has been measured before.
+    """
+    chain = tier.chain
+    return chain is not None and chain.run_id == run.run_id and (run.outcome != FAILED or chain.measured)
 
 
 def _halted(run: Run) -> bool:

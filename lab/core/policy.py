@@ -139,9 +139,11 @@ def _tier(view: View) -> Tier:
     return view.tiers.get(view.tier, Tier())
 
 
-def _finish(view: View, spec: Spec, now: datetime) -> Finish | Pause | None:
+def _finish(view: View, spec: Spec, now: datetime) -> Finish | Pause | Promote | None:
     stop, tier = spec.stop_conditions, _tier(view)
-    if view.iterations >= spec.max_iterations_total:
+    is_final = tier.chain is not None and tier.chain.final and is_chain(spec)
+    is_whole = is_final and allowance.is_over(view, spec, view.tier)  # no limit of runs ended that
+    if view.iterations >= spec.max_iterations_total and not is_whole:
         return Finish(reason="max iterations", facts={"runs": view.iterations, "max": spec.max_iterations_total})
     if stop.target is not None and (best := _best_in_last(view, spec)) is not None:
         minimize = spec.for_tier(spec.fidelity_tiers[-1]).metric_direction == MINIMIZE
@@ -153,7 +155,7 @@ def _finish(view: View, spec: Spec, now: datetime) -> Finish | Pause | None:
         return how(reason=FAILED_TOO_OFTEN, facts={"failures": view.failure_streak, "max": limit})
     plateau = stop.plateau_after_consecutive_low_signal_runs
     if plateau is not None and tier.quiet_streak >= plateau:
-        return Finish(reason="plateau", facts={"runs_without_new_best": tier.quiet_streak, "max": plateau})
+        return _flat(view, spec, {"runs_without_new_best": tier.quiet_streak, "max": plateau})
     if stop.budget_hours is not None and view.wall_s >= stop.budget_hours * _HOUR_S:
         hours = round(view.wall_s / _HOUR_S, 4)
         return Finish(reason="time budget used", facts={"hours": hours, "max": stop.budget_hours})
@@ -166,6 +168,14 @@ def _finish(view: View, spec: Spec, now: datetime) -> Finish | Pause | None:
             days = round(age.total_seconds() / 86_400, 3)
             return Finish(reason="hard stop", facts={"days": days, "max": stop.hard_stop_after_days})
     return None
+
+
+def _flat(view: View, spec: Spec, facts: Facts) -> Finish | Promote:
+    """What a plateau ends: of a training in stages the stage, where it left a state to go on from; else all of it."""
+    following, chain = spec.fidelity_tiers[spec.fidelity_tiers.index(view.tier) + 1 :], _tier(view).chain
+    if spec.fidelity_promotion_rule == WHEN_FINISHED and following and chain is not None and chain.state_path:
+        return Promote(tier=following[0], reason=f"plateau in the tier {view.tier}", facts=facts)
+    return Finish(reason="plateau", facts=facts)
 
 
 def _worn_out(view: View, spec: Spec) -> Finish | None:

@@ -90,7 +90,6 @@ class Tinker:
         steps, states = rows.steps(path), rows.states(path)
         chunk = _chunk(order, steps, states, _paused_s(path, manifest, ended))
         chunk = msgspec.structs.replace(chunk, halted=_halted(ended))
-        found = _measured(found, manifest.metric, steps)
         doubt = _unbelievable(order, states.last) if states.last is not None else ""
         how, why = _judged(manifest, ended, order, chunk, found, doubt)
         is_odd = ended.code not in (0, MORE) or (chunk.state_path and found.value is None)
@@ -131,11 +130,11 @@ def _order(path: str, manifest: Manifest) -> Order | None:
 def _chunk(order: Order, steps: Steps, states: States, paused_s: float) -> Chunk:
     """What is sealed of it. A state that holds no step of those that were ordered is not one that it saved.
 
-    Where none was ordered, the state is that of the order: it was measured.
+    Where none was ordered, or the recipe found none left, the state is that of the order: the training is at its end.
     """
     last = states.last if states.last is not None and not _unbelievable(order, states.last) else None
-    if last is not None and last.next_step == order.first_step and order.steps:
-        last = None
+    if last is not None and last.next_step == order.first_step:
+        last = last if last.final and last.state_path == order.state_path else None
     of_state = {} if last is None else {
         "model_run": last.model_run, "state_path": last.state_path, "final": last.final,
         "sampler_path": last.sampler_path, "external_path": last.external_path,
@@ -181,14 +180,6 @@ def _paused_s(path: str, manifest: Manifest, ended: Exit) -> float:
         until_s = 0.0
     found = rows.pauses(path)
     return rows.paused_s(found, max([until_s, *(pause.over or 0.0 for pause in found)]))
-
-
-def _measured(found: Found, metric: str, steps: Steps) -> Found:
-    """What it told, or for want of that the mean of its last steps: it may have been ended before it could tell."""
-    if found.value is not None or not metric:
-        return found
-    last = [row.metrics[metric] for row in steps.rows[-rows.LAST :] if metric in row.metrics]
-    return msgspec.structs.replace(found, value=sum(last) / len(last)) if last else found
 
 
 def _judged(  # all that it is told by

@@ -84,7 +84,7 @@ class Carrying:
         if saved.last is not None and saved.last.next_step > self.order.first_step:
             return self._already(saved.last)
         end = self.prepared()
-        if not self.order.steps:
+        if end <= self.order.first_step:
             return self._only_measured(saved)
         beforehand.require(self.recipe, self.job, end, self.telling)
         self._opened()
@@ -124,7 +124,7 @@ class Carrying:
     def _end(self) -> int:
         length = self.recipe.length(self.job)
         end = self.order.until if length is None else min(self.order.until, length)
-        if end <= self.order.first_step and self.order.steps:
+        if self.order.steps and (end < self.order.first_step or end < 1):
             what = f"there is no step {self.order.first_step}: the training has {end}"
             raise BadInput(what, where=self.place.folder, fix="give it more data, or more `steps`")
         self.job.end = end
@@ -352,15 +352,15 @@ class Carrying:
         return rows.finite(measured)
 
     def _only_measured(self, saved: States) -> int:
-        """What is worth the end of a training whose last chunk was not measured: no step, and no new state."""
-        if not self.recipe.measures:
-            raise BadInput(
-                "the end of the training has no value, and the recipe no `measure`", fix="evaluate a download"
-            )
+        """What the end of a training is worth that has no step left: no step, and no new state."""
         step, path = self.order.first_step, self.order.state_path
-        self._opened()
-        self._fix(saved)
-        self._metrics([], self._measured())
+        if self.recipe.measures:
+            self._opened()
+            self._fix(saved)
+            self._metrics([], self._measured())
+        else:
+            what = "no step of the training is left, and the recipe has no `measure`"
+            self.telling.complain(str(BadInput(what, fix="evaluate a download")))
         end = Checkpoint(name="end", next_step=step, state_path=path, model_run=paths.parse(path).run, final=True)
         self.telling.checkpoint(end)
         return FINISHED

@@ -236,6 +236,33 @@ def test_one_that_its_recipe_ended_early_is_finished_too_and_goes_on_when_somebo
     assert decided(whole(a_chunk(1, 0, 30, final=True), resumed=True), longer) == Proceed(tier="default")
 
 
+def test_a_training_at_its_end_was_not_ended_by_the_number_of_its_runs() -> None:
+    exactly = a_spec(max_iterations_total=3)
+    first, second = a_run(1, a_chunk(1, 0, 10)), a_run(2, a_chunk(2, 10, 20))
+    done = decided(seen(first, second, a_run(3, a_chunk(3, 20, 30, final=True))), exactly)
+    assert isinstance(done, Finish)
+    assert done.reason == "the training is finished"
+    killed = a_run(3, a_chunk(3, 20, 30, final=True), FAILED)
+    assert decided(seen(first, second, killed), exactly) == Proceed(tier="default")
+    short = decided(seen(first, second, a_run(3, a_chunk(3, 20, 29))), exactly)
+    assert isinstance(short, Finish)
+    assert short.reason == "max iterations"
+
+
+def test_a_plateau_ends_the_stage_of_a_training_and_in_the_last_one_all_of_it() -> None:
+    staged = a_spec(
+        fidelity_tiers=["sft", "rl"], fidelity_promotion_rule="when-finished",
+        stop_conditions={"plateau_after_consecutive_low_signal_runs": 2},
+    )  # fmt: skip
+    for tier, kind in (("sft", Promote), ("rl", Finish)):
+        flat = [a_run(n, a_chunk(n, n - 1, n), value=1.0, tier=tier) for n in (1, 2, 3)]
+        move = decided(seen(*flat, tier=tier), staged)
+        assert isinstance(move, kind)
+        assert "plateau" in move.reason
+    nothing = [a_run(n, a_chunk(n, 0, 0), FAILED, tier="sft") for n in (1, 2)]
+    assert isinstance(decided(seen(*nothing, tier="sft"), staged), Finish)
+
+
 def test_fewer_steps_than_it_has_behind_it_end_it() -> None:
     move = decided(whole(a_chunk(1, 0, 20)), a_spec(tinker={"steps": 15}))
     assert isinstance(move, Finish)
@@ -426,6 +453,7 @@ def test_a_search_of_whole_trainings_is_no_chain_for_the_policy() -> None:
     assert isinstance(decided(done, search), Proceed)
     was_a_chain = whole(a_chunk(1, 0, 30, final=True, trouble="nan"))  # before its SPEC was given a strategy
     assert isinstance(decided(was_a_chain, search), Proceed)
+    assert isinstance(decided(was_a_chain, msgspec.structs.replace(search, max_iterations_total=1)), Finish)
     bears_two = msgspec.structs.replace(search, max_parallel=4, stop_conditions=spec.StopConditions(budget_tokens=130))
     assert isinstance(policy.decide(done, bears_two, NOW, under_way=1), Proceed)
     assert isinstance(policy.decide(done, bears_two, NOW, under_way=2), Wait)

@@ -316,16 +316,17 @@ def test_a_loss_that_was_not_finite_is_told_in_the_chunk_and_in_the_reason(folde
     assert "loss is not finite" in lost.reason
 
 
-def test_without_a_measure_the_mean_of_the_last_five_steps_stands_for_it(folder: Folder) -> None:
+def test_what_steps_say_is_not_what_a_chunk_is_worth_that_could_not_be_measured(folder: Folder) -> None:
     ended = folder.did(10).saved(20).read(chunk.MORE)
-    assert ended.outcome == SUCCESS
-    assert ended.value == pytest.approx(sum(1.0 / place for place in range(6, 11)) / 5)
+    assert (ended.outcome, ended.value) == (FAILED, None)
+    assert ended.chunk is not None
+    assert ended.chunk.next_step == 20
 
 
 def test_a_step_that_was_done_twice_is_one_step_and_was_paid_twice(folder: Folder) -> None:
     again = Row(step=12, trained=100, metrics={"loss": 0.5})
-    ended = folder.steps(Row(step=12, trained=100, metrics={"loss": 9.0}), again).saved(13).read(chunk.MORE)
-    assert ended.value == 0.5
+    ended = folder.steps(Row(step=12, trained=100, metrics={"loss": 9.0}), again).saved(13).metric().read(chunk.MORE)
+    assert ended.outcome == SUCCESS
     assert ended.chunk is not None
     assert ended.chunk.trained == 200
 

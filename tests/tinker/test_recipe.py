@@ -232,7 +232,7 @@ def test_a_resume_without_its_reference_is_refused_before_anything_is_asked(
         ({"first_step": 3, "state_path": "tinker://r/weights/000002"}, "the state has 2 steps in it"),
         ({"first_step": 3, "state_path": "tinker://r/sampler_weights/000003"}, "is no state that a training can go on"),
         ({"first_step": 3, "state_path": "/etc/passwd"}, "is no path of something saved"),
-        ({"first_step": 12, "state_path": "tinker://r/weights/000012"}, "there is no step 12"),
+        ({"first_step": 13, "state_path": "tinker://r/weights/000013"}, "there is no step 13"),
         ({"params": {"learning_rate": "fast"}}, "the param learning_rate is 'fast', and the recipe takes a number"),
         ({"tuning": {"base_model": "no/such"}}, "unknown base model 'no/such'"),
         ({"tokens_left": 0}, "another step would pass the budget"),
@@ -330,6 +330,25 @@ def test_data_that_come_to_an_end_make_the_training_shorter(carry: Here, server:
     assert done.code == 0
     assert done.states.last is not None
     assert (done.states.last.next_step, done.states.last.final) == (3, True)
+
+
+@pytest.mark.parametrize("measures", [True, False])
+def test_one_that_is_asked_for_steps_at_the_end_of_its_data_is_at_its_end(
+    measures: bool, carry: Here, server: str, tmp_path: Path
+) -> None:
+    class ShortMeasured(Measured):
+        def length(self, job: Job) -> int:
+            return 3
+
+    first = carry(tmp_path / "a", order(server), Short)
+    told = order(server, first_step=3, state_path=first.state, number=2)
+    done = carry(tmp_path / "b", told, ShortMeasured if measures else Short)
+    assert done.code == 0, done.err
+    assert list(done.metrics) == (["held_out"] if measures else [])
+    last = done.states.last
+    assert last is not None
+    assert (last.state_path, last.next_step, last.final) == (first.state, 3, True)
+    assert ("the recipe has no `measure`" in done.err) != measures
 
 
 def test_a_later_tier_begins_with_the_weights_of_an_earlier_one_at_step_0(
@@ -464,7 +483,7 @@ def test_a_disk_that_is_full_ends_it_at_the_row_that_had_no_room(server: str, tm
         preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, limits),  # noqa: PLW1509  # it takes no lock
     )  # fmt: skip
     done = chunks.ended(folder, process)
-    assert done.code == 5
+    assert done.code == 1, "no service is waited for"
     assert "cannot be written" in done.err
     assert "make room" in done.err
     assert 0 < len(done.steps.rows) < 5
@@ -509,7 +528,7 @@ def test_a_paid_training_that_does_not_fit_its_budget_is_refused_before_the_firs
 ) -> None:
     told = order("https://tinker.example.org", tokens_left=100)
     done = carry(tmp_path / "c", told, TINKER_API_KEY="tml-x")
-    assert done.code == 1
+    assert done.code == SPENT
     assert "does not fit its budget" in done.err
     assert json.loads((tmp_path / "c" / "estimate.json").read_text())["tokens_left"] == 100
 

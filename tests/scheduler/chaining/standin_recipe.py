@@ -84,7 +84,9 @@ def _save(order: dict[str, object], step: int, final: bool) -> None:
     run = f"s{order['number']}:train:0"
     row = {"name": f"{step:06d}", "next_step": step, "state_path": f"tinker://{run}/weights/{step:06d}",
            "model_run": run}  # fmt: skip
-    if final:
+    if final and step == order["first_step"]:  # it was at its end
+        row |= {"state_path": order["state_path"], "final": True}
+    elif final:
         row |= {"final": True, "sampler_path": f"tinker://{run}/sampler_weights/final",
                 "external_path": f"tinker://{run}/external_weights/final"}  # fmt: skip
     _append("checkpoints", row)
