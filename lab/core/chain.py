@@ -21,6 +21,7 @@ class Chain(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     begun: int = 0  # the highest number that a chunk had
     next_step: int = 0  # optimizer steps inside the state
     state_path: str = ""
+    state_before: str = ""  # the one that it went on from; none where that was the end of a training
     run_id: str = ""  # the run of the lab that saved it
     model_run: str = ""  # the service's name of the training run that saved it
     final: bool = False
@@ -80,6 +81,7 @@ def fold(chain: Chain | None, run: Run, chunk: Chunk) -> Chain:
         chunks=before.chunks + (not again),
         next_step=chunk.next_step,
         state_path=chunk.state_path,
+        state_before=before.state_before if again else "" if before.final else before.state_path,
         run_id=run.run_id,
         model_run=chunk.model_run,
         final=chunk.final,

@@ -52,7 +52,7 @@ class Order(Record, frozen=True, kw_only=True):
     until: int  # the length of the whole training
     state_path: str = ""  # where it begins; empty: at the base model
     parent: str = ""  # the run of the lab that saved that state
-    let_go: str = ""  # a state that the service need not keep for ever once this chunk has saved another
+    let_go: str = ""  # the state before its own: the service need not keep it for ever once this chunk has saved
     fixed: dict[str, str] = msgspec.field(
         default_factory=dict
     )  # models that were fixed before step 0, by name: a reference, a preference model

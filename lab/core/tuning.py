@@ -68,9 +68,7 @@ class Tuning(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     ] = 300.0
     keep_days: Annotated[
         Annotated[float, Meta(gt=0, le=3650)] | None,
-        Meta(
-            description="Days that the service keeps a state after the next chunk saved another; the newest has no end."
-        ),
+        Meta(description="Days that the service keeps a state that two newer ones follow; the newest two have no end."),
     ] = None
 
     @property

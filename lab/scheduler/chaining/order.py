@@ -82,7 +82,7 @@ def _next(root: Root, view: View, spec: Spec, tier: str, params: Mapping[str, ob
         until=max(tuning.steps, chain.next_step + 1) if steps else chain.next_step,
         state_path=chain.state_path,
         parent=chain.run_id,
-        let_go="" if chain.final or tuning.keep_days is None else chain.state_path,
+        let_go="" if tuning.keep_days is None else chain.state_before,
         fixed=chain.fixed,
         earlier=_earlier(view, spec, tier),
         params=_scalars(params),
