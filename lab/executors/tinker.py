@@ -204,9 +204,11 @@ def _judged(  # all that it is told by
 
 def _stands(order: Order, ended: Exit, chunk: Chunk) -> str:
     """Where the training is after a run that came to no end of its own."""
-    if not order.number or not ended.started:
+    if not ended.started:
         return ""
-    at_least = "; a call that was under way then is not in its tokens" if ended.code is None else ""
+    at_least = "; what it used after its last row is not in its tokens" if ended.code is None else ""
+    if not order.number:
+        return at_least
     if chunk.state_path:
         return f"; its state of step {chunk.next_step} is saved{at_least}"
     if not ended.stopped and not ended.signal:

@@ -16,11 +16,11 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from lab.core.chunk import MORE, SPENT, Checkpoint
+from lab.core.chunk import MORE, Checkpoint
 from lab.core.errors import BadInput, Interrupted, LabError
 from lab.tinker import beforehand, paths, rows
 from lab.tinker.data import Trouble
-from lab.tinker.estimate import Purse, Spent
+from lab.tinker.estimate import Purse, Spent, Tokens
 from lab.tinker.job import Job
 from lab.tinker.rows import Row
 
@@ -28,7 +28,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from lab.core.chunk import Order
-    from lab.tinker.estimate import Tokens
     from lab.tinker.place import Place, Stop
     from lab.tinker.rows import States
     from lab.tinker.session import Session
@@ -49,19 +48,14 @@ class Idle(BadInput):
     """A step trained nothing. The model is as it was before it."""
 
 
-class NoRoom(BadInput):
-    """The budget bears no step. Whoever asks again gets the same answer."""
-
-    exit_code = SPENT
-
-
 class Carrying:
     """One chunk under way."""
 
     def __init__(self, recipe: Recipe, place: Place, telling: Telling, stop: Stop) -> None:
         self.recipe, self.place, self.telling, self.stop = recipe, place, telling, stop
         self.order: Order = place.order
-        self.purse = Purse(self.order)
+        told = rows.steps(place.folder)  # of an earlier start, where this run was begun before: it was paid
+        self.purse = Purse(self.order, Tokens(trained=told.trained, sampled=told.sampled, prefilled=told.prefilled))
         self.job = Job(self.order, place.folders, self._opened, self._check)
         self.done: list[Row] = []
         self.session: Session | None = None
@@ -93,7 +87,7 @@ class Carrying:
         self.job.enter(None)
         next_step = self.order.first_step + len(self.done)
         if not self.done:
-            refused = NoRoom if why == _SPENT else BadInput
+            refused = beforehand.NoRoom if why == _SPENT else BadInput
             raise refused(f"no step was done: {why}", where=self.place.folder, fix=_MENDS.get(why, ""))
         final = next_step >= end
         state = self._saved(next_step, final=final)
@@ -316,12 +310,12 @@ class Carrying:
         return state
 
     def _let_go(self, session: Session) -> None:
-        """The state before this one ends by itself. Never the newest: whatever ended a training, it may be resumed."""
+        """What two newer states follow ends by itself. Never the newest: a training that ended may be resumed."""
         try:
             if self.order.let_go and (days := self.order.tuning.keep_days):
                 session.expire(self.order.let_go, days)
         except LabError as error:
-            self.telling.complain(f"the state before this one is kept without an end: {error}")
+            self.telling.complain(f"an earlier state is kept without an end: {error}")
 
     def _made(self, session: Session) -> dict[str, str]:
         """What the end of a training is for: a model to sample from, and files. Both can be made of the state later."""

@@ -131,12 +131,14 @@ class Spent(Exception):
 
 
 class Purse:
-    def __init__(self, order: Order | None = None) -> None:
+    """What a chunk used, held against its order. `used` is what an earlier start of the same run used already."""
+
+    def __init__(self, order: Order | None = None, used: Tokens = _NOTHING) -> None:
         self._order = order
         self._largest = Tokens()
         self._asked = Tokens()
-        self._before = Tokens()
-        self.used = Tokens()
+        self._before = used
+        self.used = used
 
     def ask(self, *, trained: int = 0, sampled: int = 0, prefilled: int = 0) -> None:
         """Raise `Spent` where so many more would be too many."""

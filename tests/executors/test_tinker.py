@@ -392,7 +392,9 @@ def test_rows_that_are_more_than_are_read_are_trouble(folder: Folder, monkeypatc
 def test_one_that_was_ended_says_where_the_training_stands(folder: Folder, saved: int | None, words: str) -> None:
     folder = folder if saved is None else folder.did(5).saved(saved)
     for how in ({"signal": 9}, {"stopped": WAS_TIMEOUT}, {"stopped": WAS_CANCELLED, "why": "ann"}):
-        assert folder.read(None, **how).reason.endswith(f"{words}; a call that was under way then is not in its tokens")
+        assert folder.read(None, **how).reason.endswith(
+            f"{words}; what it used after its last row is not in its tokens"
+        )
         assert "signal" in how or folder.read(chunk.MORE, **how).reason.endswith(words), "it ended by itself"
 
 

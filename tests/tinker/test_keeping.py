@@ -51,5 +51,5 @@ def test_a_state_that_cannot_be_let_go_costs_no_chunk(carry: Here, server: str, 
     )  # fmt: skip
     second = carry(tmp_path / "2", told)
     assert second.code == 75
-    assert "the state before this one is kept without an end" in second.err
+    assert "an earlier state is kept without an end" in second.err
     assert ends_of(server)[second.state] == ""

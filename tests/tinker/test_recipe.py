@@ -134,6 +134,18 @@ def test_a_chunk_that_was_killed_begins_again_at_its_state_and_keeps_what_it_pai
     assert again.steps.trained == whole.steps.trained * 8 // 5
 
 
+def test_a_run_that_is_begun_again_has_what_its_first_start_left_of_the_budget(
+    carry: Here, server: str, tmp_path: Path
+) -> None:
+    folder = tmp_path / "c"
+    assert carry(folder, order(server, steps=2, tokens_left=90)).steps.trained == 56
+    (folder / "artifacts" / "checkpoints.jsonl").unlink()  # killed before it was recorded
+    again = carry(folder, order(server, steps=2, tokens_left=90))
+    assert again.steps.trained == 84
+    assert again.states.last is not None
+    assert again.states.last.next_step == 1, "a second step would have been the fourth that is paid"
+
+
 def test_term_ends_it_after_the_step_in_hand_with_its_state_saved(server: str, tmp_path: Path) -> None:
     folder = folder_of(tmp_path / "c")
     os.mkfifo(folder / "gate")
