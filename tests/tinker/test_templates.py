@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 FOLDER = Path(shipped.template_folder())
 NOBODY = "http://127.0.0.1:9"
 NAMES = ("tinker-sl", "tinker-rl", "tinker-dpo", "tinker-rlhf")
-DATA: dict[str, dict[str, type[dataset.Row]]] = {
+DATA: dict[str, dict[str, type[dataset.Example]]] = {
     "tinker-sl": {"train.jsonl": Demonstration, "heldout.jsonl": Demonstration},
     "tinker-rl": {"train.jsonl": Task, "heldout.jsonl": Task},
     "tinker-dpo": {"train.jsonl": Pair, "heldout.jsonl": Pair},
@@ -159,7 +159,7 @@ def test_the_lines_that_a_readme_shows_are_data(name: str) -> None:
     assert lines
 
 
-def _reads(line: str, kind: type[dataset.Row]) -> bool:
+def _reads(line: str, kind: type[dataset.Example]) -> bool:
     try:
         dataset.parse(line.encode(), kind, "README.md")
     except BadInput:
