@@ -155,7 +155,8 @@ def _finish(view: View, spec: Spec, now: datetime) -> Finish | Pause | Promote |
         return how(reason=FAILED_TOO_OFTEN, facts={"failures": view.failure_streak, "max": limit})
     plateau = stop.plateau_after_consecutive_low_signal_runs
     if plateau is not None and tier.quiet_streak >= plateau:
-        return _flat(view, spec, {"runs_without_new_best": tier.quiet_streak, "max": plateau})
+        end = Finish(reason="plateau", facts={"runs_without_new_best": tier.quiet_streak, "max": plateau})
+        return _flat(view, spec, end.facts) or end
     if stop.budget_hours is not None and view.wall_s >= stop.budget_hours * _HOUR_S:
         hours = round(view.wall_s / _HOUR_S, 4)
         return Finish(reason="time budget used", facts={"hours": hours, "max": stop.budget_hours})
@@ -170,12 +171,12 @@ def _finish(view: View, spec: Spec, now: datetime) -> Finish | Pause | Promote |
     return None
 
 
-def _flat(view: View, spec: Spec, facts: Facts) -> Finish | Promote:
-    """What a plateau ends: of a training in stages the stage, where it left a state to go on from; else all of it."""
+def _flat(view: View, spec: Spec, facts: Facts) -> Promote | None:
+    """Of a training in stages a plateau ends the stage alone, where it left a state to go on from."""
     following, chain = spec.fidelity_tiers[spec.fidelity_tiers.index(view.tier) + 1 :], _tier(view).chain
     if spec.fidelity_promotion_rule == WHEN_FINISHED and following and chain is not None and chain.state_path:
         return Promote(tier=following[0], reason=f"plateau in the tier {view.tier}", facts=facts)
-    return Finish(reason="plateau", facts=facts)
+    return None
 
 
 def _worn_out(view: View, spec: Spec) -> Finish | None:

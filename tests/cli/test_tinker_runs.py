@@ -206,6 +206,7 @@ def test_names_of_a_service_are_cut_where_the_terminal_is_narrow(
 ) -> None:
     root = a_training(place)
     run = over(root, begun(root), 0.5, model_run="12345678-1234-1234-1234-123456789abc:train:0").run.run_id
+    monkeypatch.setenv("COLUMNS", "200")
     assert f"{run}  12345678-1234-" in labctl.done("tinker", "runs", "sft").out
     monkeypatch.setenv("COLUMNS", "80")
     assert f"{run}  12345678-…" in labctl.done("tinker", "runs", "sft").out

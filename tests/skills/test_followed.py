@@ -66,6 +66,6 @@ def test_the_reasons_for_an_end_are_those_that_labctl_gives() -> None:
     table = rest.partition("\n\n")[0]
     told = dict(re.findall(r"^\| `([^`]+)` \| `([^`]+)` \|$", table, re.MULTILINE))
     source = inspect.getsource(policy)
-    given = re.findall(r'Finish\(reason=(?:"([^"]+)"|(\w+)), facts=\{', source)
+    given = re.findall(r'(?:Finish|how)\(reason=(?:"([^"]+)"|(\w+)), facts=\{', source)  # `how`: of a training, a pause
     assert set(told) == {words or getattr(policy, name) for words, name in given}
     assert all(re.search(rf"\b{field}\b", source) for field in told.values())
