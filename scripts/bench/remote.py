@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import signal
 import statistics
 import subprocess
@@ -122,13 +123,13 @@ def _created(scratch: str, url: str, name: str, *, steps: int, chunk: int) -> st
     folder = f"{scratch}/{name}"
     subprocess.run(["cp", "-r", template, folder], check=True)
     with open(f"{folder}/SPEC.yaml", encoding="utf-8") as file:
-        lines = file.read().split("\n")
-    changed = {"id": name, "  base_url": url, "  base_model": _BASE, "  steps": steps, "  chunk_steps": chunk}
-    kept = [line for line in lines if line.partition(":")[0] not in changed and not line.startswith("stop_conditions")]
-    at = kept.index("tinker:") + 1
-    written = [f"id: {name}", *kept[:at], *(f"{key}: {value}" for key, value in list(changed.items())[1:]), *kept[at:]]
+        text = file.read()
+    changed = {"id": name, "  base_model": f"{_BASE}\n  base_url: {url}", "  steps": steps, "  chunk_steps": chunk}
+    for key, value in changed.items():
+        text = re.sub(rf"(?m)^{key}:.*$", f"{key}: {value}", text)
+    text = re.sub(r"(?m)^stop_conditions:.*\n(?:(?: .*)?\n)*", "", text)
     with open(f"{folder}/SPEC.yaml", "w", encoding="utf-8") as file:
-        file.write("\n".join(written))
+        file.write(text)
     _labctl(root, "create", f"{folder}/SPEC.yaml")
     return root
 
@@ -137,7 +138,8 @@ def _rows(root: str, name: str) -> list[dict[str, float]]:
     """The rows of the newest run."""
     folder = f"{root}/experiments/{name}/runs"
     with open(f"{folder}/{max(os.listdir(folder))}/{STEPS}", encoding="utf-8") as file:
-        return [json.loads(line) for line in file]
+        rows = [json.loads(line) for line in file]
+    return [row for row in rows if row.get("trained")]  # those of steps: what was measured at the end has one too
 
 
 def _chunk(scratch: str, url: str, name: str, *, steps: int, chunk: int) -> tuple[list[dict[str, float]], float]:
