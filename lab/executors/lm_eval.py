@@ -67,7 +67,7 @@ class LmEval:
         return Program(
             argv=(python, "-P", "-m", _PROGRAM, words),
             cwd=launch.path,
-            environ={**launch.environ, **_OFFLINE, **_threads(launch.spec)},
+            environ={**launch.environ, **_OFFLINE, **script.threads(launch.spec)},
             secrets=launch.secrets,
         )
 
@@ -112,10 +112,6 @@ def _block(spec: Spec) -> Evaluation:
         fix = "write `lm_eval:` with model, tasks and metric into SPEC.yaml; labctl create lm-eval has an example"
         raise BadInput(f"{spec.id} does not say what is to be evaluated", fix=fix)
     return spec.lm_eval
-
-
-def _threads(spec: Spec) -> dict[str, str]:
-    return {} if spec.cpu_limit is None else {"OMP_NUM_THREADS": str(max(1, int(spec.cpu_limit)))}
 
 
 def _filled(block: Evaluation, params: Mapping[str, object]) -> Evaluation:

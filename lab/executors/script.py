@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from lab.core.launch import Foreseen
+    from lab.core.spec import Spec
 
 _SUFFIX = ".py"
 _PYTHON = re.compile(r"(?:python|pypy)[\d.]*")
@@ -101,3 +102,8 @@ def place(script: str, workspace: str, folders: tuple[str, ...]) -> str:
         (script,) if script.startswith("/") else tuple(f"{each}/{script}" for each in (workspace, *folders) if each)
     )
     return next((place for place in places if os.path.isfile(place)), "")
+
+
+def threads(spec: Spec) -> dict[str, str]:
+    """As many threads as the run has processors: more of them only wait for one another."""
+    return {} if spec.cpu_limit is None else {"OMP_NUM_THREADS": str(max(1, int(spec.cpu_limit)))}

@@ -65,7 +65,7 @@ class Training:
         program = Command().prepare(msgspec.structs.replace(launch, spec=spec))
         whole = (*program.argv, *flags(launch.params, launch.spec.executor_command))
         argv = _started(whole, torch, launch)
-        environ = {**_WAITING, **_threads(launch.spec), **program.environ}
+        environ = {**_WAITING, **script.threads(launch.spec), **program.environ}
         return msgspec.structs.replace(program, argv=argv, environ=environ)
 
     def require(self, foreseen: Foreseen) -> None:
@@ -146,11 +146,6 @@ def _is_placed(name: str, written: str) -> bool:
 def _as_flag(word: str) -> str:
     """A flag as it is compared: without its value, and `-` for `_`, as train.py and click read both."""
     return word.partition("=")[0].replace("_", "-")
-
-
-def _threads(spec: Spec) -> dict[str, str]:
-    """As many threads as the run has processors: more of them only wait for one another."""
-    return {} if spec.cpu_limit is None else {"OMP_NUM_THREADS": str(max(1, int(spec.cpu_limit)))}
 
 
 def _started(argv: tuple[str, ...], torch: interpreter.Torch | None, launch: Launch) -> tuple[str, ...]:

@@ -7,7 +7,6 @@ and needs none of the SDK.
 from __future__ import annotations
 
 import json
-import math
 import traceback
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, TypeVar
@@ -149,11 +148,6 @@ def _varint(data: bytes, at: int) -> tuple[int, int]:
         if byte < 0x80:  # noqa: PLR2004  # the bit that says that more follows
             return value, at
     raise IndexError  # longer than any number: a body of such bytes would be added up for hours
-
-
-def finite(numbers: Mapping[str, float]) -> dict[str, float]:
-    """JSON has no NaN; a number that is none is left out."""
-    return {name: value for name, value in numbers.items() if math.isfinite(value)}
 
 
 def when(at_s: float) -> str:

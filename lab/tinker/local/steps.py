@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from lab.tinker.local.calls import Call, Reply, answer, expand, finite, read
+from lab.tinker import rows
+from lab.tinker.local.calls import Call, Reply, answer, expand, read
 from lab.tinker.local.runs import Optimizer
 from lab.tinker.local.training import UserError
 
@@ -60,4 +61,4 @@ def _step(run: Run, asked: _Step) -> Mapping[str, object]:
         if not isinstance(value, (int, float)):
             raise UserError(f"adam_params: {name} is {value!r}, which is no number (the SDK sends a NaN as None)")
         adam[name] = value
-    return {"type": "optim_step", "metrics": finite(run.live()[0].optim_step(adam))}
+    return {"type": "optim_step", "metrics": rows.finite(run.live()[0].optim_step(adam))}
