@@ -1,0 +1,1 @@
+"""The paper: rendered from sealed bundles, and computed again from them."""

@@ -1,0 +1,1 @@
+"""What does each phase where no agent does: one file, one worker."""

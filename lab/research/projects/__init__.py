@@ -1,0 +1,1 @@
+"""A project as people begin it, look at it, check it and carry it on."""

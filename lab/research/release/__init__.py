@@ -1,0 +1,1 @@
+"""What leaves the lab: listed, scanned, approved by its hash, sent once."""

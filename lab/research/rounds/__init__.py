@@ -1,0 +1,1 @@
+"""What a round measures, and what follows from it."""

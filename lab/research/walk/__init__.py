@@ -1,0 +1,1 @@
+"""Which phase of a project comes next, by what its sealed runs left."""
