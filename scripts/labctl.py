@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """The command `labctl` from a checkout, without an installation: `python3 scripts/labctl.py status`.
 
-Any Python that has the dependencies will do; the environment that `scripts/check` made has them.
+Any Python that has the dependencies will do; the environment that `scripts/quickstart` makes has them.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ def main() -> None:
             raise  # our own fault, not the surroundings'
         print(
             f"labctl: the Python package {error.name!r} is not installed for {sys.executable}\n"
-            f"  fix: cd {CHECKOUT} && ./scripts/check --setup-only, then use .venv-check/bin/labctl; or: pip install .",
+            f"  fix: cd {CHECKOUT} && ./scripts/quickstart, then use .venv/bin/labctl; or: pip install .",
             file=sys.stderr,
         )
         sys.exit(UNAVAILABLE)

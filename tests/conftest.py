@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import gc
 import itertools
 import os
 import shutil
 import signal
+import sys
 import tempfile
 from importlib.util import find_spec
 from pathlib import Path
@@ -21,8 +23,15 @@ settings.register_profile("ci", deadline=None, derandomize=False, print_blob=Tru
 settings.register_profile("deep", settings.get_profile("ci"), max_examples=3000)  # --hypothesis-profile=deep
 settings.load_profile("ci")
 
+# Of matrices as small as a search's, threads that wait for each other are all the time: half of it with two workers.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
+# Tests are compiled once, and not by each worker of each step; what they start is left to the environment.
+sys.dont_write_bytecode = False
+
 FOREIGN = ("LAB_", "HERMES_LAB_", "LABCTL_", "LC_")  # LC_* would win over LANG
 TURN = itertools.count()
+CHEAP = frozenset({"on_disk"})  # fixtures that a module need not have only once
 
 
 def pytest_configure() -> None:
@@ -42,6 +51,33 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         reason = why_not(item, slow=config.getoption("--slow"), fast=config.getoption("--fast"))
         if reason:
             item.add_marker(pytest.mark.skip(reason=reason))
+    if getattr(config.option, "loadgroup", False):  # in a worker of pytest-xdist
+        for item in items:
+            put_into_group(item)
+        items.sort(key=lambda item: "@" not in item.nodeid.rpartition("]")[2])  # a group takes long: it begins first
+
+
+def put_into_group(item: pytest.Item) -> None:
+    """Tell pytest-xdist what one worker is to run: the tests of a mark, and those with one fixture of a module.
+
+    It knows a group by the end of a test's name. The name that it changes itself is none any more since pytest 9.2:
+    https://github.com/pytest-dev/pytest-xdist/issues/1386
+    """
+    groups = {str(mark.args[0]) for mark in item.iter_markers("xdist_group")}
+    if not groups:
+        given = item._fixtureinfo.name2fixturedefs if isinstance(item, pytest.Function) else {}
+        if any(found[-1].scope == "module" for name, found in given.items() if name not in CHEAP):
+            groups = {item.nodeid.partition("::")[0]}
+    if groups and "@" not in item.nodeid.rpartition("]")[2]:
+        named = getattr(item, "_id", None)
+        if named is not None:
+            item._id = type(named).parse(f"{item.nodeid}@{'_'.join(sorted(groups))}")
+
+
+def pytest_collection_finish() -> None:
+    """What was collected stays: a million objects that no collection of garbage, and no fork, has to go through."""
+    gc.collect()
+    gc.freeze()
 
 
 def why_not(item: pytest.Item, *, slow: bool, fast: bool) -> str:

@@ -30,14 +30,19 @@ def made_by(root: Root, burst: Burst) -> Afar | None:
     return Afar(root, burst)
 
 
-def interrupted(burst: Burst, afar: Afar | None, *, verb: str, ran: int, came: str) -> Interrupted:
-    """What is said to who stopped it. What engines have goes on: it was handed over to outlive this process."""
+def interrupted(
+    burst: Burst, afar: Afar | None, *, again: str, verb: str, ran: int, cut: int, came: str
+) -> Interrupted:
+    """What is said to who stopped it. What engines have goes on: it was handed over to outlive this process.
+
+    Of the runs that `ran`, those that were `cut` off by that are to be made again.
+    """
     from lab.core.errors import Interrupted
 
-    name, what = burst.order.experiment, f"stopped by {came} with {ran} behind it"
+    name, what = burst.order.experiment, f"stopped by {came} with {ran - cut} behind it"
     if afar is None or not afar.out:
-        fix = f"labctl {verb} {name} goes on where it stopped"
-        return Interrupted(f"{what}; the runs under way were sealed as cancelled", fix=fix)
+        sealed = f"; {'1 run was' if cut == 1 else f'{cut} runs were'} under way and sealed as cancelled" if cut else ""
+        return Interrupted(f"{what}{sealed or '; no run was under way'}", fix=f"{again} goes on where it stopped")
     where = ", ".join(sorted({each.engine for each in afar.out.values()}))
     waiting = afar.unsubmitted()
     there = len(afar.out) - waiting

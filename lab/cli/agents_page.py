@@ -42,8 +42,8 @@ _RULES = """\
 ### Rules
 
 - Never write into `experiments/*/runs/`, `registry/` or a derived page. After an edit of a SPEC: `labctl validate ID`.
-- Never decide for a person: no `labctl approve`, `labctl reject` or `labctl resume` on your own account. Propose
-  (`labctl propose ID --params FILE --reason WHY`), say that it waits, and stop.
+- Never decide for a person: no `labctl approve`, `labctl reject`, `labctl resume` or `labctl research approve` on your
+  own account. Propose (`labctl propose ID --params FILE --reason WHY`), say that it waits, and stop.
 - Never delete a claim, and never break a lease, to get on. Exit code 3 means: wait, or work on something else.
 - Every loop has an end before it starts: a number of runs (`labctl burst ID -n 5`), a budget in the SPEC
   (`stop_conditions`), and a stop after three failures for the same reason. Then report, do not go on.
@@ -57,9 +57,10 @@ _CODE = """\
 
 - `scripts/check` is the test command (`--fast` for the quick part); CI runs that very file.
 - After a change of a verb, a record, a SPEC field or an error: `scripts/reference`, and commit what it wrote
-  (LAB_MANIFEST.json, this page, docs/reference/cli.md, docs/reference/spec.md).
-- `lab/` is layered; imports point inwards: core <- store, projections, llm <- strategies, executors, engines <-
-  scheduler <- mcp, cli <- testing. `core` is pure: no IO, no clock, no chance, no environment. `tests/tidy` says so.
+  (LAB_MANIFEST.json, this page, docs/reference/{cli,spec,project}.md).
+- `lab/` is layered; imports point inwards: core <- store, projections, llm, tinker <- strategies, executors, engines
+  <- scheduler <- research <- web, mcp <- cli <- testing. `core` is pure: no IO, no clock, no chance, no environment.
+  `tests/tidy` says so.
 - Only `lab/store/files.py` writes files, and only `lab/cli` prints. A module has at most 400 lines, a function 60;
   everything is annotated; `mypy --strict`, `ruff` with all rules.
 - A new verb: a file in `lab/cli` (its docstring is its help), a row in `lab/cli/commands.py`, a record in
@@ -97,7 +98,15 @@ def _json() -> Iterator[str]:
     yield '{"schema": "labctl.VERB/1", "ok": true, "data": {}, "warnings": [], "next": ["labctl ..."]}'
     error = '{"kind": "busy", "exit_code": 3, "message": "", "where": "", "fix": ""}'
     yield f'{{"schema": "labctl.VERB/1", "ok": false, "error": {error}}}'
-    yield from ("```", "", f"Decide on `error.kind` or the exit code. Kinds: {', '.join(_kinds())}.", "")
+    yield from (
+        "```",
+        "",
+        "Where `ok` is false there is an `error`. With `data` it was done and did not succeed (a run failed, a",
+        "check found something); without, it was refused.",
+        "",
+        f"Decide on `error.kind` or the exit code. Kinds: {', '.join(_kinds())}.",
+        "",
+    )
 
 
 def _kinds() -> list[str]:

@@ -2,7 +2,8 @@
 
 An experiment that waited for a person goes on; proposed parameters wait for the next run, which uses them once.
 --edit approves other parameters in their place. Refused when the proposal was changed since it was made, has
-expired, or was decided already; --hash refuses whatever is not what you have seen.
+expired, or was decided already; --hash refuses whatever is not what you have seen. A person decides this: a program
+says that it waits, and stops.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def answer(args: argparse.Namespace, session: Session) -> Answer:
     """Decide it."""
-    from lab.core.proposal import RUN
+    from lab.core.proposal import PROMOTE, RUN
     from lab.scheduler.control import approvals
 
     edit = read_params(args.edit) if args.edit else None
@@ -50,7 +51,7 @@ def answer(args: argparse.Namespace, session: Session) -> Answer:
         "tier": ruling.tier,
     }
     follows = "its parameters wait for the next run" if ruling.kind == RUN else f"{ruling.experiment} goes on"
-    if ruling.tier:
+    if ruling.kind == PROMOTE:
         follows = f"{ruling.experiment} is in the tier {ruling.tier}"
     edited = ", as edited" if ruling.edited else ""
     return Answer(data, [f"approved: {ruling.proposal_id}{edited}; {follows}"])

@@ -1,6 +1,7 @@
 """Take an experiment out of the lists, or bring it back.
 
 Only the phase changes: nothing is moved, and every run stays where it was sealed. An archived experiment never runs.
+Nothing deletes an experiment. One that was made by mistake and never ran is archived as it is; its id stays taken.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ EXAMPLE = "labctl archive lr-sweep\nlabctl archive lr-sweep --restore"
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     """Which experiment, and which way."""
-    parser.add_argument("experiment", metavar="ID", help="the experiment; it must be completed or paused")
+    parser.add_argument("experiment", metavar="ID", help="the experiment; completed, paused, or without a run")
     parser.add_argument("--restore", action="store_true", help="bring it back, paused")
     parser.add_argument("--reason", default="", help="why; it is written down with the decision")
 

@@ -28,7 +28,7 @@ def arguments(parser: argparse._ArgumentGroup) -> None:
 def answer(args: argparse.Namespace, session: Session) -> Answer:
     """Ask, decide, and tell."""
     from lab.core.view import COMPLETED
-    from lab.projections import autoresearch_summary
+    from lab.projections import autoresearch_summary, tier
     from lab.scheduler import decisions, refresh
     from lab.store import experiments
 
@@ -36,7 +36,7 @@ def answer(args: argparse.Namespace, session: Session) -> Answer:
     experiments.require(root, args.target)
     with root.section(args.target):
         subject = refresh.catch_up(root, args.target)
-    if not autoresearch_summary.is_loop(subject):
+    if not tier.is_loop(subject):
         raise BadInput(f"{args.target} is no code loop", fix=f"labctl resume {args.target}")
     found = autoresearch_summary.told(subject)
     standing = list(_standing(subject.view, found))

@@ -2,8 +2,9 @@
 
 The search goes on where the last one stopped, in any process: its history is the sealed runs. Without --strategy it is
 the SPEC's, else portfolio; an experiment without a search space simply runs. Two bursts on one experiment share its
-history. A failed run is told to the search, and ends nothing; exit code 1 says that every run failed. Ctrl-C ends the
-run under way, seals it as cancelled, and the next burst tries its parameters again.
+history: where only one run may be under way, the second waits, as it says, and --wait bounds that. A failed run is told
+to the search, and ends nothing; exit code 1 says that every run failed, 3 that none was to be made. Ctrl-C ends the run
+under way, seals it as cancelled, and the next burst tries its parameters again.
 
 Runs that an engine has (--engine, or engines.yaml) need no process here: --jobs says how many are out at once. They go
 on after Ctrl-C, which only stops handing over; --resume takes them up again.
@@ -31,7 +32,7 @@ labctl burst lr-sweep -n 100 --resume"""
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     """Of what, how many, and by whom."""
-    words.common(parser)
+    words.arguments(parser)
     words.jobs(parser)
     afar_words.engine(parser)
     parser.add_argument("--strategy", default="", metavar="S", help="random, perturb, bayesian, evolution, tree, ...")
@@ -51,7 +52,7 @@ def go(args: argparse.Namespace, session: Session, verb: str, wanted: Wanted) ->
     signals = Signals()
     order = Order(
         experiment=args.experiment, runs=args.iterations, jobs=args.jobs, pause_s=args.pause, resume=args.resume,
-        engine=args.engine,
+        engine=args.engine, wait_s=args.wait,
     )  # fmt: skip
     teller = words.Teller(session.terminal, verb, args.experiment)
     burst = Burst(root, order, wanted, tell=teller.tell, interrupted=signals.came, worker=args.worker or verb)
@@ -62,4 +63,4 @@ def go(args: argparse.Namespace, session: Session, verb: str, wanted: Wanted) ->
     afar = afar_words.made_by(root, burst)
     with signals:
         (afar or burst).run()
-    return words.ended(burst, teller, signals, session, afar=afar)
+    return words.ended(burst, teller, signals, session, typed=args, afar=afar)

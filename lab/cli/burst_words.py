@@ -24,7 +24,7 @@ _SHOWN_PARAMS = 6
 _MINUTE_S, _HOUR_S = 60, 3600
 
 
-def common(parser: argparse.ArgumentParser) -> None:
+def arguments(parser: argparse.ArgumentParser) -> None:
     """The arguments of each of them."""
     parser.add_argument("experiment", metavar="ID", help="the experiment")
     parser.add_argument("-n", "--iterations", type=count, default=10, metavar="N", help="how many runs (default 10)")
@@ -44,7 +44,11 @@ def common(parser: argparse.ArgumentParser) -> None:
 
 
 def jobs(parser: argparse.ArgumentParser) -> None:
-    """How many at a time."""
+    """How many at a time, and how long to wait for others."""
+    parser.add_argument(
+        "--wait", type=_seconds, default=None, metavar="SECONDS",
+        help="wait so long for whoever is at work on it, 0 not at all; exit code 3 (default: until they are done)",
+    )  # fmt: skip
     parser.add_argument("-j", "--jobs", type=count, default=1, metavar="J", help="up to J runs at the same time")
 
 
@@ -96,23 +100,41 @@ def outside(burst: Burst) -> list[str]:
     for tier in burst.spec.fidelity_tiers:
         gone, of = burst.search.outside(tier)
         if gone:
-            found.append(f"{gone} of {of} earlier trials in the tier {tier} lie outside the search space as it is now")
+            what = f"{gone} of {of} earlier trials in the tier {tier} lie outside the search space as it is now"
+            found.append(f"{what}; for another question make another experiment: labctl create PATH --id NAME")
     return found
 
 
 def ended(
-    burst: Burst, teller: Teller, signals: Signals, session: Session, *, afar: Afar | None = None, **more: object
+    burst: Burst,
+    teller: Teller,
+    signals: Signals,
+    session: Session,
+    *,
+    typed: argparse.Namespace,
+    afar: Afar | None = None,
+    **more: object,
 ) -> Answer:
     """What came of it. Raises what stopped it from outside."""
     from msgspec import to_builtins
+
+    from lab.cli.typed_again import typed_again
+    from lab.core.errors import BUSY, DONE, FAILED, Busy, Unavailable
+    from lab.scheduler.step import failure, rested
 
     teller.finish()
     if teller.trouble is not None:
         raise teller.trouble
     if signals.came():
-        raise afar_words.interrupted(burst, afar, verb=teller.verb, ran=teller.ran, came=signals.came())
-    steps = [to_builtins(step) for step in burst.turn.steps]
-    best = teller.best
+        again = typed_again(typed, teller.verb, teller.left)
+        raise afar_words.interrupted(
+            burst, afar, again=again, verb=teller.verb, ran=teller.ran, cut=teller.cut, came=signals.came()
+        )  # fmt: skip
+    if isinstance(burst.refusal, (Busy, Unavailable)) and not teller.ran:
+        raise burst.refusal
+    steps = burst.turn.steps
+    new = teller.best
+    best = new or teller.before(burst)
     data: dict[str, object] = {
         "experiment": burst.order.experiment,
         "asked": burst.order.runs,
@@ -120,8 +142,9 @@ def ended(
         "succeeded": teller.good,
         "failed": teller.failed,
         "best": None if best is None else to_builtins(best),
+        "new_best": None if new is None else to_builtins(new),
         "stopped": burst.stopped,
-        "steps": steps,
+        "steps": [to_builtins(each) for each in steps],
         **more,
     }
     warnings = [*burst.turn.warnings, *_behind(burst, session), *(outside(burst) if session.terminal.as_json else ())]
@@ -130,7 +153,9 @@ def ended(
         text.append(f"stopped: {burst.stopped}")
     name = burst.order.experiment
     then = [f"labctl best {name}", f"labctl top {name}"] if teller.good and not session.terminal.as_json else []
-    return Answer(data, text, warnings=warnings, then=then, exit_code=1 if burst.failed else 0)
+    rests = rested(steps)  # asked for runs it made none: no success, as of run-once --now
+    code, why = (FAILED, failure(steps)) if burst.failed else (BUSY if rests else DONE, rests)
+    return Answer(data, text, warnings=warnings, then=then, exit_code=code, why=why)
 
 
 def _behind(burst: Burst, session: Session) -> tuple[str, ...]:
@@ -155,6 +180,7 @@ class Teller:
         self.trouble: Exception | None = None
         self._terminal = terminal
         self._name = name
+        self.cut = 0
         self._total = 0
         self._tiers: tuple[str, ...] = ()
         self._minimized: dict[str, bool] = {}
@@ -164,6 +190,7 @@ class Teller:
         self._draws = draws and sys.stderr.isatty() and not (terminal.quiet or terminal.as_json)
         self._drawn = False
         self._out: set[str] = set()  # the runs that engines have
+        self._luck = ""
 
     def begin(self, burst: Burst, total: int) -> None:
         """What is to come, and what was the best before."""
@@ -174,6 +201,7 @@ class Teller:
         if burst.spec is not None and burst.view is not None:
             self._tiers = burst.spec.fidelity_tiers
             self._minimized = race.minimized(burst.spec)
+            self._luck = "partly luck" if burst.view.noisy(declared=burst.spec.noise) else ""
             self._values = {tier: run.value for tier, run in burst.view.bests.items() if run.value is not None}
         self._draw()
 
@@ -203,6 +231,8 @@ class Teller:
             fix = f" - {_one_line(step.fix)}" if step.fix else ""
             if step.kind == "asking":
                 self._terminal.narrate(f"asking {what} ...")
+            elif step.kind == "settling":
+                self._terminal.narrate(f"settling {step.experiment}: {what}")
             elif step.kind == "queued":
                 if not self._draws:  # else they are a number in the line that is drawn
                     self._terminal.say(f"queued {step.run_id} {what}")
@@ -213,7 +243,10 @@ class Teller:
         self._draw()
 
     def _count(self, step: Step) -> None:
+        from lab.core.run import INTERRUPTED
+
         self.ran += 1
+        self.cut += step.outcome == "cancelled" and step.what.startswith(INTERRUPTED)
         if step.outcome != "success" and step.verdict != "discard":
             self.failed += step.outcome != "cancelled"  # stopped early, or by a person: neither failed
             return
@@ -223,6 +256,19 @@ class Teller:
         best, less = self._values.get(step.tier), self._minimized.get(step.tier, False)
         if step.verdict or best is None or (step.value < best if less else step.value > best):
             self._values[step.tier], self._bests[step.tier] = step.value, step
+
+    @property
+    def left(self) -> int:
+        """How many of the runs that were asked for are still to come; what was cut off is made again."""
+        return max(0, self._total - self.ran + self.cut)
+
+    def before(self, burst: Burst) -> Step | None:
+        """The best run of the highest tier that there was when this began."""
+        from lab.scheduler import step
+
+        bests = burst.view.bests if burst.view is not None else {}
+        found = next((bests[tier] for tier in reversed(self._tiers) if tier in bests), None)
+        return None if found is None else step.ran(found)
 
     @property
     def best(self) -> Step | None:
@@ -284,15 +330,17 @@ class Teller:
         best, front = self.best, self._front()
         if best is not None:
             tier = f" in {best.tier}" if len(self._tiers) > 1 else ""
-            return f"{told}; new best{tier} {best.value!r} ({best.run_id}, {by(best).strip() or 'no search'})"
-        return f"{told}; best {'none yet' if front is None else f'still {front!r}'}"
+            names = (self._luck if self.good > 1 else "", best.run_id, by(best).strip() or "no search")
+            return f"{told}; new best{tier} {best.value!r} ({', '.join(filter(None, names))})"
+        luck = f" ({self._luck})" if self._luck else ""
+        return f"{told}; best {'none yet' if front is None else f'still {front!r}{luck}'}"
 
 
 def by(step: Step) -> str:
     """Who chose the parameters."""
     if step.origin is None:
         return ""
-    kind = f" {step.origin.kind}" if step.origin.kind else ""
+    kind = f" {step.origin.kind}" if step.origin.kind not in ("", step.origin.maker) else ""
     return f"{step.origin.maker}{kind} "
 
 

@@ -2,8 +2,9 @@
 
 Whoever runs it, on any machine, sees the word within two seconds (a run of some seconds at once), ends the run and
 seals it as cancelled: it counts as nobody's failure. A run that waits at an engine is taken from it at once, and one
-that runs there hears the word in its place; while its engine does not answer, it stays asked. --wait stays until the
-run has ended. To keep the next run from starting, pause the experiment.
+that runs there hears the word in its place; while its engine does not answer, it stays asked. A run that a Python
+program makes itself is that program's to end: it is only asked. --wait stays until the run has ended. To keep the next
+run from starting, pause the experiment.
 """
 
 from __future__ import annotations

@@ -22,14 +22,14 @@ class Command:
 
 
 START, RUN, LOOK, STEER, WORK, KEEP, MORE = "start", "run", "look", "steer", "hand out work", "keep in order", "more"
-_READ = ("validate", "space", "approvals", "doctor", "verify", "schema", "explain", "completion", "tinker")
+_READ = ("validate", "space", "approvals", "doctor", "verify", "schema", "explain", "completion", "tinker", "paper")
 
 COMMANDS = (
     Command("init", "init", START, "make a data root"),
     Command("create", "create", START, "make an experiment from a SPEC or a template", ("add-task",)),
     Command("validate", "validate", START, "check a SPEC without creating anything"),
     Command("space", "space", START, "show, check or sample a search space"),
-    Command("import-root", "import_root", START, "read a hermes-lab data root in"),
+    Command("import-root", "import_root", START, "read another data root in: of hermes-lab, or of labctl"),
     Command("import", "import_", START, "read the trials of an Optuna study in"),
     Command("autoresearch", "autoresearch", START, "begin, follow and finish a loop that edits code"),
     Command("run-once", "run_once", RUN, "run what is due, once: the turn that cron takes"),
@@ -39,6 +39,8 @@ COMMANDS = (
     Command("try", "try_", RUN, "change code by hand, and let the lab measure and judge it"),
     Command("mutate", "mutate", RUN, "let an agent change a workspace, and judge what it changed"),
     Command("replay", "replay", RUN, "run a run again: same parameters, seed and commit"),
+    Command("research", "research", RUN, "carry a research project from its question to its paper"),
+    Command("paper", "paper", RUN, "prove a paper: every number again, from its sealed runs"),
     Command("tinker", "tinker", RUN, "train a model remotely: check, follow, fetch, or serve it here"),
     Command("status", "status", LOOK, "what wants you, and how the lab is"),
     Command("list", "list_", LOOK, "list experiments, or the runs of one"),

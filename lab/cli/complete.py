@@ -27,4 +27,5 @@ def answer(args: argparse.Namespace, session: Session) -> Answer:
     made = decisions.complete(session.root(), args.experiment, reason=args.reason, actor=session.actor)
     data = {"experiment": made.experiment, "phase": made.phase, "changed": made.changed}
     said = f"completed: {made.experiment}" if made.changed else f"{made.experiment} is {made.phase} already"
-    return Answer(data, [said])
+    unsaid = args.reason and not made.changed
+    return Answer(data, [said], warnings=["nothing was decided, so the reason was not written down"] if unsaid else ())

@@ -55,13 +55,14 @@ class Verb(msgspec.Struct, kw_only=True):
     arguments: list[Argument]
     flags: list[Flag]
     exclusive: list[Exclusive]
+    a_person_decides: list[str]  # forms of it that a program does not type on its own account
     exit_codes: dict[str, str]
     schema: str
     data: dict[str, object]
 
 
 class Error(msgspec.Struct, kw_only=True):
-    """Why nothing came of it."""
+    """Why nothing came of it, or what did not succeed. It is there whenever `ok` is false."""
 
     kind: str
     exit_code: int
@@ -86,10 +87,11 @@ class ErrorKind(msgspec.Struct, kw_only=True):
 
 
 class Envelope(msgspec.Struct, kw_only=True):
-    """The keys of a `--json` document."""
+    """The keys of a `--json` document: done with success; done, and without (`ok` is false); refused (no `data`)."""
 
     schema: str
     success: list[str]
+    unsuccessful: list[str]
     failure: list[str]
     error: list[str]
 
@@ -109,6 +111,8 @@ class LabManifest(msgspec.Struct, kw_only=True):
     name: Literal["labctl"]
     version: str
     read_first: list[str]
+    index: dict[str, dict[str, str]]  # the verbs in a line each, by what they are for
+    programs: dict[str, str]  # what the program of a run is given, and how its value is told
     envelope: Envelope
     exit_codes: dict[str, str]
     error_kinds: dict[str, ErrorKind]

@@ -78,6 +78,7 @@ def answer(args: argparse.Namespace, session: Session) -> Answer:
     turns = courier.Courier(session.root, path, route, interrupted=signals.came)
     with signals:
         if args.watch:
+            session.terminal.say(f"carrying between {session.path} and {path}; Ctrl-C ends it")
             serving.serve(turns, serving.Shift(every_s=max(args.every, 0.1)), interrupted=signals.came, tell=tell)
         else:
             turns(tell)

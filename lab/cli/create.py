@@ -21,9 +21,7 @@ if TYPE_CHECKING:
 
     from lab.cli.session import Session
 
-EXAMPLE = (
-    "labctl create --list\nlabctl create autoresearch-generic --id my-first\nlabctl create ./my-spec.yaml --dry-run"
-)
+EXAMPLE = "labctl create --list\nlabctl create sweep --id my-first\nlabctl create ./my-spec.yaml --dry-run"
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:

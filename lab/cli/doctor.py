@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from lab.cli.session import Session
-    from lab.scheduler.agents_found import Agent
+    from lab.scheduler.agents.found import Agent
     from lab.scheduler.checkup import Check
     from lab.store.root import Root
 
@@ -38,7 +38,8 @@ def answer(args: argparse.Namespace, session: Session) -> Answer:
     from msgspec import to_builtins
 
     from lab.cli.signals import Signals
-    from lab.scheduler import agents_found, checkup
+    from lab.scheduler import checkup
+    from lab.scheduler.agents import found as agents_found
 
     if args.live and args.agents is None:
         raise BadInput("--live asks agents", fix="labctl doctor --agents --live")

@@ -2,14 +2,31 @@
 
 from __future__ import annotations
 
-_RUNS = {1: "every run failed, or something else went wrong on the way", 3: "somebody else is at work on it"}
+_RUNS = {
+    1: "every run failed, or something else went wrong on the way",
+    3: "no run was to be made, as data.stopped says; or --wait: somebody else was at work on it all that time",
+}
 _NO_VALUE = {1: "no run has a value"}
 OWN: dict[str, dict[int, str]] = {
-    "run-once": {0: "also when nothing was due", 1: "a run failed, or something else went wrong on the way"},
+    "run-once": {
+        0: "also when nothing was due",
+        1: "a run failed, or something else went wrong on the way",
+        3: "--now: no run came of it; data.steps say why",
+    },
     "burst": _RUNS,
     "swarm": _RUNS,
-    "guided": {**_RUNS, 3: "a proposal waits, and nobody said anything"},
+    "guided": {**_RUNS, 3: "a proposal waits, and nobody said anything; or no run was to be made"},
     "replay": {1: "the run did not succeed; what came out before is beside it"},
+    "research": {
+        0: "run: also where a person is asked",
+        1: "run, resume: a phase failed; check: an id leads to nothing, or a file is not there",
+        3: "somebody else is at work on it",
+        5: "check: something is not installed that a phase needs",
+    },
+    "paper": {
+        5: "nothing drifted, and the runs could not be looked at: no lab here, and no evidence beside the paper",
+        9: "something is not as it was proved: data.drifts",
+    },
     "tinker": {
         0: "serve-local: also when Ctrl-C or TERM ended it",
         1: "check: something is wrong; estimate: the budget does not bear what is left",

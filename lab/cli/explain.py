@@ -1,7 +1,9 @@
 """Explain a word of labctl's: what it means, why it happens, and what to do.
 
-An exit code (3), a kind of error (`error.kind` under --json), an outcome, a verdict, a phase, an event of the ledger, a
-damage that `verify` found, a notice, what went wrong with a model, or a code of a skill's check. `--list` names all, a
+An exit code (3), a kind of error (what stands in brackets: error[busy]), an outcome, a verdict, a phase and why it is
+in it, an event of the ledger, a damage, a notice, the state of a run, a claim, a job, a package or a check, what went
+wrong with a model, a code of a skill's check, a word of a research project, a field of SPEC.yaml: whatever stands for a
+thing in a field of --json. A whole reason may be given as it is printed ("5 failures in a row"). `--list` names all, a
 line each.
 """
 
@@ -19,7 +21,7 @@ if TYPE_CHECKING:
     from lab.cli.session import Session
     from lab.core.glossary import Word
 
-EXAMPLE = "labctl explain 3\nlabctl explain superseded\nlabctl explain --list"
+EXAMPLE = "labctl explain 3\nlabctl explain superseded\nlabctl explain '5 failures in a row'\nlabctl explain --list"
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -48,6 +50,6 @@ def answer(args: argparse.Namespace, session: Session) -> Answer:
 def _text(found: list[Word]) -> Iterator[str]:
     for word in found:
         yield f"{word.code} ({word.family}): {word.means}"
-        for label, text in (("why", word.why), ("do", word.do)):
+        for label, text in (("why", word.why), ("do", word.do), ("example", word.example)):
             if text:
                 yield f"  {label}: {text}"

@@ -29,7 +29,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     """What, and into what."""
     parser.add_argument("experiment", metavar="ID", help="the experiment")
     parser.add_argument("--format", default="csv", choices=FORMATS, help="what to write (default csv)")
-    parser.add_argument("--output", default="", metavar="FILE", help="where to; else to the terminal")
+    parser.add_argument("-o", "--output", default="", metavar="FILE", help="where to; else to the terminal")
     parser.add_argument("--tier", default="", metavar="T", help="only the runs of this tier")
     parser.add_argument("--yes", action="store_true", help="replace FILE when it is there")
 
@@ -47,9 +47,9 @@ def answer(args: argparse.Namespace, session: Session) -> Answer:
     chosen = export.choose(found, args.tier)
     data: dict[str, object] = {"experiment": args.experiment, "format": args.format, "runs": len(chosen.lines)}
     if not place:
-        columns, rows = export.flat(chosen)
-        told = {**data, "columns": columns, "rows": rows}
-        return Answer(told, _lines(chosen, args.format), warnings=found.warnings, exact=True)
+        if session.terminal.as_json:
+            data["columns"], data["rows"] = export.flat(chosen)
+        return Answer(data, _lines(chosen, args.format), warnings=found.warnings, exact=True)
     then: list[str] = []
     if args.format == "optuna":
         written, studies = export.journal(root, found, chosen)
@@ -58,7 +58,7 @@ def answer(args: argparse.Namespace, session: Session) -> Answer:
     elif args.format == "parquet":
         written = export.parquet(chosen)
     else:
-        written = "".join(f"{line}\n" for line in _lines(chosen, args.format)).encode()
+        written = b"".join(f"{line}\n".encode() for line in _lines(chosen, args.format))
     export.write(root, place, written, yes=args.yes)
     data.update(path=place, bytes=len(written))
     said = f"exported: {len(chosen.lines)} runs of {args.experiment} into {place}"

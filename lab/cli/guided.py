@@ -25,11 +25,12 @@ if TYPE_CHECKING:
 EXAMPLE = """labctl guided lr-sweep -n 5
 labctl guided lr-sweep --strategy tree --wait 3600 < /dev/null"""
 _LOOK_EVERY_S = 0.25
+_OF_PHASE = ("worker", "round", "idea")  # the rest of its order is digests
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     """Of what, how many, and by whom."""
-    words.common(parser)
+    words.arguments(parser)
     afar_words.engine(parser)
     parser.add_argument("--strategy", default="", metavar="S", help="random, perturb, bayesian, evolution, tree, ...")
     parser.add_argument(
@@ -41,6 +42,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 def answer(args: argparse.Namespace, session: Session) -> Answer:
     """Ask, run, and so on."""
     from lab.cli.signals import Signals
+    from lab.cli.typed_again import typed_again
     from lab.core.errors import BadInput, Busy
     from lab.scheduler.search.burst import Burst, Order
     from lab.scheduler.search.guided import Guided
@@ -64,12 +66,12 @@ def answer(args: argparse.Namespace, session: Session) -> Answer:
     guided = Guided(root, burst, ask=_asker(signals.came) if at_terminal else None, actor=session.actor, afar=afar)
     with signals:
         guided.run(wait_s=args.wait)
-    told = words.ended(burst, teller, signals, session, afar=afar, skipped=guided.skipped)
+    told = words.ended(burst, teller, signals, session, typed=args, afar=afar, skipped=guided.skipped)
     if guided.waiting:
         raise Busy(
             f"{guided.waiting} waits for a word, and none came; {teller.ran} runs were made before",
             where=f"control/approvals/{guided.waiting}.json",
-            fix=f"labctl approve {guided.waiting}, then: labctl guided {args.experiment}",
+            fix=f"labctl approve {guided.waiting}, then: {typed_again(args, 'guided', teller.left)}",
         )
     return told
 
@@ -88,7 +90,7 @@ def _asker(came: Callable[[], str]) -> Callable[[Asking], Word]:
             line = _line(came)
             if line is None:
                 _write("\n")
-                return Word(how=guided.QUIT, why="stopped: the input ended" if not came() else "")
+                return Word(how=guided.QUIT, why="the input ended" if not came() else "")
             word, _, rest = line.strip().partition(" ")
             match word.lower():
                 case "" | "a" | "y" | "yes" | "approve":
@@ -115,6 +117,8 @@ def _asker(came: Callable[[], str]) -> Callable[[Asking], Word]:
 def _show(asking: Asking) -> None:
     _write(f"\nrun {asking.place} of {asking.of}: {_reason(asking)}\n")
     for name, value in asking.params.items():
+        if asking.phase and name not in _OF_PHASE:
+            continue
         _write(f"  {words.short(name)} = {words.short(value)}\n")
 
 
@@ -146,7 +150,7 @@ def _edited(asking: Asking, text: str) -> dict[str, object]:
     for name, _, value in pairs:
         try:
             params[name] = json.loads(value)
-        except ValueError:
+        except (ValueError, RecursionError):
             params[name] = value
     active = set(asking.space.active(params))
     typed = {name for name, _, _ in pairs}

@@ -33,17 +33,21 @@ if TYPE_CHECKING:
         id: str
         phase: str
         phase_reason: str
+        phase_by: str
         tier: str
         executor_class: str
         run_count: int
         best_value: float | None
+        partly_luck: bool
         bests: dict[str, dict[str, object]]
+        found: str
         metric: str
         goal: str
         last_run: str
         last_outcome: str
         last_unmeasured: bool
         as_of: str
+        spec: str
         attention: list[Item]
         behind: int
 
@@ -68,6 +72,7 @@ _MOST_RUNS = 1 << 53
 _REASON_CHARS = 200
 _FAILURES = ("failed", "timeout", "crash")
 # How `projections.attention` begins what another phase makes untrue. A test holds the two together.
+_LENT = "lent"  # as core.pursuit has it
 _FROM_PHASE = ("waits for a person: ", "paused: ", "failing: ", "not measured: ", "ended: ", "budget: ")
 OPEN_SUFFIXES = (CLAIM_SUFFIX, SUPERSEDED_SUFFIX, ABANDONED_SUFFIX)
 
@@ -166,6 +171,7 @@ def _usable(lab: object) -> TypeGuard[Lab]:
         and _is_name(row.get("id"))
         and isinstance(row.get("phase"), str)
         and isinstance(row.get("goal", ""), str)
+        and isinstance(row.get("found", ""), str)
         and isinstance(row.get("run_count", 0), int)
         and 0 <= row.get("run_count", 0) < _MOST_RUNS
         and isinstance(row.get("as_of", ""), str)
@@ -236,7 +242,9 @@ def _count_in(row: Row, kind: object, event: dict[str, object]) -> None:
     row["behind"] = row.get("behind", 0) + 1
     row["as_of"] = max(row.get("as_of", ""), _said(event, "ts"))
     if kind == "phase_changed":
-        _phase(row, _said(event, "phase"), _said(event, "reason"))
+        facts = event.get("facts")
+        is_lent = isinstance(facts, dict) and bool(facts.get(_LENT))
+        _phase(row, _said(event, "phase"), _said(event, "reason"), by=_said(event, "actor"), is_lent=is_lent)
     elif kind == "fidelity_tier_changed":
         row["tier"] = _said(event, "tier") or "default"
         bests = row.get("bests")  # a best belongs to its tier: that of another one would be a wrong number here
@@ -253,11 +261,16 @@ def _count_in(row: Row, kind: object, event: dict[str, object]) -> None:
             _phase(row, "active", "first run")
 
 
-def _phase(row: Row, phase: str, reason: str) -> None:
-    """The phase, and of what wants a person the part that follows from it. Faults of the SPEC stay."""
-    row["phase"], row["phase_reason"] = phase, reason
+def _phase(row: Row, phase: str, reason: str, *, by: str = "", is_lent: bool = False) -> None:
+    """The phase, and of what wants a person the part that follows from it. Faults of the SPEC stay.
+
+    A study that is lent to a project wants nobody: its project does.
+    """
+    row["phase"], row["phase_reason"], row["phase_by"] = phase, reason, by
     kept = [item for item in row.get("attention", []) if not item["what"].startswith(_FROM_PHASE)]
-    if phase == "awaiting-human":
+    if is_lent:
+        pass
+    elif phase == "awaiting-human":
         fix = f"labctl resume {row['id']} (or: labctl complete {row['id']})"
         what = f"waits for a person: {reason or 'no reason was given'}"
         kept.append({"what": what, "where": f"experiments/{row['id']}", "fix": fix})

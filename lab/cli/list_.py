@@ -1,12 +1,14 @@
 """List experiments, or the runs of one.
 
-Without an ID: one line an experiment (id, phase, tier, runs, best, goal), from LAB-INDEX.json. With an ID: one line a
-run, newest last, from the experiment's metrics.jsonl. --last takes the last runs, or the experiments that something
-happened to last. Columns are separated by tabs; nothing is cut.
+Without an ID: one line an experiment (id, phase, tier, class, runs, best, goal), from LAB-INDEX.json; of a research
+project, which has no best run, what it found; of one that is paused or waits for a person, also why, and by whom. With
+an ID: one line a run, newest last, from the experiment's metrics.jsonl. --last takes the last runs, or the experiments
+that something happened to last. Columns are separated by tabs; nothing is cut.
 """
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
 
@@ -17,9 +19,8 @@ from lab.core.layout import METRICS_LOG, Layout
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    import argparse
-    from collections.abc import Iterator
-    from typing import TypedDict, TypeGuard
+    from collections.abc import Iterable, Iterator
+    from typing import BinaryIO, TypedDict, TypeGuard
 
     from lab.cli.index import Row
     from lab.cli.session import Session
@@ -33,12 +34,18 @@ if TYPE_CHECKING:
         value: float | None
         tier: str
         role: str
+        ran: dict[str, object]
+        candidate: dict[str, object]  # of a code loop: its change, or what another harness claims of it
         archived: bool  # said only of runs whose bundle is in an archive: `labctl show RUN` tells where
 
 
 PHASES = ("queued", "active", "awaiting-human", "paused", "completed", "archived")
 OUTCOMES = ("success", "failed", "timeout", "crash", "cancelled")
 EXAMPLE = "labctl list\nlabctl list lr-sweep --outcome success --last 20"
+
+_NONE = "-"
+_BLOCK = 1 << 16  # of a table that is read from its end
+_TOGETHER = 1_000  # lines that are parsed at once
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -47,13 +54,18 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--phase", default="", choices=PHASES, help="only experiments in this phase")
     parser.add_argument("--archived", action="store_true", help="archived experiments too")
     parser.add_argument("--outcome", default="", choices=OUTCOMES, help="with ID: only runs that ended so")
-    parser.add_argument("--last", type=int, default=0, metavar="N", help="only the last N")
+    parser.add_argument("--last", type=_count, default=0, metavar="N", help="only the last N")
+
+
+def _count(given: str) -> int:
+    if not (given.isascii() and given.isdecimal()):
+        message = f"must be a whole number, 0 or more, not {given!r}"
+        raise argparse.ArgumentTypeError(message)
+    return int(given)
 
 
 def answer(args: argparse.Namespace, session: Session) -> Answer:
     """The list, as rows."""
-    if args.last < 0:
-        raise BadInput(f"--last {args.last} is below 0", fix="--last 20")
     if args.outcome and not args.experiment:
         fix = f"name the experiment: labctl list ID --outcome {args.outcome}"
         raise BadInput("--outcome chooses among runs", fix=fix)
@@ -92,25 +104,55 @@ def _runs(path: str, experiment: str, outcome: str, last: int) -> list[Line]:
         raise Unavailable("the table of runs is no file", where=where, fix="labctl refresh")
     try:
         with open(table, "rb") as file:
-            lines = file.read().splitlines()
+            runs = _parsed(_tail(file, last) if last and not outcome else file)
     except FileNotFoundError:
         raise Unavailable("the table of runs is missing", where=where, fix="labctl refresh") from None
-    if last and not outcome:
-        lines = lines[-last:]
-    runs: list[Line] = []
-    for line in lines:
-        try:
-            found: object = json.loads(line)
-        except (ValueError, RecursionError):
-            found = None
-        if not _is_run(found):
-            raise Unavailable("the table of runs is damaged", where=where, fix="labctl refresh")
-        runs.append(found)
+    except ValueError:
+        raise Unavailable("the table of runs is damaged", where=where, fix="labctl refresh") from None
     if outcome:
         runs = [run for run in runs if run.get("outcome") == outcome]
         runs = runs[-last:] if last else runs
     _mark_archived(path, experiment, runs)
     return runs
+
+
+def _tail(file: BinaryIO, last: int) -> list[bytes]:
+    """The last lines, read from the end: what a table holds before them costs nothing."""
+    begin, data, block = file.seek(0, os.SEEK_END), b"", _BLOCK
+    while begin and data.count(b"\n") <= last:
+        end, begin = begin, max(0, begin - block)
+        file.seek(begin)
+        data = file.read(end - begin) + data
+        block *= 2
+    return data.splitlines()[-last:]
+
+
+def _parsed(lines: Iterable[bytes]) -> list[Line]:
+    """`ValueError` where one is no run. Many at once: what is parsed together shares the names of its fields."""
+    runs: list[Line] = []
+    for some in _batches(lines):
+        if not all(line.startswith(b"{") and line.endswith(b"}") for line in some):
+            raise ValueError("a line is no object")
+        try:
+            found: list[object] = json.loads(b"[" + b",".join(some) + b"]")
+        except (ValueError, RecursionError):  # no JSON, no UTF-8, or a nest without end
+            raise ValueError("a line is no JSON") from None
+        here = [each for each in found if _is_run(each)]
+        if not len(here) == len(found) == len(some):
+            raise ValueError("a line is no run")
+        runs += here
+    return runs
+
+
+def _batches(lines: Iterable[bytes]) -> Iterator[list[bytes]]:
+    some: list[bytes] = []
+    for line in lines:
+        some.append(line.strip())
+        if len(some) == _TOGETHER:
+            yield some
+            some = []
+    if some:
+        yield some
 
 
 def _mark_archived(path: str, experiment: str, runs: list[Line]) -> None:
@@ -132,7 +174,9 @@ def _lines(rows: list[Row]) -> Iterator[str]:
     if not rows:
         yield "No experiments"
     for row in rows:
-        best = row.get("best_value")
+        best, found = row.get("best_value"), row.get("found")
+        luck = " (partly luck)" if best is not None and row.get("partly_luck") else ""
+        stopped = _stopped(row)
         yield "\t".join(
             (
                 row["id"],
@@ -140,10 +184,18 @@ def _lines(rows: list[Row]) -> Iterator[str]:
                 f"tier={row.get('tier', 'default')}",
                 f"class={row.get('executor_class', 'default')}",
                 f"runs={row.get('run_count', 0)}",
-                f"best={'-' if best is None else repr(best)}",
+                f"found={found}" if found else f"best={'-' if best is None else repr(best)}{luck}",
                 row.get("goal", ""),
+                *((stopped,) if stopped else ()),
             )
         )
+
+
+def _stopped(row: Row) -> str:
+    """Why no run of it starts, and who says so; nothing of what may run, or was ended."""
+    reason = row.get("phase_reason") if row["phase"] in ("paused", "awaiting-human") else ""
+    by = row.get("phase_by")
+    return f"because {' '.join(reason.split())}" + (f" (by {by})" if by else "") if reason else ""
 
 
 def _run_lines(runs: list[Line]) -> Iterator[str]:
@@ -155,9 +207,23 @@ def _run_lines(runs: list[Line]) -> Iterator[str]:
             (
                 run["run_id"],
                 str(run.get("verdict") or run.get("outcome", "")),
-                "-" if value is None else repr(value),
+                _claimed(run) if value is None else repr(value),
                 f"tier={run.get('tier', 'default')}",
                 f"role={run.get('role', '')}",
                 *(("archived",) if run.get("archived") else ()),
+                *((_why(run),) if _why(run) and (run.get("outcome") != "success" or _claimed(run) != _NONE) else ()),
             )
         )
+
+
+def _claimed(run: Line) -> str:
+    """What another harness wrote down of a run that has no value here; a dash where nobody did."""
+    made = run.get("candidate")
+    claim = made.get("claimed") if isinstance(made, dict) else None
+    return _NONE if claim is None else f"claimed {claim!r}"
+
+
+def _why(run: Line) -> str:
+    """Why a run has no value, as the table has it: one line."""
+    ran = run.get("ran")
+    return str(ran.get("said", "")) if isinstance(ran, dict) else ""

@@ -7,19 +7,28 @@ import os
 import sys
 from contextlib import suppress
 
-from lab import __version__
 from lab.cli import commands
 from lab.cli.terminal import Answer, NoOutput, Terminal, abandon_output, take_first_descriptors, use_plain_encoding
-from lab.core.errors import DONE, FAILED, UNAVAILABLE, BadInput, Interrupted, LabError, nearest
+from lab.core.errors import DONE, FAILED, UNAVAILABLE, BadInput, Interrupted, LabError, Unavailable, nearest
+from lab.core.version import __version__
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import NoReturn
 
-_GC_THRESHOLD = 20_000
+_GC_THRESHOLD = 100_000  # a turn of cron makes some 30,000 objects while it loads
 _EARLY = ("--json", "-q", "--quiet", "--debug")
 _HELP = ("help", "-h", "--help")
 _TALK = ("", "-V", "--version")
+_LOCALE = "export LC_ALL=C.UTF-8 (or: PYTHONUTF8=1)"
+
+_ARCHIVE = "nothing is ever deleted; to take an experiment out of the lists: labctl archive ID"
+# What people look for and there is not: the word that comes nearest would mislead them.
+_INSTEAD = {
+    **dict.fromkeys(("delete", "remove", "rm", "del"), _ARCHIVE),
+    "edit": "edit SPEC.yaml in the experiment's folder, then: labctl validate ID",
+    "runs": "labctl list ID",
+}
 
 
 def entry() -> NoReturn:
@@ -68,7 +77,7 @@ def _guarded(argv: list[str], terminal: Terminal) -> int:
     except (BrokenPipeError, NoOutput):
         raise
     except OSError as error:
-        from lab.store.files import refused  # only when the machine refused something
+        from lab.store.refusals import refused  # only when the machine refused something
 
         if "--debug" in argv:
             raise
@@ -76,10 +85,17 @@ def _guarded(argv: list[str], terminal: Terminal) -> int:
     except Exception as error:
         if "--debug" in argv:
             raise
-        what = f"labctl itself failed: {type(error).__name__}: {error}"
-        refusal = LabError(what, fix="run it again with --debug and report what it prints")
+        refusal = _own_failure(error)
     terminal.refuse(verb, refusal)
     return refusal.exit_code
+
+
+def _own_failure(error: Exception) -> LabError:
+    """What nobody foresaw, or a name that this locale has no bytes for: in its SPEC, not among its arguments."""
+    if isinstance(error, UnicodeEncodeError) and not _is_utf8():
+        return Unavailable(f"this locale takes names of files as {error.encoding}: {error.object!a}", fix=_LOCALE)
+    what = f"labctl itself failed: {type(error).__name__}: {error}"
+    return LabError(what, fix="run it again with --debug and report what it prints")
 
 
 def _interrupted(verb: str) -> Interrupted:
@@ -118,12 +134,18 @@ def _split(argv: list[str]) -> tuple[list[str], str, list[str]]:
     return early, "", []
 
 
+def _is_utf8() -> bool:
+    """Whether names of files are what labctl takes them for."""
+    return sys.getfilesystemencoding().lower().replace("-", "") == "utf8"
+
+
 def _refuse_undecodable(argv: list[str]) -> None:
     for word in argv:
         try:
             word.encode()
         except UnicodeEncodeError:
-            raise BadInput(f"the argument {word!a} is not UTF-8", fix="labctl writes UTF-8 into its files") from None
+            fix = "labctl writes UTF-8 into its files" if _is_utf8() else _LOCALE
+            raise BadInput(f"the argument {word!a} is not UTF-8", fix=fix) from None
 
 
 def _found(word: str) -> commands.Command:
@@ -135,9 +157,8 @@ def _found(word: str) -> commands.Command:
     if word.startswith("-"):
         raise BadInput(f"labctl has no option {word} before the verb", fix="labctl --help")
     close = nearest(word, commands.words())
-    raise BadInput(
-        f"labctl has no verb {word}", fix=f"did you mean: labctl {close}" if close else "labctl --help lists the verbs"
-    )
+    other = f"did you mean: labctl {close}" if close else "labctl --help lists the verbs"
+    raise BadInput(f"labctl has no verb {word}", fix=_INSTEAD.get(word, other))
 
 
 def _talk(word: str) -> Answer:
@@ -162,10 +183,10 @@ def overview() -> str:
     lines += [
         "",
         "example:",
-        "  export LAB_DATA_ROOT=~/lab && labctl init && labctl create autoresearch-generic && labctl status",
+        "  export LAB_DATA_ROOT=~/lab && labctl init && labctl create sweep && labctl burst sweep -n 30",
         "",
         "labctl VERB --help tells more, with an example. The lab is $LAB_DATA_ROOT, else ./lab-data.",
-        "exit codes: 0 done, 1 failed, 2 bad input, 3 busy, 4 corrupt, 5 surroundings, 130 interrupted",
+        "exit codes: 0 done, 1 failed, 2 bad input, 3 busy, 4 corrupt, 5 surroundings, 9 drift, 130 interrupted",
         "",
     ]
     return "\n".join(lines)

@@ -101,6 +101,7 @@ def _write(path: str, text: str) -> None:
     """As it was before in all else: settings that hold secrets stay readable to nobody but their owner."""
     import stat
 
+    from lab.store import leftovers
     from lab.store.files import Files
 
     try:
@@ -110,7 +111,9 @@ def _write(path: str, text: str) -> None:
     except OSError as error:
         raise _hindered(path, error.strerror) from None
     try:
-        Files().replace(path, text.encode(), mode=mode)
+        files = Files()
+        leftovers.clear(files, path)
+        files.replace(path, text.encode(), mode=mode, durable=True)
     except OSError as error:
         raise _hindered(path, error.strerror) from None
 

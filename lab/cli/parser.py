@@ -25,6 +25,7 @@ EXIT_CODES = (
     (3, "busy: somebody alive holds it; try again later"),
     (4, "corrupt data; the file is named and was not touched"),
     (5, "the surroundings lack something: no lab here, a full disk, a missing program"),
+    (9, "drift: a paper does not say any more what its runs say"),
     (130, "interrupted"),
 )
 

@@ -35,7 +35,9 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     from lab.projections.drawing.named import NAMES, STAIRS
 
     parser.add_argument("experiment", metavar="ID", help="the experiment")
-    parser.add_argument("-o", "--output", default="", metavar="FILE", help="where to: .png or .svg; - prints the SVG")
+    parser.add_argument(
+        "-o", "--output", default="", metavar="FILE", help="where to: .png or .svg; - prints the SVG (default: ID.svg)"
+    )
     parser.add_argument("--what", default=STAIRS, choices=NAMES, help=f"what to draw (default {STAIRS})")
     parser.add_argument("--tier", default="", metavar="T", help="of this tier; else of the one it is in")
     parser.add_argument("--width", type=int, default=WIDTH, metavar="N", help=f"how wide (default {WIDTH})")
@@ -81,8 +83,7 @@ def answer(args: argparse.Namespace, session: Session) -> Answer:
 def _ending(args: argparse.Namespace) -> str:
     """What is to be written. Looked at before anything is read."""
     about = f"labctl plot {args.experiment}"
-    if not args.output:
-        raise BadInput("where should the picture go?", fix=f"{about} -o progress.png")
+    args.output = args.output or f"{args.experiment}.svg"
     if args.output == _TERMINAL:
         return _SVG
     ending = next((each for each in (_PNG, _SVG) if args.output.lower().endswith(each)), "")

@@ -51,4 +51,4 @@ def answer(args: argparse.Namespace, session: Session) -> Answer:
         if asked.made
         else f"{asked.proposal_id} asks for the same already; it is as it was"
     )
-    return Answer(data, [said], then=["labctl approvals", f"labctl approve {asked.proposal_id}"])
+    return Answer(data, [said], then=["labctl approvals"], warnings=asked.warnings)

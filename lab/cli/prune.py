@@ -1,8 +1,9 @@
 """Move old bundles into an archive, or bring them back.
 
 Whole bundles go to backups/runs-ID-FIRST-LAST.tar, whose SHA-256 the ledger keeps. Tables and pages stay as they are,
-and `labctl verify` still proves every run. The best run of a tier never goes, nor the last five, nor what does not
-verify. The archive may be moved to another disk; --restore takes its name or its path.
+and `labctl verify` still proves every run. Of each tier the best number and the run that `labctl best` recommends
+never go, nor the last five, nor what does not verify. The archive may be moved to another disk; --restore takes its
+name or its path.
 """
 
 from __future__ import annotations
@@ -88,7 +89,8 @@ def _text(items: list[Pruned], verb: str) -> Iterator[str]:
         for line in item.left:
             yield f"stays\t{item.experiment}/{line}"
         if item.runs:
-            into = f" in backups/{item.archive}" if item.archive else ""
-            yield f"{verb}: {len(item.runs)} runs of {item.experiment}, {item.size} bytes{into}"
+            of_what = f"an archive of {item.size:,} bytes, backups/{item.archive}" if item.archive else ""
+            told = of_what or f"{item.size:,} bytes of files"
+            yield f"{verb}: {len(item.runs)} runs of {item.experiment}, {told}"
     if not any(item.runs for item in items):
         yield "nothing is old enough to go"

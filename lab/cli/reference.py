@@ -11,25 +11,28 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from lab import __version__
-from lab.cli import exits, flags, schemas
+from lab.cli import exits, flags, person, schemas
 from lab.cli import parser as parsers
 from lab.cli.commands import COMMANDS, Command
 from lab.cli.contract import FORMAT, Envelope, Environment, ErrorKind, LabManifest, Verb
+from lab.cli.programs import PROGRAMS
 from lab.cli.shapes.table import ANYTHING, SHAPES
 from lab.cli.terminal import ENVELOPE
-from lab.core import errors, event, glossary, inventory, record, spec, variables
+from lab.core import errors, event, glossary, inventory, record, variables
+from lab.core import spec_page as spec_pages
 from lab.core.errors import LabError
+from lab.core.version import __version__
 from lab.executors import environment
 from lab.projections import index, status
+from lab.research import project_page as of_project
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from lab.cli.schemas import Schema
 
-READ_FIRST = ["README-FIRST.md", "LAB-STATUS.md", "experiments/<id>/RUNBOOK.md", "labctl context <id>"]
-_INDENT_FROM = 800  # a value whose JSON is shorter stands on one line: unreadable if all did, a third larger if none
+READ_FIRST = ["AGENTS.md", "README-FIRST.md", "LAB-STATUS.md", "experiments/<id>/RUNBOOK.md", "labctl context <id>"]
+_INDENT_FROM = 1500  # a value whose JSON is shorter stands on one line: unreadable if all did, a third larger if none
 
 
 def whole_parser() -> argparse.ArgumentParser:
@@ -61,9 +64,12 @@ def manifest() -> bytes:
         name="labctl",
         version=__version__,
         read_first=READ_FIRST,
+        index=_index(),
+        programs=PROGRAMS,
         envelope=Envelope(
             schema=f"labctl.<verb>/{ENVELOPE}",
             success=["schema", "ok", "data", "warnings", "next"],
+            unsuccessful=["schema", "ok", "data", "warnings", "next", "error"],
             failure=["schema", "ok", "error"],
             error=["kind", "exit_code", "message", "where", "fix"],
         ),
@@ -97,6 +103,11 @@ def manifest() -> bytes:
         defs={name: defs[name] for name in sorted(defs)},
     )
     return _laid_out(msgspec.to_builtins(told))
+
+
+def _index() -> dict[str, dict[str, str]]:
+    groups = dict.fromkeys(command.group for command in COMMANDS)
+    return {group: {each.name: each.summary for each in COMMANDS if each.group == group} for group in groups}
 
 
 def _laid_out(value: object) -> bytes:
@@ -169,6 +180,7 @@ def _verb(command: Command, told_of: Mapping[object, Schema]) -> Verb:
         arguments=flags.arguments(command),
         flags=flags.flags(command),
         exclusive=flags.exclusive(command),
+        a_person_decides=person.of(command.name),
         exit_codes={str(code): means for code, means in exits.OWN.get(command.name, {}).items()},
         schema=f"labctl.{command.name}/{ENVELOPE}",
         data=schemas.one_of([told_of[each] for each in SHAPES.get(command.name, ANYTHING)]),
@@ -177,4 +189,9 @@ def _verb(command: Command, told_of: Mapping[object, Schema]) -> Verb:
 
 def spec_page() -> str:
     """docs/reference/spec.md."""
-    return spec.reference_page()
+    return spec_pages.reference_page()
+
+
+def project_page() -> str:
+    """docs/reference/project.md."""
+    return of_project.page()

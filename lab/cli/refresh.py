@@ -25,6 +25,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 def answer(args: argparse.Namespace, session: Session) -> Answer:
     """Do it."""
     del args
+    from lab.core.errors import LabError
     from lab.scheduler import refresh
 
     root = session.root()
@@ -36,4 +37,6 @@ def answer(args: argparse.Namespace, session: Session) -> Answer:
         "findings": [{"what": item.what, "where": item.where, "fix": item.fix} for item in done.findings],
     }
     text = f"refreshed: {done.experiments} experiments, {done.runs} runs, {done.written} files rewritten"
-    return Answer(data, [text], warnings=[f"{item.where}: {item.what}" for item in done.findings])
+    return Answer(
+        data, [text], warnings=[LabError(each.what, where=each.where, fix=each.fix).warning for each in done.findings]
+    )

@@ -1,6 +1,7 @@
 """Say no to what waits in control/approvals, and why.
 
-An experiment that waited for a person is paused with that reason; proposed parameters are not run.
+An experiment that waited for a person is paused with that reason. Proposed parameters are not run, and no search of
+that experiment offers them again; `labctl propose ID --params FILE` asks for them by hand. A person decides this.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def answer(args: argparse.Namespace, session: Session) -> Answer:
     """Decide it."""
-    from lab.core.proposal import RESUME
+    from lab.core.proposal import RESUME, RUN
     from lab.scheduler.control import approvals
 
     ruling = approvals.reject(session.root(), args.proposal, why=args.why, actor=session.actor)
@@ -35,5 +36,8 @@ def answer(args: argparse.Namespace, session: Session) -> Answer:
         "kind": ruling.kind,
         "verdict": ruling.verdict,
     }
-    follows = f"; {ruling.experiment} is paused" if ruling.kind == RESUME else ""
+    follows = {
+        RESUME: f"; {ruling.experiment} is paused",
+        RUN: f"; the search of {ruling.experiment} does not offer these parameters again",
+    }.get(ruling.kind, "")
     return Answer(data, [f"rejected: {ruling.proposal_id}{follows}"])

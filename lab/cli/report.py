@@ -35,7 +35,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         "--output",
         default="",
         metavar="FILE",
-        help="where to: .html or .json; - is the terminal; of --all a folder",
+        help="where to: .html or .json; - is the terminal; of --all a folder (default: ID.html here)",
     )
     parser.add_argument("--all", action="store_true", help="a report of every experiment, and the page of the lab")
     parser.add_argument("--interactive", action="store_true", help="add a staircase to zoom into: 60 kB of script")
@@ -88,8 +88,7 @@ def _ending(args: argparse.Namespace) -> str:
     import os
 
     about = f"labctl report {args.experiment or ''}".rstrip()
-    if not args.output:
-        raise BadInput("where should the report go?", fix=f"{about} -o report.html")
+    args.output = args.output or f"{args.experiment or 'lab'}.html"
     ending = "" if args.output == _TERMINAL else os.path.splitext(args.output)[1].lower()  # `.html` is a hidden file
     if args.output != _TERMINAL and ending not in (_JSON, *_HTML):
         what = f"a report is NAME.html or NAME.json, and {args.output} is neither"

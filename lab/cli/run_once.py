@@ -1,9 +1,9 @@
 """Run what is due, once: the turn that cron takes.
 
-Settles what dead runs left, then takes the due experiments by priority and by who has waited longest, and runs each
-once. With nothing due it says nothing and exits with 0, so that cron sends no mail. Exit code 1 when a run failed.
-Two at once are harmless: an experiment that somebody works on is passed over. Ctrl-C ends the run under way, seals it
-as cancelled, and stops.
+Settles what dead runs left (with --experiment, of those alone), then takes the due experiments by priority and by who
+has waited longest, and runs each once. With nothing due it says nothing and exits with 0, so that cron sends no mail.
+Exit code 1 when a run failed; 3 when --now named an experiment and no run came of it. Two at once are harmless: an
+experiment that somebody works on is passed over. Ctrl-C ends the run under way, seals it as cancelled, and stops.
 """
 
 from __future__ import annotations
@@ -89,7 +89,24 @@ def answer(args: argparse.Namespace, session: Session) -> Answer:
     if not turn.steps:
         session.terminal.narrate(_nothing(root, request))
     data = {"ran": turn.ran, "steps": to_builtins(turn.steps)}
-    return Answer(data, [], warnings=turn.warnings, exit_code=1 if turn.failed else 0)
+    code, why = _ended(turn) if args.now or turn.failed else (0, "")
+    return Answer(data, [], warnings=turn.warnings, exit_code=code, why=why)
+
+
+def _ended(turn: Turn) -> tuple[int, str]:
+    """How it went, and why. Who names an experiment and says `now` asks for a run: none is no success."""
+    from lab.core.errors import BUSY, DONE, FAILED
+    from lab.scheduler import step
+
+    if turn.failed:
+        return FAILED, step.failure(turn.steps)
+    if any(each.kind in (step.RAN, step.QUEUED) for each in turn.steps):
+        return DONE, ""
+    return BUSY, "; ".join(f"{each.experiment}: {_flat(each.what)}" for each in turn.steps) or "nothing was to be run"
+
+
+def _flat(words: str) -> str:
+    return " ".join(words.split())
 
 
 def _nothing(root: Root, request: Request) -> str:
@@ -134,6 +151,8 @@ class _Teller:
         terminal = self._session.terminal
         if step.kind == "asking":
             terminal.narrate(f"asking {step.what} for {step.experiment} ...")
+        elif step.kind == "settling":
+            terminal.narrate(_line(step))
         elif step.kind in ("busy", "waiting"):  # nothing happened: for who asked for this one, and for nobody's mail
             if step.experiment in self._named:
                 terminal.say(_line(step))

@@ -60,7 +60,7 @@ def _install(args: argparse.Namespace, root: Root) -> Answer:
             raise BadInput(f"{name} {number} is below 1", fix=f"{name} 1")
     every_s = duration_s(args.every, "--every")
     plan = schedule.plan(root, _command(args, root), every_s)
-    backend = schedule.chosen(root, args.backend)
+    backend = schedule.chosen(root, args.backend, shown=args.print_it)
     texts = schedule.texts(root, plan, backend)
     data: dict[str, object] = {"name": plan.name, "backend": backend, "every_s": every_s, "units": texts}
     if args.print_it:

@@ -26,12 +26,19 @@ from lab.core import (
     package,
     proposal,
     seal,
-    spec,
+    spec_page,
     submission,
 )
 from lab.core.errors import NotFound, nearest
 from lab.projections import index, status, tables
 from lab.projections.picture import whole
+from lab.research import built, decision, evaluated, idea, project, source, trained
+from lab.research.ideas import summary
+from lab.research.paper import claim as claims
+from lab.research.paper import told
+from lab.research.release import manifest as releases
+from lab.research.release import scanning
+from lab.research.work import worked
 from lab.scheduler import heartbeat
 from lab.store import archives
 
@@ -56,7 +63,7 @@ RECORDS: dict[str, tuple[tuple[object, ...], str]] = {
     "picture.json": ((whole.Picture,), "what a report of one experiment is made from"),
     "exit.json": ((launch.Exit,), "how the program of a run ended"),
     "lab-report.json": ((curve.Curve,), "the curve of a run"),
-    "decision.json": ((submission.Ruling, decided.Decided), "what became of a change"),
+    "decision.json": ((submission.Ruling, decided.Decided), "what became of a change, or follows from a round"),
     "submission": ((submission.Submission,), "what dispatch-agent-submit takes"),
     "proposal": ((proposal.Proposal,), "what waits in control/approvals"),
     "ruling": ((proposal.Ruling,), "what was decided on a proposal"),
@@ -71,8 +78,26 @@ RECORDS: dict[str, tuple[tuple[object, ...], str]] = {
     "heartbeat.json": ((heartbeat.Beat,), "when the schedule last ran"),
     "schedule.json": ((heartbeat.Scheduled,), "what was scheduled"),
 }
+# The same of what lies below artifacts/ of a research project's runs, and in its folder. The contract leaves them out:
+# it is read whole, and these are read by who does a phase.
+OF_PROJECTS: dict[str, tuple[tuple[object, ...], str]] = {
+    "project.yaml": ((project.Project,), "what a research project is about"),
+    "idea": ((idea.Idea,), "a file of ideas/: what is expected, and what would prove it wrong"),
+    "sources.jsonl": ((source.Source,), "a paper or a note, and how far anybody has seen to it"),
+    "summary.json": ((summary.Summary,), "what was seen of the data"),
+    "built.json": ((built.Built,), "the study, and what nobody may change of it"),
+    "training.json": ((trained.Trained,), "the runs of a round"),
+    "evaluation.json": ((evaluated.Evaluated,), "the candidate beside the baseline"),
+    "decision.json": ((decision.Decision,), "what became of a change, or follows from a round"),
+    "claims.jsonl": ((claims.Claim,), "a number of a paper, and the runs that it comes from"),
+    "paper.json": ((told.Told,), "what a paper is made of"),
+    "release.json": ((releases.Release,), "what would leave, and where to"),
+    "scan.json": ((scanning.Scan,), "what was looked for in a release"),
+    "receipt.json": ((releases.Receipt,), "what the other side took"),
+    "research.json": ((worked.Worked,), "what a run of a project did"),
+}
 _BY_HAND = {
-    "spec": (spec.json_schema, "SPEC.yaml"),
+    "spec": (spec_page.json_schema, "SPEC.yaml"),
     "space": (forms.search_space, "search_space.json, and search_space in a SPEC"),
     "order": (forms.order, "an order in control/inbox"),
 }
@@ -80,7 +105,7 @@ _BY_HAND = {
 
 def known() -> dict[str, str]:
     """Every name that `named` takes, and what it is of. A verb whose name is a file's goes by labctl.VERB/1."""
-    found = {name: about for name, (_, about) in (*_BY_HAND.items(), *RECORDS.items())}
+    found = {name: about for name, (_, about) in (*_BY_HAND.items(), *OF_PROJECTS.items(), *RECORDS.items())}
     found[ENVELOPE] = "any document that --json prints"
     found[f"labctl.{ALONE}/1"] = "labctl --json, without a verb"
     return found | {f"labctl.{each.name}/1": f"labctl {each.name} --json" for each in COMMANDS}
@@ -88,13 +113,13 @@ def known() -> dict[str, str]:
 
 def named(name: str) -> Schema:
     """The schema of that name, whole in itself."""
-    name = {each.lower(): each for each in (*_BY_HAND, *RECORDS)}.get(name.lower(), name)
+    name = {each.lower(): each for each in (*_BY_HAND, *RECORDS, *OF_PROJECTS)}.get(name.lower(), name)
     if name in _BY_HAND:
         made, about = _BY_HAND[name]
         return {"$schema": DRAFT, "title": about, **made()}
-    if name in RECORDS:
-        kinds, about = RECORDS[name]
-        return _whole(about, *shape(kinds))
+    held = [each[name] for each in (RECORDS, OF_PROJECTS) if name in each]
+    if held:  # more than one where files of one name are two things
+        return _whole(held[0][1], *shape([kind for kinds, _ in held for kind in kinds]))
     if name == ENVELOPE:
         return _whole("any labctl --json", *_document(r"^labctl\.[a-z-]+/1$", {}, {}))
     word = name.removeprefix("labctl.").removesuffix("/1")
@@ -149,21 +174,21 @@ def _open(schema: Schema) -> Schema:
 
 
 def _document(schema: str, data: Schema, defs: dict[str, Schema]) -> tuple[Schema, dict[str, Schema]]:
-    """The envelope: a result, or an error."""
-    failure, errors = shape((contract.Failure,))
+    """The envelope: a success; what was done and did not succeed; a refusal."""
+    (failure, error), errors = components((contract.Failure, contract.Error))
     texts = {"type": "array", "items": {"type": "string"}}
-    done: Schema = {
+    keys = {"schema": {"type": "string", "pattern": schema}, "data": data, "warnings": texts, "next": texts}
+    done = {
         "type": "object",
         "required": ["schema", "ok", "data", "warnings", "next"],
-        "properties": {
-            "schema": {"type": "string", "pattern": schema},
-            "ok": {"type": "boolean"},
-            "data": data,
-            "warnings": texts,
-            "next": texts,
-        },
+        "properties": {**keys, "ok": {"const": True}},
     }
-    return {"oneOf": [done, failure]}, {**defs, **errors}
+    unsuccessful = {
+        "type": "object",
+        "required": ["schema", "ok", "data", "warnings", "next", "error"],
+        "properties": {**keys, "ok": {"const": False}, "error": error},
+    }
+    return {"oneOf": [done, unsuccessful, failure]}, {**defs, **errors}
 
 
 def _whole(title: str, schema: Schema, defs: dict[str, Schema]) -> Schema:

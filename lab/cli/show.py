@@ -1,7 +1,7 @@
 """Show one experiment or one run.
 
-An experiment: what wants a person, its summary, its best run with the parameters. A run: how it ended, its value, its
-parameters, its files and whether they are as they were sealed.
+An experiment: what wants a person, its summary, the run to take with its parameters (as `labctl best` recommends it). A
+run: how it ended, its value, its parameters, its files and whether they are as they were sealed.
 """
 
 from __future__ import annotations

@@ -25,7 +25,7 @@ labctl swarm lr-sweep --strategies random perturb bayesian --rotate -n 30"""
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     """Of what, how many, and by whom."""
-    words.common(parser)
+    words.arguments(parser)
     words.jobs(parser)
     afar_words.engine(parser)
     parser.add_argument("--strategies", nargs="+", default=[], metavar="S", help="the arms, such as: random bayesian")

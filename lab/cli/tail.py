@@ -60,7 +60,17 @@ def answer(args: argparse.Namespace, session: Session) -> Answer:
         warnings.append(f"the log has {found.bytes:,} bytes, of which only the last are looked at")
     if found.is_cut and args.width and any(len(line) == args.width for line in found.lines):
         warnings.append(f"lines are cut after {args.width:,} characters")
-    return Answer(to_builtins(found), _lines(found), warnings=warnings)
+    return Answer(to_builtins(found), _lines(found), warnings=warnings, then=_elsewhere(session, args, found))
+
+
+def _elsewhere(session: Session, args: argparse.Namespace, found: Tail) -> list[str]:
+    """The other log, where this one is empty and that is not: progress is mostly on stderr."""
+    from lab.scheduler.results import tailed
+
+    other = "stderr" if args.stream == "stdout" else "stdout"
+    if found.lines or found.engine or not tailed.tail(session.root(), found.run_id, other, 1, 0).lines:
+        return []
+    return [f"labctl tail {args.name} --stream {other}"]
 
 
 def _follow(args: argparse.Namespace, session: Session) -> Answer:

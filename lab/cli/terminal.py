@@ -12,11 +12,12 @@ import json
 import os
 import sys
 from contextlib import suppress
+from itertools import islice
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import re
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Iterator
 
     from lab.core.errors import LabError
 
@@ -24,16 +25,20 @@ ENVELOPE = 1
 _BAR = 24
 _COLUMNS = 80  # of a terminal that does not say
 _LAST_STREAM = 2
+_TOGETHER = 200  # lines, or entries of a list, that become text at once
+_WRITTEN = 1 << 16  # characters of a document that are written at once
+_SELF_EVIDENT = ("failed", "interrupted")  # kinds of errors that an explanation adds nothing to
 _TAGS = "\U000e0000"  # from here on letters that count as printable are invisible
 
 
 class Answer:
     """What a verb found or did: one value, from which both the text and the JSON come.
 
+    With an `exit_code` it was done, and did not succeed; `why` says in a line what went wrong, where the verb knows it.
     `exact`: the text is for a program (a table, variables for a shell), and not a byte of it may be left out.
     """
 
-    __slots__ = ("data", "exact", "exit_code", "next", "text", "warnings")
+    __slots__ = ("data", "exact", "exit_code", "next", "text", "warnings", "why")
 
     def __init__(
         self,
@@ -44,6 +49,7 @@ class Answer:
         then: Iterable[str] = (),
         exit_code: int = 0,
         exact: bool = False,
+        why: str = "",
     ) -> None:
         self.data = data
         self.exact = exact
@@ -51,6 +57,7 @@ class Answer:
         self.warnings = list(warnings)
         self.next = list(then)
         self.exit_code = exit_code
+        self.why = why
 
 
 class Terminal:
@@ -72,16 +79,20 @@ class Terminal:
         if self._has_begun:
             return
         if self.as_json:
-            body = {
+            body: dict[str, object] = {
                 "schema": f"labctl.{verb}/{ENVELOPE}",
                 "ok": given.exit_code == 0,
                 "data": given.data,
                 "warnings": given.warnings,
                 "next": given.next,
             }
-            _out(_json(body))
+            if given.exit_code:  # whoever decides on `error` finds one whenever `ok` is false
+                body["error"] = _unsuccessful(verb, given)
+            for written in _json(body):
+                _out(written)
             return
-        _out("".join(f"{line}\n" for line in given.text) if given.exact else _lines(given.text))
+        for some in _batches(given.text):
+            _out("".join(f"{line}\n" for line in some) if given.exact else _lines(some))
         _err(_lines(f"warning: {warning}" for warning in given.warnings))
         if not self.quiet:
             _err(_lines(f"next: {line}" for line in given.next))
@@ -141,9 +152,11 @@ class Terminal:
                     "fix": error.fix,
                 },
             }
-            _out(_json(body))
+            for written in _json(body):
+                _out(written)
             return
-        _err(harmless(f"error[{error.kind}]: {error}\n"))
+        more = "" if error.fix or error.kind in _SELF_EVIDENT else f"\n  more: labctl explain {error.kind}"
+        _err(harmless(f"error[{error.kind}]: {error}{more}\n"))
 
     def progress(self, what: str) -> Callable[[int, int], None] | None:
         """A bar on stderr for work of many steps; None where nobody would see it."""
@@ -158,6 +171,17 @@ class Terminal:
 
         return draw
 
+    def can_ask(self) -> bool:
+        """Whether somebody is there who could answer."""
+        return sys.stdin is not None and sys.stdin.isatty() and sys.stderr is not None and sys.stderr.isatty()
+
+    def ask(self, question: str) -> str:
+        """What a person types in answer; nothing where nobody is there."""
+        if not self.can_ask():
+            return ""
+        _err(harmless(question))
+        return sys.stdin.readline().strip()
+
     def agrees(self, question: str, *, yes: bool) -> bool:
         """Ask before something that cannot be undone. With nobody to ask, the answer is no."""
         if yes:
@@ -166,6 +190,21 @@ class Terminal:
             return False
         _err(harmless(f"{question} [y/N] "))
         return sys.stdin.readline().strip().lower() in ("y", "yes")
+
+
+def _unsuccessful(verb: str, given: Answer) -> dict[str, object]:
+    """What went wrong with what was done: its `data` is told all the same."""
+    from lab.cli import exits, parser
+    from lab.core.errors import kind_of
+
+    means = {**dict(parser.EXIT_CODES), **exits.OWN.get(verb, {})}
+    return {
+        "kind": kind_of(given.exit_code),
+        "exit_code": given.exit_code,
+        "message": given.why or means.get(given.exit_code, means[1]),
+        "where": "",
+        "fix": given.next[0] if given.next else "",
+    }
 
 
 def take_first_descriptors() -> None:
@@ -236,12 +275,53 @@ def _out(text: str) -> None:
         raise NoOutput(error.strerror) from error
 
 
-def _json(body: object) -> str:
-    """JSON that the stream can carry: a stand-in for a character would not be JSON any more."""
+def _json(body: dict[str, object]) -> Iterator[str]:
+    """JSON that the stream can carry, with a person's decisions marked: a stand-in for a character would be no JSON."""
+    from lab.cli import person
+
     carries = (getattr(sys.stdout, "encoding", "") or "").lower().replace("-", "") == "utf8"
-    if not sys.stdout.isatty():  # for a program in one line, which takes half the time for 10,000 runs
-        return json.dumps(body, ensure_ascii=not carries) + "\n"
-    return escaped(json.dumps(body, indent=2, ensure_ascii=not carries) + "\n")
+    if sys.stdout is not None and sys.stdout.isatty():
+        yield escaped(json.dumps(person.told(body), indent=2, ensure_ascii=not carries) + "\n")
+        return
+
+    def written(value: object, name: str) -> str:
+        told = json.dumps(value, ensure_ascii=not carries)
+        return json.dumps(person.told(value, name), ensure_ascii=not carries) if person.is_named(told) else told
+
+    waiting = ""
+    for piece in _pieces(body, "", written):
+        waiting += piece
+        if len(waiting) > _WRITTEN:
+            yield waiting
+            waiting = ""
+    yield waiting + "\n"
+
+
+def _pieces(value: object, name: str, written: Callable[[object, str], str]) -> Iterator[str]:
+    """For a program in one line, which takes half the time for 10,000 runs.
+
+    A long list bit by bit, or it would be in the memory three times: as values, as text, and as what is written.
+    """
+    if isinstance(value, dict) and name in ("", "data"):
+        before = "{"
+        for key, each in value.items():
+            yield f"{before}{written(key, '')}: "
+            yield from _pieces(each, key, written)
+            before = ", "
+        yield "{}" if before == "{" else "}"
+    elif isinstance(value, list) and len(value) > _TOGETHER:
+        for start in range(0, len(value), _TOGETHER):
+            some = written(value[start : start + _TOGETHER], name)
+            yield f"{', ' if start else '['}{some[1:-1]}"
+        yield "]"
+    else:
+        yield written(value, name)
+
+
+def _batches(lines: Iterable[str]) -> Iterator[list[str]]:
+    every = iter(lines)
+    while some := list(islice(every, _TOGETHER)):
+        yield some
 
 
 def _err(text: str) -> None:

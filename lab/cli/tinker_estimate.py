@@ -79,7 +79,7 @@ def _asked(root: Root, view: View, spec: Spec, order: Order) -> Estimate | LabEr
     for line in reversed(done.out.splitlines()):
         try:
             return msgspec.json.decode(line, type=Estimate)
-        except msgspec.MsgspecError:
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
             continue
     return LabError("it printed no estimate")
 

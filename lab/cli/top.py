@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 EXAMPLE = "labctl top lr-sweep -n 5\nlabctl top lr-sweep --tier final --json"
 _CELL_CHARS = 40
+_ALIKE = 12  # names: of more, the rest is counted
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -49,6 +50,7 @@ def answer(args: argparse.Namespace, session: Session) -> Answer:
         "metric": found.metric(tier),
         "direction": found.direction(tier),
         "scored": len(ranked),
+        "partly_luck": table.partly_luck(found, ranked),
         "varying": names,
         "runs": [
             {"rank": rank, "value": line.value, "run": line.run_id, "arm": line.maker, "params": line.params}
@@ -57,16 +59,18 @@ def answer(args: argparse.Namespace, session: Session) -> Answer:
             for rank, line in enumerate(rows, start=1)
         ],
     }
+    then = f"labctl {'show' if rows[0].verdict else 'params'} {rows[0].run_id}"
     return Answer(
         data,
         _lines(rows, names, data),
         warnings=found.warnings,
-        then=[f"labctl {'show' if rows[0].verdict else 'params'} {rows[0].run_id}"],
+        then=[f"labctl best {args.experiment}" if data["partly_luck"] else then],
     )
 
 
 def _lines(rows: Sequence[Line], names: Sequence[str], data: dict[str, object]) -> Iterator[str]:
-    yield f"{data['experiment']}, tier {data['tier']}: {data['metric'] or 'value'}, {data['direction']}"
+    luck = "; the first is partly luck" if data["partly_luck"] else ""
+    yield f"{data['experiment']}, tier {data['tier']}: {data['metric'] or 'value'}, {data['direction']}{luck}"
     head = [
         "#",
         "value",
@@ -87,6 +91,18 @@ def _lines(rows: Sequence[Line], names: Sequence[str], data: dict[str, object]) 
     widths = [max(len(row[column]) for row in (head, *body)) for column in range(len(head))]
     for row in (head, *body):
         yield "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+    alike = _alike(rows, names)
+    if alike:
+        yield f"the same in all of these: {alike}"
+
+
+def _alike(rows: Sequence[Line], names: Sequence[str]) -> str:
+    """The parameters that have no column, as they are the same in each row: else they would seem to be none."""
+    if len(rows) <= 1:
+        return ""
+    fixed = [name for name in rows[0].params or {} if name not in names]
+    more = f" and {len(fixed) - _ALIKE} more" if len(fixed) > _ALIKE else ""
+    return ", ".join(f"{_text(name)} {_cell(rows[0], name)}" for name in fixed[:_ALIKE]) + more
 
 
 def _cell(line: Line, name: str) -> str:

@@ -72,7 +72,7 @@ def _hand_out(root: Root, args: argparse.Namespace, session: Session) -> Answer:
         begun = trying.begin(
             root, args.experiment, owner=machine.this_process(OWNER), tell=lambda _: None, interrupted=signals.came
         )
-    then = [f"labctl try {args.experiment} --description '...'"]
+    then = [trying.typed(root, begun, "--description '...'")]
     return Answer(
         {"begun": _begun(begun)},
         [f"{begun.name}: {begun.tree}", f"brief: {begun.brief}", "edit there, then hand it in"],
@@ -116,8 +116,12 @@ def _take_in(root: Root, args: argparse.Namespace, session: Session) -> Answer:
     }
     code = DONE if run.verdict in ("keep", "discard") else FAILED
     warnings = (*(decided.remarks if decided else ()), *done.warnings)
-    again = "--begin" if not done.is_kept else "--description '...'"
-    return Answer(data, _lines(done), warnings=warnings, then=[f"labctl try {args.experiment} {again}"], exit_code=code)
+    again = (
+        trying.typed(root, done.begun, "--description '...'")
+        if done.is_kept
+        else f"labctl try {args.experiment} --begin"
+    )
+    return Answer(data, _lines(done), warnings=warnings, then=[again], exit_code=code)
 
 
 def _begun(begun: Begun) -> dict[str, object]:

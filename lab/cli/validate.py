@@ -2,7 +2,8 @@
 
 TARGET is a SPEC file, a template's name, or the id of an experiment whose SPEC.yaml was edited; or `engines.yaml`, the
 lab's table of which class runs where, or a file of that name. All problems are named at once, each with its line; what
-is allowed and hardly meant is a warning. `--schema` prints the JSON Schema of a SPEC for editors and agents.
+is allowed and hardly meant is a warning. A warning that `it would not run` names what is missing here: a strategy, a
+parameter of the command, a program. `--schema` prints the JSON Schema of a SPEC for editors and agents.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
     from lab.cli.session import Session
     from lab.core.spec import Spec
+    from lab.scheduler.doubts import Lying
 
 EXAMPLE = "labctl validate my-spec.yaml\nlabctl validate engines.yaml\nlabctl validate --schema > spec.schema.json"
 
@@ -31,23 +33,36 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def answer(args: argparse.Namespace, session: Session) -> Answer:
     """The SPEC as labctl understands it."""
-    from lab.core import canonical
-    from lab.core import spec as specs
-    from lab.scheduler import create, unread
+    from lab.core import canonical, spec_page
+    from lab.scheduler import create, subjects, unread
+    from lab.scheduler.doubts import NOT_RUN
 
     if args.schema:
-        schema = specs.json_schema()
+        schema = spec_page.json_schema()
         return Answer(schema, canonical.page(schema).decode().splitlines())
     if not args.target:
         raise BadInput("nothing to validate", fix="labctl validate SPEC.yaml (or --schema)")
     if os.path.basename(args.target) == ENGINES:
         return _table(args.target, session)
     spec, origin = create.checked(args.target, session.path)
-    warnings = _doubts(spec, os.path.dirname(origin), session)
-    if origin == f"{session.path}/experiments/{args.target}/{SPEC}":
-        warnings += filter(None, [unread.changed(session.root(), args.target)])
-    data = {"id": spec.id, "source": origin, "tiers": list(spec.fidelity_tiers), "time_budget_s": spec.time_budget_s}
-    return Answer(data, [f"valid: {spec.id} ({origin})"], warnings=warnings)
+    own = origin == f"{session.path}/experiments/{spec.id}/{SPEC}"
+    warnings = _doubts(spec, _lying(spec, origin, session, own=own), session)
+    if own:
+        refused = subjects.known(session.root(), spec.id).problem
+        if refused is not None:
+            raise refused
+        warnings += filter(None, [unread.changed(session.root(), spec.id)])
+    can_run = not any(each.startswith(NOT_RUN) for each in warnings)
+    told = "valid" if can_run else "valid as a SPEC, but no run can be made of it as it is"
+    told = f"{told}: {spec.id} ({origin})"
+    data = {
+        "id": spec.id,
+        "source": origin,
+        "tiers": list(spec.fidelity_tiers),
+        "time_budget_s": spec.time_budget_s,
+        "can_run": can_run,
+    }
+    return Answer(data, [told], warnings=warnings)
 
 
 def _table(target: str, session: Session) -> Answer:
@@ -65,7 +80,18 @@ def _table(target: str, session: Session) -> Answer:
     return Answer({"source": path, "classes": {name: row.engine for name, row in rows.items()}}, text)
 
 
-def _doubts(spec: Spec, folder: str, session: Session) -> list[str]:
+def _lying(spec: Spec, origin: str, session: Session, *, own: bool) -> Lying:
+    """Where its files lie. Of an experiment of this lab: where they lay when it was made."""
+    from lab.scheduler import doubts, places, unread
+
+    if not own:
+        return doubts.lying(spec, os.path.dirname(origin))
+    root = session.root()
+    view = unread.made_from(root, spec.id)
+    return doubts.Lying(workspace=places.workspace(root, spec, view), folders=places.folders(root, view))
+
+
+def _doubts(spec: Spec, files: Lying, session: Session) -> list[str]:
     """What is allowed, and hardly meant."""
     from lab.scheduler import engines
     from lab.scheduler.doubts import doubts
@@ -77,4 +103,4 @@ def _doubts(spec: Spec, folder: str, session: Session) -> list[str]:
         found.append("the goal is still the template's: say what should become better")
     asked = advice.problems_of(spec, os.environ)
     found += engines.doubts(session.root(existing=False), spec)
-    return found + doubts(spec, folder) + [f"the model cannot be asked: {each}" for each in asked]
+    return found + doubts(spec, files, os.environ) + [f"the model cannot be asked: {each}" for each in asked]

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 from lab.cli import dispatch_words as words
 from lab.cli.terminal import Answer
-from lab.core.errors import BadInput
+from lab.core.errors import BadInput, Unavailable
 
 if TYPE_CHECKING:
     import argparse
@@ -58,6 +58,8 @@ def answer(args: argparse.Namespace, session: Session) -> Answer:
     ending = Ending(args.for_s, args.until_idle)
     if session.terminal.as_json:
         return _document(args, session, ending)
+    if sys.stdout is None:
+        raise Unavailable("there is nothing to print to: the output is closed", fix="labctl watch --plain > FILE")
     root = session.root()
     name = "" if args.experiment is None else experiments.require(root, args.experiment)  # an empty word is not the lab
     if args.jsonl or args.plain or not _has_screen():

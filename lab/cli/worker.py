@@ -54,6 +54,9 @@ def answer(args: argparse.Namespace, session: Session) -> Answer:
         raise BadInput("--fetch and --send go with --inbox", fix="a worker that sees the lab needs no copier")
     if args.inbox and args.experiment:
         raise BadInput("--experiment does not go with --inbox", fix="say it where the lab is: labctl courier")
+    where = args.inbox or session.path
+    ends = "Ctrl-C ends it" if shift.idle_s is None else f"it ends once nothing came for {shift.idle_s:g} s"
+    session.terminal.say(f"{worker} waits for packages in {where}, and looks every {shift.every_s:g} s; {ends}")
     with signals:
         take = _apart if args.inbox else _at_lab
         tally = take(args, session, worker, shift, signals)

@@ -6,7 +6,6 @@ disagree about summer time would otherwise run twice, or not at all.
 
 from __future__ import annotations
 
-import calendar
 import math
 import re
 from datetime import UTC, datetime, timedelta
@@ -22,9 +21,10 @@ _LATEST = datetime.max.replace(tzinfo=UTC)
 # 29 February on one given weekday comes back after 28 years, or after 40 across a century without its leap day.
 _SEARCH_MONTHS = 12 * 41
 _UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
-_SHORT = re.compile(r"([0-9]{1,12}(?:\.[0-9]{1,12})?|\.[0-9]{1,12})([smhd])")
-_EVERY = re.compile(r"every-([0-9]{1,12})-(second|minute|hour|day)s?")
-_NUMBER = re.compile(r"[-+]?(?:[0-9]{1,20}(?:\.[0-9]{0,20})?|\.[0-9]{1,20})(?:e[-+]?[0-9]{1,3})?")
+# Compiled where they are first needed.
+_SHORT = r"([0-9]{1,12}(?:\.[0-9]{1,12})?|\.[0-9]{1,12})([smhd])"
+_EVERY = r"every-([0-9]{1,12})-(second|minute|hour|day)s?"
+_NUMBER = r"[-+]?(?:[0-9]{1,20}(?:\.[0-9]{0,20})?|\.[0-9]{1,20})(?:e[-+]?[0-9]{1,3})?"
 _WORDS = {
     "hourly": 3600.0,
     "every-hour": 3600.0,
@@ -83,6 +83,8 @@ class Cron(msgspec.Struct, frozen=True):
         return None
 
     def _days_of(self, year: int, month: int) -> list[int]:
+        import calendar  # noqa: PLC0415  # most cadences are intervals
+
         first, length = calendar.monthrange(year, month)  # Monday is 0 here, and Sunday is 0 in cron
         days = range(1, length + 1)
         by_day = {day for day in days if day in self.days}
@@ -134,13 +136,13 @@ def parse(value: object) -> Cadence:
 
 
 def _simple(text: str) -> Cadence | None:
-    if _NUMBER.fullmatch(text):
+    if re.fullmatch(_NUMBER, text):
         return _interval(text, float(text), _UNITS["m"])
     if text in _WORDS:
         return _interval(text, _WORDS[text], 1.0)
-    if found := _SHORT.fullmatch(text):
+    if found := re.fullmatch(_SHORT, text):
         return _interval(text, float(found[1]), _UNITS[found[2]])
-    if found := _EVERY.fullmatch(text):
+    if found := re.fullmatch(_EVERY, text):
         return _interval(text, float(found[1]), _UNITS[found[2][0]])
     return None
 
@@ -152,9 +154,9 @@ def duration_s(value: object, what: str) -> float:
         seconds = _finite(value)
     elif isinstance(value, str):
         text = value.strip().lower()
-        if found := _SHORT.fullmatch(text):
+        if found := re.fullmatch(_SHORT, text):
             seconds = float(found[1]) * _UNITS[found[2]]
-        elif _NUMBER.fullmatch(text):
+        elif re.fullmatch(_NUMBER, text):
             seconds = float(text)
     if not (math.isfinite(seconds) and seconds >= 0):
         fix = "write 90s, 5m, 1.5h, 2d, or a plain number of seconds"

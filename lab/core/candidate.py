@@ -1,7 +1,5 @@
 """What one run of a code loop tried: where it began, what it changed, what was measured, and why it was kept or not."""
 
-from __future__ import annotations
-
 import msgspec
 
 BASELINE = "baseline"  # the code as it is, measured several times: what the noise is, and what is to be beaten
@@ -42,6 +40,7 @@ class Candidate(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, g
     tokens: int = 0  # that its proposer took
     memory_mb: float | None = None  # the peak, for tables that have a column for it
     claimed: float | None = None  # the value that another harness wrote down; nobody here has measured it
+    named: str = ""  # the commit as it names it, where this repository does not have it
     unit: str = ""  # of that value, where the other harness names one
 
     @property

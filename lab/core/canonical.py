@@ -34,6 +34,15 @@ def plain(text: str) -> str:
     return text.encode(errors="backslashreplace").decode()
 
 
+def is_text(text: str) -> bool:
+    """Whether UTF-8 can hold it. A lone surrogate, the half of a character, is no text."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 def digest(data: bytes) -> str:
     """What `sha256sum` prints for the same bytes."""
     return hashlib.sha256(data).hexdigest()

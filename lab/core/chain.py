@@ -1,17 +1,10 @@
 """A chain: what is known of a training in chunks, folded from its runs. Its size does not grow with their number."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING
-
 import msgspec
 
-from lab.core.chunk import Ends
-from lab.core.parameter import Scalar  # msgspec resolves annotations
-
-if TYPE_CHECKING:
-    from lab.core.chunk import Chunk
-    from lab.core.run import Run
+from lab.core.chunk import Chunk, Ends
+from lab.core.parameter import Scalar
+from lab.core.run import Run
 
 
 class Chain(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

@@ -5,8 +5,6 @@ time in a training (the order of the data, the seeds of samples, the rates) foll
 training in chunks is the same as one in one go.
 """
 
-from __future__ import annotations
-
 import msgspec
 
 from lab.core import errors

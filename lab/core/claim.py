@@ -4,8 +4,6 @@ Taking an experiment is *creating* the claim of the next generation; the file sy
 from what was seen; seeing (files, processes, clocks) is `store.leases`.
 """
 
-from __future__ import annotations
-
 import msgspec
 
 from lab.core.record import Record

@@ -12,6 +12,7 @@ BAD_INPUT = 2
 BUSY = 3
 CORRUPT = 4
 UNAVAILABLE = 5
+DRIFT = 9
 INTERRUPTED = 130
 
 
@@ -26,6 +27,17 @@ class LabError(Exception):
         self.what = what
         self.where = where
         self.fix = fix
+
+    @property
+    def told(self) -> str:
+        """What happened and where, in one line: for a step of a turn, whose `fix` stands beside it."""
+        what = " ".join(self.what.split())
+        return f"{what} (in {self.where})" if self.where and self.where not in what else what
+
+    @property
+    def warning(self) -> str:
+        """All of it in one line."""
+        return f"{self.told}; fix: {self.fix}" if self.fix else self.told
 
     def __str__(self) -> str:
         lines = [self.what]
@@ -47,6 +59,12 @@ class NotFound(BadInput):
     """The caller named something that is not there."""
 
     kind = "not-found"
+
+
+class Decided(BadInput):
+    """Somebody has said yes or no already. What they said stands."""
+
+    kind = "already-decided"
 
 
 class Busy(LabError):
@@ -101,11 +119,31 @@ class Unavailable(LabError):
     kind = "unavailable"
 
 
+class Drifted(LabError):
+    """Something is not any more as it was proved: a number of a paper, or what it was taken from."""
+
+    exit_code = DRIFT
+    kind = "drift"
+
+
 class Interrupted(LabError):
     """A person stopped it."""
 
     exit_code = INTERRUPTED
     kind = "interrupted"
+
+
+_PLAIN = (LabError, BadInput, Busy, Corrupt, Unavailable, Drifted, Interrupted)
+
+
+def kind_of(exit_code: int) -> str:
+    """The kind of what ends with this code, where nothing more is known of it."""
+    return next((each.kind for each in _PLAIN if each.exit_code == exit_code), LabError.kind)
+
+
+def exit_code_of(kind: str) -> int:
+    """The code that goes with a kind; that of a failure for one that is nobody's."""
+    return next((each.exit_code for each in (*_PLAIN, NotFound) if each.kind == kind), FAILED)
 
 
 def nearest(word: str, known: tuple[str, ...]) -> str:

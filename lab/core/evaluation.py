@@ -1,7 +1,5 @@
 """What a SPEC's `lm_eval:` names: a model, the tasks that it is asked, and which of the scores counts."""
 
-from __future__ import annotations
-
 from typing import Annotated
 
 import msgspec

@@ -4,8 +4,6 @@ Each line carries the digest of the line before, so an edit, a removal or a chan
 that a crash tore is acknowledged by the next one (`torn`), so that damage by accident and damage by hand differ.
 """
 
-from __future__ import annotations
-
 import msgspec
 
 from lab.core.record import Record
@@ -36,6 +34,10 @@ MODEL_ASKED = "model_asked"
 MODEL_ANSWERED = "model_answered"
 LOOP_STEERED = "loop_steered"
 CHUNK_DECIDED = "chunk_decided"
+HYPOTHESIS_REGISTERED = "hypothesis_registered"
+RESEARCH_STEERED = "research_steered"
+RELEASE_APPROVED = "release_approved"
+RELEASE_WITHDRAWN = "release_withdrawn"
 TYPES = (
     LAB_CREATED,
     EXPERIMENT_CREATED,
@@ -63,6 +65,10 @@ TYPES = (
     MODEL_ANSWERED,
     LOOP_STEERED,
     CHUNK_DECIDED,
+    HYPOTHESIS_REGISTERED,
+    RESEARCH_STEERED,
+    RELEASE_APPROVED,
+    RELEASE_WITHDRAWN,
 )
 
 MEANING = {
@@ -75,7 +81,7 @@ MEANING = {
     RUN_SUPERSEDED: "a bundle lost its lease before its seal; it is kept and never counted",
     LEASE_TAKEN_OVER: "a claim was taken from a holder that was dead or silent",
     DIGEST_WRITTEN: "a digest was written; it can be written again from the ledger up to this line",
-    ROOT_IMPORTED: "a hermes-lab data root was read in",
+    ROOT_IMPORTED: "another data root was read in; of a lab like this one it carries the digest of the ledger",
     LEDGER_MENDED: "a line that a crash had cut off was ended",
     LEDGER_CUT: "records that the pages had seen were gone; what they decided is lost",
     CANCEL_ASKED: "a person asked for a run to be ended",
@@ -92,6 +98,10 @@ MEANING = {
     MODEL_ANSWERED: "a model answered or failed; carries the calls and the money that it took",
     LOOP_STEERED: "a person told the proposers of a code loop something, or took it back; the reason is the words",
     CHUNK_DECIDED: "the next chunk of a remote training was claimed; carries the numbers that it was decided by",
+    HYPOTHESIS_REGISTERED: "an idea was written down before any run for it; carries its digest and what it predicts",
+    RESEARCH_STEERED: "a person told a research project something, or what its iteration is to decide",
+    RELEASE_APPROVED: "a person approved a release; its name is the hash of the manifest, and nothing else is sent",
+    RELEASE_WITHDRAWN: "a person took the approval of a release back before it was sent",
 }
 
 

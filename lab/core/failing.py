@@ -7,12 +7,14 @@ from typing import TYPE_CHECKING
 
 from lab.core import canonical
 from lab.core.candidate import DISCARD
-from lab.core.run import FAILURES
+from lab.core.run import CRASH, FAILURES
+from lab.core.view import RECENT_RUNS
 
 if TYPE_CHECKING:
     from lab.core.run import Run
     from lab.core.view import View
 
+SPARED = 3  # so many ends of the lab in a row say nothing of what it ran
 ALIKE = 3  # so many in a row are a pattern; what fails now and then is part of a search
 _NUMBER = re.compile(r"[0-9]+(?:\.[0-9]+)?")
 
@@ -28,6 +30,26 @@ def alike(view: View) -> Run | None:
 def unmeasured(run: Run) -> bool:
     """Whether it is a change that was discarded before anything was run: sealed as failed, and it did not fail."""
     return run.outcome in FAILURES and run.verdict == DISCARD
+
+
+def is_spared(view: View) -> bool:
+    """Whether the last run ended with the lab, and is no failure of its own: a `kill -9`, a power cut.
+
+    A program that takes the lab down each time must come to an end too: after `SPARED` in a row each is a failure.
+    Runs that were out together when the lab ended are one.
+    """
+    ends, began = 0, ""
+    for at, run in enumerate(reversed(view.recent)):
+        # The candidate of a code loop that crashed has a verdict; a chunk of a remote training is paid for each time.
+        if run.outcome != CRASH or run.verdict or run.chunk is not None:
+            break
+        is_apart = not at or run.ended_at <= began
+        if at == 1 and not is_apart:
+            return True
+        ends, began = ends + is_apart, run.started_at
+    else:
+        return ends <= SPARED and len(view.recent) < RECENT_RUNS  # more were out than are remembered
+    return 0 < ends <= SPARED
 
 
 def streak(view: View) -> str:

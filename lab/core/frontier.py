@@ -45,7 +45,7 @@ def choose(loop: Loop | None, rng: Random) -> Start:
     broken = [node for node in loop.nodes if node.crash and node.children < REPAIRS]
     if broken and luck < REPAIR:
         node = broken[-1]
-        return Start(kind=DEBUG, parent=node, words=f"repair it: this change crashed ({node.crash})")
+        return Start(kind=DEBUG, parent=node, words=f"repair {node.run_id}: its change crashed ({node.crash})")
     if loop.unkept and loop.unkept % PIVOT == 0:
         return _elsewhere(loop, rng)
     misses = _misses(loop)

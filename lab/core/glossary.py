@@ -28,6 +28,7 @@ class Word(msgspec.Struct, frozen=True, kw_only=True):
     means: str
     why: str = ""
     do: str = ""
+    example: str = ""  # a command that works in a lab with an experiment lr-sweep
 
 
 _EXITS = {
@@ -42,6 +43,9 @@ _EXITS = {
           "labctl verify names all damage; labctl recover sets aside what cannot be read"),
     "5": ("the surroundings lack something: no lab here, a full disk, a missing program",
           "the machine or the place is not as labctl needs it", "do what `fix` says; no file of the lab is at fault"),
+    "9": ("drift: a paper does not say any more what its runs say",
+          "a number, a row of claims.jsonl, a reference or a bundle was changed after the paper was written",
+          "labctl paper verify says which line, what is there and what should be; write the phase writing again"),
     "130": ("interrupted", "a person or a signal stopped it; runs under way were sealed as cancelled",
             "type it again: it goes on where it stopped"),
 }  # fmt: skip
@@ -52,8 +56,11 @@ _ERRORS = {
                   "mend what is named, then type it again"),
     "not-found": ("what was named is not there", "an id is misspelt, or belongs to another data root",
                   "labctl list shows the experiments, labctl list ID the runs of one; mind --data-root"),
-    "busy": ("somebody alive holds it", "a run of this experiment is under way, or another command is at work on it",
-             "wait, or labctl lease show ID; never delete a file in registry/locks"),
+    "already-decided": ("somebody has said yes or no already, and that stands", "two people, or a page and a terminal",
+                        "nothing; labctl approvals lists what still waits, and the message says who decided what"),
+    "busy": ("somebody alive holds it", ("a run of this experiment is under way, another "
+             "command is at work on it, or a proposal waits for a person"),
+             "wait, or labctl lease show ID, or labctl approvals; never delete a file in registry/locks"),
     "superseded": ("this process lost its lease: it was taken for dead, and another was let in",
                    "it was silent for longer than its lease, as after a suspended laptop or a full disk",
                    "nothing: its bundle is kept, marked, and never counted"),
@@ -68,6 +75,9 @@ _ERRORS = {
                 "labctl, where it says so")),
     "unavailable": ("the surroundings lack something", ("there is no lab here, the disk is full, a program, a right or "
                     "an optional package is missing"), "do what `fix` says, then type it again"),
+    "drift": ("something is not any more as it was proved",
+              "a number, a row of claims.jsonl, a reference or a bundle was changed after the paper was written",
+              "labctl paper verify says which line, what is there and what should be; write the phase writing again"),
     "interrupted": ("a person or a signal stopped it", "Ctrl-C, or a TERM from a scheduler",
                     "type it again; labctl watchdog --repair settles what is left"),
 }  # fmt: skip
@@ -91,8 +101,10 @@ _VERDICTS = {
                       "read RESULT.md of the run; keep to mutable_paths"),
 }  # fmt: skip
 _PHASES = {
-    view.QUEUED: ("it was made, and has no run yet", "nobody has run it", "labctl run-once, or labctl burst ID"),
-    view.ACTIVE: ("it has runs, and goes on by its cadence", "that is how it should be", "labctl context ID"),
+    view.QUEUED: ("it may run, and has no run yet", "nobody has run it since it was made",
+                  "labctl run-once, or labctl burst ID"),
+    view.ACTIVE: ("it has runs, and may go on", "it has run, or was opened again after it had",
+                  "labctl context ID"),
     view.AWAITING: ("no run starts until a person decides", "a rule of its SPEC, or failures in a row, handed it over",
                     "a person: labctl approvals, then labctl approve or labctl reject; an agent leaves it alone"),
     view.PAUSED: ("no run starts", "a person paused it, or too many runs in a row failed",
@@ -118,6 +130,8 @@ _BACK = "bring it back from a copy of this lab; nothing in the lab itself can"
 _ASIDE = "bring it back from a copy of this lab; else labctl recover goes on without it"
 _DAMAGES = {
     "ledger-missing": ("registry/events.jsonl is gone", _GONE, _BACK),
+    "kept-ledger-missing": ("the ledger of a lab whose runs were taken over is gone", _GONE, _BACK),
+    "kept-ledger-edited": ("the ledger of a lab whose runs were taken over was changed", _CHANGED, _BACK),
     "ledger-chain": ("a line of the ledger does not follow from the one before", _CHANGED, _BACK),
     "ledger-cut": ("the ledger ends before what a seal or a page saw of it", _GONE, _BACK),
     "ledger-torn": ("the last line of the ledger was cut off", "a crash in the middle of writing it", "labctl recover"),
@@ -198,7 +212,7 @@ _EVENTS = {
     ),
     event.LEASE_TAKEN_OVER: ("a holder died, or was silent for longer than its lease", "nothing; its run was settled"),
     event.DIGEST_WRITTEN: ("labctl digest, or a schedule", "read it in digests/"),
-    event.ROOT_IMPORTED: ("labctl import-root", "nothing"),
+    event.ROOT_IMPORTED: ("labctl import-root", "nothing; the ledger of a lab is kept in registry/ledgers/"),
     event.LEDGER_MENDED: ("a crash in the middle of writing a line", "nothing; what was cut off is in `torn`"),
     event.LEDGER_CUT: ("the ledger was cut, or an old copy was put back", "labctl verify names what it can prove"),
     event.CANCEL_ASKED: ("labctl cancel, or an order", "labctl show RUN says how it ended"),
@@ -221,25 +235,36 @@ _EVENTS = {
         "a run of an experiment with executor tinker",
         "nothing; chunk.json in the run has the order",
     ),
+    event.HYPOTHESIS_REGISTERED: ("a research project, before its first run for an idea", "nothing"),
+    event.RESEARCH_STEERED: ("labctl research steer", "nothing; the next phase, or iteration, is told"),
+    event.RELEASE_APPROVED: (
+        "labctl research approve ID --release HASH",
+        "labctl research publish ID --send, or the project's next run",
+    ),
+    event.RELEASE_WITHDRAWN: (
+        "labctl research approve ID --release HASH --withdraw",
+        "nothing; it can be approved again",
+    ),
 }
 
 
 def words() -> Iterator[Word]:
     """All of them, a family at a time."""
-    yield from _family(EXIT, _EXITS)
-    yield from _family(ERROR, _ERRORS)
-    yield from _family(OUTCOME, _OUTCOMES)
-    yield from _family(VERDICT, _VERDICTS)
-    yield from _family(PHASE, _PHASES)
+    yield from told(EXIT, _EXITS)
+    yield from told(ERROR, _ERRORS)
+    yield from told(OUTCOME, _OUTCOMES)
+    yield from told(VERDICT, _VERDICTS)
+    yield from told(PHASE, _PHASES)
     for kind, means in event.MEANING.items():
         why, do = _EVENTS.get(kind, _OF_EVENTS)
         yield Word(code=kind, family=EVENT, means=means, why=why, do=do)
-    yield from _family(STOPPED, _STOPPED)
-    yield from _family(DAMAGE, _DAMAGES)
-    yield from _family(NOTICE, _NOTICES)
-    yield from _family(MODEL, _MODELS)
+    yield from told(STOPPED, _STOPPED)
+    yield from told(DAMAGE, _DAMAGES)
+    yield from told(NOTICE, _NOTICES)
+    yield from told(MODEL, _MODELS)
 
 
-def _family(family: str, table: dict[str, tuple[str, str, str]]) -> Iterator[Word]:
+def told(family: str, table: dict[str, tuple[str, str, str]]) -> Iterator[Word]:
+    """The words of one table."""
     for code, (means, why, do) in table.items():
         yield Word(code=code, family=family, means=means, why=why, do=do)

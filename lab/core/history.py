@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from lab.core import chain, loop
+from lab.core import chain, failing, loop, pursuit
 from lab.core import event as events
 from lab.core.candidate import APART, BASELINE, DISCARD, KEEP
-from lab.core.proposal import RESUME
+from lab.core.origin import REPLAY
+from lab.core.proposal import REJECTED, RESUME, RUN
 from lab.core.run import CANCELLED, CRASH, FAILED, FAILURES, SUCCESS, Run, better
 from lab.core.view import (
     ACTIVE,
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
 Key = tuple[int, int, str]
 _DECISION, _RUN = 0, 1
 _DIGITS = 10
+_DAY_CHARS = len("2026-01-02")
 _RESERVED = 64  # questions under way whose answer can still give something back
 # A `run_sealed` line confirms a bundle; the bundle itself is what is folded.
 # What is no decision about the experiment would only push its decisions off the pages.
@@ -71,17 +73,23 @@ class Item(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     event: events.Event | None = None
 
 
-def of_seal(seal: Seal) -> Item:
-    """A sealed run, placed right after the ledger record it is anchored to."""
-    key = (seal.anchor.seq, _RUN, seal.run.run_id)
-    return Item(key=key, ts=seal.sealed_at, run=seal.run, generation=seal.generation)
+def of_seal(seal: Seal, at: int = 0) -> Item:
+    """A sealed run, placed right after the ledger record it is anchored to.
+
+    The anchor of a run that was taken over from another lab is in that lab's ledger. Such a run stands `at` the record
+    by which it was taken over: after all that had happened here by then, whatever number it had there.
+    """
+    key = (at or seal.anchor.seq, _RUN, seal.run.run_id)
+    return Item(key=key, ts=seal.sealed_at, run=seal.told, generation=seal.generation)
 
 
 def of_line(line: Line) -> Item | None:
     """A line at its own place; None for one that says nothing about the experiment itself."""
     if line.event.type not in _FOLDED:
         return None
-    return Item(key=(line.seq, _DECISION, ""), ts=line.event.ts, event=line.event)
+    # Of a lab that was taken over: a lease of ours must never have a number that one had there.
+    highest = line.event.generation if line.event.type == events.ROOT_IMPORTED else 0
+    return Item(key=(line.seq, _DECISION, ""), ts=line.event.ts, event=line.event, generation=highest)
 
 
 def begin(
@@ -104,6 +112,7 @@ def fold(view: View, items: Iterable[Item]) -> View:
     view = msgspec.structs.replace(
         view,
         outcomes=dict(view.outcomes),
+        claimed=dict(view.claimed),
         tiers={name: msgspec.structs.replace(tier) for name, tier in view.tiers.items()},
         recent=list(view.recent),
         decisions=list(view.decisions),
@@ -114,17 +123,17 @@ def fold(view: View, items: Iterable[Item]) -> View:
             _run(view, item, item.run)
         elif item.event is not None:
             _decision(view, item, item.event)
+            view.generation = max(view.generation, item.generation)
         view.as_of = max(view.as_of, item.ts)
         view.last_key = item.key
     # In order of name, not of first sight: a view that was read back from its page has no other order.
     view.outcomes, view.tiers = dict(sorted(view.outcomes.items())), dict(sorted(view.tiers.items()))
+    view.claimed = dict(sorted(view.claimed.items()))
     return view
 
 
 def _run(view: View, item: Item, run: Run) -> None:
-    view.runs += 1
-    view.outcomes[run.outcome] = view.outcomes.get(run.outcome, 0) + 1
-    view.unmeasured += run.outcome in FAILURES and run.verdict == DISCARD
+    _tallied(view, run)
     view.wall_s = round(view.wall_s + run.wall_s, 6)
     if run.wall_s and run.outcome not in (CANCELLED, CRASH):
         view.whole_runs, view.whole_s = view.whole_runs + 1, round(view.whole_s + run.wall_s, 6)
@@ -134,6 +143,7 @@ def _run(view: View, item: Item, run: Run) -> None:
         view.unbegun += _halted(run) and run.chunk is not None and not run.chunk.tokens
         view.losses, view.loss_reason = 0, ""
     view.cost = round(view.cost + run.cost, 9)
+    _paid(view, item.ts[:_DAY_CHARS], run.cost)
     view.runs_since_opened += 1
     view.generation = max(view.generation, item.generation)
     view.first_run_at = view.first_run_at or run.started_at
@@ -141,13 +151,17 @@ def _run(view: View, item: Item, run: Run) -> None:
     view.steering = _told_once_more(view.steering, run)
     view.recent = [*view.recent, run][-RECENT_RUNS:]
     if view.phase == QUEUED:
-        view.phase, view.phase_since, view.phase_reason = ACTIVE, item.ts, "first run"
+        view.phase, view.phase_since, view.phase_reason = (
+            ACTIVE,
+            item.ts,
+            "first run" if view.runs == 1 else "it runs again",
+        )
     tier = _counted(view, run)
     if run.candidate is not None and run.candidate.kind in APART:
         return  # what another harness says, or was measured again, neither stops this loop nor is anything's best
     if run.outcome == SUCCESS or _moved_on(tier, run):
         view.failure_streak = 0
-    elif run.outcome in FAILURES and not (_halted(run) and _cost_nothing(run)):
+    elif run.outcome in FAILURES and not (_halted(run) and _cost_nothing(run)) and not failing.is_spared(view):
         view.failure_streak += 1
     if run.candidate is not None:
         tier.loop = loop.fold(tier.loop, run, run.candidate)
@@ -158,6 +172,7 @@ def _run(view: View, item: Item, run: Run) -> None:
         tier.success_streak = 0
         return
     tier.successes += 1
+    tier.claimed += run.claimed
     tier.success_streak += 1
     if run.candidate is not None:
         _kept(tier, run, run.candidate)
@@ -165,10 +180,28 @@ def _run(view: View, item: Item, run: Run) -> None:
         _value(view, tier, run, run.value)
 
 
+def _tallied(view: View, run: Run) -> None:
+    """Count how it ended, what another harness claims apart."""
+    view.runs += 1
+    view.outcomes[run.outcome] = view.outcomes.get(run.outcome, 0) + 1
+    if run.claimed:
+        view.claimed[run.outcome] = view.claimed.get(run.outcome, 0) + 1
+    else:
+        view.unmeasured += run.outcome in FAILURES and run.verdict == DISCARD
+
+
+def _paid(view: View, day: str, cost: float) -> None:
+    """Count it to its day. What a clock that went back says of an earlier one counts to the newest."""
+    if day > view.day:
+        view.day, view.day_cost = day, 0.0
+    view.day_cost = round(view.day_cost + cost, 9)
+
+
 def _counted(view: View, run: Run) -> Tier:
     """The tier of a run, with what counts however the run ended: that it was, and what it did of a training."""
     tier = view.tiers.setdefault(run.tier, Tier())
     tier.runs += 1
+    tier.dearest = max(tier.dearest, run.cost)
     if run.chunk is not None:
         tier.chain = chain.fold(tier.chain, run, run.chunk)
     return tier
@@ -207,28 +240,49 @@ def _value(view: View, tier: Tier, run: Run, value: float) -> None:
     worse = tier.last_value is not None and better(tier.last_value, value, direction)
     tier.worsening_streak = tier.worsening_streak + 1 if worse else 0
     tier.last_value = value
+    tier.differs = tier.differs or _differs(view, tier, run)
     if better(value, tier.best.value if tier.best else None, direction):
         tier.best = run
         tier.quiet_streak = 0
+
+
+def _differs(view: View, tier: Tier, run: Run) -> bool:
+    """Whether it makes a run again, or with another the same one, and came to another value.
+
+    It is held against the best and the newest runs: more are not kept here.
+    """
+    again = _made_again(run)
+    return again != run.run_id and any(
+        _made_again(each) == again and each.value not in (None, run.value)
+        for each in (*view.recent, tier.best)
+        if each is not None and each.tier == run.tier
+    )
+
+
+def _made_again(run: Run) -> str:
+    """The run whose parameters it was given again; else itself."""
+    origin = run.origin
+    return origin.parents[0] if origin is not None and origin.kind == REPLAY and origin.parents else run.run_id
 
 
 def _decision(view: View, item: Item, event: events.Event) -> None:
     if event.type in (events.MODEL_ASKED, events.MODEL_ANSWERED):  # counted; quoted, they would push decisions off
         view.model = _spent(view.model, event)
         return
-    what = event.type
+    what, view.pursuit = event.type, pursuit.after(view.pursuit, event, view.generation)
     match event.type:
         case events.EXPERIMENT_CREATED:
             # An imported experiment is as old as it was where it came from.
             view.created_at, view.created_by = str(event.facts.get("created_at") or event.ts), event.actor
             view.created_from, view.created_in = event.name, str(event.facts.get("created_in") or "")
             view.phase, view.phase_since, view.tier = event.phase or QUEUED, event.ts, event.tier or view.tier
-            view.announced = event.spec
+            view.announced, view.lent = event.spec, str(event.facts.get(pursuit.LENT) or "")
         case events.SPEC_EDITED:
             view.announced = event.spec
         case events.PHASE_CHANGED:
             what = f"phase {view.phase} -> {event.phase}"
             view.phase, view.phase_since, view.phase_reason = event.phase, event.ts, event.reason
+            view.lent = str(event.facts.get(pursuit.LENT) or "")
             if event.phase in OPEN_PHASES:
                 view.runs_since_opened = 0
                 view.losses, view.loss_reason = 0, ""
@@ -325,6 +379,10 @@ def _proposal(view: View, event: events.Event) -> None:
     number = event.name.rpartition("-")[2]
     if number.isdecimal() and len(number) < _DIGITS:
         view.proposals = max(view.proposals, int(number))
+        if event.type == events.PROPOSAL_REJECTED and event.facts.get("kind") == RUN:
+            # One that expired says nothing against its parameters: nobody looked at them.
+            said_no = event.facts.get("verdict") == REJECTED
+            view.rejected = (*view.rejected, int(number)) if said_no else view.rejected
     if event.type == events.PROPOSAL_MADE:
         made = Waiting(
             proposal=event.name,

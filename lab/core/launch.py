@@ -1,16 +1,16 @@
 """A launch: what an executor is given, what it wants started, and how that ended."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping  # msgspec resolves the annotations below
 
 import msgspec
 
+from lab.core.errors import BadInput
 from lab.core.manifest import Manifest, Usage
 from lab.core.record import Record
 from lab.core.spec import Spec
 
 GRACE_S = 5.0
+IN_PROCESS = "in_process"  # the executor of runs whose program is whoever asks for them: nothing is started
 OUTPUT_BYTES = 16 << 20
 
 
@@ -27,7 +27,7 @@ class Launch(msgspec.Struct, frozen=True, kw_only=True):
     secrets: tuple[str, ...] = ()  # values that must not reach a log
 
     @property
-    def foreseen(self) -> Foreseen:
+    def foreseen(self) -> "Foreseen":
         """The same as it was known before the claim: files may have gone since."""
         return Foreseen(
             spec=self.spec, workspace=self.workspace, folders=self.folders, environ=self.environ,
@@ -44,6 +44,10 @@ class Foreseen(msgspec.Struct, frozen=True, kw_only=True):
     environ: Mapping[str, str] = {}  # what a run sees of the surroundings
     names: tuple[str, ...] = ()  # of the parameters that it is given, or will be
     data_root: str = ""  # of the lab, where it is on this machine
+
+
+class Unfilled(BadInput):
+    """A command cannot be written out with what its runs are given: each of them would fail."""
 
 
 FENCES = AUTO, LANDLOCK, BWRAP, NO_FENCE = ("auto", "landlock", "bwrap", "none")

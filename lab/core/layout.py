@@ -34,6 +34,7 @@ CURVE = "lab-report.json"  # what is kept of it
 STDOUT = "stdout.log"
 STDERR = "stderr.log"
 ARTIFACTS = "artifacts"
+LOOP_STEPS = "steps"  # in them: of a code loop, a folder for each program that a candidate was put through
 ASI = f"{ARTIFACTS}/asi.json"  # what the proposer of a candidate noted for whoever comes next
 SEAL = "SEAL.json"
 SUPERSEDED = "SUPERSEDED.json"
@@ -103,6 +104,18 @@ class Layout:
     @property
     def events(self) -> str:
         return f"{self.root}/registry/events.jsonl"
+
+    @property
+    def kept_ledgers(self) -> str:
+        """Ledgers of labs whose runs were taken over, each named by its digest."""
+        return f"{self.root}/registry/ledgers"
+
+    def kept_ledger(self, sha256: str) -> str:
+        return f"{self.root}/registry/ledgers/{sha256}.jsonl"
+
+    @property
+    def importing(self) -> str:
+        return f"{self.root}/registry/locks/importing.section"
 
     @property
     def index(self) -> str:
@@ -265,6 +278,10 @@ class Layout:
     def ruling(self, proposal_id: str) -> str:
         """What was said to a proposal, while it is being carried out."""
         return f"{self.root}/control/approvals/{proposal_id}.ruling"
+
+    def asking(self, experiment: str) -> str:
+        """What somebody is asked at a terminal about an experiment, while they are."""
+        return f"{self.root}/control/asking/{experiment}.json"
 
     def approved(self, experiment: str) -> str:
         """Runs of an experiment that were approved and wait to be started; `ID@RUN.json` was given to that run."""

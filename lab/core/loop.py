@@ -3,20 +3,13 @@
 Its size does not grow with history. Where a fact needs every run (has this change been tried?), the bundles are asked.
 """
 
-from __future__ import annotations
-
 import math
-from typing import TYPE_CHECKING
 
 import msgspec
 
-from lab.core.candidate import BASELINE, CHECKS_FAILED, CRASHED, DEBUG, DISCARD, KEEP
+from lab.core.candidate import BASELINE, CHECKS_FAILED, CRASHED, DEBUG, DISCARD, KEEP, Candidate
 from lab.core.noise import Noise, gain, joined, mean, pooled
-from lab.core.run import MINIMIZE
-
-if TYPE_CHECKING:
-    from lab.core.candidate import Candidate
-    from lab.core.run import Run
+from lab.core.run import MINIMIZE, Run
 
 NODES = 12  # near misses that a later candidate may begin from, or be combined from
 KEEPS = 20  # what was kept last, for pages and for going back

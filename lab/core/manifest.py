@@ -1,7 +1,5 @@
 """The manifest: what a run set out to do, and, in its last version, how it ended."""
 
-from __future__ import annotations
-
 import msgspec
 
 from lab.core.candidate import Candidate

@@ -15,10 +15,12 @@ if TYPE_CHECKING:
 
 MEMORY = 60  # degrees of freedom that are remembered: the noise of last week must not outvote today's
 NOISIER = 0.4  # a test whose own spread would be this rare under the known noise is judged by its own
+ENOUGH = 4  # degrees of freedom of repeats; with fewer, what a model says counts for those that lack
 UNLIKE = 0.1  # the same of an interval: at 0.4 those of equally noisy runs are half as wide again as they need to be
 _MOST, _LEAST = 1e300, 5e-324  # an infinite sum could not be written down, and one of 0 would say "no noise"
 _STEPS, _CLOSE, _TINY = 400, 1e-15, 1e-300
 _FARTHEST = 1e12
+_ASIDE = (1 - math.erf(math.sqrt(0.5))) / 2  # beyond one standard deviation, on one side
 
 
 class Noise(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -60,6 +62,18 @@ def repeated(groups: Iterable[Sequence[float]]) -> Noise:
     return Noise(df=sum(one.df for one in each), ss=min(math.fsum(one.ss for one in each), _MOST))
 
 
+def filled(known: Noise, modelled: float | None) -> Noise:
+    """The noise by repeats, with what a model makes of it in the place of the degrees of freedom that they lack.
+
+    Two runs of the same may differ by a thousandth of what they usually do. Where repeats were equal to the last digit
+    there is none, whatever a model makes of a function that is rough.
+    """
+    if modelled is None or known.none or known.df >= ENOUGH:
+        return known
+    variance = max(min(modelled * modelled, _MOST), _LEAST) if modelled else 0.0
+    return Noise(df=ENOUGH, ss=min(known.ss + variance * (ENOUGH - known.df), _MOST))
+
+
 def _alone(values: Sequence[float]) -> Noise:
     """What two or more repeats say by themselves."""
     middle = mean(values)
@@ -78,7 +92,7 @@ def spread(noise: Noise, mine: Sequence[float], theirs: Sequence[float]) -> Nois
     alone = pooled(Noise(), mine)
     own = pooled(alone, theirs)
     if any(_wider(each, noise) for each in (alone, own)):
-        return _apart(mine, theirs)
+        return apart(mine, theirs)
     return joined(noise, own)
 
 
@@ -87,11 +101,11 @@ def between(known: Noise, mine: Sequence[float], theirs: Sequence[float]) -> Noi
     alone, other = pooled(Noise(), mine), pooled(Noise(), theirs)
     own = joined(alone, other)
     if any(_wider(each, known, UNLIKE) for each in (alone, other, own)):
-        return _apart(mine, theirs)
+        return apart(mine, theirs)
     return known if known.df else own
 
 
-def _apart(mine: Sequence[float], theirs: Sequence[float]) -> Noise:
+def apart(mine: Sequence[float], theirs: Sequence[float]) -> Noise:
     """The noise of two that need not measure equally noisily, as Welch and Satterthwaite count it.
 
     Were all degrees of freedom counted, a change that measures ten times as noisily would pass for sure of itself.
@@ -146,6 +160,13 @@ def margin(noise: Noise, mine: int, theirs: int, *, sure: float = 0.95) -> float
     if noise.sigma == 0:
         return 0.0
     return t_beyond((1 - sure) / 2, noise.df) * noise.sigma * math.sqrt(1 / mine + 1 / theirs)
+
+
+def about(noise: Noise, count: int) -> float:
+    """How far a mean of so many measurements is from the true one, at most, 68 times in 100: with few repeats, wide."""
+    if not noise.sigma:
+        return 0.0
+    return t_beyond(_ASIDE, noise.df) * noise.sigma / math.sqrt(count)
 
 
 def t_beyond(tail: float, df: float) -> float:

@@ -20,6 +20,7 @@ from lab.core.view import AWAITING, OPEN_PHASES, Tier
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
+    from lab.core.spec_fields import Spec
     from lab.core.subject import Subject
     from lab.core.view import View
 
@@ -137,6 +138,18 @@ def of_change(before: View | None, subject: Subject) -> list[Notice]:
     return [msgspec.structs.replace(each, experiment=after.experiment, channels=channels) for each in found]
 
 
+def of_waiting(view: View, spec: Spec | None) -> list[Notice]:
+    """What an experiment waits for, whoever asked for it, and whether that was told before or not."""
+    channels = spec.notify if spec else (ALL,)
+    told = [each for each in _asks(None, view) if not each.key.endswith("/")]
+    return [msgspec.structs.replace(each, experiment=view.experiment, channels=channels) for each in told]
+
+
+def approval(experiment: str, proposal_id: str) -> str:
+    """The key of the notice that a proposal waits."""
+    return f"{experiment}/approval/{proposal_id}"
+
+
 def _asks(before: View | None, after: View) -> Iterator[Notice]:
     name = after.experiment
     known = {each.proposal for each in before.waiting} if before else set()
@@ -144,12 +157,14 @@ def _asks(before: View | None, after: View) -> Iterator[Notice]:
     was = before.phase if before else ""
     if after.phase == AWAITING and (was != AWAITING or (resume and resume not in known)):
         fix = f"labctl approve {resume}" if resume else f"labctl resume {name}"
-        yield Notice(kind=APPROVAL, what=f"{name} waits for a person", key=f"{name}/approval/{resume}", fix=fix)
+        waits = after.pursuit.unapproved if after.pursuit is not None else ""
+        fix = f"labctl research approve {name} --release {waits}" if waits else fix
+        yield Notice(kind=APPROVAL, what=f"{name} waits for a person", key=approval(name, resume), fix=fix)
     for each in after.waiting:
         if each.proposal not in known and not (each.kind == RESUME and after.phase == AWAITING):
             what = f"{name} asks for approval to {each.kind}"
             yield Notice(
-                kind=APPROVAL, what=what, key=f"{name}/approval/{each.proposal}", fix=f"labctl approve {each.proposal}"
+                kind=APPROVAL, what=what, key=approval(name, each.proposal), fix=f"labctl approve {each.proposal}"
             )
 
 
@@ -213,7 +228,7 @@ def _damage(subject: Subject) -> Iterator[Notice]:
 def _unusable(subject: Subject) -> Iterator[Notice]:
     """An experiment that should run and cannot, because of what its SPEC says."""
     name = subject.view.experiment
-    if subject.spec is None and subject.view.phase in OPEN_PHASES:
+    if (subject.spec is None or subject.is_refused) and subject.view.phase in OPEN_PHASES:
         cause = subject.findings[0].what if subject.findings else "its SPEC cannot be used"
         key = f"{name}/spec/{canonical.digest(canonical.plain(cause).encode())[:16]}"
         yield Notice(
@@ -272,7 +287,8 @@ def admit(config: Config, state: State, notices: Iterable[Notice], now_s: float)
     fresh: list[Notice] = []
     for each in notices:
         again_s = max(_AGAIN_S.get(each.kind, 0.0), config.again_after_minutes * 60.0)
-        if each.key not in sent or abs(now_s - sent[each.key]) >= again_s:
+        once = each.kind == APPROVAL and not each.key.endswith("/")  # no two proposals have one id
+        if each.key not in sent or (not once and abs(now_s - sent[each.key]) >= again_s):
             sent[each.key] = now_s
             fresh.append(each)
     room = max(0, config.most_an_hour - len(window))

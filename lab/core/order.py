@@ -118,7 +118,7 @@ def half(data: bytes) -> bool:
     """Whether these bytes could be the beginning of an order that somebody still writes."""
     try:
         msgspec.json.decode(data, type=msgspec.Raw)
-    except (msgspec.MsgspecError, RecursionError):
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         return True
     return False
 

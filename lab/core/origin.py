@@ -1,7 +1,5 @@
 """Where the parameters of a run came from. Sealed with the run, so that a search can be read from its bundles alone."""
 
-from __future__ import annotations
-
 import msgspec
 
 BASELINE, PROMOTED, REPLAY, PERSON, IMPORTED = "baseline", "promoted", "replay", "person", "imported"

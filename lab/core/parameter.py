@@ -1,7 +1,5 @@
 """One parameter of a search space, and whether it can have a value."""
 
-from __future__ import annotations
-
 import math
 from typing import Literal
 

@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from lab.core import allowance, failing
+from lab.core import allowance, cost, failing
 from lab.core.chunk import IS_SPENT
 from lab.core.loop import gained
-from lab.core.race import ASHA
 from lab.core.run import MINIMIZE
+from lab.core.spec_fields import ASHA
 from lab.core.spec_tuning import WHEN_FINISHED, is_chain
 from lab.core.view import OPEN_PHASES, Tier
 
@@ -87,7 +87,7 @@ class Finish(msgspec.Struct, frozen=True, kw_only=True):
 Move = Proceed | Wait | Pause | Escalate | Promote | Finish
 
 
-def decide(  # what a decision rests on
+def decide(  # noqa: PLR0913  # what a decision rests on
     view: View,
     spec: Spec,
     now: datetime,
@@ -96,6 +96,7 @@ def decide(  # what a decision rests on
     slots: int = 0,
     at_once: bool = False,
     searching: bool = False,
+    by: str = "",
 ) -> Move:
     """The next move. `spec` is the SPEC as it was read; tier overrides are applied here.
 
@@ -103,16 +104,22 @@ def decide(  # what a decision rests on
     when somebody asked for a run now: the cadence is passed over, and nothing else. `searching` when each run
     tries other parameters: then more failures in a row are borne. In a race of tiers (`asha`) the view's tier is
     the highest that a candidate has got to: plateaus and signals are judged there, and the target in the last one. Who
-    goes on is the race's word, so nothing is promoted here.
+    goes on is the race's word, so nothing is promoted here. `by` is the project that asks, where one does.
     """
     if view.phase not in OPEN_PHASES:
-        return Wait(reason=f"it is {view.phase}")
+        why = f" ({view.phase_reason})" if view.phase_reason else ""
+        return Wait(reason=f"it is {view.phase}{why}")
+    if view.lent and view.lent != by:  # also of one that was killed: its pause would not be heeded
+        return Wait(
+            reason=f"the project {view.lent} makes its runs; labctl resume {view.experiment} takes it from that"
+        )
     if view.tier not in spec.fidelity_tiers:
         reason = f"its tier {view.tier} is not in the SPEC any more"
         return Escalate(reason=reason, facts={"tiers": ", ".join(spec.fidelity_tiers)})
     here = spec.for_tier(view.tier)
     return (
         _finish(view, spec, now)
+        or _paid_up(view, spec)
         or _worn_out(view, spec)
         or _trained(view, spec)
         or _halted(view, spec, now, slots=slots, at_once=at_once)
@@ -122,6 +129,7 @@ def decide(  # what a decision rests on
         or _escalate(view, here)
         or _promote(view, spec, here)
         or _last_ones(view, here, under_way)
+        or _too_dear_today(view, here, now, under_way)
         or (Proceed(tier=view.tier) if at_once else _due(view, here, now))
     )
 
@@ -160,8 +168,6 @@ def _finish(view: View, spec: Spec, now: datetime) -> Finish | Pause | Promote |
     if stop.budget_hours is not None and view.wall_s >= stop.budget_hours * _HOUR_S:
         hours = round(view.wall_s / _HOUR_S, 4)
         return Finish(reason="time budget used", facts={"hours": hours, "max": stop.budget_hours})
-    if stop.budget_cost is not None and view.cost >= stop.budget_cost:
-        return Finish(reason=_COST_USED, facts={"cost": view.cost, "max": stop.budget_cost})
     created = _moment(view.created_at)
     if stop.hard_stop_after_days is not None and created is not None:
         age = now - created
@@ -177,6 +183,26 @@ def _flat(view: View, spec: Spec, facts: Facts) -> Promote | None:
     if spec.fidelity_promotion_rule == WHEN_FINISHED and following and chain is not None and chain.state_path:
         return Promote(tier=following[0], reason=f"plateau in the tier {view.tier}", facts=facts)
     return None
+
+
+def _paid_up(view: View, spec: Spec) -> Finish | None:
+    """The money is spent, or what is left does not pay for another run."""
+    most, left, each = spec.stop_conditions.budget_cost, cost.left(view, spec), cost.of_a_run(view, spec) or 0.0
+    if most is None or left is None or (view.cost < most and cost.fits(1, each, left)):
+        return None
+    if view.cost >= most:
+        return Finish(reason=_COST_USED, facts={"cost": view.cost, "max": most})
+    reason = f"cost budget used: {left:g} is left, and a run may cost {each:g}"
+    return Finish(reason=reason, facts={"cost": view.cost, "max": most, "a_run": each})
+
+
+def _too_dear_today(view: View, spec: Spec, now: datetime, under_way: int) -> Wait | Pause | None:
+    """What may be spent in a day is spent. Where no day pays for a run it would wait for ever, from day to day."""
+    why, most = cost.kept_for_today(view, spec, now, under_way), spec.stop_conditions.budget_cost_per_day
+    if why == cost.NO_DAY_PAYS:
+        return Pause(reason=why, facts={"a_run": cost.of_a_run(view, spec), "max": most})
+    until = cost.tomorrow(view, now) if why == cost.DAY_USED else None
+    return Wait(reason=why, until=until, for_runs=until is None) if why else None
 
 
 def _worn_out(view: View, spec: Spec) -> Finish | None:
@@ -338,8 +364,8 @@ def _promote(view: View, spec: Spec, here: Spec) -> Promote | None:
 def _last_ones(view: View, spec: Spec, under_way: int) -> Wait | None:
     """Not one run more than `max_iterations_total`, however many are under way at once; nor than a budget bears.
 
-    What is under way will cost what runs have cost that came to an end of their own, as far as anybody can tell; before
-    the first of them, its whole time budget. One that was cancelled, or of whose time nothing is known, is no measure.
+    What is under way will take what runs have taken that came to an end of their own; before the first of them, its
+    whole time budget. One that was cancelled, or of whose time nothing is known, is no measure.
     """
     if not under_way:
         return None
@@ -349,9 +375,8 @@ def _last_ones(view: View, spec: Spec, under_way: int) -> Wait | None:
     each_s = view.whole_s / runs if runs else spec.time_budget_s
     if stop.budget_hours is not None and view.wall_s + under_way * each_s >= stop.budget_hours * _HOUR_S:
         return Wait(reason="what is under way will use its time budget up", for_runs=True)
-    each = view.cost / (runs or view.runs or 1)
-    if stop.budget_cost is not None and view.cost + under_way * each >= stop.budget_cost:
-        return Wait(reason="what is under way will use its cost budget up", for_runs=True)
+    if why := cost.kept(view, spec, under_way):
+        return Wait(reason=why, for_runs=True)
     each_tokens = view.tokens / (runs or view.runs or 1)
     if stop.budget_tokens is not None and each_tokens and view.tokens + under_way * each_tokens >= stop.budget_tokens:
         return Wait(reason="what is under way will use its token budget up", for_runs=True)

@@ -6,6 +6,7 @@ is refused. A ruling says what was approved, which is not the same where a perso
 
 from __future__ import annotations
 
+import math
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
@@ -104,8 +105,11 @@ def expired(expires_at: str, now: str) -> bool:
 def params(value: Mapping[str, object], where: str) -> dict[str, object]:
     """Parameters that a run can be given, or `BadInput`: names that are words, values that JSON can say."""
     problem = ""
+    endless = next((key for key, each in value.items() if isinstance(each, float) and not math.isfinite(each)), None)
     if not all(key.strip() for key in value):
         problem = "a parameter without a name"
+    elif endless is not None:
+        problem = f"{endless} is {value[endless]}, which JSON has no number for"
     else:
         try:
             size = len(canonical.encode(dict(value)))

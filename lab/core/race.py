@@ -24,8 +24,10 @@ if TYPE_CHECKING:
 
     from lab.core.spec_fields import Spec
 
-ASHA, MEDIAN, NONE = "asha", "median", "none"
+MEDIAN, NONE = "median", "none"
 FIRST_RUNG = 1 / 9  # of the longest run; earlier, a run's rank says too little of its end
+LAST_RUNG = 1 - FIRST_RUNG  # of it; later, there is less to save than the value of the whole run is worth
+SURE = 2.0  # standard deviations of a measurement, within which nobody is called worse than others
 LEAST_COHORT = 5  # runs that the median is taken of
 _LOOKS = 64  # how often the median rule looks at a run; a kept curve has no more points
 
@@ -93,10 +95,14 @@ def spared(seed: int, number: int, share: float) -> bool:
 
 
 class Cohort(msgspec.Struct, frozen=True, kw_only=True):
-    """The earlier runs of a tier that reported. `longest` is the last step of the longest success; 0 without one."""
+    """The earlier runs of a tier that reported. `longest` is the last step of the longest success; 0 without one.
+
+    `sigma` is the standard deviation of a measurement, where it is known.
+    """
 
     tracks: Sequence[Track] = ()
     longest: float = 0.0
+    sigma: float = 0.0
 
 
 class Judge:
@@ -123,11 +129,13 @@ class Judge:
             return ""
         before = cohort()
         longest = self._longest or before.longest
-        if not longest or step < longest * FIRST_RUNG:
+        if not longest or not longest * FIRST_RUNG <= step <= longest * LAST_RUNG:
             return ""
         self._look_at = self._next(step, longest)
         losses = sorted(loss for track in before.tracks if (loss := track.by(step)) is not None)
-        return self._by_median(step, losses) if self._rule == MEDIAN else self._by_rung(step, losses)
+        margin = SURE * before.sigma
+        by = self._by_median if self._rule == MEDIAN else self._by_rung
+        return by(step, losses, margin)
 
     def _next(self, step: float, longest: float) -> float:
         if self._rule == MEDIAN:
@@ -137,23 +145,23 @@ class Judge:
             rung *= self._eta
         return rung if rung < longest else inf
 
-    def _by_median(self, step: float, losses: Sequence[float]) -> str:
+    def _by_median(self, step: float, losses: Sequence[float], margin: float) -> str:
         if len(losses) < LEAST_COHORT:
             return ""
         half = len(losses) // 2
         middle = losses[half] if len(losses) % 2 else (losses[half - 1] + losses[half]) / 2
-        if self._best <= middle:
+        if self._best <= middle + margin:
             return ""
         had = f"step {step:g}: {self._shown(self._best)} is worse than the median {self._shown(middle)}"
         return f"{had} of {len(losses)} earlier runs"
 
-    def _by_rung(self, step: float, losses: Sequence[float]) -> str:
+    def _by_rung(self, step: float, losses: Sequence[float], margin: float) -> str:
         """Among the best 1/eta of those who got here, itself counted; never more than all but the best are stopped."""
         if len(losses) < self._eta:
             return ""
         runs = len(losses) + 1
         bar = losses[max(1, int(runs / self._eta)) - 1]
-        if self._best <= bar:
+        if self._best <= bar + margin:
             return ""
         had = f"step {step:g}: {self._shown(self._best)} is not among the best 1 in {self._eta:g} of {runs} runs"
         return f"{had}, which have {self._shown(bar)} or better"

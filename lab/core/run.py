@@ -1,22 +1,18 @@
 """A run as history sees it: what was tried, how it ended, and what it was worth."""
 
-from __future__ import annotations
-
 import math
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
 
 import msgspec
 
 from lab.core.candidate import Candidate  # msgspec resolves annotations
 from lab.core.chunk import Chunk  # msgspec resolves annotations
-from lab.core.origin import Origin  # msgspec resolves annotations
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
+from lab.core.origin import IMPORTED, Origin  # msgspec resolves annotations
 
 SUCCESS = "success"
 FAILED = "failed"
 NOT_MEASURED = "not measured"  # what is sealed as failed of a change that was discarded before anything was run
+CLAIMED = "claimed by another harness"  # an imported run, however it ended there: nobody here has measured it
 TIMEOUT = "timeout"
 CRASH = "crash"
 CANCELLED = "cancelled"
@@ -80,6 +76,11 @@ class Run(msgspec.Struct, frozen=True, kw_only=True, gc=False):
                 raise ValueError(message)
 
     @property
+    def claimed(self) -> bool:
+        """Whether another harness says how it ended and what it was worth, and nobody here measured it."""
+        return self.origin is not None and self.origin.kind == IMPORTED
+
+    @property
     def chunk(self) -> Chunk | None:
         """What it did of a remote training; None where it was no part of one."""
         return None if self.trained is msgspec.UNSET else self.trained
@@ -109,16 +110,24 @@ def gain(value: float | None, over: float | None, direction: str) -> float | Non
     return found if math.isfinite(found) else None
 
 
-def failed(outcomes: Mapping[str, int], unmeasured: int = 0) -> int:
+def failed(outcomes: Mapping[str, int], unmeasured: int = 0, claimed: Mapping[str, int] | None = None) -> int:
     """How many runs came to grief: not those that were cancelled, nor changes that were discarded before they were run.
 
-    The latter are sealed as failed; who counted them says how many they are.
+    The latter are sealed as failed; who counted them says how many they are. Nor what another harness claims.
     """
-    return sum(outcomes.get(name, 0) for name in FAILURES) - unmeasured
+    ours = came_to(outcomes, unmeasured, claimed)
+    return sum(ours.get(name, 0) for name in FAILURES)
 
 
-def came_to(outcomes: Mapping[str, int], unmeasured: int = 0) -> dict[str, int]:
-    """How many runs ended how, in the order of the design; those that were never run are told apart from the failed."""
-    found = {name: outcomes.get(name, 0) for name in OUTCOMES}
+def came_to(
+    outcomes: Mapping[str, int], unmeasured: int = 0, claimed: Mapping[str, int] | None = None
+) -> dict[str, int]:
+    """How many runs ended how, in the order of the design; those that were never run are told apart from the failed.
+
+    `claimed` says how many of each outcome another harness claims: those are one number, whatever they ended as.
+    """
+    theirs = claimed or {}
+    found = {name: outcomes.get(name, 0) - theirs.get(name, 0) for name in OUTCOMES}
     found[FAILED] -= unmeasured
-    return {name: number for name, number in {**found, NOT_MEASURED: unmeasured}.items() if number > 0}
+    found |= {NOT_MEASURED: unmeasured, CLAIMED: sum(theirs.values())}
+    return {name: number for name, number in found.items() if number > 0}

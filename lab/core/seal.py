@@ -1,9 +1,8 @@
 """The seal: the last file of a bundle, made once, which says what it sealed."""
 
-from __future__ import annotations
-
 import msgspec
 
+from lab.core.origin import IMPORTED, Origin
 from lab.core.record import Record
 from lab.core.run import Run
 
@@ -38,3 +37,10 @@ class Seal(Record, frozen=True, kw_only=True, gc=False):
     durability: str = "full"
     imported_from: str = ""
     files: dict[str, SealedFile]
+
+    @property
+    def told(self) -> Run:
+        """The run as history has it: what was brought from elsewhere says so, though nothing is known of its search."""
+        if not self.imported_from or self.run.origin is not None:
+            return self.run
+        return msgspec.structs.replace(self.run, origin=Origin(kind=IMPORTED))

@@ -5,6 +5,10 @@ from __future__ import annotations
 import re
 
 BLOT = "[redacted]"
+# What a value is called that is a secret, in letters of any case, and in the plural too. Whoever goes by names begins
+# with these: what one of them did not know was let through there, and blotted out elsewhere. Not `pwd`: of a variable
+# it is the folder that a shell is in. Who reads texts adds it.
+WORDS = ("credential", "jwt", "key", "passphrase", "passwd", "password", "secret", "token")
 SHORTEST = 4  # bytes; a shorter value would blot out half of every log and give nothing away
 
 
@@ -26,7 +30,7 @@ def forms(secret: str) -> set[bytes]:
 
 # What says by its form that it is a secret, where no values are known: a name or a flag and a value, a header,
 # a password in an address, and keys that begin as those of well-known services do. Compiled when first needed.
-_WORDS = "api[_-]?key|key|token|secret|passwd|password|passphrase|pwd|credential|jwt"
+_WORDS = "|".join(("api[_-]?key", "pwd", *WORDS))
 _GUESSES = (
     rf"""((?:\b|_|-)(?:{_WORDS})s?["']?(?:=|: ?)["']?)[^\s"',;&]+""",
     rf"(--(?:[\w-]*-)?(?:{_WORDS}) )[^\s-]\S*",

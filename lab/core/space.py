@@ -77,7 +77,13 @@ class Space(msgspec.Struct, frozen=True, kw_only=True):
     def check(self, params: Mapping[str, object]) -> tuple[str, ...]:
         """Return every problem of one assignment. Constraints are not looked at."""
         active = set(self.active(params))
+        names = self.names
+        known = set(names)
         problems = []
+        for extra in params:  # first: of a name that is mistyped the right one is missing too, and that says less
+            if extra not in known:
+                near = nearest(extra, names)
+                problems.append(f"{extra[:_SHOWN_CHARS]!r} is no parameter" + (f"; is it {near}?" if near else ""))
         for parameter in self.parameters:
             name = parameter.name
             if name not in params:
@@ -88,12 +94,6 @@ class Space(msgspec.Struct, frozen=True, kw_only=True):
                 problems.append(f"{name} counts only where {rule}")
             elif found := parameter.problem(params[name]):
                 problems.append(f"{name} {found}")
-        names = self.names
-        known = set(names)
-        for extra in params:
-            if extra not in known:
-                near = nearest(extra, names)
-                problems.append(f"{extra[:_SHOWN_CHARS]!r} is no parameter" + (f"; is it {near}?" if near else ""))
         return tuple(problems)
 
 

@@ -1,13 +1,12 @@
 """Every field of a SPEC: its type, bounds, default, meaning, and which part of the lab reads it.
 
-The one place where a field is declared. The reader (`core.spec`), the JSON Schema and the reference page follow from
-it. A field that nothing reads may not be here: the nearest peer had five, and its users believed in them.
+The one place where a field is declared. The reader (`core.spec_reading`), the JSON Schema and the reference page follow
+from it. A field that nothing reads may not be here: the nearest peer had five, and its users believed in them.
 """
 
-from __future__ import annotations
-
+from collections.abc import Mapping
 from functools import cache
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import Annotated, Literal
 
 import msgspec
 from msgspec import Meta
@@ -21,52 +20,23 @@ from lab.core.model import Model
 from lab.core.space import Space
 from lab.core.tuning import Tuning
 
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
 Value = str | bool | int | float | tuple[str, ...]
 
 RECORDS: Mapping[str, type[msgspec.Struct]] = {"llm": Model, "tinker": Tuning, "lm_eval": Evaluation}  # maps
 MAX_BUDGET_S = 30 * 24 * 3600.0
 MAX_COUNT = 1_000_000_000
+ASHA = "asha"  # the promotion rule that is a race
 PRIORITIES = ("urgent", "high", "normal", "low")
 DEFAULT_ROLES = ("scout", "researcher", "critic", "synthesizer")
 # What `<tier>_<field>` may override. `time_budget` stands beside its older form in minutes.
 TIER_OVERRIDABLE_FIELDS = (
-    "goal",
-    "metric",
-    "metric_direction",
-    "priority",
-    "cadence",
-    "time_budget",
-    "time_budget_minutes",
-    "workspace_root",
-    "setup_command",
-    "baseline_command",
-    "executor_command",
-    "mutation_command",
-    "validation_command",
-    "checks_command",
-    "holdout_command",
-    "agent_provider",
-    "agent_model",
-    "agent_effort",
-    "agent_instruction_file",
-    "agent_base_url",
-    "agent_background",
-    "acceptance_rule",
-    "promotion_strategy",
-    "workspace_mode",
-    "require_clean_workspace",
-    "mutable_paths",
-    "read_only_paths",
-    "ingress_files",
-    "egress_files",
-    "artifacts_expected",
-    "worker_roles",
-    "constraints",
-    "executor_class",
-)
+    "goal", "metric", "metric_direction", "priority", "cadence", "time_budget", "time_budget_minutes",
+    "workspace_root", "setup_command", "baseline_command", "executor_command", "mutation_command",
+    "validation_command", "checks_command", "holdout_command", "agent_provider", "agent_model", "agent_effort",
+    "agent_instruction_file", "agent_base_url", "agent_background", "acceptance_rule", "promotion_strategy",
+    "workspace_mode", "require_clean_workspace", "mutable_paths", "read_only_paths", "ingress_files", "egress_files",
+    "artifacts_expected", "worker_roles", "constraints", "executor_class",
+)  # fmt: skip
 
 
 def about(read_by: str, description: str) -> Meta:
@@ -87,7 +57,19 @@ class StopConditions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     hard_stop_after_days: Annotated[Positive | None, Meta(description="Days since the experiment was created.")] = None
     target: Annotated[float | None, Meta(description="A run reached this value of the metric, or better.")] = None
     budget_hours: Annotated[Positive | None, Meta(description="Hours of running time, all runs together.")] = None
-    budget_cost: Annotated[Positive | None, Meta(description="Cost as the runs report it, all together.")] = None
+    budget_cost: Annotated[
+        Positive | None,
+        Meta(
+            description="Cost as the runs report it, all together. A run begins only if what one costs is left of it."
+        ),
+    ] = None
+    budget_cost_per_day: Annotated[
+        Positive | None, Meta(description="The same of one day (UTC); the next day it goes on.")
+    ] = None
+    cost_per_run: Annotated[
+        Positive | None,
+        Meta(description="Stops nothing: what one run may cost, set aside for it (else that of the tier's dearest)."),
+    ] = None
     max_consecutive_failures: Annotated[Count | None, Meta(description="Failures in a row; chunks are paused.")] = None
     saturation: Annotated[
         Count | None,
@@ -121,9 +103,12 @@ class Spec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
         Annotated[float, Meta(ge=0)], about("pages", "How long a run is expected to take; 0 is not known.")
     ] = 0.0
 
-    metric: Annotated[str, about("policy, executor, pages", "Name of the number that is to get better.")] = ""
+    metric: Annotated[
+        str, about("policy, executor, pages", "Name of the number that is to get better; once a run has one, it stays.")
+    ] = ""
     metric_direction: Annotated[
-        Literal["maximize", "minimize"], about("policy, search", "Whether a larger or a smaller metric is better.")
+        Literal["maximize", "minimize"],
+        about("policy, search", "Whether a larger or a smaller metric is better; it stays, as `metric` does."),
     ] = "maximize"
     acceptance_rule: Annotated[
         str,
@@ -147,9 +132,7 @@ class Spec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     ] = 3
     confirm_pairs: Annotated[
         Annotated[int, Meta(ge=2, le=100)],
-        about(
-            "code loop", "How many times, at most, a change that looks better is measured beside what it is to beat."
-        ),
+        about("code loop", "How many times at most a better-looking change is measured beside what it is to beat."),
     ] = 10
     constraints: Annotated[tuple[str, ...], about("code loop, pages", "Rules in words that every run must keep.")] = ()
 
@@ -187,7 +170,10 @@ class Spec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     ] = "full"
 
     executor: Annotated[
-        str, about("executor", "What runs it: command, stub, reference, training, tinker, lm_eval, or a plug-in's.")
+        str,
+        about(
+            "executor", "What runs it: command, stub, reference, training, tinker, lm_eval, research, in_process, ..."
+        ),
     ] = "command"
     executor_command: Annotated[
         str, about("executor", "The program of one run and its arguments. No shell reads it unless `shell` is true.")
@@ -204,14 +190,15 @@ class Spec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
         tuple[str, ...],
         about("executor", "Names of variables that the run may see and whose values are blotted out of its logs."),
     ] = ()
+    fenced: Annotated[
+        bool, about("executor", "Let it write only to its own folder and `writable_paths`, where there is a fence.")
+    ] = False
     kill_grace_s: Annotated[
         Annotated[float, Meta(ge=0, le=600)], about("executor", "Seconds between being told to end and being killed.")
     ] = 5.0
     output_limit_mb: Annotated[
         Annotated[float, Meta(gt=0, le=4096)],
-        about(
-            "executor", "MiB kept of each log; of more, the beginning and the end are kept, and the rest is counted."
-        ),
+        about("executor", "MiB kept of each log; of more, its beginning and its end are, and the rest is counted."),
     ] = 16.0
     memory_limit_mb: Annotated[Count | None, about("executor", "Memory that a run may use, in MiB.")] = None
     cpu_limit: Annotated[
@@ -238,7 +225,7 @@ class Spec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
         about("code loop", "How a change gets a tree of its own; auto is a linked worktree under git, else a copy."),
     ] = "auto"
     require_clean_workspace: Annotated[
-        bool, about("code loop", "Refuse to start while the workspace has changes that are not committed.")
+        bool, about("code loop", "Refuse to start while changes are not committed that the lab did not apply itself.")
     ] = False
     mutable_paths: Annotated[
         tuple[str, ...],
@@ -272,7 +259,7 @@ class Spec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     ] = 5
     writable_paths: Annotated[
         tuple[str, ...],
-        about("code loop", "Absolute folders that the commands of a candidate may write to besides its own tree."),
+        about("code loop, executor", "Absolute folders that a candidate or a fenced run may write to besides its own."),
     ] = ()
     ideas_file: Annotated[
         str, about("code loop", "File in the workspace with a list of ideas; the next one not tried is proposed.")
@@ -308,7 +295,7 @@ class Spec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     )
     agent_background: Annotated[bool, about("code loop", "Let the agent's provider work in the background.")] = False
 
-    strategy: Annotated[str, about("search", "What proposes parameters: random, bayesian, ...; blank asks none.")] = ""
+    strategy: Annotated[str, about("search", "What proposes: random, ...; else portfolio, if there is a space.")] = ""
     search_space: Annotated[
         str | Space | None, about("search", "The parameters that vary: written here, or the path of a JSON file.")
     ] = None
@@ -335,14 +322,14 @@ class Spec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     ] = 0.1
 
     llm: Annotated[
-        Model | None, about("search", "The model that the strategies llm and hybrid ask: see Models below.")
+        Model | None, about("search", "The model that the strategies llm and hybrid ask (section Models).")
     ] = None
     tinker: Annotated[
         Tuning | None,
-        about("executor, policy", "What executor tinker trains, and in which chunks: see Remote training below."),
+        about("executor, policy", "What executor tinker trains, and in which chunks (section Remote training)."),
     ] = None
     lm_eval: Annotated[
-        Evaluation | None, about("executor", "What executor lm_eval asks which model: see Evaluation below.")
+        Evaluation | None, about("executor", "What executor lm_eval asks which model (section Evaluation).")
     ] = None
 
     fidelity_tiers: Annotated[
@@ -363,16 +350,11 @@ class Spec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
         """The budget as the older programs read it."""
         return self.time_budget_s / 60.0
 
-    @property
-    def priority_rank(self) -> int:
-        """0 for urgent, and more for what can wait."""
-        return PRIORITIES.index(self.priority)
-
     def schedule(self) -> Cadence:
         """When runs are due."""
         return parse_cadence(self.cadence)
 
-    def for_tier(self, tier: str) -> Spec:
+    def for_tier(self, tier: str) -> "Spec":
         """The SPEC as it holds in `tier`: its overrides applied, and none left. Ask the SPEC that was read."""
         if tier not in self.fidelity_tiers:
             near = nearest(tier, self.fidelity_tiers)

@@ -13,7 +13,7 @@ from lab.core.spec_fields import RECORDS, TIER_OVERRIDABLE_FIELDS, Spec, StopCon
 from lab.core.tuning import Tuning
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
 _BUDGET = "Wall-clock limit of one run"
 _BUDGET_READERS = "executor, scheduler"
@@ -63,13 +63,24 @@ def fields() -> tuple[Field, ...]:
         found.append(
             Field(
                 name=name,
-                type=_type_words(name, told),
-                default="required" if name == "id" else _default_words(told.get("default")),
+                type=type_words(name, told),
+                default="required" if name == "id" else default_words(told.get("default")),
                 read_by=str(told["x-read-by"]),
                 description=str(told["description"]),
             )
         )
     return tuple(found)
+
+
+def nested() -> Iterator[Field]:
+    """The keys of the maps of their own, each with the name of its map before it."""
+    maps: Mapping[str, type[msgspec.Struct]] = {"stop_conditions": StopConditions, **RECORDS}
+    for name, record in maps.items():
+        for key, told in _properties(record).items():
+            yield Field(
+                name=f"{name}.{key}", type=type_words(key, told), default=default_words(told.get("default")),
+                read_by="", description=str(told["description"]),
+            )  # fmt: skip
 
 
 def json_schema() -> dict[str, object]:
@@ -169,7 +180,7 @@ def _cell(text: str) -> str:
     return text.replace("|", "\\|")  # a bare one would begin the next column
 
 
-def _type_words(name: str, told: dict[str, object]) -> str:
+def type_words(name: str, told: dict[str, object]) -> str:
     if name == "cadence":
         return "minutes, interval or cron"
     if name == "search_space":
@@ -180,7 +191,7 @@ def _type_words(name: str, told: dict[str, object]) -> str:
     shape: Mapping[str, object] = one_of[0] if isinstance(one_of, list) else told
     words_known = shape.get("enum")
     if isinstance(words_known, list):
-        return " \\| ".join(str(word) for word in words_known)
+        return " \\| ".join(str(word) for word in words_known if word != "")
     kind = {"array": "list", "boolean": "true or false", "integer": "whole number", "string": "text"}
     words = kind.get(str(shape.get("type")), str(shape.get("type")))
     bounds = [f"{prefix} {shape[key]:,}" for key, prefix in _BOUNDS if key in shape]
@@ -189,10 +200,10 @@ def _type_words(name: str, told: dict[str, object]) -> str:
 
 def _plain_words(name: str, told: dict[str, object]) -> str:
     """The type of a field, and its default where it has one."""
-    return "; ".join(filter(None, (_type_words(name, told).replace("\\|", "|"), _default_words(told.get("default")))))
+    return "; ".join(filter(None, (type_words(name, told).replace("\\|", "|"), default_words(told.get("default")))))
 
 
-def _default_words(default: object) -> str:
+def default_words(default: object) -> str:
     if default is None or default in ("", [], {}):
         return ""
     if isinstance(default, bool):
@@ -205,7 +216,7 @@ def _default_words(default: object) -> str:
 _PAGE = """\
 # SPEC.yaml
 
-Written by `lab.core.spec.reference_page()`; a test holds this page to the code. Edit the descriptions there.
+Written by `lab.core.spec_page.reference_page()`; a test holds this page to the code. Edit the descriptions there.
 
 A SPEC is YAML: one mapping of at most 256 KiB in UTF-8. Only `id` is required. A blank value (`key:` or `""`) means
 the default, and one word where a list is wanted is a list of one. Unknown keys, words and numbers out of range refuse

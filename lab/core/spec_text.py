@@ -1,7 +1,7 @@
 """YAML text to plain values and the line of each, with a bound on everything.
 
 Built over the parser's events with a stack of its own: a file cannot make this recurse, expand without end, or build
-an object. What the keys mean is for `lab.core.spec`.
+an object. What the keys mean is for `lab.core.spec_reading`.
 """
 
 from __future__ import annotations
@@ -44,11 +44,14 @@ _SPECIAL = {
 _INT = re.compile(r"[-+]?[0-9]{1,300}")
 _RADIX = re.compile(r"0o[0-7]{1,100}|0x[0-9a-fA-F]{1,100}")
 _FLOAT = re.compile(r"[-+]?(?:\.[0-9]{1,300}|[0-9]{1,300}(?:\.[0-9]{0,300})?)(?:[eE][-+]?[0-9]{1,20})?")
+_PLAIN = re.compile(r"\s*((?:- )?[\w-]+:\s+)([^\s'\"\[{|>&*!#].*?)\s*")
+_SECOND = "mapping values are not allowed"
+_SHOWN_CHARS = 200
 # What the two parsers say, and what a person needs to hear. The first that is contained in the complaint counts.
 _COMPLAINTS = (
     ("cannot start any token", "a tab or a reserved sign (@ or `) stands here; indent with spaces, or quote the value"),
     (
-        "mapping values are not allowed",
+        _SECOND,
         "there is a second ': ' on this line, or the line is indented too far; quote it",
     ),
     ("simple key", "this line is neither `key: value` nor part of the one above; is a ':' missing?"),
@@ -97,9 +100,12 @@ class Lines(msgspec.Struct, frozen=True):
         return self.spelt.get(path)
 
 
-def parse_text(data: bytes, where: str) -> tuple[dict[str, object], Lines]:
-    """Return the mapping in `data` and the lines of its values, or refuse the whole of it."""
-    build = _Build(where)
+def parse_text(data: bytes, where: str, *, least: str = "") -> tuple[dict[str, object], Lines]:
+    """Return the mapping in `data` and the lines of its values, or refuse the whole of it.
+
+    `least` is what a file of its kind has, for whoever wrote an empty one.
+    """
+    build = _Build(where, least)
     text = _decoded(data, where)
     events: Iterator[yaml.Event] = yaml.parse(text, Loader=_Loader)
     try:
@@ -146,7 +152,23 @@ def _syntax(trouble: yaml.YAMLError, text: str, where: str) -> BadInput:
         line = text.encode()[: trouble.position].count(b"\n") + 1
     at = f"{where} line {line}" if line else where
     words = next((words for part, words in _COMPLAINTS if part in problem), problem or "the parser gave up")
-    return BadInput(f"this is not YAML: {words}", where=at, fix="mend this line, or put the value in quotes")
+    quoted = _quoted(text.split("\n")[line - 1]) if line and _SECOND in problem else ""
+    fix = f"write it so: {quoted}" if quoted else "mend this line, or put the value in quotes"
+    return BadInput(f"this is not YAML: {words}", where=at, fix=fix)
+
+
+def _quoted(line: str) -> str:
+    """The line with its value in quotes; empty where that is not what it lacks."""
+    found = _PLAIN.fullmatch(line)
+    if found is None or len(line) > _SHOWN_CHARS or ": " not in f"{found[2]} " or " #" in found[2]:
+        return ""
+    value = found[2].replace("'", "''")
+    said = f"{found[1]}'{value}'"
+    try:
+        list(yaml.parse(said, Loader=_Loader))
+    except yaml.YAMLError:
+        return ""
+    return said
 
 
 class _Anchored(msgspec.Struct):
@@ -172,8 +194,9 @@ class _Open(msgspec.Struct):
 class _Build:
     """The values built so far, and the collections that are open."""
 
-    def __init__(self, where: str) -> None:
+    def __init__(self, where: str, least: str) -> None:
         self.where = where
+        self.least = least or "one key, as `key: value`"
         self.nodes = 0
         self.documents = 0
         self.root: object = None
@@ -199,9 +222,13 @@ class _Build:
 
     def result(self) -> tuple[dict[str, object], Lines]:
         if self.root_is_blank:
-            raise BadInput("the file is empty", where=self.where, fix="write at least `id:`, `goal:` and a command")
+            raise BadInput("the file is empty", where=self.where, fix=f"write at least {self.least}")
         if not isinstance(self.root, dict):
-            raise self._no(self.lines.line(()), "the file does not hold `key: value` lines", "write one key to a line")
+            raise self._no(
+                self.lines.line(()),
+                "the file does not hold `key: value` lines",
+                'write one key to a line, or JSON: {"key": 0.1}',
+            )
         return self.root, self.lines
 
     def _scalar(self, event: yaml.ScalarEvent, line: int) -> None:

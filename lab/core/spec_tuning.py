@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from lab.core import assignment
 from lab.core.space import Space
 from lab.core.spec_fields import MAX_COUNT
 
@@ -14,6 +13,7 @@ if TYPE_CHECKING:
     from lab.core.spec_fields import Spec
 
 TINKER = "tinker"  # the executor, and the key of what it trains
+DEFAULT_STRATEGY = "portfolio"  # of a space for which nobody named one
 WHEN_FINISHED = "when-finished"
 RANK = "lora_rank"  # a parameter that is read where an adapter is made
 LIMITS = (
@@ -25,6 +25,11 @@ LIMITS = (
 def is_chain(spec: Spec) -> bool:
     """Whether the runs of an experiment are the chunks of one training. With a strategy each is a whole one."""
     return spec.executor == TINKER and not spec.strategy
+
+
+def searched_by(spec: Spec, *, has_space: bool) -> str:
+    """The strategy that chooses the parameters of its runs; empty where nothing is searched. `has_space`: wherever."""
+    return spec.strategy or (DEFAULT_STRATEGY if has_space and not is_chain(spec) else "")
 
 
 def problems(spec: Spec) -> Iterator[tuple[str, str]]:
@@ -98,5 +103,7 @@ def _of_chain(spec: Spec) -> Iterator[tuple[str, str]]:
         return
     if unheeded(space):
         yield "search_space", unheeded(space)
+    from lab.core import assignment  # noqa: PLC0415  # only for a SPEC that was not read before
+
     if assignment.beginning(space) is None:
         yield "search_space", "a training in chunks begins at the defaults, and there are none that meet it; give them"

@@ -29,9 +29,11 @@ class Subject(msgspec.Struct, frozen=True, kw_only=True):
 
     view: View
     spec: Spec | None  # None when SPEC.yaml cannot be used; `findings` says why
+    is_refused: bool = False  # no run is begun under it, though it may be read
     place: Place = Place()
     best_params: dict[str, object] | None = None
     results: dict[str, str] = {}  # run id -> the beginning of its RESULT.md, for the recent runs and the best
     baton: str = ""  # the "## Next" section of the last result
     findings: tuple[Finding, ...] = ()
+    proposed: dict[str, dict[str, object]] = {}  # proposal -> its parameters, of those that wait
     table_bytes: tuple[int, ...] = (0, 0)  # sizes of the tables that only grow, so that an append is safe

@@ -74,6 +74,7 @@ class History(msgspec.Struct, frozen=True, kw_only=True):
     noisy: bool | None = None  # what the SPEC says of the metric; None when it does not say
     known: AbstractSet[object] | None = None  # the keys of what the ended trials tried, where somebody keeps them
     skipped: AbstractSet[object] = frozenset()  # the keys of what a person does not want
+    unwanted: tuple[assignment.Params, ...] = ()  # the same as points, where they are points of this space
     advice: Advice | None = None  # what models have said to this search; None where the SPEC names none
 
     @property

@@ -3,8 +3,6 @@
 A key is given by the name of its variable, never by its value: a SPEC is sealed, copied and mailed.
 """
 
-from __future__ import annotations
-
 from typing import Annotated
 
 import msgspec

@@ -26,6 +26,8 @@ READ = {
     "TINKER_API_KEY": "the key of a service that trains; else what TINKER_CREDENTIAL_CMD prints, else the stored one",
     "TINKER_BASE_URL": "the service that labctl tinker asks where no experiment says which; else the local one",
     "XDG_STATE_HOME": "where labctl tinker serve-local keeps what is saved, if not in ~/.local/state",
+    "HF_ENDPOINT": "the hub that a release of a research project goes to, if another than huggingface.co",
+    "HF_TOKEN": "its token, unless the project names another variable",
     "VIRTUAL_ENV": "the environment whose Python trains, if it has torch; or CONDA_PREFIX",
     "CUDA_VISIBLE_DEVICES": "the GPUs that a training script has a process for",
     "SLURM_CONF": "where Slurm's configuration is; it and what else says where Slurm is are passed on to its commands",

@@ -3,8 +3,6 @@
 Its size does not grow with history, so folding one more run costs the same after 100 runs and after 100,000.
 """
 
-from __future__ import annotations
-
 import msgspec
 
 from lab.core.chain import Chain
@@ -30,6 +28,7 @@ class Tier(msgspec.Struct, kw_only=True):
 
     runs: int = 0
     successes: int = 0
+    claimed: int = 0  # of the successes: another harness says so
     success_streak: int = 0
     quiet_streak: int = 0  # sealed runs since the best last improved
     best: Run | None = None
@@ -37,6 +36,8 @@ class Tier(msgspec.Struct, kw_only=True):
     last_value: float | None = None
     loop: Loop | None = None  # of a code loop
     chain: Chain | None = None  # of a remote training
+    dearest: float = 0.0  # what the dearest of its runs cost
+    differs: bool = False  # a run that was made again came to another value: its metric is noisy
 
 
 class Decision(msgspec.Struct, frozen=True, kw_only=True):
@@ -89,6 +90,36 @@ class Steering(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     left: int | None = None  # candidates; None is until it is changed
 
 
+class Said(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What a person last said to a research project. `ruled` is the decision that it is to come to; none: words.
+
+    A run that was claimed later was told it, and no other: clocks of two hosts do not say which came first.
+    """
+
+    text: str = ""
+    ruled: str = ""
+    actor: str = ""
+    ts: str = ""
+    after: int = 0  # the generation of the newest run that had been claimed by then
+
+
+class Pursuit(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What people said to a research project, and what it promised: the newest of each."""
+
+    asked: str = ""  # what a person was asked about last, by the digest of what the phase would be given
+    passed: tuple[str, ...] = ()  # what a person has let pass, the same
+    said: Said | None = None  # in words
+    ruling: Said | None = None  # words said later do not take it back
+    registered: tuple[str, ...] = ()  # ideas that the ledger had before a run: `NAME SHA256`
+    released: tuple[str, ...] = ()  # hashes of manifests that a person approved
+    offered: str = ""  # the hash that a person was asked about last, while that is what it waits for
+
+    @property
+    def unapproved(self) -> str:
+        """The hash of a release that it waits for, and that nobody has approved: no other word lets it go on."""
+        return "" if self.offered in self.released else self.offered
+
+
 class View(msgspec.Struct, kw_only=True):
     """The state of one experiment."""
 
@@ -100,6 +131,7 @@ class View(msgspec.Struct, kw_only=True):
     phase: str = QUEUED
     phase_reason: str = ""
     phase_since: str = ""
+    lent: str = ""  # to this project: while it is open nothing else begins runs of it
     created_at: str = ""
     created_by: str = ""
     created_from: str = ""  # the folder of the SPEC that it was made from: programs are looked for there too
@@ -108,6 +140,7 @@ class View(msgspec.Struct, kw_only=True):
     runs: int = 0
     superseded: int = 0
     outcomes: dict[str, int] = {}
+    claimed: dict[str, int] = {}  # of those, what another harness says: nobody here has measured it
     tiers: dict[str, Tier] = {}
     unbegun: int = 0  # of the runs: cancelled before they began, or without a service or a budget, and no iteration
     unmeasured: int = 0  # of the failed ones: changes that were discarded before anything was run
@@ -120,6 +153,8 @@ class View(msgspec.Struct, kw_only=True):
     whole_runs: int = 0  # that came to an end of their own, and whose time is known
     whole_s: float = 0.0  # and what they took
     cost: float = 0.0
+    day: str = ""  # of UTC: the last one in which a run ended
+    day_cost: float = 0.0  # what the runs cost that ended in it
     first_run_at: str = ""
     as_of: str = ""  # the newest moment that history mentions; pages say it instead of the clock
     generation: int = 0
@@ -128,8 +163,10 @@ class View(msgspec.Struct, kw_only=True):
     decisions: list[Decision] = []
     waiting: list[Waiting] = []  # at most one of a kind
     proposals: int = 0  # the highest number that a proposal had
+    rejected: tuple[int, ...] = ()  # numbers of proposed runs that a person said no to: no search offers them again
     model: Spent = Spent()
     steering: Steering | None = None  # what a person said to the proposers of a code loop
+    pursuit: Pursuit | None = None  # of a research project
     last_key: tuple[int, int, str] = (0, 0, "")
 
     @property
@@ -141,10 +178,20 @@ class View(msgspec.Struct, kw_only=True):
         """Which way the metric of a tier goes."""
         return self.directions.get(tier, self.direction)
 
+    def noisy(self, *, declared: bool | None) -> bool | None:
+        """Whether the metric of a search is noisy, in the tier it is in: as its SPEC declares, else as a replay showed.
+
+        None where neither says it, and of a code loop, which knows its own noise.
+        """
+        tier = self.tiers.get(self.tier, Tier())
+        if tier.loop is not None:
+            return None
+        return True if declared is None and tier.differs else declared
+
     @property
     def failed(self) -> int:
         """How many runs came to grief."""
-        return failed(self.outcomes, self.unmeasured)
+        return failed(self.outcomes, self.unmeasured, self.claimed)
 
     @property
     def best(self) -> Run | None:

@@ -21,7 +21,7 @@ from lab.engines import kept, minder
 from lab.engines.door import Refused
 from lab.engines.kept import Asked, Begun, Ended, Folder
 from lab.store import machine, processes
-from lab.store.files import refused
+from lab.store.refusals import refused
 from lab.store.sections import is_held
 
 if TYPE_CHECKING:

@@ -19,7 +19,7 @@ from lab.core.job import HELD, Report
 from lab.engines import ray_text as text
 from lab.engines.door import Refused
 from lab.store import reading
-from lab.store.files import refused
+from lab.store.refusals import refused
 from lab.store.sections import hold
 
 if TYPE_CHECKING:
@@ -80,7 +80,7 @@ class Ray:
             if reply.status != _OK:
                 raise _unavailable(ground, reply)
             told = text.listed(reply.body, prefix)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise _no_ray(ground) from error
         known = {each.number for each in told}
         for number in known.intersection(held):  # whoever released it died before it could say so
@@ -210,7 +210,7 @@ def _version(ground: Ground) -> str:
         if reply.status != _OK:
             raise _unavailable(ground, reply)
         return text.version(reply.body)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise _no_ray(ground) from error
 
 

@@ -149,7 +149,7 @@ def is_taken(data: bytes, number: str) -> bool:
     """Whether an answer says that a job was taken: what says 200 at that address may be anybody."""
     try:
         return msgspec.json.decode(data, type=_Told).submission_id == number
-    except ValueError:
+    except (ValueError, RecursionError):
         return False
 
 

@@ -11,19 +11,24 @@ from __future__ import annotations
 
 import os
 import shlex
+from contextlib import suppress
+from itertools import takewhile
 from typing import TYPE_CHECKING
 
 from lab.core import layout
 from lab.core.errors import BadInput, NotFound
-from lab.core.launch import Program
+from lab.core.launch import Launch, Program, Unfilled
 from lab.executors import outcome, placeholders
 
 if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping
+
     from lab.core.ended import Ended
-    from lab.core.launch import Exit, Foreseen, Launch
+    from lab.core.launch import Exit, Foreseen
     from lab.core.manifest import Manifest
     from lab.core.spec import Spec
 
+FILLED = frozenset({"command", "training", "tinker"})  # the executors whose command has placeholders
 # Programs whose first argument is a file to run.
 INTERPRETERS = frozenset({
     "R", "Rscript", "bash", "bun", "dash", "fish", "ipython", "julia", "ksh", "lua", "node", "octave", "perl", "php",
@@ -57,23 +62,49 @@ class Command:
                 fix="give it one, such as `executor_command: python3 train.py`",
             )
 
+    def require_program(self, foreseen: Foreseen) -> None:
+        """Refuse a command whose program or script is nowhere, for who asks before there is a run that could say so.
+
+        A shell's text is the shell's; what comes after a placeholder nobody knows yet.
+        """
+        if foreseen.spec.shell:
+            return
+        with suppress(ValueError):  # a quote that is left open is told by whoever reads the SPEC
+            words = shlex.split(foreseen.spec.executor_command)
+            known = tuple(takewhile(lambda word: "{" not in word, words))
+            if known:
+                _with_script((_program(known[0], foreseen), *known[1:]), known[0], foreseen)
+
     def read(self, path: str, manifest: Manifest, ended: Exit) -> Ended:
         """Its exit and its metrics, from the disk."""
         return outcome.read(path, manifest, ended)
 
 
+def require_filled(spec: Spec, names: Collection[str] | None) -> None:
+    """Refuse a command that no run could be started with. `names` are those of its parameters; None: it has none."""
+    try:
+        _written_out(spec, None if names is None else dict.fromkeys(names, "x"))
+    except BadInput as refusal:
+        where = f"experiments/{spec.id}/{layout.SPEC}"
+        raise Unfilled(refusal.what, where=where, fix=refusal.fix) from None
+
+
 def doubts(spec: Spec) -> str:
     """What is wrong with the text of a command whatever its run will be given; empty when nothing can be seen."""
-    names = dict.fromkeys(placeholders.NAMES, "x")
     try:
-        if spec.shell:
-            placeholders.in_shell(spec.executor_command, _Anything(), names)
-        else:
-            placeholders.words(spec.executor_command, _Anything(), names)
-            _refuse_operators(spec.executor_command)
+        _written_out(spec, _Anything())
     except BadInput as problem:
         return problem.what + (f"; {problem.fix}" if problem.fix else "")
     return ""
+
+
+def _written_out(spec: Spec, params: Mapping[str, object] | None) -> None:
+    names = dict.fromkeys(placeholders.NAMES, "x")
+    if spec.shell:
+        placeholders.in_shell(spec.executor_command, params, names)
+        return
+    placeholders.words(spec.executor_command, params, names)
+    _refuse_operators(spec.executor_command)
 
 
 class _Anything(dict[str, object]):
@@ -101,11 +132,11 @@ def _names(launch: Launch) -> dict[str, str]:
     }
 
 
-def _folders(launch: Launch) -> tuple[str, ...]:
+def _folders(launch: Launch | Foreseen) -> tuple[str, ...]:
     return tuple(dict.fromkeys(folder for folder in (launch.workspace, *launch.folders) if folder))
 
 
-def _program(name: str, launch: Launch) -> str:
+def _program(name: str, launch: Launch | Foreseen) -> str:
     """The absolute path of a program, or words about where it is not."""
     if not name:
         raise BadInput("the name of the program is empty", fix="begin executor_command with a program")
@@ -125,7 +156,7 @@ def _program(name: str, launch: Launch) -> str:
     return found
 
 
-def _on_path(name: str, launch: Launch) -> str:
+def _on_path(name: str, launch: Launch | Foreseen) -> str:
     path = launch.environ.get("PATH") or os.defpath
     for folder in path.split(":"):
         if folder.startswith("/"):  # a relative or an empty entry is the current folder, whatever that may be
@@ -142,7 +173,7 @@ def _on_path(name: str, launch: Launch) -> str:
     raise NotFound(f"there is no program {name[:_SHOWN_CHARS]} on PATH", where=f"PATH={path}", fix=fix)
 
 
-def _with_script(argv: tuple[str, ...], written: str, launch: Launch) -> tuple[str, ...]:
+def _with_script(argv: tuple[str, ...], written: str, launch: Launch | Foreseen) -> tuple[str, ...]:
     """The same with an interpreter's script found. Its options and their values are passed over."""
     interpreter = written.rpartition("/")[2]
     if not _is_interpreter(interpreter):
@@ -174,13 +205,14 @@ def _is_program_text(option: str, interpreter: str) -> bool:
     return not option.startswith("--") and option[-1] in letters and option[1:].isalpha()
 
 
-def _script(word: str, launch: Launch) -> str:
+def _script(word: str, launch: Launch | Foreseen) -> str:
     return next((place for folder in _folders(launch) if os.path.isfile(place := _joined(folder, word))), "")
 
 
-def _refuse_absent(word: str, launch: Launch) -> None:
+def _refuse_absent(word: str, launch: Launch | Foreseen) -> None:
     """Say now what the interpreter would say after the run was claimed, and less clearly."""
-    if not word.endswith(_SCRIPTS) or os.path.exists(_joined(launch.path, word)):
+    path = launch.path if isinstance(launch, Launch) else ""
+    if not word.endswith(_SCRIPTS) or (path and os.path.exists(_joined(path, word))):
         return
     if word.startswith("/"):
         if not os.path.exists(word):

@@ -184,6 +184,8 @@ def _from_yaml(text: str) -> object:
         found = yaml.load(text, Loader=loader)  # noqa: S506  # both are safe loaders
     except yaml.YAMLError as trouble:
         raise ValueError(str(trouble)) from None
+    except (LookupError, AttributeError, TypeError):  # what PyYAML stumbles over where a tag does not fit: !!int ""
+        raise ValueError("a value is not what its tag says") from None
     return {} if found is None else found
 
 

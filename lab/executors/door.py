@@ -20,8 +20,10 @@ T = TypeVar("T")
 GROUP = "lab.executors"
 BUILT_IN: Mapping[str, str] = {
     "command": "lab.executors.command:Command",
+    "in_process": "lab.executors.in_process:InProcess",
     "lm_eval": "lab.executors.lm_eval:LmEval",
     "reference": "lab.executors.reference:Reference",
+    "research": "lab.research.work.executor:Research",
     "stub": "lab.executors.stub:Stub",
     "tinker": "lab.executors.tinker:Tinker",
     "training": "lab.executors.training:Training",

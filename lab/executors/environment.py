@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from lab.core import layout
+from lab.core import layout, secret
 from lab.core.errors import BadInput
 from lab.core.layout import Layout
 from lab.core.parameter import variable
@@ -54,10 +54,7 @@ PASSED_PREFIXES = (
 SCHEMA_VERSION = "1"
 SHORTEST_SECRET = 4  # blotting out every `1` would leave no log and no metric
 _SHORTEST_GUESS = 8  # of what merely looks like a secret; MAX_TOKENS=512 is none
-_SECRET_WORDS = frozenset({
-    "APIKEY", "CREDENTIAL", "CREDENTIALS", "JWT", "KEY", "KEYS", "PASSWD", "PASSWORD", "PASSWORDS", "SECRET", "SECRETS",
-    "TOKEN", "TOKENS",
-})  # fmt: skip
+_SECRET_WORDS = frozenset(f"{word}{end}".upper() for word in ("apikey", *secret.WORDS) for end in ("", "s"))
 _LONGEST_PARAM = 32_768  # characters; the system refuses to start a program with a variable of 128 KiB
 
 

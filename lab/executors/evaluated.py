@@ -64,7 +64,11 @@ def asked_better_by(path: str, made: Seal) -> float | None:
         return None
     try:
         return msgspec.json.decode(sealed(path, _ASKED, made), type=Asked).better_by
-    except msgspec.MsgspecError:  # of a program of one's own, which may call a file so
+    except (
+        msgspec.MsgspecError,
+        UnicodeDecodeError,
+        RecursionError,
+    ):  # of a program of one's own, which may call a file so
         return None
 
 
@@ -142,7 +146,7 @@ def _unlike(asked: Asked, found: Scores) -> Iterator[str]:
 def _asked(path: str) -> Asked:
     try:
         return msgspec.json.decode(_bytes(path, _ASKED), type=Asked)
-    except msgspec.MsgspecError as error:
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise BadInput(f"{_ASKED} does not say what was asked: {error}", fix="run it again") from None
 
 

@@ -102,7 +102,7 @@ def _asked(python: str, environ: tuple[tuple[str, str], ...]) -> Torch:
         if done.returncode == 0:
             answer = done.stdout.rstrip().rpartition(b"\n")[2]  # a sitecustomize may print something of its own
             return msgspec.structs.replace(msgspec.json.decode(answer, type=Torch), python=python)
-    except (OSError, subprocess.SubprocessError, msgspec.MsgspecError):
+    except (OSError, subprocess.SubprocessError, msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         pass
     raise LookupError(python)
 

@@ -19,6 +19,7 @@ from lab.executors.log import Log, open_plain
 from lab.executors.told import LARGEST_METRICS_BYTES, MOST_REMARKS, VALUE, Told, Unusable, parse
 
 _PIECE_BYTES = 1 << 18
+_NAMED, _NAME_CHARS = 3, 60  # of what it told in the place of the metric
 
 
 class Found(msgspec.Struct, frozen=True, kw_only=True):
@@ -38,6 +39,18 @@ def read(path: str, metric: str) -> Found:
     written = _metrics_file(path, metric)
     if written is not None and (written.problem or written.value is not None):
         return _found(written, metric, layout.METRICS)
+    told = _log(path, metric)
+    if written is not None:
+        told.metrics = {**told.metrics, **written.metrics}
+        told.remarks = [*written.remarks, *told.remarks][:MOST_REMARKS]
+        told.note, told.cost, told.signals = written.note, written.cost, written.signals
+    if told.value is None:
+        told.problem = _meant(path, metric or VALUE)
+    return _found(told, metric, layout.STDOUT)
+
+
+def _log(path: str, metric: str) -> Told:
+    """What its stdout tells."""
     log = Log(metric)
     descriptor = open_plain(f"{path}/{layout.STDOUT}")
     if descriptor is not None:
@@ -46,12 +59,7 @@ def read(path: str, metric: str) -> Found:
                 log.feed(piece)
         finally:
             os.close(descriptor)
-    told = log.end()
-    if written is not None:
-        told.metrics = {**told.metrics, **written.metrics}
-        told.remarks = [*written.remarks, *told.remarks][:MOST_REMARKS]
-        told.note, told.cost, told.signals = written.note, written.cost, written.signals
-    return _found(told, metric, layout.STDOUT)
+    return log.end()
 
 
 def _found(told: Told, metric: str, where: str) -> Found:
@@ -59,7 +67,7 @@ def _found(told: Told, metric: str, where: str) -> Found:
     if problem:
         value = None
     elif value is None:
-        problem = _nothing(metric)
+        problem = _nothing(metric, told)
     elif not math.isfinite(value):
         value, problem = None, f"the {metric or VALUE} in {where} is not a finite number"
     return Found(
@@ -73,7 +81,20 @@ def _found(told: Told, metric: str, where: str) -> Found:
     )
 
 
-def _nothing(metric: str) -> str:
+def _meant(path: str, name: str) -> str:
+    """That a line was meant to tell the metric, and what is wrong with it: whoever printed it sees it in the log."""
+    from lab.executors import nearly  # noqa: PLC0415  # expressions that take 1 ms to compile, for runs that told none
+
+    line = nearly.told(path, name)
+    return f"it told no metric {name}: {line}" if line else ""
+
+
+def _nothing(metric: str, told: Told) -> str:
+    """Why there is no value. What it did tell comes first: most often that is the metric, by another name."""
+    others = [name for name in told.metrics if name.isprintable() and len(name) <= _NAME_CHARS][:_NAMED]
+    if others and metric:
+        mend = f"let the program tell {metric}, or the SPEC say `metric: {others[0]}`"
+        return f"it told no metric {metric}, but {', '.join(others)}: {mend}"
     named = f"{metric} or {VALUE}" if metric and metric != VALUE else VALUE
     name = metric or VALUE
     return (

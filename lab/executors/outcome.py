@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from lab.executors.metrics import Found
 
 _TAIL_BYTES, _TAIL_LINES = 2_048, 20
+_SAID_BYTES, _SAID_LINES = 1 << 16, 400
 _NOTE_CHARS = 500
 _LISTED = 50  # metrics that RESULT.md names; metrics.json has them all
 
@@ -27,7 +28,16 @@ def read(path: str, manifest: Manifest, ended: Exit) -> Ended:
     how, why = trouble(manifest, ended)
     if not how and found.value is None:
         how, why = FAILED, found.problem
+    if how == FAILED and ended.code and not ended.stopped:
+        why = f"{why}: {said}" if (said := last_words(path)) else why
     return told(path, manifest, ended, found, (how or SUCCESS, why))
+
+
+def last_words(path: str) -> str:
+    """What a program that failed says of it, in a line: an exit code alone sends everybody to the logs."""
+    from lab.core import crash  # noqa: PLC0415  # expressions that take 2 ms to compile, for runs that failed
+
+    return crash.what("\n".join(tail(f"{path}/{layout.STDERR}", _SAID_BYTES, _SAID_LINES)))
 
 
 def told(path: str, manifest: Manifest, ended: Exit, found: Found, judged: tuple[str, str]) -> Ended:

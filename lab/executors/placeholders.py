@@ -178,7 +178,7 @@ def _value(name: str, params: Mapping[str, object] | None, names: Mapping[str, s
         return names[name]
     wanted = name.removeprefix(_PARAMS)
     if params is None:
-        fix = "give the SPEC a `strategy` and a `search_space`, or take the placeholder out of the command"
+        fix = "give the SPEC a `search_space`, or take the placeholder out of the command"
         raise BadInput(f"{{{name[:_SHOWN_CHARS]}}} has no value: the run was given no params", fix=fix)
     if wanted not in params:
         near = nearest(wanted[:_SHOWN_CHARS], tuple(params))

@@ -6,7 +6,6 @@ that a change names; what the program does that measures it is the supervisor's 
 
 from __future__ import annotations
 
-import difflib
 import fnmatch
 import os
 import re
@@ -227,6 +226,8 @@ def _patch(workspace: str, sandbox: str, path: str) -> Iterator[bytes]:
     if max(len(old or b""), len(new)) > _DIFF_BYTES or b"\0" in (old or b"") + new:
         yield f"Files {from_name} and {to_name} differ\n".encode()
         return
+    import difflib  # noqa: PLC0415  # a turn of cron that changes no code has no use for it
+
     lines = difflib.diff_bytes(
         difflib.unified_diff, _lines(old or b""), _lines(new), from_name.encode(), to_name.encode()
     )

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from lab.core.errors import BadInput, Corrupt, LabError
-from lab.core.launch import INTERRUPTED, Exit
+from lab.core.launch import INTERRUPTED, LIMIT, Exit
 from lab.core.record import parse
 from lab.executors import limits as limiting
 from lab.executors import warden
@@ -106,7 +106,8 @@ class _Watch:
                 code = self._put_away()
                 if adopting and not self._said:
                     _sweep(ours)
-            return self._read(code)
+            found = self._read(code)
+            return _with_all(found, watch()) if found is not None and code == warden.TOLD_TOO else found
         finally:
             if adopting and not before:
                 kernel.adopt_orphans(on=False)
@@ -197,6 +198,16 @@ class _Watch:
         if peak is None:
             return found
         return msgspec.structs.replace(found, usage=msgspec.structs.replace(found.usage, gpu_peak_memory_mb=peak))
+
+
+def _with_all(found: Exit, word: Stop | None) -> Exit:
+    """The end of a run whose lab, warden and program were all told to end at once, by an engine or by an outer run.
+
+    The program heard it before the lab could pass it on: it was interrupted, and did not fail, nor come to its end.
+    """
+    if found.stopped or word is None or word.how not in (INTERRUPTED, LIMIT):
+        return found
+    return msgspec.structs.replace(found, stopped=word.how, why=word.why)
 
 
 def _highest_descriptor() -> int:

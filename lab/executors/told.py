@@ -71,7 +71,9 @@ def parse(data: bytes, metric: str) -> Told:
         raise Unusable(f'holds {_kind(read_as)}, and no object such as {{"value": 0.5}}')
     told = Told()
     # The lab's own metrics.json says `value: null` for a run without one: it must read as it did the first time.
-    key = VALUE if VALUE in read_as or not metric else metric
+    has_no_value = VALUE in read_as and read_as[VALUE] is None
+    named = None if has_no_value or not metric else _number(read_as.get(metric))
+    key = VALUE if not metric or (VALUE in read_as and named is None) else metric
     given = read_as.get(key)
     if given is not None:
         told.value = _number(given)
@@ -89,10 +91,9 @@ def parse(data: bytes, metric: str) -> Told:
             told.metrics[name] = number
             if not math.isfinite(number):
                 told.remark(f"{name} is not a finite number, and was left out")
-    if key == VALUE and metric and metric != VALUE and told.value is not None:
-        other = _number(read_as.get(metric))
-        if other is not None and other != told.value:
-            told.remark(f"{layout.METRICS} says value {told.value!r} and {metric} {other!r}; value counts")
+    other = _number(read_as.get(VALUE)) if key != VALUE else None
+    if other is not None and other != told.value:
+        told.remark(f"{layout.METRICS} says {metric} {told.value!r} and value {other!r}; {metric} counts")
     _about_the_run(read_as, told)
     return told
 

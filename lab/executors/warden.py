@@ -35,7 +35,9 @@ if TYPE_CHECKING:
     from lab.store.files import Files
 
 CANNOT_CONFINE = 71  # the exit code that asks the parent to try the next weaker confinement
+TOLD_TOO = 72  # the exit code of a warden that was itself told to end, as was whatever it saw to
 _PIECE_BYTES = 1 << 16
+_TO_END = frozenset({signal.SIGTERM, signal.SIGINT, signal.SIGHUP})
 _FIRST_LOOK_S, _LOOK_EVERY_S = 0.05, 0.5
 _WHILE_ENDING_S = 0.02
 _END_WITHIN_S = 5.0
@@ -132,7 +134,7 @@ class Warden:
             told = self._written(self.see_through())
             with suppress(OSError):  # the lab is gone: it reads the file
                 os.write(report, told)
-            code = 0
+            code = TOLD_TOO if signal.sigpending() & _TO_END else 0
         finally:
             os._exit(code)
 

@@ -11,6 +11,7 @@ import re
 from collections import Counter
 from typing import TYPE_CHECKING
 
+from lab.core import canonical
 from lab.core.errors import BadInput
 
 if TYPE_CHECKING:
@@ -147,15 +148,7 @@ def _sound(found: object) -> object:
                 below += [*each.keys(), *each.values()]
             elif isinstance(each, list):
                 below += each
-            elif isinstance(each, str) and not _is_storable(each):
+            elif isinstance(each, str) and not canonical.is_text(each):
                 raise _Refused("a text holds half a character (a lone surrogate)")
         level = below
     return found
-
-
-def _is_storable(text: str) -> bool:
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return True

@@ -6,9 +6,9 @@ that no file of ours can hold would end the run that it is told of.
 
 from __future__ import annotations
 
-import math
-
 import msgspec
+
+from lab.core import json_text
 
 _MOST_TOKENS = 10**12
 _MOST_USD = 1e9
@@ -47,13 +47,7 @@ def number(value: object) -> float | None:
             value = float(value)
         except ValueError:
             return None
-    if isinstance(value, bool) or not isinstance(value, (int, float)):
-        return None
-    try:
-        found = float(value)
-    except OverflowError:
-        return None
-    return found if math.isfinite(found) else None
+    return json_text.finite(value)
 
 
 def count(value: object) -> int | None:

@@ -55,6 +55,7 @@ def address(url: str) -> Address | str:
     try:
         parts = urlsplit(url.strip())
         host, port = parts.hostname or "", parts.port
+        url.encode()
     except ValueError:
         return "is no address"
     if parts.scheme not in ("http", "https") or not host:

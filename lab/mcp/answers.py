@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from lab import __version__
+from lab.core.version import __version__
 from lab.mcp import pages, tools
 from lab.mcp.messages import INVALID_PARAMS, LEGACY, MODERN, NO_METHOD, SERVER_KEY, Refusal
 

@@ -71,7 +71,8 @@ def _text_fault(schema: Mapping[str, object], value: str, name: str) -> str:
         import re  # noqa: PLC0415  # at the first call, not at the start
 
         if not re.fullmatch(pattern, value):  # the patterns of our tools are anchored at both ends
-            return f"{name} {value[:80]!a} cannot be used; it must match {pattern}"
+            about = f" ({schema['description']})" if "description" in schema else ""
+            return f"{name} {value[:80]!a} cannot be used; it must match {pattern}{about}"
     return ""
 
 

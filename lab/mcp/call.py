@@ -5,6 +5,7 @@ from __future__ import annotations
 from contextlib import suppress
 
 from lab.core import json_text
+from lab.core.errors import exit_code_of
 from lab.mcp import arguments, messages
 
 TYPE_CHECKING = False
@@ -94,7 +95,7 @@ class Call:
     def outcome(self, child: Child, code: int) -> dict[str, object]:
         """What came of it, once it is over."""
         found = _envelope(bytes(child.out))
-        if self.why and (found is None or "error" in found):
+        if self.why and (found is None or _is_refusal(found)):
             kind, what = _WHY[self.why]
             error = found.get("error") if found is not None else None
             said = f": {error.get('message')}" if isinstance(error, dict) else ""
@@ -121,13 +122,18 @@ def told(envelope: Mapping[str, object]) -> dict[str, object]:
     return {
         "content": [{"type": "text", "text": messages.write(envelope)}],
         "structuredContent": envelope,
-        "isError": "error" in envelope,
+        "isError": _is_refusal(envelope),
     }
+
+
+def _is_refusal(envelope: Mapping[str, object]) -> bool:
+    """What was done and did not succeed has an `error` too, and its `data`."""
+    return "error" in envelope and "data" not in envelope
 
 
 def refused(kind: str, what: str, fix: str) -> dict[str, object]:
     """An envelope of our own, for what no verb could say."""
-    error = {"kind": kind, "exit_code": 1, "message": what, "where": "", "fix": fix}
+    error = {"kind": kind, "exit_code": exit_code_of(kind), "message": what, "where": "", "fix": fix}
     return told({"schema": "labctl.mcp/1", "ok": False, "error": error})
 
 

@@ -8,11 +8,11 @@ from lab.core import failing, layout, policy
 from lab.core.proposal import PROMOTE, RESUME, RUN
 from lab.core.subject import Finding
 from lab.core.view import AWAITING, COMPLETED, OPEN_PHASES, PAUSED
-from lab.projections import text
+from lab.projections import data, text
 from lab.projections.tier import spec_here
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from lab.core.run import Run
     from lab.core.spec import Spec
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 SHOWN = 20
 NEARLY = 0.9  # of a budget: what is left of it is less than a tenth
 _HOUR_S = 3600.0
+_PARAMS_CHARS = 120
 # `labctl status` reads the index alone, and knows by these beginnings what a later change of phase makes untrue.
 WAITS, STOPPED, FAILING, ENDED, BUDGET = "waits for a person: ", "paused: ", "failing: ", "ended: ", "budget: "
 UNMEASURED = "not measured: "
@@ -42,10 +43,17 @@ def wants(subject: Subject) -> tuple[Finding, ...]:
         what = f"it is in the tier {view.tier}, which its SPEC does not have ({tiers})"
         found.append(Finding(what=what, where=where, fix=f"labctl set-fidelity {name} TIER, or mend the SPEC"))
     is_losing = subject.spec is not None and policy.losing(view, subject.spec) is not None
-    if view.phase == AWAITING:
+    if view.lent and view.phase not in OPEN_PHASES:
+        pass  # a study that is closed: its project makes its runs, and tells what it wants
+    elif view.phase == AWAITING:
         reason = view.phase_reason or "no reason was given"
         resume = next((each.proposal for each in view.waiting if each.kind == RESUME), "")
         fix = _approve(resume) if resume else f"labctl resume {name} (or: labctl complete {name})"
+        waits = view.pursuit.unapproved if view.pursuit is not None else ""
+        fix = f"labctl research approve {name} --release {waits}" if waits else fix
+        last = view.last
+        if last is not None and view.failure_streak and failing.streak(view) in reason:
+            reason += f", {_last(last, failing.alike(view))}"
         found.append(Finding(what=f"{WAITS}{reason}", where=f"experiments/{name}", fix=fix))
     elif view.phase == PAUSED and (view.failure_streak or is_losing):
         reason = view.phase_reason or "no reason was given"
@@ -58,13 +66,22 @@ def wants(subject: Subject) -> tuple[Finding, ...]:
         found += _failing(view)
     for each in view.waiting:
         if each.kind != RESUME or view.phase != AWAITING:
-            what = f"asks to {_ASKED.get(each.kind, each.kind)}: {each.reason or 'no reason was given'}"
+            params = _params(subject.proposed.get(each.proposal))
+            what = f"asks to {_ASKED.get(each.kind, each.kind)}{params}: {each.reason or 'no reason was given'}"
             found.append(
                 Finding(what=what, where=f"control/approvals/{each.proposal}.json", fix=_approve(each.proposal))
             )
     if view.phase in OPEN_PHASES:
         found += _budgets(view, spec_here(view, subject.spec))
     return tuple(found)
+
+
+def _params(given: Mapping[str, object] | None) -> str:
+    """What a proposal asks for, as far as a line has room: `labctl approvals` shows all of it."""
+    if not given:
+        return ""
+    told = ", ".join(f"{name}={data.encode(value).decode()}" for name, value in given.items())
+    return f" ({text.line(told, _PARAMS_CHARS)})"
 
 
 def _failing(view: View) -> Iterator[Finding]:

@@ -14,7 +14,7 @@ import msgspec
 
 from lab.core.candidate import BASELINE, IMPORTED, REPLAYED
 from lab.core.run import CANCELLED, CRASH, FAILURES, MINIMIZE
-from lab.projections import data, text
+from lab.projections import data, tables, text
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -41,10 +41,7 @@ class Place(msgspec.Struct, frozen=True, kw_only=True):
 
 def results_header(metric: str) -> bytes:
     """The first line of results.tsv, as karpathy's: the second column is named after the metric."""
-    name = text.cell(metric, text.LINE_CHARS)
-    if name in (text.NONE, *_COLUMNS):
-        name = "value"
-    return text.row((_COLUMNS[0], name, *_COLUMNS[1:]))
+    return tables.results_header(metric, _COLUMNS)
 
 
 def results_line(run: Run) -> bytes:
@@ -163,7 +160,7 @@ def milliseconds(stamp: str) -> int:
 
 def _commit(run: Run) -> str:
     made = run.candidate
-    return (made.commit or made.base)[:COMMIT_CHARS] if made else ""
+    return (made.commit or made.base or made.named)[:COMMIT_CHARS] if made else ""
 
 
 def _described(run: Run) -> str:

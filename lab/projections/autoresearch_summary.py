@@ -67,12 +67,6 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True):
     next: tuple[str, ...]
 
 
-def is_loop(subject: Subject) -> bool:
-    """Whether an experiment has this page."""
-    told = subject.spec
-    return (told is not None and told.executor == "reference") or any(each.loop for each in subject.view.tiers.values())
-
-
 def told(subject: Subject) -> Summary:
     """What there is to say of a loop, in the tier that it is in."""
     view, spec = subject.view, spec_here(subject.view, subject.spec)
@@ -300,8 +294,9 @@ def _luck(found: Summary) -> list[str]:
         return [
             f"Every repeat was equal to the last digit ({noise.df + 1} measurements): a difference is a difference."
         ]
+    freedom = text.count(noise.df, "degree")
     lines = [
-        f"- Noise: repeats of the same code have a sigma of {found.sigma:.6g} ({noise.df} degrees of freedom)",
+        f"- Noise: repeats of the same code have a sigma of {found.sigma:.6g} ({freedom} of freedom)",
         f"- Tests that confirmed nothing: {loop.tests}; alpha spent on them: {loop.alpha:.4g}",
         f"- Of {false_keeps_words(found)}",
         *_unconfirmed(found),

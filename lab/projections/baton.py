@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from lab.core import view as phases
-from lab.projections import due, text, trained
+from lab.projections import due, pursued, text, trained
 from lab.projections.attention import opening
 
 if TYPE_CHECKING:
@@ -31,6 +31,8 @@ def _outlook(subject: Subject) -> str:
     view, name = subject.view, subject.view.experiment
     if subject.spec is None:
         return f"No run starts while the SPEC cannot be used. Mend it, then: labctl validate {name}"
+    if pursued.is_project(subject.spec):
+        return pursued.outlook(subject)
     match view.phase:
         case phases.QUEUED | phases.ACTIVE:
             at = due.next_due_at(view, subject.spec)

@@ -1,4 +1,4 @@
-"""best.md: the best run, its parameters to copy, and what it said."""
+"""best.md: the run with the best number, its parameters, what it said, and whether another is rather to be taken."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from lab.projections import data, text
+from lab.projections import data, pursued, text
 from lab.projections.attention import opening
 from lab.projections.context import excerpt
 from lab.projections.summary import lucky, tally
@@ -23,6 +23,8 @@ def best_page(subject: Subject) -> bytes:
     view = subject.view
     best = view.best
     lines = opening(subject, "best")
+    if pursued.is_project(subject.spec):
+        return text.page([*lines, *pursued.no_best(text.md(view.experiment))])
     if best is None:
         lines.append(_none(subject))
     else:
@@ -39,14 +41,15 @@ def best_page(subject: Subject) -> bytes:
 
 
 def _best(subject: Subject, best: Run) -> list[str]:
+    luck = lucky(subject)
     return [
+        *([luck, ""] if luck else []),
         f"- {text.md(best.metric) or 'Value'}: **{text.number(best.value)}** ({subject.view.direction})",
         f"- Run: {text.md(best.run_id)}, {text.moment(best.ended_at)}, iteration {best.iteration}",
         f"- Tier: {text.md(best.tier)}",
         *([f"- Note: {text.md(best.note)}"] if best.note else []),
-        *([f"- {luck}"] if (luck := lucky(subject)) else []),
         "",
-        "## Parameters",
+        "## Parameters of the best number seen" if luck else "## Parameters",
         "",
         *_params(subject, best),
         "",
@@ -82,5 +85,6 @@ def _none(subject: Subject) -> str:
         return f"There is no best in the tier {text.md(view.tier)} yet: no run was made in it ({made} in other tiers)."
     made = text.count(tier.runs, "run")
     if not tier.successes:
-        return f"There is no best yet: {made}, none succeeded ({tally(view.outcomes, view.unmeasured)} over all tiers)."
+        told = tally(view.outcomes, view.unmeasured, view.claimed)
+        return f"There is no best yet: {made}, none succeeded ({told} over all tiers)."
     return f"There is no best yet: {made}, {tier.successes} succeeded, but none had a value."

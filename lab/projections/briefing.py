@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from lab.projections import loop_standing, points, standing, text
+from lab.core.noise import ENOUGH
+from lab.projections import loop_standing, points, repeats, standing, text
 from lab.projections.standing import Briefing
 from lab.projections.summary import tally
 
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from lab.core.subject import Finding
-    from lab.projections.standing import Noise, Ran, Standing
+    from lab.projections.standing import Left, Noise, Ran, Standing
 
 __all__ = ["BYTES", "Briefing", "fitted", "page", "told"]
 
@@ -59,6 +60,8 @@ def told(stands: Standing) -> str:
     lines += _section("Search space", stands.space)
     best = [_run(stands.best)] if stands.best else ["there is none yet"]
     best += [f"of the tier {name}: {text.number(value)}" for name, value in stands.bests_of_other_tiers.items()]
+    if stands.best and stands.code is None and stands.noise.declared is not False:
+        best.append(f"that is the best number seen; labctl best {stands.experiment} says which run to take")
     lines += _section("Best", best)
     lines += _section(f"Best runs of the tier {stands.tier}", map(_run, stands.top))
     lines += _section("Last runs, the newest first", map(_run, () if stands.code else stands.last))
@@ -76,7 +79,7 @@ def _facts(stands: Standing) -> list[str]:
         f"- Metric: {stands.metric or 'value'}, {stands.direction}{target}",
         f"- Phase: {stands.phase}{since}{because}",
         f"- Tier: {stands.tier}{tiers}",
-        f"- Runs: {stands.runs}" + (f" ({tally(stands.outcomes)})" if stands.runs else ""),
+        f"- Runs: {stands.runs}" + (f" ({tally(stands.outcomes, claimed=stands.claimed)})" if stands.runs else ""),
     ]
     if stands.failure_streak:
         lines.append(f"- Failures in a row: {stands.failure_streak}")
@@ -94,8 +97,8 @@ def _noise(known: Noise) -> str:
     if known.sd is None:
         return f"{says[known.declared]}; no point was measured twice"
     measured = text.count(known.repeated_points, "point")
-    freedom = text.count(known.degrees_of_freedom, "degree")
-    told = f"a standard deviation of {known.sd!r} each time, {freedom} of freedom"
+    told = f"a standard deviation of {known.sd!r} each time, {repeats.freedom(known.degrees_of_freedom)}"
+    told += ": too few to be sure of it" if known.sd and known.degrees_of_freedom < ENOUGH else ""
     return f"{says[known.declared]}; {measured} measured more than once: {told}"
 
 
@@ -104,7 +107,7 @@ def _budget(stands: Standing) -> list[str]:
     told_of = (
         (left.runs, "runs"),
         (left.hours, f"hours of running time ({stands.used_hours!r} used)"),
-        (left.cost, f"of the cost that runs report ({stands.used_cost!r} used)"),
+        (left.cost, f"of the cost that runs report ({stands.used_cost!r} used{_aside(left)})"),
         (left.failures_in_a_row, "more failures in a row"),
         (left.runs_without_a_new_best, "more runs without a new best"),
         (left.model_calls, "calls to the model"),
@@ -112,6 +115,11 @@ def _budget(stands: Standing) -> list[str]:
     )
     lines = [f"{number!r} {what}" for number, what in told_of if number is not None]
     return lines + ([f"{text.duration(stands.time_budget_s)} for each run"] if stands.time_budget_s else [])
+
+
+def _aside(left: Left) -> str:
+    """What the next run needs of it: with less left, none begins."""
+    return f"; {left.a_run_may_cost!r} is set aside for a run" if left.a_run_may_cost else ""
 
 
 def _want(finding: Finding) -> str:

@@ -12,7 +12,8 @@ from lab.core.subject import Finding
 from lab.core.view import ARCHIVED, AWAITING, COMPLETED, PAUSED, Decision
 from lab.projections import template, text
 from lab.projections.attention import item
-from lab.projections.index import Row
+from lab.projections.index import PARTLY_LUCK, Row
+from lab.projections.summary import tally
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -49,8 +50,8 @@ def _digest(title: str, period: str, items: DigestInput, days: Sequence[str]) ->
         "as_of": text.md(max((row.as_of for row in rows), default="")) or "before anything happened",
         "needed": _bounded([item(each, row.id) for row in rows if row.phase != ARCHIVED for each in row.attention]),
         "bests": _bounded(list(_new_bests(rows, items))),
-        "promotions": _bounded(list(_decided(items, event.TIER_CHANGED))),
-        "stopped": _bounded(list(_decided(items, event.PHASE_CHANGED))),
+        "promotions": _bounded(list(_promoted(items))),
+        "stopped": _bounded(list(_stopped(rows, items))),
         "ran": _ran(rows, items),
         "days": [text.md(day) for day in sorted(set(days))],
         "health": [*(item(alert) for alert in items.alerts[:SECTION_LINES]), *_health(rows, items)],
@@ -72,7 +73,8 @@ def _new_bests(rows: Sequence[Row], items: DigestInput) -> Iterator[str]:
             if (row.id, best.run) in made:
                 change = _change(best.value, items.before.get(row.id, {}).get(tier))
                 metric = made[row.id, best.run] or row.metric  # of its tier: tiers may measure different things
-                told = f"{text.md(metric) or 'value'} {best.value!r}, {change}, {text.md(best.run)}"
+                luck = PARTLY_LUCK if row.partly_luck and tier == row.tier else ""
+                told = f"{text.md(metric) or 'value'} {best.value!r}{luck}, {change}, {text.md(best.run)}"
                 yield f"- **{text.md(row.id)}** ({text.md(tier)}): {told}"
 
 
@@ -82,16 +84,37 @@ def _change(value: float, before: float | None) -> str:
     return "as before" if value == before else f"{value - before:+.6g} on {before!r}"
 
 
-def _decided(items: DigestInput, kind: str) -> Iterator[str]:
-    """Decisions of a kind; of the phases only those in which nothing runs."""
-    lead = "in the tier " if kind == event.TIER_CHANGED else ""
+def _promoted(items: DigestInput) -> Iterator[str]:
     for experiment, decisions in sorted(items.decisions.items()):
         for each in decisions:
-            now = each.what.rpartition("-> ")[2]  # `phase active -> paused`, or `paused` alone
-            if each.type == kind and (kind != event.PHASE_CHANGED or now in _STOPS):
-                why = f": {text.md(each.reason)}" if each.reason else ""
-                who = f", by {text.md(each.actor)}" if each.actor else ""
-                yield f"- **{text.md(experiment)}** is {lead}{text.md(now)}{who}{why}"
+            if each.type == event.TIER_CHANGED:
+                yield f"- **{text.md(experiment)}** went to the tier {text.md(_to(each))}{_because(each)}"
+
+
+def _stopped(rows: Sequence[Row], items: DigestInput) -> Iterator[str]:
+    """Each experiment that was stopped in the period, once. What it is no more is told as what it was."""
+    phases = {row.id: row.phase for row in rows}
+    for experiment, decisions in sorted(items.decisions.items()):
+        moves = [each for each in decisions if each.type == event.PHASE_CHANGED]
+        stops = [each for each in moves if _to(each) in _STOPS]
+        if not stops:
+            continue
+        last = stops[-1]
+        now = phases.get(experiment, _to(moves[-1]))
+        is_so = last is moves[-1] and now == _to(last)
+        told = f"is {text.md(now)}" if is_so else f"was {text.md(_to(last))} and is {text.md(now)} now"
+        often = f", the last of {len(stops)} stops" if len(stops) > 1 else ""
+        yield f"- **{text.md(experiment)}** {told}{often}{_because(last)}"
+
+
+def _to(decision: Decision) -> str:
+    """Where it went: `phase active -> paused`, or `paused` alone."""
+    return decision.what.rpartition("-> ")[2]
+
+
+def _because(decision: Decision) -> str:
+    who = f", by {text.md(decision.actor)}" if decision.actor else ""
+    return who + (f": {text.md(decision.reason)}" if decision.reason else "")
 
 
 def _ran(rows: Sequence[Row], items: DigestInput) -> list[str]:
@@ -106,9 +129,10 @@ def _ran(rows: Sequence[Row], items: DigestInput) -> list[str]:
         value = row.best_value if row else None
         tier = row.tier if row else made[-1].tier
         change = text.NONE if value is None else _change(value, items.before.get(experiment, {}).get(tier))
-        successes = sum(run.outcome == SUCCESS for run in made)
+        successes = sum(run.outcome == SUCCESS and not run.claimed for run in made)
         time = text.duration(sum(run.wall_s for run in made))
-        cells.append((text.md(experiment), str(len(made)), str(successes), text.number(value), change, time))
+        now = text.number(value) + (PARTLY_LUCK if row and row.partly_luck and value is not None else "")
+        cells.append((text.md(experiment), str(len(made)), str(successes), now, change, time))
     if not cells:
         return []
     lines = text.table(("experiment", "runs", "succeeded", "best now", "change", "time"), cells)
@@ -118,7 +142,8 @@ def _ran(rows: Sequence[Row], items: DigestInput) -> list[str]:
 
 def _health(rows: Sequence[Row], items: DigestInput) -> list[str]:
     totals = {name: sum(run.outcome == name for run in items.runs) for name in OUTCOMES}
-    told = ", ".join(f"{number} {name}" for name, number in totals.items() if number)
+    claimed = {name: sum(run.outcome == name and run.claimed for run in items.runs) for name in OUTCOMES}
+    told = tally(totals, claimed=claimed)
     failing = [row for row in rows if row.failure_streak and row.phase != ARCHIVED]
     lines = [f"- Runs: {len(items.runs)}" + (f" ({told})" if told else "")]
     lines += [f"- {text.md(row.id)}: {row.streak}" for row in failing[:SECTION_LINES]]

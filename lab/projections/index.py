@@ -4,21 +4,19 @@ A key that is absent from a row has the default that `Row` shows; `status` and `
 library alone.
 """
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
 
 import msgspec
 
 from lab.core import failing
+from lab.core.event import PHASE_CHANGED
 from lab.core.run import NOT_MEASURED, OUTCOMES, came_to, failed
 from lab.core.subject import Finding, Place, Subject
-from lab.projections import data, due, text
+from lab.core.view import View
+from lab.projections import data, due, pursued, text
 from lab.projections.attention import bounded, wants
+from lab.projections.summary import lucky
 from lab.projections.tier import spec_here
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
 
 SCHEMA_VERSION = 1
 GOAL_CHARS = 160
@@ -36,6 +34,9 @@ class Best(msgspec.Struct, frozen=True, kw_only=True):
     value: float
 
 
+PARTLY_LUCK = " (partly luck)"  # behind a best number of a noisy metric
+
+
 class Row(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One experiment in the index.
 
@@ -46,6 +47,7 @@ class Row(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     id: str
     phase: str
     phase_reason: str = ""
+    phase_by: str = ""  # who decided it, while that is among the last decisions
     goal: str = ""
     metric: str = ""
     metric_direction: str
@@ -58,6 +60,7 @@ class Row(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     superseded: int = 0
     outcomes: dict[str, int] = {}
     unmeasured: int = 0
+    claimed: dict[str, int] = {}  # of the outcomes: what another harness says, and nobody here measured
     failure_streak: int = 0
     wall_s: float
     last_run: str = ""
@@ -66,7 +69,9 @@ class Row(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     last_unmeasured: bool = False  # a change that was discarded before it was run: it is sealed as failed
     best_run: str = ""
     best_value: float | None = None
+    partly_luck: bool = False  # its metric is noisy, and the best number was one of several
     bests: dict[str, Best] = {}
+    found: str = ""  # of a research project, which has no best: each of its runs does another phase
     next_due_at: str = ""
     created_at: str = ""
     as_of: str = ""
@@ -78,7 +83,7 @@ class Row(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     @property
     def failed(self) -> int:
         """How many runs came to grief."""
-        return failed(self.outcomes, self.unmeasured)
+        return failed(self.outcomes, self.unmeasured, self.claimed)
 
     @property
     def last_came_to(self) -> str:
@@ -113,11 +118,13 @@ def row(subject: Subject) -> Row:
     """What the index says of one experiment."""
     view = subject.view
     told = spec_here(view, subject.spec)
-    best, last = view.best, view.last
+    last, is_project = view.last, pursued.is_project(told)
+    best, bests = (None, {}) if is_project else (view.best, view.bests)
     return Row(
         id=view.experiment,
         phase=view.phase,
         phase_reason=text.line(view.phase_reason, REASON_CHARS),
+        phase_by=text.line(_phase_by(view)),
         goal=text.line(told.goal, GOAL_CHARS) if told else "",
         metric=text.line(told.metric) if told else text.line(last.metric) if last else "",
         metric_direction=view.direction,
@@ -130,6 +137,7 @@ def row(subject: Subject) -> Row:
         superseded=view.superseded,
         outcomes=view.outcomes,
         unmeasured=view.unmeasured,
+        claimed=view.claimed,
         failure_streak=view.failure_streak,
         wall_s=view.wall_s,
         last_run=last.run_id if last else "",
@@ -138,9 +146,9 @@ def row(subject: Subject) -> Row:
         last_unmeasured=last is not None and failing.unmeasured(last),
         best_run=best.run_id if best else "",
         best_value=best.value if best else None,
-        bests={
-            name: Best(run=run.run_id, value=run.value) for name, run in view.bests.items() if run.value is not None
-        },
+        partly_luck=bool(told and view.noisy(declared=told.noise) and lucky(subject)),
+        bests={name: Best(run=run.run_id, value=run.value) for name, run in bests.items() if run.value is not None},
+        found=pursued.found(view) if is_project else "",
         next_due_at=due.next_due_at(view, subject.spec),
         created_at=view.created_at,
         as_of=view.as_of,
@@ -151,10 +159,16 @@ def row(subject: Subject) -> Row:
     )
 
 
+def _phase_by(view: View) -> str:
+    moves = [each for each in view.decisions if each.type == PHASE_CHANGED]
+    return moves[-1].actor if moves and moves[-1].ts == view.phase_since else ""
+
+
 def outcomes(rows: Sequence[Row]) -> dict[str, int]:
     """How the runs of these experiments ended."""
     totals = {name: sum(each.outcomes.get(name, 0) for each in rows) for name in OUTCOMES}
-    return came_to(totals, sum(each.unmeasured for each in rows))
+    claimed = {name: sum(each.claimed.get(name, 0) for each in rows) for name in OUTCOMES}
+    return came_to(totals, sum(each.unmeasured for each in rows), claimed)
 
 
 def of(rows: Sequence[Row], *, ledger: Place, alerts: Sequence[Finding]) -> Index:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from lab.core.view import ACTIVE, ARCHIVED, AWAITING, COMPLETED, OPEN_PHASES, PAUSED, QUEUED
 from lab.projections import text
 from lab.projections.attention import item
-from lab.projections.index import outcomes
+from lab.projections.index import PARTLY_LUCK, outcomes
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -59,9 +59,10 @@ def _section(title: str, rows: Sequence[Row]) -> list[str]:
 
 def _line(row: Row) -> str:
     runs = f"{row.run_count}/{row.max_iterations_total}" if row.max_iterations_total else str(row.run_count)
-    best = "no best yet"
+    best = text.md(row.found) or "no best yet"
     if row.best_value is not None:
-        best = f"best {text.md(row.metric) or 'value'} {row.best_value!r}"
+        luck = PARTLY_LUCK if row.partly_luck else ""
+        best = f"best {text.md(row.metric) or 'value'} {row.best_value!r}{luck}"
     failing = f", {row.streak}" if row.streak else ""
     goal = f" - {text.md(row.goal, _GOAL_CHARS)}" if row.goal else ""
     name = f"**[{text.md(row.id)}](experiments/{row.id}/SUMMARY.md)**"

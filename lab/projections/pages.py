@@ -5,13 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from lab.core import layout
-from lab.projections.autoresearch_summary import is_loop
-from lab.projections.autoresearch_summary import summary_page as loop_page
 from lab.projections.baton import next_page
 from lab.projections.best import best_page
 from lab.projections.context import context_page
 from lab.projections.status import status_page
 from lab.projections.summary import summary_page
+from lab.projections.tier import is_loop
 
 if TYPE_CHECKING:
     from lab.core.subject import Subject
@@ -30,6 +29,8 @@ def render(subject: Subject) -> dict[str, bytes]:
         layout.BEST: best_page(subject),
     }
     if is_loop(subject):
+        from lab.projections.autoresearch_summary import summary_page as loop_page  # noqa: PLC0415  # most are none
+
         made[layout.LOOP_SUMMARY] = loop_page(subject)
     for name, run in ((layout.LATEST_RUN, subject.view.last), (layout.BEST_RUN, subject.view.best)):
         if run is not None:

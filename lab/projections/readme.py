@@ -13,7 +13,8 @@ no server, no database. Paths below are relative to this folder.
 1. `LAB-STATUS.md`: the whole lab on a page. Its first section says what wants a person.
 2. `PROGRAM.md`: what this lab is for, written by people.
 3. `experiments/<id>/RUNBOOK.md`: what one experiment is, how it runs, and what its limits are.
-4. `experiments/<id>/SUMMARY.md`: where it stands. `best.md` has the best parameters, ready to copy.
+4. `experiments/<id>/SUMMARY.md`: where it stands. `best.md` has the best number seen; which run to
+   take, and its parameters, ready to copy: `labctl best ID`.
 5. `experiments/<id>/NEXT.md`: what the last run hands to the next one; `context.md` for the last five runs.
 
 Programs read `LAB-INDEX.json` (one line an experiment), `experiments/<id>/STATUS.json` and

@@ -24,16 +24,31 @@ AMONG = 5_000  # of the last runs: the noise is looked for among these, so that 
 
 
 class Known(msgspec.Struct, frozen=True, kw_only=True):
-    """The noise of one measurement, and by how many points it is known."""
+    """What repeats say of the noise of one measurement, by how many points, and what a model says, where one was asked.
+
+    `weighed` is what both say together: the noise, wherever it is told.
+    """
 
     noise: Noise = Noise()
     points: int = 0
+    modelled: float | None = None
+
+    @property
+    def weighed(self) -> Noise:
+        return noise.filled(self.noise, self.modelled)
 
     @property
     def told(self) -> str:
         """From what it is known, in words."""
-        freedom = text.count(self.noise.df, "degree")
-        return f"{text.count(self.points, 'point')} measured more than once, {freedom} of freedom"
+        repeated = f"{text.count(self.points, 'point')} measured more than once, {freedom(self.noise.df)}"
+        if self.weighed == self.noise:
+            return repeated
+        return f"{repeated}, and the model" if self.noise.df else "the model"
+
+
+def freedom(df: int) -> str:
+    """Degrees of freedom, in words."""
+    return f"{text.count(df, 'degree')} of freedom"
 
 
 def known(lines: Sequence[Line], tier: str) -> Known:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from lab.core.spec_tuning import TINKER, is_chain
-from lab.projections import template, text
+from lab.projections import pursued, template, text
 from lab.projections.attention import section
 
 if TYPE_CHECKING:
@@ -49,6 +49,7 @@ def render(experiment: str, created_at: str, spec: Spec | None, findings: Sequen
         "created_at": created_at,
         "wants": section(findings),
         "spec": spec,
+        "is_project": pursued.is_project(spec),
     }
     if spec is not None:
         values |= {

@@ -12,9 +12,11 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from lab.core import cost
 from lab.core.run import FAILURES, MINIMIZE
 from lab.core.space import Space
 from lab.core.spec import Spec
+from lab.core.spec_tuning import searched_by
 from lab.core.subject import Finding, Subject
 from lab.core.view import OPEN_PHASES, Tier, View
 from lab.projections import loop_standing, points, repeats, text
@@ -73,6 +75,7 @@ class Left(msgspec.Struct, frozen=True, kw_only=True):
     runs: int | None = None
     hours: float | None = None
     cost: float | None = None
+    a_run_may_cost: float | None = None  # set aside for the next one, where a cost budget is set
     failures_in_a_row: int | None = None
     runs_without_a_new_best: int | None = None
     model_calls: int | None = None
@@ -105,6 +108,7 @@ class Standing(msgspec.Struct, frozen=True, kw_only=True):
     strategy: str
     runs: int
     outcomes: dict[str, int]
+    claimed: dict[str, int]  # of those, what another harness says
     failure_streak: int
     under_way: tuple[str, ...]
     time_budget_s: float | None
@@ -145,9 +149,10 @@ def of(given: Briefing, *, top: int = 10, last: int = 10) -> Standing:
         phase_since=view.phase_since,
         tier=text.line(view.tier),
         tiers=tuple(text.line(each) for each in spec.fidelity_tiers[:PARAMETERS]) if spec else (),
-        strategy=text.line(here.strategy) if here else "",
+        strategy=text.line(searched_by(here, has_space=given.space is not None)) if here else "",
         runs=view.runs,
         outcomes=view.outcomes,
+        claimed=view.claimed,
         failure_streak=view.failure_streak,
         under_way=given.under_way[:PARAMETERS],
         time_budget_s=here.time_budget_s if here else None,
@@ -288,7 +293,8 @@ def left(view: View, here: Spec | None, under_way: int) -> Left:
     return Left(
         runs=max(here.max_iterations_total - view.iterations - under_way, 0),
         hours=None if stop.budget_hours is None else round(max(stop.budget_hours - view.wall_s / _HOUR_S, 0.0), 4),
-        cost=None if stop.budget_cost is None else round(max(stop.budget_cost - view.cost, 0.0), 9),
+        cost=cost.left(view, here),
+        a_run_may_cost=None if stop.budget_cost is None else cost.of_a_run(view, here),
         failures_in_a_row=None if failures is None else max(failures - view.failure_streak, 0),
         runs_without_a_new_best=None if plateau is None else max(plateau - quiet, 0),
         model_calls=None if model is None else max(model.max_calls - view.model.calls, 0),
@@ -323,7 +329,7 @@ def _next(view: View, spec: Spec | None) -> tuple[str, ...]:
     if view.phase in OPEN_PHASES:
         return (
             f"labctl burst {name} -n 5",
-            f"labctl run-once --experiment {name}",
+            f"labctl run-once --experiment {name} --now",
             f"labctl propose {name} --params FILE --reason WHY",
             *looks,
         )

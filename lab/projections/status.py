@@ -21,8 +21,13 @@ from lab.projections.trained import Training  # msgspec resolves annotations
 SCHEMA_VERSION = 1
 # 2: the folder that its SPEC came from; 3: the proposals that wait; 4: what models took; 5: and who set it aside;
 # 6: runs that were lost in a row, that never began, and how long whole ones take; 7: metrics.jsonl tells of `ran`;
-# 8: trainings in chunks
-FOLD_FORMAT = 8
+# 8: trainings in chunks; 9: what people said to a research project and what it promised, and who a study is lent to
+# 10: proposed runs that a person said no to, what the dearest run of a tier cost, and what a day did
+# 11: the commit that an imported candidate had elsewhere; 12: what another harness claims, and its origin in tables
+# 13: whether a replay came to another value
+# 14: the generations that a lab had which was taken over, and its runs where they came
+# 15: what ended with the lab is no failure in a row
+FOLD_FORMAT = 15
 PARAMS_BYTES = 65_536
 _GOAL_CHARS = 1_000
 _REASON_CHARS = 500

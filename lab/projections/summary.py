@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from lab.core.run import came_to
-from lab.projections import due, text, trained
+from lab.core.run import CLAIMED, came_to
+from lab.projections import due, pursued, text, trained
 from lab.projections.attention import opening
 from lab.projections.tier import every, next_tier, spec_here
 
@@ -21,15 +21,19 @@ GOAL_CHARS = 600
 REASON_CHARS = 300
 CELL_CHARS = 100
 _DECISIONS = 5
+_SEVERAL = 2  # runs with a value: of one there is nothing to choose
 
 
 def summary_page(subject: Subject) -> bytes:
     """The bytes of SUMMARY.md."""
     lines = opening(subject, "summary")
     lines += _facts(subject)
-    lines += _bests(subject)
+    is_project = pursued.is_project(subject.spec)
+    lines += pursued.stands(subject) if is_project else _bests(subject)
     lines += ["", "## Last runs", ""]
-    lines += runs_table(subject.view.recent[::-1], _metric(subject)) if subject.view.recent else ["No run yet."]
+    newest = subject.view.recent[::-1]
+    shown = pursued.runs_table(newest) if is_project else runs_table(newest, _metric(subject))
+    lines += shown if newest else ["No run yet."]
     lines += _decisions(subject)
     return text.page(lines)
 
@@ -42,12 +46,13 @@ def runs_table(runs: Sequence[Run], metric: str) -> list[str]:
 
 def outcome(run: Run) -> str:
     """How a run ended; of a code loop also what was decided about it."""
-    return f"{run.outcome}, {run.verdict}" if run.verdict and run.verdict != run.outcome else run.outcome
+    told = f"{run.outcome}, {run.verdict}" if run.verdict and run.verdict != run.outcome else run.outcome
+    return f"{told}, {CLAIMED}" if run.claimed else told
 
 
-def tally(outcomes: Mapping[str, int], unmeasured: int = 0) -> str:
+def tally(outcomes: Mapping[str, int], unmeasured: int = 0, claimed: Mapping[str, int] | None = None) -> str:
     """`9 success, 2 failed`, in the order of the design and not of what happened first."""
-    return ", ".join(f"{number} {name}" for name, number in came_to(outcomes, unmeasured).items())
+    return ", ".join(f"{number} {name}" for name, number in came_to(outcomes, unmeasured, claimed).items())
 
 
 def _cells(run: Run) -> tuple[str, ...]:
@@ -72,10 +77,12 @@ def _facts(subject: Subject) -> list[str]:
     runs += f", and {view.unbegun} that never began" if view.unbegun else ""
     lines = [
         f"- Goal: {text.md(told.goal, GOAL_CHARS) or text.NONE}" if told else "- Goal: see SPEC.yaml",
-        f"- Metric: {_metric(subject) or 'value'}, {view.direction}",
+        pursued.kind(text.md(view.experiment))
+        if pursued.is_project(spec)
+        else f"- Metric: {_metric(subject) or 'value'}, {view.direction}",
         f"- Phase: **{view.phase}**{since}{because}",
         f"- Tier: {text.md(view.tier)}" + (f" (next: {text.md(after)})" if after else ""),
-        f"- Runs: {runs}" + (f": {tally(view.outcomes, view.unmeasured)}" if view.runs else ""),
+        f"- Runs: {runs}" + (f": {tally(view.outcomes, view.unmeasured, view.claimed)}" if view.runs else ""),
     ]
     if view.failure_streak:
         what = "Runs in a row without a value" if view.unmeasured else "Failures in a row"
@@ -123,7 +130,7 @@ def _bests(subject: Subject) -> list[str]:
         (
             text.md(name),
             str(tier.runs),
-            str(tier.successes),
+            f"{tier.successes - tier.claimed}" + (f" and {tier.claimed} {CLAIMED}" if tier.claimed else ""),
             text.number(tier.best.value if tier.best else None),
             text.md(tier.best.run_id) if tier.best else text.NONE,
         )
@@ -138,12 +145,21 @@ def _bests(subject: Subject) -> list[str]:
 
 
 def lucky(subject: Subject) -> str:
-    """What is to be said of the best number of a search whose SPEC says that it is noisy; empty else."""
+    """What is to be said of the best number of a search; empty where no luck is in it, or it is the only one.
+
+    Whoever copied its parameters would else take the luckiest run home, and `labctl best` names another.
+    """
     spec, view = subject.spec, subject.view
-    if spec is None or not spec.noise or view.loop is not None or view.best is None:
+    noisy = view.noisy(declared=spec.noise) if spec else False
+    if noisy is False or view.loop is not None or view.best is None:
+        return ""
+    tier = view.tiers.get(view.tier)
+    if tier is None or tier.successes < _SEVERAL or tier.chain is not None:
         return ""
     weighs = f"`labctl best {view.experiment}` weighs which run to take"
-    return f"The metric is noisy, and a best number is partly luck: {weighs}."
+    if noisy:
+        return f"The metric is noisy, and a best number is partly luck: {weighs}."
+    return f"The SPEC does not say whether the metric is noisy. If it is, a best number is partly luck: {weighs}."
 
 
 def _decisions(subject: Subject) -> list[str]:

@@ -3,9 +3,7 @@
 A line is made from its run alone, so that appending it and writing the table anew give the same bytes.
 """
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sequence
 
 import msgspec
 
@@ -14,13 +12,8 @@ from lab.core.candidate import Candidate  # msgspec resolves annotations
 from lab.core.curve import Point  # msgspec resolves annotations
 from lab.core.errors import Unavailable
 from lab.core.origin import Origin  # msgspec resolves annotations
-from lab.core.run import FAILURES, STOPPED_EARLY, SUCCESS, cut_off
+from lab.core.run import FAILURES, STOPPED_EARLY, SUCCESS, Run, cut_off
 from lab.projections import data, text
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-
-    from lab.core.run import Run
 
 LINE_BYTES = 65_536
 DESCRIPTION_CHARS = 300
@@ -193,12 +186,12 @@ def _shortened(line: dict[str, object], ours: int, size: int) -> bytes:
     return written
 
 
-def results_header(metric: str) -> bytes:
+def results_header(metric: str, columns: Sequence[str] = _COLUMNS) -> bytes:
     """The first line of results.tsv; the second column is named after the metric."""
     name = text.cell(metric, text.LINE_CHARS)
-    if name in (text.NONE, *_COLUMNS):
+    if name in (text.NONE, *columns):
         name = "value"
-    return text.row((_COLUMNS[0], name, *_COLUMNS[1:]))
+    return text.row((columns[0], name, *columns[1:]))
 
 
 def results_line(run: Run) -> bytes:

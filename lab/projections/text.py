@@ -18,8 +18,8 @@ BLOCK_LINES = 60
 NONE = "-"
 CUT = "…"
 
-# Whole escape sequences go, or their tails ("[31m") would stay behind as text.
-_ANSI = re.compile(
+# Whole escape sequences go, or their tails ("[31m") would stay behind as text. Most turns meet none, and compile none.
+_ANSI = (
     r"(?:\x1b\[|\x9b)[0-?]*[ -/]*[@-~]"  # colours, cursor
     r"|(?:\x1b\]|\x9d)[^\x07\x1b\x9c\x9d]*(?:\x07|\x1b\\|\x9c)"  # titles, links
     r"|\x1b[ -/]*[0-~]"
@@ -30,7 +30,7 @@ _HIDDEN = (
     "\ufff9-\ufffb\U000e0000-\U000e0fff"
 )
 UNSEEN = re.compile(f"[{_HIDDEN}]")
-_SURROGATE = re.compile("[\ud800-\udfff]")
+_SURROGATE = "[\ud800-\udfff]"
 _MARKUP = re.compile(r"[\\`<|\[\]]")
 _OPENS_BLOCK = re.compile(r"[#>~=]|[-+*](?![\w.])")
 _ORDERED = re.compile(r"(\d{1,9})([.)])(?=\s|$)")
@@ -41,7 +41,7 @@ def line(text: str, limit: int = LINE_CHARS) -> str:
     """One line of plain text, at most `limit` characters."""
     seen = text[: 8 * limit]  # a note of 10 MB is not read to its end
     if not (seen.isascii() and seen.isprintable()):
-        seen = _SURROGATE.sub("\ufffd", _ANSI.sub("", seen))
+        seen = re.sub(_SURROGATE, "\ufffd", re.sub(_ANSI, "", seen))
         seen = UNSEEN.sub("", " ".join(seen.split()))  # split first: some of the unseen are line ends
     words = " ".join(seen.split())
     if len(words) > limit or len(text) > 8 * limit:
@@ -65,8 +65,8 @@ def block(text: str, limit: int = BLOCK_CHARS, lines: int = BLOCK_LINES) -> str:
     """Several lines of plain text, for a fence. Cut where it is too long, and it says so."""
     seen = text[:limit]
     if not seen.isascii() or "\x1b" in seen or not seen.replace("\n", "").isprintable():
-        seen = _ANSI.sub("", seen.replace("\r\n", "\n").replace("\r", "\n"))
-        seen = _SURROGATE.sub("\ufffd", UNSEEN.sub("", seen))
+        seen = re.sub(_ANSI, "", seen.replace("\r\n", "\n").replace("\r", "\n"))
+        seen = re.sub(_SURROGATE, "\ufffd", UNSEEN.sub("", seen))
     rows = seen.strip("\n").split("\n")
     cut = len(text) > limit or len(rows) > lines
     return "\n".join([*(row.rstrip() for row in rows[:lines]), *([CUT] if cut else [])]).strip("\n")
@@ -74,7 +74,7 @@ def block(text: str, limit: int = BLOCK_CHARS, lines: int = BLOCK_LINES) -> str:
 
 def visible(text: str) -> str:
     """The same text without what no reader sees. Line ends and indents stay."""
-    return _SURROGATE.sub("\ufffd", UNSEEN.sub("", _ANSI.sub("", text)))
+    return re.sub(_SURROGATE, "\ufffd", UNSEEN.sub("", re.sub(_ANSI, "", text)))
 
 
 def rewritten(raw: bytes) -> bytes:

@@ -32,3 +32,9 @@ def next_tier(subject: Subject) -> str:
     tiers = subject.spec.fidelity_tiers if subject.spec else ()
     here = subject.view.tier
     return tiers[tiers.index(here) + 1] if here in tiers[:-1] else ""
+
+
+def is_loop(subject: Subject) -> bool:
+    """Whether an experiment is a code loop, or was one."""
+    told = subject.spec
+    return (told is not None and told.executor == "reference") or any(each.loop for each in subject.view.tiers.values())

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 from lab.core import layout
 from lab.core.errors import LabError
-from lab.core.subject import Finding
 from lab.projections import status
 from lab.projections.standing import TOLD_AMONG, Briefing
 from lab.projections.tier import spec_in
@@ -20,7 +19,6 @@ from lab.store import leases, reading
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from lab.core.space import Space
     from lab.core.spec import Spec
     from lab.core.view import View
     from lab.projections.tables import Line
@@ -34,7 +32,7 @@ _OF_A_LOOP = b"commit\t"
 def read(root: Root, name: str) -> tuple[Briefing, tuple[str, ...]]:
     """The parts, and what is not in order. `Unavailable` when the pages have to be written again first."""
     found = table.read(root, name)
-    space, trouble = _space(root, found.spec, found.view)
+    space, trouble = spaces.shown(root, found.spec, found.view)
     state = status.fold_state(reading.read(root.layout.status(name)) or b"")
     is_loop = found.spec is not None and scripts.is_loop(found.spec)
     made = Briefing(
@@ -80,14 +78,3 @@ def told(root: Root, name: str, last: int = TOLD_AMONG, *, lines: Sequence[Line]
         newest = zip(reversed(rows[:-1]), reversed(lines), strict=False)
         return {line.run_id: row[-1] for row, line in islice(newest, last) if row[-1] not in ("", "-")}
     return {row[0]: row[-1] for row in rows[-last - 1 :] if len(row) == _COLUMNS and row[-1] not in ("", "-")}
-
-
-def _space(root: Root, spec: Spec | None, view: View) -> tuple[Space | None, tuple[Finding, ...]]:
-    """The space; one that cannot be used is something that wants a person, and keeps nobody from the rest."""
-    if spec is None:
-        return None, ()
-    try:
-        found = spaces.find(root, spec, view)
-    except LabError as refused:
-        return None, (Finding(what=refused.what, where=refused.where, fix=refused.fix),)
-    return (found.space if found else None), ()

@@ -223,9 +223,7 @@ def judged(
 
 def refusal(workspace: str, path: str, rules: Rules) -> str:
     """Why one path may not be changed; empty when it may."""
-    try:
-        path.encode()
-    except UnicodeEncodeError:
+    if not canonical.is_text(path):
         return "its name is no UTF-8"
     if fnmatch.fnmatchcase(path, _ADAPTERS):
         return "it is an adapter, which starts agents"

@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from lab import __version__
 from lab.core.errors import LabError, Unavailable
 from lab.core.launch import Limits, Program
-from lab.scheduler import passing
+from lab.core.version import __version__
+from lab.scheduler import passing, sequels, subjects
 from lab.store import experiments, leases, plug_ins
 from lab.store import root as roots
 
@@ -126,11 +126,12 @@ def _git(root: Root) -> Check:
 def _plug_ins() -> Iterator[Check]:
     """Every plug-in is loaded once. One that fails stops nothing but itself."""
     from lab.executors import door as executors  # noqa: PLC0415  # for a check-up: they load what is installed
-    from lab.scheduler import agents  # noqa: PLC0415  # as above
+    from lab.scheduler.agents import door as agents  # noqa: PLC0415  # as above
     from lab.strategies import door as strategies  # noqa: PLC0415  # as above
 
     found: list[tuple[str, Callable[[], tuple[plug_ins.Problem, ...]]]] = [
         ("executors", executors.problems), ("strategies", strategies.problems), ("agents", agents.problems),
+        ("sequels", sequels.problems),
     ]  # fmt: skip
     for kind, problems in found:
         broken = problems()
@@ -212,7 +213,7 @@ def _confined(root: Root) -> Check:
 
 
 def _fence() -> Check:
-    """What keeps the commands of a code loop from writing elsewhere. Nothing else is fenced."""
+    """What keeps the commands of a code loop, and runs whose SPEC says `fenced`, from writing elsewhere."""
     from lab.executors import fence  # noqa: PLC0415  # ctypes, and a program that is tried
 
     reach = fence.available()
@@ -220,8 +221,10 @@ def _fence() -> Check:
     has += [f"bwrap ({reach.bwrap})"] if reach.bwrap else []
     if not has:
         fix = "a kernel from 5.13 on with Landlock, or bubblewrap; without, digests tell what a candidate changed"
-        return Check(name="fence", state=WARNING, what=f"code loops can write anywhere: {reach.why}", fix=fix)
-    what = f"candidates of code loops are held by {' and '.join(has)}"
+        return Check(
+            name="fence", state=WARNING, what=f"candidates and fenced runs can write anywhere: {reach.why}", fix=fix
+        )
+    what = f"candidates and fenced runs are held by {' and '.join(has)}"
     if not reach.bwrap:
         what += f"; files can be neither hidden nor frozen, for {reach.why}"
     return Check(name="fence", state=OK, what=what)
@@ -231,8 +234,8 @@ def _specs(root: Root) -> Iterator[Check]:
     """Each experiment: whether its SPEC can be read, and whether what it asks can be asked."""
     names, troubled = experiments.names(root), 0
     for name in names:
-        loaded = experiments.load(root, name)
-        if loaded.spec is None:
+        loaded = subjects.known(root, name)
+        if loaded.spec is None or loaded.problem is not None:
             problem = loaded.problem or LabError("it cannot be read")
             troubled += 1
             yield Check(name=name, state=FAILED, what=problem.what, fix=problem.fix)
@@ -260,7 +263,7 @@ def _of_spec(root: Root, spec: Spec) -> Iterator[str]:
     except LabError as unfit:
         yield unfit.what
     if spec.agent_provider:
-        from lab.scheduler import agents_found  # noqa: PLC0415  # as above
+        from lab.scheduler.agents import found as agents_found  # noqa: PLC0415  # as above
 
         problem = agents_found.problem(root, spec)
         if problem:

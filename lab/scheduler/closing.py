@@ -10,10 +10,12 @@ import msgspec
 from lab.core import canonical, chunk, layout
 from lab.core.errors import BadInput, Corrupt, LabError
 from lab.core.launch import INTERRUPTED, ORPHANED, Exit
+from lab.core.manifest import RUNNING
 from lab.core.record import parse
 from lab.core.run import SUCCESS
 from lab.executors import door
-from lab.store import bundles, reading
+from lab.scheduler import rows
+from lab.store import bundles, machine, reading
 
 if TYPE_CHECKING:
     from lab.core.ended import Ended
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
     from lab.store.root import Root
 
 
+STOPPED = "the machine stopped before the run was sealed: its files cannot be trusted"
 _FROM_OUTSIDE = (INTERRUPTED, ORPHANED)
 _KILLING = (9, 15)
 
@@ -59,7 +62,8 @@ def close(root: Root, manifest: Manifest, ended: Ended) -> None:
     if ended.curve.points:
         with suppress(FileExistsError):  # before the manifest: who settles a run that says how it ended reads no more
             place = f"{root.layout.run(manifest.experiment, manifest.run_id)}/{layout.CURVE}"
-            root.files.create(place, canonical.page(msgspec.to_builtins(ended.curve)), durable=False)
+            data = canonical.page(msgspec.to_builtins(ended.curve))
+            root.files.create(place, data, durable=bundles.waits(root, manifest))
     bundles.close(root, manifest, result=result, metrics={**ended.metrics, **base})
     spent = f"{root.layout.run(manifest.experiment, manifest.run_id)}/{layout.EXIT}"
     if reading.size_of(spent) >= 0:
@@ -73,7 +77,7 @@ def left_behind(path: str, manifest: Manifest, engines: tuple[str, str] | None =
     the word of its engine: it ends a run that was ended from outside, and not one that had ended by itself.
     """
     data = reading.read(f"{path}/{layout.EXIT}")
-    if data is None:
+    if data is None or _doubt(path, manifest):
         return None
     try:
         found = parse(Exit, data, f"{path}/{layout.EXIT}")
@@ -85,6 +89,36 @@ def left_behind(path: str, manifest: Manifest, engines: tuple[str, str] | None =
         return ended
     except (Corrupt, BadInput):
         return None
+
+
+def believed(path: str, manifest: Manifest) -> Manifest:
+    """The manifest of a run that nobody holds, as far as it can be believed; its reason says where it cannot.
+
+    Nothing of a run but `exit.json` waits for the disk before its seal. A power cut may leave how it ended and take
+    what it made, or what it was given: a success of files that are empty.
+    """
+    doubt = _doubt(path, manifest)
+    if not doubt:
+        return manifest
+    return msgspec.structs.replace(manifest, status=RUNNING, value=None, verdict="", reason=doubt)
+
+
+def _doubt(path: str, manifest: Manifest) -> str:
+    """Why a run is not believed that says how it ended; empty where nothing speaks against it."""
+    if not _is_given(path):
+        return f"{layout.PARAMS} is not what was written there: what it was given is not known"
+    has_ended = manifest.status != RUNNING or reading.size_of(f"{path}/{layout.EXIT}") >= 0
+    return STOPPED if has_ended and machine.has_restarted(manifest.owner) else ""
+
+
+def _is_given(path: str) -> bool:
+    """Whether its parameters can be read, if it was given any."""
+    place = f"{path}/{layout.PARAMS}"
+    try:
+        rows.parameters(reading.read(place), place)
+    except Corrupt:
+        return False
+    return True
 
 
 def used(path: str, manifest: Manifest) -> Manifest:

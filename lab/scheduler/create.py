@@ -11,22 +11,26 @@ import msgspec
 
 from lab.core import canonical, event, ids, layout
 from lab.core.errors import BadInput, LabError, NotFound, Unavailable, nearest
-from lab.core.launch import Foreseen
+from lab.core.launch import IN_PROCESS, Foreseen
+from lab.core.pursuit import LENT
 from lab.core.spec_tuning import TINKER
 from lab.projections import readme
 from lab.scheduler import engines, places, refresh, unread
-from lab.scheduler.doubts import doubts, promised, workspace_at
+from lab.scheduler.doubts import doubts, lying, promised, workspace_at
 from lab.scheduler.loop import scripts
-from lab.store import experiments, ledger, reading, shipped
+from lab.scheduler.search.sought import NAMES
+from lab.store import experiments, ledger, leftovers, reading, shipped
 from lab.store.root import refuse_foreign
 from lab.store.sections import hold
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from lab.core.spec import Spec
     from lab.store.root import Root
 
 _MAX_SPEC_BYTES = 1 << 20
-_STARTS_PROGRAMS = ("command", "reference", "stub")  # that want no more than a program; its text is doubted apart
+_STARTS_PROGRAMS = ("command", "reference", "stub", IN_PROCESS)  # a program at most; its text is doubted apart
 _DATA = "prepare.py"  # of a template that is a folder, what makes its data
 _PROGRAMS = (".py", layout.SPEC)
 
@@ -86,11 +90,19 @@ def checked(source: str, data_root: str) -> tuple[Spec, str]:
     if "/" not in source and reading.is_file(edited):
         source = edited
     data, origin = _source(source)
-    return _fenced(promised(experiments.parse_spec(data, origin)), data_root), origin
+    spec = experiments.parse_spec(data, origin)
+    folder, name = os.path.split(os.path.dirname(origin))
+    if os.path.realpath(folder) == os.path.realpath(f"{data_root}/experiments"):
+        experiments.require_named(spec, name, origin)
+    return _fenced(promised(spec), data_root), origin
 
 
-def experiment(root: Root, source: str, *, new_id: str = "", actor: str, dry_run: bool = False) -> Created:
+def experiment(
+    root: Root, source: str, *, new_id: str = "", actor: str, dry_run: bool = False, lent: str = ""
+) -> Created:
     """Make an experiment from a SPEC: a file, or the name of a shipped template. Refused whole, or made whole.
+
+    `lent` is the project whose study it is: nobody else makes runs of it, from the first moment on.
 
     A template that is a folder is copied to where this is called, under its own name, and the experiment is about the
     copy: its files are there to be edited. What has that name already is taken as it lies.
@@ -118,7 +130,8 @@ def experiment(root: Root, source: str, *, new_id: str = "", actor: str, dry_run
     folder = os.path.dirname(origin)
     taken = folder if not copied and os.path.isdir(os.path.expanduser(source)) else ""
     shared = _made_from(root, folder) if taken else ()
-    _publish(root, spec, data, source=source, origin=origin, actor=actor, given=given)
+    told = {unread.GIVEN: given if os.path.basename(origin) == layout.SPEC else "", LENT: lent}
+    _publish(root, spec, data, source=source, origin=origin, actor=actor, facts=told)
     return Created(
         name=spec.id,
         made=True,
@@ -161,8 +174,6 @@ def _prepared(root: Root, copied: str) -> str:
 
 def _varies(spec: Spec, folder: str) -> bool:
     """Whether a search space lies in the workspace of a SPEC from this folder."""
-    from lab.scheduler.search.spaces import NAMES  # noqa: PLC0415  # the search and all
-
     workspace = "" if scripts.is_loop(spec) else workspace_at(spec, folder)
     return bool(workspace) and any(reading.is_file(f"{workspace}/{name}") for name in NAMES)
 
@@ -198,6 +209,7 @@ def _lay_out(root: Root, name: str, target: str) -> None:
     """Copy the files of a template, all or none."""
     contents = shipped.read_folder(name)
     try:
+        leftovers.clear(root.files, target)
         root.files.create_folder(target, contents)
     except FileExistsError:
         raise _in_the_way(name, target) from None
@@ -215,8 +227,9 @@ def written(root: Root, data: bytes, folder: str, *, actor: str, dry_run: bool =
     """Make an experiment from a SPEC that a verb wrote; `folder` is what it is about. Refused or made whole."""
     spec = _fenced(promised(experiments.parse_spec(data, "the SPEC that would be made")), root.layout.root)
     place = root.layout.experiment(spec.id)
-    if os.path.lexists(place):
-        raise BadInput(f"there is an experiment {spec.id} already", where=place, fix=f"--id {spec.id}-2")
+    is_left = reading.read(root.layout.spec(spec.id)) == data and not _announced(root, spec.id)  # by one who was killed
+    if os.path.lexists(place) and not is_left:
+        raise NameTaken(f"there is an experiment {spec.id} already", where=place, fix=f"--id {spec.id}-2")
     if not dry_run:
         _publish(root, spec, data, source=spec.id, origin=f"{folder}/{layout.SPEC}", actor=actor)
     return Created(name=spec.id, made=not dry_run, path=place, notes=_doubts(root, spec, folder))
@@ -224,7 +237,7 @@ def written(root: Root, data: bytes, folder: str, *, actor: str, dry_run: bool =
 
 def _doubts(root: Root, spec: Spec, folder: str) -> tuple[str, ...]:
     """What would not run, as its text says and as its workspace looks now."""
-    found = [*doubts(spec, folder), *engines.doubts(root, spec)]
+    found = [*doubts(spec, lying(spec, folder), root.world.environ), *engines.doubts(root, spec)]
     if scripts.is_loop(spec):
         from lab.scheduler.loop import ready  # noqa: PLC0415  # as below
 
@@ -263,13 +276,19 @@ def _fenced(spec: Spec, lab: str) -> Spec:
     return spec
 
 
-def _taken(name: str, source: str, place: str) -> BadInput:
-    fix = f"give the new one another id: labctl create {source} --id {name}-2"
-    return BadInput(f"there is an experiment {name} already", where=place, fix=fix)
+class NameTaken(BadInput):
+    """There is an experiment of this name."""
 
 
-def _publish(root: Root, spec: Spec, data: bytes, *, source: str, origin: str, actor: str, given: str = "") -> None:
-    """`given` is the digest of the file that it was made from; another id may be all that is different here."""
+def _taken(name: str, source: str, place: str) -> NameTaken:
+    fix = f"to change that one edit {place}/{layout.SPEC}; for a new one: labctl create {source} --id {name}-2"
+    return NameTaken(f"there is an experiment {name} already", where=place, fix=fix)
+
+
+def _publish(  # what, where from and by whom
+    root: Root, spec: Spec, data: bytes, *, source: str, origin: str, actor: str, facts: Mapping[str, str] | None = None
+) -> None:
+    """`unread.GIVEN` of the facts is the digest of the file that it was made from: perhaps only the id is another."""
     name, place = spec.id, root.layout.experiment(spec.id)
     with hold(root.layout.section(name)):
         try:
@@ -292,7 +311,7 @@ def _publish(root: Root, spec: Spec, data: bytes, *, source: str, origin: str, a
             name=canonical.plain(os.path.dirname(origin)),
             facts={
                 "created_in": canonical.plain(os.getcwd()),
-                **({unread.GIVEN: given} if given and os.path.basename(origin) == layout.SPEC else {}),
+                **{name: each for name, each in (facts or {}).items() if each},
             },
         )
         ledger.append(root, told)

@@ -13,19 +13,20 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from lab import __version__
 from lab.core import canonical, chunk, ids, layout
 from lab.core.chunk import Order
 from lab.core.claim import DEFAULT_TTL_S, Owner
 from lab.core.decided import Handed
 from lab.core.errors import BadInput, Busy, LabError, NotFound, Superseded
+from lab.core.event import Event  # msgspec resolves annotations
 from lab.core.manifest import Manifest
 from lab.core.origin import REVIEWED, UNREVIEWED, Origin
 from lab.core.record import page, parse
+from lab.core.run import FAILED
 from lab.core.spec import Spec
 from lab.core.spec_tuning import is_chain
-from lab.scheduler import closing, decisions, places, reclaim, refresh
-from lab.scheduler.chaining import decided
+from lab.core.version import __version__
+from lab.scheduler import closing, decisions, places, reclaim, refresh, rows
 from lab.scheduler.loop import scripts
 from lab.store import bundles, contents, experiments, leases, ledger, reading, revision
 from lab.store.leases import Lease
@@ -74,6 +75,7 @@ class Errand(msgspec.Struct, frozen=True, kw_only=True):
     handed: Handed | None = None  # of a code loop: the change is there already
     order: Order | None = None  # of a remote training, without the name of its run
     why: str = ""  # said of the order, where there is more to say than its numbers
+    events: tuple[Event, ...] = ()  # to be in the ledger before the run is: what was promised of it
 
 
 def begin(
@@ -96,7 +98,7 @@ def observe(root: Root, experiment: str) -> tuple[View, Loaded]:
 
 def usable(loaded: Loaded) -> Spec:
     """The SPEC as it was read, or what is wrong with it."""
-    if loaded.spec is None:
+    if loaded.spec is None or loaded.problem is not None:
         raise loaded.problem or BadInput("the SPEC cannot be used")
     return loaded.spec
 
@@ -152,7 +154,11 @@ def opened(root: Root, lease: Lease, view: View, spec: Spec, spec_sha256: str, e
     plan = _plan(manifest, here, errand.plan, order, with_exchange=bool(exchange))
     texts = {layout.PLAN: plan, **exchange, **given(errand.params, order)}
     try:
+        for told in errand.events:
+            ledger.append(root, told)
         if order is not None and order.number:
+            from lab.scheduler.chaining import decided  # noqa: PLC0415  # for trainings alone
+
             ledger.append(root, decided.told(view, order, lease.claim, ts=root.now(), why=errand.why))
         path = bundles.open_bundle(root, manifest, texts)
     except FileExistsError:
@@ -184,7 +190,7 @@ def reattached(root: Root, experiment: str, run_id: str, spec: Spec) -> Running:
         raise NotFound(f"there is no run {run_id}", where=path, fix=f"labctl list {experiment} shows the runs")
     lease = leases.held(root, experiment, manifest.generation)
     written = reading.read(f"{path}/{layout.PARAMS}")
-    params = None if written is None else msgspec.json.decode(written, type=dict[str, object])
+    params = rows.parameters(written, f"{path}/{layout.PARAMS}")
     here = scripts.renamed(spec.for_tier(manifest.fidelity_tier))
     if manifest.seed is not None:
         here = msgspec.structs.replace(here, seed=manifest.seed)
@@ -208,12 +214,20 @@ def sealed(root: Root, running: Running, ended: Ended) -> tuple[Seal, Subject]:
     """`finish`, but for the lab's own two pages: who ends many runs writes those once."""
     closed = closing.told(root, running.manifest, ended)
     try:
+        if gone := bundles.made_anew(root, running.manifest):
+            ended = taken_away(ended, gone)
+            closed = closing.told(root, running.manifest, ended)
         return _sealed(root, running, closed, ended)
     except Superseded:
         raise
     except (OSError, LabError):
         running.lease.abandon(root)
         raise
+
+
+def taken_away(ended: Ended, why: str) -> Ended:
+    """The end of a run whose bundle is gone. It has failed: a program that does so would run for ever else."""
+    return msgspec.structs.replace(ended, outcome=FAILED, value=None, verdict="", reason=why, note="", result="")
 
 
 def _sealed(root: Root, running: Running, manifest: Manifest, ended: Ended) -> tuple[Seal, Subject]:
@@ -245,8 +259,7 @@ def _sealed(root: Root, running: Running, manifest: Manifest, ended: Ended) -> t
 def _put_right(root: Root, running: Running) -> None:
     """Undo what a run did to the lab's own files in its bundle: what is sealed is what was asked of it."""
     root.files.unlock(running.path)  # the run may have locked its own bundle
-    if os.path.lexists(f"{running.path}/{layout.SEAL}"):  # a seal that the run made is none, and is kept as evidence
-        root.files.move(f"{running.path}/{layout.SEAL}", f"{running.path}/{layout.DAMAGED_SEAL}")
+    bundles.set_seal_aside(root, running.path)
     if running.params is not None:
         root.files.replace(f"{running.path}/{layout.PARAMS}", canonical.page(dict(running.params)))
     order_again(root, running, running.path)
@@ -311,6 +324,8 @@ def _plan(manifest: Manifest, spec: Spec, plan: str, order: Order | None, *, wit
         f"- budget: {manifest.time_budget_s:g}s\n"
     )
     if order is not None:
+        from lab.scheduler.chaining import decided  # noqa: PLC0415  # for trainings alone
+
         text += f"- training: {decided.extent(order)}\n"
     if manifest.origin is not None:
         text += _choice(manifest.origin, with_exchange=with_exchange)

@@ -9,10 +9,12 @@ import msgspec
 from lab.core import event, policy
 from lab.core.errors import BadInput, Unavailable
 from lab.core.policy import Escalate, Finish, Pause, Promote
-from lab.core.race import ASHA
-from lab.core.view import ARCHIVED, AWAITING, COMPLETED, OPEN_PHASES, PAUSED, QUEUED
+from lab.core.pursuit import LENT
+from lab.core.spec_fields import ASHA
+from lab.core.view import ACTIVE, ARCHIVED, AWAITING, COMPLETED, OPEN_PHASES, PAUSED, QUEUED
 from lab.scheduler import refresh
 from lab.scheduler.loop import scripts
+from lab.scheduler.search import sought
 from lab.store import experiments, ledger
 
 if TYPE_CHECKING:
@@ -42,7 +44,7 @@ def notice_edit(root: Root, experiment: str, view: View, loaded: Loaded) -> View
 
     Without it nobody could tell under which SPEC an old run counted as the best.
     """
-    if loaded.spec is None or not view.announced or view.announced == loaded.sha256:
+    if loaded.spec is None or loaded.problem is not None or not view.announced or view.announced == loaded.sha256:
         return view
     told = event.Event(type=event.SPEC_EDITED, ts=root.now(), experiment=experiment, spec=loaded.sha256)
     return write_down(root, told).view
@@ -58,13 +60,17 @@ def offered(phase: str) -> str:
     return TO_RESUME if phase in (PAUSED, AWAITING) else ""
 
 
-def pause(root: Root, experiment: str, *, reason: str, actor: str) -> Decided:
-    """Start no more runs until `resume`. A run that is under way goes on to its end."""
-    return _phase(root, experiment, PAUSED, reason=reason or "manual pause", actor=actor, refused=(COMPLETED,))
+def pause(root: Root, experiment: str, *, reason: str, actor: str, lent: str = "") -> Decided:
+    """Start no more runs until `resume`. A run that is under way goes on to its end.
+
+    `lent` is the project that pauses a study of its own: then nobody is asked to do anything about it.
+    """
+    reason = reason or "manual pause"
+    return _phase(root, experiment, PAUSED, reason=reason, actor=actor, refused=(COMPLETED,), lent=lent)
 
 
 def resume(root: Root, experiment: str, *, reason: str, actor: str) -> Decided:
-    """Let runs start again, with the failure count at zero."""
+    """Let runs start again, with the failure count at zero. What has runs is active again, and not queued."""
     return _phase(root, experiment, QUEUED, reason=reason or "manual resume", actor=actor, refused=())
 
 
@@ -74,12 +80,18 @@ def foreseen(root: Root, experiment: str) -> str:
         view, loaded = refresh.current(root, experiment)
     if loaded.spec is None:
         return ""
-    move = policy.decide(view, loaded.spec, root.world.now(), at_once=True, searching=bool(loaded.spec.strategy))
+    searching = sought.searches(root, loaded.spec, view)
+    move = policy.decide(view, loaded.spec, root.world.now(), at_once=True, searching=searching)
     if isinstance(move, Finish | Pause | Escalate):
         numbers = ", ".join(f"{name} {value}" for name, value in sorted(move.facts.items()))
         place = root.layout.spec(experiment)
         return f"the next turn will stop it again: {move.reason} ({numbers}); change the limit first, in {place}"
     return ""
+
+
+def lend(root: Root, experiment: str, *, to: str, reason: str, actor: str) -> Decided:
+    """Let a project make runs of its study, and nobody else: not cron, while it is open or was left so by a kill."""
+    return _phase(root, experiment, QUEUED, reason=reason, actor=actor, refused=(), lent=to)
 
 
 def complete(root: Root, experiment: str, *, reason: str, actor: str) -> Decided:
@@ -88,13 +100,16 @@ def complete(root: Root, experiment: str, *, reason: str, actor: str) -> Decided
 
 
 def archive(root: Root, experiment: str, *, reason: str, actor: str) -> Decided:
-    """Take it out of every list. Nothing is moved and nothing is lost: `restore` brings it back."""
+    """Take it out of every list. Nothing is moved and nothing is lost: `restore` brings it back.
+
+    One that never ran, such as one that was made by mistake, need not be ended before.
+    """
     experiments.require(root, experiment)
     with root.section(experiment):
         view = _current(root, experiment)
-        if view.phase not in (COMPLETED, PAUSED, ARCHIVED):
+        if view.phase not in (COMPLETED, PAUSED, ARCHIVED) and (view.runs or view.superseded):
             raise BadInput(
-                f"{experiment} is {view.phase}; only what is completed or paused can be archived",
+                f"{experiment} is {view.phase} and has run; only what is completed or paused can be archived",
                 fix=f"labctl complete {experiment}, then archive it",
             )
         decided = _move(root, view, ARCHIVED, reason=reason or "archived", actor=actor)
@@ -122,7 +137,7 @@ def set_tier(root: Root, experiment: str, tier: str, *, reason: str, actor: str)
         _current(root, experiment)
         subject = refresh.catch_up(root, experiment)
         if subject.spec is None:
-            raise BadInput(f"the SPEC of {experiment} cannot be used", fix=f"labctl validate {experiment}")
+            raise experiments.load(root, experiment).problem or BadInput("the SPEC cannot be used")
         tiers = subject.spec.fidelity_tiers
         if tier not in tiers:
             raise BadInput(f"{experiment} has no tier {tier}", fix=f"one of: {', '.join(tiers)}")
@@ -132,8 +147,7 @@ def set_tier(root: Root, experiment: str, tier: str, *, reason: str, actor: str)
                 type=event.TIER_CHANGED, ts=root.now(), experiment=experiment, tier=tier, reason=reason, actor=actor
             )
             write_down(root, told)
-    if changed:
-        refresh.lab_pages(root)
+    refresh.lab_pages(root)
     return Decided(experiment=experiment, phase=subject.view.phase, tier=tier, changed=changed)
 
 
@@ -147,11 +161,19 @@ def carry_out(root: Root, view: View, move: Pause | Escalate | Promote | Finish,
         )  # fmt: skip
     else:
         phase = _PHASES[type(move)]
+        facts |= {LENT: view.lent} if view.lent else {}  # a study that its policy stops is still its project's
         told = event.Event(
             type=event.PHASE_CHANGED, ts=ts, experiment=experiment, phase=phase, reason=move.reason, actor=actor,
             facts=facts,
         )  # fmt: skip
     return write_down(root, told)
+
+
+def go_to(root: Root, view: View, tier: str) -> Subject | None:
+    """Move an experiment to the tier of its next run, where something else than the policy says which that is."""
+    if tier == view.tier:
+        return None
+    return carry_out(root, view, Promote(tier=tier, reason="its next run is in that tier"), actor=POLICY)
 
 
 def follow(root: Root, view: View, spec: Spec, tier: str) -> Subject | None:
@@ -182,19 +204,20 @@ def write_down(root: Root, told: event.Event) -> Subject:
 
 
 def _phase(  # the parts of a decision
-    root: Root, experiment: str, phase: str, *, reason: str, actor: str, refused: tuple[str, ...]
+    root: Root, experiment: str, phase: str, *, reason: str, actor: str, refused: tuple[str, ...], lent: str = ""
 ) -> Decided:
     experiments.require(root, experiment)
     with root.section(experiment):
         view = _current(root, experiment)
         if view.phase == ARCHIVED:
             raise BadInput(f"{experiment} is archived", fix=f"labctl archive {experiment} --restore")
+        if phase == QUEUED and view.runs:
+            phase = ACTIVE
         if view.phase in refused:
             raise BadInput(f"{experiment} is {view.phase}", fix=f"labctl resume {experiment} opens it again")
-        decided = _move(root, view, phase, reason=reason, actor=actor)
+        decided = _move(root, view, phase, reason=reason, actor=actor, lent=lent)
     cleared(root, experiment, decided.phase)
-    if decided.changed:
-        refresh.lab_pages(root)
+    refresh.lab_pages(root)  # also where it was so: whoever made it so may have been killed before it told the lab
     return decided
 
 
@@ -212,15 +235,18 @@ def cleared(root: Root, experiment: str, phase: str) -> None:
     spent.clear(root, spec, view)
 
 
-def _move(root: Root, view: View, phase: str, *, reason: str, actor: str) -> Decided:
+def _move(root: Root, view: View, phase: str, *, reason: str, actor: str, lent: str = "") -> Decided:
     """Append the event and bring the pages up. The caller has the section."""
     # Resuming what runs already still means something after a failure or a loss: it forgives the streak.
     forgiven = not view.failure_streak and not view.losses
-    same = view.phase in OPEN_PHASES and forgiven if phase == QUEUED else view.phase == phase
+    is_open = view.phase in OPEN_PHASES and forgiven and not view.lent
+    same = is_open if phase in OPEN_PHASES else view.phase == phase
+    same = same and not (phase == PAUSED and view.lent and not lent)  # or a person's pause would last to the next phase
     if same:
         return Decided(experiment=view.experiment, phase=view.phase, tier=view.tier, changed=False)
     told = event.Event(
-        type=event.PHASE_CHANGED, ts=root.now(), experiment=view.experiment, phase=phase, reason=reason, actor=actor
-    )
+        type=event.PHASE_CHANGED, ts=root.now(), experiment=view.experiment, phase=phase, reason=reason, actor=actor,
+        facts={LENT: lent} if lent else {},
+    )  # fmt: skip
     after = write_down(root, told).view
     return Decided(experiment=view.experiment, phase=after.phase, tier=after.tier, changed=True)

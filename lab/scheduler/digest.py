@@ -13,14 +13,14 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from lab.core import event, history
-from lab.core.errors import BadInput, Corrupt
+from lab.core.errors import BadInput
 from lab.core.run import better
 from lab.core.view import Decision
 from lab.projections import digest as pages
 from lab.projections import index
 from lab.scheduler import subjects
 from lab.scheduler.control import notices
-from lab.store import archives, bundles, experiments, ledger, reading
+from lab.store import experiments, ledger, reading
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -77,33 +77,41 @@ def bring_back(root: Root) -> int:
 
 def _page(root: Root, kind: str, name: str, seq: int) -> bytes:
     """The digest from everything before a ledger record."""
-    entries = [entry for entry in ledger.entries(root) if entry.line is not None and entry.line.seq < seq]
+    lines, written = _before(root, seq)
     days = _days(kind, name)
     rows: list[Row] = []
     runs: list[Run] = []
     decisions: dict[str, tuple[Decision, ...]] = {}
     before: dict[str, dict[str, float]] = {}
     for experiment in experiments.names(root):
-        own = [entry for entry in entries if entry.line and entry.line.event.experiment == experiment]
+        own = lines.pop(experiment, None)  # let go: one may have a hundred thousand
         if not own:
             continue
-        rows.append(_row(root, experiment, own))
+        subject, made = subjects.past(root, experiment, experiments.load(root, experiment), own)
+        rows.append(index.row(subject))
         decided = _decisions(own, days)
         if decided:
             decisions[experiment] = decided
-        during, earlier = _runs(root, experiment, own, days)
+        during, earlier = _runs(own, made, days)
         runs += during
         before[experiment] = earlier
     told = pages.DigestInput(rows=tuple(rows), runs=tuple(runs), decisions=decisions, before=before)
     if kind == DAILY:
         return pages.daily(name, told)
-    written = {entry.line.event.name for entry in entries if entry.line and entry.line.event.name}
     return pages.weekly(name, told, days=[day for day in days if f"{DAILY}/{day}" in written])
 
 
-def _row(root: Root, experiment: str, own: Sequence[Entry]) -> Row:
-    loaded = experiments.load(root, experiment)
-    return index.row(subjects.rebuilt(root, experiment, loaded, own, recorded_only=True).subject)
+def _before(root: Root, seq: int) -> tuple[dict[str, list[Entry]], set[str]]:
+    """Every experiment's lines before a ledger record, and the names that lines told of."""
+    lines: dict[str, list[Entry]] = {}
+    names: set[str] = set()
+    for entry in ledger.entries(root):
+        if entry.line is None or entry.line.seq >= seq:
+            continue
+        lines.setdefault(entry.line.event.experiment, []).append(msgspec.structs.replace(entry, raw=b""))
+        if entry.line.event.name:
+            names.add(entry.line.event.name)
+    return lines, names
 
 
 def _decisions(own: Sequence[Entry], days: frozenset[str]) -> tuple[Decision, ...]:
@@ -120,19 +128,16 @@ def _decisions(own: Sequence[Entry], days: frozenset[str]) -> tuple[Decision, ..
     return tuple(found)
 
 
-def _runs(
-    root: Root, experiment: str, own: Sequence[Entry], days: frozenset[str]
-) -> tuple[list[Run], dict[str, float]]:
+def _runs(own: Sequence[Entry], made: dict[str, Run], days: frozenset[str]) -> tuple[list[Run], dict[str, float]]:
     """The runs that ended in the period, and each tier's best before it began."""
     first = min(days)
     during: list[Run] = []
     best: dict[str, float] = {}
-    archived = archives.told(root, experiment)
     for entry in own:
         told = entry.line.event if entry.line else None
         if told is None or told.type != event.RUN_SEALED:
             continue
-        run = _run(root, experiment, told.run_id) or archived.get(told.run_id)
+        run = made.get(told.run_id)
         if run is None:
             continue
         if run.ended_at[:10] in days:
@@ -142,14 +147,6 @@ def _runs(
         ):
             best[run.tier] = run.value
     return during, best
-
-
-def _run(root: Root, experiment: str, run_id: str) -> Run | None:
-    try:
-        found = bundles.load_seal(root.layout.run(experiment, run_id))
-    except (Corrupt, OSError):
-        return None  # the row's findings tell of it
-    return found[0].run if found else None
 
 
 def _days(kind: str, name: str) -> frozenset[str]:

@@ -5,14 +5,22 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from lab.core.errors import BadInput, LabError
-from lab.executors import command, door
+from lab.core.launch import Foreseen
+from lab.core.spec_tuning import is_chain
+from lab.executors import command, door, environment
 from lab.scheduler.loop import scripts
+from lab.strategies import door as strategies
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
     from lab.core.spec import Spec
 
 _PATCH = "patch-only"
+NOT_RUN = "it would not run"
 _WORK = ("executor_command", "validation_command", "mutation_command", "agent_provider", "strategy")
 
 
@@ -33,8 +41,20 @@ def workspace_at(spec: Spec, folder: str) -> str:
     return os.path.normpath(os.path.join(folder, given)) if given else ""
 
 
-def doubts(spec: Spec, folder: str) -> list[str]:
-    """One line a doubt; none for a SPEC that may run as far as its text can tell. `folder` is where it lies."""
+class Lying(msgspec.Struct, frozen=True, kw_only=True):
+    """Where what a SPEC is about lies: its workspace, empty where it names none, and the folders beside its SPEC."""
+
+    folders: tuple[str, ...]
+    workspace: str = ""
+
+
+def lying(spec: Spec, folder: str) -> Lying:
+    """Of a SPEC that is no experiment yet, and lies in a folder."""
+    return Lying(workspace=workspace_at(spec, folder), folders=(folder,))
+
+
+def doubts(spec: Spec, files: Lying, environ: Mapping[str, str]) -> list[str]:
+    """One line a doubt; none for a SPEC that may run as far as can be seen here."""
     found: list[str] = []
     over = {each.field for each in spec.overrides if each.value}
     runs_nothing = spec.executor == "command" and not any(getattr(spec, name) or name in over for name in _WORK)
@@ -43,28 +63,56 @@ def doubts(spec: Spec, folder: str) -> list[str]:
     try:
         door.find(spec.executor)
     except BadInput as unknown:
-        found.append(f"it would not run: {unknown.what}" + (f"; {unknown.fix}" if unknown.fix else ""))
+        found.append(f"{NOT_RUN}: {_words(unknown)}")
     for tier in spec.fidelity_tiers:
-        problem = command.doubts(spec.for_tier(tier)) if spec.executor in ("command", "training", "tinker") else ""
+        problem = command.doubts(spec.for_tier(tier)) if spec.executor in command.FILLED else ""
         if problem:
-            found.append(f"it would not run: {problem}")
-    found += [f"it would not run: {each}" for each in (_said_twice(spec, folder),) if each]
+            found.append(f"{NOT_RUN}: {problem}")
+    found += [f"{NOT_RUN}: {each}" for each in (*_unsearched(spec, files), *_absent(spec, files, environ))]
     return list(dict.fromkeys(found))
 
 
-def _said_twice(spec: Spec, folder: str) -> str:
-    """A knob that a training command and its search space both say, in words."""
-    if spec.executor != "training":
-        return ""
-    from lab.executors import training  # noqa: PLC0415  # for those that train
+def _words(refusal: LabError) -> str:
+    return refusal.what + (f"; {refusal.fix}" if refusal.fix else "")
+
+
+def _unsearched(spec: Spec, files: Lying) -> Iterator[str]:
+    """What the search would be refused for, or each of its runs: who proposes, and what the commands take from it."""
+    for name in filter(None, dict.fromkeys((spec.strategy, *spec.strategies))):
+        try:
+            strategies.find(name)
+        except LabError as unknown:
+            yield _words(unknown)
+    if is_chain(spec):
+        return
     from lab.scheduler.search import spaces  # noqa: PLC0415  # the search and all
 
     try:
-        names = spaces.names_at(spec, workspace_at(spec, folder), folder)
-    except LabError:
-        return ""  # a space that is not there is told by what reads it
-    try:
-        training.require_single(spec, names)
-    except BadInput as refusal:
-        return f"{refusal.what}; {refusal.fix}"
-    return ""
+        space = spaces.at(spec, files.workspace, files.folders)
+    except LabError as unfit:
+        yield f"{unfit.what} (in {unfit.where})" if unfit.where else unfit.what
+        return
+    if space is not None:
+        yield from spaces.at_odds(spec, space)
+    elif spec.strategy:
+        yield f"strategy {spec.strategy} has nothing to propose; write `search_space:`, or put search_space.json there"
+    elif wanted := spaces.placeholders_of(spec):
+        fix = "write `search_space:`, or take the placeholder out"
+        yield f"{{params.{wanted[0]}}} has no value where nothing is searched; {fix}"
+
+
+def _absent(spec: Spec, files: Lying, environ: Mapping[str, str]) -> Iterator[str]:
+    """A program or a script that lies nowhere here. What a setup makes is not there yet."""
+    for tier in spec.fidelity_tiers:
+        here = scripts.renamed(
+            spec.for_tier(tier)
+        )  # hermes-lab's door to the code loop is no script that must lie here
+        if here.executor != "command" or not here.executor_command or here.setup_command:
+            continue
+        seen = environment.given(here, environ)
+        try:
+            command.Command().require_program(
+                Foreseen(spec=here, workspace=files.workspace, folders=files.folders, environ=seen)
+            )
+        except LabError as refusal:
+            yield _words(refusal)

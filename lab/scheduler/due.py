@@ -108,14 +108,21 @@ def _rows(root: Root) -> Index:
 
 
 def classes(root: Root) -> frozenset[str]:
-    """The classes that experiments of this lab have."""
-    return frozenset(row.executor_class for row in _rows(root).experiments)
+    """The classes that experiments of this lab have: of a SPEC that was edited, what it says now."""
+    return frozenset(_class_now(root, row) for row in _rows(root).experiments)
 
 
-def require_known(root: Root, classes: Collection[str]) -> None:
+def _class_now(root: Root, row: Row) -> str:
+    if not _edited(root, row):
+        return row.executor_class
+    spec = experiments.load(root, row.id).spec
+    return spec.executor_class if spec is not None else row.executor_class  # one that cannot be used says so when due
+
+
+def require_known(root: Root, wanted: Collection[str]) -> None:
     """Refuse a class that no experiment has: a misspelt one would look like an idle lab for ever."""
-    known = {row.executor_class for row in _rows(root).experiments}
-    for name in classes:
+    known = classes(root) if wanted else frozenset()
+    for name in wanted:
         if known and name not in known:
             what = f"no experiment has the executor class {name}"
             raise NotFound(what, fix=f"the classes are {', '.join(sorted(known))}")

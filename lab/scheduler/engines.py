@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from lab.core import engines
 from lab.core.errors import BadInput, LabError, Unavailable, nearest
 from lab.core.layout import ENGINES
-from lab.store import files, reading, shipped
+from lab.store import reading, refusals, shipped
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -125,7 +125,7 @@ def rows_of(path: str) -> Mapping[str, Wants]:
     except (FileNotFoundError, NotADirectoryError):
         return {}
     except OSError as error:
-        raise files.refused(error) from None
+        raise refusals.refused(error) from None
     if not stat.S_ISREG(found.st_mode):
         # A link may lead to nothing on the node that asks next, and then the same lab would run elsewhere.
         what = "a link" if stat.S_ISLNK(found.st_mode) else "no plain file"
@@ -140,7 +140,7 @@ def _parsed(path: str, mtime_ns: int, size: int, inode: int) -> Mapping[str, Wan
     try:
         data = reading.read_head(path, engines.MAX_BYTES + 1)
     except OSError as error:
-        raise files.refused(error) from None
+        raise refusals.refused(error) from None
     if data is None or (engines.is_blank(data) and len(data) <= engines.MAX_BYTES):
         return {}
     from lab.core import engines_text  # noqa: PLC0415  # YAML, for a table that has rows

@@ -1,6 +1,7 @@
-"""Take a hermes-lab data root over: its experiments become ours, its finished runs sealed bundles marked as imported.
+"""Take a data root over: its experiments become ours, its finished runs sealed bundles marked as imported.
 
-Safe to repeat and to interrupt: each run is published whole, and what is here already is skipped.
+Safe to repeat and to interrupt: each run is published whole, and what is here already is skipped. That is
+for hermes-lab; a lab of labctl is taken over as it is (`import_lab`).
 """
 
 from __future__ import annotations
@@ -13,8 +14,9 @@ import msgspec
 from lab.core import canonical, event, layout
 from lab.core.manifest import Manifest
 from lab.core.record import page
-from lab.scheduler import refresh
+from lab.scheduler import import_lab, refresh
 from lab.store import archives, bundles, contents, hermes, ledger, machine, reading
+from lab.store.root import is_ours
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -32,7 +34,9 @@ class Imported(msgspec.Struct, frozen=True, kw_only=True):
     experiments: tuple[str, ...]
     runs: int
     false_values: int
-    skipped: tuple[str, ...]
+    skipped: tuple[str, ...] = ()
+    known: int = 0  # runs that were here already, of another labctl lab
+    notes: tuple[str, ...] = ()
 
 
 def import_root(
@@ -45,6 +49,12 @@ def import_root(
 ) -> Imported:
     """Read an old data root in. It is only read."""
     place = os.path.abspath(os.path.expanduser(path))
+    if is_ours(place):
+        taken = import_lab.import_lab(root, place, actor=actor, dry_run=dry_run, progress=progress)
+        return Imported(
+            source=taken.source, experiments=taken.experiments, runs=taken.runs, false_values=0, known=taken.known,
+            notes=taken.notes,
+        )  # fmt: skip
     found = hermes.experiments(place)
     source = canonical.plain(place)
     names: list[str] = []

@@ -7,12 +7,14 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from lab.core import layout
-from lab.core.errors import Unavailable
+from lab.core.candidate import IMPORTED as CLAIMS
+from lab.core.errors import LabError, Unavailable
 from lab.core.origin import IMPORTED, REVIEWED, UNREVIEWED
 from lab.projections import calibration, tables, text, trained
+from lab.scheduler import subjects
 from lab.scheduler.placing import placed
-from lab.scheduler.results import located
-from lab.store import bundles, experiments, leases, reading, verify
+from lab.scheduler.results import choosing, located, table
+from lab.store import bundles, experiments, leases, ledgers, reading, verify
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -47,19 +49,18 @@ def experiment(root: Root, name: str) -> Shown:
     page = reading.read(root.layout.status(name))
     try:
         data = msgspec.json.decode(page or b"", type=dict[str, object])
-    except (msgspec.MsgspecError, UnicodeDecodeError):
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         raise Unavailable(
             f"the pages of {name} are missing or damaged", fix="labctl refresh writes them again"
         ) from None
     data.pop("fold", None)
     seen = leases.survey(root, name)
     data["under_way"] = [held.seen.claim.run_id for held in seen.held]
-    loaded = experiments.load(root, name)
-    warnings = [str(loaded.problem)] if loaded.problem else []
+    loaded = subjects.known(root, name)
+    warnings = [loaded.problem.warning] if loaded.problem else []
     page_text = (reading.read(root.layout.page(name, layout.SUMMARY)) or b"").decode(errors="replace")
     lines = page_text.splitlines()
-    if data.get("best_params"):
-        lines += ["", "best parameters:", *_laid_out(data["best_params"])]
+    lines += _to_take(root, name, data)
     judged = _calibration(root, name)
     if judged:
         data["calibration"] = [msgspec.to_builtins(each) for each in judged]
@@ -74,6 +75,29 @@ def experiment(root: Root, name: str) -> Shown:
             where = f", {placed.line(at[run_id])}" if run_id in at else ""
             lines.append(f"under way: {run_id}{where}")
     return _shown(data, lines, warnings)
+
+
+def _to_take(root: Root, name: str, data: dict[str, object]) -> list[str]:
+    """The run that `labctl best` recommends, with its parameters: they are what somebody copies from here."""
+    known = data.get("best_params")
+    plain = ["", "best parameters:", *_laid_out(known)] if known else []
+    runs = data.get("run_count")
+    if not data.get("best_run") or not isinstance(runs, int):
+        return plain
+    if runs > choosing.MOST_WEIGHED:
+        told = f"the run to take, and its parameters: labctl best {name}"
+        return ["", told, *(["parameters of the best number seen:", *_laid_out(known)] if known else [])]
+    try:
+        chosen = choosing.choose(root, table.read(root, name))
+    except LabError:  # the pages are damaged, or not written again yet
+        return plain
+    line, seen = chosen.line, chosen.seen
+    data["to_take"] = {"run": line.run_id, "value": line.value, "params": line.params, "chosen_by": chosen.how}
+    if line.run_id == seen.run_id:
+        return plain
+    told = f"the run to take, by {chosen.how} (labctl best {name}): {line.run_id}"
+    parameters = ["its parameters:", *_laid_out(line.params)] if line.params else []
+    return ["", told, *parameters, f"best number seen: {seen.value!r} in {seen.run_id}; partly luck"]
 
 
 def _calibration(root: Root, name: str) -> tuple[Calibration, ...]:
@@ -100,7 +124,7 @@ def run(root: Root, run_id: str) -> Shown:
         generation=made.generation,
         sealed_at=made.sealed_at,
         sealed_by=made.sealed_by,
-        imported_from=made.imported_from,
+        imported_from=made.imported_from or ledgers.source(root, found.experiment, run_id),
         params=found.params(),
         files={name: kept.size for name, kept in made.files.items()},
         intact=not changed,
@@ -149,14 +173,22 @@ def _open_run(root: Root, owner: str, run_id: str, path: str) -> Shown:
 
 def _lines(path: str, made: Seal, data: dict[str, object], result: bytes | None) -> list[str]:
     told = made.run
-    lines = [f"{told.run_id} of {told.experiment}", f"outcome: {told.outcome}"]
+    is_claim = told.candidate is not None and told.candidate.kind == CLAIMS
+    whose = ", as another harness claims" if made.told.claimed else ""
+    lines = [f"{told.run_id} of {told.experiment}", f"outcome: {told.outcome}{whose}"]
     if told.value is not None:
         lines.append(f"{text.line(told.metric) or 'value'}: {told.value!r} ({told.direction})")
+    if is_claim and told.candidate is not None and told.candidate.claimed is not None:
+        lines.append(f"claimed: {told.candidate.claimed!r} ({told.direction}), by another harness; not measured here")
     for label, value in (("why", told.reason), ("note", told.note), ("verdict", told.verdict)):
         if value:
             lines.append(f"{label}: {text.line(value, _TEXT_BYTES)}")
-    if told.origin is not None:
+    if told.origin is not None and is_claim:  # it was no trial of ours, and has no number as one
+        lines.append(f"imported from: {text.line(told.origin.note, _NAME_CHARS)}")
+    elif told.origin is not None:
         lines.append(f"parameters by: {text.line(_chosen(told.origin), _NAME_CHARS)}")
+    if data.get("imported_from") and not made.imported_from:
+        lines.append(f"taken over from: {text.line(str(data['imported_from']), _NAME_CHARS)}")
     if told.chunk is not None:
         lines += trained.of_run(told.chunk)
     tier, role, by = text.line(told.tier), text.line(told.role), text.line(made.sealed_by)

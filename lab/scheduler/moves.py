@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from lab.core import proposal
 from lab.core.policy import Proceed, Promote, Wait
+from lab.core.pursuit import RELEASE
 from lab.core.view import AWAITING
 from lab.scheduler import cycle, decisions, refresh
 from lab.scheduler.control import notices
@@ -55,9 +56,11 @@ def asked(root: Root, subject: Subject) -> Subject:
         return subject
     from lab.scheduler.control import approvals  # noqa: PLC0415  # only for who is handed to a person
 
+    waits = view.pursuit.unapproved if view.pursuit is not None else ""
     wanted = proposal.Proposal(
-        kind=proposal.RESUME, experiment=view.experiment, reason=view.phase_reason, asked_by=decisions.POLICY
-    )
+        kind=proposal.RESUME, experiment=view.experiment, reason=view.phase_reason, asked_by=decisions.POLICY,
+        facts={RELEASE: waits} if waits else {},
+    )  # fmt: skip
     approvals.ask(root, wanted)
     with root.section(view.experiment):
         return refresh.catch_up(root, view.experiment)

@@ -18,8 +18,8 @@ from lab.core import canonical, layout
 from lab.core.errors import BadInput, Unavailable
 from lab.llm.exchange import Tokens  # msgspec resolves the annotations above
 from lab.scheduler import mutation
-from lab.scheduler.agent_process import AgentProcess
-from lab.scheduler.agents import script
+from lab.scheduler.agents.door import script
+from lab.scheduler.agents.process import AgentProcess
 from lab.scheduler.change import Change  # msgspec resolves the annotations above
 from lab.scheduler.mutation import Mutation, Order
 from lab.store import experiments, reading

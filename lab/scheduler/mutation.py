@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from lab.llm.agents.adapter import Answer
-    from lab.scheduler.agent_process import AgentProcess
+    from lab.scheduler.agents.process import AgentProcess
     from lab.store.root import Root
 
 _GUARDED_BYTES = 8 << 20

@@ -7,24 +7,30 @@ not undo or go on with; after it, a bundle that is still there is one copy too m
 
 from __future__ import annotations
 
+import hashlib
 import os
 from contextlib import suppress
 from datetime import timedelta
+from itertools import groupby
+from operator import itemgetter
 from typing import TYPE_CHECKING
 
 import msgspec
 
 from lab.core import canonical, event, layout
 from lab.core.errors import BadInput, Corrupt, NotFound, Unavailable
-from lab.core.seal import Seal  # msgspec resolves annotations
+from lab.core.record import parse
+from lab.core.seal import Seal
 from lab.core.view import RECENT_RUNS
 from lab.core.world import stamp
+from lab.projections import pursued
 from lab.scheduler import refresh
-from lab.store import archive_file, archives, bundles, contents, experiments, ledger, reading, verify
+from lab.scheduler.results import choosing, table
+from lab.store import archive_file, archives, bundles, contents, experiments, ledger, ledgers, reading, verify
 from lab.store.sections import hold
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from lab.core.view import View
     from lab.store.archives import Kept
@@ -59,21 +65,29 @@ class Restored(msgspec.Struct, frozen=True, kw_only=True):
     runs: tuple[str, ...]
 
 
-class _Old(msgspec.Struct, frozen=True, kw_only=True):
-    """A bundle that may be archived."""
+class _Old(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """A bundle that may be archived. Not its seal: of a hundred thousand runs they are 700 MB."""
 
-    made: Seal
-    data: bytes
+    run_id: str
+    seq: int  # of its anchor
+    sealed_at: str
+    seal_sha256: str
+    size: int
 
-    @property
-    def run_id(self) -> str:
-        return self.made.run.run_id
+
+class _Made(msgspec.Struct, frozen=True, kw_only=True):
+    """An archive as the ledger tells of it."""
+
+    head: archives.Head
+    companion: str  # its SHA-256
+    first: str
+    last: str
 
 
 def plan(root: Root, experiment: str, wish: Wish) -> Pruned:
     """What `prune` would do. No more is written than any look writes: pages that were behind the ledger."""
     old, left = _judged(root, experiment, wish)
-    size = sum(kept.size for item in old for kept in item.made.files.values())
+    size = sum(item.size for item in old)
     return Pruned(experiment=experiment, runs=tuple(item.run_id for item in old), size=size, left=left)
 
 
@@ -89,13 +103,12 @@ def prune(root: Root, experiment: str, wish: Wish) -> Pruned:
         fresh = [item for item in old if item.run_id not in again]
         made = _archive(root, experiment, fresh) if fresh else None
         drafts = _take_away(root, experiment, old, made)
-        for draft in drafts:
-            root.files.discard_folder(draft)
+        archives.discard(root, drafts)
     refresh.lab_pages(root)
     gone = tuple(i.run_id for i in old if not reading.is_folder(root.layout.run(experiment, i.run_id)))
     if made is None:
         return Pruned(experiment=experiment, runs=gone, left=left)
-    head = made[0]
+    head = made.head
     return Pruned(experiment=experiment, runs=gone, archive=head.archive, sha256=head.sha256, size=head.size, left=left)
 
 
@@ -103,21 +116,18 @@ def _judged(root: Root, experiment: str, wish: Wish) -> tuple[list[_Old], tuple[
     """The runs that may go, oldest first, and why others that are as old stay."""
     with root.section(experiment):
         view, _ = refresh.current(root, experiment)
-    protected = _protected(view)
+    protected = _recommended(root, experiment, view) | _protected(view)
     before = stamp(root.world.now() - timedelta(seconds=wish.older_s))
     recorded = _recorded(root, experiment)
-    found = []
     left = []
-    for run_id in bundles.names(root, experiment):
-        sealed = _sealed(root, experiment, run_id)
-        if sealed is not None:
-            found.append(sealed)
-    found.sort(key=lambda item: (item.made.anchor.seq, item.run_id))
+    found = [each for run_id in bundles.names(root, experiment) if (each := _old(root, experiment, run_id))]
+    places = ledgers.places(root, experiment)
+    found.sort(key=lambda item: (places.get(item.run_id, item.seq), item.run_id))
     old = []
     for item in found[: max(0, len(found) - max(wish.keep, RECENT_RUNS))]:
-        if item.made.sealed_at >= before:
+        if item.sealed_at >= before:
             continue
-        why = protected.get(item.run_id) or _unfit(root, item, recorded)
+        why = protected.get(item.run_id) or _unfit(root, experiment, item, recorded)
         if why:
             left.append(f"{item.run_id}: {why}")
         else:
@@ -131,6 +141,17 @@ def _protected(view: View) -> dict[str, str]:
     return kept | {run.run_id: f"it is the best of tier {tier}" for tier, run in view.bests.items()}
 
 
+def _recommended(root: Root, experiment: str, view: View) -> dict[str, str]:
+    """Runs that `labctl best` names: of a noisy metric not those with the best number, and somebody is to take them."""
+    if not view.bests:
+        return {}
+    found = table.read(root, experiment)
+    if pursued.is_project(found.spec):
+        return {}
+    chosen = (choosing.choose(root, found, tier) for tier in view.bests)
+    return {each.line.run_id: f"labctl best recommends it, of tier {each.tier}" for each in chosen}
+
+
 def _recorded(root: Root, experiment: str) -> dict[str, str]:
     return {
         entry.line.event.run_id: entry.line.event.seal
@@ -140,23 +161,41 @@ def _recorded(root: Root, experiment: str) -> dict[str, str]:
     }
 
 
-def _sealed(root: Root, experiment: str, run_id: str) -> _Old | None:
+def _old(root: Root, experiment: str, run_id: str) -> _Old | None:
     """A sealed bundle. One that is under way, superseded or damaged is none, and stays where it is."""
+    found = _sealed(root, experiment, run_id)
+    if found is None:
+        return None
+    made, data = found
+    size = sum(kept.size for kept in made.files.values())
+    return _Old(
+        run_id=run_id, seq=made.anchor.seq, sealed_at=made.sealed_at, seal_sha256=canonical.digest(data), size=size
+    )
+
+
+def _sealed(root: Root, experiment: str, run_id: str) -> tuple[Seal, bytes] | None:
     try:
-        found = bundles.load_seal(root.layout.run(experiment, run_id))
+        return bundles.load_seal(root.layout.run(experiment, run_id))
     except (Corrupt, OSError):
         return None
-    return None if found is None else _Old(made=found[0], data=found[1])
 
 
-def _unfit(root: Root, item: _Old, recorded: dict[str, str]) -> str:
+def _seal_of(root: Root, experiment: str, item: _Old) -> tuple[Seal, bytes] | None:
+    """Its seal once more, if it is still the same."""
+    found = _sealed(root, experiment, item.run_id)
+    return found if found is not None and canonical.digest(found[1]) == item.seal_sha256 else None
+
+
+def _unfit(root: Root, experiment: str, item: _Old, recorded: dict[str, str]) -> str:
     """Why a bundle cannot be archived. What does not verify is evidence, and stays as it lies."""
-    run = item.made.run
-    if recorded.get(item.run_id) != canonical.digest(item.data):
+    if recorded.get(item.run_id) != item.seal_sha256:
         return "the ledger does not know its seal: labctl recover"
-    path = root.layout.run(run.experiment, item.run_id)
+    found = _seal_of(root, experiment, item)
+    if found is None:
+        return "its seal has just been changed"
+    path = root.layout.run(experiment, item.run_id)
     try:
-        changed = next(verify.changed(path, item.run_id, item.made), None)
+        changed = next(verify.changed(path, item.run_id, found[0]), None)
     except OSError as error:
         return f"it cannot be read: {error.strerror}"
     return f"it is not as it was sealed: {changed.where}: {changed.what}" if changed else ""
@@ -171,24 +210,24 @@ def _settle(root: Root, experiment: str) -> None:
     While all of its bundles are there it is a draft, and spent. Once one is not, its line was lost after the fact (the
     ledger was cut): the companion is all that is left, and the line is written again.
     """
-    for left in archives.drafts(root, experiment):
-        root.files.discard_folder(left)
+    archives.discard(root, archives.drafts(root, experiment))
     recorded = _lines(root, experiment)
     for archive in archives.names(root, experiment):
         if archive in recorded:
             continue
         try:
             head = archives.head(root, experiment, archive)
-            kept = [item for item, _ in archives.runs(root, experiment, archive)]
+            kept = [item.run_id for item, _ in archives.runs(root, experiment, archive)]
         except Corrupt:
             continue  # `verify` names it
-        if all(reading.is_folder(root.layout.run(experiment, run.run_id)) for run in kept):
+        if all(reading.is_folder(root.layout.run(experiment, run_id)) for run_id in kept):
             root.files.discard(root.layout.companion(experiment, archive))
             root.files.discard(root.layout.archive(archive))
         else:
-            data = reading.read(root.layout.companion(experiment, archive)) or b""
+            told, _ = archives.digest(root.layout.companion(experiment, archive)) or ("", 0)
+            made = _Made(head=head, companion=told, first=kept[0], last=kept[-1])
             with root.section(experiment):
-                ledger.append(root, _line(root, experiment, head, data, kept, "its line was lost"))
+                ledger.append(root, _line(root, experiment, made, "its line was lost"))
                 refresh.catch_up(root, experiment)
 
 
@@ -200,7 +239,7 @@ def _lines(root: Root, experiment: str) -> dict[str, event.Event]:
 
 def _archived_before(root: Root, experiment: str, old: Sequence[_Old]) -> set[str]:
     """Runs that a whole archive has already: a prune was killed while it took them away, or somebody restored them."""
-    wanted = {item.run_id: canonical.digest(item.data) for item in old}
+    wanted = {item.run_id: item.seal_sha256 for item in old}
     recorded = _lines(root, experiment)
     found: set[str] = set()
     for archive in archives.names(root, experiment):
@@ -215,18 +254,30 @@ def _archived_before(root: Root, experiment: str, old: Sequence[_Old]) -> set[st
     return found
 
 
-def _archive(root: Root, experiment: str, old: Sequence[_Old]) -> tuple[archives.Head, bytes, list[Kept]]:
+def _archive(root: Root, experiment: str, old: Sequence[_Old]) -> _Made:
     """Write the tar file, read it back, and write its companion."""
     name = _new_name(root, experiment, old)
     path = root.layout.archive(name)
     archive_file.write(root, experiment, [item.run_id for item in old], path)
-    _compare(path, old)
+    _compare(root, experiment, path, old)
     sha256, size = archives.digest(path) or ("", 0)
-    kept = [archives.keep(root.layout.run(experiment, item.run_id), item.made, item.data) for item in old]
-    head = archives.Head(archive=name, sha256=sha256, size=size, runs=len(kept))
-    data = archives.companion(head, kept)
-    root.files.create(root.layout.companion(experiment, name), data, durable=True)
-    return head, data, kept
+    head = archives.Head(archive=name, sha256=sha256, size=size, runs=len(old))
+    running = hashlib.sha256()
+
+    def kept() -> Iterator[Kept]:
+        for item in old:
+            found = _seal_of(root, experiment, item)
+            if found is None:
+                raise _differs(path, f"{item.run_id}/{layout.SEAL}")
+            yield archives.keep(root.layout.run(experiment, item.run_id), *found)
+
+    def lines() -> Iterator[bytes]:
+        for line in archives.companion(head, kept()):
+            running.update(line)
+            yield line
+
+    root.files.create(root.layout.companion(experiment, name), lines(), durable=True)
+    return _Made(head=head, companion=running.hexdigest(), first=old[0].run_id, last=old[-1].run_id)
 
 
 def _new_name(root: Root, experiment: str, old: Sequence[_Old]) -> str:
@@ -241,38 +292,45 @@ def _new_name(root: Root, experiment: str, old: Sequence[_Old]) -> str:
         number += 1
 
 
-def _compare(path: str, old: Sequence[_Old]) -> None:
-    """Hold what the disk gives back of an archive against the seals."""
-    wanted = {item.run_id: {layout.SEAL: canonical.digest(item.data)} for item in old}
-    for item in old:
-        wanted[item.run_id].update({name: kept.sha256 for name, kept in item.made.files.items()})
-    for run_id, name, found in archive_file.listed(path):
-        if wanted.get(run_id, {}).get(name) == found.sha256:
-            del wanted[run_id][name]
-    missing = next((f"{run_id}/{name}" for run_id, names in wanted.items() for name in names), "")
-    if missing:
-        what = f"the archive does not give back {missing} as it was sealed; no bundle was removed"
-        raise Unavailable(what, where=path, fix="look at the disk, remove this archive, then prune again")
+def _compare(root: Root, experiment: str, path: str, old: Sequence[_Old]) -> None:
+    """Hold what the disk gives back of an archive against the seals, one bundle after another."""
+    waiting = {item.run_id: item for item in old}
+    for run_id, files in groupby(archive_file.listed(path), key=itemgetter(0)):
+        item = waiting.pop(run_id, None)
+        found = None if item is None else _seal_of(root, experiment, item)
+        if item is None or found is None:
+            raise _differs(path, run_id)
+        wanted = {name: kept.sha256 for name, kept in found[0].files.items()} | {layout.SEAL: item.seal_sha256}
+        there = {name: kept.sha256 for _, name, kept in files}
+        for name, sha256 in wanted.items():
+            if there.get(name) != sha256:
+                raise _differs(path, f"{run_id}/{name}")
+    if waiting:
+        raise _differs(path, f"{next(iter(waiting))}/{layout.SEAL}")
 
 
-def _line(root: Root, experiment: str, head: archives.Head, data: bytes, kept: Sequence[Kept], why: str) -> event.Event:
+def _differs(path: str, missing: str) -> Unavailable:
+    what = f"the archive does not give back {missing} as it was sealed; no bundle was removed"
+    return Unavailable(what, where=path, fix="look at the disk, remove this archive, then prune again")
+
+
+def _line(root: Root, experiment: str, made: _Made, why: str) -> event.Event:
+    head = made.head
     return event.Event(
         type=event.RUNS_ARCHIVED, ts=root.now(), experiment=experiment, name=head.archive, seal=head.sha256,
-        reason=why or f"{len(kept)} runs to backups/{head.archive}",
+        reason=why or f"{head.runs} runs to backups/{head.archive}",
         facts={
-            "count": len(kept), "first": kept[0].run_id, "last": kept[-1].run_id, "bytes": head.size,
-            "companion": canonical.digest(data),
+            "count": head.runs, "first": made.first, "last": made.last, "bytes": head.size,
+            "companion": made.companion,
         },
     )  # fmt: skip
 
 
-def _take_away(
-    root: Root, experiment: str, old: Sequence[_Old], made: tuple[archives.Head, bytes, list[Kept]] | None
-) -> list[str]:
+def _take_away(root: Root, experiment: str, old: Sequence[_Old], made: _Made | None) -> list[str]:
     """The ledger's line, the pages, and then the bundles out of sight. What became a best meanwhile stays."""
     with root.section(experiment):
         if made is not None:
-            ledger.append(root, _line(root, experiment, *made, ""))
+            ledger.append(root, _line(root, experiment, made, ""))
         view = refresh.catch_up(root, experiment).view
         protected = _protected(view)
         return archives.remove_bundles(root, experiment, [i.run_id for i in old if i.run_id not in protected])
@@ -299,10 +357,10 @@ def restore(root: Root, given: str) -> Restored:
         raise Corrupt(what, where=path, fix=f"find the one with this SHA-256: {told.seal}")
     experiment = told.experiment
     with hold(root.layout.pruning(experiment)):
-        sealed = {kept.run_id: made for kept, made in archives.runs(root, experiment, name)}
+        sealed = {kept.run_id: kept.seal for kept, _ in archives.runs(root, experiment, name)}  # a third of a Seal
         wanted = frozenset(run_id for run_id in sealed if not os.path.lexists(root.layout.run(experiment, run_id)))
         for run_id, draft in archive_file.unpack(root, path, experiment, wanted):
-            _publish(root, experiment, run_id, draft, sealed[run_id])
+            _publish(root, experiment, run_id, draft, parse(Seal, sealed[run_id].encode(), path))
         if root.files.durable and wanted:
             root.files.sync_folder(root.layout.runs(experiment))
     return Restored(experiment=experiment, archive=name, runs=tuple(sorted(wanted)))

@@ -19,9 +19,8 @@ from lab.core.errors import Busy, Corrupt, NotFound
 from lab.core.manifest import RUNNING, Manifest
 from lab.core.run import CANCELLED, CRASH, FAILED, TIMEOUT
 from lab.core.seal import Seal, SealedFile
-from lab.executors import leftovers
-from lab.scheduler import closing, refresh
-from lab.store import bundles, contents, jobs, leases, ledger, machine, packages, reading, standing, strays, verify
+from lab.scheduler import claim_taken, closing, refresh
+from lab.store import bundles, contents, jobs, leases, ledger, ledgers, machine, packages, reading, standing
 from lab.store.sections import hold
 
 if TYPE_CHECKING:
@@ -80,7 +79,7 @@ class _Ready(msgspec.Struct, frozen=True, kw_only=True):
     stock: dict[str, SealedFile] = {}
 
 
-def reclaim(root: Root, experiment: str) -> list[Settled]:
+def reclaim(root: Root, experiment: str, beat: contents.Beat = contents.nothing) -> list[Settled]:
     """Take over every lost claim of an experiment and settle its run. Touches nothing that may be alive."""
     seen = leases.survey(root, experiment)
     if not seen.lost and not seen.unsettled:
@@ -93,7 +92,7 @@ def reclaim(root: Root, experiment: str) -> list[Settled]:
     with settling(root, experiment):
         for item in leases.survey(root, experiment).unsettled:
             orphan = _of_claim(root, item.claim, abandoned=item.abandoned)
-            what = settle(root, orphan)
+            what = settle(root, orphan, beat)
             if what:
                 with root.section(experiment):
                     if _is_untold(root, orphan):
@@ -109,14 +108,14 @@ def reclaim(root: Root, experiment: str) -> list[Settled]:
     return done
 
 
-def make_way(root: Root, experiment: str) -> list[Settled]:
+def make_way(root: Root, experiment: str, beat: contents.Beat = contents.nothing) -> list[Settled]:
     """Settle what is lost before a new run, and refuse to begin one beside processes that could not be ended."""
     if standing.all_are_with_engines(root, experiment):
         return []
     seen = leases.survey(root, experiment)
     if not seen.lost and not seen.unsettled:
         return []
-    done = reclaim(root, experiment)
+    done = reclaim(root, experiment, beat)
     refuse_while_writing(root, experiment)
     return done
 
@@ -137,14 +136,13 @@ def broken(root: Root, experiment: str, generation: int, *, actor: str, reason: 
     Its holder, if it lives after all, cannot seal any more.
     """
     with root.section(experiment):
-        if not leases.supersede(root, experiment, generation):
-            fix = f"labctl lease show {experiment} lists the claims"
-            raise NotFound(f"{experiment} has no claim of generation {generation}", fix=fix)
         told = event.Event(
             type=event.LEASE_TAKEN_OVER, ts=root.now(), experiment=experiment, generation=generation,
             reason=reason or "broken by a person", actor=actor, facts={} if reason else {"person": True},
         )  # fmt: skip
-        ledger.append(root, told)
+        if not claim_taken.take(root, told):
+            fix = f"labctl lease show {experiment} lists the claims"
+            raise NotFound(f"{experiment} has no claim of generation {generation}", fix=fix)
     return reclaim(root, experiment)
 
 
@@ -156,14 +154,14 @@ def settling(root: Root, experiment: str) -> AbstractContextManager[None]:
     return hold(root.layout.settling(experiment))
 
 
-def settle(root: Root, orphan: Orphan) -> str:
+def settle(root: Root, orphan: Orphan, beat: contents.Beat = contents.nothing) -> str:
     """Bring one run to an end. The caller is `settling`. Returns what was done; empty when it has to wait."""
     path = root.layout.run(orphan.experiment, orphan.run_id)
-    if orphan.run_id and reading.is_folder(path):
+    if orphan.run_id and (reading.is_folder(path) or bundles.not_a_folder_aside(root, path)):
         root.files.unlock(path)
         if orphan.gone:
             _end_leftovers(path)
-    ready = _prepare(root, orphan)
+    ready = _prepare(root, orphan, beat)
     with root.section(orphan.experiment):
         return _finish(root, orphan, ready)
 
@@ -173,6 +171,8 @@ def _end_leftovers(path: str) -> None:
 
     Its supervisor, if there is one, gets a moment to do it itself: it also writes down how the run ended.
     """
+    from lab.executors import leftovers  # noqa: PLC0415  # only where a holder died
+
     for _ in range(_PATIENCE_LOOKS):
         if not machine.writers(path):
             break
@@ -180,14 +180,14 @@ def _end_leftovers(path: str) -> None:
     leftovers.end(path)
 
 
-def _prepare(root: Root, orphan: Orphan) -> _Ready:
+def _prepare(root: Root, orphan: Orphan, beat: contents.Beat) -> _Ready:
     """Judge what was left, and close and digest what is to be sealed. Outside the section: it may take long."""
-    verdict = judge_remains(_remains(root, orphan))
+    verdict = judge_remains(_remains(root, orphan, beat))
     if verdict != SEAL:
         return _Ready(verdict=verdict)
     path = root.layout.run(orphan.experiment, orphan.run_id)
-    _set_aside_seal(root, path)
-    manifest = _manifest(root, path, orphan)
+    bundles.set_seal_aside(root, path)
+    manifest = closing.believed(path, _manifest(root, path, orphan))
     said = _by_engine(root, orphan) if orphan.ended in (job.TIME, job.MEMORY, job.CANCELLED) else None
     ended = closing.left_behind(path, manifest, said) if manifest.status == RUNNING else None
     if ended is not None:
@@ -196,20 +196,15 @@ def _prepare(root: Root, orphan: Orphan) -> _Ready:
     else:
         manifest = _brought_to_an_end(root, orphan, manifest)
     # A body that an engine could not reach, and that comes back, holds its files open.
-    stock = contents.take_stock(root, orphan.experiment, orphan.run_id, apart=bool(orphan.engine))
+    stock = contents.take_stock(root, orphan.experiment, orphan.run_id, apart=bool(orphan.engine), beat=beat)
     return _Ready(verdict=SEAL, manifest=manifest, stock=stock)
-
-
-def _set_aside_seal(root: Root, path: str) -> None:
-    """A seal that the run itself wrote, or a damaged one: kept, and not believed."""
-    if os.path.lexists(f"{path}/{layout.SEAL}"):
-        root.files.move(f"{path}/{layout.SEAL}", f"{path}/{layout.DAMAGED_SEAL}")
 
 
 def _brought_to_an_end(root: Root, orphan: Orphan, manifest: Manifest) -> Manifest:
     """Close a run of which nobody knows how it ended, or whose end is in its manifest already."""
     if manifest.status == RUNNING:
-        outcome, reason = _by_engine(root, orphan) if orphan.ended and not orphan.abandoned else (CRASH, _died(orphan))
+        by_engine = bool(orphan.ended) and not orphan.abandoned
+        outcome, reason = _by_engine(root, orphan) if by_engine else (CRASH, manifest.reason or _died(orphan))
         began_s = _began_s(root, orphan)
         manifest = msgspec.structs.replace(
             closing.used(root.layout.run(orphan.experiment, orphan.run_id), manifest),
@@ -296,7 +291,7 @@ def _finish(root: Root, orphan: Orphan, ready: _Ready) -> str:
         bundles.publish(root, ready.manifest.run(), orphan.generation, sealed_by=WATCHDOG, contents=ready.stock)
         how = "its owner gave up" if orphan.abandoned else orphan.why if orphan.ended else "its owner is gone"
         return f"{how}; sealed as {ready.manifest.status}"
-    _set_aside_seal(root, path)
+    bundles.set_seal_aside(root, path)
     reason, how = "its holder did not renew the lease, and may still be writing", "its holder was silent"
     if orphan.engine:
         how = orphan.why or f"its claim was taken from {orphan.engine}"
@@ -311,23 +306,25 @@ def adopt(root: Root, made: Seal, data: bytes) -> str:
     run = made.run
     if ledger.tells(root, event.RUN_SEALED, run.experiment, run.run_id):
         return "it was sealed and recorded"
-    bundles.record(root, made, data, durability="full", reason="its maker died between the seal and this line")
+    why, other = "its maker died between the seal and this line", ledgers.telling(root, run, data)
+    bundles.record(root, made, data, durability="full", reason=why, kept_ledger=other)
     return "it was sealed; its ledger line was written"
 
 
 def _take_over(root: Root, lost: Lost) -> None:
     claim = lost.seen.claim
-    if leases.supersede(root, claim.experiment, claim.generation):
-        told = event.Event(
-            type=event.LEASE_TAKEN_OVER, ts=root.now(), experiment=claim.experiment, run_id=claim.run_id,
-            generation=claim.generation, reason=lost.proof, actor=WATCHDOG,
-        )  # fmt: skip
-        ledger.append(root, told)
+    told = event.Event(
+        type=event.LEASE_TAKEN_OVER, ts=root.now(), experiment=claim.experiment, run_id=claim.run_id,
+        generation=claim.generation, reason=lost.proof, actor=WATCHDOG,
+    )  # fmt: skip
+    claim_taken.take(root, told)
 
 
 def _of_claim(root: Root, claim: Claim, *, abandoned: bool) -> Orphan:
     told = _job(root, claim) if claim.engine else None
     if told is not None and not told.ended and not abandoned:  # a person took it: its job still waits
+        from lab.store import strays  # noqa: PLC0415  # only where an engine had it
+
         strays.suspect(root, claim.engine, told.wants.address)
     return Orphan(
         experiment=claim.experiment,
@@ -348,12 +345,12 @@ def _job(root: Root, claim: Claim) -> job.Job | None:
         return None
 
 
-def _remains(root: Root, orphan: Orphan) -> Remains:
+def _remains(root: Root, orphan: Orphan, beat: contents.Beat) -> Remains:
     path = root.layout.run(orphan.experiment, orphan.run_id)
     own = bool(orphan.run_id) and reading.is_folder(path) and _is_own(root, path, orphan)
     return Remains(
         own=own,
-        sealed=own and _is_sealed(path, orphan),
+        sealed=own and _is_sealed(path, orphan, beat),
         marked=own and reading.is_file(f"{path}/{layout.SUPERSEDED}"),
         gone=orphan.gone,
         writing=own and bool(machine.writers(path)),
@@ -372,14 +369,16 @@ def _is_own(root: Root, path: str, orphan: Orphan) -> bool:
     return all(other.seen.claim.run_id != orphan.run_id for other in held)
 
 
-def _is_sealed(path: str, orphan: Orphan) -> bool:
+def _is_sealed(path: str, orphan: Orphan, beat: contents.Beat) -> bool:
     try:
         found = bundles.load_seal(path)
     except Corrupt:
         return False
     if found is None or (found[0].run.experiment, found[0].generation) != (orphan.experiment, orphan.generation):
         return False
-    changed = next(verify.changed(path, orphan.run_id, found[0]), None)
+    from lab.store import verify  # noqa: PLC0415  # only where a holder died
+
+    changed = next(verify.changed(path, orphan.run_id, found[0], beat), None)
     return changed is None
 
 

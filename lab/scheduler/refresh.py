@@ -14,14 +14,15 @@ import msgspec
 from lab.core import event, layout
 from lab.core.errors import Busy
 from lab.core.subject import Finding, Place
-from lab.projections import index, lab_status, pages, readme, runbook
-from lab.scheduler import digest, subjects
+from lab.projections import index, lab_status, pages, readme
+from lab.scheduler import subjects
 from lab.store import experiments, ledger, reading
 from lab.store.sections import PAGES_WAIT_S, hold
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
+    from lab.core.event import Line
     from lab.core.subject import Subject
     from lab.core.view import View
     from lab.projections.index import Row
@@ -57,7 +58,8 @@ def current(root: Root, experiment: str) -> tuple[View, Loaded]:
     """
     loaded = experiments.load(root, experiment)
     view = subjects.unchanged(root, experiment, loaded)
-    return (catch_up(root, experiment).view if view is None else view), loaded
+    view = catch_up(root, experiment).view if view is None else view
+    return view, subjects.held(loaded, view)
 
 
 def everything(root: Root, *, progress: Callable[[int, int], None] | None = None) -> Refreshed:
@@ -86,6 +88,8 @@ def everything(root: Root, *, progress: Callable[[int, int], None] | None = None
             findings.append(_refused(root, error))
         if progress is not None:
             progress(number + 1, len(names))
+    from lab.scheduler import digest  # noqa: PLC0415  # a turn writes none
+
     written += digest.bring_back(root)
     with hold(root.layout.pages_section):
         log.more()  # not again after this: what the rows do not have must stay news for the next one
@@ -244,7 +248,9 @@ def _write(root: Root, experiment: str, pending: Pending) -> int:
             written += 1
     texts = pages.render(subject)
     # Not written again after each run, so a power cut may have left it empty or taken it away.
-    if pending.runbook or reading.read_head(root.layout.page(experiment, layout.RUNBOOK), 1) != b"#":
+    if pending.runbook or _is_ahead(root, experiment):
+        from lab.projections import runbook  # noqa: PLC0415  # a run does not change it
+
         texts[layout.RUNBOOK] = runbook.runbook_page(subject)
     # Another tier may have no best yet; what was a code loop may be none by another SPEC.
     for name in (layout.LATEST_RUN, layout.BEST_RUN, layout.LOOP_SUMMARY, *layout.TABLES[len(pending.tables) :]):
@@ -255,6 +261,17 @@ def _write(root: Root, experiment: str, pending: Pending) -> int:
     for name, data in texts.items():
         written += root.files.replace(root.layout.page(experiment, name), data)
     return written + root.files.replace(root.layout.status(experiment), last)
+
+
+def _is_ahead(root: Root, experiment: str) -> bool:
+    """Whether RUNBOOK.md is not whole, or younger than STATUS.json: its writer died before it told how far it went."""
+    path = root.layout.page(experiment, layout.RUNBOOK)
+    if reading.read_head(path, 1) != b"#":
+        return True
+    try:
+        return os.stat(path).st_mtime_ns >= os.stat(root.layout.status(experiment)).st_mtime_ns
+    except FileNotFoundError:
+        return True
 
 
 def _just(data: bytes, _tail: bytes, _size: int) -> bytes:
@@ -276,6 +293,17 @@ def _agents(root: Root) -> int:
     return int(root.files.replace(path, readme.agents())) if is_ours else 0
 
 
+def _lean(entry: Entry, line: Line) -> Entry:
+    """What history needs of a line: of a sealed run, of which there are 100,000, which it is, its seal, and whose."""
+    told = line.event
+    if told.type == event.RUN_SEALED:
+        kept = event.Event(
+            type=event.RUN_SEALED, ts="", experiment=told.experiment, run_id=told.run_id, seal=told.seal, name=told.name
+        )
+        line = msgspec.structs.replace(line, prev="", event=kept)
+    return msgspec.structs.replace(entry, raw=b"", line=line)
+
+
 class _Log:
     """The ledger read once and sorted by experiment, then followed while it grows."""
 
@@ -295,8 +323,7 @@ class _Log:
             if problem:
                 self._problems.append(problem)
             if entry.line is not None and entry.line.event.experiment:
-                lean = msgspec.structs.replace(entry, raw=b"")
-                self._lines.setdefault(entry.line.event.experiment, []).append(lean)
+                self._lines.setdefault(entry.line.event.experiment, []).append(_lean(entry, entry.line))
 
     def of(self, experiment: str) -> list[Entry]:
         """Every line of an experiment, also those written since: its section is held, so there will be no more."""

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from lab.core import curve, history, layout
+from lab.core.errors import Corrupt
 from lab.core.run import Run  # msgspec resolves annotations
 from lab.core.subject import Finding
 from lab.projections import autoresearch_log, autoresearch_progress, data, tables
@@ -40,8 +41,11 @@ class Read(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     problem: Finding | None = None
 
 
-def read(root: Root, made: Seal, kept: Kept | None = None) -> Read:
-    """What the tables say of a run. An edited metrics.json is not quoted: the sealed value stands."""
+def read(root: Root, made: Seal, kept: Kept | None = None, *, at: int = 0, quoted: bool = True) -> Read:
+    """What the tables say of a run. An edited metrics.json is not quoted: the sealed value stands.
+
+    Without `quoted` the files are proved all the same, and no lines are made of them. `at`: see `history.of_seal`.
+    """
     path = root.layout.run(made.run.experiment, made.run.run_id)
     problem = None
     told: dict[str, bytes | None] = {}
@@ -51,13 +55,15 @@ def read(root: Root, made: Seal, kept: Kept | None = None) -> Read:
         if found is None and name in made.files and made.files[name].size < bundles.QUOTED_BYTES:
             where = f"experiments/{made.run.experiment}/runs/{made.run.run_id}/{name}"
             problem = Finding(what="a sealed file was changed or is gone", where=where, fix=VERIFY)
+    if not quoted:
+        return Read(item=history.of_seal(made, at), run=made.told, line=b"", problem=problem)
     metrics = mapping(told[layout.METRICS])
     params = mapping(told[layout.PARAMS]) if layout.PARAMS in made.files else None
     report = curve.told(told[layout.CURVE]) if layout.CURVE in made.files else ()
     return Read(
-        item=history.of_seal(made),
-        run=made.run,
-        line=tables.metrics_line(made.run, metrics, params, report),
+        item=history.of_seal(made, at),
+        run=made.told,
+        line=tables.metrics_line(made.told, metrics, params, report),
         measured=data.encode(metrics) if noted else b"",
         noted=data.encode(mapping(told[layout.ASI])) if noted else b"",
         problem=problem,
@@ -139,6 +145,14 @@ def are_whole(root: Root, experiment: str, sizes: tuple[int, ...]) -> bool:
         if b"\0" in tail or (tail and not tail.endswith(b"\n")):
             return False
     return True
+
+
+def parameters(told: bytes | None, where: str) -> dict[str, object] | None:
+    """The parameters in a file that the lab wrote; None where there is none. `Corrupt` for what is no object."""
+    try:
+        return None if told is None else msgspec.json.decode(told, type=dict[str, object])
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        raise Corrupt(f"the parameters of the run cannot be read: {error}", where=where, fix=VERIFY) from error
 
 
 def mapping(told: bytes | None) -> dict[str, object]:

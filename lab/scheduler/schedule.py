@@ -17,7 +17,7 @@ from lab.core.errors import BadInput, LabError, Unavailable
 from lab.scheduler import heartbeat, units
 from lab.scheduler.heartbeat import Scheduled
 from lab.scheduler.units import CRON, LAUNCHD, SYSTEMD, Plan
-from lab.store import machine, reading
+from lab.store import leftovers, machine, reading
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -65,15 +65,15 @@ def _path(root: Root, program: str) -> str:
     return ":".join(dict.fromkeys(places))
 
 
-def chosen(root: Root, backend: str) -> str:
-    """The backend that is meant by `auto`: what this machine has."""
+def chosen(root: Root, backend: str, *, shown: bool = False) -> str:
+    """The backend that is meant by `auto`: what this machine has. To be shown only, it need have none: cron's lines."""
     if backend != AUTO:
         return backend
     if sys.platform == "darwin":
         return LAUNCHD
     if root.world.run([*_systemctl(), "show-environment"]).code == 0:
         return SYSTEMD
-    if root.world.run(["crontab", "-l"]).code is not None:
+    if shown or root.world.run(["crontab", "-l"]).code is not None:
         return CRON
     raise Unavailable(
         "this machine has neither a running systemd nor a crontab to be scheduled by",
@@ -102,7 +102,8 @@ def install(root: Root, made: Plan, backend: str) -> Standing:
         _write_crontab(root, units.crontab_with(_crontab(root), wanted["crontab"], made.name))
     else:
         for place, text in wanted.items():
-            root.files.replace(place, text.encode())
+            leftovers.clear(root.files, place)
+            root.files.replace(place, text.encode(), durable=True)
         _start(root, made, backend, tuple(wanted))
     scheduled = Scheduled(
         name=made.name, backend=backend, every_s=made.every_s, installed_at=root.now(),

@@ -8,18 +8,21 @@ import msgspec
 
 from lab.core.origin import Origin  # msgspec resolves annotations
 from lab.core.policy import Escalate, Finish, Pause, Promote, Wait
+from lab.core.run import FAILURES
 from lab.core.world import stamp
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from lab.core.chunk import Chunk
     from lab.core.run import Run
     from lab.core.view import View
 
-RAN, MOVED, SETTLED, ANSWERED, HELD, PROBLEM, WAITING, NOTED, ASKING, ASKED, QUEUED = (
+RAN, MOVED, SETTLED, ANSWERED, HELD, PROBLEM, WAITING, NOTED, ASKING, ASKED, QUEUED, SETTLING = (
     "ran", "moved", "settled", "answered", "busy", "problem", "waiting", "noted", "asking", "asked", "queued",
+    "settling",
 )  # fmt: skip
+PASSING = (ASKING, SETTLING)  # for whoever watches; what comes of it is a step
 
 
 class Step(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -70,9 +73,29 @@ def moved(view: View, move: Pause | Escalate | Promote | Finish) -> Step:
 
 
 def to_tier(view: View) -> Step:
-    """A race's front that moved."""
-    what = f"to tier {view.tier} (the race's first candidate reached it)"
+    """That it was moved to the tier of its next run; why is the last decision of the view."""
+    why = view.decisions[-1].reason if view.decisions else ""
+    what = f"to tier {view.tier}" + (f" ({why})" if why else "")
     return Step(kind=MOVED, experiment=view.experiment, tier=view.tier, what=what)
+
+
+def failure(steps: Iterable[Step]) -> str:
+    """The last thing that went wrong, in a line; empty where nothing did."""
+    bad = [each for each in steps if each.kind == PROBLEM or (each.kind == RAN and each.outcome in FAILURES)]
+    if not bad:
+        return ""
+    last = bad[-1]
+    where = f"{last.experiment} {last.run_id}".strip()
+    return f"{where}: {' '.join(last.what.split()) or last.outcome}"
+
+
+def rested(steps: Iterable[Step]) -> str:
+    """Why no run was made, where an experiment moved or waits instead; empty where one was, or nothing says why."""
+    told = list(steps)
+    if any(each.kind in (RAN, QUEUED) for each in told):
+        return ""
+    why = {f"{each.experiment}: {' '.join(each.what.split())}": None for each in told if each.kind in (MOVED, WAITING)}
+    return "; ".join(why)
 
 
 def waiting(name: str, move: Wait) -> Step:

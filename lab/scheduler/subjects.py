@@ -10,21 +10,20 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from lab.core import canonical, event, history, layout
+from lab.core import canonical, event, history, layout, measured
 from lab.core.errors import Corrupt
 from lab.core.run import MAXIMIZE
 from lab.core.seal import Seal
 from lab.core.subject import Finding, Place, Subject
 from lab.projections import status
 from lab.scheduler import rows
-from lab.store import archives, bundles, ledger, reading
+from lab.store import archives, bundles, experiments, ledger, reading
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from lab.core.run import Run
-    from lab.core.spec import Spec
-    from lab.core.view import View
+    from lab.core.view import View, Waiting
     from lab.projections.status import State
     from lab.scheduler.rows import Read
     from lab.store.archives import Kept
@@ -64,10 +63,14 @@ def resumed(root: Root, experiment: str, loaded: Loaded) -> Pending | None:
         if grown is None:
             return None
         tables, sizes = grown, state.table_bytes
+    view = history.fold(state.view, news.items)
+    kept = held(loaded, view)
+    if (kept is loaded) != (held(loaded, state.view) is loaded):  # begun before its SPEC was edited, and first to end
+        return None
     subject = _subject(
         root,
-        loaded,
-        history.fold(state.view, news.items),
+        kept,
+        view,
         news.last or state.place,
         (*state.findings, *(each.problem for each in read if each.problem)),
         tuple(size + len(table) for size, table in zip(sizes, tables, strict=False)),
@@ -84,37 +87,72 @@ def unchanged(root: Root, experiment: str, loaded: Loaded) -> View | None:
     return state.view if state is not None and news is not None and news.last is None else None
 
 
-def rebuilt(
-    root: Root, experiment: str, loaded: Loaded, lines: Iterable[Entry], *, recorded_only: bool = False
-) -> Pending:
-    """The subject from every seal and every decision. Damage becomes findings; it stops nothing else.
+def held(loaded: Loaded, view: View) -> Loaded:
+    """The same; or, where it makes results of one metric those of another, with that put back, and refused."""
+    found = None
+    if loaded.spec is not None and loaded.problem is None:
+        found = measured.refusal(view, loaded.spec, f"experiments/{loaded.spec.id}/{layout.SPEC}")
+    return loaded if found is None else msgspec.structs.replace(loaded, spec=found[0], problem=found[1])
 
-    With `recorded_only`, seals that these lines do not name are left out: the past as of the last line.
-    """
-    entries = [entry for entry in lines if entry.line is not None and entry.line.event.experiment == experiment]
-    findings = list(spec_findings(loaded))
-    told = _sealed(root, experiment, _recorded(entries), findings, recorded_only=recorded_only)
-    last = told[-1].item.run if told else None
-    direction = loaded.spec.metric_direction if loaded.spec else last.direction if last else MAXIMIZE
-    tier = loaded.spec.initial_fidelity_tier if loaded.spec else "default"
-    begun = history.begin(
-        experiment, direction=direction, directions=_directions(loaded.spec), tier=tier, spec=loaded.sha256
-    )
-    decisions = [item for entry in entries if entry.line and (item := history.of_line(entry.line))]
-    view = history.fold(begun, [*decisions, *(run.item for run in told)])
-    tables = rows.tables_of(loaded.spec, begun, told)
-    mark = entries[-1].mark if entries else ledger.Mark()
-    place = Place(seq=mark.seq, sha256=mark.sha256, end=mark.end)
-    subject = _subject(root, loaded, view, place, tuple(findings), tuple(len(table) for table in tables))
+
+def known(root: Root, experiment: str) -> Loaded:
+    """The SPEC of an experiment as its pages let it count."""
+    loaded = experiments.load(root, experiment)
+    state = status.fold_state(reading.read(root.layout.status(experiment)) or b"")
+    return loaded if state is None else held(loaded, state.view)
+
+
+def rebuilt(root: Root, experiment: str, loaded: Loaded, lines: Iterable[Entry]) -> Pending:
+    """The subject from every seal and every decision. Damage becomes findings; it stops nothing else."""
+    entries = _of(experiment, lines)
+    findings: list[Finding] = []
+    told = _sealed(root, experiment, _recorded(entries), findings)
+    kept, begun, view = _folded(experiment, loaded, entries, told)
+    tables = rows.tables_of(kept.spec, begun, told)
+    sizes = tuple(len(table) for table in tables)
+    subject = _subject(root, kept, view, _place(entries), (*spec_findings(kept), *findings), sizes)
     return Pending(subject=subject, tables=tables, whole=True, runbook=True)
 
 
-def _directions(spec: Spec | None) -> dict[str, str]:
-    """Tiers whose metric goes the other way than the SPEC's own: a cheap one may measure a loss, a dear one a score."""
-    if spec is None:
-        return {}
-    found = {tier: str(spec.for_tier(tier).metric_direction) for tier in spec.fidelity_tiers}
-    return {tier: direction for tier, direction in sorted(found.items()) if direction != spec.metric_direction}
+def past(root: Root, experiment: str, loaded: Loaded, lines: Iterable[Entry]) -> tuple[Subject, dict[str, Run]]:
+    """The subject as of the last of these lines, and its runs. Seals that they do not name are left out.
+
+    No table is made: it is for pages that tell of what was.
+    """
+    entries = _of(experiment, lines)
+    findings: list[Finding] = []
+    told = _sealed(root, experiment, _recorded(entries), findings, recorded_only=True)
+    kept, _, view = _folded(experiment, loaded, entries, told)
+    subject = _subject(root, kept, view, _place(entries), (*spec_findings(kept), *findings), ())
+    return subject, {each.run.run_id: each.run for each in told}
+
+
+def _of(experiment: str, lines: Iterable[Entry]) -> list[Entry]:
+    return [entry for entry in lines if entry.line is not None and entry.line.event.experiment == experiment]
+
+
+def _place(entries: Sequence[Entry]) -> Place:
+    mark = entries[-1].mark if entries else ledger.Mark()
+    return Place(seq=mark.seq, sha256=mark.sha256, end=mark.end)
+
+
+def _folded(
+    experiment: str, loaded: Loaded, entries: Sequence[Entry], told: Sequence[Read]
+) -> tuple[Loaded, View, View]:
+    """The SPEC as it counts, the view to which no run has happened, and the one to which all have."""
+    begun, view = _folded_by(experiment, loaded, entries, told)
+    kept = held(loaded, view)
+    return (kept, begun, view) if kept is loaded else (kept, *_folded_by(experiment, kept, entries, told))
+
+
+def _folded_by(experiment: str, loaded: Loaded, entries: Sequence[Entry], told: Sequence[Read]) -> tuple[View, View]:
+    last = told[-1].item.run if told else None
+    direction = loaded.spec.metric_direction if loaded.spec else last.direction if last else MAXIMIZE
+    tier = loaded.spec.initial_fidelity_tier if loaded.spec else "default"
+    others = measured.directions(loaded.spec) if loaded.spec else {}
+    begun = history.begin(experiment, direction=direction, directions=others, tier=tier, spec=loaded.sha256)
+    decisions = [item for entry in entries if entry.line and (item := history.of_line(entry.line))]
+    return begun, history.fold(begun, [*decisions, *(run.item for run in told)])
 
 
 def _state(root: Root, experiment: str, loaded: Loaded) -> State | None:
@@ -154,7 +192,7 @@ def _since(root: Root, experiment: str, place: Place) -> _News | None:
             places.append(f"experiments/{experiment}/runs/{entry.line.event.run_id}")
         if entry.line.event.type == event.RUN_SEALED:
             made = _confirmed(root, experiment, entry.line.event)
-            if made is None:
+            if made is None or entry.line.event.name:  # taken over: it may have been counted before this line came
                 return None
             seals.append(made)
             items.append(history.of_seal(made))
@@ -174,34 +212,43 @@ def _confirmed(root: Root, experiment: str, recorded: event.Event) -> Seal | Non
     return found[0]
 
 
-def _recorded(entries: Sequence[Entry]) -> dict[str, str]:
-    """Run id -> digest of its seal, as the ledger has it."""
-    return {
-        entry.line.event.run_id: entry.line.event.seal
-        for entry in entries
-        if entry.line is not None and entry.line.event.type == event.RUN_SEALED
-    }
+class _Recorded(msgspec.Struct, frozen=True, kw_only=True):
+    """What the ledger says of the runs of an experiment."""
+
+    seals: dict[str, str]  # run -> digest of its seal
+    places: dict[str, int]  # run that was taken over -> the record that says so
+
+
+def _recorded(entries: Sequence[Entry]) -> _Recorded:
+    lines = [entry.line for entry in entries if entry.line is not None and entry.line.event.type == event.RUN_SEALED]
+    return _Recorded(
+        seals={line.event.run_id: line.event.seal for line in lines},
+        places={line.event.run_id: line.seq for line in lines if line.event.name},
+    )
 
 
 def _sealed(
-    root: Root, experiment: str, recorded: Mapping[str, str], findings: list[Finding], *, recorded_only: bool
+    root: Root, experiment: str, recorded: _Recorded, findings: list[Finding], *, recorded_only: bool = False
 ) -> list[Read]:
-    """Every run whose seal can be believed, in the order of history. The others become findings."""
+    """Every run whose seal can be believed, in the order of history. The others become findings.
+
+    With `recorded_only` just those of the ledger, and without what the tables quote of them.
+    """
     told: list[Read] = []
     present = dict.fromkeys(bundles.names(root, experiment))
     for run_id in present:
-        if recorded_only and run_id not in recorded:
+        if recorded_only and run_id not in recorded.seals:
             continue
-        found = _believed(root, experiment, run_id, recorded.get(run_id, ""))
+        found = _believed(root, experiment, run_id, recorded.seals.get(run_id, ""))
         if isinstance(found, str):
             where = f"experiments/{experiment}/runs/{run_id}"
             findings.append(Finding(what=found, where=where, fix=rows.VERIFY))
         elif found is not None:
-            run = rows.read(root, found)
+            run = rows.read(root, found, at=recorded.places.get(run_id, 0), quoted=not recorded_only)
             told.append(run)
             if run.problem:
                 findings.append(run.problem)
-    gone = set(recorded) - set(present)
+    gone = set(recorded.seals) - set(present)
     for run in _archived(root, experiment, recorded, findings, recorded_only=recorded_only):
         if run.item.key[2] not in present:
             gone.discard(run.item.key[2])
@@ -213,7 +260,7 @@ def _sealed(
 
 
 def _archived(
-    root: Root, experiment: str, recorded: Mapping[str, str], findings: list[Finding], *, recorded_only: bool
+    root: Root, experiment: str, recorded: _Recorded, findings: list[Finding], *, recorded_only: bool
 ) -> Iterator[Read]:
     """Every run that an archive's companion speaks for, once, as its bundle would have told it."""
     seen: set[str] = set()
@@ -222,16 +269,20 @@ def _archived(
             findings.append(Finding(what=found.what, where=_relative(root, found.where), fix=rows.VERIFY))
             continue
         kept, made = found
-        expected = recorded.get(kept.run_id, "" if recorded_only else kept.seal_sha256)
+        expected = recorded.seals.get(kept.run_id, "" if recorded_only else kept.seal_sha256)
         if kept.run_id not in seen and expected == kept.seal_sha256:
             seen.add(kept.run_id)
-            yield rows.read(root, made, kept)
+            at = recorded.places.get(kept.run_id, 0)
+            yield rows.read(root, made, kept, at=at, quoted=not recorded_only)
 
 
 def _believed(root: Root, experiment: str, run_id: str, recorded: str) -> Seal | str | None:
     """The seal of a bundle; why it cannot be believed; or None for a bundle that is not sealed."""
+    path = root.layout.run(experiment, run_id)
+    if not recorded and bundles.is_superseded(path):  # its program may live, and write a SEAL.json of its own
+        return None
     try:
-        found = bundles.load_seal(root.layout.run(experiment, run_id))
+        found = bundles.load_seal(path)
     except Corrupt as error:
         return f"the seal cannot be read: {error.what}"
     except OSError as error:
@@ -274,13 +325,24 @@ def _subject(  # the parts of a subject
     return Subject(
         view=view,
         spec=loaded.spec,
+        is_refused=loaded.problem is not None,
         place=place,
         best_params=_params(root, best) if best else None,
         results={run_id: text[:_EXCERPT_CHARS] for run_id, text in results.items()},
         baton=baton,
         findings=findings,
+        proposed={each.proposal: params for each in view.waiting if (params := _proposed(root, each))},
         table_bytes=sizes,
     )
+
+
+def _proposed(root: Root, waiting: Waiting) -> dict[str, object]:
+    """The parameters that a proposal asks for; none of a file that was changed, which nobody can approve."""
+    data = reading.read_head(root.layout.proposal(waiting.proposal), _RESULT_BYTES)
+    if data is None or canonical.digest(data) != waiting.sha256:
+        return {}
+    params = rows.mapping(data).get("params")
+    return params if isinstance(params, dict) else {}
 
 
 def _result(root: Root, run: Run) -> str:

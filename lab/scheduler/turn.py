@@ -13,11 +13,12 @@ from lab.core.engines import HERE
 from lab.core.errors import Busy, LabError, Superseded
 from lab.core.run import FAILURES
 from lab.scheduler import due, engines, moves, reclaim, refresh
-from lab.scheduler.control import inbox, proposals
+from lab.scheduler.control import inbox, proposals, untold
 from lab.scheduler.crew import Crew, slots
-from lab.scheduler.step import ANSWERED, ASKING, HELD, MOVED, PROBLEM, QUEUED, RAN, SETTLED, WAITING, Step
+from lab.scheduler.patience import Patience
+from lab.scheduler.step import ANSWERED, HELD, MOVED, PASSING, PROBLEM, QUEUED, RAN, SETTLED, WAITING, Step
 from lab.scheduler.visit import Request, Visit
-from lab.store import experiments, files, leases, machine, packages, reading, standing, strays
+from lab.store import experiments, leases, machine, packages, reading, refusals, standing, strays
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -71,7 +72,8 @@ class Turn:
         self.hear()
         self.reconcile()
         for name in leases.unsettled(self.root):
-            self._safely(name, self.settle)
+            if not self.interrupted() and (not self.request.only or name in self.request.only):
+                self._safely(name, self.settle)
         found = due.due(self.root, classes=self.request.classes, only=self.request.only, now=self.request.now)
         self._edited = found.edited
         if found.names and not self._knows_where():
@@ -168,6 +170,7 @@ class Turn:
             for ruling in approvals.expire(self.root):
                 what = f"proposal {ruling.proposal_id}: {ruling.verdict}"
                 self._done(Step(kind=ANSWERED, experiment=ruling.experiment, what=what))
+            self.warnings += untold.tell(self.root, proposals.names(self.root))
 
     def _one_by_one(self, names: Sequence[str]) -> None:
         for name in names:
@@ -216,7 +219,8 @@ class Turn:
 
     def settle(self, name: str) -> None:
         """Bring what dead holders left of an experiment to its end."""
-        for item in reclaim.reclaim(self.root, name):
+        beat = Patience(name, tell=self._done, interrupted=self.interrupted)
+        for item in reclaim.reclaim(self.root, name, beat):
             self._done(Step(kind=SETTLED, experiment=name, run_id=item.run_id, what=item.what))
 
     def _safely(self, name: str, act: Callable[[str], object]) -> None:
@@ -229,11 +233,11 @@ class Turn:
         except Busy as busy:
             self._done(told(kind=HELD, what=busy.what, fix=busy.fix))
         except LabError as error:
-            self._done(told(kind=PROBLEM, what=error.what, fix=error.fix))
+            self._done(told(kind=PROBLEM, what=error.told, fix=error.fix))
         except OSError as error:
             if not reading.is_local(error):
                 raise
-            refusal = files.refused(error)
+            refusal = refusals.refused(error)
             self._done(told(kind=PROBLEM, what=refusal.what, fix=refusal.fix))
 
     def _done(self, step: Step) -> None:
@@ -243,7 +247,7 @@ class Turn:
             self._waits.append(step)
         if step.kind == PROBLEM and self.request.only and step.experiment not in ("", *self.request.only):
             return  # another experiment's: the next turn of the whole lab tells it
-        if step.kind != ASKING:  # for whoever watches; what came of it is a step
+        if step.kind not in PASSING:
             self.steps.append(step)
         if step.closed:
             self._closed.add(step.closed)

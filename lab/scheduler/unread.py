@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from lab.core import canonical, event, layout
+from lab.core.view import View
 from lab.store import ledger, reading
 
 if TYPE_CHECKING:
@@ -20,6 +21,14 @@ def creations(root: Root) -> Iterator[event.Event]:
     for entry in ledger.entries(root):
         if entry.line is not None and entry.line.event.type == event.EXPERIMENT_CREATED:
             yield entry.line.event
+
+
+def made_from(root: Root, experiment: str) -> View:
+    """Where an experiment came from, as a view that knows nothing else."""
+    made = next((told for told in creations(root) if told.experiment == experiment), None)
+    if made is None:
+        return View(experiment=experiment)
+    return View(experiment=experiment, created_from=made.name, created_in=str(made.facts.get("created_in") or ""))
 
 
 def changed(root: Root, experiment: str) -> str:

@@ -5,19 +5,23 @@ A pause comes before the claim or after it, and is never lost between.
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING, TypeVar
 
 import msgspec
 
 from lab.core import policy
 from lab.core.claim import Owner
-from lab.core.errors import Busy, Exhausted, Interrupted, Taken, Unadvised
+from lab.core.errors import Busy, Exhausted, Interrupted, LabError, Taken, Unadvised
+from lab.core.launch import IN_PROCESS, Unfilled
 from lab.core.policy import Proceed, Wait
-from lab.scheduler import cycle, decisions, engines, moves, reclaim, refresh, step, work
-from lab.scheduler.chaining.order import ordered
+from lab.core.view import OPEN_PHASES
+from lab.scheduler import cycle, decisions, engines, moves, reclaim, refresh, sequels, step, work
 from lab.scheduler.control import approved
 from lab.scheduler.cycle import Errand
 from lab.scheduler.loop import scripts
+from lab.scheduler.patience import Patience
+from lab.scheduler.search import sought
 from lab.scheduler.step import QUEUED, SETTLED, Step
 from lab.store import experiments, leases, packages, standing
 
@@ -51,15 +55,18 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     jobs: int = 1
     slots: int = 0  # how many runs of an experiment may be under way, where a person said so
     engine: str = ""  # which a person named; `here` for none; otherwise engines.yaml says it
+    by: str = ""  # the research project that asks for runs of its study
+    in_process: bool = False  # whoever asks is the run's program himself
 
 
 class Visit:
     """What happens to one experiment now.
 
     Afterwards `before` and `subject` tell what it was and what it is, `made` which run came of it, `placed` which was
-    handed to an engine instead, and `move` what was decided where neither was. `search` chooses its parameters; without
-    one an experiment whose SPEC names a strategy gets its own. `errand` is what to run, where a person has chosen that
-    already, and `proposal` the approved proposal that is to run and no other: `Taken` when somebody else has run it.
+    handed to an engine instead, and `move` what was decided where neither was; `used_up` is there where its search is
+    at its end. `search` chooses its parameters; without one an experiment whose SPEC names a strategy gets its own.
+    `errand` is what to run, where a person has chosen that already, and `proposal` the approved proposal that is to run
+    and no other: `Taken` when somebody else has run it.
     """
 
     def __init__(  # noqa: PLR0913  # what is visited, by whom, and who chooses
@@ -82,6 +89,7 @@ class Visit:
         self.made: Seal | None = None
         self.placed: Step | None = None
         self.move: Move | None = None
+        self.used_up: Exhausted | None = None
         self._search = search
         self._errand = errand
         self._proposal = proposal
@@ -93,11 +101,12 @@ class Visit:
         self._interrupted = interrupted
         self._closed = closed
         self._job: Job | None = None
+        self._sequel: Errand | None = None  # what comes next, where something else than a search says it
         self._claims: list[tuple[int, str]] | None = None  # as the section found them in which this was judged
 
     def pay(self) -> None:
         """All of it. Raises what goes wrong; what was sealed until then is sealed."""
-        begun = self._begun()
+        begun = self.begun()
         if begun is not None and self._job is not None:
             self._hand_over(self._job, begun[0])
         elif begun is not None:
@@ -131,11 +140,12 @@ class Visit:
             with self._root.section(self._name):
                 self.subject = refresh.catch_up(self._root, self._name)
 
-    def _begun(self) -> tuple[Running, View] | None:
+    def begun(self) -> tuple[Running, View] | None:
         """Judge the experiment and, if it is to run, claim it and open its bundle, in one section."""
         claims = standing.found(self._root, self._name)
         if not standing.all_are_with_engines(self._root, self._name, claims):
-            for item in reclaim.make_way(self._root, self._name):
+            beat = Patience(self._name, tell=self._tell, interrupted=self._interrupted)
+            for item in reclaim.make_way(self._root, self._name, beat):
                 self._tell(Step(kind=SETTLED, experiment=item.experiment, run_id=item.run_id, what=item.what))
             claims = standing.found(self._root, self._name)
         self._refuse_while_placed(standing.count(claims))
@@ -148,7 +158,7 @@ class Visit:
             self._claims = None
             view, loaded = cycle.observe(self._root, self._name)
             self.before = self.before or view  # what was decided before a model was asked is news of this visit too
-            if loaded.spec is None:
+            if loaded.problem is not None:
                 self.subject = refresh.catch_up(self._root, self._name)  # for who is told of it
             spec = cycle.usable(loaded)
             view, move, subject = moves.settled(self._root, view, spec, self._judged, self._moved)
@@ -176,19 +186,26 @@ class Visit:
         """Choose what to run, claim it and open its bundle: all of it in the section in which it was judged."""
         ruling = approved.next_run(self._root, self._name, self._proposal) if self._errand is None else None
         try:
-            errand = self._chosen(view, spec) if ruling is None else self._approved(ruling, spec)
+            errand = self._chosen(view, spec) if ruling is None else self._approved(ruling, view, spec)
         except Exhausted as done:
             self._move(view, policy.exhausted(view, spec))
-            self.move = Wait(reason=done.what)
+            self.move, self.used_up = Wait(reason=done.what), done
             return None
-        errand = ordered(self._root, view, spec, errand, slots=self._request.slots)
+        if spec.tinker is not None:
+            from lab.scheduler.chaining.order import ordered  # noqa: PLC0415  # for trainings alone
+
+            errand = ordered(self._root, view, spec, errand, slots=self._request.slots)
         tier = errand.tier or view.tier
         if self._request.classes and spec.for_tier(tier).executor_class not in self._request.classes:
             return None  # its SPEC was edited since the index told of it, or its race goes on in another class
         wants = self._wants(spec.for_tier(tier))
-        work.require_work(self._root, spec.for_tier(tier), view, errand.params, away=self._is_away(wants))
+        if not self._request.in_process:  # else it has begun, and is asking
+            self._require_work(view, spec, tier, errand, away=self._is_away(wants))
         work.require_ready(self._root, spec.for_tier(tier), view, proposes=self._errand is None)
-        followed = decisions.follow(self._root, view, spec, tier)
+        if self._sequel is None:
+            followed = decisions.follow(self._root, view, spec, tier)
+        else:
+            followed = decisions.go_to(self._root, view, tier)
         if followed is not None:
             self.subject, view = followed, followed.view
             self._tell(step.to_tier(view))
@@ -200,7 +217,7 @@ class Visit:
             spec,
             owner=owner,
             tier=tier,
-            slots=self._request.slots,
+            slots=1 if sequels.is_followed(spec) else self._request.slots,
             engine=engine,
             known=self._claims,
         )
@@ -212,6 +229,18 @@ class Visit:
 
             self._job = handing.noted(self._root, running, wants)
         return running, view
+
+    def _require_work(self, view: View, spec: Spec, tier: str, errand: Errand, *, away: bool) -> None:
+        """Refuse what no run could be started with. A parameter that does not count in this one fails it alone."""
+        try:
+            work.require_work(self._root, spec.for_tier(tier), view, errand.params, away=away)
+        except Unfilled:
+            search = None if errand.params is None else self._searched(view, spec)
+            found = None if search is None else search.space(view, spec)
+            if found is None:
+                raise
+            names = {*(errand.params or ()), *found.space.names}
+            work.require_work(self._root, spec.for_tier(tier), view, names, away=away)
 
     def _refuse_while_placed(self, under_way: int) -> None:
         """`Busy` where engines have as many runs of it as may be under way: before a search thinks, or asks a model.
@@ -269,19 +298,34 @@ class Visit:
                 return None
 
     def _think(self) -> None:
-        """A search that is asked for the first time may load a library for seconds: not while others wait."""
+        """A search that is asked for the first time may load a library for seconds: not while others wait.
+
+        So may a project look at gigabytes of a user's: what it has seen it knows again inside the section.
+        """
         loaded = experiments.load(self._root, self._name)
-        search = self._searched(loaded.spec) if loaded.spec is not None else None
-        if loaded.spec is not None and search is not None and not search.has_thought:
+        if loaded.spec is not None and not self._is_chosen() and sequels.is_followed(loaded.spec):
             with self._root.section(self._name):
                 view, _ = refresh.current(self._root, self._name)
-            search.think(view, loaded.spec)
+            if view.phase in OPEN_PHASES:
+                with suppress(LabError):  # said where it is decided for good
+                    sequels.following(self._root, view, loaded.spec)
+            return
+        if loaded.spec is None or (self._search is None and not sought.by_its_text(loaded.spec)):
+            return
+        if self._search is None or not self._search.has_thought:
+            with self._root.section(self._name):
+                view, _ = refresh.current(self._root, self._name)
+            search = self._searched(view, loaded.spec)
+            if search is not None:
+                search.think(view, loaded.spec)
 
     def _chosen(self, view: View, spec: Spec) -> Errand:
         """What a person has chosen, if it is still to be had, else what the search chooses."""
-        search = self._searched(spec)
+        search = self._searched(view, spec)
         if self._proposal:
             raise Taken(f"the approved proposal {self._proposal} was run by somebody else", fix="see: labctl board")
+        if self._sequel is not None and not self._is_chosen():
+            return self._sequel
         if search is None or (self._errand is not None and self._errand.params is None):
             return self._errand or Errand()
         if self._errand is None:
@@ -291,11 +335,11 @@ class Visit:
             raise Taken(f"somebody else has tried these parameters of {self._name} meanwhile", fix="choose others")
         return confirmed
 
-    def _approved(self, ruling: Ruling, spec: Spec) -> Errand:
-        return approved.errand(self._root, ruling, self._searched(spec), spec)
+    def _approved(self, ruling: Ruling, view: View, spec: Spec) -> Errand:
+        return approved.errand(self._root, ruling, self._searched(view, spec), spec)
 
-    def _searched(self, spec: Spec) -> Search | None:
-        if self._search is None and spec.strategy:
+    def _searched(self, view: View, spec: Spec) -> Search | None:
+        if self._search is None and sought.searches(self._root, spec, view):
             from lab.scheduler.search.plan import Search  # noqa: PLC0415  # most experiments search nothing
 
             self._search = Search(self._root, self._name)
@@ -319,7 +363,7 @@ class Visit:
 
     def _judged(self, view: View, spec: Spec) -> Move:
         offered = packages.waiting(self._root).get(self._name, 0)
-        search = self._searched(spec)
+        search = self._searched(view, spec)
         slots = self._request.slots or spec.max_parallel
         self._claims = standing.found(self._root, self._name) if slots > 1 else None
         held = standing.count(self._claims or ())
@@ -331,9 +375,22 @@ class Visit:
             slots=self._request.slots,
             at_once=self._request.now,
             searching=search is not None and search.is_one,
+            by=self._request.by,
         )
+        if isinstance(move, Proceed) and spec.executor == IN_PROCESS and not self._request.in_process:
+            return Wait(reason=f"a Python program makes its runs: lab.Lab()[{self._name!r}].trial()")
         if isinstance(move, Proceed) and self._waits_for_hands(view, spec):
             return Wait(reason=f"each change is made by hand: labctl try {self._name} --begin")
         if isinstance(move, Proceed) and offered and offered + held >= slots:
             return Wait(reason=f"packed for workers: {offered} in dispatch/ready")
-        return move
+        return self._followed(view, spec) if isinstance(move, Proceed) else move
+
+    def _followed(self, view: View, spec: Spec) -> Move:
+        """The move, where something else than a search says what comes next. A person's choice goes before it."""
+        told = None if self._is_chosen() else sequels.following(self._root, view, spec)
+        self._sequel = told if isinstance(told, Errand) else None
+        return Proceed(tier=view.tier) if told is None or isinstance(told, Errand) else told
+
+    def _is_chosen(self) -> bool:
+        """Whether a person has chosen what is to run."""
+        return self._errand is not None and self._errand.params is not None

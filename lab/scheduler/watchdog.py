@@ -18,11 +18,11 @@ from lab.core.claim import DEFAULT_TTL_S
 from lab.core.errors import Corrupt, LabError
 from lab.core.subject import Finding
 from lab.projections import index
-from lab.scheduler import reclaim, refresh
+from lab.scheduler import reclaim, refresh, subjects
 from lab.scheduler.dispatch import mend
 from lab.scheduler.reclaim import Settled
 from lab.scheduler.refresh import Refreshed
-from lab.store import bundles, experiments, files, leases, ledger, machine, reading
+from lab.store import bundles, contents, experiments, leases, ledger, leftovers, machine, reading, refusals
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -32,7 +32,6 @@ if TYPE_CHECKING:
 
 LOW_DISK_GB = 5.0
 _GB = 1e9
-_DRAFT_AGE_S = 3600.0
 _UNHEARD_S = 3600.0  # a schedule comes every few minutes, and a body renews its claim every 20 s
 
 
@@ -72,7 +71,7 @@ def look(root: Root) -> Report:
             live.append(name)
         alerts.extend(_claims(name, seen))
         alerts.extend(unheard(root, name, seen))
-        problem = experiments.load(root, name).problem
+        problem = subjects.known(root, name).problem
         if problem is not None:
             where = problem.where or f"experiments/{name}/SPEC.yaml"
             alerts.append(Finding(what=problem.what, where=where, fix=problem.fix or f"labctl validate {name}"))
@@ -100,7 +99,7 @@ def repair(root: Root) -> list[Settled]:
         except OSError as error:
             if not _is_its_own(root, error):
                 raise
-            done.append(Settled(experiment=name, run_id="", what=f"not settled: {files.refused(error).what}"))
+            done.append(Settled(experiment=name, run_id="", what=f"not settled: {refusals.refused(error).what}"))
     return done
 
 
@@ -123,7 +122,7 @@ def recover(root: Root, *, progress: Callable[[int, int], None] | None = None) -
         except OSError as error:
             if not _is_its_own(root, error):
                 raise
-            left.append(f"{name}: {files.refused(error).what}")
+            left.append(f"{name}: {refusals.refused(error).what}")
     done.extend(_drafts(root))
     return Recovered(done=tuple(done), left=tuple(left), refreshed=refresh.everything(root, progress=progress))
 
@@ -257,8 +256,10 @@ def _bundle(root: Root, experiment: str, run_id: str, done: list[str], left: lis
     try:
         manifest = bundles.load_manifest(path)
     except Corrupt as error:
-        left.append(f"{where}: {error.what}; labctl verify names the file")
-        return
+        if error.newer or reading.is_file(f"{path}/{layout.SEAL}") or _is_claimed(root, experiment, run_id):
+            left.append(f"{where}: {error.what}; labctl verify names the file")
+            return
+        manifest = None  # a power cut emptied it, and took its claim along
     if manifest is None:
         done.append(_aside(root, path))
         return
@@ -280,24 +281,50 @@ def _spoken_for(root: Root, experiment: str, generation: int) -> bool:
     return any(os.path.lexists(root.layout.claim(experiment, generation, suffix)) for suffix in suffixes)
 
 
+def _is_claimed(root: Root, experiment: str, run_id: str) -> bool:
+    """Whether somebody may be at a run whose own manifest does not say of which generation it is."""
+    seen = leases.survey(root, experiment)
+    claims = [each.seen.claim for each in seen.held] + [each.seen.claim for each in seen.lost]
+    claims += [each.claim for each in seen.unsettled]
+    if seen.damaged or any(claim.run_id == run_id for claim in claims):
+        return True
+    return bool(machine.writers(root.layout.run(experiment, run_id)))
+
+
 def _drafts(root: Root) -> Iterator[str]:
     """Drafts that were never published, once nobody can be writing them any more."""
     now_s = leases.server_time(root)
     for folder, inside, names in os.walk(root.layout.root):
         drafts = [name for name in (*inside, *names) if layout.is_draft(name)]
-        skipped = {layout.ARTIFACTS, os.path.basename(os.path.dirname(root.layout.aside)), *drafts}
+        if f"/{layout.ARTIFACTS}/" in f"{folder.removeprefix(root.layout.root)}/":  # a program's own, but for these
+            drafts = [name for name in drafts if contents.is_own_draft(name)]
+        skipped = {os.path.basename(os.path.dirname(root.layout.aside)), *drafts}
         if _is_with_a_worker(root, folder):
             skipped.add(package.RUN)  # the worker's own folder, where it keeps what it likes
+            drafts += _ends(folder, package.RUN)
         inside[:] = sorted(name for name in inside if name not in skipped)
         for name in drafts:
             owner = layout.draft_owner(name, machine.HERE_CHARS)
             try:
-                old = now_s - os.lstat(f"{folder}/{name}").st_mtime > _DRAFT_AGE_S
+                old = now_s - os.lstat(f"{folder}/{name}").st_mtime > leftovers.OLD_S
             except FileNotFoundError:
                 continue  # published while we looked
             if (old or (owner is not None and machine.is_gone(*owner))) and not _is_sealed(folder, name):
                 with suppress(FileNotFoundError):  # its maker's successor was quicker
                     yield _aside(root, f"{folder}/{name}")
+
+
+def _ends(folder: str, run: str) -> list[str]:
+    """Drafts of `exit.json` in a folder of somebody else: those are labctl's own, whatever else is there."""
+    names = _listed(f"{folder}/{run}")
+    return [f"{run}/{each}" for each in names if layout.is_draft(each) and each.startswith(f".{layout.EXIT}.")]
+
+
+def _listed(folder: str) -> list[str]:
+    try:
+        return sorted(os.listdir(folder))
+    except OSError:
+        return []
 
 
 def _is_with_a_worker(root: Root, folder: str) -> bool:

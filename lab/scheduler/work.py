@@ -11,7 +11,7 @@ from lab.core.errors import LabError
 from lab.core.launch import Exit, Foreseen
 from lab.core.run import FAILED
 from lab.executors import door, environment
-from lab.scheduler import boxed, closing, cycle, launching, places
+from lab.scheduler import boxed, closing, cycle, fencing, launching, passing, places
 from lab.scheduler.chaining import guard
 from lab.scheduler.loop import scripts
 
@@ -45,19 +45,25 @@ def require_work(
         from lab.scheduler.loop import branches  # noqa: PLC0415  # git and all: most experiments are no code loops
 
         branches.of_lab(root, spec, view, workspace)
+    elif spec.fenced:
+        places.require_fence(root.layout.root, spec, places.workspace(root, spec, view))
     door.find(spec.executor)
     if not away:
         environment.require(spec, root.world.environ)
         guard.require_server(spec)
     guard.require_budget(spec, None if away else root.world.environ)
+    told = with_command(root.world.environ, spec, with_params=params is not None)
     door.require(
         Foreseen(
-            spec=with_command(root.world.environ, spec, with_params=params is not None),
-            workspace=places.workspace(root, spec, view), folders=places.folders(root, view),
+            spec=told, workspace=places.workspace(root, spec, view), folders=places.folders(root, view),
             environ=environment.given(spec, root.world.environ), names=tuple(params or ()),
             data_root=root.layout.root,
         )
     )  # fmt: skip
+    from lab.executors import command  # noqa: PLC0415  # by now it is loaded nearly always; a turn that is idle needs none
+
+    if told.executor in command.FILLED:
+        command.require_filled(told, params)
 
 
 def require_ready(root: Root, spec: Spec, view: View, *, proposes: bool) -> None:
@@ -97,10 +103,12 @@ def carry_out(
                 launching.launch(root, running, spec, view, path=path, workspace=box.path, more=told)
             )
             if program is not None:
-                watch = launching.Watch(root, running.lease, interrupted, _stopper(root, spec, running, path))
-                how = launching.supervised(
-                    root.files, root.world, box.moved(program), spec, path=path, run_id=how.run_id, watch=watch
-                )
+                watch = launching.Watch(root, running.lease, interrupted, _stopper(root, spec, running, view, path))
+                own, spare = (path, *([box.path] if box.is_copy else [])), _spare(root, spec)
+                with fencing.held(root.files, spec, box.moved(program), own, spare) as program:
+                    how = launching.supervised(
+                        root.files, root.world, program, spec, path=path, run_id=how.run_id, watch=watch
+                    )
         cycle.order_again(root, running, path)
         return executor.read(path, running.manifest, how)
     except LabError as refusal:
@@ -110,6 +118,14 @@ def carry_out(
         raise  # the disk's doing, and the caller's to judge
     except Exception as error:  # noqa: BLE001  # a stranger's code: it is recorded, and stops nothing else
         return _failed(root, running, path, f"the executor {spec.executor} failed: {type(error).__name__}: {error}")
+
+
+def _spare(root: Root, spec: Spec) -> str:
+    """A place for the temporary files of a fenced run; those of the dead go first."""
+    folder = root.layout.place(fencing.SPARE)
+    if spec.fenced:
+        passing.sweep(root, folder)
+    return passing.fresh(folder)
 
 
 def _failed(root: Root, running: Running, path: str, reason: str) -> Ended:
@@ -137,12 +153,12 @@ def is_measured(own: Spec, spec: Spec) -> bool:
     return not own.executor_command and bool(own.validation_command) and spec.executor_command == own.validation_command
 
 
-def _stopper(root: Root, spec: Spec, running: Running, path: str) -> Callable[[], Stop | None] | None:
+def _stopper(root: Root, spec: Spec, running: Running, view: View, path: str) -> Callable[[], Stop | None] | None:
     if spec.early_stop == "none":
         return None
     from lab.scheduler import stopping  # noqa: PLC0415  # for searches that stop runs early
 
-    return stopping.stopper(root, spec, running.manifest, path)
+    return stopping.stopper(root, spec, running, view, path)
 
 
 def with_command(environ: Mapping[str, str], spec: Spec, *, with_params: bool) -> Spec:

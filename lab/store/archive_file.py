@@ -9,6 +9,7 @@ import tarfile
 from typing import TYPE_CHECKING
 
 from lab.core import canonical, layout
+from lab.core.errors import Unavailable
 from lab.core.seal import SealedFile
 from lab.store import contents, reading
 
@@ -29,6 +30,7 @@ def _pieces(root: Root, experiment: str, run_ids: Iterable[str]) -> Iterator[byt
     with tarfile.open(fileobj=io.BytesIO(), mode="w") as tar:  # only to word headers; the files pass by it
         size = 0
         for run_id in run_ids:
+            tar.inodes.clear()  # type: ignore[attr-defined]  # what has several names; it keeps all: 300 B a file
             bundle = root.layout.run(experiment, run_id)
             for name in ("", *(item.name for item in contents.walk(bundle))):
                 whole = f"{bundle}/{name}"
@@ -54,13 +56,26 @@ def _member_pieces(path: str, info: tarfile.TarInfo) -> Iterator[bytes]:
 
 
 def listed(path: str) -> Iterator[tuple[str, str, SealedFile]]:
-    """Every file of an archive as (run id, name as a seal writes it, digest and size)."""
-    with tarfile.open(path, mode="r|", bufsize=_PIECE) as tar:
-        for member in tar:
-            run_id, _, name = member.name.partition("/")
-            found = _member(tar, member)
-            if name and found is not None:
-                yield run_id, contents.sealed_name(name), found
+    """Every file of an archive as (run id, name as a seal writes it, digest and size).
+
+    `Unavailable` where the disk gives back what is no tar any more.
+    """
+    try:
+        with tarfile.open(path, mode="r|", bufsize=_PIECE) as tar:
+            for member in _members(tar):
+                run_id, _, name = member.name.partition("/")
+                found = _member(tar, member)
+                if name and found is not None:
+                    yield run_id, contents.sealed_name(name), found
+    except (tarfile.TarError, ValueError, OverflowError) as error:
+        raise Unavailable(f"the archive cannot be read back: {error}", where=path, fix="look at the disk") from error
+
+
+def _members(tar: tarfile.TarFile) -> Iterator[tarfile.TarInfo]:
+    """One after another; each is forgotten when it is done. A TarFile keeps them all: 1 KB for every file in it."""
+    while (member := tar.next()) is not None:
+        yield member
+        tar.members.clear()  # type: ignore[attr-defined]  # typeshed does not know it
 
 
 def _member(tar: tarfile.TarFile, member: tarfile.TarInfo) -> SealedFile | None:
@@ -84,7 +99,7 @@ def unpack(root: Root, path: str, experiment: str, wanted: frozenset[str]) -> It
     """
     current = target = ""
     with tarfile.open(path, mode="r|", bufsize=_PIECE) as tar:
-        for member in tar:
+        for member in _members(tar):
             run_id, _, name = member.name.partition("/")
             if run_id not in wanted or ".." in name.split("/") or name.startswith("/"):
                 continue

@@ -8,6 +8,7 @@ moved to another disk.
 from __future__ import annotations
 
 import os
+from itertools import islice
 from typing import TYPE_CHECKING
 
 from lab.core import canonical, layout
@@ -17,11 +18,12 @@ from lab.core.seal import Seal
 from lab.store import bundles, contents, reading
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Sequence
 
-    from lab.core.run import Run
     from lab.store.root import Root
 
+_AT_ONCE, _MANY = 8, 64
+_BLOCK = 1 << 18
 RESULT_BYTES = 16_000  # as many as 4,000 characters, which is what the pages quote of a result, can take
 _QUOTED = (layout.METRICS, layout.PARAMS, layout.CURVE, layout.ASI)
 
@@ -71,9 +73,10 @@ def keep(path: str, made: Seal, data: bytes) -> Kept:
     return Kept(run_id=made.run.run_id, seal=data.decode(), texts=texts, others=others, result=result)
 
 
-def companion(head: Head, kept: Iterable[Kept]) -> bytes:
-    """The bytes of a companion."""
-    return encode(head) + b"".join(encode(run) for run in kept)
+def companion(head: Head, kept: Iterable[Kept]) -> Iterator[bytes]:
+    """The bytes of a companion, line by line."""
+    yield encode(head)
+    yield from map(encode, kept)
 
 
 def names(root: Root, experiment: str) -> list[str]:
@@ -89,22 +92,24 @@ def names(root: Root, experiment: str) -> list[str]:
 def head(root: Root, experiment: str, archive: str) -> Head:
     """What a companion says of its archive."""
     where = root.layout.companion(experiment, archive)
-    data = reading.read(where) or b""
-    return parse(Head, data[: data.find(b"\n") + 1], where)
+    return parse(Head, next(_lines(where), b""), where)
 
 
 def runs(root: Root, experiment: str, archive: str) -> Iterator[tuple[Kept, Seal]]:
     """The runs of one archive, one by one: there may be a hundred thousand. `Corrupt` at a line that is none."""
     where = root.layout.companion(experiment, archive)
-    data = reading.read(where) or b""
-    position = data.find(b"\n") + 1
-    while (stop := data.find(b"\n", position)) >= 0:
-        kept = parse(Kept, data[position:stop], where)
+    for line in islice(_lines(where), 1, None):
+        kept = parse(Kept, line, where)
         made = parse(Seal, kept.seal.encode(), where)
         if (made.run.run_id, made.run.experiment) != (kept.run_id, experiment):
             raise Corrupt(f"the seal of {made.run.run_id} stands for {kept.run_id}", where=where)
         yield kept, made
-        position = stop + 1
+
+
+def _lines(path: str) -> Iterator[bytes]:
+    """One by one: of a hundred thousand runs they are 300 MB."""
+    for _, data in reading.lines_from(path, 0, _BLOCK):
+        yield from data[:-1].split(b"\n")
 
 
 def every(root: Root, experiment: str) -> Iterator[tuple[Kept, Seal] | Corrupt]:
@@ -114,11 +119,6 @@ def every(root: Root, experiment: str) -> Iterator[tuple[Kept, Seal] | Corrupt]:
             yield from runs(root, experiment, archive)
         except Corrupt as error:
             yield error
-
-
-def told(root: Root, experiment: str) -> dict[str, Run]:
-    """Every archived run as history sees it. What is damaged is left out: `refresh` and `verify` name it."""
-    return {item[0].run_id: item[1].run for item in every(root, experiment) if isinstance(item, tuple)}
 
 
 def find(root: Root, experiment: str, run_id: str) -> tuple[str, Kept, Seal] | None:
@@ -146,6 +146,24 @@ def remove_bundles(root: Root, experiment: str, run_ids: Iterable[str]) -> list[
     if drafts and root.files.durable:
         root.files.sync_folder(root.layout.runs(experiment))
     return drafts
+
+
+def discard(root: Root, spent: Sequence[str]) -> None:
+    """Remove drafts, several at once where there are many: the order is nobody's matter any more.
+
+    Removing a file takes no work and a wait: 1.4 ms on a disk that is told of every block that is free again, as much
+    on one that is far away. One after another, that is a quarter of an hour for 90,000 runs.
+    """
+    if len(spent) < _MANY:
+        for draft in spent:
+            root.files.discard_folder(draft)
+        return
+    from concurrent.futures import ThreadPoolExecutor  # noqa: PLC0415  # only where a large lab is pruned
+
+    with ThreadPoolExecutor(_AT_ONCE) as crew:
+        for first in range(0, len(spent), _MANY):  # not all at once: who interrupts it does not wait for the rest
+            for _ in crew.map(root.files.discard_folder, spent[first : first + _MANY]):
+                pass
 
 
 def drafts(root: Root, experiment: str) -> list[str]:

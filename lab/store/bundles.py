@@ -7,6 +7,7 @@ manifest's last version, and sealed by SEAL.json, which is created after everyth
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from lab.core import canonical, event, layout
@@ -30,13 +31,61 @@ QUOTED_BYTES = 1 << 20  # a larger metrics.json is evidence, but nothing to quot
 
 def open_bundle(root: Root, manifest: Manifest, contents: Mapping[str, bytes]) -> str:
     """Make the bundle's folder with its manifest and these files in it. Returns its path."""
-    runs = root.layout.runs(manifest.experiment)
+    runs = _runs(root, manifest.experiment)
+    path = root.layout.run(manifest.experiment, manifest.run_id)
+    texts = {layout.MANIFEST: page(manifest), **contents}
+    root.files.create_folder(path, texts)
+    if waits(root, manifest):
+        with suppress(OSError):  # it is begun all the same: refused here, it would be begun a second time
+            for name in texts:
+                root.files.sync_file(f"{path}/{name}")
+            for folder in (path, runs):
+                root.files.sync_folder(folder)
+    return path
+
+
+def _runs(root: Root, experiment: str) -> str:
+    runs = root.layout.runs(experiment)
     if os.path.lexists(runs) and not reading.is_folder(runs):
         fix = "put the real folder in its place; nothing is written through a link"
         raise Unavailable("runs/ is not a folder of this lab", where=runs, fix=fix)
-    path = root.layout.run(manifest.experiment, manifest.run_id)
-    root.files.create_folder(path, {layout.MANIFEST: page(manifest), **contents})
-    return path
+    return runs
+
+
+def made_anew(root: Root, manifest: Manifest) -> str:
+    """Why a bundle is to be sealed as that of a failure: its run took it away, or put something else in its place.
+
+    It is there again then, with its manifest alone. Empty where it is as it should be.
+    """
+    _runs(root, manifest.experiment)
+    path, whole = root.layout.run(manifest.experiment, manifest.run_id), root.layout.experiment(manifest.experiment)
+    if reading.is_folder(path):
+        return ""
+    if not reading.is_folder(whole):
+        raise Unavailable(f"the folder of {manifest.experiment} is gone", where=whole, fix="put it back in its place")
+    what = "put something else in place of its bundle" if not_a_folder_aside(root, path) else "took its bundle away"
+    root.files.folder(path)
+    root.files.replace(f"{path}/{layout.MANIFEST}", page(manifest))
+    return f"the run {what}: nothing is left of what it made"
+
+
+def not_a_folder_aside(root: Root, path: str) -> bool:
+    """Whether something else lay in place of a bundle, such as a link: it is moved aside, for a folder."""
+    if not os.path.lexists(path) or reading.is_folder(path):
+        return False
+    root.files.folder(root.layout.aside)
+    count = len(os.listdir(root.layout.aside))
+    root.files.move(path, f"{root.layout.aside}/{os.path.basename(path)}-{count}-no-folder")
+    root.files.folder(path)
+    return True
+
+
+def waits(root: Root, manifest: Manifest) -> bool:
+    """Whether what the lab writes into a bundle waits for the disk before its seal.
+
+    Only where a power cut ends no run: a worker may be elsewhere, and its package may be complete already.
+    """
+    return bool(manifest.package) and root.files.durable
 
 
 def begun(root: Root, manifest: Manifest) -> None:
@@ -50,13 +99,13 @@ def close(root: Root, manifest: Manifest, *, result: str, metrics: Mapping[str, 
     if manifest.status == RUNNING:
         message = "a run cannot be closed as running"
         raise BadInput(message)
-    path = root.layout.run(manifest.experiment, manifest.run_id)
+    path, durable = root.layout.run(manifest.experiment, manifest.run_id), waits(root, manifest)
     for name, data in ((layout.RESULT, result.encode()), (layout.METRICS, canonical.page(dict(metrics)))):
         try:
-            root.files.create(f"{path}/{name}", data, durable=False)
+            root.files.create(f"{path}/{name}", data, durable=durable, sync_name=False)
         except FileExistsError:
             continue
-    root.files.replace(f"{path}/{layout.MANIFEST}", page(manifest))
+    root.files.replace(f"{path}/{layout.MANIFEST}", page(manifest), durable=durable)
 
 
 def publish(  # the parts of a seal
@@ -97,10 +146,17 @@ def publish(  # the parts of a seal
     return made
 
 
-def record(
-    root: Root, made: Seal, data: bytes, *, durability: str, reason: str = "", after: Mark | None = None
+def record(  # the parts of a line
+    root: Root,
+    made: Seal,
+    data: bytes,
+    *,
+    durability: str,
+    reason: str = "",
+    kept_ledger: str = "",
+    after: Mark | None = None,
 ) -> None:
-    """The ledger line of a seal."""
+    """The ledger line of a seal. `kept_ledger` is the one that it is anchored in, of a run that was taken over."""
     line = event.Event(
         type=event.RUN_SEALED,
         ts=made.sealed_at,
@@ -110,6 +166,7 @@ def record(
         generation=made.generation,
         actor=made.sealed_by,
         reason=reason,
+        name=kept_ledger,
         facts={"outcome": made.run.outcome, "value": made.run.value},
     )
     ledger.append(root, line, durable=durability == "full", after=after)
@@ -155,6 +212,20 @@ def names(root: Root, experiment: str) -> list[str]:
             return sorted(e.name for e in found if e.name.startswith("RUN-") and e.is_dir(follow_symlinks=False))
     except (FileNotFoundError, NotADirectoryError):
         return []
+
+
+def is_superseded(path: str) -> bool:
+    """Whether a bundle is marked as one that does not count. Its program may live, and write there what it likes."""
+    return reading.is_file(f"{path}/{layout.SUPERSEDED}")
+
+
+def set_seal_aside(root: Root, path: str) -> None:
+    """A seal that a run itself wrote, or a damaged one: kept, and not believed. Whoever comes second finds none."""
+    if os.path.lexists(f"{path}/{layout.SEAL}"):
+        with suppress(
+            FileNotFoundError
+        ):  # a holder that lost its lease, and whoever settles its run, may both be at it
+            root.files.move(f"{path}/{layout.SEAL}", f"{path}/{layout.DAMAGED_SEAL}")
 
 
 def supersede(root: Root, experiment: str, run_id: str, generation: int, reason: str) -> None:

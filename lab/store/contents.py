@@ -11,7 +11,7 @@ import os
 import re
 import stat
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 import msgspec
 
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
     from lab.store.root import Root
 
+# Told a file's name, what was read of it, and its size. What it raises ends the reading.
+Beat: TypeAlias = "Callable[[str, int, int], None]"
 _CHUNK = 1 << 20
 _SMALL = 1 << 18
 _APART_BYTES = 64 << 20
@@ -42,8 +44,14 @@ class Found(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     too_deep: bool = False
 
 
-def _nothing() -> None:
-    pass
+def nothing(name: str, done: int, size: int) -> None:
+    """The beat of who does not want to know how far it is."""
+    del name, done, size
+
+
+def is_own_draft(name: str) -> bool:
+    """Whether a file below a bundle's folder is a draft of labctl's own: in no seal, and recovery moves it aside."""
+    return _OWN_DRAFT.fullmatch(name) is not None
 
 
 def take_stock(
@@ -53,7 +61,7 @@ def take_stock(
     *,
     durability: str = "full",
     apart: bool = False,
-    beat: Callable[[], None] = _nothing,
+    beat: Beat = nothing,
 ) -> dict[str, SealedFile]:
     """Digest every file of the bundle, make it read-only, and wait until the disk has it.
 
@@ -71,18 +79,19 @@ def take_stock(
     contents: dict[str, SealedFile] = {}
     for name in names:
         whole = f"{path}/{name}"
-        if _OWN_DRAFT.fullmatch(name):
-            continue  # somebody may be writing it just now; it is in no seal, and recovery moves it aside
-        beat()
+        if is_own_draft(name):
+            continue  # somebody may be writing it just now
+        beat(name, 0, 0)
         kept = root.files.settle(
-            whole, partial(_digest_of, beat=beat), durable=full and not many, apart_bytes=_APART_BYTES if apart else -1
+            whole, partial(_digest_of, beat=partial(beat, name)), durable=full and not many,
+            apart_bytes=_APART_BYTES if apart else -1,
         ) or look(whole)  # fmt: skip
         if kept is not None:
             contents[sealed_name(name)] = kept
     if full and not (many and root.files.sync_all(path)):
         for name in names if many else ():
             if reading.is_file(f"{path}/{name}"):
-                beat()
+                beat(name, 0, 0)
                 root.files.sync_file(f"{path}/{name}")
         for folder in (path, *(f"{path}/{item.name}" for item in found if item.is_folder), os.path.dirname(path)):
             root.files.sync_folder(folder)
@@ -96,8 +105,8 @@ def stray(path: str, made: Seal) -> Iterator[str]:
             yield item.name
         if item.is_folder or item.name == layout.SEAL or sealed_name(item.name) in made.files:
             continue
-        if _OWN_DRAFT.fullmatch(item.name):
-            continue  # what a crash left of making the seal; recovery moves it aside
+        if is_own_draft(item.name):
+            continue  # what a crash left of making the seal
         if look(f"{path}/{item.name}") is not None:
             yield item.name
 
@@ -147,7 +156,7 @@ def _kept(root: Root, path: str, run_id: str) -> list[Found]:
     return found
 
 
-def look(path: str) -> SealedFile | None:
+def look(path: str, beat: Beat = nothing) -> SealedFile | None:
     """Digest and size of a file or link as it is now; None for what is neither, or not there."""
     try:
         mode = os.lstat(path).st_mode
@@ -160,21 +169,21 @@ def look(path: str) -> SealedFile | None:
         return None
     descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
     try:  # a run may have put a pipe there since we looked
-        return _digest_of(descriptor) if stat.S_ISREG(os.fstat(descriptor).st_mode) else None
+        return _digest_of(descriptor, partial(beat, path)) if stat.S_ISREG(os.fstat(descriptor).st_mode) else None
     finally:
         os.close(descriptor)
 
 
-def _digest_of(descriptor: int, beat: Callable[[], None] = _nothing) -> SealedFile:
+def _digest_of(descriptor: int, beat: Callable[[int, int], None]) -> SealedFile:
     """Digest and size of an open file, a piece at a time."""
     data = os.read(descriptor, _SMALL)
     if len(data) < _SMALL:
         return SealedFile(sha256=canonical.digest(data), size=len(data))
-    running, size = hashlib.sha256(data), len(data)
+    running, size, whole = hashlib.sha256(data), len(data), os.fstat(descriptor).st_size
     while data := os.read(descriptor, _CHUNK):
         running.update(data)
         size += len(data)
-        beat()
+        beat(size, whole)
     return SealedFile(sha256=running.hexdigest(), size=size)
 
 

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from lab import __version__
 from lab.core import canonical, ids, layout
 from lab.core.errors import BadInput, LabError, NotFound, nearest
 from lab.core.spec import Spec, decode, encode
-from lab.store import files, reading
+from lab.core.version import __version__
+from lab.store import reading, refusals
 from lab.store.root import still_there
 
 if TYPE_CHECKING:
@@ -72,21 +72,25 @@ def load(root: Root, experiment: str) -> Loaded:
     try:
         data = reading.read(path)
     except OSError as error:
-        return Loaded(problem=files.refused(error))
+        return Loaded(problem=refusals.refused(error))
     if data is None:
         fix = "put the SPEC back; its runs are safe"
         return Loaded(problem=BadInput("SPEC.yaml is missing", where=f"experiments/{experiment}/SPEC.yaml", fix=fix))
     sha256 = canonical.digest(data)
     try:
         spec = _parsed(root, data, sha256, f"experiments/{experiment}/SPEC.yaml")
+        require_named(spec, experiment, f"experiments/{experiment}/SPEC.yaml")
     except BadInput as problem:
         return Loaded(sha256=sha256, problem=problem)
+    return Loaded(sha256=sha256, spec=spec)
+
+
+def require_named(spec: Spec, experiment: str, where: str) -> None:
+    """Refuse the SPEC of an experiment that calls itself by another name."""
     if spec.id != experiment:
         what = f"SPEC.yaml calls the experiment {spec.id}, its folder is {experiment}"
         fix = f"set `id: {experiment}`, or make a new experiment: labctl create"
-        where = f"experiments/{experiment}/SPEC.yaml"
-        return Loaded(sha256=sha256, problem=BadInput(what, where=where, fix=fix))
-    return Loaded(sha256=sha256, spec=spec)
+        raise BadInput(what, where=where, fix=fix)
 
 
 def _parsed(root: Root, data: bytes, sha256: str, where: str) -> Spec:
@@ -110,7 +114,7 @@ def parse_spec(data: bytes, where: str) -> Spec:
     """A SPEC from its text."""
     from lab.core import spec, spec_text  # noqa: PLC0415  # the YAML parser is loaded only for a SPEC not seen before
 
-    mapping, lines = spec_text.parse_text(data, where)
+    mapping, lines = spec_text.parse_text(data, where, least="`id:`, `goal:` and a command")
     return spec.parse(mapping, lines, where)
 
 

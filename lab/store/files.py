@@ -14,9 +14,9 @@ from contextlib import nullcontext, suppress
 from typing import TYPE_CHECKING, TypeVar
 
 from lab.core import layout
-from lab.core.errors import Unavailable
 from lab.store import machine, reading
-from lab.store.sections import hold
+from lab.store.refusals import gone, no_hard_links
+from lab.store.sections import REGISTRY, hold
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -27,7 +27,6 @@ SYNCFS_FROM = 24  # files in one bundle; below it one fsync each costs less than
 _READ_ONLY = 0o555  # takes the right to write away; the owner must still be able to read, or nothing could be verified
 _OWNER_READS, _OWNER_ENTERS = 0o400, 0o700
 _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
-NO_SPACE = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
 
 class Files:
@@ -37,6 +36,11 @@ class Files:
         self.durable = durable
         self._drafts = 0
         self._token = ""
+        self._home: tuple[str, ...] = ()
+
+    def keep_to(self, root: str) -> None:
+        """Never make this lab's own folders again: once it is open, one that is gone was moved or unmounted."""
+        self._home = (root, f"{root}/{REGISTRY}", f"{root}/experiments")
 
     def step(self, name: str, path: str) -> None:
         """Called before each system call that changes the disk. Nothing here; a test stops the machine in it."""
@@ -89,7 +93,7 @@ class Files:
             os.rename(draft, path)
         except OSError as error:
             self._drop_folder(draft)
-            if error.errno in (errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR) and os.path.lexists(path):
+            if error.errno in (errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR, errno.EBUSY) and os.path.lexists(path):
                 raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), path) from error
             raise
 
@@ -226,9 +230,12 @@ class Files:
         except FileExistsError:
             return
         except FileNotFoundError:
-            if os.path.isdir(os.path.dirname(path)):  # /proc says so of a folder that it will not have
+            above = os.path.dirname(path)
+            if os.path.isdir(above):  # /proc says so of a folder that it will not have
                 raise
-            self.folder(os.path.dirname(path))
+            if above in self._home:
+                raise gone(self._home[0]) from None
+            self.folder(above)
             self.folder(path)
             return
         if self.durable:
@@ -324,6 +331,7 @@ class Files:
         self._drafts += 1
         self._token = self._token or f"{machine.here()}{os.urandom(2).hex()}"
         folder, name = os.path.split(path)
+        name = os.fsencode(name)[:200].decode(errors="ignore")  # a name of 255 bytes would leave no room for ours
         return f"{folder}/.{name}.{self._token}-{os.getpid()}-{self._drafts}{layout.DRAFT_SUFFIX}"
 
     def _write_new(self, path: str, data: bytes | Iterable[bytes], *, durable: bool, mode: int) -> None:
@@ -365,33 +373,10 @@ class Files:
             os.unlink(path)
 
     def _drop_folder(self, path: str) -> None:
-        """Take back a draft folder after a refused write. Only drafts: they hold plain files of ours, one level."""
-        with suppress(OSError):  # the disk may refuse this too; recovery clears drafts
-            for name in os.listdir(path):
-                os.unlink(f"{path}/{name}")
-            os.rmdir(path)
+        """Take back a draft folder after a refused write. Only drafts: they hold plain files and folders of ours."""
+        import shutil  # noqa: PLC0415  # of what hardly ever happens
 
-
-def no_hard_links(folder: str) -> Unavailable:
-    """The refusal of a file system on which a claim could be half written."""
-    return Unavailable(
-        "this file system has no hard links, and the lab publishes every claim and seal with one",
-        where=folder,
-        fix="put the data root on ext4, xfs, btrfs, apfs, zfs, tmpfs or NFS: export LAB_DATA_ROOT=/path/on/such/a/disk",
-    )
-
-
-def refused(error: OSError) -> Unavailable:
-    """What the machine would not do, as an error that says what to mend."""
-    where = error.filename if isinstance(error.filename, str) else ""
-    if error.errno in NO_SPACE:
-        what, fix = "the disk is full; nothing that was sealed is lost", "free some space, then: labctl recover"
-    elif error.errno in (errno.EROFS, errno.EACCES, errno.EPERM):
-        what = f"this may not be read or written: {error.strerror}"
-        fix = "run as the owner of these files, or point LAB_DATA_ROOT at a folder that you may write"
-    else:
-        what, fix = f"the machine refused: {error.strerror or error}", "look at the disk, then: labctl recover"
-    return Unavailable(what, where=where, fix=fix)
+        shutil.rmtree(path, ignore_errors=True)  # the disk may refuse this too; recovery clears drafts
 
 
 def _write_all(descriptor: int, data: bytes) -> None:

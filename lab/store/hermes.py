@@ -6,14 +6,13 @@ they were never measured.
 
 from __future__ import annotations
 
-import math
 import os
 from datetime import UTC, datetime
 from typing import TypeVar
 
 import msgspec
 
-from lab.core import ids, layout
+from lab.core import ids, json_text, layout
 from lab.core.errors import BadInput, Unavailable
 from lab.core.run import CRASH, FAILED, MAXIMIZE, MINIMIZE, OUTCOMES, SUCCESS
 from lab.core.view import AWAITING, COMPLETED, PAUSED
@@ -77,9 +76,6 @@ class _Manifest(msgspec.Struct):
 
 def experiments(path: str) -> list[OldExperiment | str]:
     """Every experiment of the old root; a text instead of one that cannot be read."""
-    if _is_ours(path):
-        fix = f"cp -a {path} /path/to/the/copy"
-        raise BadInput("this is a labctl data root; copy it with cp -a or rsync", where=path, fix=fix)
     if not (os.path.isdir(f"{path}/experiments") and os.path.isdir(f"{path}/registry")):
         fix = "name the folder that has experiments/ and registry/ in it"
         raise Unavailable("this is not a hermes-lab data root", where=path, fix=fix)
@@ -106,17 +102,6 @@ def contents(run: OldRun) -> list[tuple[str, str]]:
             if reading.is_file(f"{folder}/{name}") and new not in _OURS and not layout.is_draft(name):
                 found.append((f"{folder}/{name}", "manifest.hermes.json" if new == layout.MANIFEST else new))
     return found
-
-
-def _is_ours(path: str) -> bool:
-    """Whether labctl wrote the first line of its ledger; its index tells where the ledger has none."""
-    head = (reading.read_head(f"{path}/registry/events.jsonl", 1 << 16) or b"").partition(b"\n")[0]
-    told = head or reading.read_head(f"{path}/LAB-INDEX.json", 1 << 24) or b""
-    try:
-        keys = set(msgspec.json.decode(told, type=dict[str, msgspec.Raw]))
-    except (msgspec.MsgspecError, UnicodeDecodeError):
-        return False
-    return {"seq", "prev", "event"} <= keys if head else "ledger" in keys
 
 
 def _experiment(path: str, name: str) -> OldExperiment | str:
@@ -153,7 +138,7 @@ def _run(path: str, name: str, direction: str) -> OldRun | str:
         return f"{where}: it never finished"
     metrics = _metrics(f"{path}/metrics.json")
     outcome = status if status in OUTCOMES else CRASH if status == "crashed" else FAILED
-    given = _number(metrics.get("value"))
+    given = json_text.finite(metrics.get("value"))
     measured = metrics.get("source") != "stub" and "returncode" not in metrics
     value = given if outcome == SUCCESS and measured else None
     return OldRun(
@@ -177,21 +162,15 @@ def _metrics(path: str) -> dict[str, object]:
     """metrics.json, key by key: one odd key must not cost the value."""
     try:
         return msgspec.json.decode(reading.read_head(path, 1 << 24) or b"{}", type=dict[str, object])
-    except (msgspec.MsgspecError, UnicodeDecodeError):
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         return {}
-
-
-def _number(value: object) -> float | None:
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        return None
-    return float(value) if math.isfinite(value) else None
 
 
 def _moment(text: str | None) -> str:
     """A moment of theirs in our spelling; empty when it is none."""
     try:
         return stamp(datetime.fromisoformat(text or "").astimezone(UTC))
-    except ValueError:
+    except (ValueError, OverflowError):  # the second: one that is in no year of UTC
         return ""
 
 
@@ -199,5 +178,5 @@ def _read(path: str, kind: type[T]) -> T:
     """A JSON file of theirs, or an empty record when it is missing, torn or foreign."""
     try:
         return msgspec.json.decode(reading.read_head(path, 1 << 24) or b"{}", type=kind)
-    except (msgspec.MsgspecError, UnicodeDecodeError):
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         return kind()

@@ -157,6 +157,7 @@ def survey(root: Root, experiment: str) -> Survey:
     )
 
 
+_IN_SECONDS = 600.0  # longer ones are told in hours and minutes
 _COMPANIONS = (
     layout.CANCEL_SUFFIX, layout.JOB_SUFFIX, layout.STARTED_SUFFIX, layout.OUTPUT_SUFFIX, layout.SEEN_SUFFIX,
 )  # fmt: skip
@@ -362,6 +363,11 @@ def _drop_left(root: Root, experiment: str, names: list[str], standing: set[int]
             root.files.discard(root.layout.claim(experiment, int(stem), dot + suffix))
 
 
+def _length(seconds: float) -> str:
+    minutes = seconds // 60
+    return f"{seconds:.0f}s" if seconds < _IN_SECONDS else f"{minutes // 60:.0f}h{minutes % 60:02.0f}m"
+
+
 def _busy(experiment: str, seen: Survey) -> Busy:
     fix = f"wait, or look: labctl lease show {experiment}"
     if seen.held:
@@ -371,7 +377,7 @@ def _busy(experiment: str, seen: Survey) -> Busy:
             return Busy(what, fix="wait; labctl status shows what is queued and running where")
         owner = first.seen.claim.owner
         who = f"{owner.name} on {owner.host} (pid {owner.pid})" if owner.pid else owner.name
-        return Busy(f"{experiment} is held by {who} for {first.left_s:.0f}s more unless renewed", fix=fix)
+        return Busy(f"{experiment} is held by {who} for {_length(first.left_s)} more unless renewed", fix=fix)
     if seen.lost:
         return Busy(f"{experiment} is held by a process that is gone", fix="labctl watchdog --repair")
     if not seen.damaged:

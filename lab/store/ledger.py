@@ -117,10 +117,21 @@ def mentioning(root: Root, start: int, experiment: str) -> Iterator[Entry]:
             is_first = False
             position = data.index(b"\n") + 1
             yield _entry(data[: position - 1], begin + position, where)
-        while (found := data.find(needle, position)) >= 0:
-            first, stop = data.rfind(b"\n", 0, found) + 1, data.index(b"\n", found)
-            yield _entry(data[first:stop], begin + stop + 1, where)
-            position = stop + 1
+        yield from _holding(data, needle, position, begin, where)
+
+
+def of_kind(root: Root, kind: str) -> Iterator[Entry]:
+    """Every line of one kind. The others are read, and not parsed."""
+    where, needle = root.layout.events, b'"type":"%s"' % kind.encode()
+    for begin, data in reading.lines_from(where, 0, _BLOCK):
+        yield from _holding(data, needle, 0, begin, where)
+
+
+def _holding(data: bytes, needle: bytes, position: int, begin: int, where: str) -> Iterator[Entry]:
+    while (found := data.find(needle, position)) >= 0:
+        first, stop = data.rfind(b"\n", 0, found) + 1, data.index(b"\n", found)
+        yield _entry(data[first:stop], begin + stop + 1, where)
+        position = stop + 1
 
 
 def has(root: Root, end: int, sha256: str) -> bool:

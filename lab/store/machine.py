@@ -1,7 +1,8 @@
 """Who this process is, and whether another one still lives.
 
 A pid proves nothing: it is reused, and a zombie answers `kill -0` for ever. A process is named by boot id, pid
-namespace, pid and start time; where any of the first two differ from ours nothing can be known, and nothing is claimed.
+namespace, pid and start time; where the first differs from ours nothing can be known, and nothing is claimed. Of other
+pid namespaces only the machine's first one can tell, which sees the processes of all.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 _START_TICKS = 19  # field 22 of /proc/PID/stat, counted from the state field
 HERE_CHARS = 8
 _DEAD = frozenset("ZXx")
+_FIRST_NAMESPACE = 0xEFFFFFFC  # PROC_PID_INIT_INO: of the pid namespace in which Linux begins, on every machine
 
 
 def this_process(name: str) -> Owner:
@@ -43,11 +45,44 @@ def alive(owner: Owner) -> bool | None:
     if owner.boot_id != boot_id:
         return False  # this very machine has started again since
     if owner.pid_namespace != namespace:
-        return None
+        # Else a project that was killed in its fence would wait for the lease of the run that it had under way.
+        return False if namespace == _FIRST_NAMESPACE and _is_nowhere(owner) else None
     state, start = _state_and_start(owner.pid)
     if not state:
         return False if _nobody(owner.pid) else None
     return start == owner.start_ticks and state not in _DEAD
+
+
+def has_restarted(owner: Owner) -> bool:
+    """Whether this very machine has started again since that process was: what was not synced may be lost."""
+    boot_id = _boot_id()
+    return bool(owner.boot_id and boot_id) and owner.host == host() and owner.boot_id != boot_id
+
+
+def _is_nowhere(owner: Owner) -> bool:
+    """Whether no process of this machine is called so in that pid namespace. False where /proc hides any.
+
+    Its start time is no help: who has no /proc of its own there has read that of another process with its pid.
+    """
+    if not _text("/proc/1/status"):
+        return False
+    for name in _listed("/proc"):
+        if not name.isdecimal():
+            continue
+        pids = _pids(name)
+        if not pids and os.path.exists(f"/proc/{name}"):
+            return False
+        if len(pids) > 1 and pids[-1] == owner.pid and _pid_namespace(name) in (owner.pid_namespace, 0):
+            state, _ = _state_and_start(int(name))
+            if state and state not in _DEAD:
+                return False
+    return True
+
+
+def _pids(name: str) -> list[int]:
+    """What a process is called in each pid namespace that it is in, ours first."""
+    found = [line for line in _text(f"/proc/{name}/status").splitlines() if line.startswith("NSpid:")]
+    return [int(pid) for pid in found[0].split()[1:]] if found else []
 
 
 def here() -> str:
@@ -114,9 +149,10 @@ def _boot_id() -> str:
     return _text("/proc/sys/kernel/random/boot_id")
 
 
-def _pid_namespace() -> int:
+def _pid_namespace(name: str = "self") -> int:
+    """Which pid namespace a process is in; 0 of one that we may not look at."""
     try:
-        return os.stat("/proc/self/ns/pid").st_ino
+        return os.stat(f"/proc/{name}/ns/pid").st_ino
     except OSError:
         return 0
 

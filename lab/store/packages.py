@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from lab.core import layout, package
 from lab.core.chunk import ORDER
-from lab.core.errors import Corrupt, LabError, NotFound
+from lab.core.errors import Corrupt, LabError, NotFound, Superseded
 from lab.core.package import CLAIM, COMPLETE, DONE, OFFER, READY, REFUSED, RUN, RUNNING, WHY, Done, Offer, Place, Taken
 from lab.core.record import Record, page, parse
 from lab.store import reading
@@ -117,6 +117,21 @@ def taken_of(root: Root, stage: str, each: Place) -> Taken:
         what = f"this claim is of {made.dispatch_id} by {made.worker}"
         raise Corrupt(what, where=root.layout.package(stage, each.name), fix="a package keeps its name")
     return made
+
+
+def running_of(root: Root, each: Place) -> Taken:
+    """What the worker of a running package was given. `Superseded` where it was moved since it was found."""
+    try:
+        return taken_of(root, RUNNING, each)
+    except Corrupt:
+        refuse_moved(root, each)
+        raise
+
+
+def refuse_moved(root: Root, each: Place) -> None:
+    """`Superseded` where a running package is in its place no more: its lease was lost, and others settled it."""
+    if not reading.is_folder(root.layout.package(RUNNING, each.name)):
+        raise Superseded(f"{each.dispatch_id} was moved meanwhile", fix="labctl dispatch-ingest")
 
 
 def done_of(root: Root, stage: str, each: Place) -> Done:

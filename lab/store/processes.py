@@ -41,6 +41,19 @@ def descendants(pid: int) -> list[int]:
     return found
 
 
+def above() -> list[int]:
+    """The caller and what it descends from, the nearest first. Of whoever outlived its parent no more is known."""
+    try:
+        seen = parents()
+    except OSError:
+        return []
+    found, pid = [], os.getpid()
+    while pid and pid in seen and pid not in found:
+        found.append(pid)
+        pid = seen[pid][0]
+    return found
+
+
 def send(pid: int, number: int) -> bool:
     """Send a signal; False when nobody was there, or somebody who may not be told."""
     try:

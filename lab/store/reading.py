@@ -20,12 +20,12 @@ def read(path: str) -> bytes | None:
     try:
         size = os.fstat(descriptor).st_size
         data = os.read(descriptor, size + 1)
-        while len(data) > size:  # it grew while we read
-            more = os.read(descriptor, 1 << 20)
+        while len(data) != size:  # it grew while we read, or is longer than Linux reads at once: 2 GiB
+            more = os.read(descriptor, max(1 << 20, size - len(data) + 1))
             if not more:
                 break
             data += more
-            size = len(data) - 1
+            size = max(size, len(data) - 1)
         return data
     finally:
         os.close(descriptor)

@@ -22,7 +22,7 @@ class Renewal:
         self._lease = lease
         self._renewed_s = time.monotonic()
 
-    def __call__(self) -> None:
+    def __call__(self, *_: object) -> None:
         """Renew it, where that is due."""
         if time.monotonic() - self._renewed_s < RENEW_EVERY_S:
             return

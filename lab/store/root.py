@@ -13,6 +13,7 @@ from lab.core.layout import Layout
 from lab.core.world import stamp
 from lab.store import reading
 from lab.store.files import Files
+from lab.store.refusals import gone
 from lab.store.sections import hold
 
 if TYPE_CHECKING:
@@ -31,6 +32,8 @@ class Root:
         self.layout = Layout(path)
         self.world = world
         self.files = files or Files()
+        if os.path.isdir(f"{path}/registry"):
+            self.files.keep_to(path)
 
     def now(self) -> str:
         """The moment, as the files write it."""
@@ -50,11 +53,10 @@ def still_there(root: Root) -> None:
     try:
         os.stat(f"{place}/registry")
     except (FileNotFoundError, NotADirectoryError):
-        fix = "mount its disk, or put the folder back where it was: nothing of it is known until then"
         if os.path.isdir(root.layout.experiments):
             what = "registry/, with the ledger, is not there any more"
             raise Unavailable(what, where=f"{place}/registry", fix="put the folder back, or a copy of it") from None
-        raise Unavailable("the data root is not there any more", where=place, fix=fix) from None
+        raise gone(place) from None
 
 
 def around(place: str) -> str:
@@ -83,6 +85,12 @@ def has_traces(path: str) -> bool:
     return False
 
 
+def is_ours(path: str) -> bool:
+    """Whether labctl wrote the first line of this ledger, or the index that lies beside it."""
+    head = (reading.read_head(f"{path}/registry/events.jsonl", _HEAD_BYTES) or b"").partition(b"\n")[0]
+    return _keys(head) >= {"seq", "prev", "event"} or "ledger" in _keys(reading.read(f"{path}/LAB-INDEX.json") or b"")
+
+
 def refuse_foreign(path: str) -> None:
     """Refuse a hermes-lab data root: our pages would replace its own, and its runs would count as unfinished."""
     lines = (reading.read_head(f"{path}/registry/events.jsonl", _HEAD_BYTES) or b"").splitlines()
@@ -99,7 +107,7 @@ def refuse_foreign(path: str) -> None:
 def _keys(data: bytes) -> frozenset[str]:
     try:
         return frozenset(msgspec.json.decode(data, type=dict[str, msgspec.Raw]))
-    except (msgspec.MsgspecError, UnicodeDecodeError):
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         return frozenset()
 
 

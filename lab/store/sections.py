@@ -14,10 +14,12 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from lab.core.errors import Busy
+from lab.store.refusals import gone
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+REGISTRY = "registry"
 WAIT_S = 30.0
 PAGES_WAIT_S = 5.0
 _POLL_S, _SLOWEST_S = 0.005, 0.1
@@ -108,8 +110,21 @@ def _open(path: str) -> int:
     try:
         return os.open(path, flags, 0o644)
     except FileNotFoundError:
-        os.makedirs(os.path.dirname(path), exist_ok=True)
+        _make_folder(os.path.dirname(path))
         return os.open(path, flags, 0o644)
+
+
+def _make_folder(path: str) -> None:
+    """Where git left an empty one out. Never a lab's registry/: a lab that was moved away would begin to grow again."""
+    if os.path.basename(path) == REGISTRY:
+        raise gone(os.path.dirname(path))
+    try:
+        os.mkdir(path)
+    except FileExistsError:
+        return
+    except FileNotFoundError:
+        _make_folder(os.path.dirname(path))
+        _make_folder(path)
 
 
 def _taken(descriptor: int) -> bool:

@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Literal
 
 import msgspec
 
-from lab import __version__
 from lab.core import layout, record
 from lab.core.clients import person
 from lab.core.errors import Corrupt
 from lab.core.skills import clients, page
+from lab.core.version import __version__
 from lab.store import reading, sections, skills
 
 if TYPE_CHECKING:

@@ -10,6 +10,7 @@ from the copy alone, whatever brought it, in which order, and however often it w
 from __future__ import annotations
 
 import hashlib
+import lzma
 import os
 import stat
 import tarfile
@@ -28,7 +29,10 @@ if TYPE_CHECKING:
 MOST_BYTES, MOST_FILES = 64 << 30, 100_000
 _PIECE, _BLOCK, _RECORD = 1 << 20, 512, 10_240
 _MODE = 0o755
+_NAME_BYTES, _PATH_BYTES = 255, 3_000  # of the 4,096 that a system takes, some are those of the data root
 _SHOWN_CHARS = 120
+# A header may say a size that no number of the machine holds; of what is packed each kind fails in its own way.
+_UNREADABLE = (tarfile.TarError, EOFError, zlib.error, lzma.LZMAError, OSError, ValueError, OverflowError)
 WHOLE = "whole-tar.sha256"  # the last file
 
 
@@ -127,6 +131,7 @@ def top(path: str) -> str:
     """The one folder that everything in a tar lies in. Judges the whole tar: `BadInput` for what it may not hold."""
     tops: set[str] = set()
     files: set[str] = set()
+    folders: set[str] = set()
     size = count = 0
     for each in _members(path):
         name = _name(each)
@@ -134,13 +139,22 @@ def top(path: str) -> str:
         size, count = size + each.size, count + 1
         if each.isreg() and name in files:
             raise _refusal(path, f"{name[:_SHOWN_CHARS]!r} is in it twice")
-        files.add(name)
+        (files if each.isreg() else folders).add(name)
+        folders.update(_above(name))
         if size > MOST_BYTES or count > MOST_FILES:
             what = f"it holds more than {MOST_FILES} files or {MOST_BYTES >> 30} GiB"
             raise _refusal(path, what)
+    if both := files & folders:
+        raise _refusal(path, f"{min(both)[:_SHOWN_CHARS]!r} is a file in it, and a folder too")
     if len(tops) != 1:
         raise _refusal(path, "everything in it must lie in one folder, called after the package")
     return tops.pop()
+
+
+def _above(name: str) -> Iterator[str]:
+    """The folders that a name lies in."""
+    while name := name.rpartition("/")[0]:
+        yield name
 
 
 def extract(files: Files, path: str, target: str, *, below: str) -> int:
@@ -178,7 +192,7 @@ def _read(source: IO[bytes]) -> Iterator[bytes]:
     try:
         while piece := source.read(_PIECE):
             yield piece
-    except (tarfile.TarError, EOFError, zlib.error, OSError) as error:
+    except _UNREADABLE as error:
         raise BadInput(f"the tar cannot be read: {error}", fix="copy it again") from error
 
 
@@ -186,7 +200,7 @@ def _members(path: str) -> Iterator[tarfile.TarInfo]:
     with _opened(path) as tar:
         try:
             yield from tar
-        except (tarfile.TarError, EOFError, zlib.error, OSError, ValueError) as error:
+        except _UNREADABLE as error:
             raise _refusal(path, f"it cannot be read: {error}") from error
 
 
@@ -195,7 +209,7 @@ def _opened(path: str) -> tarfile.TarFile:
         raise NotFound(f"there is no file {path}", fix="name the tar that dispatch-pack or dispatch-work wrote")
     try:
         return tarfile.open(path, "r|*", errorlevel=1)
-    except (tarfile.TarError, EOFError, zlib.error, OSError) as error:
+    except _UNREADABLE as error:
         raise _refusal(path, f"it is no tar: {error}") from error
 
 
@@ -208,6 +222,10 @@ def _name(each: tarfile.TarInfo) -> str:
     parts = name.split("/")
     if name.startswith("/") or "\0" in name or "\\" in name or any(part in ("", ".", "..") for part in parts):
         raise BadInput(f"the tar holds {shown}, which leads out of its folder", fix="pack it with dispatch-pack")
+    if max(map(len, map(os.fsencode, parts))) > _NAME_BYTES or len(os.fsencode(name)) > _PATH_BYTES:
+        raise BadInput(
+            f"the tar holds {shown} and so on, a name that no disk takes", fix="give its files shorter names"
+        )
     return name
 
 

@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
 import msgspec
 
 from lab.core import canonical, event, layout
-from lab.core.errors import Corrupt
-from lab.store import archives, bundles, contents, experiments, ledger, reading
+from lab.core.errors import Corrupt, NotFound
+from lab.store import archives, bundles, contents, experiments, ledger, ledgers, machine, reading
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from lab.core.seal import Seal
+    from lab.core.seal import Anchor, Seal
     from lab.store.root import Root
+
+
+_LEDGER = "registry/events.jsonl"
+_LOOKS_AGAIN = 5
+_LASTING = frozenset({"spec-missing", "unreadable"})  # no work of others explains these
 
 
 class Damage(msgspec.Struct, frozen=True, kw_only=True):
@@ -49,61 +55,127 @@ class _Chain(msgspec.Struct, kw_only=True):
     superseded: set[tuple[str, str]] = set()
     archives: dict[tuple[str, str], tuple[str, str]] = {}  # (experiment, archive) -> digests of it and its companion
     asks: dict[tuple[str, str], str] = {}  # (experiment, question to a model) -> digest of what came of it
-    torn: int = 0
+    kept: dict[str, dict[int, str]] = {}  # the ledgers of labs whose runs were taken over -> digests of their records
+    audit: ledger.Audit = msgspec.field(default_factory=ledger.Audit)
+    end: int = 0  # how far it was read
+
+    def knows(self, anchor: Anchor) -> bool:
+        """Whether a ledger has the record that a seal is tied to: ours, or that of the lab it was taken over from."""
+        return any(bundles.anchor_known(anchor, digests) for digests in (self.digests, *self.kept.values()))
 
 
 def verify(root: Root, only: tuple[str, ...] = (), *, progress: Callable[[int, int], None] | None = None) -> Verified:
-    """Hash every sealed file again and follow the ledger from its first line."""
+    """Hash every sealed file again and follow the ledger from its first line.
+
+    Others may work meanwhile. What looks wrong is looked at again, with the lines that came since: a run that was
+    sealed after the ledger had been read is no damage, nor is one whose folder was on its way into an archive.
+    """
     chain = _Chain()
     damage = list(_ledger(root, chain))
     names = experiments.names(root)
     chosen = [name for name in names if not only or name in only]
-    runs = count = size = unsealed = archived = 0
-    notes: list[str] = []
-    for number, experiment in enumerate(chosen):
-        if not reading.is_file(root.layout.spec(experiment)):
-            where = f"experiments/{experiment}/{layout.SPEC}"
-            damage.append(Damage(kind="spec-missing", where=where, what="the experiment has no SPEC.yaml"))
-        try:
-            present = bundles.names(root, experiment)
-        except OSError as error:
-            damage.append(Damage(kind="unreadable", where=f"experiments/{experiment}/runs", what=str(error.strerror)))
-            continue
-        for run_id in present:
-            made, problems = _bundle(root, experiment, run_id, chain)
-            damage.extend(problems)
-            if made is None:
-                unsealed += not problems
-                continue
-            runs += 1
-            count += len(made.files)
-            size += sum(kept.size for kept in made.files.values())
-        covered, problems = _archives(root, experiment, chain, notes)
-        damage.extend(problems)
-        archived += len(covered.difference(present))
-        damage.extend(_gone(experiment, covered.union(present), chain))
-        damage.extend(_asks(root, experiment, chain))
+    looks = [_Look(experiment=experiment) for experiment in chosen]
+    for number, look in enumerate(looks):
+        _experiment(root, look, chain)
         if progress is not None:
             progress(number + 1, len(chosen))
+    gone = [] if only else list(_gone_experiments(set(names), chain))
+    for _ in range(_LOOKS_AGAIN):
+        if not any(look.damage for look in looks) or reading.size_of(root.layout.events) <= chain.end:
+            break
+        damage.extend(_follow(root, chain))
+        for look in looks:
+            if look.damage:
+                _again(root, look, chain)
+    damage.extend(each for look in looks for each in look.damage)
+    damage.extend(gone)
     if not only:
-        damage.extend(_gone_experiments(set(names), chain))
         damage.extend(_index(root, chain))
+    damage.extend(_torn(chain))
+    sealed = [made for look in looks for made in look.sealed.values()]
     return Verified(
-        records=len(chain.digests), runs=runs, files=count, size=size, torn=chain.torn, unsealed=unsealed,
-        damage=tuple(damage), archived=archived, notes=tuple(notes),
+        records=len(chain.digests), runs=len(sealed), files=sum(count for count, _ in sealed),
+        size=sum(size for _, size in sealed), torn=chain.audit.torn, unsealed=sum(look.unsealed for look in looks),
+        damage=tuple(damage), archived=sum(look.archived for look in looks),
+        notes=tuple(note for look in looks for note in look.notes),
     )  # fmt: skip
 
 
-def _ledger(root: Root, chain: _Chain) -> Iterator[Damage]:
-    where = "registry/events.jsonl"
-    if reading.size_of(root.layout.events) < 0:
-        yield Damage(kind="ledger-missing", where=where, what="the ledger is gone")
+class _Look(msgspec.Struct, kw_only=True):
+    """What was seen of one experiment."""
+
+    experiment: str
+    sealed: dict[str, tuple[int, int]] = {}  # run -> its files, and their size
+    unsealed: int = 0
+    archived: int = 0
+    notes: list[str] = []
+    suspects: dict[str, list[Damage]] = {}  # run -> what is wrong with it
+    others: list[Damage] = []
+
+    @property
+    def damage(self) -> list[Damage]:
+        return [*self.others, *(each for found in self.suspects.values() for each in found)]
+
+
+def _experiment(root: Root, look: _Look, chain: _Chain) -> None:
+    experiment = look.experiment
+    if not reading.is_file(root.layout.spec(experiment)):
+        where = f"experiments/{experiment}/{layout.SPEC}"
+        look.others.append(Damage(kind="spec-missing", where=where, what="the experiment has no SPEC.yaml"))
+    try:
+        present = bundles.names(root, experiment)
+    except OSError as error:
+        where = f"experiments/{experiment}/runs"
+        look.others.append(Damage(kind="unreadable", where=where, what=str(error.strerror)))
         return
-    audit = ledger.Audit()
-    for entry in ledger.entries(root):
-        problem = audit.feed(entry)
+    for run_id in present:
+        _run(root, look, run_id, chain)
+    covered, problems = _archives(root, experiment, chain, look.notes)
+    look.others.extend(problems)
+    look.archived = len(covered.difference(present))
+    for run_id, problem in _gone(experiment, covered.union(present), chain):
+        look.suspects.setdefault(run_id, []).append(problem)
+    look.others.extend(_asks(root, experiment, chain))
+
+
+def _run(root: Root, look: _Look, run_id: str, chain: _Chain) -> None:
+    made, problems = _bundle(root, look.experiment, run_id, chain)
+    if problems:
+        look.suspects[run_id] = problems
+    if made is None:
+        look.unsealed += not problems
+    else:
+        look.sealed[run_id] = (len(made.files), sum(kept.size for kept in made.files.values()))
+
+
+def _again(root: Root, look: _Look, chain: _Chain) -> None:
+    """Only what looked wrong, by what the ledger says now."""
+    suspects, look.suspects, look.notes = look.suspects, {}, []
+    look.others = [each for each in look.others if each.kind in _LASTING]
+    covered, problems = _archives(root, look.experiment, chain, look.notes)
+    look.others.extend(problems)
+    for run_id in suspects:
+        if reading.is_folder(root.layout.run(look.experiment, run_id)):
+            _run(root, look, run_id, chain)
+        elif run_id not in covered:
+            look.suspects[run_id] = suspects[run_id]
+    look.others.extend(_asks(root, look.experiment, chain))
+
+
+def _ledger(root: Root, chain: _Chain) -> Iterator[Damage]:
+    if reading.size_of(root.layout.events) < 0:
+        yield Damage(kind="ledger-missing", where=_LEDGER, what="the ledger is gone")
+        return
+    yield from _follow(root, chain)
+
+
+def _follow(root: Root, chain: _Chain) -> Iterator[Damage]:
+    """The ledger from where it was read to."""
+    for entry in ledger.entries(root, chain.end):
+        chain.end = entry.end
+        problem = chain.audit.feed(entry)
         if problem:
-            yield Damage(kind="ledger-chain", where=where, what=problem)
+            yield Damage(kind="ledger-chain", where=_LEDGER, what=problem)
         if entry.line is None:
             continue
         chain.digests[entry.line.seq] = entry.sha256
@@ -119,17 +191,43 @@ def _ledger(root: Root, chain: _Chain) -> Iterator[Damage]:
         elif told.type == event.EXPERIMENT_CREATED:
             chain.created[told.experiment] = told.spec
         elif told.type == event.LEDGER_CUT:
-            yield Damage(kind="ledger-cut", where=where, what=f"{told.reason} (noticed {told.ts})")
-    problem = audit.finish()
+            yield Damage(kind="ledger-cut", where=_LEDGER, what=f"{told.reason} (noticed {told.ts})")
+        elif ledgers.named(told):
+            yield from _kept(root, chain, ledgers.named(told))
+
+
+def _kept(root: Root, chain: _Chain, name: str) -> Iterator[Damage]:
+    """A ledger that ours names, and those that it names in turn."""
+    waiting = [name]
+    while waiting:
+        name = waiting.pop()
+        if name in chain.kept:
+            continue
+        chain.kept[name] = {}
+        where = f"registry/ledgers/{name}.jsonl"
+        try:
+            found = ledgers.load(root, name)
+        except NotFound as gone:
+            yield Damage(kind="kept-ledger-missing", where=where, what=gone.what, fix=gone.fix)
+        except Corrupt as other:
+            yield Damage(kind="kept-ledger-edited", where=where, what=other.what, fix=other.fix)
+        else:
+            chain.kept[name] = found.digests
+            waiting.extend(found.names)
+
+
+def _torn(chain: _Chain) -> Iterator[Damage]:
+    problem = chain.audit.finish()
     if problem:
-        yield Damage(kind="ledger-torn", where=where, what=problem, fix="labctl recover ends the torn line")
-    chain.torn = audit.torn
+        yield Damage(kind="ledger-torn", where=_LEDGER, what=problem, fix="labctl recover ends the torn line")
 
 
 def _bundle(root: Root, experiment: str, run_id: str, chain: _Chain) -> tuple[Seal | None, list[Damage]]:
     where = f"experiments/{experiment}/runs/{run_id}"
     path = root.layout.run(experiment, run_id)
     recorded = chain.sealed.get((experiment, run_id))
+    if recorded is None and bundles.is_superseded(path):
+        return None, []
     try:
         found = bundles.load_seal(path)
     except (Corrupt, OSError) as error:
@@ -141,23 +239,33 @@ def _bundle(root: Root, experiment: str, run_id: str, chain: _Chain) -> tuple[Se
         return None, [Damage(kind="seal-missing", where=where, what="the ledger says it was sealed; it has no seal")]
     made, data = found
     damage = list(changed(path, where, made))
-    if recorded is None:
+    if recorded is None and not _is_being_sealed(root, experiment, made):
         what = "the ledger does not know this seal: its last write was cut off, or it came from another lab"
         damage.append(Damage(kind="unrecorded", where=where, what=what, fix="labctl recover writes its ledger line"))
-    elif recorded != canonical.digest(data):
+    elif recorded is not None and recorded != canonical.digest(data):
         what = "the seal is not the one that the ledger recorded"
         damage.append(Damage(kind="seal-edited", where=f"{where}/{layout.SEAL}", what=what))
-    if not bundles.anchor_known(made.anchor, chain.digests):
+    if not chain.knows(made.anchor):
         what = f"the seal is tied to ledger record {made.anchor.seq}, which is not there or is another one"
         damage.append(Damage(kind="ledger-cut", where=where, what=what))
     return made, damage
 
 
-def changed(path: str, where: str, made: Seal) -> Iterator[Damage]:
+def _is_being_sealed(root: Root, experiment: str, made: Seal) -> bool:
+    """Whether its maker lives and holds its claim: then the line of the ledger is what it writes next."""
+    try:
+        manifest = bundles.load_manifest(root.layout.run(experiment, made.run.run_id))
+    except Corrupt:
+        return False
+    claimed = os.path.lexists(root.layout.claim(experiment, made.generation))
+    return claimed and manifest is not None and machine.alive(manifest.owner) is True
+
+
+def changed(path: str, where: str, made: Seal, beat: contents.Beat = contents.nothing) -> Iterator[Damage]:
     """What of a bundle's files is not as it was sealed."""
     for name, kept in made.files.items():
         try:
-            found = contents.look(f"{path}/{contents.name_on_disk(name)}")
+            found = contents.look(f"{path}/{contents.name_on_disk(name)}", beat)
         except OSError as error:
             yield Damage(kind="file-unreadable", where=f"{where}/{name}", what=str(error.strerror))
             continue
@@ -186,7 +294,7 @@ def _archives(root: Root, experiment: str, chain: _Chain, notes: list[str]) -> t
             continue
         if archive not in recorded:
             notes.append(f"{where}: the ledger does not tell of it yet; the next labctl prune {experiment} settles it")
-        elif recorded[archive][1] != canonical.digest(reading.read(root.layout.companion(experiment, archive)) or b""):
+        elif recorded[archive][1] != (archives.digest(root.layout.companion(experiment, archive)) or ("",))[0]:
             what = "the companion of an archive is not the one that the ledger recorded"
             damage.append(Damage(kind="companion-edited", where=where, what=what))
         away = False
@@ -196,7 +304,7 @@ def _archives(root: Root, experiment: str, chain: _Chain, notes: list[str]) -> t
                 if chain.sealed.get((experiment, kept.run_id)) != kept.seal_sha256:
                     what = f"the seal of {kept.run_id} is not the one that the ledger recorded"
                     damage.append(Damage(kind="seal-edited", where=where, what=what))
-                elif not bundles.anchor_known(made.anchor, chain.digests):
+                elif not chain.knows(made.anchor):
                     what = f"the seal of {kept.run_id} is tied to ledger record {made.anchor.seq}, which is another one"
                     damage.append(Damage(kind="ledger-cut", where=where, what=what))
                 else:
@@ -218,11 +326,11 @@ def _archive(root: Root, archive: str, recorded: str, notes: list[str]) -> Itera
         yield Damage(kind="archive-edited", where=f"backups/{archive}", what=what)
 
 
-def _gone(experiment: str, present: set[str], chain: _Chain) -> Iterator[Damage]:
+def _gone(experiment: str, present: set[str], chain: _Chain) -> Iterator[tuple[str, Damage]]:
     for owner, run_id in (*chain.sealed, *chain.superseded):
         if owner == experiment and run_id not in present:
             where = f"experiments/{experiment}/runs/{run_id}"
-            yield Damage(kind="bundle-missing", where=where, what="the ledger tells of this bundle; it is gone")
+            yield run_id, Damage(kind="bundle-missing", where=where, what="the ledger tells of this bundle; it is gone")
 
 
 def _asks(root: Root, experiment: str, chain: _Chain) -> Iterator[Damage]:
@@ -254,8 +362,9 @@ def _index(root: Root, chain: _Chain) -> Iterator[Damage]:
     """A ledger that was cut at its end leaves no broken link, but the pages remember how far it went."""
     try:
         told = msgspec.json.decode(reading.read(root.layout.index) or b"{}", type=_Index).ledger
-    except (msgspec.MsgspecError, UnicodeDecodeError):
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         return  # a derived page; `refresh` mends it
+    yield from _follow(root, chain)  # what it has seen was written before it
     if told.seq and chain.digests.get(told.seq) != told.sha256:
         what = f"LAB-INDEX.json has seen record {told.seq}, which is not there or is another one: the ledger was cut"
         yield Damage(kind="ledger-cut", where="registry/events.jsonl", what=what)

@@ -109,6 +109,7 @@ class Belief:
         self._ended = encoding.seen(rows[[k for k, _ in ended]])
         self._endings: tuple[Posterior, float] | None = None
         self._failed = np.array([failed for _, failed in ended], dtype=bool)
+        self._unwanted = np.array([encoding.row(params) for params in history.unwanted])
         self._pending = rows[[k for k, trial in enumerate(history.trials) if trial.pending]]
 
     def settled(self, trials: int, least: float) -> bool:
@@ -117,16 +118,20 @@ class Belief:
         return len(before) > 0 and float(before.min() - self.targets.min()) < least
 
     def with_pending(self) -> Posterior:
-        """The model as it would be if each trial under way came out as expected: it is not proposed again nearby."""
-        if not len(self._pending):
+        """The model as it would be if each trial under way came out as expected: it is not proposed again nearby.
+
+        What a person did not want is taken for middling, or its neighbour would be offered next.
+        """
+        seen, targets_ = [self._seen], [self.targets]
+        if len(self._pending):
+            seen.append(self.encoding.seen(self._pending))
+            targets_.append(self.posterior.mean(seen[-1]))
+        if len(self._unwanted):
+            seen.append(self.encoding.seen(self._unwanted))
+            targets_.append(np.full(len(self._unwanted), np.median(self.targets)))
+        if len(seen) == 1:
             return self.posterior
-        seen = self.encoding.seen(self._pending)
-        return Posterior(
-            np.concatenate([self._seen, seen]),
-            self.encoding.column_of,
-            np.concatenate([self.targets, self.posterior.mean(seen)]),
-            self.scales,
-        )
+        return Posterior(np.concatenate(seen), self.encoding.column_of, np.concatenate(targets_), self.scales)
 
     def log_success(self, seen: Array) -> Array:
         """The logarithm of the chance that a trial there succeeds: a model of what ended well and what did not.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol
 
+from lab.core.spec_tuning import DEFAULT_STRATEGY
 from lab.store.plug_ins import Door
 
 if TYPE_CHECKING:
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
     from lab.core.trial import History, Proposal
 
 GROUP = "lab.strategies"
-DEFAULT = "portfolio"
+DEFAULT = DEFAULT_STRATEGY
 ADVISED = frozenset({"llm", "hybrid"})  # those that propose what a model has said
 BUILT_IN: Mapping[str, str] = {
     "bayesian": "lab.strategies.bayesian:Bayesian",

@@ -22,9 +22,10 @@ LIMIT = 300  # trials that are looked at: the best and the latest
 class Recommendation(msgspec.Struct, frozen=True, kw_only=True):
     """The trial whose expected value is best: what is expected there, how surely, and the noise of one measurement.
 
-    All three are in the metric's own units. `noisy` when the SPEC says so, when the same point was measured twice and
-    differed, or else when a smooth function leaves clearly more unexplained than it should. A rough metric without
-    noise can look noisy: only measuring a point again tells the two apart.
+    All are in the metric's own units; `noise` is by repeats where there are any, `modelled` what the model alone says.
+    `noisy` when the SPEC says so, when the same point was measured twice and differed, or else when a smooth function
+    leaves clearly more unexplained than it should. A rough metric without noise can look noisy: only measuring a point
+    again tells the two apart.
     """
 
     trial: Trial
@@ -32,6 +33,7 @@ class Recommendation(msgspec.Struct, frozen=True, kw_only=True):
     sd: float
     noise: float
     noisy: bool
+    modelled: float | None = None
 
 
 def recommend(space: Space, history: History) -> Recommendation | None:
@@ -66,7 +68,9 @@ def recommend(space: Space, history: History) -> Recommendation | None:
     if not noisy:
         return _as_seen(trial, noisy=False)
     noise = told.noise if again is None else again
-    return Recommendation(trial=trial, mean=history.loss(told.mean), sd=told.sd, noise=noise, noisy=True)
+    return Recommendation(
+        trial=trial, mean=history.loss(told.mean), sd=told.sd, noise=noise, noisy=True, modelled=told.noise
+    )
 
 
 def _as_seen(trial: Trial, *, noisy: bool) -> Recommendation:

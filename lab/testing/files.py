@@ -79,11 +79,16 @@ class SteadyClock:
         return self.moment
 
 
-def a_root(path: str | os.PathLike[str], files: Files | None = None, *, start: datetime = BEGINNING) -> Root:
+def a_root(
+    path: str | os.PathLike[str], files: Files | None = None, *, start: datetime = BEGINNING, is_made: bool = True
+) -> Root:
     """A data root whose clock is steady, whose luck is seeded, and which starts no process.
 
-    Only the object: the folders are made by whoever writes into them, or by `scheduler.create.make_lab`.
+    Of a lab only its two own folders: the rest is made by whoever writes into them, or by `scheduler.create.make_lab`.
+    Not even those where it is not `is_made`.
     """
+    for name in ("registry", "experiments") if is_made else ():
+        Files(durable=False).folder(f"{os.fspath(path)}/{name}")
     world = World(now=SteadyClock(start), rng=Random(0), run=_no_process, environ={})
     return Root(os.fspath(path), world, files=files or Files(durable=False))
 

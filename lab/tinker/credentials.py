@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
 
 import msgspec
 
@@ -42,6 +41,8 @@ def check_url(url: str, where: str = "") -> None:
 
     A password would end in logs; and a key goes along with whatever is asked.
     """
+    from urllib.parse import urlsplit  # noqa: PLC0415  # and ipaddress with it; most turns of cron ask no service
+
     try:
         parts = urlsplit(url)
         is_one = parts.scheme in {"http", "https"} and bool(parts.hostname) and (parts.port or 1) > 0

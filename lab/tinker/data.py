@@ -34,8 +34,6 @@ class Trained(msgspec.Struct, frozen=True, kw_only=True):
 class Trouble(LabError):
     """The training has come apart: no further step makes sense until a person has looked at it."""
 
-    kind = "trouble"
-
     def __init__(self, what: str) -> None:
         fix = "nothing of this chunk was saved; try a smaller learning rate, or grad_clip_norm"
         super().__init__(f"{what}: the training has come apart", fix=fix)

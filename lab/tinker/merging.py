@@ -203,5 +203,5 @@ def _page(value: object) -> bytes:
 def _decoded(data: bytes, kind: type[T], where: str) -> T:
     try:
         return msgspec.json.decode(data, type=kind)
-    except msgspec.MsgspecError as error:
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise Corrupt(f"it cannot be read: {error}", where=where) from error

@@ -28,8 +28,6 @@ _APPEND = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
 class Unwritten(LabError):
     """What a chunk did cannot be written down here. No service is at fault, so it is not waited for."""
 
-    kind = "unwritten"
-
 
 class Telling:
     """`folder` is the run's, `report` the path that LAB_REPORT names; without it nothing is reported."""

@@ -70,11 +70,6 @@ class Tokenizer:
         """How many tokens it knows; the model may have room for more."""
         return int(self._words.get_vocab_size(with_added_tokens=True))
 
-    @property
-    def has_chat(self) -> bool:
-        """Whether it has a template for dialogues."""
-        return bool(self._template)
-
     def encode(self, text: str) -> list[int]:
         """The tokens of a piece of text, and no others."""
         return list(self._words.encode(text, add_special_tokens=False).ids)
@@ -195,7 +190,7 @@ def _settings(path: str) -> _Settings:
         return _Settings()
     try:
         return msgspec.json.decode(_text(path), type=_Settings)
-    except (msgspec.MsgspecError, RecursionError) as error:
+    except (msgspec.MsgspecError, UnicodeError, RecursionError) as error:
         raise BadInput(f"not what lies beside a tokenizer: {error}", where=path, fix="copy it again") from error
 
 

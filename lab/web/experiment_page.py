@@ -8,7 +8,7 @@ import msgspec
 
 from lab.core.errors import LabError
 from lab.scheduler.results import present
-from lab.store.files import refused
+from lab.store.refusals import refused
 from lab.web import lists, shell, templating
 from lab.web.door import JSON, SVG, Reply, Route
 from lab.web.live import AGAIN, LEAST_S

@@ -13,12 +13,12 @@ import msgspec
 from lab.core.run import gain
 from lab.core.subject import Subject
 from lab.projections import text
-from lab.projections.autoresearch_summary import is_loop
 from lab.projections.picture import spending
 from lab.projections.picture.given import UnderWay, lost  # msgspec resolves annotations
 from lab.projections.picture.spending import Took  # msgspec resolves annotations
 from lab.projections.picture.words import proposer
-from lab.projections.tier import every, spec_here
+from lab.projections.pursued import is_project
+from lab.projections.tier import every, is_loop, spec_here
 from lab.scheduler import decisions
 from lab.scheduler.results import pictured, wanted
 from lab.scheduler.results.wanted import Want  # msgspec resolves annotations
@@ -45,6 +45,7 @@ class Top(msgspec.Struct, frozen=True, kw_only=True):
     runs: int
     outcomes: dict[str, int]
     unmeasured: int  # of the failed ones: changes that were discarded before they were run
+    claimed: dict[str, int]  # of the outcomes: what another harness says, and nobody here measured
     most_runs: int | None
     phase: str
     phase_reason: str
@@ -63,7 +64,7 @@ def of(root: Root, at: Present, picture: Picture | None) -> Top:
     """From what the pages say; of `picture`, which may be older, only what later runs do not change."""
     view, spec = at.view, spec_here(at.view, at.spec)
     loops = is_loop(Subject(view=view, spec=at.spec))
-    best = view.best
+    best = None if is_project(at.spec) else view.best
     under_way = pictured.unsealed(root, view.experiment)[0]
     found = [(view.experiment, each) for each in (*at.wants, *lost(view.experiment, under_way))]
     baseline = _baseline(at, picture)
@@ -71,7 +72,7 @@ def of(root: Root, at: Present, picture: Picture | None) -> Top:
         experiment=view.experiment,
         goal=spec.goal if spec else "",
         metric=text.line(at.metric),
-        noisy=bool(spec and spec.noise and view.loop is None),
+        noisy=bool(spec and view.noisy(declared=spec.noise)),
         best=best.value if best else None,
         best_run=best.run_id if best else "",
         baseline=baseline,
@@ -79,6 +80,7 @@ def of(root: Root, at: Present, picture: Picture | None) -> Top:
         runs=view.runs,
         outcomes=view.outcomes,
         unmeasured=view.unmeasured,
+        claimed=view.claimed,
         most_runs=spec.max_iterations_total if spec else None,
         phase=view.phase,
         phase_reason=view.phase_reason,

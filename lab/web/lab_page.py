@@ -53,6 +53,7 @@ class Line(msgspec.Struct, frozen=True, kw_only=True):
     metric: str
     direction: str
     best: float | None
+    partly_luck: bool
     best_run: str
     runs: int
     failed: int
@@ -155,6 +156,7 @@ def _line(site: Site, row: Row) -> Line:
         metric=row.metric,
         direction=row.metric_direction,
         best=row.best_value,
+        partly_luck=row.partly_luck,
         best_run=row.best_run,
         runs=row.run_count,
         failed=row.failed,

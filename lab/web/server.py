@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 
 from lab.core.errors import BadInput, LabError, Unavailable
 from lab.projections import text
-from lab.store.files import refused
+from lab.store.refusals import refused
 from lab.store.root import still_there
 from lab.web import actions, downloads, entrance, refusing, routing, sending, shelf, trouble
 from lab.web.door import Reply, Request
@@ -38,7 +38,6 @@ if TYPE_CHECKING:
     from lab.web.site import Site
     from lab.web.wire import Head
 
-PORT = 8765
 LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
 WAITING = 128  # connections that the kernel keeps for us
 ENDS_WITHIN_S = 2.0

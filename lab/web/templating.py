@@ -141,9 +141,9 @@ def came_to(name: str, told: str = "", unsure: bool = False) -> str:  # noqa: FB
     return f"{kind(name)} ({kind(told)})"
 
 
-def ended(outcomes: Mapping[str, int], unmeasured: int) -> list[tuple[str, int]]:
-    """How many runs ended how, what was never run apart from what failed."""
-    return list(ran_to(outcomes, unmeasured).items())
+def ended(outcomes: Mapping[str, int], unmeasured: int, claimed: Mapping[str, int]) -> list[tuple[str, int]]:
+    """How many runs ended how, what was never run apart from what failed, and what another harness claims."""
+    return list(ran_to(outcomes, unmeasured, claimed).items())
 
 
 def trusted(markup: str) -> Markup:

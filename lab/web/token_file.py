@@ -14,7 +14,7 @@ import msgspec
 
 from lab.core.errors import BadInput, Busy
 from lab.store import reading, sections
-from lab.store.files import refused
+from lab.store.refusals import refused
 from lab.web.sessions import TOKEN_PREFIX
 
 if TYPE_CHECKING:

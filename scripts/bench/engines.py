@@ -12,7 +12,6 @@ from __future__ import annotations
 import json
 import os
 import resource
-import statistics
 import subprocess
 import sys
 import time
@@ -91,7 +90,7 @@ def _bare_submission(repeats: int) -> float:
         subprocess.run([scontrol, "release", done.stdout.strip()], env=environ, check=True)
         after_s = resource.getrusage(resource.RUSAGE_CHILDREN)
         taken.append(after_s.ru_utime + after_s.ru_stime - before_s.ru_utime - before_s.ru_stime)
-    return statistics.median(taken)
+    return gauge.median(taken)
 
 
 # -- a look at all -----------------------------------------------------------------------------------------------------
@@ -159,7 +158,7 @@ def _looked(root: Root, where: str, repeats: int, *, squeue: float = 0.0) -> Row
         if said:
             raise RuntimeError(f"a look found something to do: {said[0]}")
     asked = (len(WATCH.started) - before) / rounds
-    used_s = statistics.median(taken)
+    used_s = gauge.median(taken)
     return Row(
         what=f"a look at {where}",
         ours=f"{1e3 * used_s:.0f} ms CPU, {asked:g} call of the engine",
@@ -201,7 +200,7 @@ def throughput(_scratch: str, disk: str, size: Size) -> list[Row]:
                 floors.append(_bare(cluster, _BARE, count))
                 rate, cpu_s = _burst(f"{disk}/burst-{cpus}-{turn}", count)
                 ours.append(rate)
-        rate, floor = statistics.median(ours), statistics.median(floors)
+        rate, floor = gauge.median(ours), gauge.median(floors)
         told = "told of as many CPUs as there are" if nodes == 1 else f"told of {nodes * cpus} CPUs on {cores}"
         rows.append(
             Row(
@@ -269,7 +268,7 @@ def body(_scratch: str, disk: str, size: Size) -> list[Row]:
             bare.append(gauge.process_cpu_s(gauge.FLOOR, gauge.environment()))
             words_ = [*labctl, "exec", NAME, run_id, "--data-root", root.layout.root]
             ours.append(gauge.process_cpu_s(words_, gauge.environment()))
-        used_s, floor_s = statistics.median(ours), statistics.median(bare)
+        used_s, floor_s = gauge.median(ours), gauge.median(bare)
         rows.append(
             Row(
                 what=f"labctl exec of a run that does nothing, executor {executor}, on disk",

@@ -6,6 +6,7 @@ tenth. What is compared is measured in turns (A B A B), so that a slow minute is
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import resource
@@ -18,12 +19,66 @@ from collections import Counter
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
 CHECKOUT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.realpath(__file__))))
 FLOOR = (sys.executable, "-c", "pass")
 _BEGIN, _END = "/labctl-bench/begin", "/labctl-bench/end"
 _CALL = re.compile(r"(?:\d+ +)?(\w+)\(")
+
+
+class Median(float):
+    """The middle of what was measured, which knows the least and the most of it; of a sum or a ratio nobody knows."""
+
+    least: float
+    most: float
+
+    def spread(self) -> str:
+        """How far the repeats lay from it, in shares of it: `-3 to +8 %`."""
+        if not self:
+            return ""
+        return f"{100 * (self.least / self - 1):+.0f} to {100 * (self.most / self - 1):+.0f} %"
+
+
+def median(samples: Iterable[float]) -> Median:
+    """The median of these."""
+    taken = list(samples)
+    return between(statistics.median(taken), float(min(taken)), float(max(taken)))
+
+
+def between(middle: float, least: float, most: float) -> Median:
+    made = Median(middle)
+    made.least, made.most = least, most
+    return made
+
+
+def told(value: object) -> str:
+    """JSON, medians with what they know: what a step tells whoever started it."""
+    return json.dumps(_spelled(value))
+
+
+def read(text: str | bytes) -> dict[str, object]:
+    """The same back."""
+    value: dict[str, object] = json.loads(text, object_hook=_median)
+    return value
+
+
+def _spelled(value: object) -> object:
+    match value:
+        case Median():
+            return {"median": float(value), "least": value.least, "most": value.most}
+        case dict():
+            return {key: _spelled(each) for key, each in value.items()}
+        case list() | tuple():
+            return [_spelled(each) for each in value]
+    return value
+
+
+def _median(value: dict[str, object]) -> object:
+    match value:
+        case {"median": float(middle), "least": float(least), "most": float(most), **rest} if not rest:
+            return between(middle, least, most)
+    return value
 
 
 def cpu_s() -> float:
@@ -42,7 +97,7 @@ def process_cpu_s(command: Sequence[str], environ: Mapping[str, str]) -> float:
     return used.ru_utime + used.ru_stime
 
 
-def in_turns(commands: Mapping[str, Sequence[str]], environ: Mapping[str, str], repeats: int) -> dict[str, float]:
+def in_turns(commands: Mapping[str, Sequence[str]], environ: Mapping[str, str], repeats: int) -> dict[str, Median]:
     """The median CPU seconds of each command. The first round only warms the caches."""
     taken: dict[str, list[float]] = {name: [] for name in commands}
     for turn in range(repeats + 1):
@@ -50,17 +105,17 @@ def in_turns(commands: Mapping[str, Sequence[str]], environ: Mapping[str, str], 
             used_s = process_cpu_s(command, environ)
             if turn:
                 taken[name].append(used_s)
-    return {name: statistics.median(each) for name, each in taken.items()}
+    return {name: median(each) for name, each in taken.items()}
 
 
 def io_bytes() -> tuple[int, int]:
     """Bytes that this process has read and written by system calls; zeros where the machine does not say."""
     try:
         with open("/proc/self/io", encoding="ascii") as file:
-            told = dict(line.split(": ") for line in file.read().splitlines())
+            found = dict(line.split(": ") for line in file.read().splitlines())
     except OSError:
         return 0, 0
-    return int(told["rchar"]), int(told["wchar"])
+    return int(found["rchar"]), int(found["wchar"])
 
 
 def memory_mb(field: str) -> float:
@@ -116,5 +171,5 @@ def machine() -> str:
     """One line about where this ran."""
     load = ", ".join(f"{each:.1f}" for each in os.getloadavg())
     version = ".".join(map(str, sys.version_info[:3]))
-    told = os.uname()
-    return f"{os.cpu_count()} cores, load {load}, Python {version}, {told.sysname} {told.release} {told.machine}"
+    system = os.uname()
+    return f"{os.cpu_count()} cores, load {load}, Python {version}, {system.sysname} {system.release} {system.machine}"

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import os
-import statistics
 import subprocess
 import sys
 import tempfile
@@ -50,9 +49,9 @@ def initialize(scratch: str, size: Size) -> list[Row]:
                 used_s = take(command, asked)
                 if turn:
                     taken[name].append(used_s)
-        floor = statistics.median(taken["floor"])
+        floor = gauge.median(taken["floor"])
         for how in servers:
-            ours = statistics.median(taken[how])
+            ours = gauge.median(taken[how])
             rows.append(
                 Row(
                     what=f"initialize, {what} of the whole server [{how}]",
@@ -87,7 +86,7 @@ def call(scratch: str, size: Size) -> list[Row]:
                 floor.append(verb_s)
         if server.stdin is not None:
             server.stdin.close()
-    took_s, verb_s = statistics.median(ours), statistics.median(floor)
+    took_s, verb_s = gauge.median(ours), gauge.median(floor)
     return [
         Row(
             what="lab_status, wall, of a server that runs",

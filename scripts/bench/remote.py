@@ -13,7 +13,6 @@ import json
 import os
 import re
 import signal
-import statistics
 import subprocess
 import sys
 import time
@@ -65,11 +64,11 @@ def step(scratch: str, size: Size) -> list[Row]:
         for turn in range(size.rounds):
             rows = _chunk(scratch, url, f"{_NAME}-{turn}", steps=_STEPS, chunk=_STEPS)[0]
             kept = rows[3:]  # the first ones warm the server up
-            ours.append(statistics.median(row["step_s"] for row in kept))
-            share.append(statistics.median(1.0 - row["wait_s"] / row["step_s"] for row in kept))
-            trained = statistics.median(row["trained"] for row in kept)
-            bare.append(statistics.median(_bare(url, datums=8, tokens=round(trained / 8) + 1)[3:]))
-    mine, floor, part = (statistics.median(each) for each in (ours, bare, share))
+            ours.append(gauge.median(row["step_s"] for row in kept))
+            share.append(gauge.median(1.0 - row["wait_s"] / row["step_s"] for row in kept))
+            trained = gauge.median(row["trained"] for row in kept)
+            bare.append(gauge.median(_bare(url, datums=8, tokens=round(trained / 8) + 1)[3:]))
+    mine, floor, part = (gauge.median(each) for each in (ours, bare, share))
     return [
         Row(
             what="share of a step of SL that the service has no part in (rows on disk included)", ours=f"{part:.1%}",
@@ -94,7 +93,7 @@ def boundary(scratch: str, size: Size) -> list[Row]:
         begun = time.perf_counter()
         gauge.process_cpu_s([sys.executable, "-c", "import tinker"], environ)
         loaded.append(time.perf_counter() - begun)
-    mine, floor = statistics.median(taken[1:]), statistics.median(loaded)
+    mine, floor = gauge.median(taken[1:]), gauge.median(loaded)
     return [
         Row(
             what="a boundary between two chunks: run-once of a chunk of one step, less the step; wall",

@@ -263,7 +263,7 @@ def _ms(seconds: float) -> str:
 def _float(told: object) -> float:
     if not isinstance(told, (int, float)):
         raise TypeError(f"a step told {told!r} where a number belongs")
-    return float(told)
+    return told if isinstance(told, float) else float(told)
 
 
 def _floats(told: object) -> list[float]:

@@ -6,9 +6,7 @@ Started as `python -m scripts.bench.scale_steps STEP PLACE ...`; each prints one
 from __future__ import annotations
 
 import argparse
-import json
 import os
-import statistics
 import subprocess
 import sys
 import time
@@ -38,8 +36,7 @@ def result(step: str, *arguments: str) -> Told:
     """Run a step and read what it tells."""
     command = [sys.executable, "-m", "scripts.bench.scale_steps", step, *arguments]
     done = subprocess.run(command, cwd=gauge.CHECKOUT, env=gauge.environment(), check=True, stdout=subprocess.PIPE)
-    told: Told = json.loads(done.stdout)
-    return told
+    return gauge.read(done.stdout)
 
 
 # -- one lab of some size -------------------------------------------------------------------------------------------
@@ -179,7 +176,7 @@ def claims(options: argparse.Namespace) -> Told:
         before_s = gauge.cpu_s()
         leases.survey(root, "exp-0000")
         surveyed.append(gauge.cpu_s() - before_s)
-    return {"take_s": statistics.median(taken), "survey_s": statistics.median(surveyed), "opens": opened}
+    return {"take_s": gauge.median(taken), "survey_s": gauge.median(surveyed), "opens": opened}
 
 
 def beats(options: argparse.Namespace) -> Told:
@@ -232,7 +229,7 @@ def sections(options: argparse.Namespace) -> Told:
         root.held.clear()
         cycle.finish(root, running, Ended(outcome=SUCCESS, value=1.0 / (1 + number), wall_s=1.5, metrics={}))
         ends.append(sum(root.held))
-    return {"begin_s": statistics.median(begins), "end_s": statistics.median(ends)}
+    return {"begin_s": gauge.median(begins), "end_s": gauge.median(ends)}
 
 
 def ender(options: argparse.Namespace) -> Told:
@@ -269,7 +266,7 @@ def main(arguments: Sequence[str]) -> None:
     parser.add_argument("--experiment", default="exp-0000")
     parser.add_argument("--count", type=int, default=30)
     options = parser.parse_args(arguments)
-    print(json.dumps(STEPS[options.step](options)))
+    print(gauge.told(STEPS[options.step](options)))
 
 
 if __name__ == "__main__":

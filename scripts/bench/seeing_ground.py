@@ -107,12 +107,13 @@ def a_lab(path: str, runs: int, *, kind: str = SEARCH, bundles: bool = False, wo
         os.makedirs(workspace, exist_ok=True)
         _write(f"{workspace}/train.py", b"STEPS = 200\n")
     began = stamp(grow.BEGINNING)
-    made = event.Event(
+    created = event.Event(
         type=event.EXPERIMENT_CREATED, ts=began, experiment=NAME, actor="bench", tier="default",
         spec=canonical.digest(spec),
     )  # fmt: skip
-    chain.add(made)
-    made_runs = map(_wordy, _made(kind, runs)) if wordy else _made(kind, runs)
+    chain.add(created)
+    plain = ((manifest.run(), params) for manifest, params in made(kind, runs))
+    made_runs = map(_wordy, plain) if wordy else plain
     told = [_sealed(root, chain, *each, bundled=bundles, wordy=wordy) for each in made_runs]
     chain.flush()
     if bundles:
@@ -122,9 +123,9 @@ def a_lab(path: str, runs: int, *, kind: str = SEARCH, bundles: bool = False, wo
     return root
 
 
-def _wordy(made: tuple[Run, dict[str, object]]) -> tuple[Run, dict[str, object]]:
+def _wordy(plain: tuple[Run, dict[str, object]]) -> tuple[Run, dict[str, object]]:
     """The same run, of which more is said."""
-    run, params = made
+    run, params = plain
     more = seeing_words.params(run.iteration) if params else {}
     return msgspec.structs.replace(run, note=seeing_words.note(run.iteration)), {**params, **more}
 
@@ -144,25 +145,25 @@ def _metrics(run: Run) -> dict[str, object]:
     return {} if run.value is None else {run.metric: run.value, "metric": run.metric, "value": run.value, "steps": 100}
 
 
-def _made(kind: str, runs: int) -> Iterator[tuple[Run, dict[str, object]]]:
-    """The runs, in the order of history."""
+def made(kind: str, runs: int, name: str = NAME) -> Iterator[tuple[Manifest, dict[str, object]]]:
+    """The runs by their last manifests, in the order of history, and their parameters."""
     luck = random.Random(20260101)  # the same lab each time
-    maker = _Search(luck) if kind == SEARCH else _Loop(luck)
+    maker = Search(luck) if kind == SEARCH else Loop(luck)
     for number in range(1, runs + 1):
         # Four at once, and nothing at all during every fiftieth gap.
         began = grow.BEGINNING + timedelta(seconds=15 * number + 600 * (number // 50))
         wall_s = round(luck.uniform(20, 58), 3)
         manifest = Manifest(
-            run_id=ids.new_run_id(began, grow.ROLE), experiment=NAME, executor="command", metric="loss",
+            run_id=ids.new_run_id(began, grow.ROLE), experiment=name, executor="command", metric="loss",
             metric_direction=MINIMIZE, iteration=number, generation=number, role=grow.ROLE, time_budget_s=300.0,
             started_at=stamp(began), completed_at=stamp(began + timedelta(seconds=wall_s)), wall_s=wall_s,
             worker=WORKERS[number % len(WORKERS)],
         )  # fmt: skip
         manifest, params = maker.made(manifest, number)
-        yield manifest.run(), params
+        yield manifest, params
 
 
-class _Search:
+class Search:
     """A portfolio of four on a valley with noise; a few runs crash, or take too long."""
 
     def __init__(self, luck: random.Random) -> None:
@@ -201,7 +202,7 @@ class _Search:
         return msgspec.structs.replace(manifest, status=SUCCESS, value=value, **said), params
 
 
-class _Loop:
+class Loop:
     """Changes to code that gain less and less; each keep was measured beside the one before."""
 
     def __init__(self, luck: random.Random) -> None:

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import json
 import os
-import statistics
 import subprocess
 import sys
 import time
@@ -117,7 +116,7 @@ def first(scratch: str, size: Size) -> list[Row]:
     ):
         with serving(place) as served:
             cold_s = served.whole_s("/")
-            warm_s = statistics.median(served.whole_s("/") for _ in range(size.repeats))
+            warm_s = gauge.median(served.whole_s("/") for _ in range(size.repeats))
         rows.append(_first(f"lab page, CPU, {what}", warm_s, f"{1e3 * cold_s:.0f} ms the first time"))
     return [*rows, *_of_experiment(scratch, size)]
 
@@ -128,8 +127,8 @@ def _of_experiment(scratch: str, size: Size) -> Iterator[Row]:
     page = f"/experiments/{seeing_ground.NAME}"
     with serving(root.layout.root) as served:
         begun_s, whole_s = served.begun_s(page)
-        again_s = statistics.median(served.whole_s(page) for _ in range(size.repeats))
-        top_s = statistics.median(served.whole_s(f"{page}?part=top") for _ in range(size.repeats))
+        again_s = gauge.median(served.whole_s(page) for _ in range(size.repeats))
+        top_s = gauge.median(served.whole_s(f"{page}?part=top") for _ in range(size.repeats))
     runs = f"{size.listed:,} runs"
     yield _first(f"an experiment's page has begun, the first time, CPU, {runs}", begun_s,
                  f"{1e3 * whole_s:.0f} ms all of it; {1e3 * again_s:.0f} ms the next time")  # fmt: skip
@@ -144,7 +143,7 @@ def _of_experiment(scratch: str, size: Size) -> Iterator[Row]:
             _sealed(root, number)
             time.sleep(0.2)  # so that it takes longer than what is known of the runs is left as it is
             busy += [served.whole_s(asked + quote(typed)) for typed in FILTERS]
-        mostly_s = statistics.median(busy)
+        mostly_s = gauge.median(busy)
         yield _first(f"the same while runs end, CPU, {runs}", max(busy), f"{1e3 * mostly_s:.0f} ms mostly")
 
 
@@ -178,7 +177,7 @@ def event(scratch: str, size: Size) -> list[Row]:
                 _sealed(root, number, value=-1.0 - number)  # better than all before it
                 _next(stream, "event: run")
                 best.append(served.cpu_s() - before_s)
-            taken[runs] = (statistics.median(told), statistics.median(best), idle_s)
+            taken[runs] = (gauge.median(told), gauge.median(best), idle_s)
     (few_s, few_best_s, _), (many_s, many_best_s, idle_s) = taken[100], taken[size.listed]
     ratio, best_ratio = many_s / few_s, many_best_s / few_best_s
     return [

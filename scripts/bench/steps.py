@@ -6,9 +6,7 @@ Started by the other files here as `python -m scripts.bench.steps STEP ...`; eac
 from __future__ import annotations
 
 import argparse
-import json
 import os
-import statistics
 import subprocess
 import sys
 from functools import partial
@@ -44,8 +42,7 @@ def result(step: str, *arguments: str) -> dict[str, object]:
     done = subprocess.run(
         command(step, *arguments), cwd=gauge.CHECKOUT, env=gauge.environment(), check=True, stdout=subprocess.PIPE
     )
-    told: dict[str, object] = json.loads(done.stdout)
-    return told
+    return gauge.read(done.stdout)
 
 
 class _CountingFiles(Files):
@@ -78,7 +75,7 @@ def seal(options: argparse.Namespace) -> Told:
             floor.append(_timed(partial(_plain, place, plain, syncs)))
     told: Told = {"syncs": syncs}
     for name, taken in (("ours", ours), ("open", opened), ("floor", floor)):
-        told[name] = statistics.median(taken) if taken else None
+        told[name] = gauge.median(taken) if taken else None
     return told
 
 
@@ -151,7 +148,7 @@ def fold(options: argparse.Namespace) -> Told:
             if turn >= 2:  # noqa: PLR2004  # the first ones load modules and fill caches
                 taken.append((used_s, after[0] - before[0], after[1] - before[1]))
     return {
-        place: [statistics.median(column) for column in zip(*taken, strict=True)]
+        place: [gauge.median(column) for column in zip(*taken, strict=True)]
         for place, taken in zip(options.roots, folded, strict=True)
     }
 
@@ -173,7 +170,7 @@ def cycles(options: argparse.Namespace) -> Told:
         taken.append(_timed(partial(_cycle, root, options.experiment, owner, number)))
         if number in options.stops:
             window = taken[-max(min(number // 2, 200), 1) :]
-            told[str(number)] = [statistics.median(window), gauge.memory_mb("VmRSS")]
+            told[str(number)] = [gauge.median(window), gauge.memory_mb("VmRSS")]
     told["total_s"] = sum(taken)
     told["peak_mb"] = gauge.memory_mb("VmHWM")
     told["bundle"] = _bundle(root, options.experiment)
@@ -215,7 +212,7 @@ def idle(options: argparse.Namespace) -> Told:
     for _ in range(options.count):
         with root.section(options.experiment):
             taken.append(_timed(partial(refresh.catch_up, root, options.experiment)))
-    return {"cpu_s": statistics.median(taken), "peak_mb": gauge.memory_mb("VmHWM")}
+    return {"cpu_s": gauge.median(taken), "peak_mb": gauge.memory_mb("VmHWM")}
 
 
 STEPS: Mapping[str, Callable[[argparse.Namespace], Told]] = {
@@ -237,7 +234,7 @@ def main(arguments: Sequence[str]) -> None:
     parser.add_argument("--stops", type=int, nargs="+", default=[10])
     parser.add_argument("--mark", default="", choices=("", "ours", "floor"), help="seal: only this side")
     options = parser.parse_args(arguments)
-    print(json.dumps(STEPS[options.step](options)))
+    print(gauge.told(STEPS[options.step](options)))
 
 
 if __name__ == "__main__":

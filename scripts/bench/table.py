@@ -5,10 +5,12 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
+from scripts.bench.gauge import Median
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-HEAD = ("what", "ours", "floor", "ratio", "goal", "met?")
+HEAD = ("what", "ours", "peer", "floor", "ratio", "spread", "met?")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,7 +23,9 @@ class Row:
     ratio: float | None = None
     goal: str = ""
     met: bool | None = None
-    number: float | None = None  # `ours` again, for programs
+    number: float | None = None  # `ours` again, for programs; a Median brings its spread along
+    peer: str = ""  # what somebody else's program takes for it; hermes-lab's figures are of another machine
+    spread: str = ""  # of the repeats of `ours`, least to most
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,8 +63,14 @@ QUICK = Size(
 
 def cells(row: Row) -> tuple[str, ...]:
     """A row as it is shown."""
-    met = "" if row.met is None else "yes" if row.met else "NO"
-    return (row.what, row.ours, row.floor, "" if row.ratio is None else f"{row.ratio:.2f}", row.goal, met)
+    word = "" if row.met is None else "yes" if row.met else "NO"
+    met = ": ".join(filter(None, (word, row.goal)))
+    return (row.what, row.ours, row.peer, row.floor, "" if row.ratio is None else f"{row.ratio:.2f}", spread(row), met)
+
+
+def spread(row: Row) -> str:
+    """As it was told, or as the number knows it."""
+    return row.spread or (row.number.spread() if isinstance(row.number, Median) else "")
 
 
 def as_text(rows: Sequence[Row]) -> str:
@@ -79,4 +89,4 @@ def as_markdown(rows: Sequence[Row]) -> str:
 
 def as_data(rows: Sequence[Row]) -> list[dict[str, object]]:
     """The same for programs."""
-    return [asdict(row) for row in rows]
+    return [{**asdict(row), "spread": spread(row)} for row in rows]

@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING, NamedTuple
 if __name__ == "__main__":
     sys.path[0] = os.path.dirname(os.path.dirname(os.path.dirname(os.path.realpath(__file__))))
 
-from scripts.bench import program
+from scripts.bench import gauge, program
 from scripts.bench.gauge import CHECKOUT
 from scripts.bench.table import QUICK, Row
 
@@ -157,8 +157,8 @@ def speed(_: str, __: str, size: Size) -> list[Row]:
     taken = [{name: contender.step() for name, contender in both.items()} for _ in range(count)][warm:]
     for contender in both.values():
         contender.end()
-    ratio = statistics.median(each["plain"] / each["ours"] for each in taken)
-    own_s, plain_s = (statistics.median(each[name] for each in taken) for name in ("ours", "plain"))
+    ratio = gauge.median(each["plain"] / each["ours"] for each in taken)
+    own_s, plain_s = (gauge.median(each[name] for each in taken) for name in ("ours", "plain"))
     tokens = ROWS * LENGTH
     return [
         Row(what="a step, forward to optimizer: tokens a CPU second", ours=f"{tokens / own_s:,.0f}",

@@ -8,10 +8,8 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import json
 import os
 import resource
-import statistics
 import subprocess
 import sys
 import tempfile
@@ -56,8 +54,7 @@ def result(step: str, *arguments: str) -> Told:
     done = subprocess.run(
         command(step, *arguments), cwd=gauge.CHECKOUT, env=gauge.environment(), check=True, stdout=subprocess.PIPE
     )
-    told: Told = json.loads(done.stdout)
-    return told
+    return gauge.read(done.stdout)
 
 
 def due(root: Root, names: Iterable[str], *, executor: str = "command", program: str = "", cadence: str = "0s") -> None:
@@ -93,12 +90,12 @@ def runs(options: argparse.Namespace) -> Told:
                 large.append(_floor(folder, f"large-{number}", like_ours, options.floor_syncs, journal.fileno()))
             ours.append(spent)
     told: Told = {
-        "own_s": statistics.median(each.own_s for each in ours[_WARM_UP:]),
-        "program_s": statistics.median(each.program_s for each in ours[_WARM_UP:]),
+        "own_s": gauge.median(each.own_s for each in ours[_WARM_UP:]),
+        "program_s": gauge.median(each.program_s for each in ours[_WARM_UP:]),
         "rss_mb": gauge.memory_mb("VmRSS"),
     }
     for name, taken in (("small_s", small), ("large_s", large)):
-        told[name] = statistics.median(taken[_WARM_UP:]) if taken else None
+        told[name] = gauge.median(taken[_WARM_UP:]) if taken else None
     return {**told, **_kept(root, options.experiment)}
 
 
@@ -196,7 +193,7 @@ def many(options: argparse.Namespace) -> Told:
         if len(ran) != options.many:
             raise RuntimeError(f"{len(ran)} of {options.many} ran; {turn.steps[-1]}")
         taken.append((used_s - sum(_program_s(root, step) for step in ran)) / len(ran))
-    return {"own_s": statistics.median(taken[1:]), "peak_mb": gauge.memory_mb("VmHWM")}
+    return {"own_s": gauge.median(taken[1:]), "peak_mb": gauge.memory_mb("VmHWM")}
 
 
 def memory(options: argparse.Namespace) -> Told:
@@ -226,7 +223,7 @@ def packages(options: argparse.Namespace) -> Told:
         if each
     ]
     told["runs"] = len([made for made in manifests if made is not None and made.package])
-    told["program_s"] = statistics.median((made.usage.cpu_s or 0.0) for made in manifests if made is not None)
+    told["program_s"] = gauge.median((made.usage.cpu_s or 0.0) for made in manifests if made is not None)
     return told
 
 
@@ -250,7 +247,7 @@ def main(arguments: Sequence[str]) -> None:
     parser.add_argument("--floor-files", type=int, default=8, help="files of the larger floor")
     parser.add_argument("--floor-syncs", type=int, default=0, help="how often the larger floor waits for the disk")
     options = parser.parse_args(arguments)
-    print(json.dumps(STEPS[options.step](options)))
+    print(gauge.told(STEPS[options.step](options)))
 
 
 if __name__ == "__main__":

@@ -27,10 +27,12 @@ if TYPE_CHECKING:
 
     from tests.cli.labs import Labctl
 
-# Served over a pipe until its client goes away: tests/mcp. Asks a service, or loads a model: tests/tinker/cli.
+# Served over a pipe until its client goes away: tests/mcp. Asks a service, or loads a model: tests/tinker/cli. Depends
+# on what is installed, or is started by a run: tests/research/cli.
 ELSEWHERE = {
     ("mcp", "McpServed"), ("tinker", "RemoteChecked"), ("tinker", "Estimated"), ("tinker", "Downloaded"),
-    ("tinker", "ServedLocally"), ("tinker", "TinyModel"),
+    ("tinker", "ServedLocally"), ("tinker", "TinyModel"), ("research", "ProjectChecked"), ("research", "PhaseWorked"),
+    ("research", "Exported"), ("research", "ProjectPublished"), ("paper", "PaperVerified"),
 }  # fmt: skip
 
 
@@ -129,6 +131,12 @@ def run(go: Heard, place: Path, tmp_path: Path) -> None:
     go("tinker", "runs")
     go("tinker", "runs", "tuned", "--steps")
     go("tinker", "checkpoints", "tuned")
+    go("research", "new", "mine", "--mode", "A", "--offline", "--gate", "literature")
+    go("research", "run", "mine")
+    go("research", "approve", "mine")
+    go("research", "steer", "mine", "small tables only")
+    go("research", "status", "mine")
+    go("research", "status")
 
 
 def look(go: Heard, place: Path, tmp_path: Path) -> None:

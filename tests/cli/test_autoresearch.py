@@ -464,7 +464,7 @@ def test_a_completed_loop_is_opened_only_on_a_yes(labctl: Labctl, line: Callable
     labctl.done("complete", "speed-up")
     said = labctl("autoresearch", "resume", "speed-up")
     assert (said.code, "stays completed" in said.err) == (2, True)
-    assert labctl.done("autoresearch", "resume", "speed-up", "--yes", "--json").data["phase"] == "queued"
+    assert labctl.done("autoresearch", "resume", "speed-up", "--yes", "--json").data["phase"] == "active"
 
 
 def test_resume_of_what_is_no_loop_points_to_the_verb_that_is_meant(labctl: Labctl, place: Path) -> None:

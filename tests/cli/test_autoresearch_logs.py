@@ -12,6 +12,7 @@ import pytest
 from lab.core import layout
 from lab.core.candidate import BASELINE, KEEP, Candidate
 from lab.core.candidate import IMPORTED as CLAIMED
+from lab.core.run import CLAIMED as CLAIMS
 from lab.core.run import SUCCESS
 from lab.scheduler import cycle
 from lab.scheduler.loop import imported
@@ -82,6 +83,31 @@ def test_a_table_becomes_sealed_claims_without_a_value(labctl: Labctl, place: Pa
     assert all(each.imported_from.endswith("code/results.tsv") for each in made)
     assert whole_tree(code) == before
     assert "all as it was sealed: 4 runs" in labctl.done("verify").out
+
+
+def test_a_claim_is_read_where_one_looks_and_goes_back_with_its_commit(labctl: Labctl, place: Path, code: Path) -> None:
+    labctl.done("init")
+    (code / "results.tsv").write_text(KARPATHYS)
+    labctl.done("autoresearch", "import", "code/results.tsv", *FLAGS)
+    listed = [line.split("\t") for line in labctl.done("list", "loop").out.splitlines()]
+    assert [row[2] for row in listed] == ["claimed 0.9979", "claimed 0.9932", "claimed 1.005", "-"]
+    told = [line.split("\t") for line in KARPATHYS.splitlines()[1:]]
+    assert [row[-1] for row in listed] == [row[-1] for row in told]  # the words of the other harness
+    shown = labctl.done("show", listed[0][0]).out
+    assert "claimed: 0.9979 (minimize), by another harness; not measured here" in shown
+    assert "trial 0" not in shown
+    labctl.done("autoresearch", "export", "loop", "-o", "out.tsv")
+    back = (code.parent / "out.tsv").read_text().splitlines()[1:]
+    assert [row.split("\t")[0] for row in back] == [row[0] for row in told]
+
+
+def test_claims_are_counted_as_neither_successes_nor_failures_of_ours(labctl: Labctl, place: Path, code: Path) -> None:
+    labctl.done("init")
+    (code / "results.tsv").write_text(KARPATHYS)
+    labctl.done("autoresearch", "import", "code/results.tsv", *FLAGS)
+    assert f": 4 {CLAIMS}\n" in page(place, "SUMMARY.md")
+    assert f"(4 {CLAIMS})" in (place / "LAB-STATUS.md").read_text()
+    assert labctl.done("cost", "--json").data["experiments"][0]["failed"] == 0
 
 
 @pytest.mark.parametrize(

@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import json
+import re
 from importlib.util import find_spec
+from pathlib import Path
 from random import Random
 from typing import TYPE_CHECKING
 
 import pytest
 
+from lab.core.origin import REPLAY, Origin
+from lab.projections.picture import whole
+from lab.scheduler.results import choosing, pictured
+from lab.web import overview
 from tests.cli.labs import process
 from tests.cli.searches import a_run, a_searched_lab, made, some_runs
 from tests.scheduler.labs import a_lab, one_run
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from lab.store.root import Root
     from tests.cli.labs import Labctl
 
@@ -84,6 +88,29 @@ def test_without_a_success_there_is_no_best_and_the_reason_is_told(labctl: Labct
     assert "of 1, 1 failed" in str(said.error["message"])
 
 
+@pytest.mark.parametrize("noise", ["true", "false", ""], ids=["declared", "declared none", "by a replay"])
+def test_a_lucky_number_is_marked_wherever_it_is_shown_as_the_best(labctl: Labctl, place: Path, noise: str) -> None:
+    root, told = a_noisy_lab(place, f"noise: {noise}\nexecutor_command: echo METRIC loss=1\n")
+    best = list(told)[33]
+    a_run(root, {"x": told[best]}, 0.2, name="noisy", origin=Origin(kind=REPLAY, parents=(best,)))
+    labctl.done("refresh")
+    mark = "" if noise == "false" else " (partly luck)"
+    assert ("The metric is noisy" in (place / "experiments/noisy/SUMMARY.md").read_text()) == bool(mark)
+    day = labctl.done("digest", "--date", f"{best[4:8]}-{best[8:10]}-{best[10:12]}").out
+    assert f"loss -0.3{mark}, the first" in day
+    page = overview.page(pictured.lab(root), lambda _: "").decode()
+    assert ("partly luck" in page) == bool(mark)
+    assert f"\tbest=-0.3{mark}\t" in labctl.done("list").out
+    assert f"loss -0.3{mark}  last" in labctl.done("status").out
+    assert f"best loss -0.3{mark} - " in (place / "LAB-STATUS.md").read_text()
+    top = labctl.done("top", "noisy")
+    assert top.out.splitlines()[0].endswith("minimize; the first is partly luck" if mark else "minimize")
+    assert ("labctl best noisy" in top.err) == bool(mark)
+    assert labctl.done("top", "noisy", "--json").data["partly_luck"] == bool(mark)
+    assert labctl.done("status", "--json").data["active"][0]["partly_luck"] == bool(mark)
+    assert f"best still -0.3{mark}\n" in labctl.done("burst", "noisy", "-n", "1").out
+
+
 @WITH_NUMPY
 def test_on_a_noisy_metric_the_lucky_run_is_shown_and_another_is_recommended(labctl: Labctl, place: Path) -> None:
     _, told = a_noisy_lab(place, "noise: true\n")
@@ -101,6 +128,101 @@ def test_on_a_noisy_metric_the_lucky_run_is_shown_and_another_is_recommended(lab
 
 
 @WITH_NUMPY
+def test_show_gives_the_parameters_of_the_run_that_best_recommends(labctl: Labctl, place: Path) -> None:
+    """Whoever copied them from `show` took the luckiest run, and whoever asked `best` another."""
+    a_noisy_lab(place)
+    taken = labctl.done("best", "noisy", "--json").data
+    shown = labctl.done("show", "noisy")
+    assert f"the run to take, by expected value (labctl best noisy): {taken['run']}\nits parameters:\n" in shown.out
+    assert shown.out.endswith("; partly luck\n")
+    assert "best parameters:" not in shown.out
+    to_take = labctl.done("show", "noisy", "--json").data["to_take"]
+    assert isinstance(to_take, dict)
+    assert (to_take["run"], to_take["params"]) == (taken["run"], taken["params"])
+
+
+def test_show_has_the_best_parameters_where_no_luck_is_in_them(labctl: Labctl, place: Path) -> None:
+    some_runs(a_searched_lab(place, more="noise: false\n"))
+    assert "\nbest parameters:\n" in labctl.done("show", "sweep").out
+
+
+def test_show_leaves_a_long_history_to_best(labctl: Labctl, place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It says where things stand, and is not to wait for a model."""
+    monkeypatch.setattr(choosing, "MOST_WEIGHED", 39)
+    a_noisy_lab(place)
+    out = labctl.done("show", "noisy").out
+    assert "the run to take, and its parameters: labctl best noisy\nparameters of the best number seen:\n" in out
+    assert "to_take" not in labctl.done("show", "noisy", "--json").data
+
+
+@WITH_NUMPY
+@WITH_NUMPY
+def test_noise_by_few_repeats_says_how_few_and_what_the_model_makes_of_it(labctl: Labctl, place: Path) -> None:
+    """One replay put a number that was off by half in the place of a good one, and nothing showed it."""
+    root, told = a_noisy_lab(place)
+    before = labctl.done("best", "noisy")
+    assert re.search(r"\(noise of one run \S+, by the model\)\n", before.out)
+    assert labctl.done("best", "noisy", "--json").data["noise_degrees_of_freedom"] == 0
+    x = list(told.values())[12]
+    a_run(root, {"x": x}, (x - 0.3) ** 2 - 0.01, name="noisy")
+    data = labctl.done("best", "noisy", "--json").data
+    assert data["noise_degrees_of_freedom"] == 1
+    modelled = data["noise_modelled"]
+    assert modelled * 0.75**0.5 < data["noise"] < modelled
+    by = r"1 point measured more than once, 1 degree of freedom, and the model; those repeats alone say \S+; the model "
+    assert re.search(by, labctl.done("best", "noisy").out)
+
+
+@WITH_NUMPY
+def test_one_lucky_replay_is_not_taken_for_the_noise(labctl: Labctl, place: Path) -> None:
+    """It came out a millionth from the run before it, and `best` and the report said that this is the noise."""
+    root, told = a_noisy_lab(place)
+    first = labctl.done("best", "noisy", "--json").data
+    x = list(told.values())[12]
+    a_run(root, {"x": x}, (x - 0.3) ** 2 + 1e-6, name="noisy")
+    data = labctl.done("best", "noisy", "--json").data
+    assert data["noise"] > data["noise_modelled"] / 2 > first["noise"] / 4
+    picture = whole.of(pictured.read(root, "noisy", with_take=True))
+    assert picture.stairs.band is not None
+    assert picture.stairs.band.sigma == pytest.approx(data["noise"], rel=1e-3)
+    assert sum("one measurement has a noise of" in each for each in picture.head.luck) == 1
+    assert "1 degree of freedom: too few to be sure of it" in labctl.done("context", "noisy").out
+
+
+@WITH_NUMPY
+def test_what_is_expected_is_told_to_no_more_digits_than_it_has(labctl: Labctl, place: Path) -> None:
+    a_noisy_lab(place)
+    said = re.search(r"expected value: (\S+) \+- (\S+) ", labctl.done("best", "noisy").out)
+    assert said is not None
+    assert len(said[1].partition(".")[2]) <= len(said[2].partition(".")[2]) <= 4
+
+
+@WITH_NUMPY
+def test_a_best_number_that_is_the_one_to_take_was_lucky_too(labctl: Labctl, place: Path) -> None:
+    root = a_lab(place, "valley", more=ONE + "noise: true\n")
+    rng = Random(5)
+    for number in range(40):
+        x = number / 39
+        value = -0.05 if number == 12 else (x - 0.3) ** 2 + rng.gauss(0, 0.02) + 0.05
+        a_run(root, {"x": x}, value, name="valley", origin=made(number))
+    data = labctl.done("best", "valley", "--json").data
+    assert data["run"] == data["best_number"]["run"]
+    assert "\nit has the best number too, and that is partly luck: " in labctl.done("best", "valley").out
+
+
+def test_a_recommended_run_outside_the_space_as_it_is_now_is_marked(labctl: Labctl, place: Path) -> None:
+    """A parameter was added to the space: what was best before does not have it, and cannot be run as it is."""
+    root = a_lab(place, "edited", more=ONE)
+    for number in range(3):
+        a_run(root, {"x": number / 9}, 1.0 - number, name="edited", origin=made(number))
+    assert "outside the search space" not in labctl.done("best", "edited").out
+    spec = Path(root.layout.spec("edited"))
+    spec.write_text(spec.read_text() + "  y: {type: float, low: 0.0, high: 1.0}\n")
+    labctl.done("refresh")
+    assert "; outside the search space as it is now\n" in labctl.done("best", "edited").out
+    assert labctl.done("best", "edited", "--json").data["outside_space"] is True
+
+
 @WITH_NUMPY
 def test_a_report_names_the_run_to_take_that_this_verb_names(labctl: Labctl, place: Path, tmp_path: Path) -> None:
     a_noisy_lab(place)
@@ -199,3 +321,13 @@ def test_a_broken_space_keeps_nobody_from_the_best(labctl: Labctl, place: Path) 
     said = labctl.done("best", "broken")
     assert "loss 0.25" in said.out
     assert "the search space cannot be used" in said.err
+
+
+def test_runs_without_parameters_are_not_said_to_differ_in_them(labctl: Labctl, place: Path) -> None:
+    """That no parameters were run twice was said of an experiment that ran none, three times."""
+    root = a_lab(place, "plain", more="noise: true\n")
+    for value in (0.5, 0.25, 0.75):
+        a_run(root, None, value, name="plain")
+    said = " ".join(map(str, labctl.done("best", "plain", "--json").envelope["warnings"]))
+    assert "no run was given parameters" in said
+    assert "run twice" not in said

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from lab.store.root import Root
+    from tests.cli.labs import Labctl
 
 pytestmark = pytest.mark.timeout(60)
 SPACE = "search_space: {x: {low: -2.0, high: 2.0}, n: {low: 1, high: 9, type: int}}\n"
@@ -67,6 +68,18 @@ def test_the_summary_for_programs_says_the_same(tmp_path: Path) -> None:
     values = [float(str(line["value"])) for line in lines(root)]
     assert best["value"] == min(values)
     assert best["params"] in [line["params"] for line in lines(root)]
+
+
+def test_the_line_that_completed_a_search_may_be_typed_again(tmp_path: Path) -> None:
+    root = a_sweep(tmp_path / "lab")
+    _edit(root, "max_iterations_total: 1000", "max_iterations_total: 3")
+    assert process("burst", "sweep", "-n", "3", "--resume", root=root.layout.root).code == 0
+    again = process("burst", "sweep", "-n", "3", "--resume", root=root.layout.root)
+    assert again.code == 0, again
+    assert again.out.startswith("0 runs in ")
+    assert len(lines(root)) == 3
+    more = process("burst", "sweep", "-n", "4", "--resume", root=root.layout.root)
+    assert (more.code, "completed" in more.err) == (2, True)
 
 
 def test_a_burst_goes_on_from_what_was_run_before(tmp_path: Path) -> None:
@@ -123,6 +136,7 @@ def test_ctrl_c_ends_the_run_under_way_and_leaves_nothing_held(tmp_path: Path) -
         out, err = burst.communicate(timeout=20)
     assert burst.returncode == 130
     assert TRACE not in out + err
+    assert "stopped by SIGINT with 0 behind it; 2 runs were under way and sealed as cancelled" in err
     assert held(root) == []
     assert [line["outcome"] for line in lines(root)] == ["cancelled", "cancelled"]
     assert all(line["cut_off"] for line in lines(root))
@@ -173,6 +187,49 @@ def test_what_cannot_be_meant_is_refused_before_anything_runs(
     assert said.code == 2, said
     assert text in said.err
     assert runs_of(root, "sweep") == []
+
+
+@pytest.mark.parametrize("verb", ["burst", "run-once"])
+@pytest.mark.parametrize(
+    ("space", "command", "text"),
+    [
+        (SPACE, "prog {params.x} {params.m}", "there is no parameter 'm' for {params.m}"),
+        (SPACE, "prog {params.x} {run_idd}", "there is no placeholder {run_idd}"),
+        (SPACE, "prog {params.x} > out.txt", "executor_command uses >, but no shell reads it"),
+        ("", "prog {params.x}", "{params.x} has no value: the run was given no params"),
+        (SPACE, "shell: true\nexecutor_command: prog {params.m}", "there is no parameter 'm' for {params.m}"),
+    ],
+    ids=["unknown", "near", "operator", "no-space", "shell"],
+)
+def test_a_command_that_no_run_could_be_started_with_is_refused_before_one(
+    place: Path, labctl: Labctl, verb: str, space: str, command: str, text: str
+) -> None:
+    """It made a failed run for each try, which counted, though `validate` had said that none could be made."""
+    program = command if command.startswith("shell") else f"executor_command: {command}"
+    root = a_sweep(place, space=space, program=f"{program}\n")
+    assert labctl.done("validate", "sweep", "--json").data["can_run"] is False
+    said = labctl(*(("burst", "sweep", "-n", "3") if verb == "burst" else ("run-once", "--experiment", "sweep")))
+    assert said.code == (2 if verb == "burst" else 1), said  # a turn tells of one experiment's problem, and goes on
+    assert text in said.out + said.err
+    assert "experiments/sweep/SPEC.yaml" in said.out + said.err
+    assert (runs_of(root, "sweep"), held(root)) == ([], [])
+
+
+def test_cron_passes_such_a_command_over_and_runs_the_others(place: Path, labctl: Labctl) -> None:
+    root = a_sweep(place, program="executor_command: prog {params.m}\n")
+    a_lab(place, "other", more="executor_command: echo METRIC loss=1\n")
+    said = labctl("run-once")
+    assert "there is no parameter 'm'" in said.out + said.err
+    assert (runs_of(root, "sweep"), len(runs_of(root, "other"))) == ([], 1)
+
+
+def test_a_parameter_that_does_not_count_in_a_run_fails_that_run_alone(place: Path, labctl: Labctl) -> None:
+    space = "search_space: {k: {choices: [a, b]}, m: {low: 0.0, high: 1.0, when: {k: [b]}}}\n"
+    root = a_sweep(place, space=space, program="executor_command: echo METRIC loss={params.m}\n")
+    assert labctl("burst", "sweep", "-n", "8", "--strategy", "random").code == 0
+    assert {line["outcome"] for line in lines(root)} == {"success", "failed"}
+    assert labctl("run-once", "--experiment", "sweep", "--now").code in (0, 1)
+    assert len(lines(root)) == 9
 
 
 def test_constraints_that_no_point_meets_are_found_out_and_not_looped_on(tmp_path: Path) -> None:
@@ -320,3 +377,20 @@ def _await(holds: object, for_s: float = 20.0) -> None:
     while not holds():
         assert time.monotonic() < until_s, "it never came"
         time.sleep(0.01)
+
+
+PRICED = """shell: true
+executor_command: >-
+  sleep 0.2; echo '{"value": 1.0, "cost": 1.0}' > metrics.json
+stop_conditions: {budget_cost: 3.5}
+"""
+
+
+@pytest.mark.parametrize("jobs", ["1", "4"])
+def test_a_burst_spends_no_more_than_its_budget_however_many_runs_are_at_work(tmp_path: Path, jobs: str) -> None:
+    root = a_sweep(tmp_path / "lab", "strategy: random\n", program=PRICED)
+    said = process("burst", "sweep", "-n", "9", "--jobs", jobs, "--json", root=root.layout.root)
+    assert (said.code, said.data["ran"]) == (0, 3), said
+    shown = process("show", "sweep", root=root.layout.root).out
+    assert "completed" in shown
+    assert "cost budget used: 0.5 is left, and a run may cost 1" in shown

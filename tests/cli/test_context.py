@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shlex
 from typing import TYPE_CHECKING
 
@@ -82,6 +83,7 @@ def test_every_command_that_it_names_can_be_typed(labctl: Labctl, place: Path) -
         command = find(words[1])
         assert command is not None
         parser.build(command).read(words[2:])
+    assert "labctl run-once --experiment sweep --now" in offered  # without --now it may do nothing, and say nothing
 
 
 def test_it_is_as_short_after_ten_thousand_runs(labctl: Labctl, place: Path) -> None:
@@ -116,4 +118,13 @@ def test_a_space_that_cannot_be_used_keeps_nobody_from_the_rest(labctl: Labctl, 
     a_lab(place, "alpha", more="search_space: nowhere.json\n")
     page = labctl.done("context", "alpha").out
     assert "nowhere.json" in page.split("## Where it stands")[0]
+    assert "- Goal: find the learning rate" in page
+
+
+def test_a_space_that_the_machine_cannot_read_keeps_nobody_from_the_rest(labctl: Labctl, place: Path) -> None:
+    root = a_lab(place, "alpha", more="search_space: looped.json\n")
+    looped = f"{root.layout.experiment('alpha')}/looped.json"
+    os.symlink("looped.json", looped)
+    page = labctl.done("context", "alpha").out
+    assert "the search space cannot be read" in page.split("## Where it stands")[0]
     assert "- Goal: find the learning rate" in page

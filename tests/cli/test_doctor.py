@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import sys
 import venv
-import warnings
 from typing import TYPE_CHECKING
 
 import pytest
@@ -13,19 +12,12 @@ import pytest
 from tests.cli.labs import CHECKOUT, a_lab, whole_tree
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
     from tests.cli.labs import Labctl, Said
 
+pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")  # a fork: the runner's threads are idle in it
 RECORDED = CHECKOUT / "tests" / "llm" / "agents" / "recorded"
-
-
-@pytest.fixture(autouse=True)
-def _forks() -> Iterator[None]:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)  # threads of the test runner are idle in the child
-        yield
 
 
 def state(said: Said, name: str) -> tuple[str, str, str]:

@@ -86,7 +86,13 @@ def test_no_verb_but_init_makes_a_lab_where_none_is(
     ruling |= {f"dispatch-{each}": (package,) for each in ("complete", "renew", "pack")}
     ruling |= {"dispatch-agent-submit": ("x.json",), "dispatch-unpack": ("x.tar",)}
     ruling |= {"serve": ("--port", "0", "--until-idle", "0"), "watch": ("--for", "0")}
-    ruling |= {"tinker": ("runs",), "worker": ("--until-idle", "0"), "courier": ("post",)}
+    ruling |= {
+        "research": ("status", "alpha"),
+        "paper": ("verify", "alpha"),
+        "tinker": ("runs",),
+        "worker": ("--until-idle", "0"),
+        "courier": ("post",),
+    }
     ruling |= {"prune": ("--keep", "100"), "schedule": ("status",), "import": ("alpha", "journal.log")}
     run = "RUN-20260102-030405-000000-scout"
     ruling |= {"mutate": ("--provider", "stub"), "autoresearch": ("start", "--yes")}
@@ -124,6 +130,22 @@ def test_an_unknown_verb_gets_the_nearest(typed: str, meant: str, labctl: Labctl
     assert f"labctl has no verb {typed}" in said.err
     assert f"did you mean: labctl {meant}\n" in said.err
     assert labctl("help", typed).code == 2
+
+
+@pytest.mark.parametrize(
+    ("typed", "instead"),
+    [
+        ("delete", "labctl archive ID"),
+        ("remove", "labctl archive ID"),
+        ("edit", "labctl validate ID"),
+        ("runs", "labctl list ID"),
+    ],
+)
+def test_a_verb_that_there_is_not_names_what_does_it(typed: str, instead: str, labctl: Labctl) -> None:
+    said = labctl(typed, "alpha")
+    assert said.code == 2
+    assert said.err.rstrip().endswith(instead)
+    assert labctl("help", instead.split()[1]).code == 0
 
 
 def test_a_verb_that_resembles_none_gets_the_list(labctl: Labctl) -> None:
@@ -292,8 +314,9 @@ def test_exit_code_4_names_the_damaged_file(labctl: Labctl, place: Path) -> None
 @pytest.mark.parametrize(
     ("command", "told"),
     [
-        (("list", "--last", "-1"), "--last -1 is below 0"),
-        (("list", "--last", "many"), "invalid int value: 'many'"),
+        (("list", "--last", "-1"), "--last: must be a whole number, 0 or more, not '-1'"),
+        (("list", "--last", "1e9"), "--last: must be a whole number, 0 or more, not '1e9'"),
+        (("list", "--last", "many"), "--last: must be a whole number, 0 or more, not 'many'"),
         (("digest", "--date", "yesterday"), "2026-01-31"),
         (("digest", "--date", "../../x"), "2026-01-31"),
         (("digest", "--date", "2026-02-30"), "2026-01-31"),

@@ -120,7 +120,7 @@ def test_a_file_that_is_there_is_replaced_only_when_that_is_said(labctl: Labctl,
     some_runs(a_searched_lab(place))
     target = tmp_path / "runs.csv"
     target.write_text("precious\n")
-    said = labctl("export", "sweep", "--output", str(target))
+    said = labctl("export", "sweep", "-o", str(target))
     assert said.code == 2
     assert "--yes" in said.err
     assert target.read_text() == "precious\n"

@@ -91,6 +91,27 @@ def person(root: Root) -> Iterator[Person]:
     found.close()
 
 
+def test_another_terminal_sees_what_is_asked_at_this_one(root: Root, person: Person) -> None:
+    person.reads(ASKS)
+    (asked,) = process("approvals", "--json", root=root.layout.root).data["at_terminals"]
+    assert (asked["experiment"], asked["place"], asked["of"]) == ("sweep", 1, 3)
+    assert asked["pid"] == person.process.pid
+    assert asked["params"].keys() == {"n", "x"}
+    said = process("approvals", "sweep", root=root.layout.root).out
+    assert "run 1 of 3" in said
+    assert "it is answered there" in said
+    person.types("q\n")
+    assert person.ends() == 0
+    assert process("approvals", root=root.layout.root).out == "Nothing waits\n"
+
+
+def test_what_a_killed_guided_asked_waits_no_more(root: Root, person: Person) -> None:
+    person.reads(ASKS)
+    person.process.kill()
+    person.process.wait()
+    assert process("approvals", "--json", root=root.layout.root).data["at_terminals"] == []
+
+
 def test_each_run_waits_for_a_word(root: Root, person: Person) -> None:
     shown = person.reads(ASKS)
     assert "run 1 of 3" in shown
@@ -207,10 +228,11 @@ def test_an_edit_at_the_terminal_is_not_lost_to_an_approved_run_that_waits(root:
     assert process("propose", "sweep", "--params", given, root=root.layout.root).code == 0
     assert process("approve", "sweep-1", root=root.layout.root).code == 0
     person.types("e x=1.5 n=2\n")
+    person.reads("sweep-1 was approved elsewhere")
     person.reads(ASKS)
     person.types("q\n")
     person.ends()
-    assert [line["params"] for line in lines(root)] == [{"x": 1.5, "n": 2}]
+    assert [line["params"] for line in lines(root)] == [{"x": 1.5, "n": 2}, {"x": 1.0, "n": 1}]
 
 
 def test_when_everything_was_skipped_nothing_runs(tmp_path: Path) -> None:

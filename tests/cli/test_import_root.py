@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from lab.api.home import Lab
+from lab.core.run import CLAIMED
 from lab.store import bundles, ledger
 from lab.testing.files import a_root
 from tests.cli import hermes_root
-from tests.cli.hermes_root import EXPECTED, FALSE_VALUES, LEFT_RUNNING, RUNS, TRUNCATED, a_hermes_root
+from tests.cli.hermes_root import EXPECTED, FALSE_VALUES, LEFT_RUNNING, RUNS, TRUNCATED, VALLEY, a_hermes_root
 from tests.cli.labs import CHECKOUT, whole_tree
 from tests.scheduler.labs import tree
 
@@ -106,6 +108,26 @@ def test_the_best_is_the_best_that_was_measured(labctl: Labctl, place: Path, old
     assert isinstance(told, list)
     assert {row["id"]: row["best_value"] for row in told} == {"valley": 0.75, "reader": 7.0}
     assert {row["id"]: row["run_count"] for row in told} == {name: len(runs) for name, runs in EXPECTED.items()}
+
+
+def test_what_hermes_lab_claims_is_no_success_of_ours(labctl: Labctl, place: Path, old: Path) -> None:
+    labctl.done("init")
+    labctl.done("import-root", str(old))
+    theirs = f"{RUNS} {CLAIMED}"
+    assert f"- Runs: {RUNS} ({theirs})" in (place / "LAB-STATUS.md").read_text()
+    summary = (place / "experiments/valley/SUMMARY.md").read_text()
+    assert f"7 of at most 40: 7 {CLAIMED}" in summary
+    assert f"| 0 and 5 {CLAIMED} |" in summary
+    rows = {row["id"]: row for row in labctl.done("list", "--json").data["experiments"]}
+    assert rows["valley"]["claimed"] == {"failed": 1, "success": 5, "timeout": 1}
+    for page, runs in (("valley", 7), ("", RUNS)):
+        labctl.done("report", *filter(None, [page]), "-o", str(old.parent / "page.html"), "--yes")
+        told = (old.parent / "page.html").read_text()
+        assert f"{runs} {CLAIMED}" in told
+        assert "5 success" not in told
+    assert {row["kind"] for row in Lab(place)["valley"].table()} == {"imported"}
+    run = next(iter(VALLEY))
+    assert "outcome: success, as another harness claims" in labctl.done("show", run).out
 
 
 def test_phase_and_creation_are_kept(labctl: Labctl, place: Path, old: Path) -> None:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from lab.core.run import STOPPED_EARLY
+from lab.core.run import CLAIMED, STOPPED_EARLY
 from lab.scheduler import cycle
 from lab.scheduler.results import import_study
 from lab.store import bundles
@@ -126,6 +126,15 @@ def test_every_finished_trial_becomes_a_sealed_run(labctl: Labctl, place: Path, 
     assert line["seconds"] == 3
     curve = json.loads((place / "experiments/sweep/metrics.jsonl").read_text().splitlines()[2])["report"]
     assert curve == [[1.0, 0.9], [2.0, 0.8]]
+
+
+def test_what_a_study_claims_is_no_success_of_ours(labctl: Labctl, place: Path, tmp_path: Path) -> None:
+    some_runs(a_searched_lab(place))
+    labctl.done("import", "sweep", str(a_study(tmp_path / "journal.log")))
+    summary = (place / "experiments/sweep/SUMMARY.md").read_text()
+    assert f": 3 success, 1 failed, 4 {CLAIMED}\n" in summary
+    assert f"| proxy | 8 | 3 and 2 {CLAIMED} |" in summary
+    assert f"- Runs: 8 (3 success, 1 failed, 4 {CLAIMED})" in labctl.done("context", "sweep").out
 
 
 def test_attributes_of_any_name_leave_the_table_readable(labctl: Labctl, place: Path, tmp_path: Path) -> None:

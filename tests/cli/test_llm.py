@@ -111,7 +111,7 @@ def test_who_wants_no_run_without_the_model_gets_none_and_is_told_why(tmp_path: 
     with Faulty(faulty.error(401, "no such key")) as server:
         root = a_sweep(tmp_path / "lab", server, fallback="stop")
         said = process("burst", "sweep", "-n", "3", root=root.layout.root)
-        assert said.code == 1, said
+        assert said.code == 5, said
         assert "model-refused" in said.all
         assert runs_of(root, "sweep") == []
         assert len(server.heard) == 1

@@ -6,7 +6,6 @@ import json
 import os
 import subprocess
 import sys
-import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,18 +15,10 @@ from lab.store.files import Files
 from tests.cli.labs import CHECKOUT, a_lab, whole_tree
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from tests.cli.labs import Labctl
 
+pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")  # a fork: the runner's threads are idle in it
 RECORDED = CHECKOUT / "tests" / "llm" / "agents" / "recorded"
-
-
-@pytest.fixture(autouse=True)
-def _forks() -> Iterator[None]:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)  # threads of the test runner are idle in the child
-        yield
 
 
 @pytest.fixture

@@ -161,10 +161,29 @@ def test_a_full_device_for_a_terminal_is_said_without_a_trace(tmp_path: Path) ->
     assert TRACE not in done.stderr
 
 
-def test_a_closed_stdout_is_no_fault_of_labctl(tmp_path: Path) -> None:
+@pytest.mark.parametrize("words", ["status", "status --json", "show none --json", "watch --for 1 --json"])
+def test_a_closed_stdout_is_no_fault_of_labctl(tmp_path: Path, words: str) -> None:
     root = a_lab(tmp_path / "lab", "alpha")
-    done = shell("labctl status >&-", Path(root.layout.root))
+    done = shell(f"labctl {words} >&-", Path(root.layout.root))
     assert "labctl itself failed" not in done.stderr
+    assert TRACE not in done.stderr
+
+
+def test_to_watch_without_an_output_ends_at_once(tmp_path: Path) -> None:
+    root = a_lab(tmp_path / "lab", "alpha")
+    done = shell("labctl watch --for 60 >&-", Path(root.layout.root))
+    assert done.returncode == 5
+    assert "the output is closed" in done.stderr
+
+
+def test_a_name_that_the_locale_has_no_bytes_for_is_told_with_the_way_out(tmp_path: Path) -> None:
+    root = a_lab(tmp_path / "lab", "alpha")
+    with open(root.layout.spec("alpha"), "a", encoding="utf-8") as file:
+        file.write("executor: command\nexecutor_command: echo 1\nworkspace_root: /tmp/\u00fc\n")
+    locale = "LC_ALL=C PYTHONUTF8=0 PYTHONCOERCECLOCALE=0"
+    done = shell(f"{locale} labctl run-once --experiment alpha --now", Path(root.layout.root))
+    assert "labctl itself failed" not in done.stderr
+    assert "export LC_ALL=C.UTF-8" in done.stderr
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "ascii", "latin-1"])

@@ -50,10 +50,20 @@ def test_the_terminal_gets_svg_and_nothing_but_it(labctl: Labctl, place: Path) -
     assert ET.fromstring(said.out).tag.endswith("svg")  # noqa: S314  # our own
 
 
+def test_without_a_name_it_is_the_experiments_here_and_nothing_is_written_over(
+    labctl: Labctl, place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    some_runs(a_searched_lab(place))
+    monkeypatch.chdir(tmp_path)
+    assert str(tmp_path / "sweep.svg") in labctl.done("plot", "sweep").out
+    (tmp_path / "sweep.svg").write_text("mine")
+    assert labctl("plot", "sweep").code == 2
+    assert (tmp_path / "sweep.svg").read_text() == "mine"
+
+
 @pytest.mark.parametrize(
     ("words", "told"),
     [
-        ((), "where should the picture go?"),
         (("-o", "x.gif"), "a picture is .png or .svg, and x.gif is neither"),
         (("-o", "png"), "a picture is .png or .svg, and png is neither"),
         (("-o", "x.png", "--width", "99"), "--width 99 is not between 320 and 2,400"),
@@ -119,7 +129,7 @@ def test_no_run_and_only_failures_are_pictures_that_say_so(labctl: Labctl, place
     root = a_searched_lab(place)
     assert "No run has ended yet." in labctl.done("plot", "sweep", "-o", "-").out
     a_run(root, {"lr": 0.1, "depth": 2, "kind": "adam"}, None, outcome="failed")
-    assert "No run has a value: 1 crashed." in labctl.done("plot", "sweep", "-o", "-").out
+    assert "No run has a value: 1 failed." in labctl.done("plot", "sweep", "-o", "-").out
 
 
 def test_what_has_nothing_to_draw_says_so_and_writes_nothing(labctl: Labctl, place: Path, tmp_path: Path) -> None:

@@ -82,11 +82,21 @@ def test_so_many_runs_get_a_page_as_were_asked_for(labctl: Labctl, place: Path) 
     assert labctl("report", "sweep", "-o", "-", "--runs", "201").code == 2
 
 
+@pytest.mark.parametrize(("words", "name"), [(("sweep",), "sweep.html"), ((), "lab.html")])
+def test_without_a_name_it_is_the_experiments_or_the_labs_here_and_nothing_is_written_over(
+    words: tuple[str, ...], name: str, labctl: Labctl, place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    a_searched_lab(place)
+    monkeypatch.chdir(tmp_path)
+    assert str(tmp_path / name) in labctl.done("report", *words).out
+    (tmp_path / name).write_text("mine")
+    assert labctl("report", *words).code == 2
+    assert (tmp_path / name).read_text() == "mine"
+
+
 @pytest.mark.parametrize(
     ("words", "fix"),
     [
-        (("sweep",), "labctl report sweep -o report.html"),
-        ((), "labctl report -o report.html"),
         (("sweep", "-o", "report.pdf"), "labctl report sweep -o report.html"),
         (("sweep", "-o", "x.json", "--interactive"), "leave them out"),
         (("-o", "x.html", "--interactive"), "labctl report ID -o report.html --interactive"),

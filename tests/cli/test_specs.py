@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.cli.labs import a_busy_lab, a_lab, whole_tree
+from tests.cli.searches import a_searched_lab, some_runs
 
 if TYPE_CHECKING:
     from tests.cli.labs import Labctl
@@ -174,3 +175,23 @@ def test_a_mended_spec_is_as_if_nothing_had_been(labctl: Labctl, place: Path) ->
     labctl.done("refresh")
     assert labctl.done("list").out == before
     assert labctl.done("status", "--json").data["wants_you"] == []
+
+
+READERS = {
+    "validate": ("sweep",), "burst": ("sweep", "-n", "1"), "run-once": ("--experiment", "sweep", "--now"),
+    "dispatch-ready": (), "show": ("sweep",), "context": ("sweep",), "best": ("sweep",), "top": ("sweep",),
+    "export": ("sweep", "--format", "csv"), "plot": ("sweep", "-o", "sweep.svg"), "cost": ("sweep",),
+    "set-fidelity": ("sweep", "final"), "steer": ("sweep", "wider"), "refresh": (), "watchdog": (), "status": (),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("verb", READERS)
+def test_every_verb_tells_of_a_broken_spec_its_path_line_field_and_fix(verb: str, labctl: Labctl, place: Path) -> None:
+    some_runs(a_searched_lab(place))
+    spec = place / "experiments/sweep/SPEC.yaml"
+    spec.write_text(spec.read_text() + "max_parallel: many\n")
+    line = len(spec.read_text().splitlines())
+    labctl("refresh")  # `status` reads what the pages say
+    told = " ".join(labctl(verb, *READERS[verb]).all.split())
+    for part in (f"line {line}: max_parallel: must be", "experiments/sweep/SPEC.yaml", "mend these and try again"):
+        assert part in told

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING
 import pytest
 
 from lab.core import event
-from lab.scheduler import cycle, decisions
+from lab.scheduler import cycle, decisions, refresh
 from lab.store import ledger
 from tests.cli.labs import a_busy_lab, a_lab, dead, ended, me, one_run, whole_tree
+from tests.cli.searches import a_searched_lab
 from tests.scheduler.labs import an_experiment
 
 if TYPE_CHECKING:
@@ -54,6 +55,12 @@ def stale(root: Root, labctl: Labctl) -> Path:
     kept = Path(root.layout.root).parent / "index-before"
     shutil.copy2(root.layout.index, kept)
     return kept
+
+
+def rows_of(data: dict[str, object], key: str) -> list[dict[str, object]]:
+    found = data[key]
+    assert isinstance(found, list)
+    return found
 
 
 def test_a_lab_with_nothing_in_it(labctl: Labctl, place: Path) -> None:
@@ -104,6 +111,82 @@ def test_what_wants_a_person_stands_first(labctl: Labctl, place: Path) -> None:
     assert "labctl resume beta" in lines[2]
     labctl.done("archive", "beta")
     assert not labctl.done("status").out.startswith("what wants you")
+
+
+def test_each_experiment_that_is_not_archived_has_a_line_with_its_phase_and_why(labctl: Labctl, place: Path) -> None:
+    """README's path is pause, resume, status: one that was paused vanished from it, reason and all."""
+    root = a_lab(place, "alpha", "beta", "gamma", "old")
+    one_run(root, "alpha", 0.25)
+    one_run(root, "beta", 0.5)
+    decisions.pause(root, "beta", reason="no more money", actor="ann")
+    labctl.done("complete", "old", "--reason", "done")
+    labctl.done("archive", "old")
+    out = labctl.done("status").out
+    assert "  alpha  proxy  runs 1  loss 0.25  last success\n" in out
+    assert "  beta  paused (no more money)  proxy  runs 1  loss 0.5  last success\n" in out
+    assert "  gamma  queued  proxy  runs 0\n" in out
+    assert "  old" not in out
+    decisions.pause(root, "gamma", reason="x" * 300, actor="ann")
+    assert f"  gamma  paused ({'x' * 100}...)  proxy" in labctl.done("status").out
+    data = labctl.done("status", "--json").data
+    assert [row["id"] for row in rows_of(data, "active")] == ["alpha"]
+    told = [(row["id"], row["phase"], row["phase_reason"]) for row in rows_of(data, "inactive")]
+    assert told == [("beta", "paused", "no more money"), ("gamma", "paused", "x" * 199 + "…")]
+
+
+def test_a_list_says_why_an_experiment_is_paused_and_by_whom(labctl: Labctl, place: Path) -> None:
+    root = a_lab(place, "alpha", "beta")
+    one_run(root, "alpha", 0.25)
+    before = labctl.done("list").out
+    assert "because" not in before
+    decisions.pause(root, "beta", reason="no more money", actor="ann")
+    for behind in (False, True):
+        lines = labctl.done("list").out.splitlines()
+        assert lines[0] == before.splitlines()[0]
+        assert lines[1].endswith("\tbecause no more money (by ann)")
+        row = rows_of(labctl.done("list", "--json").data, "experiments")[1]
+        assert (row["phase_reason"], row["phase_by"]) == ("no more money", "ann"), behind
+        decisions.resume(root, "beta", reason="", actor="bob")
+        told = event.Event(
+            type=event.PHASE_CHANGED, ts=root.now(), experiment="beta", phase="paused", reason="no more money",
+            actor="ann",
+        )  # fmt: skip
+        ledger.append(root, told)  # which no page knows of yet
+
+
+def test_what_is_proposed_is_told_with_its_parameters(labctl: Labctl, place: Path, tmp_path: Path) -> None:
+    root = a_searched_lab(place)
+    (tmp_path / "p.json").write_text(json.dumps({"lr": 0.5, "depth": 3, "kind": "adam"}))
+    labctl.done("propose", "sweep", "--params", str(tmp_path / "p.json"), "--reason", "a hunch")
+    told = 'asks to run with given parameters (depth=3, kind="adam", lr=0.5): a hunch'
+    assert told in labctl.done("status").out
+    assert told.replace("_", "\\_") in (place / "LAB-STATUS.md").read_text()
+    refresh.everything(root)
+    assert told in labctl.done("status").out
+
+
+def test_of_many_that_are_not_active_the_first_are_shown(labctl: Labctl, place: Path) -> None:
+    a_lab(place, *(f"e{number:02d}" for number in range(13)))
+    out = labctl.done("status").out
+    assert out.count("  queued  proxy  runs 0\n") == 10
+    assert "  and 3 more: labctl list\n" in out
+
+
+def test_a_problem_of_a_spec_says_where_and_that_the_file_was_mended_since(labctl: Labctl, place: Path) -> None:
+    """It was told until the next turn, of a file that was whole again: people mended what was not broken."""
+    root = a_lab(place, "alpha")
+    spec = Path(root.layout.spec("alpha"))
+    whole = spec.read_bytes()
+    spec.write_bytes(b"metric: [loss\n")
+    labctl("run-once")
+    told = labctl.done("status").out
+    assert "  alpha: this is not YAML" in told
+    assert "(in experiments/alpha/SPEC.yaml line 1)" in told
+    spec.write_bytes(whole)
+    told = labctl.done("status").out
+    assert "(so it was; experiments/alpha/SPEC.yaml was edited since)\n    fix: labctl refresh looks again\n" in told
+    labctl.done("refresh")
+    assert "what wants you" not in labctl.done("status").out
 
 
 def test_looking_changes_nothing(labctl: Labctl, place: Path) -> None:
@@ -253,6 +336,37 @@ def test_a_best_of_another_tier_is_not_shown_for_the_new_one(labctl: Labctl, pla
     assert "tier=final\tclass=default\truns=1\tbest=-\t" in labctl.done("list").out
 
 
+def test_a_research_project_tells_what_it_found_in_the_place_of_a_best(labctl: Labctl, place: Path) -> None:
+    root = a_lab(place, "alpha")
+    row = {"id": "alpha", "phase": "active", "tier": "training", "run_count": 2, "last_outcome": "success"}
+    told = {"experiments": [{**row, "found": "8 of 8 runs", "metric": "phases_done"}], "ledger": {"end": 10**9}}
+    Path(root.layout.index).write_text(json.dumps({"alerts": [], "as_of": "", **told}))
+    assert "  alpha  training  runs 2  8 of 8 runs  last success\n" in labctl.done("status").out
+    assert labctl.done("list").out == "alpha\tactive\ttier=training\tclass=default\truns=2\tfound=8 of 8 runs\t\n"
+
+
+def test_a_clock_that_was_ahead_once_is_told_with_what_may_have_ended_by_it(labctl: Labctl, place: Path) -> None:
+    root = a_lab(place, "alpha")
+    assert "clock" not in labctl.done("status").err
+    row = {"id": "alpha", "tier": "default", "phase": "completed", "phase_reason": "hard stop", "as_of": "2262-04-11T0"}
+    told = {"experiments": [row], "ledger": {"end": 10**9}, "alerts": [], "as_of": "2262-04-11T0"}
+    Path(root.layout.index).write_text(json.dumps(told))
+    said = labctl.done("status").err
+    assert "a clock was ahead once: `as of` is 2262-04-11T0" in said
+    assert "labctl resume alpha" in said
+
+
+def test_a_run_without_a_value_says_why_in_its_line(labctl: Labctl, place: Path) -> None:
+    root = a_lab(place, "alpha")
+    one_run(root, "alpha", 0.25)
+    running = cycle.begin(root, "alpha", owner=me(), params={})
+    cycle.finish(root, running, ended(None, "failed", reason="it ended with exit code 5: no such column"))
+    good, bad = labctl.done("list", "alpha").out.splitlines()
+    assert good.split("\t")[1:] == ["success", "0.25", "tier=proxy", "role=scout"]
+    assert bad.split("\t")[1:3] == ["failed", "-"]
+    assert bad.split("\t")[-1].startswith("it ended with exit code 5: no such column")
+
+
 def test_an_experiment_whose_folder_is_gone_is_left_out_and_named(labctl: Labctl, place: Path) -> None:
     root = a_busy_lab(place)
     shutil.rmtree(root.layout.experiment("beta"))
@@ -272,6 +386,7 @@ def test_an_experiment_whose_folder_is_gone_is_left_out_and_named(labctl: Labctl
         {"experiments": [{"id": "alpha", "phase": "active", "best_value": [1]}]},
         {"experiments": [{"id": "alpha", "phase": "active", "best_value": float("inf")}]},
         {"experiments": [{"id": "alpha", "phase": "active", "as_of": 3}]},
+        {"experiments": [{"id": "alpha", "phase": "active", "found": 3}]},
     ],
     ids=lambda crafted: str(crafted)[:70],
 )
@@ -292,6 +407,6 @@ def test_claims_are_counted_whether_their_holder_lives_or_not(labctl: Labctl, pl
     cycle.begin(root, "beta", owner=me())
     one_run(root, "gamma", 0.5)
     assert labctl.done("status", "--json").data["claims"] == {"alpha": 1, "beta": 1}
-    assert "under way or to be settled: 2 (labctl lease show)\n" in labctl.done("status").out
+    assert "under way or to be settled: 2, of alpha, beta (labctl lease show)\n" in labctl.done("status").out
     labctl("watchdog", "--repair")
     assert labctl.done("status", "--json").data["claims"] == {"beta": 1}

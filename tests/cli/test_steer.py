@@ -47,14 +47,18 @@ def proposed(root: Root) -> None:
 
 def test_with_nothing_to_decide_nothing_is_said(labctl: Labctl, root: Root) -> None:
     assert labctl.done("approvals").out == "Nothing waits\n"
-    assert labctl.done("approvals", "alpha", "--json").data == {"proposals": [], "approved_runs": []}
+    assert labctl.done("approvals", "alpha", "--json").data == {
+        "proposals": [],
+        "approved_runs": [],
+        "at_terminals": [],
+    }
 
 
 def test_from_status_to_approval_in_two_commands(labctl: Labctl, root: Root) -> None:
     handed_over(root)
     wish = labctl.done("status", "--json").data["wants_you"]
     assert isinstance(wish, list)
-    assert wish[0]["fix"].startswith("labctl approve alpha-1 ")
+    assert wish[0]["fix"].startswith("a person decides: labctl approve alpha-1 ")
     said = labctl.done("approvals")
     assert "alpha-1  waiting: resume alpha" in said.out
     assert "why: new_best" in said.out

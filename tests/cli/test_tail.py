@@ -43,8 +43,11 @@ def test_it_shows_the_last_lines_of_a_run_and_of_an_experiment_the_run_under_way
     assert told == {
         "run_id": run, "experiment": "alpha", "stream": "stdout", "bytes": 21, "lines": ["half"], "is_cut": False,
     }  # fmt: skip
-    assert labctl.done("tail", run, "--stream", "stderr").out == f"{run} wrote nothing to its stderr\n"
-    assert labctl.done("tail", sealed).out == f"{sealed} wrote nothing to its stdout\n"
+    silent = labctl.done("tail", run, "--stream", "stderr")
+    assert silent.out == f"{run} wrote nothing to its stderr\n"
+    assert f"labctl tail {run} --stream stdout" in silent.err
+    empty = labctl.done("tail", sealed)
+    assert (empty.out, empty.err) == (f"{sealed} wrote nothing to its stdout\n", "")
 
 
 def test_where_nothing_is_under_way_it_is_the_run_that_the_pages_call_the_last(labctl: Labctl, root: Root) -> None:

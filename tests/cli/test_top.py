@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 def test_the_best_runs_come_first_with_the_parameters_in_which_they_differ(labctl: Labctl, place: Path) -> None:
     ids = some_runs(a_searched_lab(place))
     said = labctl.done("top", "sweep")
-    head, columns, *rows = said.out.splitlines()
+    head, columns, *rows, alike = said.out.splitlines()
+    assert alike == "the same in all of these: depth 3"  # it has no column, and would seem to be no parameter
     assert head == "sweep, tier proxy: loss, minimize"
     assert columns.split() == ["#", "value", "run", "arm", "lr", "kind", "momentum"]
     assert [row.split()[2] for row in rows] == [ids[2], ids[0], ids[1]]
@@ -47,6 +48,13 @@ def test_maximising_turns_the_order(labctl: Labctl, place: Path) -> None:
     assert [line.split()[1] for line in out[2:]] == ["0.75", "0.5", "0.25"]
 
 
+def test_a_tier_without_runs_leads_to_one_that_has_some(labctl: Labctl, place: Path) -> None:
+    some_runs(a_searched_lab(place))
+    said = labctl("top", "sweep", "--tier", "final")
+    assert said.code == 1
+    assert said.err.splitlines()[-1] == "  fix: it has runs in proxy: --tier proxy"
+
+
 def test_runs_of_another_tier_are_never_among_them(labctl: Labctl, place: Path) -> None:
     root = a_searched_lab(place)
     some_runs(root)
@@ -60,7 +68,9 @@ def test_runs_of_another_tier_are_never_among_them(labctl: Labctl, place: Path) 
 
 def test_with_no_value_at_all_it_says_what_there_is_instead(labctl: Labctl, place: Path) -> None:
     root = a_lab(place, "alpha")
-    assert labctl("top", "alpha").code == 1
+    said = labctl("top", "alpha")
+    assert said.code == 1
+    assert said.err.endswith("  fix: labctl burst alpha -n 5\n")
     one_run(root, "alpha", None, "failed")
     one_run(root, "alpha", None, "timeout")
     said = labctl("top", "alpha")

@@ -18,6 +18,7 @@ from lab.testing.files import a_root
 from tests.cli.handed import handed
 from tests.cli.hermes_root import a_hermes_root
 from tests.cli.labs import a_busy_lab, a_lab, dead, foreign, me, one_run, runs_of, tree
+from tests.research.paper import papers
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -51,6 +52,8 @@ VERBS: dict[str, tuple[tuple[str, ...], str, set[str]]] = {
         {"changed", "refused", "text"},
     ),
     "replay": (("FIRST",), "\nnow: RUN-", {"before", "after", "equal", "difference"}),
+    "research": (("new", "mine", "--mode", "A", "--dry-run"), "would be made: ", {"name", "made", "folder", "phases"}),
+    "paper": (("verify", "proj", "--data-root", "papers/lab"), " claims hold\n", {"claims", "drifts", "holds"}),
     "tinker": (("runs",), "No experiment trains remotely\n", {"chains"}),
     "status": ((), "experiments: 2\n", {"data_root", "experiments", "phases", "runs", "free_gb", "wants_you"}),
     "list": ((), "alpha\tactive\ttier=proxy\tclass=default\truns=3\tbest=0.25\t", {"experiments", "left_out"}),
@@ -168,6 +171,13 @@ def prepare(verb: str, labctl: Labctl, lab: Path) -> None:
         cycle.begin(a_root(lab), "alpha", owner=me())
 
 
+@pytest.fixture
+def _paper(request: pytest.FixtureRequest, tmp_path: Path) -> None:
+    """Beside the lab another one, in which a project has written its paper."""
+    if request.node.callspec.id == "paper":
+        papers.Told(tmp_path / "papers").written()
+
+
 def words_of(verb: str, lab: Path) -> list[str]:
     """The words after the verb; FIRST and LAST are runs of alpha, WAITING is one that an engine has."""
     root = a_root(lab)
@@ -183,6 +193,7 @@ def test_every_verb_is_tested_here() -> None:
     assert list(VERBS) == [command.name for command in COMMANDS if not command.name.startswith("dispatch-")]
 
 
+@pytest.mark.usefixtures("_paper")
 @pytest.mark.parametrize("verb", VERBS)
 def test_a_verb_that_works_says_so_to_a_person(verb: str, labctl: Labctl, lab: Path) -> None:
     prepare(verb, labctl, lab)
@@ -193,6 +204,7 @@ def test_a_verb_that_works_says_so_to_a_person(verb: str, labctl: Labctl, lab: P
     assert "warning" not in said.out
 
 
+@pytest.mark.usefixtures("_paper")
 @pytest.mark.parametrize("verb", VERBS)
 def test_a_verb_that_works_gives_a_program_one_document(verb: str, labctl: Labctl, lab: Path) -> None:
     prepare(verb, labctl, lab)
@@ -294,7 +306,7 @@ def test_pause_resume_complete_archive_restore(labctl: Labctl, place: Path) -> N
 
 
 def test_an_experiment_that_goes_on_is_not_archived(labctl: Labctl, place: Path) -> None:
-    a_lab(place, "alpha")
+    one_run(a_lab(place, "alpha"), "alpha", 0.5)
     refused = labctl("archive", "alpha")
     assert refused.code == 2
     assert "labctl complete alpha" in refused.err
@@ -477,7 +489,9 @@ def test_validate_doubts_a_spec_that_would_do_nothing_and_a_goal_that_nobody_wro
     warnings = said.envelope["warnings"]
     assert isinstance(warnings, list)
     assert ["still the template's" in warnings[0], "nothing would run" in warnings[1]] == [True, True]
-    (tmp_path / "mine.yaml").write_text("id: mine\ngoal: less loss\nstrategy: random\n")
+    (tmp_path / "mine.yaml").write_text(
+        "id: mine\ngoal: less loss\nstrategy: random\nsearch_space: {x: {low: 0, high: 1}}\n"
+    )
     assert labctl.done("validate", "mine.yaml").err == ""
 
 
@@ -494,12 +508,32 @@ def test_the_overview_is_an_envelope_too(words: tuple[str, ...], labctl: Labctl,
         assert list(labctl.done(*typed).data) == ["version"]
 
 
-def test_a_labctl_root_is_not_imported(labctl: Labctl, place: Path, tmp_path: Path) -> None:
-    a_busy_lab(tmp_path / "ours")
+def test_a_labctl_root_is_taken_over(labctl: Labctl, place: Path, tmp_path: Path) -> None:
+    other = a_busy_lab(tmp_path / "ours")
+    labctl.done("init")
+    would = labctl.done("import-root", "ours", "--dry-run")
+    assert would.out == f"would import: 2 experiments, 6 runs from {tmp_path}/ours\n"
+    said = labctl.done("import-root", "ours")
+    assert said.out.startswith(f"imported: 2 experiments, 6 runs from {tmp_path}/ours\nnote: its ledger is kept: ")
+    assert labctl.done("verify").out.startswith("all as it was sealed: 6 runs")
+    assert labctl.done("import-root", "ours").out == f"nothing new: all 6 runs of {tmp_path}/ours are here\n"
+    assert labctl.done("import-root", "ours", "--json").data["known"] == 6
+    run = runs_of(other, "alpha")[0]
+    assert f"taken over from: {tmp_path}/ours\n" in labctl.done("show", run).out
+    assert labctl.done("show", run, "--json").data["imported_from"] == f"{tmp_path}/ours"
+    assert [row["run_count"] for row in labctl.done("list", "--json").data["experiments"]] == [3, 3]
+
+
+def test_a_damaged_labctl_root_is_not_taken_over(labctl: Labctl, place: Path, tmp_path: Path) -> None:
+    other = a_busy_lab(tmp_path / "ours")
+    events = tmp_path / "ours/registry/events.jsonl"
+    events.write_bytes(events.read_bytes().replace(b"alpha", b"alphA", 1))
     labctl.done("init")
     said = labctl("import-root", "ours")
-    assert said.code == 2
-    assert "this is a labctl data root; copy it with cp -a or rsync" in said.err
+    assert said.code == 4
+    assert f"labctl --data-root {tmp_path}/ours verify" in said.err
+    assert labctl.done("list", "--json").data["experiments"] == []
+    assert runs_of(other, "beta")
 
 
 def test_the_overview_says_in_which_order_to_mend(labctl: Labctl, place: Path) -> None:

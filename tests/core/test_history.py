@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from lab.core import event, history
 from lab.core.candidate import CRASHED, DISCARD
 from lab.core.event import Event, Line
+from lab.core.origin import REPLAY, Origin
 from lab.core.run import CANCELLED, CRASH, FAILED, OUTCOMES, SUCCESS, TIMEOUT, Run
 from lab.core.seal import Anchor, Seal
 from lab.core.view import PHASES, RECENT_DECISIONS, RECENT_RUNS, View
@@ -64,13 +65,24 @@ def runs(*pairs: tuple[str, float | None], tier: str = "proxy") -> list[Item]:
 
 
 @st.composite
+def of_projects(draw: st.DrawFn, seq: int) -> Item:
+    """What is said to a research project, and asked of a person."""
+    word, actor = draw(st.sampled_from(["one", "two"])), draw(st.sampled_from(["ann", "policy"]))
+    told = [{}, {"gate": "writing", "inputs": word}, {"ruled": "refine", "claimed": seq}, {"claimed": seq}]
+    facts: dict[str, object] = draw(st.sampled_from(told))
+    kinds = [event.PHASE_CHANGED, event.HYPOTHESIS_REGISTERED, event.RESEARCH_STEERED, event.RELEASE_APPROVED]
+    phase = draw(st.sampled_from(PHASES))
+    return decided(seq, draw(st.sampled_from(kinds)), phase=phase, name=word, reason=word, actor=actor, facts=facts)
+
+
+@st.composite
 def histories(draw: st.DrawFn) -> list[Item]:
     """Runs and decisions as a ledger would hold them; several runs may be anchored to one record."""
     items = [decided(1, event.EXPERIMENT_CREATED, tier="proxy")]
     seq = 1
     for number in range(draw(st.integers(0, 14))):
         seq += draw(st.integers(0, 3))
-        match draw(st.integers(0, 7)):
+        match draw(st.integers(0, 8)):
             case 0:
                 seq += 1
                 items.append(decided(seq, event.PHASE_CHANGED, phase=draw(st.sampled_from(PHASES)), reason="why"))
@@ -91,7 +103,10 @@ def histories(draw: st.DrawFn) -> list[Item]:
                 seq += 1
                 words, left = draw(st.sampled_from(["", "one", "two"])), {"candidates": draw(st.integers(0, 2))}
                 items.append(decided(seq, event.LOOP_STEERED, reason=words, facts=left))
-            case 4:
+            case 8:
+                seq += 1
+                items.append(draw(of_projects(seq)))
+            case 5:
                 run = any_run(number + 1, Random(draw(st.integers(0, 2**32))))
                 items.append(sealed(number + 1, msgspec.structs.replace(run, tier="proxy"), anchor=seq))
             case _:
@@ -178,7 +193,8 @@ def test_what_the_view_counts_is_what_happened(items: list[Item]) -> None:
     assert view.runs == len(found) == sum(view.outcomes.values()) == sum(tier.runs for tier in view.tiers.values())
     for name, tier in view.tiers.items():
         mine = [run.value for run in found if run.tier == name and run.value is not None]
-        assert (tier.best.value if tier.best else None) == min(mine, default=None)
+        if tier.loop is None:  # a code loop keeps what its verdicts keep
+            assert (tier.best.value if tier.best else None) == min(mine, default=None)
     assert len(view.recent) == min(RECENT_RUNS, len(found))
     assert len(view.decisions) <= RECENT_DECISIONS
     assert view.as_of == max(item.ts for item in items)
@@ -202,6 +218,29 @@ def test_of_two_equal_values_the_first_stays_best() -> None:
     assert view.tiers["proxy"].quiet_streak == 1
 
 
+def test_a_replay_that_came_to_another_value_shows_that_the_metric_is_noisy() -> None:
+    def again(seq: int, value: float, of: int, tier: str = TIERS[0]) -> Run:
+        return a_run(seq, SUCCESS, value, origin=Origin(kind=REPLAY, parents=(f"RUN-{of:06d}",)), tier=tier)
+
+    first = a_run(1, SUCCESS, 0.5)
+    others = [sealed(seq, a_run(seq, SUCCESS, 1.0)) for seq in range(2, 2 + 2 * RECENT_RUNS)]
+    for made, differs in (
+        ([again(900, 0.5, 1)], False),
+        ([again(900, 0.6, 1)], True),  # than the best
+        ([again(900, 0.9, 2), again(901, 0.8, 2)], True),  # than another replay of the same
+        ([again(900, 0.9, 2), again(901, 0.8, 3)], False),
+        ([again(900, 0.6, 1, tier="final")], False),
+    ):
+        view = history.fold(start(), [sealed(1, first), *others, *(sealed(900 + n, run) for n, run in enumerate(made))])
+        assert view.tiers["proxy"].differs is differs
+        view.tier = "proxy"
+        assert [view.noisy(declared=declared) for declared in (None, True, False)] == [
+            True if differs else None,
+            True,
+            False,
+        ]
+
+
 def test_bests_of_two_tiers_are_never_compared() -> None:
     items = [sealed(1, a_run(1, SUCCESS, 0.1, "proxy")), sealed(2, a_run(2, SUCCESS, 0.9, "final"))]
     view = history.fold(start(), [*items, decided(3, event.TIER_CHANGED, tier="final")])
@@ -219,9 +258,9 @@ def test_a_tier_without_a_run_has_no_best() -> None:
 @pytest.mark.parametrize(
     ("outcomes", "streak"),
     [
-        ((FAILED, TIMEOUT, CRASH), 3),
-        ((FAILED, SUCCESS, CRASH), 1),
-        ((FAILED, CANCELLED, CRASH), 2),
+        ((FAILED, TIMEOUT, FAILED), 3),
+        ((FAILED, SUCCESS, TIMEOUT), 1),
+        ((FAILED, CANCELLED, CRASH, FAILED), 2),
         ((FAILED, SUCCESS), 0),
         ((CANCELLED, CANCELLED), 0),
     ],
@@ -374,3 +413,32 @@ def test_failed_are_those_that_came_to_grief_and_neither_the_cancelled_nor_what_
 
     assert view.outcomes == {"success": 2, "failed": 1, "cancelled": 1, "crash": 1}
     assert (view.failed, view.unmeasured) == (1, 1)
+
+
+def ends_of_the_lab(*moments: tuple[int, int]) -> View:
+    """Runs that a kill of the lab ended, by the minutes in which they began and were settled."""
+    made = [
+        a_run(at, CRASH, None, started_at=f"2026-01-02T03:{began:02d}", ended_at=f"2026-01-02T03:{over:02d}")
+        for at, (began, over) in enumerate(moments, 1)
+    ]
+    return history.fold(start(), [sealed(at, run) for at, run in enumerate(made, 1)])
+
+
+def test_what_the_end_of_the_lab_cut_off_is_no_failure_until_it_happens_again_and_again() -> None:
+    moments = [(2 * at, 2 * at + 1) for at in range(6)]
+    assert [ends_of_the_lab(*moments[:many]).failure_streak for many in range(1, 7)] == [0, 0, 0, 1, 2, 3]
+    assert ends_of_the_lab(*moments).runs == 6
+
+
+@pytest.mark.parametrize("many", [2, 4, 8])
+def test_runs_that_were_out_together_when_the_lab_ended_are_one(many: int) -> None:
+    moments = [(10 * kill, 10 * kill + 5) for kill in range(8) for _ in range(many)]
+    assert ends_of_the_lab(*moments[:many]).failure_streak == 0
+    assert 3 <= ends_of_the_lab(*moments).failure_streak <= 8
+
+
+def test_failures_between_ends_of_the_lab_are_counted_and_a_candidate_that_crashed_is_one() -> None:
+    runs = [a_run(1, FAILED, None), a_run(2, CRASH, None), a_run(3, FAILED, None), a_run(4, CRASH, None)]
+    items = [sealed(at, run) for at, run in enumerate(runs, 1)]
+    assert history.fold(start(), items).failure_streak == 2
+    assert history.fold(start(), [sealed(1, a_run(1, CRASH, None, verdict="crash"))]).failure_streak == 1

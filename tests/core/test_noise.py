@@ -65,6 +65,22 @@ def test_repeats_that_are_equal_to_the_last_digit_are_no_noise() -> None:
     assert not pooled(Noise(), (1e-170, 2e-170)).none  # the square of their difference is 0
 
 
+def test_few_repeats_leave_room_for_what_a_model_says_and_enough_do_not() -> None:
+    few = Noise(df=1, ss=1e-12)
+    assert noise.filled(few, None) == few
+    assert noise.filled(few, 0.2).sigma == pytest.approx(0.2 * 0.75**0.5)
+    assert noise.filled(Noise(), 0.2).sigma == pytest.approx(0.2)
+    assert noise.filled(Noise(df=4, ss=4.0), 0.2) == Noise(df=4, ss=4.0)
+    assert noise.filled(Noise(df=1), 0.2).none
+    assert not noise.filled(Noise(), 1e-300).none
+
+
+def test_a_mean_of_few_repeats_is_said_to_be_less_sure() -> None:
+    assert noise.about(Noise(df=1000, ss=1000.0), 4) == pytest.approx(0.5, rel=1e-2)
+    assert noise.about(Noise(df=1, ss=1.0), 1) == pytest.approx(1.84, rel=1e-2)
+    assert noise.about(Noise(), 3) == noise.about(Noise(df=3), 3) == 0
+
+
 def test_one_value_says_nothing_of_the_noise() -> None:
     assert pooled(Noise(), (3.0,)) == Noise()
     assert Noise().sigma is None

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from lab.core import history, notice
 from lab.core.errors import BadInput
 from lab.core.notice import APPROVAL, BEST, BUDGET, DIGEST, FAILING, INTEGRITY, Channel, Config, Notice, State
-from lab.core.run import CANCELLED, CRASH, FAILED, SUCCESS, Run
+from lab.core.run import CANCELLED, FAILED, SUCCESS, TIMEOUT, Run
 from lab.core.spec import Spec, StopConditions
 from lab.core.subject import Finding, Subject
 from lab.core.view import AWAITING, View, Waiting
@@ -55,11 +55,11 @@ def test_a_new_best_is_told_but_not_the_first_value() -> None:
 
 
 def test_failures_are_told_when_three_in_a_row_have_one_cause() -> None:
-    alike = [run(n, CRASH, reason=f"killed by signal 9 (pid {n}{n})") for n in range(1, 5)]
+    alike = [run(n, FAILED, reason=f"killed by signal 9 (pid {n}{n})") for n in range(1, 5)]
     seen = views(*alike)
     assert [kinds(news(seen[n], seen[n + 1])) for n in range(4)] == [[], [], [FAILING], [FAILING]]
     assert news(seen[2], seen[3])[0].key == news(seen[3], seen[4])[0].key
-    mixed = views(run(1, CRASH, reason="a"), run(2, FAILED, reason="a"), run(3, CRASH, reason="b"))
+    mixed = views(run(1, TIMEOUT, reason="a"), run(2, FAILED, reason="a"), run(3, FAILED, reason="b"))
     assert news(mixed[2], mixed[3]) == []
     cancelled = views(*alike[:2], run(3, CANCELLED), alike[2])
     assert news(cancelled[3], cancelled[4]) == []
@@ -74,7 +74,7 @@ def test_changes_that_were_never_run_are_no_failures() -> None:
 
 def test_what_a_run_wrote_is_in_no_notice() -> None:
     secret = "hunter2"  # noqa: S105  # what must not leak
-    seen = views(*(run(n, CRASH, reason=f"Traceback: {secret}", note=secret) for n in range(1, 4)))
+    seen = views(*(run(n, FAILED, reason=f"Traceback: {secret}", note=secret) for n in range(1, 4)))
     awaiting = msgspec.structs.replace(seen[3], phase=AWAITING, phase_reason=secret, waiting=[waits("run", secret)])
     finding = Finding(what=secret, where="experiments/a/runs/RUN-1/params.json")
     told = news(seen[2], awaiting, best_params={"token": secret}, results={"RUN-1": secret}, findings=(finding,))

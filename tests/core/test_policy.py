@@ -290,8 +290,10 @@ def test_runs_under_way_count_towards_the_last_iteration(under_way: int, goes_on
         (a_view(runs=64, wall_s=60.0), {"budget_hours": 1.0}, 2),
         (a_view(runs=64, wall_s=1800.0, whole_runs=1, whole_s=1740.0), {"budget_hours": 1.0}, 1),
         (a_view(), {"budget_hours": 1.0}, 2),  # 20 minutes each, for all that is known
-        (a_view(runs=4, cost=8.0), {"budget_cost": 11.0}, 1),
-        (a_view(runs=4), {"budget_cost": 11.0}, 95),
+        (a_view(Tier(successes=4, dearest=2.0), runs=4, cost=5.0), {"budget_cost": 11.0}, 2),
+        (a_view(Tier(successes=4), runs=4), {"budget_cost": 11.0}, 95),
+        (a_view(Tier(runs=4), runs=4), {"budget_cost": 11.0}, 0),
+        (a_view(), {"budget_cost": 11.0, "cost_per_run": 4.0}, 1),
     ],
     ids=[
         "by the mean so far",
@@ -299,8 +301,10 @@ def test_runs_under_way_count_towards_the_last_iteration(under_way: int, goes_on
         "cancelled ones are no measure",
         "beside one that ended",
         "by the budget of a run",
-        "by the mean cost",
+        "by the dearest",
         "that cost nothing",
+        "of which nothing is known",
+        "by what the SPEC says",
     ],
 )
 def test_runs_under_way_count_towards_a_budget_as_what_they_will_probably_cost(

@@ -88,3 +88,9 @@ def test_an_edit_that_changes_nothing_is_none() -> None:
     assert proposal.edited(ruling, None, "x") == ruling
     assert not proposal.edited(ruling, {"lr": 0.1}, "x").edited
     assert proposal.edited(ruling, {"lr": 0.2}, "x").edited
+
+
+@pytest.mark.parametrize("number", [float("inf"), float("-inf"), float("nan")])
+def test_a_parameter_that_json_has_no_number_for_is_named(number: float) -> None:
+    with pytest.raises(BadInput, match=f"lr is {number}, which JSON has no number for"):
+        proposal.params({"momentum": 0.9, "lr": number}, "sweep")

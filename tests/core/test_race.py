@@ -278,6 +278,16 @@ def test_the_length_of_a_run_that_the_spec_does_not_say_is_that_of_the_longest_s
     assert stopped(by("median", longest=0.0), 9.0, unknown) is None
 
 
+@pytest.mark.parametrize("rule", ["median", "asha"])
+def test_nobody_is_stopped_near_the_end_or_within_the_noise(rule: str) -> None:
+    before = cohort(0.1, 0.2, 0.3, 0.4, 0.5)
+    assert by(rule).told(10.0, 0.9, lambda: before)
+    assert not by(rule).told(25.0, 0.9, lambda: before)
+    noisy = Cohort(tracks=before.tracks, longest=before.longest, sigma=0.4)
+    assert not by(rule).told(10.0, 0.9, lambda: noisy)
+    assert by(rule).told(10.0, 9.0, lambda: noisy)
+
+
 def test_what_was_better_before_counts() -> None:
     before = cohort(0.1, 0.2, 0.3, 0.4, 0.5)
     judge = by("median")

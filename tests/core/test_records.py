@@ -13,9 +13,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lab.core.claim import Claim, Owner
-from lab.core.errors import Corrupt
+from lab.core.errors import BadInput, Corrupt
 from lab.core.event import Event, Line, mention
 from lab.core.manifest import Manifest, Usage
+from lab.core.origin import Origin
 from lab.core.record import FORMAT, Record, encode, page, parse
 from lab.core.run import CANCELLED, CRASH, FAILED, OUTCOMES, SUCCESS, TIMEOUT, VERDICTS, Run, better
 from lab.core.seal import Anchor, Seal, SealedFile
@@ -95,6 +96,23 @@ def test_equal_records_have_equal_bytes(record: Record) -> None:
     again = parse(type(record), encode(record), "f")
     assert encode(again) == encode(record)
     assert page(again) == page(record)
+
+
+@pytest.mark.parametrize(
+    "record",
+    [
+        Manifest(run_id="r", experiment="e", origin=Origin(seed=True)),
+        Manifest(run_id="r", experiment="e", origin=Origin(note=5)),  # type: ignore[arg-type]  # as a plug-in may say
+        Manifest(run_id="r", experiment="e", origin=Origin(note="\ud800")),
+        Manifest(run_id="r", experiment="e", iteration=1.5),  # type: ignore[arg-type]
+        Manifest(run_id="r", experiment="e", lease_id=object()),  # type: ignore[arg-type]
+        Line(seq=True, prev="", event=Event(type="t", ts="")),
+    ],
+)
+def test_what_would_not_come_back_is_never_written(record: Record) -> None:
+    for written in (encode, page):
+        with pytest.raises(BadInput, match="can say so"):
+            written(record)
 
 
 @given(st.binary(max_size=200), st.sampled_from(KINDS))

@@ -152,12 +152,12 @@ def test_an_assignment_inside_the_space_has_no_problems() -> None:
 def test_an_assignment_outside_is_told_everything_at_once() -> None:
     found = parse(WIDE).check({"lr": 1, "layers": 12, "optimizer": "sdg", "momentum": 0.1, "sede": 1})
     assert found == (
+        "'sede' is no parameter; is it seed?",
         "lr must be between 0.0001 and 0.1, not 1",
         "layers must be between 1 and 11, not 12",
         "optimizer has no choice 'sdg'",
         "momentum counts only where optimizer is 'sgd'",
         "seed is missing",
-        "'sede' is no parameter; is it seed?",
     )
 
 

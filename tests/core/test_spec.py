@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lab.core import spec, spec_rules, verdict
+from lab.core import spec, spec_page, spec_reading, spec_rules, verdict
 from lab.core.errors import BadInput, Corrupt
 from lab.core.model import Model
 from lab.core.space import Space
@@ -99,14 +99,14 @@ def test_tiers_override_and_a_tier_named_validation_leaves_the_field_alone() -> 
 
 def test_only_an_id_is_needed_and_blanks_are_defaults() -> None:
     bare = of()
-    blank = dict.fromkeys(spec.KNOWN, "") | {"id": "a"}
+    blank = dict.fromkeys(spec_reading.KNOWN, "") | {"id": "a"}
     assert parse(blank) == bare
-    assert parse(dict.fromkeys(spec.KNOWN) | {"id": "a"}) == bare
+    assert parse(dict.fromkeys(spec_reading.KNOWN) | {"id": "a"}) == bare
     assert of(worker_roles=[], stop_conditions={}, notify=[]) == bare
     assert (bare.max_iterations_total, bare.cadence, bare.time_budget_s) == (20, "30m", 600.0)
     assert bare.worker_roles == ("scout", "researcher", "critic", "synthesizer")
     assert (bare.fidelity_tiers, bare.initial_fidelity_tier) == (("default",), "default")
-    assert (bare.priority, bare.priority_rank, bare.metric_direction) == ("normal", 2, "maximize")
+    assert (bare.priority, bare.metric_direction) == ("normal", "maximize")
 
 
 def test_a_single_value_is_a_list_of_one_and_a_number_is_its_text() -> None:
@@ -239,6 +239,12 @@ def test_no_is_no_however_it_is_written(word: object) -> None:
         ("cadance", 5, "unknown key 'cadance'; did you mean cadence?"),
         ("proxy_goal", "x", "'proxy' is not in fidelity_tiers; the tiers are default"),
         ("overrides", [], "unknown key 'overrides'"),
+        (
+            "max_consecutive_failures",
+            3,
+            "unknown key 'max_consecutive_failures': it is stop_conditions.max_consecutive_failures, a line below",
+        ),
+        ("stop_conditions", {"seed": 3}, "unknown condition 'seed'; seed stands at the top, not in stop_conditions"),
         ("time_budget_s", 5, "unknown key 'time_budget_s'; did you mean time_budget?"),
     ],
 )  # fmt: skip
@@ -262,7 +268,7 @@ def test_everything_wrong_is_told_at_once_each_with_its_line() -> None:
 
 def test_a_key_far_from_all_others_brings_the_whole_list() -> None:
     text = refusal(zzzzqqqq=1)
-    assert "the known keys are id, goal, mode" in text
+    assert "a note of your own is a comment, behind a #; the known keys are id, goal, mode" in text
     assert "time_budget, time_budget_minutes" in text
     assert "the known keys are" not in refusal(gaol=1)
 
@@ -408,7 +414,7 @@ anything = st.recursive(
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5) | st.integers(), inner, max_size=3),
     max_leaves=6,
 )
-keys = st.sampled_from([*spec.KNOWN, "low_goal", "low_seed"]) | st.text(max_size=6) | st.integers()
+keys = st.sampled_from([*spec_reading.KNOWN, "low_goal", "low_seed"]) | st.text(max_size=6) | st.integers()
 
 
 @given(st.dictionaries(keys, anything, max_size=6))
@@ -421,8 +427,8 @@ def test_any_mapping_is_a_spec_or_is_refused(mapping: dict[str, object]) -> None
 
 
 def test_every_field_is_told_and_somebody_reads_it() -> None:
-    told = {field.name: field for field in spec.fields()}
-    assert tuple(told) == spec.KNOWN
+    told = {field.name: field for field in spec_page.fields()}
+    assert tuple(told) == spec_reading.KNOWN
     readers = {"scheduler", "policy", "executor", "search", "code loop", "pages"}
     for field in told.values():
         assert field.description.endswith(".")
@@ -431,9 +437,9 @@ def test_every_field_is_told_and_somebody_reads_it() -> None:
 
 
 def test_the_reference_page_has_a_row_for_each_field_and_no_broken_table() -> None:
-    page = spec.reference_page()
+    page = spec_page.reference_page()
     rows = [line for line in page.splitlines() if line.startswith("| `")]
-    assert len(rows) == len(spec.KNOWN)
+    assert len(rows) == len(spec_reading.KNOWN)
     assert all(row.replace("\\|", "").count("|") == 6 for row in rows)
     for name in StopConditions.__struct_fields__:
         assert f"- `{name}`: " in page
@@ -470,15 +476,15 @@ def test_a_model_is_read_as_it_is_written() -> None:
 
 def schema_problems(mapping: object) -> list[str]:
     jsonschema = pytest.importorskip("jsonschema")
-    return [error.message for error in jsonschema.Draft202012Validator(spec.json_schema()).iter_errors(mapping)]
+    return [error.message for error in jsonschema.Draft202012Validator(spec_page.json_schema()).iter_errors(mapping)]
 
 
 def test_the_schema_is_plain_json_and_a_schema() -> None:
     jsonschema = pytest.importorskip("jsonschema")
-    schema = spec.json_schema()
+    schema = spec_page.json_schema()
     assert json.loads(json.dumps(schema)) == schema
     jsonschema.Draft202012Validator.check_schema(schema)
-    assert set(msgspec.convert(schema["properties"], dict[str, object])) == set(spec.KNOWN)
+    assert set(msgspec.convert(schema["properties"], dict[str, object])) == set(spec_reading.KNOWN)
 
 
 @pytest.mark.parametrize("path", [*HERMES, *TEMPLATES], ids=lambda path: path.stem)

@@ -128,10 +128,34 @@ def test_what_cannot_be_read_is_refused_in_plain_words(text: bytes, said: str) -
 
 
 def test_a_complaint_names_the_file_the_line_and_a_way_out() -> None:
-    assert refusal("id: x\ngoal: a: b\n").splitlines()[1:] == [
+    assert refusal("id: x\nb: [1\n").splitlines()[1:] == [
         "  in SPEC.yaml line 2",
         "  fix: mend this line, or put the value in quotes",
     ]
+
+
+@pytest.mark.parametrize(
+    ("line", "quoted"),
+    [
+        ("goal: Speed: make it fast", "goal: 'Speed: make it fast'"),
+        ("goal:   it's slow: why  ", "goal:   'it''s slow: why'"),
+        ("  - a: b: c", "- a: 'b: c'"),
+        ("goal: ends with a colon:", "goal: 'ends with a colon:'"),
+    ],
+)
+def test_a_line_with_a_second_colon_is_shown_with_the_quotes_that_it_lacks(line: str, quoted: str) -> None:
+    """hermes-lab read such lines as they were."""
+    assert (
+        refusal(f"id: x\n{'list:' if '-' in line else ''}\n{line}\n").splitlines()[-1]
+        == f"  fix: write it so: {quoted}"
+    )
+
+
+@pytest.mark.parametrize(
+    "text", ["id: x\n   goal: y\n", "goal: a: b # c\n", f"goal: a: {'x' * 300}\n", "goal: 'a': b\n"]
+)
+def test_a_line_that_quotes_would_not_mend_is_not_shown_with_them(text: str) -> None:
+    assert refusal(text).splitlines()[-1] == "  fix: mend this line, or put the value in quotes"
 
 
 @pytest.mark.parametrize("loader", ["CSafeLoader", "SafeLoader"])

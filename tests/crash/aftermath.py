@@ -16,9 +16,12 @@ BAD_INPUT = 2
 SEED = int(os.environ.get("LABCTL_SWEEP_SEED") or time.time_ns() % 1_000_000)
 
 
-def problems(path: str, said: list[str], after: tuple[str, ...]) -> list[str]:
-    """What is wrong right after the crash, after the next commands of other processes, and after `recover`."""
-    wrong = invariants.after_crash(path, said)
+def problems(path: str, said: list[str], after: tuple[str, ...], begun: list[str] | None = None) -> list[str]:
+    """What is wrong right after the crash, after the next commands of other processes, and after `recover`.
+
+    `begun` are runs that may be damaged before anybody goes on.
+    """
+    wrong = [each for each in invariants.after_crash(path, said) if not any(run in each for run in begun or ())]
     for step in after:
         code, lines, complaint = child(path, step)
         made_before = step.startswith("create") and code == BAD_INPUT

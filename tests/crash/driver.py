@@ -18,7 +18,7 @@ from lab.scheduler import create, cycle, decisions, refresh, watchdog
 from lab.scheduler.step import PROBLEM, RAN
 from lab.scheduler.turn import Turn
 from lab.scheduler.visit import Request
-from lab.store import files, machine
+from lab.store import machine, refusals
 from lab.store.files import Files
 from lab.store.root import Root
 
@@ -145,7 +145,7 @@ def drive(path: str, steps: list[str], tell: Tell, writer: Files | None = None) 
         sys.stderr.write(f"{error.kind}: {error}\n")
         return error.exit_code
     except OSError as error:
-        refusal = files.refused(error)
+        refusal = refusals.refused(error)
         sys.stderr.write(f"{refusal.kind}: {refusal}\n")
         return refusal.exit_code
     return 0

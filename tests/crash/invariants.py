@@ -15,7 +15,7 @@ from lab.core import layout
 from lab.core.errors import LabError
 from lab.projections import index
 from lab.scheduler import refresh, watchdog
-from lab.store import bundles, experiments, ledger, reading, verify
+from lab.store import archives, bundles, experiments, ledger, ledgers, reading, verify
 from tests.crash.driver import open_root
 
 if TYPE_CHECKING:
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from lab.store.root import Root
 
 AN_HOUR_AGO_S = 7200
+IMPORTERS = frozenset({"import-root", "import"})
 # Before anybody goes on: the ledger line of the newest seal, or the end of the newest line, may be missing.
 EXPLAINED = frozenset({"unrecorded", "ledger-torn"})
 
@@ -38,6 +39,12 @@ def after_crash(path: str, answered: Iterable[str]) -> list[str]:
             f"before recovery: {each.kind} {each.where}: {each.what}" for each in found if each.kind not in EXPLAINED
         ]
     return wrong
+
+
+def unsealed(path: str) -> list[str]:
+    """Runs without a seal, of which nothing waits for the disk: after a power cut their files may be empty."""
+    folders = (folder for folder, _, _ in os.walk(f"{path}/experiments") if os.path.basename(folder) == "runs")
+    return [run for runs in folders for run in os.listdir(runs) if not os.path.exists(f"{runs}/{run}/{layout.SEAL}")]
 
 
 def after_next(path: str, answered: Iterable[str]) -> list[str]:
@@ -98,10 +105,10 @@ def _promises(root: Root, answered: Iterable[str], *, counted: bool) -> Iterator
         yield from (f"lost: {each.where}: {each.what}" for each in verify.changed(where, run_id, found[0]))
         if counted and run_id.encode() not in (reading.read(root.layout.page(experiment, layout.METRICS_LOG)) or b""):
             yield f"lost: {experiment}/{run_id} is not in {layout.METRICS_LOG}"
-    for word, phase in (("PAUSED", "paused"), ("RESUMED", "queued")):
+    for word, phases in (("PAUSED", ("paused",)), ("RESUMED", ("queued", "active"))):
         asked = sum(words[0] == word for words in told)
         lines = [entry.line.event for entry in ledger.entries(root) if entry.line is not None]
-        kept = sum(line.type == "phase_changed" and line.phase == phase for line in lines)
+        kept = sum(line.type == "phase_changed" and line.phase in phases for line in lines)
         if kept < asked:
             yield f"lost: {asked} times {word} was answered, the ledger has {kept}"
 
@@ -124,17 +131,31 @@ def _bundles(root: Root) -> Iterator[str]:
 
 def _generations(root: Root) -> Iterator[str]:
     """One execution a generation, and one line a seal."""
+    lines = [entry.line.event for entry in ledger.entries(root) if entry.line is not None]
+    ours = {line.run_id for line in lines if line.type == "run_sealed" and not line.name}
     for name in experiments.names(root):
         seen: dict[int, str] = {}
         for run_id in bundles.names(root, name):
-            manifest = bundles.load_manifest(root.layout.run(name, run_id))
+            try:
+                manifest = bundles.load_manifest(root.layout.run(name, run_id))
+            except LabError:  # which `_bundles` tells
+                continue
             number = manifest.generation if manifest else 0
+            if manifest and manifest.owner.name in IMPORTERS:  # what comes from elsewhere took no claim
+                continue
+            if run_id not in ours and _is_of_another_lab(root, name, run_id):
+                continue
             if number in seen:
                 yield f"{name}: generation {number} ran twice: {seen[number]} and {run_id}"
             seen[number] = run_id
-    lines = [entry.line.event for entry in ledger.entries(root) if entry.line is not None]
     recorded = [(line.experiment, line.run_id) for line in lines if line.type == "run_sealed"]
     yield from (f"recorded twice: {each}" for each in set(recorded) if recorded.count(each) > 1)
+
+
+def _is_of_another_lab(root: Root, name: str, run_id: str) -> bool:
+    """Whether it was taken over, with a generation that it had there."""
+    found = bundles.load_seal(root.layout.run(name, run_id))
+    return found is not None and bool(ledgers.telling(root, found[0].run, found[1]))
 
 
 def _claims(root: Root) -> Iterator[str]:
@@ -176,7 +197,8 @@ def _pages(root: Root) -> list[str]:
     for name in experiments.names(root):
         whole = before.get(f"experiments/{name}/{layout.STATUS}")
         told_runs = json.loads(whole)["run_count"] if whole else None
-        count = sum(bundles.load_seal(root.layout.run(name, run)) is not None for run in bundles.names(root, name))
+        there = {run for run in bundles.names(root, name) if bundles.load_seal(root.layout.run(name, run)) is not None}
+        count = len(there | {kept[0].run_id for kept in archives.every(root, name) if isinstance(kept, tuple)})
         if told_runs != count:
             wrong.append(f"{name}: STATUS.json counts {told_runs} of {count} sealed runs")
     for page in before:

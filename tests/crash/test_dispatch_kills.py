@@ -1,4 +1,7 @@
-"""Kill a dispatch verb before every step that it takes, let the next person go on, and look: one sealed run, once."""
+"""Kill a dispatch verb before every step that it takes, let the next person go on, and look: one sealed run, once.
+
+On each push before some of them, with a seed that a failure prints; before every one behind `--slow`.
+"""
 
 from __future__ import annotations
 
@@ -7,8 +10,6 @@ import os
 import subprocess
 import sys
 import time
-import traceback
-import warnings
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 import pytest
@@ -19,7 +20,7 @@ from lab.core.submission import Submission
 from lab.scheduler import reclaim
 from lab.scheduler.dispatch import agent, ingest, mend, offers, submit
 from lab.store import bundles, leases, machine, packages
-from tests.crash import invariants, straced
+from tests.crash import forks, invariants, sampled, straced
 from tests.crash.driver import EXPERIMENT, STOPPED, RefusingFiles, StopFiles, open_root, perform
 from tests.scheduler.labs import a_lab
 from tests.scheduler.parcels import complete, fill
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
 
 pytestmark = [pytest.mark.heavy, pytest.mark.timeout(120)]
 T = TypeVar("T")
-A_LOT = 400
+few_or_all = sampled.few_or_all(4)
 
 
 class Case(NamedTuple):
@@ -60,17 +61,16 @@ CASES = {
 }
 
 
+@few_or_all
 @pytest.mark.parametrize("name", CASES)
-def test_a_verb_killed_before_any_step_loses_nothing_and_counts_nothing_twice(name: str, ram: str) -> None:
+def test_a_verb_killed_before_any_step_loses_nothing_and_counts_nothing_twice(name: str, sparse: int, ram: str) -> None:
     case = CASES[name]
     base, path = f"{ram}/base", f"{ram}/lab"
     os.mkdir(base)
     for step in case.before:
         assert child(base, step) == 0
     wrong: list[str] = []
-    for point in range(1, A_LOT):
-        if case.every > 1 and point % case.every != 1:
-            continue
+    for point in sampled.points(name, case.every * sparse):
         invariants.fresh_copy(base, path)
         code = child(path, case.command, StopFiles(point))
         wrong += [f"{name} {point}: {each}" for each in problems(path, case)]
@@ -78,18 +78,19 @@ def test_a_verb_killed_before_any_step_loses_nothing_and_counts_nothing_twice(na
             assert code == 0
             assert point > 1, "the sweep stopped nothing"
             break
-    assert not wrong, f"{len(wrong)} things are wrong:\n" + "\n".join(wrong[:40])
+    assert not wrong, sampled.told(wrong, __name__)
 
 
+@few_or_all
 @pytest.mark.parametrize("name", ["claim", "complete", "ingest", "ingest-failed"])
-def test_a_verb_whose_disk_refused_any_step_can_be_done_again(name: str, ram: str) -> None:
+def test_a_verb_whose_disk_refused_any_step_can_be_done_again(name: str, sparse: int, ram: str) -> None:
     case = CASES[name]
     base, path = f"{ram}/base", f"{ram}/lab"
     os.mkdir(base)
     for step in case.before:
         assert child(base, step) == 0
     wrong: list[str] = []
-    for point in range(1, A_LOT):
+    for point in sampled.points(f"{name} refused", sparse):
         invariants.fresh_copy(base, path)
         writer = RefusingFiles(point, errno.ENOSPC)
         child(path, f"{case.command}-anyhow", writer)
@@ -97,27 +98,24 @@ def test_a_verb_whose_disk_refused_any_step_can_be_done_again(name: str, ram: st
         if not os.path.exists(f"{path}.refused"):
             break
         os.unlink(f"{path}.refused")
-    assert not wrong, f"{len(wrong)} things are wrong:\n" + "\n".join(wrong[:40])
+    assert not wrong, sampled.told(wrong, __name__)
 
 
 def child(path: str, step: str, writer: Files | None = None) -> int:
     """A step in a forked process, whose death is all that this one sees of it."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)  # xdist's threads are idle in the child
-        pid = os.fork()
-    if pid == 0:
-        code = 70
-        try:
-            os.dup2(os.open(os.devnull, os.O_WRONLY), 2 if writer is not None else 1)
-            act(open_root(path, writer=writer), step.removesuffix("-anyhow"))
-            code = 0
-        except BaseException:  # noqa: BLE001  # a child must never go on as a second pytest
-            os.write(2, traceback.format_exc().encode())
-        finally:
-            if isinstance(writer, RefusingFiles) and writer.left <= 0:
-                os.close(os.open(f"{path}.refused", os.O_CREAT | os.O_WRONLY))
-            os._exit(code)
-    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+    went = forks.called(stepped, path, step, writer)
+    sys.stderr.write("" if writer is not None else went.stderr)
+    return went.code
+
+
+def stepped(path: str, step: str, writer: Files | None) -> int:
+    """The whole of that process."""
+    try:
+        act(open_root(path, writer=writer), step.removesuffix("-anyhow"))
+    finally:
+        if isinstance(writer, RefusingFiles) and writer.left <= 0:
+            os.close(os.open(f"{path}.refused", os.O_CREAT | os.O_WRONLY))
+    return 0
 
 
 def act(root: Root, step: str) -> None:
@@ -276,7 +274,8 @@ def awaited(look: Callable[[], T]) -> T:
     pytest.fail("it did not come to pass")
 
 
-def test_an_agents_submission_killed_before_any_step_can_be_made_again(ram: str) -> None:
+@few_or_all
+def test_an_agents_submission_killed_before_any_step_can_be_made_again(sparse: int, ram: str) -> None:
     base, path, code = f"{ram}/base", f"{ram}/lab", f"{ram}/ws"
     os.mkdir(code)
     with open(f"{code}/value.txt", "w", encoding="utf-8") as file:
@@ -285,7 +284,7 @@ def test_an_agents_submission_killed_before_any_step_can_be_made_again(ram: str)
     a_lab(base, EXPERIMENT, more=more)
     assert child(base, "next") == 0
     wrong: list[str] = []
-    for point in range(1, A_LOT, 3):
+    for point in sampled.points("submit", 3 * sparse):
         invariants.fresh_copy(base, path)
         code_of = child(path, "submit", StopFiles(point))
         wrong += invariants.after_crash(path, ())
@@ -300,7 +299,7 @@ def test_an_agents_submission_killed_before_any_step_can_be_made_again(ram: str)
         if code_of != STOPPED:
             assert code_of == 0
             break
-    assert not wrong, "\n".join(wrong[:40])
+    assert not wrong, sampled.told(wrong, __name__)
 
 
 def submitted(root: Root) -> None:

@@ -1,4 +1,7 @@
-"""Stop the machine before every step that the lab's writer takes, then go on with the next ordinary command."""
+"""Stop the machine before every step that the lab's writer takes, then go on with the next ordinary command.
+
+On each push before some of them, with a seed that a failure prints; before every one behind `--slow`.
+"""
 
 from __future__ import annotations
 
@@ -9,14 +12,14 @@ from typing import NamedTuple
 import pytest
 
 from lab.store import verify
-from tests.crash import invariants
+from tests.crash import invariants, sampled
 from tests.crash.aftermath import problems
 from tests.crash.driver import STOPPED, RefusingFiles, StopFiles, open_root
 from tests.crash.forks import child
 from tests.crash.known import unknown
 
 pytestmark = [pytest.mark.heavy, pytest.mark.timeout(120)]
-A_LOT = 1000
+few_or_all = sampled.few_or_all(5)
 
 
 class Case(NamedTuple):
@@ -48,14 +51,13 @@ CASES = {
 }
 
 
+@few_or_all
 @pytest.mark.parametrize("name", CASES)
-def test_a_lab_stopped_before_any_step_goes_on(name: str, ram: str) -> None:
+def test_a_lab_stopped_before_any_step_goes_on(name: str, sparse: int, ram: str) -> None:
     case = CASES[name]
     base, path = prepared(case, ram), f"{ram}/lab"
     wrong: list[str] = []
-    for point in range(1, A_LOT):
-        if case.every > 1 and point % case.every != 1:
-            continue
+    for point in sampled.points(name, case.every * sparse):
         invariants.fresh_copy(base, path)
         stopped = child(path, case.command, writer=StopFiles(point))
         if stopped.code != STOPPED:
@@ -64,7 +66,7 @@ def test_a_lab_stopped_before_any_step_goes_on(name: str, ram: str) -> None:
             break
         found = problems(path, stopped.lines, case.after)
         wrong += [f"{name} {point} {stopped.stderr.removeprefix('stopped ')}: {each}" for each in found]
-    assert not wrong, f"{len(wrong)} things are wrong:\n" + "\n".join(wrong[:40])
+    assert not wrong, sampled.told(wrong, __name__)
 
 
 def prepared(case: Case, folder: str) -> str:
@@ -78,13 +80,14 @@ def prepared(case: Case, folder: str) -> str:
     return base
 
 
+@few_or_all
 @pytest.mark.parametrize("refusal", [errno.ENOSPC, errno.EIO], ids=["full-disk", "bad-disk"])
-def test_a_process_whose_disk_refused_one_step_can_go_on_itself(refusal: int, ram: str) -> None:
+def test_a_process_whose_disk_refused_one_step_can_go_on_itself(refusal: int, sparse: int, ram: str) -> None:
     """A burst is one process: a lease that it keeps by accident would lock out nobody but itself."""
     case = CASES["first-run"]
     base, path = prepared(case, ram), f"{ram}/lab"
     wrong: list[str] = []
-    for point in range(1, A_LOT):
+    for point in sampled.points(f"refused {refusal}", sparse):
         invariants.fresh_copy(base, path)
         writer = RefusingFiles(point, refusal)
         went = child(path, "run", writer=writer, then=("run",))
@@ -95,7 +98,7 @@ def test_a_process_whose_disk_refused_one_step_can_go_on_itself(refusal: int, ra
         wrong += [f"step {point}: {each}" for each in unknown(found)]
         if not went.stderr and sum(line.startswith("SEALED") for line in went.lines) == 2:
             break
-    assert not wrong, f"{len(wrong)} things are wrong:\n" + "\n".join(wrong[:40])
+    assert not wrong, sampled.told(wrong, __name__)
 
 
 def test_a_ledger_line_torn_at_any_byte_costs_only_itself(ram: str) -> None:

@@ -1,43 +1,31 @@
-"""The examples, by the very commands of their pages."""
+"""The examples whose pages are typed here, and what is there then. tests/pages types those of the others."""
 
 from __future__ import annotations
 
+import json
 import os
-import re
 import subprocess
-import sys
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
-CHECKOUT = Path(__file__).resolve().parents[2]
-EXAMPLES = CHECKOUT / "examples"
-FENCE = re.compile(r"^```sh\n(.*?)^```", re.DOTALL | re.MULTILINE)
-NOBODY = {f"GIT_{role}_{part}": "me@home" for role in ("AUTHOR", "COMMITTER") for part in ("NAME", "EMAIL")}
+from tests.e2e.newcomer import EXAMPLES, Person
+from tests.pages import page as reading
+from tests.pages.framed import type_framed
+from tests.pages.test_pages import LIMIT_S, LOOKED_AT, PAGES
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 pytestmark = [pytest.mark.heavy, pytest.mark.timeout(180)]
 
 
-def typed(example: str, home: Path) -> None:
-    """Type what the page says, from the checkout, as somebody with an empty home."""
-    shim = home / "bin/labctl"
-    shim.parent.mkdir()
-    shim.write_text(f'#!/bin/sh\nexec "{sys.executable}" "{CHECKOUT}/scripts/labctl.py" "$@"\n')
-    shim.chmod(0o755)
-    lines = "".join(FENCE.findall((EXAMPLES / example / "README.md").read_text(encoding="utf-8")))
-    environ = {
-        **os.environ,
-        **NOBODY,
-        "HOME": str(home),
-        "PATH": f"{shim.parent}:{os.path.dirname(sys.executable)}:{os.environ['PATH']}",
-        "GIT_CONFIG_GLOBAL": "/dev/null",
-        "GIT_CONFIG_NOSYSTEM": "1",
-    }
-    environ.pop("LAB_DATA_ROOT", None)
-    done = subprocess.run(
-        ["bash", "-euc", lines], cwd=CHECKOUT, env=environ, capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 0, f"{lines}\n{done.stdout}\n{done.stderr}"
+def typed(example: str, place: Path, request: pytest.FixtureRequest) -> Path:
+    """Type what the page says, as somebody with an empty home, and which home that was."""
+    name = f"examples/{example}"
+    assert name in LOOKED_AT
+    type_framed(name, reading.blocks(PAGES[name]), place, request, LIMIT_S)
+    return place / "home"
 
 
 def table(home: Path, experiment: str) -> dict[str, tuple[str, str]]:
@@ -54,16 +42,16 @@ def git(folder: Path, *words: str) -> str:
 
 
 @pytest.mark.needs("git")
-def test_a_newcomer_sees_keep_discard_and_failed_checks(tmp_path: Path) -> None:
-    typed("knapsack", tmp_path)
-    found = table(tmp_path, "knapsack")
+def test_a_newcomer_sees_keep_discard_and_failed_checks(tmp_path: Path, request: pytest.FixtureRequest) -> None:
+    home = typed("knapsack", tmp_path, request)
+    found = table(home, "knapsack")
     assert found["baseline"] == ("keep", "0.797356")
     assert found["WEIGHT_POWER = 1.0"] == ("keep", "0.991717")
     (refused,) = (words for words in found if words.startswith("SLACK = 3: "))  # and why
     assert found[refused] == ("checks_failed", "-")
     assert found["SWAPS = 1"] == ("keep", "0.994104")
     assert found["WEIGHT_POWER = 2.0"] == ("discard", "0.976635")
-    copied = tmp_path / "knapsack"
+    copied = home / "knapsack"
     assert git(copied, "log", "--format=%s", "lab/knapsack").splitlines() == [
         "SWAPS = 1",
         "WEIGHT_POWER = 1.0",
@@ -74,17 +62,26 @@ def test_a_newcomer_sees_keep_discard_and_failed_checks(tmp_path: Path) -> None:
 
 
 @pytest.mark.needs("git")
-def test_a_gain_is_told_from_luck(tmp_path: Path) -> None:
-    typed("word-count", tmp_path)
-    found = table(tmp_path, "word-count")
+def test_a_program_is_made_faster_and_by_more_than_luck(tmp_path: Path, request: pytest.FixtureRequest) -> None:
+    home = typed("word-count", tmp_path, request)
+    found = table(home, "word-count")
     assert found["ORDERED = False"][0] == "keep"
     assert found["KNOWN_FIRST = True"][0] == "discard"
+    runs = (home / "lab-data/experiments/word-count/runs").glob("RUN-*")
+    made = [json.loads((run / "artifacts/decision.json").read_text()) for run in sorted(runs)]
+    kept = next(each["candidate"] for each in made if each["note"] == "ORDERED = False")
+    assert max(kept["values"]) < min(kept["against"])  # the fresh measurements of both, taken in turns
+    assert kept["p"] < kept["alpha"]
+    copied = home / "word-count"
+    assert git(copied, "diff", "--stat", "HEAD", "lab/word-count").splitlines()[0].split()[0] == "count.py"
+    git(copied, "checkout", "-q", "lab/word-count")
+    assert Person(home).typed("python3 test.py; python3 measure.py", cwd=copied).startswith("METRIC seconds=")
 
 
-def test_a_search_runs_without_any_code_being_changed(tmp_path: Path) -> None:
-    typed("optimize-function", tmp_path)
-    rows = (tmp_path / "lab-data/experiments/optimize-rosenbrock/results.tsv").read_text().splitlines()
-    assert len(rows) == 21
-    assert (tmp_path / "optimize-function/config.json").read_bytes() == (
+def test_a_search_runs_without_any_code_being_changed(tmp_path: Path, request: pytest.FixtureRequest) -> None:
+    home = typed("optimize-function", tmp_path, request)
+    rows = (home / "lab-data/experiments/optimize-rosenbrock/results.tsv").read_text().splitlines()
+    assert len(rows) == 41
+    assert (home / "optimize-function/config.json").read_bytes() == (
         EXAMPLES / "optimize-function/config.json"
     ).read_bytes()

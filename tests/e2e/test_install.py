@@ -1,4 +1,4 @@
-"""The wheel as a stranger gets it: built, looked into, installed, used far from the checkout."""
+"""The wheel and the sdist as a stranger gets them: built, looked into, installed by pip, used far from the checkout."""
 
 from __future__ import annotations
 
@@ -6,42 +6,148 @@ import json
 import os
 import subprocess
 import sys
-import sysconfig
+import tarfile
 import zipfile
 from pathlib import Path
 
 import pytest
 
+from lab.core.version import __version__
+
 CHECKOUT = Path(__file__).resolve().parents[2]
-pytestmark = [pytest.mark.heavy, pytest.mark.timeout(180), pytest.mark.xdist_group("install")]
+NO_INDEX = ("No matching distribution found", "NewConnectionError", "Temporary failure in name resolution")
+CONSUMER = """\
+from __future__ import annotations
+
+import lab
+
+
+def best(name: str) -> dict[str, object]:
+    home = lab.Lab()
+    sweep: lab.Experiment = home[name]
+    made: lab.Burst = sweep.run(3, strategy="random")
+    for row in sweep.table():
+        value: str | float | None = row["value"]
+        assert value is None or made.succeeded
+    with sweep.trial() as trial:
+        trial.report(loss=0.5)
+    try:
+        return sweep.best().params
+    except lab.LabError as error:
+        raise SystemExit(error.fix) from error
+"""
+pytestmark = [pytest.mark.heavy, pytest.mark.timeout(300), pytest.mark.xdist_group("install")]
 
 
 def run(*command: str | Path, cwd: Path) -> str:
-    done = subprocess.run(command, cwd=cwd, capture_output=True, text=True, stdin=subprocess.DEVNULL, check=False)
+    """What it printed. Of this environment it is told nothing that would lead it back to the checkout."""
+    environ = {name: value for name, value in os.environ.items() if name not in ("PYTHONPATH", "PYTHONHOME")}
+    done = subprocess.run(
+        command, cwd=cwd, env=environ, capture_output=True, text=True, stdin=subprocess.DEVNULL, check=False
+    )
     assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
     return done.stdout
 
 
+def built(kind: str, source: Path, folder: Path) -> Path:
+    run(sys.executable, "-m", "build", f"--{kind}", "--no-isolation", "--outdir", folder, source, cwd=folder)
+    (made,) = folder.glob("labctl-*")
+    return made
+
+
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("dist")
-    run(sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", folder, CHECKOUT, cwd=folder)
-    (built,) = folder.glob("labctl-*.whl")
-    return built
+    return built("wheel", CHECKOUT, tmp_path_factory.mktemp("wheel"))
+
+
+@pytest.fixture(scope="module")
+def sdist(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return built("sdist", CHECKOUT, tmp_path_factory.mktemp("sdist"))
+
+
+def installation(package: Path, folder: Path) -> Path:
+    """The command `labctl` in a fresh environment, with what pip found for it in the index."""
+    run(sys.executable, "-m", "venv", "--without-pip", folder / "venv", cwd=folder)
+    python = folder / "venv" / "bin" / "python"
+    pip = (sys.executable, "-m", "pip", "--disable-pip-version-check", "--python", python)
+    try:
+        run(*pip, "install", "--quiet", "--no-compile", package, cwd=folder)
+    except AssertionError as refused:
+        if any(words in str(refused) for words in NO_INDEX):
+            pytest.skip("no package index can be reached, so nothing can be installed as a user would")
+        raise
+    return folder / "venv" / "bin" / "labctl"
 
 
 @pytest.fixture(scope="module")
 def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The command `labctl` in an environment of its own, which borrows the dependencies of this one to be quick."""
-    folder = tmp_path_factory.mktemp("installed")
-    run(sys.executable, "-m", "venv", "--without-pip", folder / "venv", cwd=folder)
-    python = folder / "venv" / "bin" / "python"
-    pip = (sys.executable, "-m", "pip", "--disable-pip-version-check", "--python", python)
-    run(*pip, "install", "--no-deps", "--no-index", wheel, cwd=folder)
-    theirs = run(python, "-c", "import sysconfig; print(sysconfig.get_path('purelib'))", cwd=folder).strip()
-    # Last on the path, and a line of a .pth is not followed further: the editable checkout stays out of reach.
-    Path(theirs, "borrowed.pth").write_text(sysconfig.get_path("purelib") + "\n", encoding="utf-8")
-    return folder / "venv" / "bin" / "labctl"
+    return installation(wheel, tmp_path_factory.mktemp("installed"))
+
+
+@pytest.fixture(scope="module")
+def from_sdist(sdist: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return installation(sdist, tmp_path_factory.mktemp("from-sdist"))
+
+
+def carried(wheel: Path) -> dict[str, bytes]:
+    with zipfile.ZipFile(wheel) as archive:
+        return {name: archive.read(name) for name in archive.namelist()}
+
+
+def test_the_sdist_builds_the_same_wheel(wheel: Path, sdist: Path, tmp_path: Path) -> None:
+    with tarfile.open(sdist) as archive:
+        archive.extractall(tmp_path / "source", filter="data")
+    (source,) = (tmp_path / "source").iterdir()
+    assert source.name == f"labctl-{__version__}"
+    (tmp_path / "dist").mkdir()
+    again = built("wheel", source, tmp_path / "dist")
+    assert again.name == wheel.name
+    assert carried(again) == carried(wheel)
+
+
+def test_the_sdist_carries_what_its_own_tests_and_pages_need_and_nothing_that_was_made_here(sdist: Path) -> None:
+    with tarfile.open(sdist) as archive:
+        names = {name.partition("/")[2] for name in archive.getnames()}
+    assert {"LICENSE", "README.md", "LAB_MANIFEST.json", "constraints.txt", "scripts/check", "docs/README.md"} <= names
+    assert not [name for name in names if name.endswith((".pyc", ".log")) or "lab-data/" in name or "/.git/" in name]
+
+
+def test_the_wheel_says_what_it_is(wheel: Path) -> None:
+    files = carried(wheel)
+    assert "lab/py.typed" in files
+    about = files[f"labctl-{__version__}.dist-info/METADATA"].decode()
+    assert f"Version: {__version__}\n" in about
+    assert "Classifier: Development Status :: 5 - Production/Stable\n" in about
+
+
+@pytest.mark.parametrize("how", ["installed", "from_sdist"])
+def test_a_stranger_gets_from_nothing_to_a_report(how: str, request: pytest.FixtureRequest, tmp_path: Path) -> None:
+    labctl: Path = request.getfixturevalue(how)
+    assert run(labctl, "--version", cwd=tmp_path).strip() == f"labctl {__version__}"
+    run(labctl, "init", cwd=tmp_path)
+    run(labctl, "create", "sweep", cwd=tmp_path)
+    run(labctl, "burst", "sweep", "-n", "4", "--jobs", "2", cwd=tmp_path)
+    run(labctl, "best", "sweep", cwd=tmp_path)
+    run(labctl, "report", "sweep", "-o", "report.html", cwd=tmp_path)
+    assert (tmp_path / "report.html").read_text(encoding="utf-8").startswith("<!doctype html>")
+    program = (
+        "import lab\nhome = lab.Lab()\nassert home['sweep'].run(1, strategy='random').succeeded\n"
+        "print(lab.__version__, lab.__file__, len(home['sweep'].table()), home.verify())"
+    )
+    version, file, runs, damage = run(labctl.parent / "python", "-I", "-c", program, cwd=tmp_path).split()
+    assert (version, runs, damage) == (__version__, "5", "[]")
+    assert Path(file).is_relative_to(labctl.parents[1])
+
+
+def test_a_program_that_uses_the_lab_is_checked_against_its_types(installed: Path, tmp_path: Path) -> None:
+    (tmp_path / "consumer.py").write_text(CONSUMER, encoding="utf-8")
+    (tmp_path / "mistaken.py").write_text('import lab\n\nlab.Lab()["a"].run("ten")\nlab.Labb()\n', encoding="utf-8")
+    there = ("--python-executable", installed.parent / "python", "--cache-dir", tmp_path / "cache")
+    mypy = (sys.executable, "-m", "mypy", "--strict", "--config-file", os.devnull, *there)
+    run(*mypy, "consumer.py", cwd=tmp_path)
+    done = subprocess.run([*mypy, "mistaken.py"], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert '"str"; expected "int"' in done.stdout
+    assert 'Module has no attribute "Labb"' in done.stdout
 
 
 def test_the_wheel_carries_every_template_and_nothing_of_the_checkout(wheel: Path) -> None:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import time
-import warnings
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -21,7 +20,7 @@ from lab.llm import exchange
 from lab.llm.command import Command
 from lab.llm.exchange import Ask, Turn
 from lab.scheduler import mutation
-from lab.scheduler.agent_process import AgentProcess
+from lab.scheduler.agents.process import AgentProcess
 from lab.scheduler.mutation import Order
 from lab.testing.files import a_root
 
@@ -31,17 +30,14 @@ if TYPE_CHECKING:
     from lab.llm.exchange import Attempt
     from lab.store.root import Root
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.timeout(300),
+    pytest.mark.filterwarnings("ignore::DeprecationWarning"),  # a fork: the runner's threads are idle in it
+]
 PROGRAMS = [pytest.param(name, marks=pytest.mark.needs(name)) for name in ("claude", "codex", "hermes", "opencode")]
 NOWHERE = "http://127.0.0.1:9/v1"  # nothing listens there
 BABBLE = ("", exchange.TRUNCATED, exchange.EMPTY)  # what a model of chance may come to
-
-
-@pytest.fixture(autouse=True)
-def _forks() -> Iterator[None]:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)  # threads of the test runner are idle in the child
-        yield
 
 
 @pytest.fixture

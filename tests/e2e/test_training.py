@@ -264,15 +264,15 @@ open("train.py", "w").write(changed)
 """
 
 
-def documented(page: str, last: str, *swaps: tuple[str, str]) -> str:
-    """The commands of the page's block that ends with a line, but for other data and fewer runs."""
+LAST = "burst gpu-code-loop -n 2"
+IDENTITY = " -c user.name=ann -c user.email=ann@example.org"
+
+
+def documented(page: str, last: str) -> str:
+    """The commands of the page's block that ends with a line."""
     text = (CHECKOUT / page).read_text(encoding="utf-8")
     (block,) = [each for each in text.split("```") if each.rstrip().endswith(last)]
-    commands = block.partition("\n")[2]
-    for old, new in swaps:
-        assert old in commands
-        commands = commands.replace(old, new)
-    return commands
+    return block.partition("\n")[2]
 
 
 def type_in(lab: Lab, commands: str) -> None:
@@ -290,9 +290,11 @@ def type_in(lab: Lab, commands: str) -> None:
 
 
 def test_each_page_types_the_code_loop_alike() -> None:
-    wanted = [line.split() for line in documented("docs/how-to/train.md", "burst gpu-code-loop -n 5").splitlines()]
+    data = "python3 gpu-training/prepare.py --dataset builtin"  # of how-to/train.md it is in the block before
+    lines = [data, *documented("docs/how-to/train.md", LAST).replace(IDENTITY, "").splitlines()]
+    wanted = [line.split() for line in lines]
     readme = documented("templates/gpu-training/README.md", "labctl autoresearch report gpu-code-loop")
-    told = [line.partition("  #")[0].replace('"', "'").split() for line in readme.splitlines()]
+    told = [line.partition("  #")[0].replace('"', "'").split() for line in readme.replace(IDENTITY, "").splitlines()]
     assert told[: len(wanted)] == wanted
     head = (CHECKOUT / "templates/gpu-training/code-loop.yaml").read_text(encoding="utf-8").partition("\n\n")[0]
     typed = [each for line in head.splitlines() if line.startswith("#   ") for each in line[4:].split(" && labctl ")]
@@ -314,8 +316,8 @@ def test_the_code_loop_measures_what_a_script_changes_in_train_py(lab: Lab) -> N
     text = text.replace("baseline_repeats: 3", "baseline_repeats: 1").replace(": confirmed ", ": improve ")
     loop.write_text(text, encoding="utf-8")
     (lab.code / "ideas.py").write_text(IDEAS, encoding="utf-8")
-    other, fewer = ("builtin", f"local {lab.cache}/texts.jsonl"), ("-n 5", "-n 2")
-    type_in(lab, documented("docs/how-to/train.md", "burst gpu-code-loop -n 5", other, fewer))
+    data = f"python3 gpu-training/prepare.py --dataset local {lab.cache}/texts.jsonl\n"
+    type_in(lab, data + documented("docs/how-to/train.md", LAST))
     tracked = subprocess.run(["git", "ls-files"], cwd=lab.code, env=lab.environ, capture_output=True, check=True).stdout
     assert b"__pycache__" not in tracked
     baseline, changed = lab.runs("gpu-code-loop")

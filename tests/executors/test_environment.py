@@ -135,6 +135,7 @@ def test_what_the_spec_names_is_seen_and_secrets_are_told_apart() -> None:
 @pytest.mark.parametrize(
     ("name", "value", "secret"),
     [
+        ("GPG_PASSPHRASE", "correct horse", True),
         ("HF_TOKEN", "hf_12345678", True), ("db_password", "correct horse", True), ("MY_KEY_FILE", "/home/a/key", True),
         ("MAX_TOKENS", "512", False), ("SEED_KEY", "123456789", False), ("TOKENIZERS_PARALLELISM", "falsefalse", False),
         ("MONKEY", "banana-banana", False),

@@ -93,6 +93,71 @@ def test_what_is_no_metric_is_none(text: str) -> None:
     assert of_log(text).value is None
 
 
+def test_what_was_told_in_the_place_of_the_metric_is_named(tmp_path: Path) -> None:
+    """Most often it is the metric, by another name: a list of all ways to tell one made nobody look there."""
+    (tmp_path / "stdout.log").write_text("METRIC acc=0.62\nMETRIC loss=1.5\n")
+    told = metrics.read(str(tmp_path), "accuracy").problem
+    assert told == (
+        "it told no metric accuracy, but acc, loss: let the program tell accuracy, or the SPEC say `metric: acc`"
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "shown", "wrong"),
+    [
+        ("METRIC loss=50%\nbye\n", "METRIC loss=50%", "`50%` is no decimal number"),
+        ("METRIC loss=0,5\n", "METRIC loss=0,5", "`0,5` is no decimal number: `0.5`"),
+        ("METRIC loss=\n", "METRIC loss=", "no number follows the `=`"),
+        ("METRIC loss=1 acc=2\n", "METRIC loss=1 acc=2", "`1 acc=2` is no decimal number"),
+        ("metric loss=0.5\n", "metric loss=0.5", "it does not begin with `METRIC loss=`"),
+        ("METRIC Loss=0.5\n", "METRIC Loss=0.5", "it does not begin with `METRIC loss=`"),
+        ("METRIC loss: 0.5\n", "METRIC loss: 0.5", "it does not begin with `METRIC loss=`"),
+        ("METRIC: loss 0.5\n", "METRIC: loss 0.5", "it does not begin with `METRIC loss=`"),
+        ("  METRIC loss=0.5\nbye\n", "METRIC loss=0.5", "it does not begin at the beginning of its line"),
+        ("\x1b[32mMETRIC loss=0.5\x1b[0m\nbye\n", "METRIC loss=0.5", "colour codes are in it"),
+        ("METRIC loss=0.5\x1b[0m\nMETRIC acc=1\n", "METRIC loss=0.5", "colour codes are in it"),
+        ("\tmetric loss=5%\r\n", "metric loss=5%",
+         ("it does not begin at the beginning of its line and it does not begin with `METRIC loss=` "
+          "and `5%` is no decimal number")),
+        ("METRIC loss=50%\n" + "x" * 1_000, "METRIC loss=50%", "`50%` is no decimal number"),
+    ],
+)  # fmt: skip
+def test_a_line_that_was_meant_to_tell_the_metric_is_shown_with_what_is_wrong_with_it(
+    tmp_path: Path, text: str, shown: str, wrong: str
+) -> None:
+    (tmp_path / "stdout.log").write_bytes(text.encode())
+    found = ended(tmp_path)
+    assert (found.outcome, found.value) == (FAILED, None)
+    assert found.reason == f"it told no metric loss: stdout.log has the line `{shown}`, but {wrong}"
+
+
+def test_a_line_on_stderr_was_meant_for_stdout(tmp_path: Path) -> None:
+    (tmp_path / "stdout.log").write_text("bye\n")
+    (tmp_path / "stderr.log").write_text("INFO\nMETRIC loss=0.5\n")
+    assert ended(tmp_path).reason == (
+        "it told no metric loss: stderr.log has the line `METRIC loss=0.5`, but only what is printed to stdout counts "
+        "(stdout.log)"
+    )
+    (tmp_path / "stdout.log").write_text("METRIC loss=1\n")
+    assert ended(tmp_path).value == 1.0
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["a METRIC loss\n", "METRIC loss is low\n", "METRIC losses=5%\n", "the metric loss=5%\n", "METRICS loss=1\nx"],
+)
+def test_a_line_that_says_something_else_is_no_near_miss(tmp_path: Path, text: str) -> None:
+    (tmp_path / "stdout.log").write_text(text)
+    assert "has the line" not in ended(tmp_path).reason
+
+
+def test_a_near_miss_is_looked_for_at_the_end_of_a_log_alone(tmp_path: Path) -> None:
+    (tmp_path / "stdout.log").write_text("METRIC loss=5%\n" + "metric metric metric\n" * 20_000)
+    assert "has the line" not in ended(tmp_path).reason
+    os.mkfifo(tmp_path / "stderr.log")  # nothing that a run leaves makes it wait
+    assert "has the line" not in ended(tmp_path).reason
+
+
 @pytest.mark.parametrize(
     "text",
     [
@@ -219,7 +284,9 @@ def test_no_log_raises_or_yields_what_cannot_be_sealed(pieces: list[bytes]) -> N
     [
         ('{"value": 0.5}', 0.5),
         ('{"loss": 2}', 2.0),
-        ('{"value": 1, "loss": 2}', 1.0),
+        ('{"value": 1, "loss": 2}', 2.0),
+        ('{"loss": 2, "value": 1}', 2.0),
+        ('{"value": 1, "loss": null}', 1.0),
         ('{"value": -0.0, "nested": {"value": 3}, "list": [1]}', 0.0),
     ],
 )
@@ -234,7 +301,18 @@ def test_metrics_json_without_the_metric_leaves_it_to_the_log(tmp_path: Path) ->
 
 
 def test_value_and_the_metrics_own_name_that_differ_are_reported(tmp_path: Path) -> None:
-    assert any("value counts" in remark for remark in of_file(tmp_path, '{"value": 1, "loss": 2}').remarks)
+    found = of_file(tmp_path, '{"value": 1, "loss": 2}')
+    assert found.remarks == ("metrics.json says loss 2.0 and value 1.0; loss counts",)
+    assert found.metrics == {"loss": 2.0}
+    assert of_file(tmp_path, '{"value": 2, "loss": 2}').remarks == ()
+
+
+def test_the_metrics_own_name_counts_also_where_it_is_no_usable_number(tmp_path: Path) -> None:
+    assert of_file(tmp_path, '{"value": 1, "loss": NaN}').problem == "the loss in metrics.json is not a finite number"
+
+
+def test_the_same_two_names_in_the_last_line_of_a_log() -> None:
+    assert of_log('{"value": 1, "loss": 2}').value == 2.0
 
 
 @pytest.mark.parametrize(
@@ -345,6 +423,25 @@ def test_a_run_that_failed_keeps_the_metrics_that_it_told(tmp_path: Path) -> Non
     assert (found.outcome, found.value) == (FAILED, None)
     assert found.metrics == {"loss": 3.0, "acc": 1.0}
     assert found.reason == "it ended with exit code 2"
+
+
+@pytest.mark.parametrize(
+    ("stderr", "said"),
+    [
+        ("Traceback (most recent call last):\n  File x\nValueError: no such column\n", ": ValueError: no such column"),
+        (
+            "model.py: sklearn is missing\n  fix: pip install it\n",
+            ": model.py: sklearn is missing; fix: pip install it",
+        ),
+        ("3\ttabs\x1b[31m\n\n", ": 3 tabs\N{REPLACEMENT CHARACTER}[31m"),
+        ("", ""),
+    ],
+)
+def test_why_a_program_failed_is_what_it_said_last_of_an_error(tmp_path: Path, stderr: str, said: str) -> None:
+    (tmp_path / "stderr.log").write_text(stderr)
+    assert ended(tmp_path, Exit(run_id=RUN_ID, code=5)).reason == f"it ended with exit code 5{said}"
+    stopped = ended(tmp_path, Exit(run_id=RUN_ID, code=5, stopped="timeout"))
+    assert "exit code" not in stopped.reason
 
 
 def test_a_failed_run_shows_the_end_of_its_logs_as_plain_text(tmp_path: Path) -> None:

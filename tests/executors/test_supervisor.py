@@ -4,6 +4,7 @@ import fcntl
 import os
 import resource
 import signal
+import sys
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -14,7 +15,7 @@ from lab.core.launch import Exit, Limits, Stop
 from lab.core.record import parse
 from lab.executors import leftovers
 from lab.executors import limits as limiting
-from tests.executors.supervised import RUN, alive, bash, python, supervised, the_child
+from tests.executors.supervised import RUN, alive, bash, program, python, supervised, the_child
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -61,10 +62,16 @@ def test_no_descriptor_and_no_child_is_left(tmp_path: Path) -> None:
 def test_what_the_run_used_is_told(tmp_path: Path) -> None:
     # More than this process holds itself: of less, nobody can tell what was the program's.
     held_mb = 50 + int(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1.1 / 1024)
-    text = f"import time; x = bytearray({held_mb} << 20)\nwhile time.process_time() < .3: pass"
+    text = (  # to fill so much takes a while, which is the program's too
+        f"import time; x = bytearray({held_mb} << 20); filled_s = time.process_time()\n"
+        "while time.process_time() < filled_s + .3: pass\n"
+        "print(time.process_time())"
+    )
     usage = supervised(tmp_path, python(tmp_path, text)).usage
+    said_s = float((tmp_path / "stdout.log").read_text())
     assert usage.cpu_s is not None
-    assert 0.3 <= usage.cpu_s < 3
+    assert said_s <= usage.cpu_s + 0.02  # the kernel counts in ticks
+    assert usage.cpu_s < 2 * said_s + 1  # to give it back takes a while, too
     assert usage.peak_memory_mb is not None
     assert held_mb < usage.peak_memory_mb < held_mb + 100
 
@@ -160,3 +167,38 @@ def test_a_program_reads_the_file_it_was_given_and_else_nothing(
         supervised(tmp_path, msgspec.structs.replace(bash(tmp_path, "cat"), stdin=stdin), how=how, limits=limits)
         assert (tmp_path / "stdout.log").read_bytes() == said if said else not (tmp_path / "stdout.log").exists()
         (tmp_path / "stdout.log").unlink(missing_ok=True)
+
+
+LAB = """
+import signal, sys, time
+from lab.core.launch import Limits, Program, Stop
+from lab.executors.supervisor import supervise
+from lab.store.files import Files
+came = []
+signal.signal(signal.SIGTERM, lambda *_: came.append(1))
+folder, text = sys.argv[1:]
+found = supervise(
+    Files(durable=False), Program(argv=("/bin/bash", "-c", text), cwd=folder, environ={}), Limits(budget_s=30),
+    path=folder, run_id="RUN-2", watch=lambda: Stop(how="interrupted", why="stopped by SIGTERM") if came else None,
+    every_s=60,
+)
+print(found.stopped, found.why, found.code, found.signal)
+"""
+
+
+@pytest.mark.parametrize("how", MODES[:2])
+@pytest.mark.parametrize("text", ["touch begun; exec sleep 60", "trap 'exit 0' TERM; touch begun; sleep 60 & wait"])
+def test_a_run_of_a_lab_that_is_itself_a_run_was_interrupted_when_all_were_told_to_end(
+    tmp_path: Path, how: str, text: str
+) -> None:
+    """Its program hears it as soon as its lab does, and so ends before the lab can tell it why."""
+    inner = tmp_path / "inner"
+    inner.mkdir()
+    outer = program(tmp_path, sys.executable, "-c", LAB, str(inner), text)
+    stop = Stop(how="timeout")
+    found = supervised(
+        tmp_path, outer, how=how, limits=Limits(budget_s=30, grace_s=20),
+        watch=lambda: stop if (inner / "begun").exists() else None,
+    )  # fmt: skip
+    assert (found.stopped, found.code) == ("timeout", 0)
+    assert (tmp_path / "stdout.log").read_text().startswith("interrupted stopped by SIGTERM ")

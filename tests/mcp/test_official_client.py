@@ -83,6 +83,7 @@ def test_it_finds_every_answer_valid(mode: str, tmp_path: Path) -> None:
         ("lab_tail", {"name": "alpha"}),
         ("lab_search_space", {"experiment": "alpha"}),
         ("lab_trainings", {}),
+        ("lab_research", {}),
         ("lab_propose", {"experiment": "alpha", "params": {"lr": 0.1}, "rationale": "lower"}),
         ("lab_run_once", {"experiment": "alpha", "now": True}),
         ("lab_pause", {"experiment": "alpha"}),

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from lab import __version__
+from lab.core.version import __version__
 from lab.mcp import messages
 from lab.mcp.messages import Lines
 from tests.mcp.wire import MODERN, SHIM, Server, refusal

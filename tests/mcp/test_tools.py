@@ -56,11 +56,14 @@ def untouched(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 def test_every_tool_is_a_verb_and_none_approves() -> None:
     assert [tool.name for tool in tools.TOOLS] == [
         "lab_status", "lab_list", "lab_context", "lab_get_run", "lab_compare", "lab_tail", "lab_search_space",
-        "lab_trainings", "lab_propose", "lab_run_once", "lab_pause",
+        "lab_trainings", "lab_research", "lab_propose", "lab_run_once", "lab_pause",
     ]  # fmt: skip
     for tool in tools.TOOLS:
         assert commands.find(tool.verb) is not None
         assert tool.verb not in ("approve", "resume", "complete", "cancel", "recover", "prune")
+    asked = tools.find("lab_research")
+    assert asked is not None
+    assert asked.line({"experiment": "approve"}) == ([], ["status", "approve"])  # neither a gate, nor a release
     writers = {tool.name for tool in tools.TOOLS if tool.writes}
     assert writers == {"lab_propose", "lab_run_once", "lab_pause"}
 
@@ -111,6 +114,7 @@ def test_each_tool_answers_as_it_said_it_would(server: Server, root: Root) -> No
         ("lab_tail", {"name": first, "stream": "stderr", "lines": 5}),
         ("lab_search_space", {"experiment": "alpha"}),
         ("lab_trainings", {}),
+        ("lab_research", {}),
         ("lab_propose", {"experiment": "alpha", "params": {"lr": 0.1}, "rationale": "lower"}),
         ("lab_run_once", {"experiment": "spare", "now": True}),
         ("lab_pause", {"experiment": "alpha", "reason": "enough"}),

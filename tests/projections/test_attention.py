@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
+import msgspec
 import pytest
 
 from lab.cli import index as read
 from lab.core import layout, policy
 from lab.core.model import Model
+from lab.core.pursuit import LENT
 from lab.core.spec_fields import StopConditions
 from lab.core.view import Spent
 from lab.projections import attention, index, lab_status, pages
@@ -68,9 +70,32 @@ def test_what_failures_ended_wants_somebody_and_what_came_to_its_end_does_not() 
     assert not said(make.subject([*failing(3), make.moved("completed", "max iterations")]))
 
 
+def test_who_is_asked_after_failures_is_told_of_the_last_one() -> None:
+    (asked,) = said(make.subject([*failing(3), make.moved("awaiting-human", "3 failures in a row")]))
+    assert asked == (
+        "waits for a person: 3 failures in a row, the last 3 alike: failed: it ended with exit code 3 (pid 3)"
+    )
+    (asked,) = said(make.subject([*failing(3), make.moved("awaiting-human", "which tier next?")]))
+    assert asked == "waits for a person: which tier next?"
+
+
 def test_what_stands_still_for_its_failures_is_told_once() -> None:
     for phase in ("paused", "awaiting-human"):
         assert len(said(make.subject([*failing(5), make.moved(phase, "5 failures in a row")]))) == 1
+
+
+def test_a_study_that_its_project_has_paused_wants_nobody_whatever_failed_in_it() -> None:
+    paused = msgspec.structs.replace(make.moved("paused", "its project makes its runs"), facts={LENT: "proj"})
+    assert not said(make.subject([*failing(5), paused]))
+    for closed in (
+        paused,
+        msgspec.structs.replace(paused, phase="awaiting-human"),
+        msgspec.structs.replace(paused, phase="completed", reason=policy.FAILED_TOO_OFTEN),
+    ):
+        assert not said(make.subject([*failing(5), closed]))
+        row: read.Row = {"id": "lr-sweep", "phase": "active", "last_outcome": "failed", "attention": []}
+        read._count_in(row, "phase_changed", msgspec.to_builtins(closed))
+        assert (row["phase"], row["attention"], read._LENT) == (closed.phase, [], LENT)
 
 
 def test_of_a_budget_less_than_a_tenth_is_left() -> None:

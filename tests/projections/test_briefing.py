@@ -52,11 +52,11 @@ def part(page: str, title: str) -> str:
 
 
 def test_it_says_what_the_experiment_is_for_and_how_it_stands() -> None:
-    page = briefing.page(told(make.run(1, value=0.5), make.run(2, "crash", reason="out of memory")))
+    page = briefing.page(told(make.run(1, value=0.5), make.run(2, "failed", reason="out of memory")))
     stands = part(page, "Where it stands")
     assert "- Goal: find the learning rate\n" in stands
     assert "- Metric: val_loss, minimize\n" in stands
-    assert "- Runs: 2 (1 success, 1 crash)\n" in stands
+    assert "- Runs: 2 (1 success, 1 failed)\n" in stands
     assert "- Failures in a row: 1\n" in stands
     assert "As of: 2026-01-02T04:00:02.000000Z\n" in page
 
@@ -69,7 +69,7 @@ def test_it_says_what_is_left_of_every_budget_that_was_set() -> None:
     assert left.split("\n") == [
         "- 7 runs",
         "- 0.5 hours of running time (0.5 used)",
-        "- 3.0 of the cost that runs report (2.0 used)",
+        "- 3.0 of the cost that runs report (2.0 used; 2.0 is set aside for a run)",
         "- 3 more failures in a row",
         "- 10 min for each run",
     ]
@@ -146,13 +146,19 @@ def test_a_fixed_parameter_is_not_repeated_in_every_run() -> None:
         (None, (0.5, 0.7), "the SPEC does not say; no point was measured twice"),
         (True, (0.5,), "the SPEC says there is some; no point"),
         (False, (0.5,), "the SPEC says there is none; no point"),
-        (None, (0.5, 0.5), "1 point measured more than once: a standard deviation of 0.0"),
+        (
+            None,
+            (0.5, 0.5),
+            "1 point measured more than once: a standard deviation of 0.0 each time, 1 degree of freedom\n",
+        ),
         (None, (0.4, 0.6, 0.5), "1 point measured more than once: a standard deviation of 0.1"),
+        (None, (0.4, 0.6, 0.5), "2 degrees of freedom: too few to be sure of it\n"),
+        (None, (0.4, 0.6, 0.5, 0.5, 0.5), "4 degrees of freedom\n"),
     ],
 )
 def test_noise_is_what_repeats_tell(declared: bool | None, values: tuple[float, ...], said: str) -> None:
     runs = [make.run(k, value=value) for k, value in enumerate(values)]
-    same = said.startswith("1 point")
+    same = "no point" not in said
     lines = tuple(line(run, lr=0.1 if same else run.iteration) for run in runs)
     assert said in briefing.page(told(*runs, lines=lines, spec=make.spec(noise=declared)))
 

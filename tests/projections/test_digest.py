@@ -49,8 +49,30 @@ def test_an_old_best_is_no_news() -> None:
 
 def test_what_stopped_and_what_moved_is_told_with_its_reason() -> None:
     told = digest.daily("2026-01-03", items(make.promoted("final", "streak"), STOPPED)).decode()
-    assert "- **lr-sweep** is in the tier final, by policy: streak\n" in told
+    assert "- **lr-sweep** went to the tier final, by policy: streak\n" in told
     assert r"- **lr-sweep** is awaiting-human, by policy: no progress \| none" in told
+
+
+def test_what_is_no_more_is_told_as_what_it_was() -> None:
+    told = digest.daily("2026-01-03", items(STOPPED, make.moved("queued", "mended"))).decode()
+    assert "was awaiting-human and is queued now, by policy: no progress" in told
+    assert "is awaiting-human" not in told
+
+
+def test_an_experiment_that_stopped_more_than_once_has_one_line_and_says_what_it_is() -> None:
+    paused, done = make.moved("paused", "enough"), make.moved("completed", "done", "ann")
+    told = digest.daily("2026-01-03", items(STOPPED, paused, done)).decode()
+    assert told.count("- **lr-sweep** is") == 1
+    assert "- **lr-sweep** is completed, the last of 3 stops, by ann: done\n" in told
+    assert "paused" not in told
+
+
+def test_what_went_on_after_the_day_is_not_told_as_it_was_then() -> None:
+    """A digest may be written when the day is long over."""
+    row = items(STOPPED, make.moved("queued", "mended")).rows
+    of_the_day = items(STOPPED).decisions
+    told = digest.daily("2026-01-02", items(rows=row, decisions=of_the_day)).decode()
+    assert "was awaiting-human and is queued now" in told
 
 
 def test_a_decision_is_understood_in_both_spellings() -> None:

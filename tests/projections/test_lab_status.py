@@ -41,6 +41,11 @@ def test_a_quiet_lab_wants_nothing() -> None:
     assert section(page(row("fine", make.run(1, value=0.5))), "What wants you") == ["Nothing."]
 
 
+def test_a_project_has_what_it_found_in_the_place_of_a_best() -> None:
+    (line,) = section(page(row("mine", make.moved("paused"), found="8 of 8 runs")), "Paused (1)")
+    assert ", tier default, 8 of 8 runs - " in line
+
+
 def test_each_experiment_is_in_the_section_of_its_phase() -> None:
     told = page(
         row("a", make.run(1, value=0.5)),
@@ -80,7 +85,7 @@ def test_a_lab_without_experiments_says_so() -> None:
 
 def test_a_best_is_told_and_a_failed_run_is_none() -> None:
     assert "tier default, best val_loss 0.5 - find" in page(row("a", make.run(1, value=0.5)))
-    assert "1 failure in a row, tier default, no best yet - find" in page(row("a", make.run(1, "crash")))
+    assert "1 failure in a row, tier default, no best yet - find" in page(row("a", make.run(1, "failed")))
 
 
 def test_hostile_text_stays_in_its_place() -> None:

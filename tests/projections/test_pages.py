@@ -224,9 +224,25 @@ def test_no_place_on_this_machine_is_told() -> None:
         assert not re.search(rb"(?<![\w.>])/(work|home|tmp|root|Users)\b", data)
 
 
-def test_where_the_spec_says_that_there_is_noise_a_best_number_is_called_lucky() -> None:
+@pytest.mark.parametrize("name", [layout.SUMMARY, layout.BEST])
+def test_a_best_number_may_be_luck_unless_the_spec_says_that_there_is_none(name: str) -> None:
+    """Whoever copies parameters from a page is told where the ones to take are."""
     happened = [make.run(1, value=0.5), make.run(2, value=0.25)]
-    noisy, quiet = (pages.render(make.subject(happened, given=make.spec(noise=noise))) for noise in (True, None))
-    for name in (layout.SUMMARY, layout.BEST):
-        assert b"partly luck: `labctl best lr-sweep` weighs which run to take" in noisy[name]
-        assert b"luck" not in quiet[name]
+    noisy, unsaid, exact = (
+        pages.render(make.subject(happened, given=make.spec(noise=noise)))[name] for noise in (True, None, False)
+    )
+    weighs = b"best number is partly luck: `labctl best lr-sweep` weighs which run to take"
+    assert b"The metric is noisy, and a " + weighs in noisy
+    assert b"The SPEC does not say whether the metric is noisy. If it is, a " + weighs in unsaid
+    assert b"luck" not in exact
+
+
+def test_best_md_does_not_call_parameters_those_to_take_where_they_may_be_luck() -> None:
+    happened = [make.run(1, value=0.5), make.run(2, value=0.25)]
+    noisy, exact = (text(make.subject(happened, given=make.spec(noise=noise)), layout.BEST) for noise in (None, False))
+    assert "## Parameters of the best number seen\n" in noisy
+    assert "## Parameters\n" in exact
+
+
+def test_of_a_single_run_nothing_is_said_of_luck() -> None:
+    assert b"luck" not in pages.render(make.subject([make.run(1, value=0.5)]))[layout.BEST]

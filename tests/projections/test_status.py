@@ -103,6 +103,16 @@ def test_another_format_is_no_state_even_when_its_check_holds() -> None:
     assert status.fold_state(PAGE.split(b'"fold": ')[0] + b'"fold": ' + fold + b"\n}\n") is None
 
 
+def test_whoever_changes_what_is_folded_gives_the_fold_another_number() -> None:
+    """Else a page of before is believed, and what it has no word of has never happened."""
+    parts = msgspec.json.schema(status.State)["$defs"]
+    names = {name: sorted(part.get("properties", ())) for name, part in parts.items()}
+    shape = canonical.digest(msgspec.json.encode(names, order="sorted"))
+    assert (status.FOLD_FORMAT, shape) == (15, "d5485a09271a2fa949072bfd18e6ba2e5b06963fa72cb8315cebcf79a26513ac"), (
+        "another number for FOLD_FORMAT, with a word about it, and then this digest"
+    )
+
+
 def test_a_text_that_cannot_be_written_costs_the_fold_and_not_the_page() -> None:
     page = status.status_page(make.subject([make.run(1, "crash", reason="\ud800")]))
     assert json.loads(page)["fold"] is None
@@ -123,7 +133,7 @@ def test_it_says_what_the_experiment_is_now() -> None:
     assert told["best_metric_value"] == 0.5
     assert told["best_run"] == "RUN-20260102-030001-000000-scout"
     assert told["last_outcome"] == "crash"
-    assert told["failure_streak"] == 1
+    assert told["failure_streak"] == 0  # it ended with the lab
     assert told["next_due_at"] == "2026-01-02T04:30:02.000000Z"
     assert told["notify"] == "silent"
 

@@ -26,11 +26,11 @@ if TYPE_CHECKING:
 
 pytestmark = [pytest.mark.heavy, pytest.mark.timeout(120)]
 PROCESSES = 8
-ROUNDS = 100
+ROUNDS = 60
 LINES = 200
 A_DAY_S = 86_400.0
 GUN_S = 0.003
-CRANKING_S = 4.0
+CRANKING_S = 2.5
 
 
 @pytest.fixture

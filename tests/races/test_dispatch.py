@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 pytestmark = [pytest.mark.heavy, pytest.mark.timeout(120)]
 CLAIMERS, EXPERIMENTS, SLOTS = 8, 8, 5
-KILLING_S = 5.0
+KILLING_S = 3.5
 MORE = f"executor: stub\nmax_parallel: {SLOTS}\n"
 # Each runs the verb of the command line until it says that there is nothing left, as a loop in a shell would.
 LOOP = """

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from datetime import datetime
     from pathlib import Path
 
+    import pytest
+
     from lab.core.claim import Owner
     from lab.core.seal import Seal
     from lab.store.files import Files
@@ -123,6 +125,19 @@ def identities(folder: str) -> dict[str, tuple[int, int, int]]:
         seen = os.stat(f"{folder}/{name}")
         found[name] = (seen.st_ino, seen.st_size, seen.st_mtime_ns)
     return found
+
+
+def listings(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The folders that are listed from now on: what a look costs on a file server."""
+    looked: list[str] = []
+    real = os.listdir
+
+    def look(path: str) -> list[str]:
+        looked.append(path)
+        return real(path)
+
+    monkeypatch.setattr(os, "listdir", look)
+    return looked
 
 
 def derived(root: Root) -> list[str]:

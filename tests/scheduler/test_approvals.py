@@ -16,7 +16,7 @@ from lab.scheduler import cycle, decisions, reclaim, refresh
 from lab.scheduler.control import approvals, approved, proposals
 from lab.store import ledger
 from lab.testing.files import BEGINNING, Crash, CrashingFiles, a_root
-from tests.scheduler.labs import a_copy, a_lab, an_experiment, dead, one_run, reopened, tree, write
+from tests.scheduler.labs import a_copy, a_lab, an_experiment, dead, listings, one_run, reopened, tree, write
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -494,14 +494,7 @@ def test_what_somebody_decided_after_a_crash_is_not_undone_by_finishing_it(tmp_p
 
 
 def test_with_nothing_waiting_a_turn_looks_at_one_folder(root: Root, monkeypatch: pytest.MonkeyPatch) -> None:
-    looked: list[str] = []
-    real = os.listdir
-
-    def look(path: str) -> list[str]:
-        looked.append(path)
-        return real(path)
-
-    monkeypatch.setattr(os, "listdir", look)
+    looked = listings(monkeypatch)
     assert approvals.expire(root) == []
     assert looked == [root.layout.approvals]
 
@@ -515,3 +508,9 @@ def test_the_history_of_proposals_folds_the_same_one_by_one_and_at_once(root: Ro
     refresh.everything(root)
     assert view(root) == seen
     assert (seen.proposals, [each.proposal for each in seen.waiting]) == (2, ["a-2"])
+
+
+def test_the_tier_that_it_is_in_is_asked_for_by_nobody(root: Root) -> None:
+    with pytest.raises(BadInput, match="is in the tier proxy already"):
+        approvals.propose(root, Proposal(kind=PROMOTE, experiment="a", tier="proxy"))
+    assert proposals.names(root) == []

@@ -39,7 +39,7 @@ def types(root: Root) -> list[str]:
 
 
 def test_a_new_lab_has_its_folders_and_pages(tmp_path: Path) -> None:
-    root = a_root(tmp_path / "deep" / "lab")
+    root = a_root(tmp_path / "deep" / "lab", is_made=False)
     assert create.make_lab(root).made
     names = set(os.listdir(root.layout.root))
     assert {"README-FIRST.md", "LAB-STATUS.md", "LAB-INDEX.json", "PROGRAM.md", "registry", "experiments"} <= names
@@ -58,26 +58,26 @@ def test_making_a_lab_that_is_there_changes_nothing(root: Root) -> None:
 def test_a_folder_with_other_things_in_it_is_no_place_for_a_lab(tmp_path: Path) -> None:
     (tmp_path / "thesis.tex").touch()
     with pytest.raises(BadInput, match=r"thesis\.tex"):
-        create.make_lab(a_root(tmp_path))
+        create.make_lab(a_root(tmp_path, is_made=False))
     assert os.listdir(tmp_path) == ["thesis.tex"]
 
 
 def test_a_file_is_no_place_for_a_lab(tmp_path: Path) -> None:
     (tmp_path / "lab").write_text("x")
     with pytest.raises(BadInput):
-        create.make_lab(a_root(tmp_path / "lab"))
+        create.make_lab(a_root(tmp_path / "lab", is_made=False))
 
 
 def test_a_lab_whose_making_was_stopped_anywhere_is_finished_by_making_it_again(tmp_path: Path) -> None:
     counted = CrashingFiles()
-    whole = a_root(tmp_path / "dry", counted)
+    whole = a_root(tmp_path / "dry", counted, is_made=False)
     create.make_lab(whole)
     wanted = set(tree(whole.layout.root))
     for at in range(1, counted.steps + 1):
         place = tmp_path / str(at)
         with pytest.raises(Crash):
-            create.make_lab(a_root(place, CrashingFiles(at=at)))
-        after = a_root(place)
+            create.make_lab(a_root(place, CrashingFiles(at=at), is_made=False))
+        after = a_root(place, is_made=False)
         create.make_lab(after)
         assert {name for name in tree(after.layout.root) if not name.endswith(".draft")} == wanted, counted.log[at - 1]
         assert types(after) == [event.LAB_CREATED]
@@ -151,7 +151,7 @@ def test_a_creation_that_was_stopped_anywhere_can_be_completed(tmp_path: Path, s
     counted = CrashingFiles()
     create.experiment(a_lab(tmp_path / "dry", files=counted), spec, actor="ann")
     lab = CrashingFiles()
-    create.make_lab(a_root(tmp_path / "dry2", lab))
+    create.make_lab(a_root(tmp_path / "dry2", lab, is_made=False))
     for at in range(lab.steps + 1, counted.steps + 1):
         stopped = a_lab(tmp_path / str(at), files=CrashingFiles(at=at))
         with pytest.raises(Crash):

@@ -12,10 +12,11 @@ import pytest
 
 from lab.core import canonical, event, layout
 from lab.core.ended import Ended
-from lab.core.errors import BadInput, Busy, NotFound
+from lab.core.errors import BadInput, Busy, NotFound, Unavailable
 from lab.core.launch import GRACE_S
+from lab.core.record import page
 from lab.core.run import CRASH, FAILED
-from lab.scheduler import cycle, decisions, refresh
+from lab.scheduler import cycle, decisions, reclaim, refresh
 from lab.store import bundles, leases, ledger, reading, verify
 from lab.testing.files import Crash, CrashingFiles, FullDisk
 from tests.scheduler.labs import a_copy, a_lab, an_experiment, dead, ended, me, one_run, reopened, tree, write
@@ -244,6 +245,40 @@ def test_a_run_whose_finish_a_full_disk_refused_is_settled_by_the_next_one(tmp_p
         assert seen.recent[0].outcome in ("success", CRASH), at
         assert verify.verify(root).damage == (), at
     pytest.fail("a run never got by with forty writes")
+
+
+@pytest.mark.parametrize("is_linked", [True, False])
+def test_a_run_that_takes_its_bundle_away_has_failed_and_says_so(
+    root: Root, tmp_path: Path, *, is_linked: bool
+) -> None:
+    running = cycle.begin(root, "a", owner=me(), params={"lr": 0.1})
+    os.rename(running.path, tmp_path / "elsewhere")
+    if is_linked:
+        os.symlink(tmp_path / "elsewhere", running.path)
+    made = cycle.finish(root, running, ended(1.0))
+    assert (made.run.outcome, made.run.value) == (FAILED, None)
+    assert ("in place of its bundle" if is_linked else "took its bundle away") in made.run.reason
+    assert verify.verify(root).damage == ()
+    assert (tmp_path / "elsewhere" / "manifest.json").read_bytes() == page(running.manifest)
+    assert "a" not in leases.unsettled(root)
+
+
+def test_a_run_that_links_its_bundle_away_and_dies_is_counted_too(root: Root, tmp_path: Path) -> None:
+    running = cycle.begin(root, "a", owner=dead(), params={"lr": 0.1})
+    os.rename(running.path, tmp_path / "elsewhere")
+    os.symlink(tmp_path / "elsewhere", running.path)
+    (settled,) = reclaim.reclaim(root, "a")
+    assert "sealed as crash" in settled.what
+    assert verify.verify(root).damage == ()
+
+
+def test_nothing_is_sealed_through_a_link_in_place_of_all_runs(root: Root, tmp_path: Path) -> None:
+    running = cycle.begin(root, "a", owner=me(), params={"lr": 0.1})
+    os.rename(root.layout.runs("a"), tmp_path / "runs")
+    os.symlink(tmp_path / "runs", root.layout.runs("a"))
+    with pytest.raises(Unavailable, match="runs/ is not a folder"):
+        cycle.finish(root, running, ended(1.0))
+    assert not ledger.tells(root, event.RUN_SEALED, "a", running.manifest.run_id)
 
 
 def test_the_lease_lasts_longer_than_the_budget(root: Root) -> None:

@@ -61,7 +61,7 @@ def test_resuming_forgives_the_failures_before(root: Root) -> None:
     assert view(root).failure_streak == 4
     decisions.pause(root, "a", reason="", actor="ann")
     decisions.resume(root, "a", reason="", actor="ann")
-    assert (view(root).failure_streak, view(root).phase) == (0, "queued")
+    assert (view(root).failure_streak, view(root).phase) == (0, "active")
     one_run(root, "a", None, FAILED)
     assert (view(root).failure_streak, view(root).phase) == (1, "active")
 
@@ -83,7 +83,13 @@ def test_a_tier_set_by_hand_stays(root: Root) -> None:
     assert view(root).tier == "proxy"
 
 
+def test_what_was_made_by_mistake_and_never_ran_can_be_archived_as_it_is(root: Root) -> None:
+    assert decisions.archive(root, "a", reason="", actor="ann").phase == "archived"
+    assert decisions.restore(root, "a", reason="", actor="ann").phase == "paused"
+
+
 def test_only_what_is_over_can_be_archived_and_it_comes_back_paused(root: Root) -> None:
+    one_run(root, "a", 0.5)
     with pytest.raises(BadInput, match="only what is completed or paused"):
         decisions.archive(root, "a", reason="", actor="ann")
     decisions.complete(root, "a", reason="", actor="ann")

@@ -8,6 +8,7 @@ import shutil
 import socket
 from typing import TYPE_CHECKING
 
+import msgspec
 import pytest
 
 from lab.core import layout, package
@@ -18,12 +19,15 @@ from lab.core.proposal import Proposal
 from lab.core.record import page
 from lab.scheduler import cycle, decisions, reclaim, refresh
 from lab.scheduler.control import approvals, approved
-from lab.scheduler.dispatch import ingest, mend, offers
+from lab.scheduler.dispatch import completing, ingest, mend, offers
+from lab.scheduler.dispatch.completing import Word
 from lab.store import bundles, leases, ledger, packages, verify
-from tests.scheduler.labs import a_lab, an_experiment, dead, me, silent, tree
+from lab.testing.files import CrashingFiles
+from tests.scheduler.labs import a_lab, an_experiment, dead, me, reopened, silent, tree
 from tests.scheduler.parcels import claimed, complete, completed, fill, ingested, queued, stages
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from lab.store.root import Root
@@ -378,6 +382,40 @@ def test_the_run_of_a_dead_worker_process_is_used_if_it_had_ended_and_recorded_i
     assert sealed(root, done.place.experiment) == [("success", 0.75)]
     assert sealed(root, under_way.place.experiment) == [("crash", None)]
     assert stages(root) == {}
+
+
+def test_the_run_of_a_worker_that_ended_before_its_machine_started_again_is_a_crash(root: Root) -> None:
+    queued(root)
+    held, _ = offers.claim(root, "w1", process=msgspec.structs.replace(dead(), boot_id="of the start before"))
+    path = fill(held[0], 0.75)
+    with open(f"{path}/exit.json", "wb") as file:
+        file.write(page(Exit(run_id=held[0].manifest.run_id, code=0, wall_s=2.0)))
+    ingested(root)
+    assert sealed(root, held[0].place.experiment) == [("crash", None)]
+
+
+def test_what_a_power_cut_may_not_take_of_a_run_whose_worker_is_elsewhere_waits_for_the_disk(root: Root) -> None:
+    """Else a whole package would be refused, as the run that it is of could not be read."""
+
+    def synced(deed: Callable[[Root], object]) -> list[str]:
+        noted = CrashingFiles(durable=True)
+        deed(reopened(root, noted))
+        return [path for step, path in noted.log if step == "fsync"]
+
+    queued(root)
+    begun = synced(lambda lab: offers.claim(lab, "w1"))
+    (name,) = bundles.names(root, "alpha")
+    bundle = root.layout.run("alpha", name)
+    assert {f"{bundle}/{each}" for each in (layout.MANIFEST, layout.PLAN)} | {bundle} <= set(begun)
+    (each,) = packages.found(root, package.RUNNING)
+    path = root.layout.package(package.RUNNING, each.name)
+    with open(f"{path}/{package.RUN}/{layout.METRICS}", "w", encoding="utf-8") as file:
+        json.dump({"loss": 0.5}, file)
+    assert path in synced(lambda lab: completing.complete(lab, each.dispatch_id, "w1", Word("failed", reason="why")))
+    taken_in = synced(ingest.ingest)
+    for written in (layout.RESULT, layout.MANIFEST):
+        assert any(path.startswith(f"{bundle}/.{written}.") for path in taken_in), written
+    assert sealed(root) == [("failed", None)]
 
 
 def test_a_half_made_claim_is_an_offer_again_and_its_lease_is_free(root: Root) -> None:

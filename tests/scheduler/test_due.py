@@ -127,6 +127,17 @@ def test_a_misspelt_class_is_refused(root: Root) -> None:
         due.require_known(root, ["gpuu"])
 
 
+def test_a_class_that_a_spec_was_just_given_is_known(root: Root) -> None:
+    """The index tells of the class that it had; a courier for the new one was refused until something renewed it."""
+    spec(root, "a")
+    path = root.layout.spec("a")
+    write(path, (reading.read(path) or b"") + b"executor_class: rented\n")
+    due.require_known(root, ["rented"])
+    assert due.classes(root) == {"rented"}
+    write(path, b"not: [a SPEC\n")
+    assert due.classes(root) == {"default"}
+
+
 def test_an_experiment_that_never_ran_waits_since_it_was_made(root: Root) -> None:
     spec(root, "old", cadence="0.001s")
     spec(root, "new", cadence="0.001s")

@@ -18,7 +18,7 @@ from lab.scheduler.control import approvals, inbox, orders, proposals
 from lab.store import ledger
 from lab.store.sections import hold
 from lab.testing.files import Crash, CrashingFiles, FullDisk
-from tests.scheduler.labs import SPEC, a_copy, a_lab, me, reopened, tree, write
+from tests.scheduler.labs import SPEC, a_copy, a_lab, listings, me, reopened, tree, write
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -269,14 +269,7 @@ def test_a_full_disk_loses_no_order(tmp_path: Path) -> None:
 def test_an_empty_inbox_costs_one_look_and_other_files_are_nobodys(root: Root, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("README.md", ".1.json.tmp", ".hidden.json", "x.json~"):
         write(f"{root.layout.inbox}/{name}", b"{}")
-    looked: list[str] = []
-    real = os.listdir
-
-    def look(path: str) -> list[str]:
-        looked.append(path)
-        return real(path)
-
-    monkeypatch.setattr(os, "listdir", look)
+    looked = listings(monkeypatch)
     assert inbox.answer(root) == []
     assert looked == [root.layout.inbox]
     os.rename(root.layout.inbox, f"{root.layout.inbox}-gone")

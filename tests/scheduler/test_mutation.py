@@ -6,7 +6,6 @@ import os
 import shutil
 import subprocess
 import time
-import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,25 +15,17 @@ import pytest
 from lab.core.errors import BadInput
 from lab.llm import exchange
 from lab.scheduler import change, mutation
-from lab.scheduler.agent_process import AgentProcess
+from lab.scheduler.agents.process import AgentProcess
 from lab.scheduler.mutation import Mutation, Order
 from lab.testing.files import a_root
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from lab.store.root import Root
 
+pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")  # a fork: the runner's threads are idle in it
 RECORDED = Path(__file__).resolve().parents[1] / "llm" / "agents" / "recorded"
 KEY = "sk-a-very-secret-key"
 DONE = f"cat {RECORDED}/codex-answer.jsonl"
-
-
-@pytest.fixture(autouse=True)
-def _forks() -> Iterator[None]:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)  # threads of the test runner are idle in the child
-        yield
 
 
 @pytest.fixture
@@ -315,7 +306,7 @@ def test_bad_orders_are_refused_before_anything_is_started(root: Root, workspace
     ):
         with pytest.raises(BadInput):
             mutation.mutate(root, run, order, stop=lambda: False)
-    assert not Path(root.layout.root).exists()
+    assert not [path for path in Path(root.layout.root).rglob("*") if path.is_file()]
 
 
 def test_a_folder_with_more_files_than_can_be_judged_is_refused_whole(

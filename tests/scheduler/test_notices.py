@@ -21,15 +21,21 @@ from lab.cli.surroundings import run_program
 from lab.core import notice
 from lab.core.errors import BadInput
 from lab.core.notice import TEST
-from lab.core.proposal import RESUME, Proposal
+from lab.core.proposal import RESUME, RUN, Proposal
 from lab.core.view import AWAITING
 from lab.core.world import World
 from lab.scheduler import decisions, digest, refresh
 from lab.scheduler.control import approvals, delivery, notices
+from lab.scheduler.search.burst import Burst, Order
+from lab.scheduler.search.guided import Guided
+from lab.scheduler.search.plan import Wanted
+from lab.scheduler.turn import Turn
+from lab.scheduler.visit import Request
 from lab.store.root import Root
 from lab.store.sections import hold
 from lab.testing.files import SteadyClock
 from tests.scheduler.labs import a_lab, one_run
+from tests.scheduler.search.searches import a_search
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -152,6 +158,71 @@ def test_the_same_change_is_told_once_even_by_two_turns(root: Root, server: Serv
     os.unlink(root.layout.notices)  # losing it costs a notice sent twice, and nothing else
     notices.after(root, [change])
     assert len(server.got) == 2
+
+
+def proposed() -> Proposal:
+    return Proposal(kind=RUN, experiment="a", params={"lr": 0.1}, asked_by="ann")
+
+
+def a_turn(root: Root) -> Turn:
+    made = Turn(root, Request(only=("a",)), tell=lambda _: None, interrupted=lambda: "")
+    made.hear()
+    return made
+
+
+def test_what_somebody_proposes_is_told_at_once_and_never_again(root: Root, server: Server) -> None:
+    configure(root, {"name": "web", "webhook": server.address}, again_after_minutes=0)
+    for _ in range(3):
+        approvals.propose(root, proposed())
+        a_turn(root)
+    assert [(got["kind"], got["fix"]) for got in server.got] == [("needs-approval", "labctl approve a-1")]
+    approvals.reject(root, "a-1", why="no", actor="ann")
+    approvals.propose(root, proposed())
+    assert [got["fix"] for got in server.got] == ["labctl approve a-1", "labctl approve a-2"]
+
+
+def test_what_nobody_was_told_of_is_told_by_the_next_turn(root: Root, server: Server) -> None:
+    approvals.ask(root, proposed())  # whoever asked was stopped there
+    handed_over(root)
+    configure(root, {"name": "web", "webhook": server.address})
+    with open(f"{root.layout.approvals}/notes.json", "w", encoding="utf-8") as file:
+        file.write("{}")
+    for _ in range(3):
+        assert a_turn(root).warnings == []
+    assert sorted(str(got["what"]) for got in server.got) == ["a asks for approval to run", "a waits for a person"]
+
+
+def test_a_proposal_of_a_silent_experiment_is_told_where_always_says_so(root: Root, server: Server) -> None:
+    with open(root.layout.spec("a"), encoding="utf-8") as file:
+        text = file.read()
+    with open(root.layout.spec("a"), "w", encoding="utf-8") as file:
+        file.write(text.replace("notify: all", "notify: silent"))
+    configure(root, {"name": "web", "webhook": server.address})
+    approvals.propose(root, proposed())
+    assert server.got == []
+    configure(root, {"name": "web", "webhook": server.address}, always=["needs-approval"])
+    a_turn(root)
+    a_turn(root)
+    assert [got["kind"] for got in server.got] == ["needs-approval"]
+
+
+def test_a_guided_burst_without_a_terminal_tells_that_it_waits(tmp_path: Path, root: Root, server: Server) -> None:
+    lab = a_search(tmp_path / "search", "strategy: random\nnotify: all\nexecutor: stub\n")
+    world = World(now=SteadyClock(), rng=random.Random(0), run=run_program, environ={})
+    searching = Root(lab.layout.root, world)
+    configure(searching, {"name": "web", "webhook": server.address})
+    for _ in range(2):
+        burst = Burst(searching, Order(experiment="hunt"), Wanted(), tell=lambda _: None, interrupted=lambda: "")
+        burst.prepare()
+        Guided(searching, burst, ask=None, actor="ann").run(wait_s=0)
+    assert [got["fix"] for got in server.got] == ["labctl approve hunt-1"]
+
+
+def test_a_notice_that_cannot_be_sent_keeps_no_proposal_from_being_made(root: Root) -> None:
+    configure(root, {"name": "desk", "command": ["false"]})
+    asked = approvals.propose(root, proposed())
+    assert asked.made
+    assert len(asked.warnings) == 1
 
 
 def test_a_run_that_is_a_new_best_is_told_by_a_command(root: Root, tmp_path: Path) -> None:

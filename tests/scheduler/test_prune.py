@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import tarfile
+import threading
 from typing import TYPE_CHECKING
 
 import pytest
@@ -14,7 +15,7 @@ from lab.core.errors import BadInput, Corrupt, NotFound, Unavailable
 from lab.core.run import FAILED
 from lab.scheduler import cycle, digest, inspect, prune, refresh, watchdog
 from lab.scheduler.prune import Wish
-from lab.store import archive_file, bundles, ledger, verify
+from lab.store import archive_file, archives, bundles, ledger, verify
 from lab.store.files import Files
 from lab.testing.files import BEGINNING, Crash, CrashingFiles, a_root
 from tests.scheduler.labs import a_lab, an_experiment, derived, ended, me, one_run, reopened, tree, write
@@ -228,8 +229,7 @@ def test_show_says_where_a_run_is(root: Root) -> None:
     assert shown.lines[-1] == "with artifacts"
 
 
-def test_a_best_that_a_new_spec_makes_is_told_from_the_archive(root: Root) -> None:
-    """With the direction turned round, an archived run can become the best: its params and result are still known."""
+def test_a_spec_by_which_an_archived_run_would_be_best_changes_no_best(root: Root) -> None:
     for value in (0.5, 0.6, 0.7, 0.8, 0.9):
         one_run(root, "a", value)
     prune.prune(root, "a", Wish(keep=5))
@@ -238,7 +238,7 @@ def test_a_best_that_a_new_spec_makes_is_told_from_the_archive(root: Root) -> No
         write(spec, file.read().replace(b"minimize", b"maximize"))
     refresh.everything(root)
     best = pages(root)["experiments/a/best.md"].decode()
-    assert "8.0" in best
+    assert "loss: **0.5** (minimize)" in best
     assert rebuilt(root)["experiments/a/best.md"].decode() == best
 
 
@@ -314,6 +314,60 @@ def test_a_later_run_costs_no_more_steps_than_without_an_archive(tmp_path: Path)
             [(name, os.path.basename(path).split(".")[0]) for name, path in counted.log if "draft" not in path]
         )
     assert [name for name, _ in steps[0]] == [name for name, _ in steps[1]]
+
+
+class Meeting(Files):
+    """Removes a folder only when three more are being removed."""
+
+    def __init__(self) -> None:
+        super().__init__(durable=False)
+        self.meeting = threading.Barrier(4)
+
+    def step(self, name: str, path: str) -> None:
+        del path
+        if name == "rmdir":
+            self.meeting.wait(timeout=60)
+
+
+def spent(root: Root, count: int) -> list[str]:
+    folder = root.layout.runs("a")
+    for number in range(count):
+        os.mkdir(f"{folder}/.RUN-{number:03d}{layout.PRUNED_SUFFIX}")
+        write(f"{folder}/.RUN-{number:03d}{layout.PRUNED_SUFFIX}/file", b"x")
+    return archives.drafts(root, "a")
+
+
+def test_what_many_runs_leave_is_removed_several_at_once(root: Root) -> None:
+    left = spent(root, 128)
+    archives.discard(reopened_at(root.layout.root, Meeting()), left)
+    assert len(left) == 128
+    assert archives.drafts(root, "a") == []
+
+
+def test_a_crash_while_many_are_removed_is_told_and_the_next_prune_removes_the_rest(root: Root) -> None:
+    left = spent(root, 128)
+    with pytest.raises(Crash):
+        archives.discard(reopened_at(root.layout.root, CrashingFiles(at=100)), left)
+    assert archives.drafts(root, "a")
+    prune.prune(root, "a", Wish(keep=5))
+    assert archives.drafts(root, "a") == []
+    assert damage(root) == []
+
+
+def test_an_archive_is_read_without_keeping_what_was_read(root: Root, monkeypatch: pytest.MonkeyPatch) -> None:
+    opened: list[tarfile.TarFile] = []
+    begin = tarfile.open
+
+    def noted(*given: str, **more: str) -> tarfile.TarFile:
+        opened.append(begin(*given, **more))  # type: ignore[call-overload]
+        return opened[-1]
+
+    made = prune.prune(root, "a", Wish(keep=5))
+    monkeypatch.setattr(tarfile, "open", noted)
+    listed = archive_file.listed(root.layout.archive(made.archive))
+    kept = [len(opened[0].members) for _ in listed]  # type: ignore[attr-defined]
+    assert len(kept) > 20
+    assert max(kept) <= 3
 
 
 @pytest.mark.heavy

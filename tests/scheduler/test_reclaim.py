@@ -15,9 +15,11 @@ import pytest
 
 from lab.core import event, layout
 from lab.core.errors import Busy, NotFound, Superseded
-from lab.scheduler import cycle, decisions, reclaim, refresh
-from lab.store import bundles, leases, ledger, reading, verify
-from lab.testing.files import Crash, CrashingFiles
+from lab.core.launch import Exit
+from lab.core.record import encode
+from lab.scheduler import closing, cycle, decisions, reclaim, refresh
+from lab.store import bundles, leases, ledger, machine, reading, verify
+from lab.testing.files import Crash, CrashingFiles, FullDisk
 from tests.scheduler.labs import a_copy, a_lab, dead, ended, foreign, me, one_run, reopened, silent, tree, write
 
 if TYPE_CHECKING:
@@ -126,6 +128,45 @@ def test_a_run_that_was_closed_keeps_the_outcome_it_was_closed_with(root: Root) 
     last = view(root).last
     assert last is not None
     assert (last.outcome, last.value, last.note) == ("success", 0.5, "done")
+
+
+@pytest.mark.parametrize("left", [b"", b"\0\0\0\0", b"[]"])
+def test_a_run_whose_parameters_a_power_cut_took_is_no_success(root: Root, left: bytes) -> None:
+    """Its end was on the disk, and what it was given was not: a success of parameters that nobody knows."""
+    killed_before(root, "SEAL.json")
+    (name,) = bundles.names(root, "a")
+    write(f"{root.layout.run('a', name)}/{layout.PARAMS}", left)
+    reclaim.reclaim(reopened(root), "a")
+    found = bundles.load_seal(root.layout.run("a", name))
+    assert found is not None
+    assert (found[0].run.outcome, found[0].run.value) == ("crash", None)
+    assert "params.json is not what was written there" in found[0].run.reason
+
+
+@pytest.mark.parametrize("left", ["a closed manifest", "exit.json"])
+def test_a_run_that_ended_before_its_machine_started_again_is_no_success(
+    root: Root, monkeypatch: pytest.MonkeyPatch, left: str
+) -> None:
+    """How it ended was on the disk, and what it made may be empty: nothing of that waited."""
+    killed_before(root, "SEAL.json" if left == "a closed manifest" else "RESULT.md")
+    (name,) = bundles.names(root, "a")
+    if left == "exit.json":
+        write(f"{root.layout.run('a', name)}/{layout.EXIT}", encode(Exit(run_id=name, code=0)))
+    monkeypatch.setattr(machine, "_boot_id", lambda: "of the next start")
+    reclaim.reclaim(reopened(root), "a")
+    found = bundles.load_seal(root.layout.run("a", name))
+    assert found is not None
+    assert (found[0].run.outcome, found[0].run.value) == ("crash", None)
+    assert found[0].run.reason == closing.STOPPED
+
+
+def test_a_run_that_its_machine_ended_is_told_as_before(root: Root, monkeypatch: pytest.MonkeyPatch) -> None:
+    killed_before(root, "RESULT.md")
+    monkeypatch.setattr(machine, "_boot_id", lambda: "of the next start")
+    reclaim.reclaim(reopened(root), "a")
+    last = view(root).last
+    assert last is not None
+    assert "died before the run had ended" in last.reason
 
 
 def test_a_seal_without_its_ledger_line_is_recorded_not_made_again(root: Root) -> None:
@@ -240,7 +281,24 @@ def test_a_reclaim_that_is_stopped_anywhere_is_ended_by_the_next_one(tmp_path: P
         third = reopened(second)
         one_run(third, "a", 0.5)
         assert view(third).outcomes == {"crash": 1, "success": 1}, counted.log[at - 1]
+        assert types(third).count(event.LEASE_TAKEN_OVER) == 1, counted.log[at - 1]
         assert verify.verify(third).damage == (), counted.log[at - 1]
+
+
+@pytest.mark.parametrize("by", ["watchdog", "ann"])
+def test_what_a_full_disk_keeps_out_of_the_ledger_is_not_taken_before_there_is_room(root: Root, by: str) -> None:
+    cycle.begin(root, "a", owner=dead())
+
+    def taken(writing: Root) -> None:
+        reclaim.broken(writing, "a", 1, actor=by) if by == "ann" else reclaim.reclaim(writing, "a")
+
+    with pytest.raises(OSError, match="No space left"):
+        taken(reopened(root, FullDisk(at=1)))
+    assert os.path.isfile(root.layout.claim("a", 1))
+    taken(reopened(root))
+    told = [entry.line.event for entry in ledger.entries(root) if entry.line]
+    assert [each.actor for each in told if each.type == event.LEASE_TAKEN_OVER] == [by]
+    assert view(root).outcomes == {"crash": 1}
 
 
 def test_a_stop_between_marking_a_bundle_and_recording_it_is_made_good(root: Root) -> None:

@@ -11,12 +11,13 @@ from typing import TYPE_CHECKING
 import pytest
 
 from lab.core import event, layout
+from lab.core.errors import BadInput
 from lab.core.run import CANCELLED, CRASH, FAILED, TIMEOUT
 from lab.projections import index
-from lab.scheduler import decisions, refresh, watchdog
+from lab.scheduler import cycle, decisions, refresh, watchdog
 from lab.store import ledger, reading
 from lab.store.files import Files
-from tests.scheduler.labs import a_lab, an_experiment, derived, identities, one_run, reopened, tree, write
+from tests.scheduler.labs import a_lab, an_experiment, derived, ended, identities, me, one_run, reopened, tree, write
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -348,10 +349,39 @@ def test_a_damaged_index_is_made_again_by_the_next_run(two: Root, damage: bytes)
 
 def test_a_new_spec_is_folded_from_the_beginning(two: Root) -> None:
     data = reading.read(two.layout.spec("a")) or b""
-    write(two.layout.spec("a"), data.replace(b"minimize", b"maximize"))
+    write(two.layout.spec("a"), data + b"priority: high\n")
     one_run(two, "a", 0.5)
-    assert row(two, "a").best_value == 0.75
+    assert row(two, "a").priority == "high"
     assert refresh.everything(two).written == 0
+
+
+def test_a_spec_by_which_other_runs_would_be_best_is_no_new_one(two: Root) -> None:
+    data = reading.read(two.layout.spec("a")) or b""
+    before = row(two, "a")
+    write(two.layout.spec("a"), data.replace(b"minimize", b"maximize"))
+    with pytest.raises(BadInput, match="3 runs have values of loss in the tier proxy, minimized"):
+        one_run(two, "a", 0.5)
+    refresh.everything(two)
+    told = row(two, "a")
+    assert (told.best_value, told.metric_direction) == (before.best_value, before.metric_direction)
+    assert refresh.everything(two).written == 0
+    write(two.layout.spec("a"), data)
+    one_run(two, "a", 0.5)
+    assert row(two, "a").attention == before.attention
+    assert refresh.everything(two).written == 0
+
+
+def test_a_run_that_ends_under_another_metric_than_it_began_under_is_told_by_its_own(tmp_path: Path) -> None:
+    root = a_lab(tmp_path / "lab", "a")
+    running = cycle.begin(root, "a", owner=me())
+    data = reading.read(root.layout.spec("a")) or b""
+    write(root.layout.spec("a"), data.replace(b"minimize", b"maximize"))
+    refresh.everything(root)
+    cycle.finish(root, running, ended(0.5))
+    assert row(root, "a").metric_direction == "minimize"
+    assert refresh.everything(root).written == 0
+    with pytest.raises(BadInput, match="was changed"):
+        one_run(root, "a", 0.5)
 
 
 def test_an_experiment_that_was_removed_leaves_the_index(two: Root) -> None:

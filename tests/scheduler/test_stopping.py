@@ -18,6 +18,7 @@ from lab.core.launch import HOPELESS, Exit
 from lab.core.origin import BASELINE, PROMOTED, REPLAY, Origin
 from lab.core.record import page
 from lab.core.run import CANCELLED, FAILED, SUCCESS
+from lab.core.view import View
 from lab.scheduler import cycle, prune, reclaim, refresh, stopping, work
 from lab.scheduler.cycle import Errand
 from lab.scheduler.prune import Wish
@@ -31,8 +32,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from lab.core.ended import Ended
-    from lab.core.manifest import Manifest
-    from lab.core.spec import Spec
 
 STEPS = 27
 # Reports a loss a step, and takes so long that it is looked at meanwhile. `patience` is how long it then goes on.
@@ -159,17 +158,17 @@ def test_the_share_is_drawn_from_the_number_of_the_candidate_in_every_tier(root:
         told = []
         for kind, parents in (("", ()), (PROMOTED, ("RUN-1",))):
             origin = Origin(strategy="random", seed=5, number=number, kind=kind, parents=parents)
-            manifest, spec = _made(root, origin)
-            told.append(stopping.stopper(root, spec, manifest, "/nowhere") is None)
+            running = _made(root, origin)
+            told.append(stopping.stopper(root, running.spec, running, View(experiment="a"), "/nowhere") is None)
         assert len(set(told)) == 1
         found[number] = told[0]
     assert 4 < sum(found.values()) < 24
 
 
-def _made(root: Root, origin: Origin) -> tuple[Manifest, Spec]:
+def _made(root: Root, origin: Origin) -> cycle.Running:
     running = begun(root, Errand(origin=origin))
     cycle.finish(root, running, ended(0.5))
-    return running.manifest, running.spec
+    return running
 
 
 @pytest.mark.parametrize("kind", [BASELINE, REPLAY])
@@ -196,6 +195,32 @@ def test_failed_runs_and_other_tiers_are_no_cohort(root: Root) -> None:
     assert _not_stopped(root)
     earlier(root, 0.1, 0.2, 0.3, 0.4, 0.5)
     assert not _not_stopped(root)
+
+
+def test_runs_outside_the_space_as_it_is_now_are_no_cohort(root: Root) -> None:
+    add(root, search_space={"depth": {"choices": [1, 2], "default": 1}})
+
+    def before(depth: int) -> None:
+        for level in (0.1, 0.2, 0.3, 0.4, 0.5):
+            running = begun(root, Errand(params={"depth": depth}))
+            cycle.finish(root, running, ended(level, curve=curve(level)))
+
+    before(2)
+    edit(root, "a", search_space={"depth": {"choices": [1, 3], "default": 1}})
+    here = Errand(params={"depth": 1})
+    assert _not_stopped(root, here)
+    before(1)
+    assert not _not_stopped(root, here)
+
+
+def test_what_is_within_the_noise_of_repeats_stops_nobody(root: Root) -> None:
+    add(root, search_space={"x": {"low": 0, "high": 1, "default": 0.5}})
+    for x, level in ((0.1, 0.1), (0.1, 5.1), (0.2, 0.2), (0.2, 6.2), (0.3, 0.3), (0.3, 7.3)):
+        running = begun(root, Errand(params={"x": x}))
+        cycle.finish(root, running, ended(level, curve=curve(level)))
+    assert _not_stopped(root, Errand(params={"x": 0.4}))  # at 9.0, which is worse than the median by less than that
+    edit(root, "a", noise=False)
+    assert not _not_stopped(root, Errand(params={"x": 0.4}))
 
 
 def test_runs_that_were_stopped_are_a_cohort_as_far_as_they_got(root: Root) -> None:

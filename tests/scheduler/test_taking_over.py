@@ -18,7 +18,7 @@ from lab.core.errors import Interrupted
 from lab.llm import exchange
 from lab.llm.agents.running import Ran
 from lab.scheduler import change, mutation, taking_over
-from lab.scheduler.agent_process import AgentProcess
+from lab.scheduler.agents.process import AgentProcess
 from lab.scheduler.change import MODIFIED, NEW, REMOVED, Change
 from lab.scheduler.mutation import Mutation, Order
 from lab.store import machine

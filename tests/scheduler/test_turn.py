@@ -13,8 +13,8 @@ import pytest
 
 from lab.cli.surroundings import the_world
 from lab.core import event
-from lab.scheduler import decisions, reclaim, refresh
-from lab.scheduler.step import ANSWERED, HELD, MOVED, PROBLEM, RAN, SETTLED, WAITING, Step
+from lab.scheduler import cycle, decisions, patience, reclaim, refresh
+from lab.scheduler.step import ANSWERED, HELD, MOVED, PROBLEM, RAN, SETTLED, SETTLING, WAITING, Step
 from lab.scheduler.turn import Turn
 from lab.scheduler.visit import Request
 from lab.store import bundles, leases, ledger, reading
@@ -191,11 +191,11 @@ def test_who_is_held_by_somebody_alive_is_passed_over(root: Root) -> None:
     assert kinds(take(root)) == [(HELD, "a"), (RAN, "b")]
 
 
-def test_dead_holders_are_settled_first_whoever_is_asked_for(root: Root) -> None:
-    add(root, "a")
-    add(root, "b")
+def test_dead_holders_are_settled_first_though_nothing_is_due(root: Root) -> None:
+    add(root, "a", cadence="1h")
+    take(root)
     leases.take(root, "a", owner=dead())
-    assert (SETTLED, "a") in kinds(take(root, only=("b",)))
+    assert kinds(take(root)) == [(SETTLED, "a")]
     assert leases.survey(root, "a").lost == ()
 
 
@@ -364,3 +364,47 @@ def test_a_run_whose_lease_was_taken_meanwhile_is_told_as_lost_and_not_counted(r
     assert "was taken over" in turn.steps[0].what
     assert view(root, "a").runs == 0
     assert turn.failed
+
+
+def left_by_the_dead(root: Root, name: str, size: int = 0) -> str:
+    """A run whose holder died, with a file of so many bytes in its bundle. Returns its folder."""
+    begun = cycle.begin(root, name, owner=dead(), params={})
+    with open(f"{begun.path}/big", "wb") as file:
+        file.truncate(size)
+    return begun.path
+
+
+def test_settling_a_large_bundle_ends_when_it_is_asked_to_and_the_next_turn_does_it(root: Root) -> None:
+    for name in "ab":
+        add(root, name)
+    path = left_by_the_dead(root, "a", size=64 << 20)
+    asked = iter(["", "", "", ""])  # then somebody is heard: while the file is read
+    turn = Turn(root, Request(), tell=lambda _: None, interrupted=lambda: next(asked, "SIGTERM"))
+    turn.take()
+    (step,) = turn.steps
+    assert (step.kind, step.experiment) == (PROBLEM, "a")
+    assert "SIGTERM came while big of its bundle was read" in step.what
+    assert bundles.load_seal(path) is None
+    assert [step.kind for step in take(root)] == [SETTLED, RAN, RAN]
+    made = bundles.load_seal(path)
+    assert made is not None
+    assert made[0].files["big"].size == 64 << 20
+
+
+def test_who_waits_for_a_large_bundle_is_told_how_far_it_is(root: Root, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(patience, "_TELL_EVERY_S", 0.0)
+    add(root, "a")
+    left_by_the_dead(root, "a", size=4_000_000)
+    told: list[Step] = []
+    turn = Turn(root, Request(), tell=told.append, interrupted=str)
+    turn.take()
+    assert "big of its bundle was read (1 of 4 MB)" in [step.what for step in told if step.kind == SETTLING]
+    assert SETTLING not in [step.kind for step in turn.steps]
+
+
+def test_a_turn_of_one_experiment_leaves_what_died_of_another_to_its_own(root: Root) -> None:
+    for name in "ab":
+        add(root, name)
+        left_by_the_dead(root, name)
+    assert [(step.kind, step.experiment) for step in take(root, only=("b",))] == [(SETTLED, "b"), (RAN, "b")]
+    assert next((step.kind, step.experiment) for step in take(root)) == (SETTLED, "a")

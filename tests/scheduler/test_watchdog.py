@@ -115,6 +115,20 @@ def test_recovering_seals_the_bundle_of_a_dead_owner_that_no_claim_speaks_for(ro
     assert cycle.begin(root, "a", owner=me()).manifest.generation == 3
 
 
+def test_what_a_power_cut_emptied_is_settled_where_a_claim_speaks_for_it_and_else_moved_aside(root: Root) -> None:
+    claimed = cycle.begin(root, "a", owner=dead())
+    write(f"{claimed.path}/{layout.MANIFEST}", b"")
+    bare = cycle.begin(root, "b", owner=me())
+    write(f"{bare.path}/{layout.MANIFEST}", b"")
+    write(f"{bare.path}/stdout.log", b"half")
+    assert any("labctl verify" in each for each in watchdog.recover(root).left)  # its claim stands
+    shutil.rmtree(root.layout.claims("b"))
+    seen = watchdog.recover(root)
+    assert (seen.left, view(root).outcomes) == ((), {"success": 1, "crash": 1})
+    assert not os.path.lexists(bare.path)
+    assert {b"", b"half"} < set(aside(root).values())
+
+
 def test_recovering_marks_a_bundle_whose_owner_cannot_be_known(root: Root) -> None:
     running = cycle.begin(root, "a", owner=foreign())
     shutil.rmtree(root.layout.claims("a"))

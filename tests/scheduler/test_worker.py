@@ -181,6 +181,7 @@ def test_a_lab_that_is_away_for_a_while_is_waited_for(here: Here) -> None:
     os.mkdir(lab)  # the mount point of a disk that went away
     here.hold.unlink()
     assert worker.stderr is not None
+    assert "Ctrl-C ends it" in worker.stderr.readline()  # what it waits for
     said = worker.stderr.readline()
     assert "waiting: " in said
     assert os.listdir(lab) == []
@@ -289,6 +290,7 @@ def test_a_copier_that_fails_is_told_once_and_tried_again(here: Here) -> None:
     (here.tmp / "back").mkdir()
     worker = here.start("worker", "--inbox", "in", "--send", "sh send.sh {file}", "--every", "0.1", root=False)
     assert worker.stderr is not None
+    assert "Ctrl-C ends it" in worker.stderr.readline()  # what it waits for
     assert "could not be sent: sh ended with 7: no route to the lab" in worker.stderr.readline()
     (here.tmp / "ok").touch()
     until(lambda: os.listdir(here.tmp / "back"))
@@ -339,7 +341,7 @@ def test_a_class_that_is_for_workers_is_left_to_them_and_one_of_an_engine_to_its
 
 def test_every_command_of_the_recipe_is_understood() -> None:
     page = (Path(SHIM).parents[1] / "docs/how-to/rented-gpu.md").read_text(encoding="utf-8")
-    text = "\n".join(re.findall(r"^```sh\n(.*?)^```", page, re.DOTALL | re.MULTILINE)).replace("\\\n", " ")
+    text = "\n".join(re.findall(r"^```sh\b.*?\n(.*?)^```", page, re.DOTALL | re.MULTILINE)).replace("\\\n", " ")
     lines = [line for line in text.splitlines() if "labctl " in line and "pip" not in line]
     verbs = set()
     for line in lines:

@@ -59,7 +59,7 @@ class Told(msgspec.Struct, kw_only=True):
     sealed: dict[tuple[str, int], float | None] = {}  # whose `finish` returned, with the value
     superseded: set[tuple[str, int]] = set()  # whose `finish` said that it had lost its lease
     decided: dict[str, tuple[str, str]] = {}  # actor, one for each decision -> experiment, phase or tier
-    cancels: int = 0
+    asked: dict[str, dict[str, object]] = {}  # proposal -> its parameters
     turns: int = 0
 
 
@@ -218,7 +218,6 @@ class Deeds:
         held = leases.survey(who.root, experiment).held
         if held:
             leases.ask_to_cancel(who.root, experiment, who.rng.choice(held).seen.claim.generation, "enough")
-            self.told.cancels += 1
 
     def break_lease(self, who: Process) -> None:
         experiment = who.rng.choice(sorted(self.slots))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 from typing import TYPE_CHECKING
@@ -16,7 +17,7 @@ from lab.core.run import SUCCESS
 from lab.core.view import OPEN_PHASES, QUEUED
 from lab.scheduler import cycle, due, refresh, watchdog
 from lab.scheduler.dispatch import ingest, mend
-from lab.store import bundles, experiments, ledger, packages, reading, verify
+from lab.store import archives, bundles, experiments, ledger, packages, reading, verify
 from tests.crash import invariants as lab_state
 
 if TYPE_CHECKING:
@@ -54,6 +55,9 @@ class Watch:
         self.recorded: dict[tuple[str, str], event.Event] = {}
         self.generations: dict[tuple[str, int], str] = {}
         self.seals: dict[str, dict[str, Identity]] = {}
+        self.away: set[str] = set()  # sealed bundles that lie in an archive
+        self.archives: list[tuple[str, str]] = []
+        self.used: dict[str, str] = {}  # approved proposal -> the run that used it
         self.overdue: set[tuple[str, int]] = set()  # claims that were seen not renewed for too long
 
     def step(self) -> None:
@@ -70,8 +74,10 @@ class Watch:
         for experiment in sorted(self.deeds.slots):
             for run_id in bundles.names(self.root, experiment):
                 self._bundle(experiment, run_id, by_generation)
-        for path, files in self.seals.items():
-            for name, identity in files.items():
+        for path in list(self.seals):
+            if self._is_archived(path):
+                continue
+            for name, identity in self.seals[path].items():  # of a bundle that is back, those that it came back with
                 require(_identity(f"{path}/{name}") == identity, f"a sealed file changed or is gone: {path}/{name}")
         for key, value in told.sealed.items():
             line = self.recorded.get((key[0], told.begun[key]))
@@ -81,6 +87,23 @@ class Watch:
             require(line.facts.get("value") == value, f"{key} has another value in the ledger")
         for key in told.superseded:
             require(key not in self.generations, f"{key} was told that it is superseded, and yet it is counted")
+
+    def _is_archived(self, path: str) -> bool:
+        """Whether a sealed bundle is in an archive that the ledger tells of. One that is back is what it was."""
+        _, experiment, _, run_id = path.rsplit("/", maxsplit=3)
+        if reading.is_folder(path):
+            if path in self.away:
+                self.away.discard(path)
+                del self.seals[path]
+                self._sealed(experiment, run_id)
+            return False
+        if path not in self.away:
+            kept = any(
+                run_id in _archived(self.root, owner, name) for owner, name in self.archives if owner == experiment
+            )
+            require(kept, f"a sealed bundle is gone, and in no archive that the ledger tells of: {path}")
+            self.away.add(path)
+        return True
 
     # -- claims ----------------------------------------------------------------------------------------------------
 
@@ -144,6 +167,8 @@ class Watch:
             raise Violated(f"the lab believes that its ledger was cut: {told}")
         if told.type == event.LEASE_TAKEN_OVER:
             self._taken(told)
+        if told.type == event.RUNS_ARCHIVED:
+            self.archives.append((told.experiment, told.name))
         if told.type != event.RUN_SEALED:
             return
         key = (told.experiment, told.run_id)
@@ -196,8 +221,28 @@ class Watch:
         key = (experiment, made.generation)
         require(key not in seen, f"generation {key} has two bundles: {seen.get(key)} and {run_id}")
         seen[key] = run_id
+        self._used(made.proposal, path)
         if found is not None:
             require(found.generation == made.generation, f"{path}: the seal and the manifest name two generations")
+
+    def _used(self, proposal: str, path: str) -> None:
+        """What a person said yes to is run once, and as it was asked."""
+        if not proposal:
+            return
+        before = self.used.setdefault(proposal, path)
+        superseded = reading.is_file(f"{before}/{layout.SUPERSEDED}") or reading.is_file(f"{path}/{layout.SUPERSEDED}")
+        require(before == path or superseded, f"{proposal} was run twice: {before} and {path}")
+        if not superseded:
+            self.used[proposal] = path
+        asked = self.deeds.told.asked.get(proposal)
+        data = reading.read(f"{path}/{layout.PARAMS}")
+        if asked is not None and data is not None and _seal(path) is not None:
+            require(json.loads(data) == asked, f"{path} was to run {asked} of {proposal}, and ran {data.decode()}")
+
+
+def _archived(root: Root, experiment: str, archive: str) -> set[str]:
+    """The runs of an archive, by its companion."""
+    return {kept.run_id for kept, _ in archives.runs(root, experiment, archive)}
 
 
 def _seal(path: str) -> Seal | None:
@@ -249,6 +294,8 @@ def _judge(root: Root, watch: Watch, deeds: Deeds) -> None:
     refresh.lab_pages(root)
     # A SPEC that is broken by hand, or put back as it was, is no event: there the lab's own pages may be behind.
     _same_as_rebuilt(root, layout.LAB_PAGES if deeds.broken else ())
+    for draft in lab_state._drafts(root.layout.root):  # long ago, by the clock of this world
+        os.utime(root.layout.place(draft), (0, 0), follow_symlinks=False)
     recovered = watchdog.recover(root)
     require(not recovered.left, f"recovery left: {recovered.left}")
     damage = verify.verify(root).damage
@@ -276,6 +323,10 @@ def _judge(root: Root, watch: Watch, deeds: Deeds) -> None:
 
 def _accounted(root: Root, key: tuple[str, int], run_id: str) -> None:
     path = root.layout.run(key[0], run_id)
+    if not reading.is_folder(path):
+        kept = any(run_id in _archived(root, key[0], name) for name in archives.names(root, key[0]))
+        require(kept, f"{key} {run_id} has begun, and is nowhere")
+        return
     marks = [name for name in (layout.SEAL, layout.SUPERSEDED) if reading.is_file(f"{path}/{name}")]
     require(marks, f"{key} {run_id} has begun, and is neither sealed nor superseded")
 

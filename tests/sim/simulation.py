@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 from typing import TYPE_CHECKING
 
 import pytest
@@ -10,6 +11,7 @@ import pytest
 from lab.core.errors import BadInput, Busy, LabError, NotFound, Superseded, Unavailable
 from lab.scheduler import create, work
 from tests.sim.baton import BLOCKED, WAITING
+from tests.sim.control import Control
 from tests.sim.deeds import Deeds
 from tests.sim.disk import Refusal
 from tests.sim.invariants import Violated, Watch, judgement
@@ -52,9 +54,11 @@ class Simulation:
         self.rng = self.world.rng
         self.deeds = Deeds(self.world, EXPERIMENTS, DURABILITY)
         self.packages = Packages(self.deeds)
+        self.control = Control(self.deeds)
         self.workers = workers or self.rng.randrange(3, 7)
         self.crew: list[Process] = []  # who runs experiments
         self.people: list[Process] = []
+        self.begun: Counter[str] = Counter()  # deeds, by their names
 
     def go(self, steps: int) -> None:
         """Play so many steps, then end the world. Raises what was violated, with the story that led to it."""
@@ -144,6 +148,7 @@ class Simulation:
         self._give(who, self.rng.choice((deeds.run, deeds.turn, *packages)))
 
     def _give(self, who: Process, deed: Callable[[Process], None]) -> None:
+        self.begun[deed.__name__] += 1
         who.start(deed.__name__, lambda: deed(who))
 
     def _trouble(self) -> None:
@@ -152,7 +157,8 @@ class Simulation:
         everybody = [*self.crew, *self.people]
         if rng.random() < temper.people and len(self.people) < 3:
             person = world.process("person", rng.choice(sorted(world.boots)))
-            choice = self.deeds.deeds() if temper.calm else (*self.deeds.deeds(), *self.deeds.rude_deeds())
+            choice = (*self.deeds.deeds(), *self.control.deeds())
+            choice += () if temper.calm else self.deeds.rude_deeds()
             self.people.append(person)
             self._give(person, rng.choice(choice))
         if rng.random() < temper.crash:

@@ -29,6 +29,14 @@ ENDS = {
         r"all as it was sealed",
     ),
     "labctl-train-gpu": (r"CUDA out of memory", r"rejected: train-1", r"all as it was sealed"),
+    "labctl-research": (
+        r"would be made: ",
+        r"literature +done in ",
+        r"ideation +due",
+        r"mine is told|smooth is told",
+        r"all as it was sealed",
+    ),
+    "labctl-tinker": (r"valid: tinker-sl", r"nothing was trained yet", r"rejected: rates-1", r"all as it was sealed"),
     "labctl-diagnose": (r"no such table: users", r"'failed': \d", r"Nothing to mend"),
 }
 
@@ -67,5 +75,6 @@ def test_the_reasons_for_an_end_are_those_that_labctl_gives() -> None:
     told = dict(re.findall(r"^\| `([^`]+)` \| `([^`]+)` \|$", table, re.MULTILINE))
     source = inspect.getsource(policy)
     given = re.findall(r'(?:Finish|how)\(reason=(?:"([^"]+)"|(\w+)), facts=\{', source)  # `how`: of a training, a pause
-    assert set(told) == {words or getattr(policy, name) for words, name in given}
+    named = [(words, name) for words, name in given if name != "reason"]  # a sentence that begins with one of them
+    assert set(told) == {words or getattr(policy, name) for words, name in named}
     assert all(re.search(rf"\b{field}\b", source) for field in told.values())

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 
-from lab import __version__
 from lab.cli import commands, parser
+from lab.core.version import __version__
 from tests.skills.followed import CHECKOUT, NAMES
 
 

@@ -267,7 +267,7 @@ def test_folders_that_go_in_circles_are_no_skills(labctl: Labctl, project: Path)
     (root / "nested/deeper/still").mkdir(parents=True)
     put(root / "nested/deeper/still/lost")
     said = labctl.done("skills", "list").out
-    assert said.count("project") == 1
+    assert said.count("\tproject\t") == 1
     assert labctl("skills", "lint", str(root / "loop")).code == 2
 
 

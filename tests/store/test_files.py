@@ -14,7 +14,7 @@ import pytest
 
 from lab.core import layout
 from lab.core.errors import Busy, Unavailable
-from lab.store import files, reading
+from lab.store import reading, refusals
 from lab.store.files import Files
 from lab.store.sections import hold
 from lab.testing.files import Crash, CrashingFiles, FullDisk
@@ -116,7 +116,7 @@ def test_a_folder_draft_of_a_dead_process_that_had_our_pid_is_in_nobodys_way(tmp
 def test_a_taken_folder_name_is_refused_and_what_is_there_stays(tmp_path: Path) -> None:
     Files().create_folder(str(tmp_path / "f"), {"a": b"1"})
     with pytest.raises(FileExistsError):
-        Files().create_folder(str(tmp_path / "f"), {"a": b"2"})
+        Files().create_folder(str(tmp_path / "f"), {"a": b"2", "b/c/d": b"3"})
     assert (tmp_path / "f" / "a").read_bytes() == b"1"
     assert no_drafts(tmp_path)
 
@@ -300,10 +300,17 @@ def test_a_link_is_not_a_plain_file(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("code", "words"), [(errno.ENOSPC, "full"), (errno.EROFS, "may not be read or written"), (errno.EIO, "refused")]
+    ("code", "words"),
+    [
+        (errno.ENOSPC, "full"),
+        (errno.EROFS, "may not be read or written"),
+        (errno.EISDIR, "this is a folder"),
+        (errno.ENOTDIR, "a folder is wanted"),
+        (errno.EIO, "refused"),
+    ],
 )
 def test_what_the_machine_refuses_says_what_to_do(code: int, words: str) -> None:
-    refused = files.refused(OSError(code, os.strerror(code), "/lab/x"))
+    refused = refusals.refused(OSError(code, os.strerror(code), "/lab/x"))
     assert isinstance(refused, Unavailable)
     assert not isinstance(refused, Busy)
     assert words in refused.what

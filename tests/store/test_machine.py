@@ -10,11 +10,14 @@ from typing import TYPE_CHECKING
 import msgspec
 import pytest
 
+from lab.core.claim import Owner
 from lab.store import machine
 from tests.scheduler.labs import dead, foreign, me
 
 if TYPE_CHECKING:
-    from lab.core.claim import Owner
+    from collections.abc import Iterator
+
+UNSHARED = ["unshare", *([] if os.geteuid() == 0 else ["--user", "--map-root-user"]), "--pid", "--fork", "--kill-child"]
 
 
 def child_of_mine(pid: int) -> Owner:
@@ -49,7 +52,7 @@ def test_this_host_after_another_boot_runs_nothing_of_before() -> None:
 
 @pytest.mark.parametrize(
     "other",
-    [{"host": "another-host"}, {"pid_namespace": 1}, {"boot_id": ""}, {"pid": 0}],
+    [{"host": "another-host"}, {"boot_id": ""}, {"pid": 0}],
     ids=lambda other: next(iter(other)),
 )
 def test_nothing_is_claimed_of_what_cannot_be_seen(other: dict[str, object]) -> None:
@@ -68,3 +71,35 @@ def test_a_name_with_brackets_and_blanks_does_not_confuse_the_start_time() -> No
         child.stdout.readline()
         assert machine.alive(child_of_mine(child.pid)) is True
         child.kill()
+
+
+@pytest.fixture
+def fenced() -> Iterator[tuple[subprocess.Popen[str], Owner]]:
+    """A process in a pid namespace of its own, with what it says of itself."""
+    told = (
+        "import msgspec, sys; from lab.store.machine import this_process;"
+        "print(msgspec.json.encode(this_process('far')).decode(), flush=True); sys.stdin.read()"
+    )
+    command = [*UNSHARED, sys.executable, "-c", told]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        line = process.stdout.readline()
+        if not line:
+            pytest.skip("this machine lets nobody make a pid namespace")
+        yield process, msgspec.json.decode(line, type=Owner)
+        process.kill()
+
+
+def test_a_process_of_another_pid_namespace_is_known_dead_only_from_the_first_one(
+    fenced: tuple[subprocess.Popen[str], Owner], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    process, owner = fenced
+    assert owner.pid_namespace != machine._pid_namespace()
+    monkeypatch.setattr(machine, "_FIRST_NAMESPACE", machine._pid_namespace())
+    assert machine.alive(owner) is None, "it lives, and its lease says for how long it may be silent"
+    assert process.stdin is not None
+    process.stdin.close()
+    process.wait()
+    assert machine.alive(owner) is False
+    monkeypatch.setattr(machine, "_FIRST_NAMESPACE", 0)  # as in a container: what is beside it is not seen
+    assert machine.alive(owner) is None

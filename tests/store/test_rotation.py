@@ -16,10 +16,10 @@ if TYPE_CHECKING:
 
 
 def test_a_line_has_its_moment_and_stays_one_line(tmp_path: Path) -> None:
-    root = a_root(tmp_path)
+    root = a_root(tmp_path / "lab")
     rotation.append_line(root, root.layout.log, "ran a\nand more\udcff")
     rotation.append_line(root, root.layout.log, "ran b")
-    lines = (tmp_path / "registry" / "logs" / "run-once.log").read_text().splitlines()
+    lines = (tmp_path / "lab" / "registry" / "logs" / "run-once.log").read_text().splitlines()
     assert lines == ["2026-01-02T03:04:05.000000Z ran a and more\\udcff", "2026-01-02T03:04:06.000000Z ran b"]
 
 
@@ -27,25 +27,25 @@ def test_the_oldest_file_goes_and_no_more_than_five_old_ones_stay(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(rotation, "LIMIT_BYTES", 200)
-    root = a_root(tmp_path)
+    root = a_root(tmp_path / "lab")
     log = f"{tmp_path}/x.log"
     for number in range(100):
         rotation.append_line(root, log, f"line {number:03d}")
     names = ["x.log", *(f"x.log.{number}" for number in range(1, 6))]
-    assert sorted(name for name in os.listdir(tmp_path) if name != "registry") == names
+    assert sorted(name for name in os.listdir(tmp_path) if name != "lab") == names
     assert all(os.path.getsize(tmp_path / name) <= 200 for name in names)
     kept = [line[-3:] for name in reversed(names) for line in (tmp_path / name).read_text().splitlines()]
     assert kept == [f"{number:03d}" for number in range(100 - len(kept), 100)]
 
 
 def test_a_hole_in_the_numbers_and_no_file_at_all_are_no_trouble(tmp_path: Path) -> None:
-    root = a_root(tmp_path)
+    root = a_root(tmp_path / "lab")
     log = f"{tmp_path}/x.log"
     rotation.rotate(root, log)
     (tmp_path / "x.log.3").write_text("old")
     rotation.append_line(root, log, "new")
     rotation.rotate(root, log)
-    assert sorted(name for name in os.listdir(tmp_path) if name != "registry") == ["x.log.1", "x.log.4"]
+    assert sorted(name for name in os.listdir(tmp_path) if name != "lab") == ["x.log.1", "x.log.4"]
 
 
 def write_many(path: str, name: str) -> None:

@@ -1,12 +1,14 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 from typing import TYPE_CHECKING
 
 import pytest
 
 from lab.core.errors import NotFound, Unavailable
-from lab.store import shipped
+from lab.store import program, shipped
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -79,3 +81,14 @@ def test_an_installation_without_templates_says_how_to_mend_it(tmp_path: Path, m
 @pytest.mark.parametrize("name", ["cron.txt", "labctl.service", "labctl.timer", "launchd.plist"])
 def test_the_units_of_a_schedule_are_shipped(name: str) -> None:
     assert "{" in shipped.config(name)
+
+
+def test_a_part_of_its_own_work_is_done_by_the_very_copy_that_is_at_work() -> None:
+    """Whatever labctl is installed beside the Python: that is another version."""
+    checkout = os.path.dirname(shipped.PACKAGE)
+    done = subprocess.run(
+        [*program.same(), "explain", "busy", "--json"],
+        cwd="/", env={"PATH": "", "PYTHONPATH": ""}, capture_output=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert program.same() == [sys.executable, f"{checkout}/scripts/labctl.py"]

@@ -51,6 +51,19 @@ def test_the_first_trials_are_spread_evenly() -> None:
     assert "evenly" not in steps[11].proposal.note
 
 
+def test_what_a_person_did_not_want_is_not_offered_again_a_hair_beside_it() -> None:
+    """Of 0.05724 that was skipped, 0.05719 was offered, then 0.05726, and so on."""
+    over = space.parse({"x": {"low": 0.0, "high": 1.0}})
+    _, known = simulated(Bayesian(), over, bowl(over), 14)
+    offered: list[float] = []
+    for _ in range(5):
+        points: tuple[assignment.Params, ...] = tuple({"x": x} for x in offered)
+        keys = {assignment.key(each) for each in points}
+        history = msgspec.structs.replace(known, number=14, skipped=keys, unwanted=points)
+        offered.append(float(Bayesian().propose(over, history, luck(7, 14)).params["x"] or 0))
+    assert min(abs(one - other) for k, one in enumerate(offered) for other in offered[:k]) > 0.005
+
+
 def test_where_runs_fail_it_stays_away() -> None:
     over = space.parse({"x": {"low": 0, "high": 1}, "y": {"low": 0, "high": 1}})
 

@@ -95,7 +95,7 @@ def test_a_plug_in_that_fails_to_load_is_told_by_name_and_stops_nothing_else(plu
 @pytest.mark.heavy
 def test_the_strategy_of_the_how_to_keeps_the_contract(tmp_path: Path) -> None:
     page = (CHECKOUT / "docs" / "how-to" / "write-a-strategy.md").read_text(encoding="utf-8")
-    strategy, contract = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
+    strategy, contract = re.findall(r"```python[^\n]*\n(.*?)```", page, re.DOTALL)
     (tmp_path / "hop.py").write_text(strategy)
     (tmp_path / "test_hop.py").write_text(contract)
     done = subprocess.run(

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import importlib.util
 import shutil
 import subprocess
 import sys
-from importlib.machinery import SourceFileLoader
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+
+from tests.programs import loaded
 
 if TYPE_CHECKING:
     from types import ModuleType
@@ -28,15 +28,24 @@ def test_in_the_middle(): pytest.skip("on a whim")
 def test_environment(): assert "LAB_DATA_ROOT" not in os.environ and "homes" in os.environ["HOME"]
 """
 
+GROUPS = """
+import os, pytest
+@pytest.fixture(scope="module")
+def dear(): pass
+@pytest.mark.xdist_group("one")
+@pytest.mark.parametrize("number", range(8))
+def test_marked(number): noted("marked")
+@pytest.mark.parametrize("text", ["a@b", "[c]", "d", "e", "f", "g", "h", "i"])
+def test_dear(text, dear): noted("dear")
+def noted(what):
+    with open(f"{what}.seen", "a") as file:
+        file.write(os.environ["PYTEST_XDIST_WORKER"] + "\\n")
+"""
+
 
 @pytest.fixture(scope="module")
 def check() -> ModuleType:
-    loader = SourceFileLoader("check", str(CHECKOUT / "scripts" / "check"))
-    spec = importlib.util.spec_from_loader("check", loader)
-    assert spec is not None
-    module = importlib.util.module_from_spec(spec)
-    loader.exec_module(module)
-    return module
+    return loaded(CHECKOUT / "scripts" / "check", "check")
 
 
 @pytest.mark.parametrize(
@@ -62,6 +71,21 @@ def test_every_skip_is_named_with_its_reason(
     assert told == skips | always
 
 
+@pytest.mark.heavy
+def test_what_is_made_once_for_many_tests_is_not_made_by_each_worker(tmp_path: Path) -> None:
+    shutil.copy(CHECKOUT / "tests" / "conftest.py", tmp_path)
+    (tmp_path / "test_it.py").write_text(GROUPS, encoding="utf-8")
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-n", "2", "--dist=loadgroup"]
+    done = subprocess.run(
+        [*command, f"--basetemp={tmp_path}/t"], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stdout
+    for what in ("marked", "dear"):
+        workers = (tmp_path / f"{what}.seen").read_text(encoding="utf-8").split()
+        assert len(workers) == 8
+        assert len(set(workers)) == 1, workers
+
+
 def test_what_follows_two_dashes_goes_to_pytest(check: ModuleType) -> None:
     options = check.parse(["--fast", "--no-system", "--", "tests/core", "--", "-k", "lease"])
     assert (options.fast, options.slow, options.setup_only, options.system) == (True, False, False, False)
@@ -76,6 +100,51 @@ def test_what_it_does_not_know_is_a_usage_error(
         check.parse(arguments)
     assert stop.value.code == 2
     assert "usage: scripts/check" in capsys.readouterr().err
+
+
+@pytest.fixture
+def venv(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An environment whose python says what it was given. mypy fails; with LONG it takes until it is ended."""
+    python = tmp_path / "venv/bin/python"
+    python.parent.mkdir(parents=True)
+    python.write_text(
+        '#!/bin/sh\necho "given: $*"\ncase "$2" in mypy) [ -z "$LONG" ] || exec sleep 600; exit 1;; esac\n',
+        encoding="utf-8",
+    )
+    python.chmod(0o755)
+    monkeypatch.setenv("LABCTL_CHECK_TMP", str(tmp_path / "scratch"))
+    return tmp_path / "venv"
+
+
+def test_what_runs_beside_the_others_is_told_of_and_counts(
+    check: ModuleType, venv: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    assert check.run_steps(str(venv), check.parse([])) == 1
+    told = capfd.readouterr().out
+    summary = told.partition("== summary\n")[2].splitlines()
+    assert {line.partition("  (")[0] for line in summary} == {
+        "FAILED  mypy --strict",
+        *(f"passed  {each}" for each in ("ruff format --check", "ruff check", "pytest")),
+        *(f"passed  pytest {each}" for each in check.WITH_TORCH),
+    }
+    assert all(f"== pytest {each}\ngiven: -m pytest" in told for each in check.WITH_TORCH)
+
+
+def test_what_runs_beside_the_others_ends_when_these_are_interrupted(
+    check: ModuleType, venv: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("LONG", "yes")
+    real = check.call
+
+    def call(command: list[str], **given: str) -> bool:
+        if "pytest" in command:
+            raise KeyboardInterrupt
+        return bool(real(command, **given))
+
+    monkeypatch.setattr(check, "call", call)
+    with pytest.raises(KeyboardInterrupt):
+        check.run_steps(str(venv), check.parse([]))
+    assert "== pytest tests/" not in capfd.readouterr().out
 
 
 def test_read_only_folders_are_removed_too(check: ModuleType, tmp_path: Path) -> None:
@@ -154,4 +223,5 @@ def test_without_a_torch_for_the_platform_the_rest_is_checked_and_ci_says_no(
     assert check.set_up(str(tmp_path / "venv"))
     assert "warning: torch could not be installed" in capsys.readouterr().out
     assert check.set_up(str(tmp_path / "venv"))
-    assert tried[1:] == ["train", "dev,parquet,search"] * 2  # tried again, for it may have been the network
+    # Tried again, for it may have been the network.
+    assert tried[1:] == ["train", "dev,papers,parquet,publish,search"] * 2

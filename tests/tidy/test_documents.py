@@ -58,7 +58,11 @@ def read_spec(data: bytes, where: str) -> None:
     spec.parse(mapping, lines, where)
 
 
-TASKS = ("lm-eval/answers.yaml",)  # of lm_eval, whose YAML lies beside a SPEC; tests/tinker/evals asks them
+TASKS = (  # that lie beside a SPEC and are none
+    "lm-eval/answers.yaml",  # of lm_eval; tests/tinker/evals asks them
+    "research/modes.yaml",  # what a research project goes through; tests/research reads them
+    "research/phases.yaml",
+)
 SPECS = sorted(
     path
     for path in (CHECKOUT / "templates").rglob("*.yaml")

@@ -152,7 +152,7 @@ def test_the_data_of_a_template_is_what_its_recipe_reads(name: str) -> None:
 @pytest.mark.parametrize("name", NAMES)
 def test_the_lines_that_a_readme_shows_are_data(name: str) -> None:
     text = (FOLDER / name / "README.md").read_text()
-    lines = [line for block in re.findall(r"```json\n(.*?)```", text, re.DOTALL) for line in block.splitlines()]
+    lines = [line for block in re.findall(r"```jsonl?\n(.*?)```", text, re.DOTALL) for line in block.splitlines()]
     kinds = set(DATA[name].values())
     for line in lines:
         assert any(_reads(line, kind) for kind in kinds), line

@@ -73,7 +73,6 @@ def test_text_goes_through_tokens_and_comes_back(tmp_path: Path) -> None:
     assert told.decode(told.finish("naïve 5€")) == "naïve 5€"
     assert told.finish("a")[-1] == told.eos == 1
     assert told.size == 258
-    assert not told.has_chat
 
 
 def test_a_sequence_begins_as_the_model_wants_and_does_not_end_where_the_prompt_does(tmp_path: Path) -> None:

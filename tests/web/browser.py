@@ -25,7 +25,7 @@ from http.client import HTTPConnection
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
 WIDTH, HEIGHT = 1200, 900
@@ -136,9 +136,6 @@ class Browser:
         """Go there, and wait until it is loaded. A path is a file."""
         self._call("POST", "/url", {"url": address if isinstance(address, str) else address.resolve().as_uri()})
 
-    def reload(self) -> None:
-        self._call("POST", "/refresh")
-
     @property
     def url(self) -> str:
         return str(self._call("GET", "/url"))
@@ -157,11 +154,6 @@ class Browser:
     def find(self, css: str) -> Element:
         """The first element; Refused where there is none."""
         return Element(self, self._call("POST", "/element", {"using": "css selector", "value": css}))
-
-    def find_all(self, css: str) -> list[Element]:
-        found = self._call("POST", "/elements", {"using": "css selector", "value": css})
-        assert isinstance(found, list)
-        return [Element(self, each) for each in found]
 
     def count(self, css: str) -> int:
         """How many such elements there are."""
@@ -237,12 +229,8 @@ class Browser:
         """As it is printed."""
         self._media(kind="print")
 
-    def still(self) -> None:
-        """For somebody who wants nothing to move."""
-        self._media(features=[{"name": "prefers-reduced-motion", "value": "reduce"}])
-
-    def _media(self, *, kind: str = "", scheme: str = "light", features: Sequence[dict[str, str]] = ()) -> None:
-        told = [{"name": "prefers-color-scheme", "value": scheme}, *features]
+    def _media(self, *, kind: str = "", scheme: str = "light") -> None:
+        told = [{"name": "prefers-color-scheme", "value": scheme}]
         self.cdp("Emulation.setEmulatedMedia", media=kind, features=told)
 
     def size(self, width: int = WIDTH, height: int = HEIGHT) -> None:

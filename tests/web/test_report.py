@@ -440,6 +440,16 @@ def test_a_change_that_was_never_run_is_called_so_and_failed_checks_too() -> Non
     page = report.page(picture, []).data.decode()
     rows = [re.sub("<[^>]*>", "|", row) for row in page[page.index('id="runs"') :].split("<tr id=")[1:4]]
     told = [re.split(r"\|+", row)[3] for row in rows]
-    assert told == ["baseline", "not measured (discard)", "crash (checks failed)"]
+    assert told == ["baseline", "not measured (discard)", "failed (checks failed)"]
     assert "nothing was changed; BATCH = 66" in rows[1]
     assert "1 success, 1 failed, 1 not measured" in re.sub("<[^>]*>", "", page)
+
+
+def test_runs_that_no_strategy_chose_have_ended_all_the_same() -> None:
+    section = re.compile('<section id="arms".*?</section>', re.DOTALL)
+    for picture, said in (
+        (msgspec.structs.replace(a_picture(), arms=()), "No strategy chose what these runs did."),
+        (whole.of(givens.given([])), "No run has ended yet."),
+    ):
+        (told,) = section.findall(a_page(picture))
+        assert said in told

@@ -160,8 +160,8 @@ def test_the_staircase_can_be_zoomed_into_and_says_what_is_under_the_pointer(bro
     named = browser.words("return [...document.querySelectorAll('#zoom p span')].map((it) => it.innerText.slice(2))")
     assert named[0] == "best so far"
     assert named[1:] == [entry.text for entry in runs.entries(a_picture().stairs)]
-    assert any(name.startswith("crash") for name in named)
-    assert any(name.startswith("noise") for name in named)
+    assert any(name.startswith("failed") for name in named)
+    assert any(name.startswith("same within") for name in named)
     drawn = "return document.querySelector('#zoom canvas').toDataURL()"
     whole = browser.run(drawn)
     browser.drag("#zoom .u-over", (-100, 0), (100, 0))

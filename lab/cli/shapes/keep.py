@@ -6,7 +6,7 @@ import msgspec
 from msgspec import UNSET, UnsetType
 
 from lab.cli.shapes.look import Heartbeat
-from lab.scheduler.agents_found import Agent
+from lab.scheduler.agents.found import Agent
 from lab.scheduler.checkup import Check
 
 
@@ -192,6 +192,7 @@ class Code(msgspec.Struct):
     means: str
     why: str
     do: str
+    example: str
 
 
 class Codes(msgspec.Struct):

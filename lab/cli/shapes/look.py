@@ -25,12 +25,19 @@ class Wish(msgspec.Struct):
 
 
 class Active(msgspec.Struct):
-    """An active experiment in short. `behind` is how many events its page does not know yet."""
+    """An experiment in short. `behind` is how many events its page does not know yet.
+
+    `partly_luck`: its metric is noisy, and `best_value` was one of several; `best` says which run to take.
+    """
 
     id: str
+    phase: str
+    phase_reason: str | None
     tier: str
     run_count: int | None
     best_value: float | None
+    partly_luck: bool
+    found: str | None
     metric: str | None
     last_outcome: str | None
     last_unmeasured: bool
@@ -76,7 +83,7 @@ class Placing(msgspec.Struct):
 
 
 class Lab(msgspec.Struct):
-    """`status`."""
+    """`status`. `inactive` are those that are neither active nor archived."""
 
     data_root: str
     experiments: int
@@ -86,6 +93,7 @@ class Lab(msgspec.Struct):
     as_of: str
     wants_you: list[Wish]
     active: list[Active]
+    inactive: list[Active]
     claims: dict[str, int]
     engines: Placing
     packages: dict[str, int]
@@ -120,13 +128,24 @@ class Runs(msgspec.Struct):
     runs: list[RunRow]
 
 
+class ToTake(msgspec.Struct):
+    """The run to take."""
+
+    run: str
+    value: float | None
+    params: Params | None
+    chosen_by: str
+
+
 class Experiment(status.Status, frozen=True, kw_only=True):
     """`show ID`: STATUS.json, less what it was folded from. With `calibration` where values were expected of runs.
 
-    `engines` are those of the runs under way that an engine has.
+    `best_run` and `best_params` are of the best number seen; `to_take` is the run that `best` recommends, where there
+    is one and no more than 20,000 runs. `engines` are those of the runs under way that an engine has.
     """
 
     under_way: tuple[str, ...]
+    to_take: ToTake | UnsetType = UNSET
     engines: tuple[State, ...] | UnsetType = UNSET
     calibration: tuple[Calibration, ...] | UnsetType = UNSET
 
@@ -177,7 +196,9 @@ class Chosen(msgspec.Struct, kw_only=True):
 class Recommended(Chosen, kw_only=True):
     """`best`. `run` is the one to take, `best_number` the one with the best value; they differ where there is noise.
 
-    `goes_on_from` is the run that saved the last state of a training in chunks; empty where it is none.
+    `noise` is by repeats of so many degrees of freedom; with fewer than 4, by the model too (`noise_modelled`).
+    `outside_space`: the run lies outside the space as it is now. `goes_on_from` is the run that saved the last state of
+    a training in chunks; empty where it is none.
     """
 
     experiment: str
@@ -189,7 +210,10 @@ class Recommended(Chosen, kw_only=True):
     expected: float | None
     expected_sd: float | None
     noise: float | None
+    noise_degrees_of_freedom: int
+    noise_modelled: float | None
     noisy: bool | None
+    outside_space: bool
     best_number: Chosen
     goes_on_from: str
     again: str
@@ -208,13 +232,17 @@ class Ranked(msgspec.Struct):
 
 
 class Top(msgspec.Struct):
-    """`top`. `varying` are the parameters in which these runs differ."""
+    """`top`. `varying` are the parameters in which these runs differ.
+
+    `partly_luck`: the metric is noisy, and the first was lucky as well as good; `best` says which to take.
+    """
 
     experiment: str
     tier: str
     metric: str
     direction: Direction
     scored: int
+    partly_luck: bool
     varying: list[str]
     runs: list[Ranked]
 

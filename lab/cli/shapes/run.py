@@ -19,7 +19,10 @@ class Turn(msgspec.Struct):
 
 
 class Burst(msgspec.Struct):
-    """`burst`. `best` is the best of these runs; `stopped` says why it ended before `asked` runs were made."""
+    """`burst`. `new_best` is one of these runs that is better than any before, `best` the best there is now.
+
+    `stopped` says why it ended before `asked` runs were made.
+    """
 
     experiment: str
     asked: int
@@ -27,6 +30,7 @@ class Burst(msgspec.Struct):
     succeeded: int
     failed: int
     best: Step | None
+    new_best: Step | None
     stopped: str
     steps: list[Step]
 

@@ -39,12 +39,13 @@ class Created(msgspec.Struct):
 
 
 class Valid(msgspec.Struct):
-    """`validate`."""
+    """`validate`. `can_run`: nothing is missing here for a run, as far as can be seen; else `warnings` says what."""
 
     id: str
     source: str
     tiers: list[str]
     time_budget_s: float
+    can_run: bool
 
 
 class ValidEngines(msgspec.Struct):
@@ -84,6 +85,8 @@ class RootImported(msgspec.Struct):
     runs: int
     false_values_dropped: int
     skipped: list[str]
+    known: int
+    notes: list[str]
     dry_run: bool
 
 

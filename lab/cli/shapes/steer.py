@@ -62,11 +62,26 @@ class Ready(msgspec.Struct):
     approved_at: str
 
 
+class Question(msgspec.Struct):
+    """What somebody is asked at a terminal by `guided`, and answers there."""
+
+    experiment: str
+    place: int
+    of: int
+    params: Params
+    reason: str
+    asked_by: str
+    asked_at: str
+    host: str
+    pid: int
+
+
 class Approvals(msgspec.Struct):
     """`approvals`."""
 
     proposals: list[Waiting]
     approved_runs: list[Ready]
+    at_terminals: list[Question]
 
 
 class Rejected(msgspec.Struct):

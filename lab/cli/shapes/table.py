@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-from lab.cli.shapes import keep, look, loops, remote, run, start, steer, talk, work
+from lab.cli.shapes import keep, look, loops, pursue, remote, run, start, steer, talk, work
 from lab.projections.autoresearch_summary import Summary
 from lab.projections.standing import Standing
+from lab.research.paper import exporting
+from lab.research.projects import said
+from lab.research.projects.making import Made
+from lab.research.projects.overview import Overview, Projects
 from lab.scheduler.results.chains import Chained, LabChains
 from lab.scheduler.results.compared import Compared
 from lab.scheduler.results.costs import Cost, LabCost
@@ -39,6 +43,19 @@ SHAPES: dict[str, tuple[object, ...]] = {
     "try": (loops.HandedOut, loops.Judged, loops.Trees, loops.Dropped),
     "mutate": (run.Mutated,),
     "replay": (run.Replay,),
+    "research": (
+        Made,
+        Overview,
+        Projects,
+        said.Told,
+        pursue.ProjectChecked,
+        pursue.ProjectRan,
+        pursue.ProjectApproved,
+        pursue.ProjectPublished,
+        pursue.PhaseWorked,
+        exporting.Exported,
+    ),
+    "paper": (pursue.PaperVerified,),
     "tinker": (
         remote.RemoteChecked,
         Chained,

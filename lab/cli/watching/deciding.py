@@ -14,7 +14,7 @@ from lab.core.errors import BadInput, LabError
 from lab.projections import text
 from lab.scheduler import decisions
 from lab.scheduler.control import approvals, proposals
-from lab.store.files import refused
+from lab.store.refusals import refused
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

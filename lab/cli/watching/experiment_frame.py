@@ -9,7 +9,7 @@ import msgspec
 
 from lab.cli.watching.looking import Experiment, LogEnd
 from lab.cli.watching.rows import BAD, BLANK, BOLD, DIM, GOOD, WARN, cells, cut, number, packed, short, since, window
-from lab.core.run import FAILURES, NOT_MEASURED, SUCCESS
+from lab.core.run import CLAIMED, FAILURES, NOT_MEASURED, SUCCESS
 from lab.core.view import AWAITING, OPEN_PHASES
 from lab.projections import standing as budgets
 from lab.projections import tables, text
@@ -132,11 +132,13 @@ def _head(shown: ExperimentShown, width: int) -> list[Row]:
     bits += [(view.phase, style), (f"tier {text.line(view.tier, 40)}", ""), (f"{view.runs:,}{most} runs", "")]
     bits += [(f"{view.failed:,} failed", BAD)] if view.failed else []
     bits += [(f"{view.unmeasured:,} {NOT_MEASURED}", DIM)] if view.unmeasured else []
+    claimed = sum(view.claimed.values())
+    bits += [(f"{claimed:,} {CLAIMED}", DIM)] if claimed else []
     bits += [(f"{len(shown.under_way):,} under way", "")] if shown.under_way else []
     metric = text.line(now.metric, 60) or "value"
     if view.best is not None:
         run = short(view.best.run_id, width if width >= _WIDE else 0)
-        seen = " seen" if view.loop is None and now.spec is not None and now.spec.noise else ""
+        seen = " seen" if now.spec is not None and view.noisy(declared=now.spec.noise) else ""
         bits.append((f"best {metric}{seen} {number(view.best.value)} ({run})", GOOD))
     else:
         bits.append((f"no {metric} yet ({now.direction()})", DIM))

@@ -11,7 +11,7 @@ from lab.llm.agents.adapter import ASK, Answer, Start, Task
 from lab.llm.exchange import BUDGET, MALFORMED, TRUNCATED, Tokens
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Mapping
 
     from lab.llm.agents.events import Event
 
@@ -89,15 +89,12 @@ def _used(result: Event) -> Tokens:
     told = [events.inner(models, name) for name in models]
     sent = [events.count(usage, "input_tokens", "cache_creation_input_tokens", "cache_read_input_tokens")]
     sent.append(
-        _sum(events.count(each, "inputTokens", "cacheReadInputTokens", "cacheCreationInputTokens") for each in told)
+        events.total(
+            events.count(each, "inputTokens", "cacheReadInputTokens", "cacheCreationInputTokens") for each in told
+        )
     )
-    answered = [events.count(usage, "output_tokens"), _sum(events.count(each, "outputTokens") for each in told)]
+    answered = [events.count(usage, "output_tokens"), events.total(events.count(each, "outputTokens") for each in told)]
     return Tokens(sent=_most(sent), answered=_most(answered), usd=events.money(result, "total_cost_usd"))
-
-
-def _sum(counts: Iterable[int | None]) -> int | None:
-    known = [each for each in counts if each is not None]
-    return sum(known) if known else None
 
 
 def _most(counts: list[int | None]) -> int | None:

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import msgspec
 
 from lab.llm import foreign
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 Event = dict[str, object]
 
@@ -45,8 +50,12 @@ def word(event: Event, key: str) -> str:
 
 def count(event: Event, *keys: str) -> int | None:
     """The sum of some counts; None where not one of them is there, which is not 0."""
-    found = [foreign.count(event.get(key)) for key in keys]
-    known = [each for each in found if each is not None]
+    return total(foreign.count(event.get(key)) for key in keys)
+
+
+def total(counts: Iterable[int | None]) -> int | None:
+    """The sum of those that are known; None where not one of them is."""
+    known = [each for each in counts if each is not None]
     return sum(known) if known else None
 
 

@@ -58,9 +58,4 @@ def _used(stats: Event) -> tuple[Tokens, str]:
     told = [events.inner(events.inner(models, name), "tokens") for name in models]
     sent = [events.count(each, "prompt") for each in told]
     answered = [events.count(each, "candidates", "thoughts") for each in told]
-    return Tokens(sent=_sum(sent), answered=_sum(answered)), ", ".join(models)
-
-
-def _sum(counts: list[int | None]) -> int | None:
-    known = [each for each in counts if each is not None]
-    return sum(known) if known else None
+    return Tokens(sent=events.total(sent), answered=events.total(answered)), ", ".join(models)

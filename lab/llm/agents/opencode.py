@@ -105,9 +105,6 @@ def _used(steps: list[Event]) -> Tokens:
     answered = [events.count(each, "output", "reasoning") for each in told]
     costs = [events.money(each, "cost") for each in steps]
     usd = sum(each for each in costs if each is not None) if None not in costs else None
-    return Tokens(sent=_sum(sent), answered=_sum(answered), usd=usd or None)  # it says 0 of a model it has no price of
-
-
-def _sum(counts: list[int | None]) -> int | None:
-    known = [each for each in counts if each is not None]
-    return sum(known) if known else None
+    return Tokens(
+        sent=events.total(sent), answered=events.total(answered), usd=usd or None
+    )  # it says 0 of a model it has no price of

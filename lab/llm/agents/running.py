@@ -1,4 +1,4 @@
-"""What starts an agent, as seen from here: a parameter. The lab's supervisor does it (lab.scheduler.agent_process).
+"""What starts an agent, as seen from here: a parameter. The lab's supervisor does it (lab.scheduler.agents.process).
 
 This module says only how the end of a program and the words of its adapter together become one answer.
 """
@@ -36,6 +36,7 @@ class Ran(msgspec.Struct, frozen=True, kw_only=True):
     why: str = ""
     problem: str = ""  # why it could not be started
     wall_s: float = 0.0
+    fenced: str = ""  # what kept it from writing elsewhere, as the supervisor says it; empty: nobody asked
 
 
 class Run(Protocol):

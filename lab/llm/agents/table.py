@@ -1,4 +1,4 @@
-"""Which agents the lab knows by itself. Strangers come in by the door `lab.agents`, in lab.scheduler.agents."""
+"""Which agents the lab knows by itself. Strangers come in by the door `lab.agents`, in lab.scheduler.agents.door."""
 
 from __future__ import annotations
 

@@ -73,7 +73,7 @@ def widened(low: float, high: float) -> tuple[float, float]:
     size = max(abs(low), abs(high))
     if high - low > max(_ALIKE * size, _LEAST):
         return low, high
-    apart = size * 0.05 if size > _LEAST else 1.0
+    apart = size * 0.05 if size * 0.05 > _LEAST else 1.0  # or the same two would be widened once more
     return max(low - apart, -LARGEST), min(high + apart, LARGEST)
 
 

@@ -83,6 +83,8 @@ def spelled(axis: Axis, place: float) -> str:
 def value_at(axis: Axis, place: float) -> float:
     """The number at a place of an axis: what `Tried.at` was made from, but for rounding."""
     if axis.log:
+        if place >= 1:
+            return axis.high  # its logarithm may be rounded up, to that of no number
         low, high = math.log(axis.low), math.log(axis.high)
         return math.exp(low + place * (high - low))
     return axis.low * (1 - place) + axis.high * place

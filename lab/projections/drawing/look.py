@@ -22,6 +22,7 @@ COLOURS: dict[str, tuple[str, str]] = {
     "claimed": ("#7a3fc2", "#b78bff"),
     "replayed": ("#7a3fc2", "#b78bff"),
     "unmeasured": ("#9aa3ac", "#6f7983"),
+    "done": ("#0b62c4", "#5aa9ff"),
     "stair": ("#0b62c4", "#5aa9ff"),
     "band": ("#0b62c4", "#5aa9ff"),
     "bar": ("#0b62c4", "#5aa9ff"),

@@ -29,9 +29,10 @@ STYLES: dict[str, tuple[str, float]] = {
     kinds.CLAIMED: (scenes.DIAMOND, 3.4),
     kinds.REPLAYED: (scenes.DIAMOND, 3.0),
     kinds.UNMEASURED: (scenes.CROSS, 3.0),
+    kinds.DONE: (scenes.CIRCLE, 4.5),
 }
 _TOLD = {
-    kinds.KEEP: "kept", kinds.DISCARD: "discarded", kinds.CRASH: "crashed",
+    kinds.KEEP: "kept", kinds.DISCARD: "discarded",
 }  # fmt: skip  # after a number; the others are called as in the legend
 UNSURE_SIZE = 2.0
 
@@ -55,21 +56,15 @@ def entries(stairs: Stairs) -> Iterator[Entry]:
     if unsure := sum(step.within and step.run_id in kept for step in stairs.steps):
         yield Entry(look=kinds.WITHIN, text=f"{words.UNCONFIRMED} {unsure:,}", size=UNSURE_SIZE)
     if stairs.band and stairs.band.width and stairs.steps:
-        yield Entry(look="band", text=f"noise ±{axes.number(stairs.band.width, 3)}", shape=legend.AREA)
+        yield Entry(look="band", text=f"same within ±{axes.number(stairs.band.width, 3)}", shape=legend.AREA)
     if stairs.target is not None:
         yield Entry(look="hint", text=f"target {axes.number(stairs.target)}", shape=legend.DASHES)
 
 
 def remarks(stairs: Stairs, scale: Scale, above: Sequence[Spot], under: Sequence[Spot], dropped: int) -> Iterator[str]:
     """What has to be said, so that nothing is hidden: of the noise, of what is outside, left out, or had no room."""
-    band = stairs.band
-    if stairs.steps and band is None:
-        yield "Nothing was measured twice: the steps are not held against noise."
-    elif stairs.steps and band and not band.width:
-        yield f"No noise: {text.line(band.source)}."
-    elif stairs.steps and band:
-        wide, source = axes.number(band.width, 3), text.line(band.source)
-        yield f"Two measurements that differ by less than {wide} may be of the same thing ({source})."
+    if stairs.steps:
+        yield _held_against(stairs)
     shown = " of those shown" if stairs.sample.shown < stairs.sample.total else ""
     for spots, word, pick in ((above, "above", max), (under, "below", min)):
         if spots:
@@ -83,6 +78,18 @@ def remarks(stairs: Stairs, scale: Scale, above: Sequence[Spot], under: Sequence
         yield f"Shown are {stairs.sample.shown:,} of {stairs.sample.total:,} runs: {text.line(stairs.sample.rule)}."
     if dropped:
         yield f"No room for {text.count(dropped, 'label')}."
+
+
+def _held_against(stairs: Stairs) -> str:
+    """By what the steps were told from luck. How far two may differ is called no noise: that is of one measurement."""
+    band = stairs.band
+    if band is None:
+        return "Nothing was measured twice: the steps are not held against noise."
+    source = text.line(band.source)
+    if not band.width:
+        return f"No noise: {source}."
+    wide = axes.number(band.width, 3)
+    return f"Two measurements that differ by less than {wide} may be of the same thing ({source})."
 
 
 def says(spot: Spot, more: str = "", *, unsure: bool = False) -> str:
@@ -103,8 +110,5 @@ def told(stairs: Stairs) -> str:
         best = stairs.steps[-1]
         words.append(f"The best is {best.value!r}, from run {best.n:,}, {text.line(best.run_id)}.")
         words.append(f"There were {text.count(len(stairs.steps), 'step')}.")
-        if stairs.band is None:
-            words.append("Nothing was measured twice: they are not held against noise.")
-        else:
-            words.append(f"The noise is {stairs.band.width!r} ({text.line(stairs.band.source)}).")
+        words.append(_held_against(stairs))
     return " ".join(words)

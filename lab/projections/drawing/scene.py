@@ -14,7 +14,7 @@ Point = tuple[float, float]
 LOOKS = frozenset({
     "paper", "axis", "grid", "tick", "title", "label", "muted", "leader", "frame",
     "keep", "best", "within", "discard", "crash", "cancelled", "running", "baseline", "claimed",
-    "replayed", "unmeasured",
+    "replayed", "unmeasured", "done",
     "stair", "band", "bar", "hint", "clipped",
     *(f"series-{number}" for number in range(8)),
     *(f"scale-{number}" for number in range(7)),

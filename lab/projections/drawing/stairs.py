@@ -39,7 +39,7 @@ _OVER = 0.35  # cost of a label over a run of the crowd, for each cell of the gr
 _FEW, _MANY = 200, 800
 _ORDER = (  # what is drawn first lies below
     kinds.DISCARD, kinds.CLAIMED, kinds.REPLAYED, kinds.CANCELLED, kinds.UNMEASURED, kinds.CRASH, kinds.WITHIN,
-    kinds.BASELINE, kinds.KEEP,
+    kinds.BASELINE, kinds.KEEP, kinds.DONE,
 )  # fmt: skip
 
 

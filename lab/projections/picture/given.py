@@ -58,6 +58,7 @@ class Weighed(msgspec.Struct, frozen=True, kw_only=True):
     expected: float  # what a run of the same parameters is expected to give
     sd: float  # how unsure that is
     noise: float  # of one measurement
+    modelled: float | None = None  # that noise as the model alone has it
 
 
 class Given(msgspec.Struct, frozen=True, kw_only=True):

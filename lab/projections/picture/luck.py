@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from lab.core.subject import Subject
-from lab.projections import autoresearch_summary, text
+from lab.projections import autoresearch_summary, text, tier
 from lab.projections.picture.stairs import CLAIMED, REPLAYED
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ WEIGHED = 8  # runs with a value, from which on `labctl best` asks a model of th
 def of(given: Given, stairs: Stairs, scored: Sequence[float]) -> tuple[str, ...]:
     """A sentence each, of the tier that the staircase is of. `scored` are its values that were measured here."""
     subject = Subject(view=given.view, spec=given.spec)
-    is_loop = autoresearch_summary.is_loop(subject)
+    is_loop = tier.is_loop(subject)
     said = _of_loop(subject) if is_loop else _of_search(given, stairs.band, scored)
     return (*said, *_apart(stairs.counts))
 
@@ -49,7 +49,7 @@ def _of_search(given: Given, band: Band | None, scored: Sequence[float]) -> Iter
     else:
         yield f"one measurement has a noise of about {band.sigma:.3g} ({band.source})"
     if given.take is not None:
-        yield _weighed(given, given.take)
+        yield _weighed(given, given.take, noise=band is None)
     elif band is not None:
         yield from _near(given, band, scored)
 
@@ -73,10 +73,10 @@ def _unmeasured(given: Given, scored: int) -> Iterator[str]:
     yield f"{known}{partly}{asking}"
 
 
-def _weighed(given: Given, take: Weighed) -> str:
+def _weighed(given: Given, take: Weighed, *, noise: bool) -> str:
     best = given.view.best
     told = f"{take.expected:.4g} ± {take.sd:.2g} is to be expected of it, by {take.how}"
-    told += f"; one measurement has a noise of about {take.noise:.3g}"
+    told += f"; one measurement has a noise of about {take.noise:.3g}" if noise else ""
     if best is not None and best.run_id == take.run_id:
         return f"the run with the best number is the one to take, and was lucky too: {told}"
     return f"the best number is partly luck, the run to take is {take.run_id}: {told}"

@@ -11,7 +11,7 @@ from lab.core import noise
 from lab.core.origin import BASELINE as FIRST
 from lab.core.run import CANCELLED as WAS_CANCELLED
 from lab.core.run import better
-from lab.projections import repeats, text
+from lab.projections import pursued, repeats, text
 from lab.projections.picture import changed, thinning
 from lab.projections.tables import Line  # msgspec resolves annotations
 from lab.projections.tier import spec_in
@@ -25,10 +25,11 @@ if TYPE_CHECKING:
 # What a mark is. A crash has no value, and stands on the floor as a cross; so do time-outs and failures. Claimed is
 # what another harness wrote down and nobody here measured; replayed what was measured once more: neither is compared.
 # Unmeasured is a run that told no value and yet did not fail, such as a change that was discarded before it was run.
-KEEP, WITHIN, DISCARD, CRASH, CANCELLED, BASELINE, CLAIMED, REPLAYED, UNMEASURED = (
-    "keep", "within", "discard", "crash", "cancelled", "baseline", "claimed", "replayed", "unmeasured",
+# Done is a phase of a research project: none of them is better than another.
+KEEP, WITHIN, DISCARD, CRASH, CANCELLED, BASELINE, CLAIMED, REPLAYED, UNMEASURED, DONE = (
+    "keep", "within", "discard", "crash", "cancelled", "baseline", "claimed", "replayed", "unmeasured", "done",
 )  # fmt: skip
-KINDS = (BASELINE, KEEP, WITHIN, DISCARD, CRASH, CANCELLED, CLAIMED, REPLAYED, UNMEASURED)
+KINDS = (BASELINE, KEEP, WITHIN, DISCARD, CRASH, CANCELLED, CLAIMED, REPLAYED, UNMEASURED, DONE)
 FLOOR = frozenset({CRASH, CANCELLED, UNMEASURED})  # these have no value
 MOST_STEPS, MOST_KEEPS = 400, 800
 SAYS_CHARS, CHANGED_CHARS = 120, 80
@@ -188,15 +189,17 @@ def band_of(given: Given, tier: str, known: repeats.Known | None = None) -> Band
     """What is known of the noise: of a code loop by its own repeats, of a search by points that were measured twice.
 
     `width` is what two single measurements of the same thing stay within 95 times in 100. From few repeats that is
-    wide, and rightly so.
+    wide, and rightly so; where the runs were weighed, what the model says stands in for what few repeats leave open.
     """
     here = given.view.tiers.get(tier)
     if here is not None and here.loop is not None:
         own = here.loop.noise
-        return _band(own, f"repeats of the same code, {text.count(own.df, 'degree')} of freedom")
+        return _band(own, f"repeats of the same code, {repeats.freedom(own.df)}")
     found = known or repeats.known(given.lines, tier)
     if found.noise.df:
-        return _band(found.noise, found.told)
+        if given.take is not None and tier == given.view.tier:
+            found = msgspec.structs.replace(found, modelled=given.take.modelled)
+        return _band(found.weighed, found.told)
     declared = given.spec.noise if given.spec else None
     return Band(sigma=0.0, width=0.0, source="the SPEC says that there is none") if declared is False else None
 
@@ -238,6 +241,8 @@ class Walk:
             return CRASH
         if line.value is None:
             return UNMEASURED
+        if pursued.is_phase(line.params):
+            return DONE
         if made is None:
             return self._searched(line, line.value)
         if made.kind == candidates.REPLAYED:

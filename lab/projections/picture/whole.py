@@ -16,9 +16,8 @@ from lab.core.origin import BASELINE as FIRST
 from lab.core.parameter import same
 from lab.core.run import FAILURES, gain
 from lab.core.subject import Finding, Subject
-from lab.projections import points, text
+from lab.projections import points, pursued, text
 from lab.projections.attention import bounded, wants
-from lab.projections.autoresearch_summary import is_loop
 from lab.projections.picture import arms, lineage, luck, parameters, spending, stairs, thinning, timeline
 from lab.projections.picture.given import UnderWay, Weighed, lost
 from lab.projections.picture.lineage import Lineage
@@ -27,7 +26,7 @@ from lab.projections.picture.spending import Arm, Spending
 from lab.projections.picture.stairs import BASELINE, KEEP, Sample, Stairs
 from lab.projections.picture.timeline import Timeline
 from lab.projections.picture.words import proposer
-from lab.projections.tier import every, spec_here
+from lab.projections.tier import every, is_loop, spec_here
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -81,6 +80,7 @@ class PictureHead(msgspec.Struct, frozen=True, kw_only=True):
     runs: int
     outcomes: dict[str, int]
     unmeasured: int = 0  # of those that are sealed as failed: changes that were discarded before they were run
+    claimed: dict[str, int] = {}  # of the outcomes: what another harness says, and nobody here measured
     most_runs: int | None
     baseline: float | None
     best: float | None
@@ -89,7 +89,7 @@ class PictureHead(msgspec.Struct, frozen=True, kw_only=True):
     gain: float | None  # of the best over the baseline; above 0 is better
     sigma: float | None
     sigma_source: str = ""  # from what it is known, in words
-    noisy: bool | None = None  # what the SPEC of a search says of the metric
+    noisy: bool | None = None  # what the SPEC of a search says of the metric, or a replay
     take: Weighed | None = None  # of a noisy search, where it was weighed: `best` was lucky as well
     luck: tuple[str, ...] = ()  # what must not be hidden: unconfirmed keeps, expected false keeps, alarms; in words
 
@@ -178,7 +178,8 @@ _decoder = msgspec.json.Decoder(Picture)
 
 def _head(given: Given, subject: Subject, here: Stairs, judged: Judged, tiers: Sequence[str]) -> PictureHead:
     view, spec = given.view, spec_here(given.view, given.spec)
-    best, baseline = view.best, _baseline(given, judged)
+    best = None if pursued.is_project(given.spec) else view.best
+    baseline = _baseline(given, judged)
     scored = [line.value for line in judged.lines if line.scored and line.value is not None]
     line = _line_of(given, best.run_id) if best else None
     sigma, source = (here.band.sigma, here.band.source) if here.band else (None, "")
@@ -199,6 +200,7 @@ def _head(given: Given, subject: Subject, here: Stairs, judged: Judged, tiers: S
         runs=view.runs,
         outcomes=view.outcomes,
         unmeasured=sum(line.outcome in FAILURES and not line.failed for line in given.lines),
+        claimed=view.claimed,
         most_runs=spec.max_iterations_total if spec else None,
         baseline=baseline,
         best=best.value if best else None,
@@ -207,7 +209,7 @@ def _head(given: Given, subject: Subject, here: Stairs, judged: Judged, tiers: S
         gain=gain(best.value if best else None, baseline, here.direction),
         sigma=sigma,
         sigma_source=source,
-        noisy=given.spec.noise if given.spec and view.loop is None else None,
+        noisy=view.noisy(declared=given.spec.noise) if given.spec else None,
         take=given.take,
         luck=luck.of(given, here, scored),
     )
@@ -227,7 +229,7 @@ def _line_of(given: Given, run_id: str) -> Line | None:
 
 def _best(given: Given) -> Best | None:
     best = given.view.best
-    if best is None or best.value is None:
+    if best is None or best.value is None or pursued.is_project(given.spec):
         return None
     line = _line_of(given, best.run_id)
     made = _as_best(best.run_id, best.value, line)
@@ -346,8 +348,8 @@ def _params(params: Mapping[str, object], varying: Sequence[str]) -> str:
 
 
 def _warnings(given: Given, others: int) -> Iterator[str]:
-    wanted = {each.what for each in given.findings}  # which stand first
-    found = [text.line(each, REASON_CHARS) for each in given.warnings if each not in wanted]
+    wanted = tuple(text.line(each.what) for each in given.findings)  # which stand first
+    found = [text.line(each, REASON_CHARS) for each in given.warnings if not (wanted and each.startswith(wanted))]
     if len(given.under_way) > MOST_UNDER_WAY:
         found.append(f"of {len(given.under_way)} runs under way, the first {MOST_UNDER_WAY} are shown")
     if others > MOST_TIERS:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from lab.core.spec_tuning import searched_by
 from lab.projections import text
 from lab.projections.picture import given, stairs
 
@@ -18,11 +19,12 @@ KINDS = {
     stairs.KEEP: "keep",
     stairs.WITHIN: WITHIN_NOISE,
     stairs.DISCARD: "discard",
-    stairs.CRASH: "crash",
+    stairs.CRASH: "failed",
     stairs.CANCELLED: "cancelled",
     stairs.CLAIMED: "claimed elsewhere",
     stairs.REPLAYED: "replayed",
     stairs.UNMEASURED: "not measured",
+    stairs.DONE: "done",
     given.RUNNING: "under way",
     given.WAITING: "waiting",
     given.LOST: "lost",
@@ -40,7 +42,7 @@ def of(kind: str, *, unsure: bool = False) -> str:
 def proposer(spec: Spec, *, is_loop: bool) -> str:
     """What proposes the next run: a strategy of a search; of a code loop a command, an agent, or people."""
     if not is_loop:
-        return text.line(spec.strategy)
+        return text.line(searched_by(spec, has_space=spec.search_space is not None))
     if spec.mutation_command:
         return text.line(f"the command {spec.mutation_command}")
     return text.line(f"the agent {spec.agent_provider}" if spec.agent_provider else spec.strategy) or "people"

@@ -9,8 +9,6 @@ from typing import TYPE_CHECKING
 
 from lab.core import layout, spec_tuning
 from lab.core.errors import BadInput, Unavailable
-from lab.executors import environment
-from lab.tinker import credentials, reaching
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -29,6 +27,8 @@ def require_server(spec: Spec) -> None:
     tuning = spec.tinker
     if tuning is None or not tuning.is_local:
         return
+    from lab.tinker import reaching  # noqa: PLC0415  # urllib and http: 20 ms that every other run would wait for
+
     try:
         reaching.reach(tuning.url, _ANSWERS_WITHIN_S)
     except Unavailable as silent:
@@ -46,6 +46,9 @@ def require_budget(spec: Spec, environ: Mapping[str, str] | None) -> None:
     tuning = spec.tinker
     if tuning is None:
         return
+    from lab.executors import environment  # noqa: PLC0415  # for trainings alone, as below
+    from lab.tinker import credentials  # noqa: PLC0415
+
     credentials.check_url(tuning.url, f"tinker.base_url in experiments/{spec.id}/{layout.SPEC}")
     if tuning.is_local:
         return

@@ -24,7 +24,7 @@ from lab.core.space import Space
 from lab.core.view import AWAITING
 from lab.core.world import stamp
 from lab.scheduler import decisions, refresh
-from lab.scheduler.control import proposals
+from lab.scheduler.control import proposals, untold
 from lab.scheduler.control.proposals import Told
 from lab.store import experiments, ledger, reading
 
@@ -44,14 +44,17 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
     proposal_id: str
     made: bool
     differs: bool = False
+    warnings: tuple[str, ...] = ()  # of notices that could not be sent
 
 
 # -- asking ------------------------------------------------------------------------------------------------------------
 
 
 def propose(root: Root, wanted: Proposal) -> Asked:
-    """Leave a proposal for a person. Where another waits, that is said: else what is approved is not what was asked."""
+    """Leave a proposal, and tell people. Where another waits, that is said: else what is approved is another thing."""
     asked = ask(root, wanted)
+    if asked.made:
+        asked = msgspec.structs.replace(asked, warnings=untold.tell(root, [asked.proposal_id]))
     if asked.differs:
         raise proposals.AnotherWaits(asked.proposal_id, wanted)
     return asked
@@ -73,6 +76,10 @@ def ask(root: Root, wanted: Proposal) -> Asked:
             return Asked(proposal_id=waiting.proposal, made=False, differs=differs)
         if waiting is not None:
             _tell(root, event.PROPOSAL_REJECTED, waiting, name, reason="its file is gone")
+        if wanted.kind == PROMOTE and wanted.tier == view.tier:
+            others = [each for each in (loaded.spec.fidelity_tiers if loaded.spec else ()) if each != view.tier]
+            fix = f"name another: {', '.join(others)}" if others else "its SPEC names no other tier"
+            raise BadInput(f"{name} is in the tier {wanted.tier} already", fix=fix)
         made, sha256 = _placed(root, view, wanted)
         _announce(root, made, sha256)
     refresh.lab_pages(root)
@@ -101,7 +108,10 @@ def _placed(root: Root, view: View, wanted: Proposal) -> tuple[Proposal, str]:
             left = proposals.load(root, made.proposal_id)
             if isinstance(left, LabError) or left[0].kind != wanted.kind:
                 continue
-            return left
+            if proposal.alike(left[0], wanted):
+                return left
+            # Whoever made it died before anybody was told of it: what is answered as made has to be what waits.
+            root.files.replace(root.layout.proposal(made.proposal_id), data)
         return made, canonical.digest(data)
 
 
@@ -133,6 +143,7 @@ def approve(
     with root.section(name):
         view, loaded = refresh.current(root, name)
         made, digest, waiting = _found(root, proposal_id, view)
+        _refuse_release(made, view)
         refused = proposal.refusal(proposal_id, digest, waiting, now=root.now(), given=sha256)
         if refused is not None:
             raise refused
@@ -162,11 +173,27 @@ def reject(root: Root, proposal_id: str, *, why: str, actor: str) -> Ruling:
     return ruling
 
 
+def decline(root: Root, wanted: Proposal, *, why: str, actor: str) -> Ruling:
+    """Write down a no to parameters that a person was asked about at a terminal, and that wait nowhere."""
+    proposal.sound(wanted)
+    name = experiments.require(root, wanted.experiment)
+    with root.section(name):
+        view, _ = refresh.current(root, name)
+        made, sha256 = _placed(root, view, wanted)
+        ruling = proposal.said(made, REJECTED, sha256, by=actor, at=root.now(), reason=why)
+        _write_down(root, event.PROPOSAL_REJECTED, ruling)
+    _carry_out(root, ruling)
+    return ruling
+
+
 def _found(root: Root, proposal_id: str, view: View) -> tuple[Proposal, str, Waiting | None]:
     """A proposal that is not decided yet, or the refusal that says what became of it."""
     waiting = next((each for each in view.waiting if each.proposal == proposal_id), None)
     found = proposals.load(root, proposal_id)
     if not isinstance(found, LabError):
+        over = None if waiting is not None else _ruled(root, proposal_id)
+        if over is not None:
+            raise proposals.AlreadyRuled(over)
         return *found, waiting
     if waiting is not None:
         if isinstance(found, NotFound):
@@ -179,6 +206,28 @@ def _found(root: Root, proposal_id: str, view: View) -> tuple[Proposal, str, Wai
     close = nearest(proposal_id, tuple(proposals.names(root)))
     fix = f"did you mean {close}?" if close else "labctl approvals lists what waits"
     raise NotFound(f"there is no proposal {proposal_id}", where=root.layout.approvals, fix=fix)
+
+
+def _ruled(root: Root, proposal_id: str) -> Ruling | None:
+    """What was said to a proposal that still lies there: whoever said it was stopped before it was carried out.
+
+    It holds, and the next turn does the rest (`expire`). None where nobody said anything.
+    """
+    told = proposals.told(root, proposal.owner(proposal_id)[0]).get(proposal_id, Told())
+    place = root.layout.ruling(proposal_id)
+    data = reading.read_head(place, proposals.MOST_BYTES)
+    if told.ruled and data is not None and canonical.digest(data) == told.ruled:
+        return parse(Ruling, data, place)
+    return proposals.ruling_of(root, proposal_id)
+
+
+def _refuse_release(made: Proposal, view: View) -> None:
+    """A release is approved by its hash: a yes to the proposal alone would let nothing go, and be said to."""
+    waits = view.pursuit.unapproved if view.pursuit is not None else ""
+    if made.kind == RESUME and waits:
+        name = view.experiment
+        fix = f"labctl research publish {name} shows it; labctl research approve {name} --release {waits}"
+        raise BadInput("a release waits, and is approved by its hash", fix=fix)
 
 
 def _refuse_what_cannot_be(ruling: Ruling, loaded: Loaded) -> None:

@@ -12,12 +12,9 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-import msgspec
-
 from lab.core import canonical, event, layout
 from lab.core.errors import Corrupt
-from lab.core.origin import Origin
-from lab.core.proposal import Proposal, Ruling
+from lab.core.proposal import Ruling
 from lab.core.record import parse
 from lab.scheduler import refresh
 from lab.scheduler.control import proposals
@@ -28,8 +25,6 @@ if TYPE_CHECKING:
     from lab.core.spec import Spec
     from lab.scheduler.search.plan import Search
     from lab.store.root import Root
-
-ORIGIN = "origin"  # the fact of a proposal that says so, as JSON
 
 
 def next_run(root: Root, experiment: str, only: str = "") -> Ruling | None:
@@ -59,7 +54,7 @@ def next_run(root: Root, experiment: str, only: str = "") -> Ruling | None:
 
 def errand(root: Root, ruling: Ruling, search: Search | None, spec: Spec) -> Errand:
     """The run that was approved. As a search proposed it, it is that search's; edited or asked for, a person's."""
-    origin = None if ruling.edited else _proposed_by(root, ruling)
+    origin = None if ruling.edited else proposals.origin_of(root, ruling)
     if origin is None and search is not None and search.is_one:
         origin = search.of_person(spec)
     return Errand(
@@ -69,20 +64,6 @@ def errand(root: Root, ruling: Ruling, search: Search | None, spec: Spec) -> Err
         tier=ruling.tier if ruling.tier in spec.fidelity_tiers else "",  # the SPEC may have been edited since
         seed=None if origin is None else origin.seed,
     )
-
-
-def _proposed_by(root: Root, ruling: Ruling) -> Origin | None:
-    """Where a search says that it has the parameters from, in what it proposed."""
-    data = reading.read_head(root.layout.ruled_on(ruling.proposal_id), proposals.MOST_BYTES)
-    if data is None:  # whoever said yes is about to put it away: the approved run is there first
-        data = reading.read_head(root.layout.proposal(ruling.proposal_id), proposals.MOST_BYTES)
-    if data is None or canonical.digest(data) != ruling.proposed:
-        return None
-    told = parse(Proposal, data, root.layout.ruled_on(ruling.proposal_id)).facts.get(ORIGIN)
-    try:
-        return msgspec.json.decode(told, type=Origin) if isinstance(told, str) else None
-    except msgspec.MsgspecError:
-        return None
 
 
 def spend(root: Root, approved: Ruling, run_id: str) -> None:
@@ -112,7 +93,8 @@ def _taken_back(root: Root, experiment: str, path: str, name: str, run_id: str) 
     if any(claim.run_id == run_id for claim in claims):
         return False  # its holder may be about to make the bundle; or it is under way, and may yet be lost
     bundle = root.layout.run(experiment, run_id)
-    if reading.is_folder(bundle) and not reading.is_file(f"{bundle}/{layout.SUPERSEDED}"):
+    is_there = reading.is_folder(bundle) or ledger.tells(root, event.RUN_SEALED, experiment, run_id)  # or is archived
+    if is_there and not reading.is_file(f"{bundle}/{layout.SUPERSEDED}"):
         root.files.folder(os.path.dirname(root.layout.ruled(name)))
         root.files.move(path, root.layout.ruled(name))
         return False

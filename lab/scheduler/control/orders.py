@@ -18,7 +18,7 @@ from lab.core.order import DONE, LEFT, REFUSED, REPEATED, Answered, Order, Probl
 from lab.core.record import page
 from lab.scheduler import create, decisions, digest, refresh
 from lab.scheduler.control import approvals, cancel, proposals, steering
-from lab.store import experiments, files, leases, ledger, reading, shipped
+from lab.store import experiments, leases, ledger, reading, refusals, shipped
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -52,7 +52,7 @@ def carry_out(root: Root, file: str) -> Answered:
     except OSError as error:
         if not reading.is_local(error):
             raise  # a full disk is everybody's trouble: no further order is begun on it
-        return Answered(file=file, state=LEFT, what=files.refused(error).what)
+        return Answered(file=file, state=LEFT, what=refusals.refused(error).what)
 
 
 def _answered(root: Root, file: str, read: _Read) -> Answered:

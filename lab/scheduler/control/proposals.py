@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, TypeVar
 import msgspec
 
 from lab.core import canonical, event, proposal
-from lab.core.errors import BUSY, BadInput, Corrupt, LabError, NotFound
-from lab.core.proposal import EXPIRED, MOOT, PROMOTE, RESUME, Proposal, Ruling
+from lab.core.errors import BUSY, Corrupt, Decided, LabError, NotFound
+from lab.core.origin import Origin
+from lab.core.proposal import EXPIRED, MOOT, PROMOTE, REJECTED, RESUME, Proposal, Ruling
 from lab.core.record import Record, parse
 from lab.core.view import AWAITING
-from lab.store import files, ledger, reading
+from lab.store import ledger, reading, refusals
 
 if TYPE_CHECKING:
     from lab.core.event import Event
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
 R = TypeVar("R", bound=Record)
 SUFFIX = ".json"
+ORIGIN = "origin"  # the fact of a proposal that says, as JSON, which search has its parameters from where
 TAKEN = "@"  # ID@RUN.json is an approved run that was given to RUN
 MOST_BYTES = 4 << 20
 WAITING, CHANGED, DECIDED, UNKNOWN, UNREADABLE = "waiting", "changed", "decided", "unknown", "unreadable"
@@ -45,10 +47,8 @@ class Told(msgspec.Struct, kw_only=True):
     moved: bool = False  # somebody moved the experiment since
 
 
-class AlreadyRuled(BadInput):
+class AlreadyRuled(Decided):
     """Somebody was quicker. `ruling` is what they said."""
-
-    kind = "already-decided"
 
     def __init__(self, ruling: Ruling) -> None:
         who = f" by {ruling.ruled_by}" if ruling.ruled_by else ""
@@ -87,7 +87,7 @@ def load(root: Root, proposal_id: str) -> tuple[Proposal, str] | LabError:
     except FileNotFoundError:
         return NotFound(f"there is no proposal {proposal_id}", where=path, fix="labctl approvals lists what waits")
     except OSError as error:
-        return files.refused(error)
+        return refusals.refused(error)
     except LabError as problem:
         return problem
     if (made.proposal_id, made.experiment) != (proposal_id, name) or made.kind not in proposal.KINDS:
@@ -180,6 +180,31 @@ def ruling_of(root: Root, proposal_id: str) -> Ruling | None:
         if file.removesuffix(SUFFIX).partition(TAKEN)[0] == proposal_id:
             with suppress(Corrupt, OSError):
                 return _read(Ruling, f"{root.layout.approved(experiment)}/{file}")[0]
+    return None
+
+
+def origin_of(root: Root, ruling: Ruling) -> Origin | None:
+    """Where a search says that it has the parameters from, in what it proposed. None where a person gave them."""
+    data = reading.read_head(root.layout.ruled_on(ruling.proposal_id), MOST_BYTES)
+    if data is None:  # whoever decided is about to put it away
+        data = reading.read_head(root.layout.proposal(ruling.proposal_id), MOST_BYTES)
+    if data is None or canonical.digest(data) != ruling.proposed:
+        return None
+    told = parse(Proposal, data, root.layout.ruled_on(ruling.proposal_id)).facts.get(ORIGIN)
+    try:
+        return msgspec.json.decode(told, type=Origin) if isinstance(told, str) else None
+    except (msgspec.MsgspecError, UnicodeError, RecursionError):
+        return None
+
+
+def rejection(root: Root, experiment: str, number: int) -> Ruling | None:
+    """What was said to a proposal that the ledger says was rejected; None where its file is gone or not to be read."""
+    name = proposal.name(experiment, number)
+    for place in (root.layout.ruled(name), root.layout.ruling(name)):  # the second until it is put away
+        with suppress(Corrupt, OSError):
+            ruling = _read(Ruling, place)[0]
+            if ruling.verdict == REJECTED:
+                return ruling
     return None
 
 

@@ -81,6 +81,8 @@ def _decide(root: Root, experiment: str, said: str, candidates: int | None, acto
         view = decisions.notice_edit(root, experiment, view, loaded)
         if view.phase == ARCHIVED:
             raise BadInput(f"{experiment} is archived", fix=f"labctl archive {experiment} --restore")
+        if said and loaded.spec is None and loaded.problem is not None:
+            raise loaded.problem
         if said and (loaded.spec is None or not scripts.is_loop(loaded.spec)):
             what = f"{experiment} is no code loop: nobody would read it"
             raise BadInput(what, fix=f"labctl pause {experiment}, then edit its SPEC.yaml")

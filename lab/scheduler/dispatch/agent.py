@@ -84,7 +84,7 @@ def _fit(root: Root, classes: Collection[str], said: list[Said], interrupted: Ca
             _measured_first(root, name, interrupted)
             fitting.append(name)
         except LabError as error:
-            said.append(offers.Said(kind=offers.PASSED, experiment=name, what=error.what, fix=error.fix))
+            said.append(offers.Said(kind=offers.PASSED, experiment=name, what=error.told, fix=error.fix))
     return fitting
 
 
@@ -107,7 +107,7 @@ def _measured_first(root: Root, name: str, interrupted: Callable[[], str]) -> No
     with root.section(name):
         view, loaded = cycle.observe(root, name)
     spec = cycle.usable(loaded).for_tier(view.tier)
-    if not scripts.is_loop(spec) or view.phase not in OPEN_PHASES:
+    if not scripts.is_loop(spec) or view.phase not in OPEN_PHASES or view.lent:
         return
     from lab.scheduler.loop import trying  # noqa: PLC0415  # git and all: most experiments are no code loops
 

@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from lab.core import event, layout, package
-from lab.core.errors import BadInput, Corrupt, Superseded
+from lab.core.errors import BadInput, Corrupt, LabError
 from lab.core.launch import CANCELLED as WAS_CANCELLED
 from lab.core.launch import TIMEOUT as WAS_TIMEOUT
 from lab.core.launch import Exit
@@ -49,13 +49,17 @@ def complete(root: Root, dispatch_id: str, worker: str, word: Word) -> Place:
     if again is not None:
         return again
     each = offers.mine(root, dispatch_id, worker)
-    taken = packages.taken_of(root, RUNNING, each)
+    taken = packages.running_of(root, each)
     manifest = bundles.load_manifest(root.layout.run(each.experiment, taken.run_id))
     if manifest is None:
         what = f"the bundle of {taken.run_id} is gone"
         raise Corrupt(what, where=root.layout.run(each.experiment, taken.run_id), fix="labctl recover")
     leases.held(root, each.experiment, taken.generation)  # told before anything is read that may be long
-    judge(root, each, taken, manifest, word)
+    try:
+        judge(root, each, taken, manifest, word)
+    except (LabError, OSError):  # whatever is not there any more, is elsewhere with the whole package
+        packages.refuse_moved(root, each)
+        raise
     moved = closed(root, each, taken, word)
     with suppress(OSError):
         refresh.lab_pages(root)
@@ -63,23 +67,37 @@ def complete(root: Root, dispatch_id: str, worker: str, word: Word) -> Place:
 
 
 def closed(root: Root, each: Place, taken: Taken, word: Word) -> Place:
-    """Move a package whose end was judged. In the section, where no lease is taken over beside it."""
+    """Move a package whose end was judged. In the section, where no lease is taken over beside it.
+
+    What its worker left waits for the disk first: a complete package outlives its worker, and a power cut.
+    """
+    path = root.layout.package(RUNNING, each.name)
+    if root.files.durable and reading.is_folder(path):
+        root.files.sync_all(path)
     with root.section(each.experiment):
         leases.held(root, each.experiment, taken.generation)
-        if not reading.is_folder(root.layout.package(RUNNING, each.name)):  # writing into it would make it anew
-            raise Superseded(f"{each.dispatch_id} was moved meanwhile", fix="labctl dispatch-ingest")
+        packages.refuse_moved(root, each)  # writing into it would make it anew
         done = Done(
             dispatch_id=each.dispatch_id, worker=each.worker, outcome=word.outcome, completed_at=root.now(),
             reason=word.reason, verdict=word.verdict, note=word.note,
         )  # fmt: skip
+        is_again = reading.is_file(f"{root.layout.package(RUNNING, each.name)}/{package.DONE}")  # a kill came between
         packages.write(root, RUNNING, each, package.DONE, done)
         told = event.Event(
             type=event.PACKAGE_COMPLETED, ts=done.completed_at, experiment=each.experiment, actor=each.worker,
             run_id=taken.run_id, generation=taken.generation, name=each.dispatch_id, reason=word.reason,
             facts={"outcome": word.outcome},
         )  # fmt: skip
-        ledger.append(root, told)
+        if not (is_again and is_told(root, told)):
+            ledger.append(root, told)
         return packages.move(root, RUNNING, each, COMPLETE)
+
+
+def is_told(root: Root, told: event.Event) -> bool:
+    """Whether the ledger has this word on this package already. All of it is read, which is only done after a kill."""
+    wanted = (told.type, told.name, told.generation, told.facts)
+    lines = (entry.line.event for entry in ledger.entries(root) if entry.line is not None)
+    return any((each.type, each.name, each.generation, each.facts) == wanted for each in lines)
 
 
 def _said_before(root: Root, dispatch_id: str, worker: str, word: Word) -> Place | None:

@@ -283,7 +283,7 @@ class Courier:
             try:
                 spec = cycle.usable(experiments.load(root, name))
             except LabError as error:
-                tell(Said(kind=PASSED, experiment=name, what=error.what, fix=error.fix))
+                tell(Said(kind=PASSED, experiment=name, what=error.told, fix=error.fix))
                 continue
             if not self._route.classes and spec.executor_class in engines.placed_classes(root):
                 continue

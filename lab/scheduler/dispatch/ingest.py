@@ -23,6 +23,7 @@ from lab.core.run import CRASH, VERDICTS
 from lab.scheduler import cycle, moves, reclaim, refresh
 from lab.scheduler.dispatch import completing, inputs, mend
 from lab.scheduler.dispatch.offers import INGESTED, SET_ASIDE, Said, safely
+from lab.scheduler.search import sought
 from lab.store import bundles, experiments, leases, ledger, packages, reading
 
 if TYPE_CHECKING:
@@ -119,7 +120,7 @@ def _one(root: Root, each: Place, fresh: dict[str, Subject], changes: list[Chang
 
 
 def _judged(root: Root, view: View, spec: Spec) -> Move:
-    return policy.decide(view, spec, root.world.now(), searching=bool(spec.strategy))
+    return policy.decide(view, spec, root.world.now(), searching=sought.searches(root, spec, view))
 
 
 def _end(root: Root, each: Place, run: Run) -> None:
@@ -161,8 +162,11 @@ def _poured(root: Root, each: Place, offer: Offer, taken: Taken, running: cycle.
     path = root.layout.package(COMPLETE, each.name)
     if reading.is_folder(f"{path}/{RUN}"):
         packages.pour(root, COMPLETE, each, running.path)
-    with suppress(FileExistsError):
+    is_again = False
+    try:
         root.files.create(f"{running.path}/{package.OFFER}", page(offer), durable=False)
+    except FileExistsError:
+        is_again = True  # by an ingest that was killed
     how = completing.exit_of(running.path, running.manifest)
     if running.manifest.status != RUNNING:  # closed by an ingest that was killed before the seal
         ended = _closed(running.manifest)
@@ -177,7 +181,8 @@ def _poured(root: Root, each: Place, offer: Offer, taken: Taken, running: cycle.
         run_id=taken.run_id, generation=taken.generation, name=each.dispatch_id,
         facts={"outcome": ended.outcome, "value": ended.value},
     )  # fmt: skip
-    ledger.append(root, told)
+    if not (is_again and completing.is_told(root, told)):
+        ledger.append(root, told)
     return ended
 
 

@@ -9,11 +9,14 @@ import msgspec
 from lab.core import canonical, layout
 from lab.core.errors import Unadvised
 from lab.core.package import INPUT, RUN
+from lab.core.spec_fields import ASHA
+from lab.core.view import ARCHIVED, COMPLETED
 from lab.projections import index
 from lab.scheduler import cycle
 from lab.scheduler.control import approved
 from lab.scheduler.cycle import Errand
 from lab.scheduler.loop import scripts
+from lab.scheduler.search import sought
 from lab.store import experiments, packages, reading
 
 if TYPE_CHECKING:
@@ -92,7 +95,7 @@ def chosen(root: Root, offer: Offer, ruling: Ruling | None, view: View, spec: Sp
     """What the package is to try: what it was queued with, what a person approved, or what the search chooses now."""
     if offer.params is not None:
         return Errand(params=offer.params)
-    if not spec.strategy:
+    if not sought.searches(root, spec, view):
         return Errand() if ruling is None else approved.errand(root, ruling, None, spec)
     from lab.scheduler.search.plan import Search  # noqa: PLC0415  # most experiments search nothing
 
@@ -120,3 +123,14 @@ def spec_of(root: Root, stage: str, each: Place, now: Loaded) -> Spec:
     if data is not None and canonical.digest(data) == offer.spec_sha256 != now.sha256:
         return experiments.parse_spec(data, where)
     return cycle.usable(now)
+
+
+def stale(offer: Offer, view: View, loaded: Loaded) -> str:
+    """Why an offer is not the run that would begin now; empty when it is."""
+    if view.phase in (COMPLETED, ARCHIVED):
+        return f"{view.experiment} is {view.phase}"
+    if offer.tier != view.tier and not (loaded.spec and loaded.spec.fidelity_promotion_rule == ASHA):
+        return f"it was queued in the tier {offer.tier}, and the experiment is in {view.tier}"
+    if offer.spec_sha256 != loaded.sha256:
+        return "SPEC.yaml was edited after it was queued"
+    return ""

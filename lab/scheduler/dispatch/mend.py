@@ -14,11 +14,11 @@ from lab.core.errors import LabError
 from lab.core.package import COMPLETE, READY, RUN, RUNNING, Place, Taken
 from lab.core.run import CRASH
 from lab.executors import leftovers, reference
-from lab.scheduler import reclaim
+from lab.scheduler import claim_taken, closing, reclaim
 from lab.scheduler.dispatch import completing
 from lab.scheduler.dispatch.completing import Word
 from lab.scheduler.dispatch.offers import PASSED, SET_ASIDE, Said, safely
-from lab.store import bundles, leases, ledger, machine, packages, reading
+from lab.store import bundles, leases, machine, packages, reading
 from lab.store.sections import hold
 
 if TYPE_CHECKING:
@@ -98,10 +98,12 @@ def _of_the_dead(root: Root, each: Place, taken: Taken) -> Iterator[Said]:
         return
     root.files.folder(path)
     written = completing.exit_of(path, manifest)
-    if written is not None:
+    has_restarted = taken.process is not None and machine.has_restarted(taken.process)
+    if written is not None and not has_restarted:
         word = Word(completing.read(path, manifest, written).outcome)
     else:
-        word = Word(CRASH, reason=f"the worker {each.worker} (pid {taken.process.pid if taken.process else 0}) died")
+        died = f"the worker {each.worker} (pid {taken.process.pid if taken.process else 0}) died"
+        word = Word(CRASH, reason=died if written is None else closing.STOPPED)
         completing.judge(root, each, taken, manifest, word)
     completing.closed(root, each, taken, word)
     what = f"its worker is dead; completed as {word.outcome}"
@@ -130,12 +132,11 @@ def _leases(root: Root, name: str) -> Iterator[Said]:
         return
     with root.section(name):
         for generation in _unspoken(root, name):
-            if leases.supersede(root, name, generation):
-                told = event.Event(
-                    type=event.LEASE_TAKEN_OVER, ts=root.now(), experiment=name, generation=generation,
-                    reason="no package tells of it", actor=reclaim.WATCHDOG,
-                )  # fmt: skip
-                ledger.append(root, told)
+            told = event.Event(
+                type=event.LEASE_TAKEN_OVER, ts=root.now(), experiment=name, generation=generation,
+                reason="no package tells of it", actor=reclaim.WATCHDOG,
+            )  # fmt: skip
+            claim_taken.take(root, told)
     for item in reclaim.reclaim(root, name):
         yield Said(kind=PASSED, experiment=name, run_id=item.run_id, what=item.what)
 

@@ -18,16 +18,16 @@ from lab.core.claim import Owner
 from lab.core.errors import BadInput, Busy, Exhausted, LabError, Superseded
 from lab.core.package import COMPLETE, READY, REFUSED, RUN, RUNNING, Place, Taken
 from lab.core.policy import Proceed, Wait
-from lab.core.race import ASHA
 from lab.core.record import page
 from lab.core.spec_fields import PRIORITIES
-from lab.core.view import ARCHIVED, COMPLETED, View
-from lab.scheduler import cycle, decisions, due, moves, reclaim, refresh
+from lab.core.view import View
+from lab.scheduler import cycle, decisions, due, moves, reclaim, refresh, sequels
 from lab.scheduler.chaining.order import ordered
 from lab.scheduler.control import approved
-from lab.scheduler.dispatch.inputs import advised, chosen, code_of, inputs, spec_of
+from lab.scheduler.dispatch.inputs import advised, chosen, code_of, inputs, spec_of, stale
 from lab.scheduler.places import workspace
-from lab.store import files, leases, ledger, packages, reading
+from lab.scheduler.search import sought
+from lab.store import leases, ledger, packages, reading, refusals
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator
@@ -169,7 +169,9 @@ def moved(root: Root, view: View, spec: Spec, changes: list[Change], *, under_wa
     """Carry out what the policy decides until it says run, or not now. Inside the section."""
 
     def judge(view: View, spec: Spec) -> Move:
-        searching = bool(spec.strategy)
+        if sequels.is_followed(spec):  # each of its runs builds on what lies in this lab
+            return Wait(reason=f"the runs of {view.experiment} are made here: labctl run-once {view.experiment}")
+        searching = sought.searches(root, spec, view)
         return policy.decide(view, spec, root.world.now(), under_way=under_way, at_once=now, searching=searching)
 
     after, move, subject = moves.settled(root, view, spec, judge, lambda _view, _move: None)
@@ -250,7 +252,7 @@ def _claimed(
         view, loaded = cycle.observe(root, name)
         spec = cycle.usable(loaded)
         view, move = moved(root, view, spec, changes, under_way=len(leases.survey(root, name).held), now=True)
-        why = _stale(offer, view, loaded)
+        why = stale(offer, view, loaded)
         if why:
             packages.spend(root, READY, each)
             yield Said(kind=PASSED, dispatch_id=each.dispatch_id, experiment=name, what=f"withdrawn: {why}")
@@ -269,17 +271,6 @@ def _claimed(
             return
         held.append(taken)
     yield of(CLAIMED, taken)
-
-
-def _stale(offer: Offer, view: View, loaded: Loaded) -> str:
-    """Why an offer is not the run that would begin now; empty when it is."""
-    if view.phase in (COMPLETED, ARCHIVED):
-        return f"{view.experiment} is {view.phase}"
-    if offer.tier != view.tier and not (loaded.spec and loaded.spec.fidelity_promotion_rule == ASHA):
-        return f"it was queued in the tier {offer.tier}, and the experiment is in {view.tier}"
-    if offer.spec_sha256 != loaded.sha256:
-        return "SPEC.yaml was edited after it was queued"
-    return ""
 
 
 def _taken(
@@ -336,7 +327,7 @@ def _taken(
 def renew(root: Root, dispatch_id: str, worker: str) -> str | None:
     """Say that a worker lives. Why somebody asked for its run to be ended, or None. `Superseded` when it was lost."""
     each = mine(root, dispatch_id, worker)
-    taken = packages.taken_of(root, RUNNING, each)
+    taken = packages.running_of(root, each)
     lease = leases.held(root, each.experiment, taken.generation)
     lease.renew(root)
     return lease.cancel_asked(root)
@@ -363,7 +354,7 @@ def mine(root: Root, dispatch_id: str, worker: str) -> Place:
 
 def resumed(root: Root, each: Place) -> Held:
     """A package that this worker claimed before, to go on with. `Superseded` when its lease was lost meanwhile."""
-    taken = packages.taken_of(root, RUNNING, each)
+    taken = packages.running_of(root, each)
     with root.section(each.experiment):
         view, loaded = cycle.observe(root, each.experiment)
     spec = spec_of(root, RUNNING, each, loaded)
@@ -381,11 +372,11 @@ def safely(experiment: str, act: Callable[[], Iterator[Said]]) -> list[Said]:
     except Busy as busy:
         said.append(Said(kind=PASSED, experiment=experiment, what=busy.what, fix=busy.fix))
     except LabError as error:
-        said.append(Said(kind=PROBLEM, experiment=experiment, what=error.what, fix=error.fix))
+        said.append(Said(kind=PROBLEM, experiment=experiment, what=error.told, fix=error.fix))
     except OSError as error:
         if not reading.is_local(error) and not isinstance(error, FileExistsError):
             raise
-        refusal = files.refused(error)
+        refusal = refusals.refused(error)
         said.append(Said(kind=PROBLEM, experiment=experiment, what=refusal.what, fix=refusal.fix))
     return said
 

@@ -24,10 +24,10 @@ from lab.core.record import page, parse
 from lab.core.run import FAILED
 from lab.core.world import stamp
 from lab.executors import door, environment, sandbox
-from lab.scheduler import boxed, launching, work
+from lab.scheduler import boxed, fencing, launching, rows, work
 from lab.scheduler.dispatch import completing, offers
 from lab.scheduler.dispatch.completing import Word
-from lab.store import experiments, leases, packages, reading, tarball
+from lab.store import experiments, leases, leftovers, packages, reading, tarball
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -76,7 +76,7 @@ class Unpacked(msgspec.Struct, frozen=True, kw_only=True):
 def pack(root: Root, dispatch_id: str, worker: str, out: str, *, with_workspace: bool = False) -> Packed:
     """Put a claimed package into a tar, with its inputs, and with the workspace if that is wanted."""
     each = offers.mine(root, dispatch_id, worker)
-    taken = packages.taken_of(root, package.RUNNING, each)
+    taken = packages.running_of(root, each)
     leases.held(root, each.experiment, taken.generation)
     path = root.layout.package(package.RUNNING, each.name)
     _require_reachable(root, each)
@@ -90,6 +90,7 @@ def pack(root: Root, dispatch_id: str, worker: str, out: str, *, with_workspace:
     for folder in folders.values():
         if inside.startswith(f"{os.path.realpath(folder)}/"):
             raise BadInput("the tar would hold itself", where=out, fix="write it to another folder: --out FILE")
+    leftovers.clear(root.files, inside)
     try:
         root.files.create(inside, tarball.pieces(folders, without=_left_out), durable=False)
     except FileExistsError:
@@ -190,7 +191,7 @@ def _ran(  # what a run needs where there is no lab to ask
     brought = f"{path}/{WORKSPACE}"
     workspace = brought if os.path.isdir(brought) else taken.workspace if os.path.isdir(taken.workspace) else ""
     given = reading.read(f"{path}/{INPUT}/{layout.PARAMS}")
-    params = None if given is None else msgspec.json.decode(given, type=dict[str, object])
+    params = rows.parameters(given, f"{path}/{INPUT}/{layout.PARAMS}")
     if given is not None:
         files.replace(f"{run}/{layout.PARAMS}", given)
     given = reading.read(f"{path}/{INPUT}/{ORDER}")
@@ -207,15 +208,10 @@ def _ran(  # what a run needs where there is no lab to ask
         else:
             program = box.moved(program)
             argv = tuple(sandbox.inside(box.path, taken.workspace, word) for word in program.argv)
-            how = launching.supervised(
-                files,
-                world,
-                msgspec.structs.replace(program, argv=argv) if workspace and taken.workspace else program,
-                spec,
-                path=run,
-                run_id=manifest.run_id,
-                watch=watch,
-            )
+            program = msgspec.structs.replace(program, argv=argv) if workspace and taken.workspace else program
+            folders = (run, *([box.path] if box.is_copy else []))
+            with fencing.held(files, spec, program, folders, f"{path}/{fencing.APART}") as program:
+                how = launching.supervised(files, world, program, spec, path=run, run_id=manifest.run_id, watch=watch)
     return executor.read(run, manifest, how)
 
 
@@ -272,7 +268,7 @@ def unpack(root: Root, tar: str) -> Unpacked:
         completing.complete(root, each.dispatch_id, each.worker, _word(done))
         return Unpacked(dispatch_id=each.dispatch_id, experiment=each.experiment, files=0, outcome=done.outcome)
     each = offers.mine(root, wanted.dispatch_id, each.worker)
-    taken = packages.taken_of(root, package.RUNNING, each)
+    taken = packages.running_of(root, each)
     leases.held(root, each.experiment, taken.generation).renew(root)
     files = _swapped(root, tar, name, root.layout.package(package.RUNNING, each.name))
     if done is not None:

@@ -13,7 +13,7 @@ from lab.core.run import CRASH, SUCCESS
 from lab.scheduler import due, engines
 from lab.scheduler.dispatch import ingest, mend, offers, working
 from lab.scheduler.dispatch.offers import DONE, PROBLEM, SET_ASIDE, Said
-from lab.store import files, machine
+from lab.store import machine, refusals
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
@@ -98,7 +98,7 @@ def serve(
         try:
             did = turn(once)
         except (Unavailable, Busy, OSError) as error:
-            trouble = error if isinstance(error, LabError) else files.refused(error)
+            trouble = error if isinstance(error, LabError) else refusals.refused(error)
             did = False
             once(Said(kind=PROBLEM, what=f"{WAITING}{trouble.what}", path=trouble.where, fix=trouble.fix))
         if did:

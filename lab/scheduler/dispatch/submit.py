@@ -14,7 +14,7 @@ from lab.core.package import RUN
 from lab.core.run import CANCELLED, SUCCESS, better
 from lab.core.submission import Ruling
 from lab.executors import door, sandbox
-from lab.scheduler import boxed, launching
+from lab.scheduler import boxed, fencing, launching, passing
 from lab.scheduler.boxed import Box
 from lab.scheduler.dispatch import agent, completing, ingest, offers
 from lab.scheduler.dispatch.completing import SECTION, Word
@@ -127,8 +127,9 @@ def _measured(root: Root, held: Held, box: Box, interrupted: Callable[[], str]) 
     if program is None:
         raise BadInput("there is nothing to start")
     watch = launching.Watch(root, held.running.lease, interrupted)
-    run_id, there = held.manifest.run_id, box.moved(program)
-    how = launching.supervised(root.files, root.world, there, held.spec, path=run, run_id=run_id, watch=watch)
+    run_id, spare = held.manifest.run_id, passing.fresh(root.layout.place(fencing.SPARE))
+    with fencing.held(root.files, held.spec, box.moved(program), (run, box.path), spare) as there:
+        how = launching.supervised(root.files, root.world, there, held.spec, path=run, run_id=run_id, watch=watch)
     return executor.read(run, held.manifest, how)
 
 

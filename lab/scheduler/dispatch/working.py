@@ -14,7 +14,7 @@ from lab.scheduler import work
 from lab.scheduler.dispatch import completing, offers
 from lab.scheduler.dispatch.completing import Word
 from lab.scheduler.dispatch.offers import DONE, PROBLEM, Said, of
-from lab.store import machine
+from lab.store import leases, machine
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
@@ -67,9 +67,21 @@ def finished(root: Root, held: Held, ended: Ended) -> Said:
         completing.write_exit(root, held, ended)
         word = Word(ended.outcome, reason=ended.reason, verdict=ended.verdict, note=ended.note)
         completing.complete(root, held.place.dispatch_id, held.place.worker, word)
-    except Superseded as lost:
+    except (LabError, OSError) as error:
+        lost = error if isinstance(error, Superseded) else _lost(root, held)
+        if lost is None:
+            raise
         return told(of(PROBLEM, held), lost)
     return _ended(of(DONE, held), ended)
+
+
+def _lost(root: Root, held: Held) -> Superseded | None:
+    """Whether the lease was lost: the package is elsewhere then, and what lies in its place its program made anew."""
+    try:
+        leases.held(root, held.place.experiment, held.taken.generation)
+    except Superseded as lost:
+        return lost
+    return None
 
 
 def carried_out(root: Root, held: Held, interrupted: Callable[[], str]) -> Ended:

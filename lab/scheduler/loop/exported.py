@@ -10,7 +10,7 @@ import msgspec
 from lab.core import layout
 from lab.core.errors import BadInput, Unavailable
 from lab.core.subject import Subject
-from lab.projections import autoresearch_summary, status
+from lab.projections import autoresearch_summary, status, tier
 from lab.scheduler import places, subjects
 from lab.scheduler.loop import branches
 from lab.store import experiments, reading
@@ -69,16 +69,17 @@ def reported(root: Root, experiment: str) -> tuple[Summary, bytes, tuple[str, ..
 
 def _subject(root: Root, experiment: str) -> tuple[Subject, tuple[str, ...]]:
     experiments.require(root, experiment)
-    loaded = experiments.load(root, experiment)
-    warnings = (loaded.problem.what,) if loaded.problem else ()
+    loaded, warnings = experiments.load(root, experiment), tuple[str, ...]()
     view = subjects.unchanged(root, experiment, loaded)
     if view is None:
         state = status.fold_state(reading.read(root.layout.status(experiment)) or b"")
         if state is None:
             raise Unavailable(f"the pages of {experiment} are missing or damaged", fix="labctl refresh writes them")
-        view, warnings = state.view, (*warnings, _BEHIND)
+        view, warnings = state.view, (_BEHIND,)
+    loaded = subjects.held(loaded, view)
+    warnings = (loaded.problem.warning, *warnings) if loaded.problem else warnings
     subject = Subject(view=view, spec=loaded.spec)
-    if not autoresearch_summary.is_loop(subject):
+    if not tier.is_loop(subject):
         fix = f"labctl export {experiment} writes the runs of any experiment"
         raise BadInput(f"{experiment} is no code loop: no run of it tried a change", fix=fix)
     return subject, warnings

@@ -198,7 +198,9 @@ class Finalizing:
 def _opened(root: Root, experiment: str, subject: Subject) -> Repository:
     spec = subject.spec
     if spec is None:
-        raise BadInput(f"the SPEC of {experiment} cannot be used", fix=f"labctl validate {experiment}")
+        raise experiments.load(root, experiment).problem or BadInput(
+            f"the SPEC of {experiment} cannot be used", fix=f"labctl validate {experiment}"
+        )
     spec = spec.for_tier(subject.view.tier)
     repo = grounds.opened(root, spec, places.workspace(root, spec, subject.view))
     if repo.is_own:

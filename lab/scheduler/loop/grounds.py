@@ -11,6 +11,7 @@ from lab.core.loop import Loop
 from lab.scheduler import places
 from lab.scheduler.loop import scripts
 from lab.store.repository import repository
+from lab.store.repository.lying import Clean
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -161,12 +162,24 @@ def opened(root: Root, spec: Spec, workspace: str) -> Repository:
     return repository.opened(
         root.files,
         workspace,
-        own=f"{root.layout.experiment(spec.id)}/{OWN_REPOSITORY}",
+        own=own_repository(root, spec.id),
         mode=spec.workspace_mode,
-        clean=spec.require_clean_workspace,
+        clean=clean(spec),
         now=root.world.now,
         apart=apart(root),
     )
+
+
+def own_repository(root: Root, experiment: str) -> str:
+    """The folder of the lab's own repository, which may not be there yet."""
+    return f"{root.layout.experiment(experiment)}/{OWN_REPOSITORY}"
+
+
+def clean(spec: Spec) -> Clean | None:
+    """What a clean workspace may hold besides: what the lab applied last, and what a kill left half done of it."""
+    if not spec.require_clean_workspace:
+        return None
+    return Clean(brought=(ref(spec.id, BEST), ref(spec.id, APPLIED)))
 
 
 def apart(root: Root) -> Sequence[str]:

@@ -289,6 +289,7 @@ class _Intake:
                 kind=candidate.IMPORTED,
                 commit=commit,
                 claimed=each.value,
+                named="" if commit else each.commit,
                 unit=text.line(segment.unit),
                 confidence=each.confidence,
                 memory_mb=None if each.memory_gb is None else each.memory_gb * 1024,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -14,8 +13,8 @@ from lab.core.launch import BWRAP
 from lab.executors import outcome
 from lab.llm.exchange import EMPTY
 from lab.scheduler import mutating, mutation
-from lab.scheduler.agent_process import AgentProcess
-from lab.scheduler.loop import asi, brief, steps
+from lab.scheduler.agents.process import AgentProcess
+from lab.scheduler.loop import asi, brief, scripts, steps
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -74,7 +73,7 @@ class Proposer:
             "LAB_DIRECTION": start.words,
             "LAB_IDEA": self._idea.text if self._idea else "",
         }
-        words = _words(spec.mutation_command)
+        words = scripts.words_of(spec.mutation_command)
         is_ours = any(word.rpartition("/")[2] == _OURS for word in words[:2]) or "mutate" in words[1:3]
         step = self._steps.run(
             steps.MUTATION, spec.mutation_command, tree, more=more, frozen=(place,), free=is_ours
@@ -157,10 +156,3 @@ def _last_line(step: Step) -> str:
     """The last thing that a command said of its change: better than no description."""
     lines = outcome.tail(f"{step.folder}/{layout.STDOUT}")
     return _line(lines[-1]) if lines else ""
-
-
-def _words(command: str) -> list[str]:
-    try:
-        return shlex.split(command)
-    except ValueError:
-        return command.split()

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from lab.core.errors import BadInput, LabError
 from lab.executors import environment, interpreter
-from lab.scheduler import agents
+from lab.scheduler.agents import door as agents
 from lab.scheduler.loop import grounds, scripts
 from lab.store.repository import repository
 
@@ -38,8 +38,9 @@ def require(root: Root, spec: Spec, view: View, workspace: str, *, proposes: boo
         repository.require(
             root.files,
             workspace,
+            own=grounds.own_repository(root, spec.id),
             mode=spec.workspace_mode,
-            clean=spec.require_clean_workspace,
+            clean=grounds.clean(spec),
             apart=grounds.apart(root),
         )
     if proposes and not spec.mutation_command and spec.agent_provider and scripts.has_proposer(spec):
@@ -59,8 +60,9 @@ def doubt(root: Root, spec: Spec, folder: str) -> str:
         repository.require(
             root.files,
             workspace,
+            own=grounds.own_repository(root, spec.id),
             mode=spec.workspace_mode,
-            clean=spec.require_clean_workspace,
+            clean=grounds.clean(spec),
             apart=grounds.apart(root),
         )
         _require_writable(spec)

@@ -6,7 +6,6 @@
 
 from __future__ import annotations
 
-import fnmatch
 import os
 import shlex
 from typing import TYPE_CHECKING
@@ -14,7 +13,6 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from lab.core.errors import BadInput
-from lab.executors.sandbox import folded
 from lab.store import reading
 
 if TYPE_CHECKING:
@@ -27,6 +25,7 @@ MEASURES = ("autoresearch.sh", ".auto/measure.sh")
 CHECKS = ("autoresearch.checks.sh", ".auto/checks.sh")
 # The door by which SPECs of hermes-lab call what is an executor here.
 DOOR = "scripts/reference_executor.py"
+_UNQUOTED = str.maketrans("", "", "'\"\\")
 # What a measurement stands on besides its script: whoever may change the data or the versions wins by changing them.
 STANDING = (
     "prepare.py", "requirements*.txt", "constraints*.txt", "pyproject.toml", "setup.py", "setup.cfg", "uv.lock",
@@ -83,7 +82,9 @@ def has_proposer(spec: Spec) -> bool:
 
 
 def _is_door(command: str) -> bool:
-    words = _words(command)
+    if DOOR not in command.translate(_UNQUOTED):
+        return False  # splitting a command takes a tenth of a millisecond, and every look at a SPEC asks
+    words = words_of(command)
     if not words or not (words[-1] == DOOR or words[-1].endswith(f"/{DOOR}")):
         return False
     return len(words) == 1 or (len(words) == 2 and os.path.basename(words[0]).startswith("python"))  # noqa: PLR2004
@@ -128,8 +129,8 @@ def hidden(spec: Spec, workspace: str) -> tuple[str, ...]:
 def hidden_outside(spec: Spec, workspace: str) -> tuple[str, ...]:
     """The same, of files that lie elsewhere: absolute, and texts. The program that runs them is no secret."""
     fields = (*_MEASURING, *_RUNNING)
-    seen = {word for field in fields if field != _HOLDOUT for word in _words(str(getattr(spec, field)))}
-    named = dict.fromkeys(word for word in _words(spec.holdout_command) if word.startswith("/"))
+    seen = {word for field in fields if field != _HOLDOUT for word in words_of(str(getattr(spec, field)))}
+    named = dict.fromkeys(word for word in words_of(spec.holdout_command) if word.startswith("/"))
     return tuple(
         word
         for word in named
@@ -142,7 +143,7 @@ def _of(spec: Spec, field: str, workspace: str) -> Iterator[str]:
 
 
 def _named(command: str, workspace: str) -> Iterator[str]:
-    words = _words(command)
+    words = words_of(command)
     for before, word in zip(("", *words), words, strict=False):
         names = [word.partition("=")[2] if word.startswith("-") else word]
         if before == "-m":
@@ -165,7 +166,7 @@ def _inside(name: str, workspace: str) -> str:
     return "" if path == "." or path.startswith("../") or path == ".." else path
 
 
-def _words(command: str) -> list[str]:
+def words_of(command: str) -> list[str]:
     """A command's words. What only a shell can read is read as well as can be: a name too many is only read-only."""
     try:
         return shlex.split(command)
@@ -178,6 +179,10 @@ def _standing(workspace: str) -> Iterator[str]:
         names = sorted(os.listdir(workspace))
     except OSError:
         return
+    import fnmatch  # noqa: PLC0415  # for code loops alone, as below
+
+    from lab.executors.sandbox import folded  # noqa: PLC0415
+
     for name in names:
         if any(fnmatch.fnmatchcase(folded(name), folded(pattern)) for pattern in STANDING):
             yield name

@@ -14,7 +14,7 @@ from lab.core.errors import BadInput, LabError, nearest
 from lab.core.run import DIRECTIONS
 from lab.executors import told
 from lab.llm.agents import running
-from lab.scheduler import agents
+from lab.scheduler.agents import door as agents
 from lab.scheduler.loop import scripts
 from lab.store import reading
 

@@ -193,7 +193,7 @@ def _config(workspace: str) -> dict[str, str]:
         for line in _head(f"{workspace}/{name}").splitlines():
             try:
                 found = json.loads(line)
-            except ValueError:
+            except (ValueError, RecursionError):
                 continue
             if isinstance(found, dict) and found.get("type") == "config":
                 return {key: value for key, value in found.items() if isinstance(value, str)}

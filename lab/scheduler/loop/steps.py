@@ -7,6 +7,7 @@ bundle lies as a whole: LAB_RUN_DIR is the folder of the step.
 from __future__ import annotations
 
 import os
+import re
 import time
 from datetime import timedelta
 from typing import TYPE_CHECKING
@@ -128,7 +129,7 @@ class Steps:
     def folder(self, label: str) -> str:
         """The folder of the next step."""
         self._count += 1
-        return f"{self._path}/{layout.ARTIFACTS}/steps/{self._count:02d}-{label}"
+        return f"{self._path}/{layout.ARTIFACTS}/{layout.LOOP_STEPS}/{self._count:02d}-{label}"
 
     def run(
         self,
@@ -145,6 +146,8 @@ class Steps:
         `Stopped` when the run is not to go on. A command that cannot be started is a step that did not end well.
         """
         folder = self.folder(label)
+        workspace = places.workspace(self._root, self._spec, self._view)
+        command = command if free else in_tree(command, workspace, tree)
         # Not in the bundle, whose path is long: the name of a socket has room for a hundred bytes.
         spare = passing.fresh(self._root.layout.place(_SCRATCH))
         for each in (f"{folder}/{layout.ARTIFACTS}", spare):
@@ -161,7 +164,7 @@ class Steps:
             **fence.environment(spare),
             "LAB_STEP": label,
             "LAB_EFFECTIVE_WORKSPACE_ROOT": tree,
-            "LAB_ORIGINAL_WORKSPACE_ROOT": places.workspace(self._root, self._spec, self._view),
+            "LAB_ORIGINAL_WORKSPACE_ROOT": workspace,
             "LAB_RUN_ARTIFACTS_DIR": f"{folder}/{layout.ARTIFACTS}",
             "LAB_ASI_PATH": f"{folder}/asi.json",
             "LAB_DEADLINE": stamp(self._root.world.now() + timedelta(seconds=spec.time_budget_s)),
@@ -174,10 +177,8 @@ class Steps:
             )
             program = Command().prepare(launch)
         except LabError as refusal:
-            said = f"{refusal.what}{f'; {refusal.fix}' if refusal.fix else ''}"
-            problem = f"{label} could not be started: {said.replace('executor_command', f'{label}_command')}"
             self._root.files.discard_folder(spare)
-            return Step(label=label, folder=folder, exit=Exit(started=False, problem=problem), problem=problem)
+            return _not_started(label, folder, refusal)
         program = msgspec.structs.replace(program, cwd=tree, fence=confined)
         how = launching.supervised(
             self._root.files, self._root.world, program, spec,
@@ -213,10 +214,31 @@ class Steps:
         self.confined = how.usage.confined or self.confined
 
 
+def in_tree(command: str, workspace: str, tree: str) -> str:
+    """The command with what it names in the workspace by an absolute path named in the tree, where that has it too.
+
+    An evaluator that is named so reads the files beside itself: it would measure the code that nobody changed. What no
+    commit holds, such as an environment or data, stays where it is.
+    """
+    for place in dict.fromkeys(filter(None, (workspace, os.path.realpath(workspace)))):
+        whole = re.compile(rf"(?<![\w.~/-]){re.escape(place)}(/[^\s'\"`;|&()<>:,]*)?(?![\w.-])")
+        command = whole.sub(
+            lambda found: f"{tree}{found[1] or ''}" if os.path.lexists(f"{tree}{found[1] or ''}") else found[0], command
+        )
+    return command
+
+
 def _needed(command: str, hidden: tuple[str, ...]) -> tuple[str, ...]:
     """What a command names below a hidden folder, such as a proposer that was put beside its SPEC."""
     below = tuple(f"{path}/" for path in hidden)
     return tuple(word for word in command.split() if word.startswith(below) and word not in hidden) if hidden else ()
+
+
+def _not_started(label: str, folder: str, refusal: LabError) -> Step:
+    """A step whose program was refused, in the words of the field that its command is from."""
+    said = f"{refusal.what}{f'; {refusal.fix}' if refusal.fix else ''}"
+    problem = f"{label} could not be started: {said.replace('executor_command', f'{label}_command')}"
+    return Step(label=label, folder=folder, exit=Exit(started=False, problem=problem), problem=problem)
 
 
 def _ended(step: Step) -> Step:

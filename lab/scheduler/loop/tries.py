@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 MOST = 20
 _NO_TRIES = (BASELINE, REPLAYED)
-_STEPS = f"{layout.ARTIFACTS}/steps/"
+_STEPS = f"{layout.ARTIFACTS}/{layout.LOOP_STEPS}/"
 _LOG_BYTES = 4_096
 _TAIL_BYTES = 128 << 10  # a longer table is not read: what a candidate costs does not grow with history
 

@@ -197,7 +197,7 @@ def _require_change(root: Root, begun: Begun) -> None:
     secrets = environment.kept_secret(spec, root.world.environ)
     without = (*here.hidden, *brief.documents(here.workspace))
     if harvested.is_empty(here.repo, begun.place, begun.base, secrets=secrets, without=without):
-        fix = f"edit there, then hand it in again; or take it back: labctl try {begun.experiment} --drop"
+        fix = f"edit there, then hand it in again; or take it back: {typed(root, begun, '--drop')}"
         raise BadInput(f"nothing was changed in {begun.name}", where=begun.tree, fix=fix)
 
 
@@ -252,6 +252,13 @@ def found(root: Root, name: str, which: str, *, gone: bool = False) -> Begun:
             what, fix=f"name it: --tree {there[0].name}; or forget: labctl try {name} --drop --tree {lost[0]}"
         )
     return there[0]
+
+
+def typed(root: Root, begun: Begun, words: str) -> str:
+    """What to type about a tree: with its name, where it is not the only one and `found` would ask for it."""
+    known = _records(grounds.trees(root, begun.experiment))
+    which = "" if [each.name for each in known] == [begun.name] else f" --tree {begun.name}"
+    return f"labctl try {begun.experiment} {words}{which}"
 
 
 def drop(root: Root, begun: Begun) -> None:

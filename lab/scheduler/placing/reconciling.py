@@ -19,7 +19,7 @@ from lab.core.view import OPEN_PHASES
 from lab.engines.door import Ground
 from lab.scheduler.placing import handing, placed, taking
 from lab.scheduler.step import HELD, NOTED, PROBLEM, Step
-from lab.store import files, identity, jobs, leases, reading, silences, strays
+from lab.store import identity, jobs, leases, reading, refusals, silences, strays
 from lab.store.sections import hold
 
 if TYPE_CHECKING:
@@ -105,7 +105,7 @@ def _trouble(experiment: str, error: LabError | OSError) -> Step:
     if isinstance(error, OSError):
         if not reading.is_local(error):
             raise error
-        error = files.refused(error)
+        error = refusals.refused(error)
     kind = HELD if isinstance(error, Busy) else PROBLEM  # somebody else is at it
     return Step(kind=kind, experiment=experiment, what=error.what, fix=error.fix)
 

@@ -14,10 +14,10 @@ import msgspec
 from lab.core import event, layout
 from lab.core.errors import BadInput
 from lab.core.job import REFUSED, Take, judge, prefix
-from lab.scheduler import decisions, reclaim
+from lab.scheduler import claim_taken, decisions, reclaim
 from lab.scheduler.placing import placed
 from lab.scheduler.step import SETTLED, Step
-from lab.store import identity, jobs, leases, ledger, reading
+from lab.store import identity, jobs, leases, reading
 
 if TYPE_CHECKING:
     from lab.core.claim import Claim
@@ -47,12 +47,11 @@ def take(
             return None
         if found.job is not None and not found.job.ended:
             jobs.write(root, msgspec.structs.replace(found.job, ended=verdict.ended, why=verdict.why))
-        if leases.supersede(root, claim.experiment, claim.generation):
-            told = event.Event(
-                type=event.LEASE_TAKEN_OVER, ts=root.now(), experiment=claim.experiment, run_id=claim.run_id,
-                generation=claim.generation, reason=verdict.why, actor=claim.engine,
-            )  # fmt: skip
-            ledger.append(root, told)
+        told = event.Event(
+            type=event.LEASE_TAKEN_OVER, ts=root.now(), experiment=claim.experiment, run_id=claim.run_id,
+            generation=claim.generation, reason=verdict.why, actor=claim.engine,
+        )  # fmt: skip
+        claim_taken.take(root, told)
         return verdict
 
 

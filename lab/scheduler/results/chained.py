@@ -18,7 +18,7 @@ from lab.core.errors import BadInput, Corrupt
 from lab.core.parameter import Scalar  # msgspec resolves annotations
 from lab.core.record import parse
 from lab.core.view import ARCHIVED, AWAITING, COMPLETED, PAUSED
-from lab.store import archives, bundles, experiments, inside, leases, ledger
+from lab.store import archives, bundles, experiments, inside, leases, ledger, ledgers
 from lab.tinker import monitor, rows, used
 from lab.tinker.monitor import Sight  # msgspec resolves annotations
 from lab.tinker.rows import Row  # msgspec resolves annotations
@@ -151,7 +151,10 @@ def names(root: Root) -> list[str]:
 def read(root: Root, experiment: str) -> Trained:
     """Everything of one experiment. Reads each of its seals."""
     missing: list[str] = []
-    seals = sorted(_seals(root, experiment, missing), key=lambda made: history.of_seal(made).key)
+    places = ledgers.places(root, experiment)
+    seals = sorted(
+        _seals(root, experiment, missing), key=lambda made: history.of_seal(made, places.get(made.run.run_id, 0)).key
+    )
     links: list[Link] = []
     chains: dict[str, Chain] = {}
     known = {made.run.run_id: made for made in seals}

@@ -29,13 +29,16 @@ if TYPE_CHECKING:
 
 EXPECTED, AVERAGE, SEEN, KEPT = "expected value", "mean of repeats", "best number seen", "the last that was kept"
 CHUNK = "best chunk"
+MOST_WEIGHED = 20_000  # runs; of more, who shows something else besides leaves it to `labctl best`
 
 
 class Chosen(msgspec.Struct, frozen=True, kw_only=True):
     """The run to take, on what grounds, and beside it the run with the best number.
 
-    `mean`, `sd` and `noise` are in the metric's own units; None where nothing was computed. `noisy` is None where
-    nothing is known.
+    `mean`, `sd` and `noise` are in the metric's own units; None where nothing was computed. `measured` says by what the
+    noise is known: by points that were measured more than once, and where those are few by the model too, as one pair
+    is a poor witness. `noisy` is None where nothing is known. `outside`: the run to take lies outside the search space
+    as it is now.
     """
 
     tier: str
@@ -45,13 +48,31 @@ class Chosen(msgspec.Struct, frozen=True, kw_only=True):
     mean: float | None = None
     sd: float | None = None
     noise: float | None = None
+    measured: repeats.Known = repeats.Known()
     noisy: bool | None = None
+    outside: bool = False
     scored: int = 0
     warnings: tuple[str, ...] = ()
 
 
 def choose(root: Root, found: Table, wanted: str = "") -> Chosen:
     """The run to take of a tier. `LabError` when no run of it has a value."""
+    chosen = _chosen(root, found, wanted)
+    return msgspec.structs.replace(chosen, outside=_lies_outside(root, found, chosen.line))
+
+
+def _lies_outside(root: Root, found: Table, line: Line) -> bool:
+    """Whether a run was given what the search may not propose any more: the space was edited since."""
+    if found.spec is None or line.params is None:
+        return False
+    try:
+        there = spaces.find(root, found.spec, found.view)
+    except LabError:  # of a space that cannot be read `choose` has told
+        return False
+    return there is not None and assignment.brought_over(there.space, line.params) is None
+
+
+def _chosen(root: Root, found: Table, wanted: str) -> Chosen:
     tier = table.tier_of(found, wanted)
     ranked = table.require_some(found, tier)
     kept = [line for line in ranked if line.candidate is not None and line.verdict == KEEP]
@@ -99,7 +120,7 @@ def _modelled(root: Root, found: Table, plain: Chosen, ranked: list[Line]) -> Ch
     noisy = plain.noisy if plain.noisy is not None else told.noisy
     if not noisy:
         return msgspec.structs.replace(plain, noise=told.noise, noisy=False, warnings=warnings)
-    again = repeats.known(found.lines, plain.tier).noise.sigma
+    known = msgspec.structs.replace(repeats.known(found.lines, plain.tier), modelled=told.modelled)
     line = next(line for line in ranked if line.run_id == told.trial.run_id)
     return msgspec.structs.replace(
         plain,
@@ -107,7 +128,8 @@ def _modelled(root: Root, found: Table, plain: Chosen, ranked: list[Line]) -> Ch
         how=EXPECTED,
         mean=told.mean,
         sd=told.sd,
-        noise=told.noise if again is None else again,  # what was measured, before what the model makes of it
+        noise=told.noise if known.weighed.sigma is None else known.weighed.sigma,
+        measured=known,
         noisy=True,
         warnings=warnings,
     )
@@ -140,16 +162,28 @@ def _averaged(found: Table, plain: Chosen, ranked: list[Line]) -> Chosen:
     if not several or not differ:
         if not plain.noisy:
             return plain
-        what = "the metric is noisy and no parameters were run twice: this is the best number seen, and partly luck"
+        given = any(line.params is not None for line in ranked)
+        what = (
+            "no parameters were run twice" if given else "no run was given parameters, so none can be told to be alike"
+        )
+        what = f"the metric is noisy and {what}: this is the best number seen, and partly luck"
         return msgspec.structs.replace(plain, warnings=(*plain.warnings, what))
     sign = 1.0 if found.direction(plain.tier) == MINIMIZE else -1.0
     best = min(several, key=lambda lines: sign * _mean(lines))
     mean = _mean(best)
-    sigma = repeats.known(found.lines, plain.tier).noise.sigma  # not of these few alone: that of all that were repeated
-    if sigma is None:  # they were repeated long ago
-        sigma = noise.repeated([_value(line) for line in lines] for lines in several).sigma or 0.0
+    known = repeats.known(found.lines, plain.tier)
+    if not known.noise.df:  # they were repeated long ago; else not of these few alone: of all that were repeated
+        again = noise.repeated([_value(line) for line in lines] for lines in several)
+        known = repeats.Known(noise=again, points=len(several))
     return msgspec.structs.replace(
-        plain, line=best[0], how=AVERAGE, mean=mean, sd=sigma / len(best) ** 0.5, noise=sigma, noisy=True
+        plain,
+        line=best[0],
+        how=AVERAGE,
+        mean=mean,
+        sd=noise.about(known.noise, len(best)),
+        noise=known.noise.sigma,
+        measured=known,
+        noisy=True,
     )
 
 

@@ -90,7 +90,11 @@ def _compared(root: Root, first: str, second: str, notes: list[str], diff_lines:
     one, other = located.sealed(root, first), located.sealed(root, second)
     wrote, wrote_too = _wrote(root, one[0], notes), _wrote(root, other[0], notes)
     given = _beside(wrote.params, wrote_too.params)
-    told, told_too = _facts(one[1], wrote.manifest), _facts(other[1], wrote_too.manifest)
+    both = wrote.manifest is not None and wrote_too.manifest is not None  # or the archive of one looks like differences
+    told, told_too = (
+        _facts(one[1], wrote.manifest if both else None),
+        _facts(other[1], wrote_too.manifest if both else None),
+    )
     remarks = _remarks(one[1], other[1])
     measured = metrics.beside(root, (one[1], wrote.metrics), (other[1], wrote_too.metrics), comparable=not remarks)
     found = Compared(
@@ -183,7 +187,7 @@ def _winner(counts: Metric, one: Seal, other: Seal) -> str:
 
 
 def _facts(made: Seal, manifest: Manifest | None) -> dict[str, object]:
-    """What is worth comparing. Of an archived run the manifest is in the archive, and what only it knows is None."""
+    """What is worth comparing. Where one is archived with its manifest, what only that knows is None of both."""
     run = made.run
     return {
         "experiment": run.experiment,

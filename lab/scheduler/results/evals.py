@@ -12,7 +12,7 @@ from lab.core.errors import BadInput, LabError, NotFound
 from lab.core.scores import Comparison, Scores  # msgspec resolves annotations
 from lab.executors import evaluated
 from lab.scheduler.results import compared, located
-from lab.store import files, reading
+from lab.store import reading, refusals
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -81,7 +81,7 @@ def _of_file(name: str) -> Side:
     try:
         data = reading.read_given(path, scores.MOST_BYTES + 1)
     except OSError as error:
-        raise files.refused(error) from error
+        raise refusals.refused(error) from error
     if data is None:
         raise NotFound("there is no such file", where=path, fix="name a results_*.json that lm_eval wrote, or a run")
     told = scores.parse(data, path)

@@ -15,7 +15,7 @@ from lab.core.errors import LabError, NotFound
 from lab.core.manifest import Manifest
 from lab.core.record import parse
 from lab.core.seal import Seal  # msgspec resolves annotations
-from lab.store import archives, bundles, experiments, files, reading
+from lab.store import archives, bundles, experiments, reading, refusals
 from lab.store.archives import Kept
 from lab.store.root import still_there
 
@@ -101,8 +101,16 @@ def find(root: Root, run_id: str) -> Located:
             return Located(run_id=run_id, experiment=name, path=path, made=made, archive=archive, kept=kept)
     still_there(root)
     if closed is not None:
-        raise files.refused(closed)
+        raise refusals.refused(closed)
     raise NotFound(f"there is no run {run_id}", fix="labctl list ID shows the runs of an experiment")
+
+
+def archive_of(root: Root, experiment: str, run_id: str) -> str:
+    """The archive that a run of this experiment is in; empty while its bundle is here."""
+    if reading.is_folder(root.layout.run(experiment, run_id)):
+        return ""
+    archived = archives.find(root, experiment, run_id)
+    return archived[0] if archived is not None else ""
 
 
 def _owner(root: Root, names: Sequence[str], run_id: str) -> tuple[str, OSError | None]:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from lab.core import noise
+from lab.core import json_text, noise
 from lab.core.errors import LabError
 from lab.core.noise import Noise
 from lab.projections import repeats, tables
@@ -110,20 +110,9 @@ def _numbers(made: Seal, measured: dict[str, object] | None) -> dict[str, float]
     others = {
         key: number
         for key in sorted(written.keys() - {name, *tables.ALWAYS})  # what the facts say already
-        if (number := _number(written[key])) is not None
+        if (number := json_text.finite(written[key])) is not None
     }
     return {**value, **others}
-
-
-def _number(value: object) -> float | None:
-    """A finite number; None for anything else."""
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        return None
-    try:
-        found = float(value)
-    except OverflowError:
-        return None
-    return found if math.isfinite(found) else None
 
 
 def _metric(name: str, values: tuple[float, float], runs: tuple[Run, Run], told: _Repeats | None) -> Metric:
@@ -174,7 +163,7 @@ def judged(
 def _how(spread: Noise, known: Noise, source: str) -> str:
     if spread.none:
         return f"{source}: equal to the last digit whenever measured again"
-    numbers = f"sigma {spread.sigma or 0.0:.3g}, {spread.df} degrees of freedom"
+    numbers = f"sigma {spread.sigma or 0.0:.3g}, {repeats.freedom(spread.df)}"
     if spread != known:
         return f"their own repeats, which spread more than others ({numbers})"
     return f"{source} ({numbers})"
@@ -219,7 +208,7 @@ class _Repeats:
         if name == counts:
             return tuple(value for number in group if (value := self._lines[number].value) is not None)
         shown = f"run.{name}" if name in tables.OURS else name
-        found = (_number(self._line(number).get(shown)) for number in group)
+        found = (json_text.finite(self._line(number).get(shown)) for number in group)
         return tuple(value for value in found if value is not None)
 
     def _line(self, number: int) -> dict[str, object]:

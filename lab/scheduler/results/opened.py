@@ -24,7 +24,7 @@ from lab.scheduler.results import coded, filed, located, tailed
 from lab.scheduler.results.bundle import Bundle
 from lab.scheduler.results.filed import why
 from lab.store import contents, experiments, inside, leases, reading
-from lab.store.files import refused
+from lab.store.refusals import refused
 
 if TYPE_CHECKING:
     from lab.core.candidate import Candidate

@@ -12,7 +12,6 @@ import msgspec
 
 from lab.core import layout
 from lab.core.errors import Corrupt, LabError, Unavailable
-from lab.core.subject import Finding
 from lab.projections import index, status
 from lab.projections.picture.given import LOST, RUNNING, WAITING, AskTook, Given, UnderWay, Weighed
 from lab.scheduler.placing import placed
@@ -26,7 +25,6 @@ if TYPE_CHECKING:
 
     from lab.core.claim import Claim
     from lab.core.loop import Loop
-    from lab.core.space import Space
     from lab.core.spec import Spec
     from lab.core.view import View
     from lab.projections.index import Index
@@ -35,7 +33,6 @@ if TYPE_CHECKING:
     from lab.store.root import Root
 
 DIFF_BYTES = 64 * 1024
-MOST_WEIGHED = 20_000  # runs; of more, weighing them would take longer than drawing them
 MOST_ASKS = 2_000  # files that are read; of more questions, the newest
 _WEIGHED_BY = {choosing.EXPECTED: "a model of all runs", choosing.AVERAGE: "the mean of its repeats"}
 _PATCH = f"{layout.ARTIFACTS}/diff.patch"
@@ -50,7 +47,7 @@ def read(root: Root, name: str, *, with_diff: bool = True, with_take: bool = Fal
     found = table.read(root, name)
     view, spec = found.view, found.spec
     state = status.fold_state(reading.read(root.layout.status(name)) or b"")
-    space, trouble = _space(root, spec, view)
+    space, trouble = spaces.shown(root, spec, view)
     asked, missing = _asked(root, view)
     diff, cut, doubt = _diff(root, spec, view, found.lines) if with_diff else ("", False, ())
     under_way, unsure = unsealed(root, name)
@@ -81,7 +78,7 @@ def lab(root: Root) -> Index:
 
 def _weighed(root: Root, found: Table) -> Weighed | None:
     """The run to take, where the number alone does not say it. What it rests on is told to so many digits as it has."""
-    if len(found.lines) > MOST_WEIGHED:
+    if len(found.lines) > choosing.MOST_WEIGHED:
         return None
     try:
         chosen = choosing.choose(root, found)
@@ -96,24 +93,13 @@ def _weighed(root: Root, found: Table) -> Weighed | None:
         expected=_rounded(chosen.mean),
         sd=_rounded(chosen.sd),
         noise=_rounded(chosen.noise),
+        modelled=None if chosen.measured.modelled is None else _rounded(chosen.measured.modelled),
     )
 
 
 def _rounded(number: float) -> float:
     """The last digits are those of a machine's library, and no picture is to differ by them."""
     return float(f"{number:.4g}")
-
-
-def _space(root: Root, spec: Spec | None, view: View) -> tuple[Space | None, tuple[Finding, ...]]:
-    if spec is None:
-        return None, ()
-    try:
-        found = spaces.find(root, spec, view)
-    except LabError as refused:
-        return None, (Finding(what=refused.what, where=refused.where, fix=refused.fix),)
-    except OSError as error:
-        return None, (Finding(what=f"the search space cannot be read: {error.strerror}", where=view.experiment),)
-    return (found.space if found else None), ()
 
 
 class _Took(msgspec.Struct, frozen=True, kw_only=True):

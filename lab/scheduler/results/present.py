@@ -47,6 +47,7 @@ def read(root: Root, name: str) -> Present:
     state = status.fold_state(reading.read(root.layout.status(name)) or b"")
     if state is None:
         raise Unavailable(f"the pages of {name} are missing or damaged", fix="labctl refresh writes them again")
+    loaded = subjects.held(loaded, state.view)
     findings = tuple(dict.fromkeys((*state.findings, *subjects.spec_findings(loaded))))  # the pages may be older
     subject = Subject(view=state.view, spec=loaded.spec, place=state.place, findings=findings)
     return Present(

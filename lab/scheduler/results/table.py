@@ -16,7 +16,7 @@ from lab.core.run import MINIMIZE
 from lab.core.spec import Spec
 from lab.core.subject import Finding
 from lab.core.view import View
-from lab.projections import status
+from lab.projections import repeats, status
 from lab.projections.tables import Line, parse_line
 from lab.projections.tier import every, spec_in
 from lab.scheduler import subjects
@@ -54,8 +54,7 @@ class Table(msgspec.Struct, frozen=True, kw_only=True):
 def read(root: Root, name: str) -> Table:
     """The runs of an experiment. `Unavailable` when its pages have to be written again first."""
     experiments.require(root, name)
-    loaded = experiments.load(root, name)
-    warnings = [loaded.problem.what] if loaded.problem else []
+    loaded, warnings = experiments.load(root, name), []
     view = subjects.unchanged(root, name, loaded)
     if view is None:
         state = status.fold_state(reading.read(root.layout.status(name)) or b"")
@@ -63,11 +62,15 @@ def read(root: Root, name: str) -> Table:
             raise Unavailable(f"the pages of {name} are missing or damaged", fix="labctl refresh writes them again")
         warnings.append("the pages are behind what was sealed or decided since: labctl refresh")
         view = state.view
+    loaded = subjects.held(loaded, view)
+    if loaded.problem is not None:
+        warnings.insert(0, loaded.problem.warning)
     path = root.layout.page(name, layout.METRICS_LOG)
     data = reading.read(path)
     if data is None:
         raise Unavailable("the table of runs is missing", where=path, fix="labctl refresh")
     raw = tuple(data.splitlines())
+    del data  # of a hundred thousand runs 60 MB, and what follows is as large again
     lines = tuple(parse_line(line, path) for line in raw)
     return Table(
         experiment=name,
@@ -101,6 +104,13 @@ def ranked(found: Table, tier: str) -> list[Line]:
     return sorted(scored, key=lambda line: sign * (line.value or 0.0))
 
 
+def partly_luck(found: Table, best: Sequence[Line]) -> bool:
+    """Whether the first of these, best first, was lucky as well as good: it was one of several of a noisy metric."""
+    if found.spec is None or found.spec.noise is False or len(best) <= 1 or best[0].verdict:
+        return False
+    return bool(found.spec.noise or repeats.known(found.lines, best[0].tier).noise.sigma)
+
+
 def require_some(found: Table, tier: str) -> list[Line]:
     """`ranked`, or why there is nothing to rank."""
     best = ranked(found, tier)
@@ -108,8 +118,10 @@ def require_some(found: Table, tier: str) -> list[Line]:
         return best
     mine = [line for line in found.lines if line.tier == tier]
     if not mine:
-        others = {line.tier for line in found.lines}
-        fix = f"it has runs in {', '.join(sorted(others))}: --tier" if others else f"labctl show {found.experiment}"
+        others = sorted({line.tier for line in found.lines})
+        fix = f"labctl burst {found.experiment} -n 5"
+        if others:
+            fix = f"it has runs in {', '.join(others)}: --tier {others[-1]}"
         raise LabError(f"{found.experiment} has no run in tier {tier} yet", fix=fix)
     tally: dict[str, int] = {}
     for line in mine:

@@ -16,7 +16,7 @@ import msgspec
 
 from lab.core import layout
 from lab.core.errors import Busy, Corrupt, LabError, Unavailable
-from lab.scheduler import reclaim, step
+from lab.scheduler import reclaim, rows, step
 from lab.scheduler.placing import placed, reconciling
 from lab.scheduler.search.burst import AGAIN, FULL, GONE, MADE, OVER
 from lab.scheduler.step import HELD, NOTED, PROBLEM, SETTLED, Step
@@ -29,7 +29,8 @@ if TYPE_CHECKING:
 
 LOOK_EVERY_S = 0.25
 ASK_EVERY_S, ASK_AT_LEAST_EVERY_S = 1.0, 10.0
-SAY_EVERY_S = 60.0
+SAY_EVERY_S = 600.0
+SILENT_S = 120.0  # without any answer in this burst: its commands are there, and most likely nobody behind them
 _SLOWER = 1.5
 _LONGEST_WAIT_S = 2.0
 
@@ -55,6 +56,9 @@ class Afar:
         self._trouble = ""  # why the engine cannot be asked now, or takes nothing
         self._again = False  # whether it may take it after all: one of ours is over
         self._said_at_s = 0.0
+        self._has_answered = False  # in this burst, or before it of a run that is out
+        self._silent_since_s = 0.0
+        self._is_given_up = False
         self._states: dict[str, str] = {}
         self._held_up = ""
 
@@ -64,7 +68,7 @@ class Afar:
         try:
             if burst.order.resume:
                 self.adopt()
-            while burst.left > 0 and not burst.turn.interrupted() and (self.out or not burst.ends()):
+            while burst.left > 0 and not self._is_over() and (self.out or not burst.ends()):
                 self._hand_over()
                 if not self._count():
                     self._ask()
@@ -78,6 +82,7 @@ class Afar:
             claim = held.seen.claim
             if claim.engine and claim.run_id:
                 self.out[claim.run_id] = Out(run_id=claim.run_id, generation=claim.generation, engine=claim.engine)
+        self._has_answered |= self.unsubmitted() < len(self.out)
         if self.out:
             self._burst.note(f"{len(self.out)} under way already, and counted when over: {', '.join(sorted(self.out))}")
 
@@ -87,6 +92,9 @@ class Afar:
         if told.closed:  # it waits with us until its engine answers again, or takes it
             self._trouble = told.what
             self._said_at_s = time.monotonic()
+            self._heard(is_silent=told.closed == told.engine)
+        else:
+            self._has_answered = True
         if manifest is not None:
             self.out[told.run_id] = Out(run_id=told.run_id, generation=manifest.generation, engine=told.engine)
             self._ask_s = ASK_EVERY_S
@@ -99,7 +107,7 @@ class Afar:
     def awaited(self) -> str:
         """Stay until something that is out is over, and tell meanwhile how it is: MADE, or AGAIN where none counts."""
         burst = self._burst
-        while self.out and not burst.turn.interrupted():
+        while self.out and not self._is_over():
             before = len(self.out)
             sealed = self._gathered()
             if sealed or len(self.out) < before:
@@ -108,6 +116,30 @@ class Afar:
             self._tell_states()
             burst.wait(LOOK_EVERY_S)
         return AGAIN
+
+    def _is_over(self) -> bool:
+        """Whether nothing that is out is waited for any more."""
+        return self._is_given_up or bool(self._burst.turn.interrupted())
+
+    def _heard(self, *, is_silent: bool) -> None:
+        """Whether there is an engine at all. One that never answered is not waited for like one that is away."""
+        now_s = time.monotonic()
+        if not is_silent:
+            self._has_answered = True
+        if self._has_answered:
+            return
+        name, run = self._name, "the run waits, and a later turn submits it"
+        if not self._silent_since_s:
+            self._silent_since_s = now_s
+            self._burst.note(
+                f"tried for {SILENT_S:.0f} s, then this ends; Ctrl-C ends it now: {run}. Without the engine: "
+                f"labctl burst {name} --engine here. To give the run up: labctl cancel {name}"
+            )
+        elif now_s - self._silent_since_s >= SILENT_S:
+            self._is_given_up = True
+            what = f"nothing was submitted in {SILENT_S:.0f} s, as {self._trouble.partition('; the run waits')[0]}"
+            fix = f"{run}: labctl doctor tells how the engine is; without it: labctl burst {name} --engine here"
+            self._burst.stopped, self._burst.refusal = what, Unavailable(what, fix=fix)
 
     # -- handing over ----------------------------------------------------------------------------------------------
 
@@ -191,7 +223,7 @@ class Afar:
         made = self._sealed(path)
         if made is not None:
             written = reading.read(f"{path}/{layout.PARAMS}")
-            params = None if written is None else msgspec.json.decode(written, type=dict[str, object])
+            params = None if written is None else rows.mapping(written)  # a run sealed whatever it had written there
             self._burst.tell(step.ran(made.run, params))
             return True
         what = f"{_why_lost(path)}; it does not count, and another run takes its place"
@@ -235,6 +267,8 @@ class Afar:
         if trouble and (not self._trouble or self._asked_at_s - self._said_at_s >= SAY_EVERY_S):
             self._said_at_s = self._asked_at_s
         self._trouble = trouble
+        if said or not trouble:
+            self._heard(is_silent=any(each.closed and each.closed == each.engine for each in said))
 
     def _is_known(self, said: Step) -> bool:
         """Whether it has been said, or will be when the run is over."""
@@ -266,6 +300,6 @@ def _why_lost(path: str) -> str:
     data = reading.read(f"{path}/{layout.SUPERSEDED}")
     try:
         note = {} if data is None else msgspec.json.decode(data, type=dict[str, object])
-    except msgspec.MsgspecError:
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         note = {}
     return str(note.get("reason") or "it never began")

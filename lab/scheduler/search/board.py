@@ -9,6 +9,7 @@ from msgspec.structs import replace
 
 from lab.core.origin import PROMOTED
 from lab.core.run import FAILURES, MAXIMIZE, better
+from lab.scheduler import subjects
 from lab.scheduler.placing import placed
 from lab.scheduler.search.book import Book
 from lab.store import experiments
@@ -53,7 +54,7 @@ class Board(msgspec.Struct, frozen=True, kw_only=True):
 def of(root: Root, experiment: str, *, feed: int) -> Board:
     """The board of an experiment. Writes nothing."""
     experiments.require(root, experiment)
-    spec = experiments.load(root, experiment).spec
+    spec = subjects.known(root, experiment).spec
     directions = {} if spec is None else {tier: spec.for_tier(tier).metric_direction for tier in spec.fidelity_tiers}
     book = Book(root, experiment)
     book.catch_up()

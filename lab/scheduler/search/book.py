@@ -205,6 +205,6 @@ def _open_run(path: str) -> Line | None:
         return None
     try:
         params = msgspec.json.decode(data, type=dict[str, object])
-    except msgspec.MsgspecError:
-        return None
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return None  # the run may have written anything there
     return Line(run_id=manifest.run_id, params=params, tier=manifest.fidelity_tier, origin=manifest.origin)

@@ -17,14 +17,15 @@ from lab.core.errors import BadInput, Busy, LabError, Superseded, Taken
 from lab.core.policy import Wait
 from lab.core.run import FAILURES
 from lab.core.spec_tuning import is_chain
-from lab.core.view import OPEN_PHASES
-from lab.scheduler import cycle, engines, work
+from lab.core.view import COMPLETED, OPEN_PHASES
+from lab.projections.pursued import is_project
+from lab.scheduler import cycle, engines, sequels, work
 from lab.scheduler.crew import Crew
 from lab.scheduler.search.plan import Search
-from lab.scheduler.step import ASKING, HELD, NOTED, PROBLEM, RAN, Step
+from lab.scheduler.step import HELD, NOTED, PASSING, PROBLEM, RAN, Step
 from lab.scheduler.turn import Turn
 from lab.scheduler.visit import Request
-from lab.store import experiments
+from lab.store import experiments, leases, packages
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -42,6 +43,8 @@ RUNS = 10
 MOST_RUNS = 60_000
 _LOOK_EVERY_S = 0.1
 _TOKEN = b"."
+BUSY = "busy"
+WAITS = "wait longer, or see who it is: labctl lease show"
 # GONE: to an engine, and it goes on there whatever becomes of this process.
 # FULL: no more until a run that is under way is over.
 MADE, GONE, FULL, AGAIN, OVER, ANOTHERS = "made", "gone", "full", "again", "over", "another's"
@@ -56,6 +59,8 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
     pause_s: float = 0.0
     resume: bool = False
     engine: str = ""  # which a person named; `here` for none
+    by: str = ""  # the research project whose study it is
+    wait_s: float | None = None  # for whoever is at work on it; None: until they are done
 
 
 class Burst:
@@ -83,8 +88,11 @@ class Burst:
         self._root = root
         self._worker_name = ids.worker(worker)
         self._wait_told = False
+        self._held_since_s: float | None = None
         self._parent: int | None = None
-        request = Request(only=(order.experiment,), max_runs=order.runs, now=True, jobs=order.jobs, engine=order.engine)
+        request = Request(
+            only=(order.experiment,), max_runs=order.runs, now=True, jobs=order.jobs, engine=order.engine, by=order.by
+        )
         self.turn = Turn(root, request, tell=tell, interrupted=interrupted)
         self._interrupted = interrupted
         self._tell = tell
@@ -102,9 +110,15 @@ class Burst:
         if self.order.jobs > 1 and is_chain(spec):
             fix = "leave -j out; several at once need a `strategy`, with which each run is a whole training"
             raise BadInput(f"the runs of {name} are chunks of one training, one after the other", fix=fix)
+        sequels.require_single(spec, self.order.jobs)
         if self.view.phase not in OPEN_PHASES:
+            if self.view.phase == COMPLETED and self.order.resume and self._has_all(spec):
+                self.left = 0  # the very line that completed it, typed again, is done and not wrong
+                self.stopped = self._all_there()
+                return 0
             why = f" ({self.view.phase_reason})" if self.view.phase_reason else ""
-            raise BadInput(f"{name} is {self.view.phase}{why}, so it runs nothing", fix=f"labctl resume {name}")
+            typed = f"labctl research status {name}" if is_project(spec) else f"labctl resume {name}"
+            raise BadInput(f"{name} is {self.view.phase}{why}, so it runs nothing", fix=typed)
         found = self.search.ready(self.view, spec)
         tiers = map(spec.for_tier, spec.fidelity_tiers)
         wanted = [engines.chosen(self._root, tier, engine=self.order.engine) for tier in tiers]
@@ -116,7 +130,14 @@ class Burst:
         self.turn.request = msgspec.structs.replace(self.turn.request, slots=slots)
         if self.order.resume:
             self.left = max(0, self.order.runs - (self.view.runs if found is None else self._done()))
+            self.stopped = "" if self.left else self._all_there()
         return self.left
+
+    def _all_there(self) -> str:
+        """Why a resumed search makes none: who typed `-n 2` may have meant two more."""
+        made = self.view.runs if self.view is not None and not self.search.is_one else self._done()
+        there = f"{made} of {self.order.runs} are there"
+        return f"with --resume -n counts all runs, and {there}; without it, -n counts new ones"
 
     def _is_away(self, spec: Spec, wanted: list[Wants | None]) -> bool:
         """Whether its next run finds its variables where an engine places it. Refuses an engine that is not here."""
@@ -135,6 +156,13 @@ class Burst:
         with self._root.section(self.order.experiment):
             self.search.book.catch_up()
             return self.search.book.searched
+
+    def _has_all(self, spec: Spec) -> bool:
+        """Whether what was asked for in all is there already."""
+        if self.view is None:
+            return False
+        searches = self.search.ready(self.view, spec) is not None
+        return (self._done() if searches else self.view.runs) >= self.order.runs
 
     def run(self) -> None:
         """All of it, where no engine has a part in it. What was sealed is sealed, whatever ends it."""
@@ -170,23 +198,30 @@ class Burst:
             return AGAIN
         except Busy as busy:
             self.held(busy)
-            return AGAIN
+            return OVER if self.refusal else AGAIN
         except LabError as error:
             self._say(PROBLEM, error.what, error.fix)
             self.stopped, self.refusal = error.what, error
             return OVER
+        self._held_since_s = None
         self._wait_told = self._wait_told and self.is_afar  # where many are out, it is the rule that no more may be
         said = self.turn.steps[told:]
         self.handed = next((each for each in said if each.engine and each.run_id), None)
         if self.handed is not None:
             return GONE
-        if self.is_afar and isinstance(visit.move, Wait) and visit.move.for_runs:
+        if isinstance(visit.move, Wait) and visit.move.for_runs and (self.is_afar or self._is_beside_others()):
             return FULL
         if visit.made is None:
             refused = next((each.what for each in said if each.kind == PROBLEM), "")
             self.stopped = _why(visit.move) or refused or "nothing is to be run"
             return OVER
         return MADE
+
+    def _is_beside_others(self) -> bool:
+        """In a worker: whether runs of others may make room. A package is not waited for: it may lie there for days."""
+        name = self.order.experiment
+        offered = packages.waiting(self._root).get(name, 0)
+        return self._parent is not None and (not offered or bool(leases.survey(self._root, name).held))
 
     def ends(self) -> bool:
         """Whether something speaks against another run."""
@@ -197,7 +232,12 @@ class Burst:
         return self._parent is not None and os.getppid() != self._parent
 
     def held(self, busy: Busy) -> None:
-        """Wait a little for whoever is at it, and say so once."""
+        """Wait a little for whoever is at it, and say so once; or go no further, where that was long enough."""
+        if self._held_since_s is None:
+            self._held_since_s = time.monotonic()
+        if self.order.wait_s is not None and time.monotonic() - self._held_since_s >= self.order.wait_s:
+            self.stopped, self.refusal = busy.what, busy
+            return
         if not self._wait_told:
             self._wait_told = True
             self._say(HELD, f"{busy.what}; waiting for it")
@@ -212,7 +252,7 @@ class Burst:
 
     def tell(self, step: Step) -> None:
         """Something happened."""
-        if step.kind != ASKING:  # for whoever watches; what came of it is a step
+        if step.kind not in PASSING:
             self.turn.steps.append(step)
         self._tell(step)
 
@@ -248,17 +288,23 @@ class Burst:
         self._parent = os.getppid()
         self._tell = self.turn.tell_to(lambda step: send(msgspec.json.encode(step)))
         while not self.ends() and os.read(tokens, 1):
-            while not self.ends() and self.one() != MADE:
-                pass
+            while not self.ends() and (how := self.one()) != MADE:
+                if how == FULL:
+                    self.wait(_LOOK_EVERY_S)
             self.wait(self.order.pause_s)
         if self.stopped:
-            send(msgspec.json.encode(Step(kind=NOTED, experiment=self.order.experiment, what=self.stopped)))
+            how = BUSY if isinstance(self.refusal, Busy) else ""
+            send(
+                msgspec.json.encode(Step(kind=NOTED, experiment=self.order.experiment, what=self.stopped, outcome=how))
+            )
         self.turn.tell_what_follows()
 
     def _heard(self, line: bytes) -> None:
         step = msgspec.json.decode(line, type=Step)
         if step.kind == NOTED:
             self.stopped = self.stopped or step.what
+            if step.outcome == BUSY:
+                self.refusal = Busy(step.what, fix=WAITS)
             return
         self.tell(step)
         self.turn.publish_now_and_then()

@@ -14,25 +14,27 @@ import msgspec
 from lab.core import assignment, proposal
 from lab.core.errors import BadInput, Busy, Exhausted, Interrupted
 from lab.core.origin import Origin
-from lab.core.proposal import APPROVED, RUN
+from lab.core.proposal import APPROVED, RUN, Proposal
 from lab.core.run import Run
 from lab.core.space import Space  # msgspec resolves annotations
 from lab.core.spec_tuning import is_chain
-from lab.scheduler import cycle
-from lab.scheduler.control import approvals, proposals
-from lab.scheduler.control.approved import ORIGIN
+from lab.scheduler import cycle, sequels
+from lab.scheduler.control import approvals, proposals, untold
+from lab.scheduler.control import asking as asked_at
+from lab.scheduler.control.proposals import ORIGIN
+from lab.scheduler.cycle import Errand
 from lab.scheduler.search.asking.asker import advised
 from lab.scheduler.search.burst import AGAIN, ANOTHERS, GONE, MADE
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from lab.scheduler.cycle import Errand
     from lab.scheduler.search.afar import Afar
     from lab.scheduler.search.burst import Burst
     from lab.store.root import Root
 
 APPROVE, SKIP, REST, QUIT = "approve", "skip", "rest", "quit"
+SKIPPED = "skipped at the terminal"
 _LOOK_EVERY_S = 0.25
 
 
@@ -45,6 +47,7 @@ class Asking(msgspec.Struct, frozen=True, kw_only=True):
     origin: Origin | None
     space: Space | None
     best: Run | None
+    phase: str = ""  # of a project: what follows from it, whoever asks
 
 
 class Word(msgspec.Struct, frozen=True, kw_only=True):
@@ -106,6 +109,8 @@ class Guided:
         if self._rest:
             self._make()
             return
+        if (approved := self._approved_meanwhile()) and self._make(proposal=approved) != ANOTHERS:
+            return
         chosen = self._chosen()
         if chosen is None:
             return
@@ -113,15 +118,31 @@ class Guided:
         if self._ask is None:
             self._by_file(asking, errand, wait_s)
             return
-        word = self._ask(asking)
+        with asked_at.shown(
+            self._root, self._name, place=asking.place, of=asking.of, params=asking.params, reason=reason(asking),
+            actor=self._actor,
+        ):  # fmt: skip
+            word = self._ask(asking)
         if word.how == QUIT:
             burst.stopped = word.why or "a person stopped it"
         elif word.how == SKIP:
             self._skip(errand)
+            if asking.space is not None:  # kept, or the next process would offer it again
+                approvals.decline(
+                    self._root, self._proposed(asking, errand), why=word.why or SKIPPED, actor=self._actor
+                )
         else:
             self._rest = word.how == REST
             if self._make(self._edited(errand, word)) == ANOTHERS:
                 burst.note("somebody else has tried these parameters meanwhile; here are others")
+
+    def _approved_meanwhile(self) -> str:
+        """A run that somebody approved elsewhere and that waits: it goes before another question, and that is said."""
+        waits = [each for each in proposals.approved(self._root, self._name) if proposals.TAKEN not in each]
+        name = waits[0].removesuffix(proposals.SUFFIX) if waits else ""
+        if name:
+            self.burst.note(f"{name} was approved elsewhere, and is run first")
+        return name
 
     def _make(self, errand: Errand | None = None, proposal: str = "") -> str:
         """Run it, waiting while somebody else is at it."""
@@ -157,9 +178,13 @@ class Guided:
             errand = burst.search.errand(view, spec)
             found = burst.search.space(view, spec)
             self._spec = spec
+        comes = sequels.following(self._root, view, spec)  # a look, which may be at gigabytes: not while others wait
+        shown = comes.params if isinstance(comes, Errand) else errand.params
+        phase = (comes.tier or view.tier) if isinstance(comes, Errand) else ""
         wanted = Asking(
-            place=self._of - burst.left + 1, of=self._of, params=dict(errand.params or {}), origin=errand.origin,
+            place=self._of - burst.left + 1, of=self._of, params=dict(shown or {}), origin=errand.origin,
             space=None if found is None else found.space, best=view.bests.get(errand.tier or view.tier),
+            phase=phase,
         )  # fmt: skip
         return wanted, errand
 
@@ -177,19 +202,17 @@ class Guided:
     # -- no terminal: through files ----------------------------------------------------------------------------------
 
     def _by_file(self, asking: Asking, errand: Errand, wait_s: float | None) -> None:
+        if asking.space is None and asking.phase:
+            fix = f"labctl research run {self._name}; a gate asks before a phase: gates in project.yaml"
+            what = f"{self._name} is a research project, and its phases are approved by gates, not by files"
+            raise BadInput(what, fix=fix)
         if asking.space is None:
             training = "is a training in chunks, for which no search proposes parameters"
             none = training if is_chain(self._spec) else "has no search space"
             what = f"{self._name} {none}, so there is nothing to approve"
             raise BadInput(what, fix="labctl burst runs it without questions")
-        facts: dict[str, str | int | float | bool | None] = {"trial": asking.place}
-        if asking.origin is not None:
-            facts[ORIGIN] = msgspec.json.encode(asking.origin).decode()
-        wanted = proposal.Proposal(
-            kind=RUN, experiment=self._name, params=asking.params, tier=errand.tier, reason=reason(asking),
-            asked_by=self._actor, facts=facts,
-        )  # fmt: skip
-        asked = approvals.ask(self._root, wanted)
+        asked = approvals.ask(self._root, self._proposed(asking, errand))
+        self.burst.turn.warnings += untold.tell(self._root, [asked.proposal_id])
         verdict = self._word_on(asked.proposal_id, wait_s)
         if not verdict:
             self.waiting = asked.proposal_id
@@ -202,9 +225,21 @@ class Guided:
         else:
             self.burst.stopped = f"the proposal {asked.proposal_id} is {verdict}"
 
+    def _proposed(self, asking: Asking, errand: Errand) -> Proposal:
+        """The question as a proposal, which says what its search has it from."""
+        facts: dict[str, str | int | float | bool | None] = {"trial": asking.place}
+        if asking.origin is not None:
+            facts[ORIGIN] = msgspec.json.encode(asking.origin).decode()
+        return Proposal(
+            kind=RUN, experiment=self._name, params=asking.params, tier=errand.tier, reason=reason(asking),
+            asked_by=self._actor, facts=facts,
+        )  # fmt: skip
+
     def _word_on(self, proposal_id: str, wait_s: float | None) -> str:
         """What was said to a proposal; empty when nobody said anything in time."""
-        self.burst.note(f"{proposal_id} waits for a word: labctl approve {proposal_id}, or labctl reject {proposal_id}")
+        long = "" if wait_s is None else f" for {wait_s:g} s"
+        said = f"{proposal_id} waits for a word, and so does this command{long}; Ctrl-C ends it, and the proposal stays"
+        self.burst.note(f"{said}. From elsewhere: labctl approve {proposal_id}, or labctl reject {proposal_id}")
         until_s = None if wait_s is None else time.monotonic() + wait_s
         while not self.burst.ends():
             ruling = proposals.ruling_of(self._root, proposal_id)
@@ -220,6 +255,8 @@ class Guided:
 def reason(asking: Asking) -> str:
     """Why these parameters, in a sentence."""
     origin = asking.origin
+    if asking.phase:
+        return f"the phase {asking.phase}"
     if origin is None:
         return "a run without parameters"
     who = origin.arm or origin.strategy

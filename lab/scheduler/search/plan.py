@@ -15,9 +15,11 @@ from lab.core import assignment, race
 from lab.core.errors import BadInput, Busy, Exhausted, LabError, Unadvised, Unavailable
 from lab.core.origin import BASELINE, PERSON, PROMOTED, REVIEWED, UNREVIEWED, Origin
 from lab.core.run import MINIMIZE
+from lab.core.spec_fields import ASHA
 from lab.core.spec_tuning import is_chain
 from lab.core.trial import History
 from lab.scheduler.chaining.order import ordered
+from lab.scheduler.control import proposals
 from lab.scheduler.cycle import Errand
 from lab.scheduler.search import offers, spaces
 from lab.scheduler.search.asking import advice
@@ -27,7 +29,10 @@ from lab.scheduler.search.book import Book, Fitted, as_trial, place_of
 from lab.strategies import door
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from lab.core.advice import Advice
+    from lab.core.space import Space
     from lab.core.spec import Spec
     from lab.core.view import View
     from lab.projections.tables import Line
@@ -59,9 +64,10 @@ class Search:
         self._strategies: dict[str, Strategy] = {}
         self._fitted: dict[str, tuple[str, Fitted]] = {}  # by tier: the digest of the space, and the trials in it
         self._seed: int | None = None
-        self._skipped_points: set[object] = set()
+        self._skipped_points: list[Mapping[str, object]] = []
         self._skipped_places: set[tuple[str, int]] = set()
         self._skipped_parents: set[str] = set()
+        self._rejected: dict[int, dict[str, object]] = {}  # what people said no to, by the proposal's number
         self.has_thought = False
         self.is_one = True  # False where there is no space: then its runs are given no parameters
         self.book = Book(root, experiment)
@@ -142,6 +148,7 @@ class Search:
         found = self.space(view, spec)
         if found is None:
             return ordered(self._root, view, spec, Errand())
+        self._hear_of_rejections(view)
         self.book.catch_up()
         under_way = self.book.under_way()
         again = next((line for line in self.book.to_try_again(under_way) if self._can_run(line, spec, found)), None)
@@ -152,7 +159,7 @@ class Search:
         promoted = self._promoted(spec, under_way, seed)
         if promoted is not None:
             return promoted
-        tier = spec.initial_fidelity_tier if spec.fidelity_promotion_rule == race.ASHA else view.tier
+        tier = spec.initial_fidelity_tier if spec.fidelity_promotion_rule == ASHA else view.tier
         history = self._history(view, spec, tier, found, under_way, seed)
         origin = Origin(strategy=self.name(spec), seed=seed, number=history.number, seen=len(history.ended))
         first = assignment.baseline(found.space) if not history.trials else None
@@ -180,15 +187,39 @@ class Search:
         )  # fmt: skip
         return _given(chosen.params, tier, made)
 
+    def _hear_of_rejections(self, view: View) -> None:
+        """What a person said no to is offered by no process again, also where another one had proposed it."""
+        for number in view.rejected:
+            known = number in self._rejected
+            ruling = None if known else proposals.rejection(self._root, self._experiment, number)
+            if ruling is None:
+                continue
+            self._rejected[number] = ruling.params or {}
+            origin = proposals.origin_of(self._root, ruling)
+            if origin is not None:  # what was to be run once more, or in the next tier, is more than its parameters
+                self._pass_over(origin, ruling.tier)
+
+    def _unwanted(self, space: Space) -> tuple[set[object], tuple[assignment.Params, ...]]:
+        """The keys of what people said no to, as points of the space as it is now, and those that are points of it.
+
+        7.0 is 7 where it is whole.
+        """
+        given = [*self._skipped_points, *self._rejected.values()]
+        points = [(assignment.brought_over(space, params), params) for params in given]
+        keys = {assignment.key(params if point is None else point): point for point, params in points}
+        return set(keys), tuple(point for point in keys.values() if point is not None)
+
     def skip(self, errand: Errand) -> None:
-        """Never offer this again, as long as this process lives. A person does not want it."""
-        origin = errand.origin or Origin()
+        """Never offer this again. A person does not want it. Forgotten with this process, unless a proposal says so."""
+        self._pass_over(errand.origin or Origin(), errand.tier)
+        if errand.params is not None and (errand.origin is None or errand.origin.kind != PROMOTED):
+            self._skipped_points.append(errand.params)
+
+    def _pass_over(self, origin: Origin, tier: str) -> None:
         if origin.tries:
-            self._skipped_places.add((errand.tier, origin.number))
+            self._skipped_places.add((tier, origin.number))
         if origin.kind == PROMOTED:
             self._skipped_parents.update(origin.parents)
-        elif errand.params is not None:
-            self._skipped_points.add(assignment.key(errand.params))
 
     def confirmed(self, errand: Errand) -> Errand | None:
         """An errand that was chosen a while ago, as it is to run now; None when somebody else has taken it since.
@@ -253,6 +284,7 @@ class Search:
         fitted = self._points(tier, found)
         fitted.catch_up()
         here = spec.for_tier(tier)
+        skipped, unwanted = self._unwanted(found.space)
         return History(
             trials=(*fitted.trials, *fitted.pending(under_way)),
             minimize=here.metric_direction == MINIMIZE,
@@ -261,7 +293,8 @@ class Search:
             workers=max(self._wanted.workers, here.max_parallel),
             noisy=spec.noise,
             known=fitted.known,
-            skipped=self._skipped_points,
+            skipped=skipped,
+            unwanted=unwanted,
             advice=self._advice(view, spec, tier, found, under_way),
         )
 
@@ -275,7 +308,7 @@ class Search:
 
     def _promoted(self, spec: Spec, under_way: list[Line], seed: int) -> Errand | None:
         """The run of a candidate that the race lets go on, with its own parameters, in the next tier."""
-        if spec.fidelity_promotion_rule != race.ASHA or len(spec.fidelity_tiers) == 1:
+        if spec.fidelity_promotion_rule != ASHA or len(spec.fidelity_tiers) == 1:
             return None
         chosen = race.promotable(
             [*self.book.raced, *map(as_trial, under_way)],

@@ -15,20 +15,23 @@ import msgspec
 
 from lab.core import assignment, layout
 from lab.core import space as spaces
-from lab.core.errors import BadInput, NotFound, nearest
+from lab.core.errors import BadInput, LabError, NotFound, nearest
 from lab.core.space import Space
+from lab.core.subject import Finding
 from lab.core.trial import luck
 from lab.core.view import View
 from lab.scheduler import cycle, places
 from lab.scheduler.loop import scripts
 from lab.scheduler.search.book import Book
+from lab.scheduler.search.sought import NAMES
 from lab.store import experiments, reading
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from lab.core.spec import Spec
     from lab.store.root import Root
 
-NAMES = ("search_space.json", "search_space.yaml", "search_space.yml")
 MAX_BYTES = 256 * 1024  # what `spec_text` reads
 _DRAWN = 2_000
 _PLACEHOLDER = re.compile(r"(?<!\{)\{params\.([^{}]+)\}")
@@ -66,6 +69,19 @@ def find(root: Root, spec: Spec, view: View, given: str = "") -> Found | None:
     return _lying(there or beside[0])
 
 
+def shown(root: Root, spec: Spec | None, view: View) -> tuple[Space | None, tuple[Finding, ...]]:
+    """For whoever only tells of it: a space that cannot be used wants a person, and keeps nobody from the rest."""
+    if spec is None:
+        return None, ()
+    try:
+        found = find(root, spec, view)
+    except LabError as refused:
+        return None, (Finding(what=refused.what, where=refused.where, fix=refused.fix),)
+    except OSError as error:
+        return None, (Finding(what=f"the search space cannot be read: {error.strerror}", where=view.experiment),)
+    return (found.space if found else None), ()
+
+
 def named(path: str) -> Found:
     """The space in a file."""
     data = reading.read_given(path, MAX_BYTES + 1) if not os.path.isdir(path) else None
@@ -98,13 +114,15 @@ def in_file(root: Root, path: str) -> Found | None:
     return find(root, spec, view)
 
 
-def names_at(spec: Spec, workspace: str, folder: str) -> tuple[str, ...]:
-    """The names in the space of a SPEC that is no experiment yet and lies in `folder`; none where nobody wrote one."""
+def at(spec: Spec, workspace: str, folders: Sequence[str]) -> Space | None:
+    """The space of a SPEC, wherever that lies; None where nobody wrote one. `folders` are those beside it."""
     if isinstance(spec.search_space, Space):
-        return spec.search_space.names
-    places_of_it = [each for each in (workspace, folder) if each]
-    found = _of_spec(spec.search_space, places_of_it) if spec.search_space else _lying(places_of_it[0])
-    return found.space.names if found else ()
+        return spec.search_space
+    places_of_it = [each for each in (workspace, *folders) if each]
+    if spec.search_space:
+        return _of_spec(spec.search_space, places_of_it).space
+    found = None if scripts.is_loop(spec) else _lying(places_of_it[0])
+    return found.space if found else None
 
 
 def share_met(space: Space, where: str = "") -> float:
@@ -137,17 +155,14 @@ def outside(root: Root, experiment: str, space: Space) -> Outside:
 def unfilled(root: Root, experiment: str, space: Space) -> list[str]:
     """What the experiment's commands and this space do not agree on, a line each: placeholders, knobs that both say."""
     loaded = experiments.load(root, experiment)
-    if loaded.spec is None:
-        return []
+    return [] if loaded.spec is None else at_odds(loaded.spec, space)
+
+
+def at_odds(spec: Spec, space: Space) -> list[str]:
+    """What the commands of a SPEC and this space do not agree on, a line each."""
     by_name = {each.name: each for each in space.parameters}
-    commands = {
-        command
-        for tier in loaded.spec.fidelity_tiers
-        for here in (loaded.spec.for_tier(tier),)
-        for command in (here.executor_command, here.validation_command)
-    }
     found = []
-    for name in dict.fromkeys(each for command in sorted(commands) for each in _PLACEHOLDER.findall(command)):
+    for name in placeholders_of(spec):
         if name not in by_name:
             near = nearest(name, space.names)
             found.append(f"{{params.{name}}} is no parameter" + (f"; did you mean {near}?" if near else ""))
@@ -156,7 +171,18 @@ def unfilled(root: Root, experiment: str, space: Space) -> list[str]:
                 f"{{params.{name}}} has no value in runs where {name} does not count, and they fail: "
                 "let the program read params.json, LAB_PARAM_* or its config file"
             )
-    return found + _said_twice(loaded.spec, space)
+    return found + _said_twice(spec, space)
+
+
+def placeholders_of(spec: Spec) -> list[str]:
+    """The parameters that its commands name, in any tier."""
+    commands = {
+        command
+        for tier in spec.fidelity_tiers
+        for here in (spec.for_tier(tier),)
+        for command in (here.executor_command, here.validation_command)
+    }
+    return list(dict.fromkeys(each for command in sorted(commands) for each in _PLACEHOLDER.findall(command)))
 
 
 def _said_twice(spec: Spec, space: Space) -> list[str]:

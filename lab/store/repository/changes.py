@@ -149,7 +149,7 @@ def _path(told: str) -> str:
 
 def _unescaped(found: re.Match[str]) -> str:
     sign = found.group(1)
-    return os.fsdecode(bytes([int(sign, 8)])) if len(sign) > 1 else _ESCAPED.get(sign, sign)
+    return os.fsdecode(bytes([int(sign, 8) & 0xFF])) if len(sign) > 1 else _ESCAPED.get(sign, sign)
 
 
 def content(site: Site, commit: str, path: str) -> bytes | None:

@@ -75,7 +75,7 @@ def read(path: str) -> Seen | None:
     data = reading.read(path)
     if data is None:
         return None
-    with suppress(msgspec.MsgspecError, UnicodeDecodeError):
+    with suppress(msgspec.MsgspecError, UnicodeError, RecursionError):
         seen = msgspec.json.decode(data, type=Seen)
         return msgspec.structs.replace(seen, place=name_of(seen.place))
     return None

@@ -6,9 +6,11 @@ import os
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from lab.core.errors import BadInput
 from lab.store import reading
-from lab.store.repository import snapshot, workspace
+from lab.store.repository import lying, snapshot, workspace
 from lab.store.repository.changed import SUBMODULE
 from lab.store.repository.git import Git
 from lab.store.repository.site import Site
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from lab.store.files import Files
+    from lab.store.repository.lying import Clean
     from lab.store.repository.workspace import Found
 
 WORKTREE, CLONE, COPY, AUTO = "git-worktree", "git-clone", "copy", "auto"
@@ -35,13 +38,13 @@ def opened(  # what decides how a workspace is read
     *,
     own: str,
     mode: str,
-    clean: bool,
+    clean: Clean | None,
     now: Callable[[], datetime],
     apart: tuple[str, ...],
 ) -> Site:
     """Everything that the rest of this folder needs. See `repository.opened`."""
     path, own = workspace.real(place), os.path.abspath(own)
-    found = _looked(files, path, mode=mode, clean=clean, apart=apart)
+    found = _looked(files, path, own=own, mode=mode, clean=clean, apart=apart)
     if found is None:
         return _without_git(files, path, own=own, mode=mode, now=now, apart=apart)
     around, git, settings, prefix = found
@@ -62,15 +65,17 @@ def opened(  # what decides how a workspace is read
     return site
 
 
-def require(files: Files, place: str, *, mode: str, clean: bool, apart: tuple[str, ...]) -> None:
+def require(  # the same as of `opened`
+    files: Files, place: str, *, own: str, mode: str, clean: Clean | None, apart: tuple[str, ...]
+) -> None:
     """Refuse what `opened` would refuse, and write nothing."""
     path = workspace.real(place)
-    if _looked(files, path, mode=mode, clean=clean, apart=apart) is None:
+    if _looked(files, path, own=own, mode=mode, clean=clean, apart=apart) is None:
         _refuse_without_git(path, mode)
 
 
-def _looked(
-    files: Files, path: str, *, mode: str, clean: bool, apart: tuple[str, ...]
+def _looked(  # the same as of `opened`
+    files: Files, path: str, *, own: str, mode: str, clean: Clean | None, apart: tuple[str, ...]
 ) -> tuple[Found, Git, dict[str, str], str] | None:
     """The user's repository, those of its settings that we follow, and where in it the workspace lies.
 
@@ -79,12 +84,14 @@ def _looked(
     if any(path == os.path.realpath(folder) for folder in apart):
         fix = "set workspace_root to the folder of the code; a lab is no workspace"
         raise BadInput("the workspace is the data root itself", where=path, fix=fix)
-    around = workspace.repository_of(path) if mode != COPY or clean else None
+    around = workspace.repository_of(path) if mode != COPY or clean is not None else None
     if around is None:
         return None
     git, settings = _theirs(files, around, path)
     if mode == COPY:  # asked to be clean, so there is something to look at first
-        _refuse_dirty(git, around, path, apart)
+        if clean is not None:
+            ours = Git(own) if workspace.is_git_dir(own) else None
+            _refuse_dirty(git, around, path, apart, _Brought(git=ours, top=path, refs=clean.brought))
         return None
     prefix = around.prefix(path)
     if not _has_commits(git, around):
@@ -101,8 +108,8 @@ def _looked(
             "nothing of the workspace is committed", where=path, fix="commit it, or set workspace_mode: copy"
         )
     _refuse_submodules(entries, path)
-    if clean:
-        _refuse_dirty(git, around, path, apart)
+    if clean is not None:
+        _refuse_dirty(git, around, path, apart, _Brought(git=git, top=around.top, refs=clean.brought))
     return around, git, settings, prefix
 
 
@@ -179,8 +186,24 @@ def _refuse_submodules(entries: list[str], path: str) -> None:
         )
 
 
-def _refuse_dirty(git: Git, around: Found, path: str, apart: Iterable[str]) -> None:
+class _Brought(msgspec.Struct, frozen=True, kw_only=True):
+    """Where it is written what the lab brought into the workspace: refs of a repository, whose paths begin at `top`."""
+
+    git: Git | None
+    top: str
+    refs: tuple[str, ...]
+
+    def less(self, dirty: Iterable[str], path: str) -> tuple[str, ...]:
+        """Of paths named from the workspace, those that are not just as the lab left them."""
+        names = {os.path.relpath(os.path.normpath(f"{path}/{name}"), self.top): name for name in dirty}
+        ours = lying.as_brought(self.git, self.top, names, self.refs) if self.git else frozenset()
+        return tuple(name for inside, name in names.items() if inside not in ours)
+
+
+def _refuse_dirty(git: Git, around: Found, path: str, apart: Iterable[str], brought: _Brought) -> None:
     dirty = _dirty(git, around.top, path, apart)
+    if dirty and brought.refs:  # a folder that is new may hold what the lab brought, and more
+        dirty = brought.less(_dirty(git, around.top, path, apart, untracked="all"), path)
     if dirty:
         more = f" and {len(dirty) - _SHOWN} more" if len(dirty) > _SHOWN else ""
         raise BadInput(
@@ -190,8 +213,8 @@ def _refuse_dirty(git: Git, around: Found, path: str, apart: Iterable[str]) -> N
         )
 
 
-def _dirty(git: Git, top: str, path: str, apart: Iterable[str]) -> tuple[str, ...]:
-    words = ("status", "--porcelain", "-z", "--untracked-files=normal", "--no-renames", "--ignore-submodules=all")
+def _dirty(git: Git, top: str, path: str, apart: Iterable[str], *, untracked: str = "normal") -> tuple[str, ...]:
+    words = ("status", "--porcelain", "-z", f"--untracked-files={untracked}", "--no-renames", "--ignore-submodules=all")
     names = [entry[3:] for entry in git.names(*words, "--", path, tree=top)]
     skipped = [os.path.realpath(folder) for folder in apart]
     whole = [f"{top}/{name}".rstrip("/") for name in names]

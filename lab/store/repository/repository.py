@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
     from lab.store.files import Files
     from lab.store.repository.changed import Applied, Changed, Harvest, Merged
+    from lab.store.repository.lying import Clean
     from lab.store.repository.site import Site
 
 
@@ -39,7 +40,7 @@ def opened(  # what decides how a workspace is read
     *,
     own: str,
     mode: str = "auto",
-    clean: bool = False,
+    clean: Clean | None = None,
     now: Callable[[], datetime],
     apart: Iterable[str] = (),
 ) -> Repository:
@@ -52,9 +53,9 @@ def opened(  # what decides how a workspace is read
     return Repository(opening.opened(files, workspace, own=own, mode=mode, clean=clean, now=now, apart=tuple(apart)))
 
 
-def require(files: Files, workspace: str, *, mode: str, clean: bool, apart: Iterable[str]) -> None:
+def require(files: Files, workspace: str, *, own: str, mode: str, clean: Clean | None, apart: Iterable[str]) -> None:
     """Refuse a workspace that `opened` would refuse, before anything is made of it."""
-    opening.require(files, workspace, mode=mode, clean=clean, apart=tuple(apart))
+    opening.require(files, workspace, own=own, mode=mode, clean=clean, apart=tuple(apart))
 
 
 class Repository:

@@ -38,7 +38,9 @@ def rules(site: Site) -> str:
 
 def put_aside(site: Site, place: str) -> bool:
     """Keep a tree for later, less what does not belong to it. False when it is not worth it: it is to be removed."""
-    seen = noted.seen_in(site, place)
+    seen = noted.read(site.beside(place, "seen"))
+    if seen is None:  # a power cut emptied it
+        return False
     size = sum(stamp[2] for stamp in seen.files.values())
     if len(seen.files) < LEAST_FILES or size > MOST_BYTES or not reading.is_folder(place):
         return False

@@ -195,7 +195,7 @@ def _config(folder: str) -> Config:
             config = msgspec.json.decode(file.read(), type=Config)
     except FileNotFoundError as error:
         raise NotFound("no adapter is here", where=path, fix="give a folder in PEFT's layout") from error
-    except msgspec.MsgspecError as error:
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise Corrupt(f"not the configuration of an adapter: {error}", where=path) from error
     if config.r < 1:
         raise Corrupt(f"not the configuration of an adapter: its rank is {config.r}", where=path)

@@ -22,6 +22,7 @@ from lab.tinker.local.training import UserError
 
 IDLE_CONNECTION_S = 120.0
 LINGER_S = 2.0
+_LENGTH_DIGITS = 18  # of a length that can be: Python reads none of 5,000
 
 
 class Door(ThreadingHTTPServer):
@@ -63,7 +64,10 @@ class Door(ThreadingHTTPServer):
 
     def answer(self, method: str, target: str, headers: dict[str, str], body: bytes) -> Reply:
         """The answer to a request. Raises Dropped where a fault wants the connection cut."""
-        parts = urlsplit(target)
+        try:
+            parts = urlsplit(target)
+        except ValueError:  # `http://[x`
+            return refuse(400, "what is asked for is no address")
         path = unquote(parts.path)
         below = path.removeprefix(routing.API)
         try:
@@ -112,7 +116,7 @@ class _Connection(BaseHTTPRequestHandler):
         """What was sent, or None where it was refused unread: then nothing more can be read from this connection."""
         length = self.headers.get("Content-Length", "0")
         refusal = None
-        if "Transfer-Encoding" in self.headers or not length.isdecimal():
+        if "Transfer-Encoding" in self.headers or not length.isdecimal() or len(length) > _LENGTH_DIGITS:
             refusal = refuse(411, "the body comes with its Content-Length")
         elif int(length) > LARGEST_BYTES:
             refusal = refuse(413, f"the body is more than {LARGEST_BYTES >> 20} MiB; send the batch in parts")

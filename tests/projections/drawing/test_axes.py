@@ -25,6 +25,7 @@ def texts(low: float, high: float, count: int = 5) -> list[str]:
 @example(1e308, 1e308, 5, True)
 @example(-1.7e308, 1.7e308, 5, False)
 @example(0.0, 5e-324, 5, False)
+@example(2.555e-290, 2.555e-290, 5, False)
 @example(1.0, 1.0 + 2**-52, 5, True)
 @example(1.0, 1.000000000003, 4, False)
 def test_a_scale_is_finite_and_its_ticks_are_few_apart_and_inside(

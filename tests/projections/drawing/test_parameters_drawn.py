@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import sys
 import xml.etree.ElementTree as ET
 from random import Random
 from typing import TYPE_CHECKING
@@ -15,6 +16,7 @@ from hypothesis import strategies as st
 
 from lab.projections.drawing import coordinates, importance, lanes, named, slices, svg
 from lab.projections.drawing.scene import LOOKS, Box, Mark, Marks, Scene, Stroke, Words
+from lab.projections.picture.columns import Axis
 from lab.projections.picture.importance import Importance, Weight
 from tests.projections.drawing.staircases import area_of
 from tests.projections.subjects import HOSTILE
@@ -251,6 +253,11 @@ _points = st.fixed_dictionaries(
         **{f"p{number}": st.integers(-(10**12), 10**12) for number in range(9)},
     },
 )
+
+
+def test_the_end_of_an_axis_is_its_last_number_however_large() -> None:
+    most = sys.float_info.max
+    assert lanes.value_at(Axis(name="a", low=166.0, high=most, log=True), 1.0) == most
 
 
 @settings(max_examples=25, deadline=None)

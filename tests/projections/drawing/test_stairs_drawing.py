@@ -29,7 +29,7 @@ def test_the_noise_is_a_band_of_steps_too() -> None:
     (band,) = strokes(drawn, "band")
     assert band.close
     assert all(x == to_x or y == to_y for (x, y), (to_x, to_y) in itertools.pairwise(band.points))
-    assert "noise ±0.03" in said(drawn)
+    assert "same within ±0.03" in said(drawn)
     assert "3 points measured more than once" in said(drawn)
 
 
@@ -156,7 +156,7 @@ def test_no_run_one_run_and_only_crashes_say_so() -> None:
     assert len(points(one, "best")) == 1
     assert "best 3 after 1 run" in said(one)
     crashed = stairs.draw(staircases.stairs([spot(n, "crash") for n in range(1, 13)]))
-    assert "No run has a value: 12 crashed." in said(crashed)
+    assert "No run has a value: 12 failed." in said(crashed)
     assert len(points(crashed, "crash")) == 12
 
 

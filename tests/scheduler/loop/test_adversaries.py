@@ -59,7 +59,10 @@ fenced = pytest.mark.skipif(
     landlock.version() < 3 and bool(bwrap.trouble()),
     reason="neither Landlock nor bwrap: nothing holds a candidate here",
 )
-pytestmark = [pytest.mark.heavy, pytest.mark.needs("git"), pytest.mark.timeout(300), fenced]
+pytestmark = [
+    pytest.mark.heavy, pytest.mark.needs("git"), pytest.mark.timeout(300), fenced,
+    pytest.mark.xdist_group("siege"),  # one siege, which takes half a minute, for all of them
+]  # fmt: skip
 
 
 def state(folder: Path, *, apart: tuple[str, ...] = ()) -> dict[str, tuple[object, ...]]:

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
 
 from lab.core.candidate import KEEP
+from lab.core.errors import BadInput
 from lab.scheduler.loop import branches
 from tests.scheduler.loop.live import a_loop, git, sound
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 APPLY = "promotion_strategy: apply-on-accept\n"
 BOTH = "echo $((40 - LAB_RUN_ITERATION)) > value; echo $LAB_RUN_ITERATION > other"
@@ -93,4 +91,47 @@ def test_whoever_goes_back_to_where_the_loop_began_gets_all_of_it_with_the_next_
     assert (loop.workspace / "value").read_text() == "36\n"
     assert (loop.workspace / "other").read_text() == "4\n"
     assert "not applied" not in loop.page(kept.run_id)
+    sound(loop)
+
+
+MANY = """
+echo $((40 - LAB_RUN_ITERATION)) > value; echo "$LAB_RUN_ITERATION" > other; chmod +x other
+mkdir -p new/folder; printf 'a\\377\\n' > new/folder/blob; rm -f gone
+"""
+CLEAN = APPLY + "require_clean_workspace: true\n"
+
+
+@pytest.mark.parametrize("mode", ["git-worktree", "git-clone", "copy"])
+def test_what_the_lab_applied_does_not_make_the_workspace_unclean_for_its_next_run(tmp_path: Path, mode: str) -> None:
+    loop = a_loop(tmp_path, spec=f"{CLEAN}workspace_mode: {mode}\n", files={"other": "0\n", "gone": "x\n"})
+    kept = loop.change(":", MANY, MANY, MANY)
+    assert (kept.verdict, kept.candidate_value) == (KEEP, 36)
+    assert (loop.workspace / "value").read_text() == "36\n"
+    assert (loop.workspace / "new/folder/blob").read_bytes() == b"a\xff\n"
+    assert not (loop.workspace / "gone").exists()
+    (loop.workspace / "new/draft").write_text("mine\n")  # beside what the lab brought, in a folder that is new
+    loop.propose(MANY)
+    before = loop.runs()
+    with pytest.raises(BadInput, match=r"not committed: 'new/draft'\n"):
+        loop.run()
+    (loop.workspace / "new/draft").unlink()
+    (loop.workspace / "other").write_text("mine\n")  # over what the lab brought
+    with pytest.raises(BadInput, match=r"not committed: 'other'\n"):
+        loop.run()
+    assert loop.runs() == before
+    git(loop.workspace, "checkout", "-q", "--", ".")
+    git(loop.workspace, "clean", "-qfd")
+    assert loop.change(MANY).verdict == KEEP
+    sound(loop._replace(repository=Path(loop.root.layout.experiment("loop"), "code.git")) if mode == "copy" else loop)
+
+
+def test_what_a_kill_left_half_applied_is_still_the_labs_own(tmp_path: Path) -> None:
+    loop = a_loop(tmp_path, spec=CLEAN, files={"other": "0\n"})
+    loop.change(":", BOTH)
+    before = loop.git("rev-parse", "refs/lab/loop/applied")
+    loop.change(BOTH)
+    loop.git("update-ref", "refs/lab/loop/applied", before)
+    (loop.workspace / "value").write_text("38\n")  # the one file was written when the lab ended, the other was not
+    assert loop.change(BOTH).verdict == KEEP
+    assert (loop.workspace / "value").read_text() == "36\n"
     sound(loop)

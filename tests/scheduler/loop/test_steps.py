@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
+import sys
 from typing import TYPE_CHECKING
 
 import pytest
 
 from lab.core.candidate import CHECKS_FAILED, CRASHED, KEEP
 from lab.core.errors import BadInput
+from lab.scheduler.loop import steps
 from tests.scheduler.loop.live import a_loop, sound
 
 if TYPE_CHECKING:
@@ -98,3 +101,44 @@ def test_what_the_hidden_measurement_says_is_told_nobody(tmp_path: Path) -> None
     loop = a_loop(tmp_path, spec=spec, files={"ok": "1\n"})
     made = loop.change(":", f"{LESS}; rm ok")
     assert "the-answer-is-7" not in f"{made.reason} {made.remarks} {loop.page(made.run_id)}"
+
+
+BESIDE = """
+import os
+folder = os.path.dirname(os.path.abspath(__file__))
+print("METRIC cost=" + open(os.path.join(folder, "value")).read())
+"""
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "{python} {workspace}/measure.py",
+        "sh -c 'cd {workspace} && {python} measure.py'",
+        "{python} '{workspace}/./measure.py'",
+    ],
+)
+def test_an_evaluator_named_by_its_absolute_path_measures_the_change_and_not_the_workspace(
+    tmp_path: Path, command: str
+) -> None:
+    told = command.format(python=sys.executable, workspace=tmp_path / "ws")
+    loop = a_loop(tmp_path, spec=f"validation_command: {json.dumps(told)}\n", files={"measure.py": BESIDE})
+    kept = loop.change(":", "echo 40 > value")
+    assert (kept.verdict, kept.candidate_value) == (KEEP, 40)
+    assert (loop.workspace / "value").read_text() == "50\n"
+
+
+@pytest.mark.parametrize(
+    ("command", "meant"),
+    [
+        ("python3 /ws/ev.py --out=/ws/sub", "python3 /tree/ev.py --out=/tree/sub"),
+        ("/ws/.venv/bin/python /ws/ev.py /ws/data", "/ws/.venv/bin/python /tree/ev.py /ws/data"),  # no commit has them
+        ("ls /ws2/ev.py /other/ws/ev.py /ws-old x/ws/ev.py", "ls /ws2/ev.py /other/ws/ev.py /ws-old x/ws/ev.py"),
+        ("cd /ws; PATH=/ws/sub:/ws/sub sh", "cd /tree; PATH=/tree/sub:/tree/sub sh"),
+    ],
+)
+def test_what_a_commit_holds_is_meant_in_the_tree(tmp_path: Path, command: str, meant: str) -> None:
+    tree = tmp_path / "tree"
+    (tree / "sub").mkdir(parents=True)
+    (tree / "ev.py").touch()
+    assert steps.in_tree(command, "/ws", str(tree)) == meant.replace("/tree", str(tree))

@@ -50,6 +50,24 @@ def test_a_tree_in_which_nothing_was_changed_spends_no_run_and_stays(tmp_path: P
     sound(loop)
 
 
+def test_what_to_type_names_the_tree_where_there_are_several(tmp_path: Path) -> None:
+    """`--drop` alone was refused: it asks which."""
+    loop = a_loop(tmp_path, spec=SPEC)
+    first = begin(loop)
+    with pytest.raises(BadInput) as alone:
+        hand_in(loop)
+    assert alone.value.fix.endswith(f"take it back: labctl try {NAME} --drop")
+    second = begin(loop)
+    with pytest.raises(BadInput) as refused:
+        hand_in(loop, "try-2")
+    assert refused.value.fix.endswith(f"take it back: labctl try {NAME} --drop --tree try-2")
+    assert trying.typed(loop.root, first, "--drop") == f"labctl try {NAME} --drop --tree try-1"
+    trying.drop(loop.root, trying.found(loop.root, NAME, second.name))
+    assert trying.typed(loop.root, first, "--drop") == f"labctl try {NAME} --drop"
+    shutil.rmtree(begin(loop).tree)
+    assert trying.typed(loop.root, first, "--drop") == f"labctl try {NAME} --drop --tree try-1"
+
+
 def test_autoresearch_md_in_a_tree_is_up_to_date_and_no_part_of_the_change(tmp_path: Path) -> None:
     files = {"autoresearch.md": "# Mind the cache\n"}
     loop = a_loop(tmp_path, spec=f"{SPEC}read_only_paths: [measure.sh, autoresearch.md]\n", files=files)

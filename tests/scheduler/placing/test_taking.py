@@ -379,5 +379,5 @@ def test_one_large_file_is_no_silence(root: Root) -> None:
     with open(f"{root.layout.run('a', job.argv[-3])}/checkpoint", "wb") as file:
         file.truncate(50 << 20)
     beats: list[int] = []
-    contents.take_stock(root, "a", job.argv[-3], durability="fast", beat=lambda: beats.append(1))
+    contents.take_stock(root, "a", job.argv[-3], durability="fast", beat=lambda *_: beats.append(1))
     assert len(beats) > 50

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import msgspec
 import pytest
 
-from lab.core.errors import Busy
+from lab.core.errors import Busy, Unavailable
 from lab.core.proposal import RUN, Proposal
 from lab.engines.door import NotNow, Refused
 from lab.scheduler.control import approvals, cancel
@@ -390,6 +390,32 @@ def test_an_engine_that_never_answers_leaves_one_run_to_be_submitted_and_no_heap
     again = World(root, one_ends, runs=2, resume=True)
     again.afar.run()
     assert (len(again.of("ran")), len(toy.runs)) == (2, 2)
+
+
+def test_an_engine_that_never_answered_is_given_up_and_one_that_did_is_waited_for(
+    tmp_path: Path, toy: Toy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(afar, "SILENT_S", 0.0)
+    root = a_search(tmp_path / "lab", MORE)
+    toy.is_silent = True
+    world = World(root, lambda _: None, runs=50, jobs=10)
+    world.afar.run()  # by itself
+    assert isinstance(world.burst.refusal, Unavailable)
+    assert "nothing was submitted" in world.burst.stopped
+    assert "--engine here" in world.burst.refusal.fix
+    noted = [step.what for step in world.of("noted")]
+    assert len([each for each in noted if "Ctrl-C ends it now" in each and "--engine here" in each]) == 1
+    assert (world.held(), len(world.of("problem"))) == (1, 1)
+    toy.is_silent = False
+
+    def away_meanwhile(world: World) -> None:
+        toy.is_silent = 1 <= world.waits <= 20
+        if not toy.is_silent and toy.waiting():
+            toy.work(root, toy.waiting()[0])
+
+    again = World(root, away_meanwhile, runs=3, resume=True)
+    again.afar.run()
+    assert (len(again.of("ran")), again.burst.stopped) == (3, "")
 
 
 def test_a_guided_run_is_waited_for_with_its_state_shown(tmp_path: Path, toy: Toy) -> None:

@@ -10,7 +10,7 @@ import msgspec
 from lab.core.proposal import RUN, Proposal
 from lab.scheduler import work
 from lab.scheduler.control import approvals
-from lab.scheduler.control.approved import ORIGIN
+from lab.scheduler.control.proposals import ORIGIN
 from lab.scheduler.search import burst
 from lab.scheduler.search.burst import Burst, Order
 from lab.scheduler.search.plan import Search, Wanted

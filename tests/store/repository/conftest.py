@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from lab.store.files import Files
+from lab.store.repository.lying import Clean
 from lab.store.repository.repository import Repository, opened
 
 if TYPE_CHECKING:
@@ -60,7 +61,14 @@ class Ground:
 
     def open(self, workspace: Path | None = None, *, mode: str = "auto", clean: bool = False) -> Repository:
         place = str(workspace or self.work)
-        return opened(Files(durable=False), place, own=f"{self.lab}/code.git", mode=mode, clean=clean, now=noon)
+        return opened(
+            Files(durable=False),
+            place,
+            own=f"{self.lab}/code.git",
+            mode=mode,
+            clean=Clean() if clean else None,
+            now=noon,
+        )
 
     def new(self, name: str = "tree") -> Path:
         self.trees += 1

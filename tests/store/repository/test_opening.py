@@ -10,6 +10,7 @@ import pytest
 from lab.core.errors import BadInput, NotFound, Unavailable
 from lab.store.files import Files
 from lab.store.repository import git
+from lab.store.repository.lying import Clean
 from lab.store.repository.repository import opened
 from tests.store.repository.conftest import everything, noon
 
@@ -123,7 +124,7 @@ def test_a_data_root_in_the_workspace_makes_it_neither_dirty_nor_larger(code: Gr
     code.write("lab data [1]/registry/events.jsonl", "{}")
     own = f"{root}/experiments/x/code.git"
     given = {"own": own, "now": noon, "apart": (str(root),)}
-    opened(Files(durable=False), str(code.work), mode="auto", clean=True, **given)  # type: ignore[arg-type]
+    opened(Files(durable=False), str(code.work), mode="auto", clean=Clean(), **given)  # type: ignore[arg-type]
     copied = opened(Files(durable=False), str(code.work), mode="copy", **given)  # type: ignore[arg-type]
     assert not [change.path for change in copied.changes(copied.head(), copied.head())]
     assert sorted(copied.digests(copied.head(), lambda _: True)) == [".gitignore", "a.py", "link", "run.sh", "src/b.py"]

@@ -176,6 +176,18 @@ def test_a_moved_tree_can_still_become_the_next_one(many: Ground, repository: Re
     assert os.listdir(many.lab / "scratch") == [".spare-0"]
 
 
+@pytest.mark.parametrize("is_spare", [True, False])
+def test_a_tree_of_which_a_power_cut_left_an_empty_note_is_removed(
+    many: Ground, repository: Repository, is_spare: bool
+) -> None:
+    place = many.tree(repository, repository.head())
+    (note,) = (many.lab / "code.git/trees").glob("*.seen")
+    note.write_bytes(b"")
+    repository.remove_tree(str(place), is_spare=is_spare)
+    assert os.listdir(many.lab / "scratch") == []
+    assert os.listdir(many.lab / "code.git/trees") == []
+
+
 TAKER = """
 import os
 import sys

@@ -135,7 +135,9 @@ def assert_nothing_shows(lab: Lab, name: str, undisturbed: Undisturbed) -> None:
     assert [tokens(each) for each in told["links"] if each["saved"]] == undisturbed.tokens
     (cut,) = [each for each in told["links"] if not each["saved"]]
     assert (cut["first_step"], cut["outcome"] != "success") == (CHUNK, True)
-    assert cut["trained"] == sum(row.trained for row in undisturbed.line[CHUNK:AT])
+    # Whether the gradients of the step in which it was disturbed had come back by then, and so were paid, is chance.
+    paid = [sum(row.trained for row in undisturbed.line[CHUNK : AT + more]) for more in (0, 1)]
+    assert cut["trained"] in paid
     assert told["tokens"] == sum(undisturbed.tokens) + tokens(cut)
     verified = lab.done("verify", "--json").data
     assert (verified["damage"], verified["unsealed"], verified["torn_lines"]) == ([], 0, 0)

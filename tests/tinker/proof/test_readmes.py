@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from lab.store import shipped
+from tests.pages.test_pages import LOOKED_AT
 from tests.tinker.proof.client import Lab, adjust, ended, until
 
 if TYPE_CHECKING:
@@ -31,8 +32,8 @@ GOOD = " the answer is "  # how those begin that people preferred
 def typed(name: str) -> list[str]:
     """The first lines that are to be typed."""
     text = (Path(shipped.template_folder()) / name / "README.md").read_text()
-    (block, *_) = re.findall(r"```sh\n(.*?)```", text, re.DOTALL)
-    return [line.partition("  #")[0].strip() for line in block.splitlines()]
+    blocks = re.findall(r"```sh(?: terminal)?\n(.*?)```", text, re.DOTALL)
+    return [line.partition("  #")[0].strip() for block in blocks[:3] for line in block.splitlines()]
 
 
 @pytest.fixture(scope="module")
@@ -71,6 +72,7 @@ def follow(lab: Lab, name: str) -> list[dict[str, Any]]:
 def test_every_readme_has_the_same_three_lines_but_for_its_name() -> None:
     lines = {tuple(line.replace(name, "NAME") for line in typed(name)) for name in NAMES}
     assert [len(each) for each in lines] == [3]
+    assert {f"templates/{name}" for name in NAMES} <= LOOKED_AT  # typed here, and not by tests/pages
 
 
 @pytest.mark.parametrize(

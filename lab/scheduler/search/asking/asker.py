@@ -129,7 +129,7 @@ def _way(root: Root, given: Question) -> Transport:
     model = given.model
     if model.transport != "command":
         return door.transport(model, root.world.environ)
-    from lab.scheduler.agent_process import AgentProcess  # noqa: PLC0415  # most models are no program
+    from lab.scheduler.agents.process import AgentProcess  # noqa: PLC0415  # most models are no program
 
     there = places.workspace(root, given.spec, given.view)
     folders = (*([there] if there else []), *places.folders(root, given.view))

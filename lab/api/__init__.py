@@ -1,0 +1,1 @@
+"""The lab from Python. What is promised of it is what `lab` itself names."""

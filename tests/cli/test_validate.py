@@ -1,0 +1,116 @@
+"""`labctl validate`: what it calls valid can be run, and what cannot is said before the first run fails."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from tests.cli.labs import Labctl
+
+CHECKOUT = Path(__file__).resolve().parents[2]
+HERMES = sorted(CHECKOUT.glob("tests/fixtures/hermes/*.yaml"))
+SHIPPED = sorted(
+    each
+    for kind in ("templates/*.yaml", "templates/*/SPEC.yaml", "examples/*/SPEC.yaml")
+    for each in CHECKOUT.glob(kind)
+)
+ELSEWHERE = "optimize-function.yaml"  # its program lies in the checkout that it came with
+
+SPEC = """\
+id: hunt
+goal: the least loss
+metric: loss
+workspace_root: .
+executor_command: python3 fit.py {params.lr}
+search_space:
+  lr: {low: 0.1, high: 1.0}
+"""
+
+
+@pytest.fixture
+def folder(tmp_path: Path, place: Path, labctl: Labctl) -> Path:
+    labctl.done("init")
+    work = tmp_path / "work"
+    work.mkdir()
+    (work / "fit.py").write_text("print('METRIC loss=1')\n")
+    (work / "SPEC.yaml").write_text(SPEC)
+    return work
+
+
+def doubts(labctl: Labctl, target: object) -> list[str]:
+    """The warnings; what is there to be run is said in the data and in words as well."""
+    said = labctl.done("validate", str(target), "--json")
+    warnings = said.envelope["warnings"]
+    assert isinstance(warnings, list)
+    can_run = not any(each.startswith("it would not run") for each in warnings)
+    assert said.data["can_run"] is can_run
+    assert labctl.done("validate", str(target)).out.startswith("valid: " if can_run else "valid as a SPEC, but no run ")
+    return warnings
+
+
+def test_a_spec_that_can_be_run_has_no_warning(labctl: Labctl, folder: Path) -> None:
+    assert doubts(labctl, folder) == []
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "told"),
+    [
+        ("metric: loss", "metric: loss\nstrategy: bayes", "no strategy 'bayes'; did you mean bayesian?"),
+        ("metric: loss", "metric: loss\nstrategies: [tree, evolve]", "no strategy 'evolve'"),
+        ("{params.lr}", "{params.lrr}", "{params.lrr} is no parameter; did you mean lr?"),
+        ("fit.py", "fitt.py", "there is no script fitt.py"),
+        ("python3 fit.py", "no-such-program", "there is no program no-such-program"),
+        (SPEC[SPEC.index("search_space") :], "", "{params.lr} has no value where nothing is searched"),
+        (SPEC[SPEC.index("search_space") :], "strategy: random\n", "strategy random has nothing to propose"),
+        (SPEC[SPEC.index("search_space") :], "search_space: gone.json\n", "gone.json"),
+    ],
+)
+def test_what_no_run_can_be_made_of_is_said(old: str, new: str, told: str, labctl: Labctl, folder: Path) -> None:
+    (folder / "SPEC.yaml").write_text(SPEC.replace(old, new, 1))
+    assert told in " ".join(doubts(labctl, folder))
+    assert told in " ".join(labctl.done("create", str(folder)).err.split())  # and where it is made nevertheless
+
+
+def test_a_program_that_a_setup_makes_is_not_missed(labctl: Labctl, folder: Path) -> None:
+    (folder / "SPEC.yaml").write_text(SPEC.replace("fit.py", "made.py") + "setup_command: make made.py\n")
+    assert doubts(labctl, folder) == []
+
+
+def test_of_an_experiment_the_files_are_looked_for_where_they_lay_when_it_was_made(
+    labctl: Labctl, folder: Path
+) -> None:
+    labctl.done("create", str(folder))
+    assert doubts(labctl, "hunt") == []
+    (folder / "fit.py").unlink()
+    assert "there is no script fit.py" in " ".join(doubts(labctl, "hunt"))
+
+
+def test_an_edited_spec_that_calls_itself_by_another_name_is_refused(labctl: Labctl, folder: Path, place: Path) -> None:
+    labctl.done("create", str(folder))
+    own = place / "experiments/hunt/SPEC.yaml"
+    own.write_text(own.read_text().replace("id: hunt", "id: hunter"))
+    for target in ("hunt", str(own)):
+        said = labctl("validate", target)
+        assert said.code == 2
+        assert "calls the experiment hunter, its folder is hunt" in said.err
+        assert "id: hunt`" in said.err
+
+
+@pytest.mark.parametrize("spec", [*HERMES, *SHIPPED], ids=lambda path: f"{path.parent.name}-{path.stem}")
+def test_no_spec_of_hermes_lab_and_none_that_is_shipped_is_called_unfit_wrongly(
+    labctl: Labctl, folder: Path, spec: Path
+) -> None:
+    """`python3 scripts/reference_executor.py` is the code loop that is built in: no such script has to lie anywhere."""
+    unfit = [each for each in doubts(labctl, spec) if each.startswith("it would not run:")]
+    assert bool(unfit) == (spec.name == ELSEWHERE)
+    if spec in HERMES and spec.name != ELSEWHERE:
+        assert "there is no script" not in labctl.done("create", str(spec)).err
+
+
+def test_the_door_of_hermes_lab_is_none_in_the_tier_that_names_it_either(labctl: Labctl, folder: Path) -> None:
+    door = "fidelity_tiers: [proxy, final]\nfinal_executor_command: python3 /opt/old/scripts/reference_executor.py\n"
+    (folder / "SPEC.yaml").write_text(SPEC + door)
+    assert doubts(labctl, folder) == []

@@ -1,0 +1,2 @@
+# needs: slurm
+from_checkout examples/slurm-sweep

@@ -1,0 +1,2 @@
+# needs: module:sklearn
+from_checkout examples/tune-sklearn

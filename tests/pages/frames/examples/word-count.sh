@@ -1,0 +1,1 @@
+from_checkout examples/word-count

@@ -1,0 +1,3 @@
+# needs: git
+# Where a release may go.
+git init -q --bare release.git

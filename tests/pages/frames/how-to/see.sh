@@ -1,0 +1,3 @@
+# An experiment with runs.
+# needs: curl
+sweep_of lr-sweep 24

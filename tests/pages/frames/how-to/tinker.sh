@@ -1,0 +1,1 @@
+# needs: torch module:tinker module:peft module:transformers

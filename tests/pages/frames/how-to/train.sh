@@ -1,0 +1,3 @@
+# needs: torch module:tokenizers
+. "$PAGE_TESTS/frames/tiny-training.sh"
+mkdir my-model

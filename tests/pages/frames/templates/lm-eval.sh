@@ -1,0 +1,3 @@
+# needs: torch module:lm_eval
+# A lab.
+labctl init
