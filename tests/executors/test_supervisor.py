@@ -113,7 +113,7 @@ def test_the_warden_holds_no_files_of_the_lab(tmp_path: Path, how: str) -> None:
     finally:
         for each in held:
             os.close(each)
-    assert seen == [{"/dev/null", "pipe", "anon_inode"}]
+    assert [names - {"/proc"} for names in seen] == [{"/dev/null", "pipe", "anon_inode"}]  # it may be reading /proc
 
 
 def test_a_child_that_the_lab_had_before_is_not_swept_away_with_the_run(tmp_path: Path) -> None:
