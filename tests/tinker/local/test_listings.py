@@ -167,7 +167,7 @@ def test_what_is_made_while_its_session_ends_is_let_go_with_it(tmp_path: Path) -
             make(call)
         session = msgspec.json.decode(call.body)["session_id"]
         assert samplers.of_session(session) == []
-        with pytest.raises(Refusal, match="not known here|not in memory any more"):  # it may have been made by then
+        with pytest.raises(Refusal, match=r"not known here|not in memory any more"):  # it may have been made by then
             runs.find(f"{session}:train:0")
     with pytest.raises(Refusal, match="has ended"):
         samplers.snapshot(session, 0, "double", DoubleModels().sampler("double", None))
