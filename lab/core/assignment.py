@@ -142,6 +142,20 @@ def brought_over(space: Space, params: Mapping[str, object]) -> Params | None:
     return found if meets(space, found) else None
 
 
+def filled(space: Space, params: Mapping[str, object]) -> dict[str, object]:
+    """The same, and what it leaves out of a parameter that counts: its default, or the only value it has."""
+    found, counts = dict(params), set[str]()
+    for parameter in in_order(space):
+        if not holds(parameter, counts, found):
+            continue
+        counts.add(parameter.name)
+        if parameter.name not in found:
+            value = parameter.value if parameter.kind == "fixed" else parameter.default
+            if value is not msgspec.UNSET:
+                found[parameter.name] = value
+    return found
+
+
 def alike(one: Mapping[str, object], other: Mapping[str, object]) -> bool:
     """Whether two points are the same."""
     return one.keys() == other.keys() and all(same(value, other[name]) for name, value in one.items())

@@ -101,18 +101,20 @@ def _unsearched(spec: Spec, files: Lying) -> Iterator[str]:
         yield f"{{params.{wanted[0]}}} has no value where nothing is searched; {fix}"
 
 
+def require_programs(spec: Spec, files: Lying, environ: Mapping[str, str]) -> None:
+    """Refuse a program or script of this tier that lies nowhere here. What a setup makes is not there yet."""
+    here = scripts.renamed(spec)  # hermes-lab's door to the code loop is no script that must lie here
+    if here.executor != "command" or not here.executor_command or here.setup_command:
+        return
+    seen = environment.given(here, environ)
+    command.Command().require_program(
+        Foreseen(spec=here, workspace=files.workspace, folders=files.folders, environ=seen)
+    )
+
+
 def _absent(spec: Spec, files: Lying, environ: Mapping[str, str]) -> Iterator[str]:
-    """A program or a script that lies nowhere here. What a setup makes is not there yet."""
     for tier in spec.fidelity_tiers:
-        here = scripts.renamed(
-            spec.for_tier(tier)
-        )  # hermes-lab's door to the code loop is no script that must lie here
-        if here.executor != "command" or not here.executor_command or here.setup_command:
-            continue
-        seen = environment.given(here, environ)
         try:
-            command.Command().require_program(
-                Foreseen(spec=here, workspace=files.workspace, folders=files.folders, environ=seen)
-            )
+            require_programs(spec.for_tier(tier), files, environ)
         except LabError as refusal:
             yield _words(refusal)

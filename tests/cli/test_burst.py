@@ -215,6 +215,19 @@ def test_a_command_that_no_run_could_be_started_with_is_refused_before_one(
     assert (runs_of(root, "sweep"), held(root)) == ([], [])
 
 
+@pytest.mark.parametrize("verb", ["burst", "swarm"])
+def test_a_program_that_lies_nowhere_is_refused_before_a_run(place: Path, labctl: Labctl, verb: str) -> None:
+    """`validate` knew of it, and the burst made failed runs until it gave up."""
+    root = a_sweep(place, program="executor_command: python3 nowhere.py {params.x}\n")
+    said = labctl(verb, "sweep", "-n", "3")
+    assert (said.code, "there is no script nowhere.py" in said.err) == (2, True), said
+    assert (runs_of(root, "sweep"), held(root)) == ([], [])
+    spec = place / "experiments" / "sweep" / "SPEC.yaml"
+    spec.write_text(spec.read_text() + "setup_command: touch {workspace}/nowhere.py\n")
+    assert labctl(verb, "sweep", "-n", "1").code == 1  # a setup may make it, and the run says whether it did
+    assert len(runs_of(root, "sweep")) == 1
+
+
 def test_cron_passes_such_a_command_over_and_runs_the_others(place: Path, labctl: Labctl) -> None:
     root = a_sweep(place, program="executor_command: prog {params.m}\n")
     a_lab(place, "other", more="executor_command: echo METRIC loss=1\n")

@@ -278,6 +278,26 @@ def test_parameters_outside_of_the_search_space_are_refused_when_they_are_propos
     assert approvals.ask(root, Proposal(kind=RUN, experiment="spaced", params={"lr": 0.5})).made
 
 
+def test_a_parameter_with_a_default_may_be_left_out(root: Root) -> None:
+    space = """search_space:
+  lr: {low: 0, high: 1}
+  opt: {choices: [sgd, adam], default: adam}
+  m: {low: 0, high: 1, default: 0.9, when: {opt: [sgd]}}
+  k: {value: 3}
+"""
+    an_experiment(root, "spaced", space)
+    asked = approvals.ask(root, Proposal(kind=RUN, experiment="spaced", params={"lr": 0.5}))
+    whole = {"lr": 0.5, "opt": "adam", "k": 3}
+    there = proposals.load(root, asked.proposal_id)
+    assert not isinstance(there, LabError)
+    assert there[0].params == whole  # what is asked is what will be run
+    assert not approvals.ask(root, Proposal(kind=RUN, experiment="spaced", params=whole)).differs
+    ruling = approvals.approve(root, asked.proposal_id, actor="ann", edit={"lr": 0.25, "opt": "sgd"})
+    assert ruling.params == {"lr": 0.25, "opt": "sgd", "m": 0.9, "k": 3}
+    with pytest.raises(BadInput, match="lr is missing"):
+        approvals.ask(root, Proposal(kind=RUN, experiment="spaced", params={"opt": "sgd"}))
+
+
 def test_an_approved_run_is_used_once_by_the_next_run(root: Root) -> None:
     name = proposed_run(root)
     assert approved.next_run(root, "a") is None

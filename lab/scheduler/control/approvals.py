@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from lab.core import canonical, event, proposal
+from lab.core import assignment, canonical, event, proposal
 from lab.core.errors import BadInput, LabError, NotFound, nearest
 from lab.core.proposal import APPROVED, EXPIRED, MOOT, PROMOTE, REJECTED, RESUME, RUN, Proposal, Ruling
 from lab.core.record import page, parse
@@ -66,7 +66,7 @@ def ask(root: Root, wanted: Proposal) -> Asked:
     name = experiments.require(root, wanted.experiment)
     with root.section(name):
         view, loaded = refresh.current(root, name)
-        _refuse_outside(name, wanted.params, loaded.spec)
+        wanted = msgspec.structs.replace(wanted, params=_whole(name, wanted.params, loaded.spec))
         if wanted.kind == PROMOTE and loaded.spec is not None and wanted.tier not in loaded.spec.fidelity_tiers:
             raise BadInput(f"{name} has no tier {wanted.tier}", fix=f"one of: {', '.join(loaded.spec.fidelity_tiers)}")
         waiting = next((each for each in view.waiting if each.kind == wanted.kind), None)
@@ -148,7 +148,7 @@ def approve(
         if refused is not None:
             raise refused
         ruling = proposal.said(made, APPROVED, digest, by=actor, at=root.now(), reason=reason)
-        ruling = proposal.edited(ruling, edit, proposal_id)
+        ruling = proposal.edited(ruling, _whole(name, edit, loaded.spec), proposal_id)
         _refuse_what_cannot_be(ruling, loaded)
         _write_down(root, event.PROPOSAL_APPROVED, ruling)
     _carry_out(root, ruling)
@@ -237,17 +237,19 @@ def _refuse_what_cannot_be(ruling: Ruling, loaded: Loaded) -> None:
         tiers = ", ".join(spec.fidelity_tiers) if spec else "its SPEC cannot be read"
         what = f"{ruling.experiment} has no tier {ruling.tier}"
         raise BadInput(what, fix=f"labctl reject {ruling.proposal_id} --why WHY; its tiers: {tiers}")
-    _refuse_outside(ruling.experiment, ruling.params, spec)
+    _whole(ruling.experiment, ruling.params, spec)
 
 
-def _refuse_outside(experiment: str, params: Mapping[str, object] | None, spec: Spec | None) -> None:
-    """Parameters that the search space of the SPEC does not have, or not with these values."""
+def _whole(experiment: str, params: Mapping[str, object] | None, spec: Spec | None) -> Mapping[str, object] | None:
+    """Parameters with the defaults that they leave out. Refuses what the search space of the SPEC does not have."""
     if params is None or spec is None or not isinstance(spec.search_space, Space):
-        return
-    problems = spec.search_space.check(params)
+        return params
+    found = assignment.filled(spec.search_space, params)
+    problems = spec.search_space.check(found)
     if problems:
         what = f"these parameters are not in the search space of {experiment}: {'; '.join(problems[:5])}"
         raise BadInput(what, where=f"experiments/{experiment}/SPEC.yaml", fix="correct them; nothing was written")
+    return found
 
 
 # -- carrying it out ---------------------------------------------------------------------------------------------------

@@ -19,8 +19,9 @@ from lab.core.run import FAILURES
 from lab.core.spec_tuning import is_chain
 from lab.core.view import COMPLETED, OPEN_PHASES
 from lab.projections.pursued import is_project
-from lab.scheduler import cycle, engines, sequels, work
+from lab.scheduler import cycle, doubts, engines, places, sequels, work
 from lab.scheduler.crew import Crew
+from lab.scheduler.doubts import Lying
 from lab.scheduler.search.plan import Search
 from lab.scheduler.step import HELD, NOTED, PASSING, PROBLEM, RAN, Step
 from lab.scheduler.turn import Turn
@@ -124,8 +125,14 @@ class Burst:
         wanted = [engines.chosen(self._root, tier, engine=self.order.engine) for tier in tiers]
         self.is_afar = any(each is not None for each in wanted)
         names = None if found is None else found.space.names
-        work.require_work(self._root, spec.for_tier(self.view.tier), self.view, names, away=self._is_away(spec, wanted))
-        work.require_ready(self._root, spec.for_tier(self.view.tier), self.view, proposes=True)
+        here, away = spec.for_tier(self.view.tier), self._is_away(spec, wanted)
+        work.require_work(self._root, here, self.view, names, away=away)
+        if not away:
+            files = Lying(
+                workspace=places.workspace(self._root, spec, self.view), folders=places.folders(self._root, self.view)
+            )
+            doubts.require_programs(here, files, self._root.world.environ)
+        work.require_ready(self._root, here, self.view, proposes=True)
         slots = max(spec.max_parallel, self.order.jobs)
         self.turn.request = msgspec.structs.replace(self.turn.request, slots=slots)
         if self.order.resume:
