@@ -97,7 +97,7 @@ class Files:
                 raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), path) from error
             raise
 
-    def copy(self, source: str, target: str, *, mode: int = 0o644) -> None:
+    def copy(self, source: str, target: str, *, mode: int = 0o644, durable: bool = False) -> None:
         """Create a file with the bytes of another, in pieces. For filling a folder that is not published yet."""
         self.step("open", target)
         self.folder(os.path.dirname(target))
@@ -107,6 +107,9 @@ class Files:
             try:
                 while piece := os.read(reading, 1 << 20):
                     _write_all(writing, piece)
+                if durable:
+                    self.step("fsync", target)
+                    os.fsync(writing)
             finally:
                 os.close(writing)
         finally:
