@@ -109,6 +109,11 @@ def fold(view: View, items: Iterable[Item]) -> View:
 
     Items must follow the view (`follows`); among themselves they may come in any order.
     """
+    return fold_in_order(view, sorted(items, key=lambda item: item.key))
+
+
+def fold_in_order(view: View, items: Iterable[Item]) -> View:
+    """The same of items that come in the order of history, which are let go one by one."""
     view = msgspec.structs.replace(
         view,
         outcomes=dict(view.outcomes),
@@ -118,7 +123,7 @@ def fold(view: View, items: Iterable[Item]) -> View:
         decisions=list(view.decisions),
         waiting=list(view.waiting),
     )
-    for item in sorted(items, key=lambda item: item.key):
+    for item in items:
         if item.run is not None:
             _run(view, item, item.run)
         elif item.event is not None:

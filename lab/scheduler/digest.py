@@ -20,14 +20,13 @@ from lab.projections import digest as pages
 from lab.projections import index
 from lab.scheduler import subjects
 from lab.scheduler.control import notices
+from lab.scheduler.recorded import Recorded
 from lab.store import experiments, ledger, reading
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from lab.core.run import Run
     from lab.projections.index import Row
-    from lab.store.ledger import Entry
+    from lab.scheduler.rows import Read
     from lab.store.root import Root
 
 DAILY, WEEKLY = "daily", "weekly"
@@ -77,15 +76,15 @@ def bring_back(root: Root) -> int:
 
 def _page(root: Root, kind: str, name: str, seq: int) -> bytes:
     """The digest from everything before a ledger record."""
-    lines, written = _before(root, seq)
+    said, written = _before(root, seq)
     days = _days(kind, name)
     rows: list[Row] = []
     runs: list[Run] = []
     decisions: dict[str, tuple[Decision, ...]] = {}
     before: dict[str, dict[str, float]] = {}
     for experiment in experiments.names(root):
-        own = lines.pop(experiment, None)  # let go: one may have a hundred thousand
-        if not own:
+        own = said.pop(experiment, None)  # let go: one may have a hundred thousand runs
+        if own is None:
             continue
         subject, made = subjects.past(root, experiment, experiments.load(root, experiment), own)
         rows.append(index.row(subject))
@@ -101,45 +100,41 @@ def _page(root: Root, kind: str, name: str, seq: int) -> bytes:
     return pages.weekly(name, told, days=[day for day in days if f"{DAILY}/{day}" in written])
 
 
-def _before(root: Root, seq: int) -> tuple[dict[str, list[Entry]], set[str]]:
-    """Every experiment's lines before a ledger record, and the names that lines told of."""
-    lines: dict[str, list[Entry]] = {}
+def _before(root: Root, seq: int) -> tuple[dict[str, Recorded], set[str]]:
+    """What is said of every experiment before a ledger record, and the names that lines told of."""
+    said: dict[str, Recorded] = {}
     names: set[str] = set()
     for entry in ledger.entries(root):
         if entry.line is None or entry.line.seq >= seq:
             continue
-        lines.setdefault(entry.line.event.experiment, []).append(msgspec.structs.replace(entry, raw=b""))
-        if entry.line.event.name:
+        said.setdefault(entry.line.event.experiment, Recorded()).add(entry.line, entry.mark)
+        if entry.line.event.type == event.DIGEST_WRITTEN:
             names.add(entry.line.event.name)
-    return lines, names
+    return said, names
 
 
-def _decisions(own: Sequence[Entry], days: frozenset[str]) -> tuple[Decision, ...]:
+def _decisions(own: Recorded, days: frozenset[str]) -> tuple[Decision, ...]:
     found = []
-    for entry in own:
-        line = entry.line
-        if line is None or line.event.type not in history.DECISIONS or line.event.ts[:10] not in days:
+    for item in own.decisions:
+        told = item.event
+        if told is None or told.type not in history.DECISIONS or told.ts[:10] not in days:
             continue
-        told = line.event
         what = told.phase or told.tier or told.type
         found.append(
-            Decision(seq=line.seq, ts=told.ts, type=told.type, what=what, actor=told.actor, reason=told.reason)
+            Decision(seq=item.key[0], ts=told.ts, type=told.type, what=what, actor=told.actor, reason=told.reason)
         )
     return tuple(found)
 
 
-def _runs(own: Sequence[Entry], made: dict[str, Run], days: frozenset[str]) -> tuple[list[Run], dict[str, float]]:
+def _runs(own: Recorded, made: dict[str, Read], days: frozenset[str]) -> tuple[list[Run], dict[str, float]]:
     """The runs that ended in the period, and each tier's best before it began."""
     first = min(days)
     during: list[Run] = []
     best: dict[str, float] = {}
-    for entry in own:
-        told = entry.line.event if entry.line else None
-        if told is None or told.type != event.RUN_SEALED:
+    for run_id in own.seals:
+        if run_id not in made:
             continue
-        run = made.get(told.run_id)
-        if run is None:
-            continue
+        run = made[run_id].run
         if run.ended_at[:10] in days:
             during.append(run)
         elif (

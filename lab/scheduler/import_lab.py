@@ -21,7 +21,7 @@ from lab.core import canonical, event, layout
 from lab.core.errors import BadInput, Corrupt
 from lab.core.pursuit import LENT
 from lab.core.view import View  # msgspec resolves annotations
-from lab.scheduler import refresh, subjects
+from lab.scheduler import recorded, refresh, subjects
 from lab.store import archives, bundles, contents, experiments, ledger, ledgers, reading, standing, verify
 from lab.store.files import Files
 from lab.store.ledger import Entry  # msgspec resolves annotations
@@ -205,7 +205,7 @@ def _errand(root: Root, there: _There, experiment: str, runs: list[str], *, is_n
     born = None
     if is_new:
         loaded = experiments.load(there.root, experiment)
-        born = subjects.past(there.root, experiment, loaded, mine)[0].view
+        born = subjects.past(there.root, experiment, loaded, recorded.of(experiment, mine))[0].view
     claimed = [generation for generation, _ in standing.found(there.root, experiment)]
     return _Errand(
         experiment=experiment,

@@ -15,20 +15,20 @@ from lab.core import event, layout
 from lab.core.errors import Busy
 from lab.core.subject import Finding, Place
 from lab.projections import index, lab_status, pages, readme
-from lab.scheduler import subjects
+from lab.scheduler import recorded, subjects
+from lab.scheduler.recorded import Recorded
 from lab.store import experiments, ledger, reading
 from lab.store.sections import PAGES_WAIT_S, hold
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
-    from lab.core.event import Line
     from lab.core.subject import Subject
     from lab.core.view import View
     from lab.projections.index import Row
     from lab.scheduler.subjects import Pending
     from lab.store.experiments import Loaded
-    from lab.store.ledger import Entry, Mark
+    from lab.store.ledger import Mark
     from lab.store.root import Root
 
 
@@ -46,7 +46,9 @@ def catch_up(root: Root, experiment: str) -> Subject:
     loaded = experiments.load(root, experiment)
     pending = subjects.resumed(root, experiment, loaded)
     if pending is None:
-        pending = subjects.rebuilt(root, experiment, loaded, ledger.mentioning(root, 0, experiment))
+        pending = subjects.rebuilt(
+            root, experiment, loaded, recorded.of(experiment, ledger.mentioning(root, 0, experiment))
+        )
     _write(root, experiment, pending)
     return pending.subject
 
@@ -293,23 +295,12 @@ def _agents(root: Root) -> int:
     return int(root.files.replace(path, readme.agents())) if is_ours else 0
 
 
-def _lean(entry: Entry, line: Line) -> Entry:
-    """What history needs of a line: of a sealed run, of which there are 100,000, which it is, its seal, and whose."""
-    told = line.event
-    if told.type == event.RUN_SEALED:
-        kept = event.Event(
-            type=event.RUN_SEALED, ts="", experiment=told.experiment, run_id=told.run_id, seal=told.seal, name=told.name
-        )
-        line = msgspec.structs.replace(line, prev="", event=kept)
-    return msgspec.structs.replace(entry, raw=b"", line=line)
-
-
 class _Log:
     """The ledger read once and sorted by experiment, then followed while it grows."""
 
     def __init__(self, root: Root) -> None:
         self._root = root
-        self._lines: dict[str, list[Entry]] = {}
+        self._told: dict[str, Recorded] = {}
         self._end = 0
         self._audit = ledger.Audit()
         self._problems: list[str] = []
@@ -323,16 +314,16 @@ class _Log:
             if problem:
                 self._problems.append(problem)
             if entry.line is not None and entry.line.event.experiment:
-                self._lines.setdefault(entry.line.event.experiment, []).append(_lean(entry, entry.line))
+                self._told.setdefault(entry.line.event.experiment, Recorded()).add(entry.line, entry.mark)
 
-    def of(self, experiment: str) -> list[Entry]:
-        """Every line of an experiment, also those written since: its section is held, so there will be no more."""
+    def of(self, experiment: str) -> Recorded:
+        """What is said of an experiment, also what was written since: its section is held, so there will be no more."""
         self.more()
-        return self._lines.get(experiment, [])
+        return self._told.get(experiment) or Recorded()
 
     def touched_after(self, mark: Mark) -> set[str]:
         """Experiments with a line after this record."""
-        return {name for name, lines in self._lines.items() if lines[-1].mark.seq > mark.seq}
+        return {name for name, told in self._told.items() if told.last.seq > mark.seq}
 
     @property
     def mark(self) -> Mark:

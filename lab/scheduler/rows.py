@@ -27,18 +27,29 @@ if TYPE_CHECKING:
 
 VERIFY = "labctl verify shows the damage; restore the files from a backup"
 REFERENCE = "reference"
+_RUNS = msgspec.json.Decoder(Run)
 _PLAIN, _LOOP = 2, 4  # so many tables has an experiment, and so many a code loop
 
 
 class Read(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """A sealed run as far as the pages want it: its seal, with the list of files, is let go."""
+    """A sealed run as far as the pages want it, packed, for there may be 100,000. The rest of its seal is let go."""
 
-    item: history.Item
-    run: Run
+    key: history.Key
+    ts: str
+    generation: int
+    packed: bytes  # the run, as JSON: no other form has whole numbers of every size
     line: bytes  # of metrics.jsonl
     measured: bytes = b""  # of a candidate: what it measured besides, as JSON
     noted: bytes = b""  # of a candidate: what its proposer noted, as JSON
     problem: Finding | None = None
+
+    @property
+    def run(self) -> Run:
+        return _RUNS.decode(self.packed)
+
+    @property
+    def item(self) -> history.Item:
+        return history.Item(key=self.key, ts=self.ts, run=self.run, generation=self.generation)
 
 
 def read(root: Root, made: Seal, kept: Kept | None = None, *, at: int = 0, quoted: bool = True) -> Read:
@@ -56,18 +67,20 @@ def read(root: Root, made: Seal, kept: Kept | None = None, *, at: int = 0, quote
             where = f"experiments/{made.run.experiment}/runs/{made.run.run_id}/{name}"
             problem = Finding(what="a sealed file was changed or is gone", where=where, fix=VERIFY)
     if not quoted:
-        return Read(item=history.of_seal(made, at), run=made.told, line=b"", problem=problem)
+        return _told(made, at, b"", problem)
     metrics = mapping(told[layout.METRICS])
     params = mapping(told[layout.PARAMS]) if layout.PARAMS in made.files else None
     report = curve.told(told[layout.CURVE]) if layout.CURVE in made.files else ()
-    return Read(
-        item=history.of_seal(made, at),
-        run=made.told,
-        line=tables.metrics_line(made.told, metrics, params, report),
+    return msgspec.structs.replace(
+        _told(made, at, tables.metrics_line(made.told, metrics, params, report), problem),
         measured=data.encode(metrics) if noted else b"",
         noted=data.encode(mapping(told[layout.ASI])) if noted else b"",
-        problem=problem,
     )
+
+
+def _told(made: Seal, at: int, line: bytes, problem: Finding | None) -> Read:
+    item, packed = history.of_seal(made, at), msgspec.json.encode(made.told)
+    return Read(key=item.key, ts=item.ts, generation=item.generation, packed=packed, line=line, problem=problem)
 
 
 def tables_of(spec: Spec | None, begun: View, told: Sequence[Read]) -> tuple[bytes, ...]:

@@ -6,6 +6,8 @@ Both end in the same bytes, which is a test.
 
 from __future__ import annotations
 
+import heapq
+from operator import attrgetter
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -20,15 +22,15 @@ from lab.scheduler import rows
 from lab.store import archives, bundles, experiments, ledger, reading
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterator, Sequence
 
     from lab.core.run import Run
     from lab.core.view import View, Waiting
     from lab.projections.status import State
+    from lab.scheduler.recorded import Recorded
     from lab.scheduler.rows import Read
     from lab.store.archives import Kept
     from lab.store.experiments import Loaded
-    from lab.store.ledger import Entry
     from lab.store.root import Root
 
 _RESULT_BYTES = 65_536
@@ -54,7 +56,7 @@ def resumed(root: Root, experiment: str, loaded: Loaded) -> Pending | None:
         return None
     if any(finding.where.startswith(place) for finding in state.findings for place in news.bundles):
         return None  # what was wrong with a run under way need not be wrong any more
-    read = [rows.read(root, made) for made in _in_order(news.seals)]
+    read = [rows.read(root, made) for made in sorted(news.seals, key=lambda made: history.of_seal(made).key)]
     whole = bool(read) and not state.view.runs  # only now it shows what kind of runs these are
     if whole:
         tables, sizes = rows.tables_of(loaded.spec, state.view, read), (0,) * len(layout.TABLES)
@@ -102,57 +104,45 @@ def known(root: Root, experiment: str) -> Loaded:
     return loaded if state is None else held(loaded, state.view)
 
 
-def rebuilt(root: Root, experiment: str, loaded: Loaded, lines: Iterable[Entry]) -> Pending:
+def rebuilt(root: Root, experiment: str, loaded: Loaded, recorded: Recorded) -> Pending:
     """The subject from every seal and every decision. Damage becomes findings; it stops nothing else."""
-    entries = _of(experiment, lines)
     findings: list[Finding] = []
-    told = _sealed(root, experiment, _recorded(entries), findings)
-    kept, begun, view = _folded(experiment, loaded, entries, told)
+    told = _sealed(root, experiment, recorded, findings)
+    kept, begun, view = _folded(experiment, loaded, recorded, told)
     tables = rows.tables_of(kept.spec, begun, told)
     sizes = tuple(len(table) for table in tables)
-    subject = _subject(root, kept, view, _place(entries), (*spec_findings(kept), *findings), sizes)
+    subject = _subject(root, kept, view, recorded.last, (*spec_findings(kept), *findings), sizes)
     return Pending(subject=subject, tables=tables, whole=True, runbook=True)
 
 
-def past(root: Root, experiment: str, loaded: Loaded, lines: Iterable[Entry]) -> tuple[Subject, dict[str, Run]]:
-    """The subject as of the last of these lines, and its runs. Seals that they do not name are left out.
+def past(root: Root, experiment: str, loaded: Loaded, recorded: Recorded) -> tuple[Subject, dict[str, Read]]:
+    """The subject as of the last of these records, and its runs. Seals that they do not name are left out.
 
     No table is made: it is for pages that tell of what was.
     """
-    entries = _of(experiment, lines)
     findings: list[Finding] = []
-    told = _sealed(root, experiment, _recorded(entries), findings, recorded_only=True)
-    kept, _, view = _folded(experiment, loaded, entries, told)
-    subject = _subject(root, kept, view, _place(entries), (*spec_findings(kept), *findings), ())
-    return subject, {each.run.run_id: each.run for each in told}
+    told = _sealed(root, experiment, recorded, findings, recorded_only=True)
+    kept, _, view = _folded(experiment, loaded, recorded, told)
+    subject = _subject(root, kept, view, recorded.last, (*spec_findings(kept), *findings), ())
+    return subject, {each.key[2]: each for each in told}
 
 
-def _of(experiment: str, lines: Iterable[Entry]) -> list[Entry]:
-    return [entry for entry in lines if entry.line is not None and entry.line.event.experiment == experiment]
-
-
-def _place(entries: Sequence[Entry]) -> Place:
-    mark = entries[-1].mark if entries else ledger.Mark()
-    return Place(seq=mark.seq, sha256=mark.sha256, end=mark.end)
-
-
-def _folded(
-    experiment: str, loaded: Loaded, entries: Sequence[Entry], told: Sequence[Read]
-) -> tuple[Loaded, View, View]:
+def _folded(experiment: str, loaded: Loaded, recorded: Recorded, told: Sequence[Read]) -> tuple[Loaded, View, View]:
     """The SPEC as it counts, the view to which no run has happened, and the one to which all have."""
-    begun, view = _folded_by(experiment, loaded, entries, told)
+    begun, view = _folded_by(experiment, loaded, recorded, told)
     kept = held(loaded, view)
-    return (kept, begun, view) if kept is loaded else (kept, *_folded_by(experiment, kept, entries, told))
+    return (kept, begun, view) if kept is loaded else (kept, *_folded_by(experiment, kept, recorded, told))
 
 
-def _folded_by(experiment: str, loaded: Loaded, entries: Sequence[Entry], told: Sequence[Read]) -> tuple[View, View]:
-    last = told[-1].item.run if told else None
+def _folded_by(experiment: str, loaded: Loaded, recorded: Recorded, told: Sequence[Read]) -> tuple[View, View]:
+    last = told[-1].run if told else None
     direction = loaded.spec.metric_direction if loaded.spec else last.direction if last else MAXIMIZE
     tier = loaded.spec.initial_fidelity_tier if loaded.spec else "default"
     others = measured.directions(loaded.spec) if loaded.spec else {}
     begun = history.begin(experiment, direction=direction, directions=others, tier=tier, spec=loaded.sha256)
-    decisions = [item for entry in entries if entry.line and (item := history.of_line(entry.line))]
-    return begun, history.fold(begun, [*decisions, *(run.item for run in told)])
+    place = attrgetter("key")
+    decisions, runs = sorted(recorded.decisions, key=place), (each.item for each in told)
+    return begun, history.fold_in_order(begun, heapq.merge(decisions, runs, key=place))
 
 
 def _state(root: Root, experiment: str, loaded: Loaded) -> State | None:
@@ -212,23 +202,8 @@ def _confirmed(root: Root, experiment: str, recorded: event.Event) -> Seal | Non
     return found[0]
 
 
-class _Recorded(msgspec.Struct, frozen=True, kw_only=True):
-    """What the ledger says of the runs of an experiment."""
-
-    seals: dict[str, str]  # run -> digest of its seal
-    places: dict[str, int]  # run that was taken over -> the record that says so
-
-
-def _recorded(entries: Sequence[Entry]) -> _Recorded:
-    lines = [entry.line for entry in entries if entry.line is not None and entry.line.event.type == event.RUN_SEALED]
-    return _Recorded(
-        seals={line.event.run_id: line.event.seal for line in lines},
-        places={line.event.run_id: line.seq for line in lines if line.event.name},
-    )
-
-
 def _sealed(
-    root: Root, experiment: str, recorded: _Recorded, findings: list[Finding], *, recorded_only: bool = False
+    root: Root, experiment: str, recorded: Recorded, findings: list[Finding], *, recorded_only: bool = False
 ) -> list[Read]:
     """Every run whose seal can be believed, in the order of history. The others become findings.
 
@@ -250,17 +225,17 @@ def _sealed(
                 findings.append(run.problem)
     gone = set(recorded.seals) - set(present)
     for run in _archived(root, experiment, recorded, findings, recorded_only=recorded_only):
-        if run.item.key[2] not in present:
-            gone.discard(run.item.key[2])
+        if run.key[2] not in present:
+            gone.discard(run.key[2])
             told.append(run)
     for run_id in sorted(gone):
         where = f"experiments/{experiment}/runs/{run_id}"
         findings.append(Finding(what="a sealed run is gone", where=where, fix=rows.VERIFY))
-    return sorted(told, key=lambda run: run.item.key)
+    return sorted(told, key=lambda run: run.key)
 
 
 def _archived(
-    root: Root, experiment: str, recorded: _Recorded, findings: list[Finding], *, recorded_only: bool
+    root: Root, experiment: str, recorded: Recorded, findings: list[Finding], *, recorded_only: bool
 ) -> Iterator[Read]:
     """Every run that an archive's companion speaks for, once, as its bundle would have told it."""
     seen: set[str] = set()
@@ -295,10 +270,6 @@ def _believed(root: Root, experiment: str, run_id: str, recorded: str) -> Seal |
     if made.run.experiment != experiment:
         return f"this bundle belongs to {made.run.experiment}; the run is not counted"
     return made
-
-
-def _in_order(seals: Iterable[Seal]) -> list[Seal]:
-    return sorted(seals, key=lambda made: history.of_seal(made).key)
 
 
 def spec_findings(loaded: Loaded) -> tuple[Finding, ...]:

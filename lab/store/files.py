@@ -127,7 +127,7 @@ class Files:
 
         Not durable by default: what is replaced is derived, and `refresh` brings it back.
         """
-        if reading.read(path) == data:
+        if reading.has(path, data):
             return False
         draft = self._draft_beside(path)
         try:

@@ -31,6 +31,25 @@ def read(path: str) -> bytes | None:
         os.close(descriptor)
 
 
+def has(path: str, data: bytes) -> bool:
+    """Whether a file holds just these bytes. It is read in pieces: a table of 100,000 runs is not held twice."""
+    descriptor = _open_file(path)
+    if descriptor is None:
+        return False
+    try:
+        if os.fstat(descriptor).st_size != len(data):
+            return False
+        left = memoryview(data)
+        while left:
+            piece = os.read(descriptor, 1 << 20)
+            if not piece or left[: len(piece)] != piece:
+                return False
+            left = left[len(piece) :]
+        return True
+    finally:
+        os.close(descriptor)
+
+
 def read_head(path: str, limit: int) -> bytes | None:
     """The first bytes of a file, or None when there is none: a result of 400 MB must not fill the memory."""
     descriptor = _open_file(path)

@@ -137,8 +137,8 @@ def _sealed(
     if bundled:
         _bundle(root, chain, run, params, wordy=wordy)
     key = (chain.anchor.seq, 1, run.run_id)
-    item = history.Item(key=key, ts=run.ended_at, run=run, generation=run.iteration)
-    return rows.Read(item=item, run=run, line=tables.metrics_line(run, _metrics(run), params or None), measured=b"{}")
+    line, packed = tables.metrics_line(run, _metrics(run), params or None), msgspec.json.encode(run)
+    return rows.Read(key=key, ts=run.ended_at, generation=run.iteration, packed=packed, line=line, measured=b"{}")
 
 
 def _metrics(run: Run) -> dict[str, object]:
