@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-import argparse
 import sys
 import time
 from typing import TYPE_CHECKING
 
 from lab.cli import afar_words
+from lab.cli.parser import count, seconds, seed
 from lab.cli.terminal import Answer
 
 if TYPE_CHECKING:
+    import argparse
+
     from lab.cli.session import Session
     from lab.cli.signals import Signals
     from lab.cli.terminal import Terminal
@@ -28,11 +30,9 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     """The arguments of each of them."""
     parser.add_argument("experiment", metavar="ID", help="the experiment")
     parser.add_argument("-n", "--iterations", type=count, default=10, metavar="N", help="how many runs (default 10)")
-    parser.add_argument(
-        "--seed", type=_seed, default=None, metavar="S", help="the seed of the search (else the SPEC's)"
-    )
+    parser.add_argument("--seed", type=seed, default=None, metavar="S", help="the seed of the search (else the SPEC's)")
     parser.add_argument("--search-space", default="", metavar="FILE", help="a JSON or YAML file with the search space")
-    parser.add_argument("--pause", type=_seconds, default=0.0, metavar="SECONDS", help="wait so long between two runs")
+    parser.add_argument("--pause", type=seconds, default=0.0, metavar="SECONDS", help="wait so long between two runs")
     parser.add_argument(
         "--resume", action="store_true", help="N counts what this search has done already: go on to that many"
     )
@@ -46,7 +46,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 def jobs(parser: argparse.ArgumentParser) -> None:
     """How many at a time, and how long to wait for others."""
     parser.add_argument(
-        "--wait", type=_seconds, default=None, metavar="SECONDS",
+        "--wait", type=seconds, default=None, metavar="SECONDS",
         help="wait so long for whoever is at work on it, 0 not at all; exit code 3 (default: until they are done)",
     )  # fmt: skip
     parser.add_argument("-j", "--jobs", type=count, default=1, metavar="J", help="up to J runs at the same time")
@@ -369,29 +369,3 @@ def length(seconds: float) -> str:
     if seconds < _HOUR_S:
         return f"{seconds // _MINUTE_S:.0f}m{seconds % _MINUTE_S:02.0f}s"
     return f"{seconds // _HOUR_S:.0f}h{seconds % _HOUR_S // _MINUTE_S:02.0f}m"
-
-
-def count(text: str) -> int:
-    """A whole number, 1 or more."""
-    if not (text.isascii() and text.isdecimal() and int(text)):
-        message = f"must be a whole number, 1 or more, not {text!r}"
-        raise argparse.ArgumentTypeError(message)
-    return int(text)
-
-
-def _seed(text: str) -> int:
-    if not (text.isascii() and text.isdecimal() and int(text) < 2**63):
-        message = f"must be a whole number from 0 to 2**63-1, not {text!r}"
-        raise argparse.ArgumentTypeError(message)
-    return int(text)
-
-
-def _seconds(text: str) -> float:
-    try:
-        found = float(text)
-    except ValueError:
-        found = -1.0
-    if not 0 <= found < float("inf"):
-        message = f"must be a number of seconds, 0 or more, not {text!r}"
-        raise argparse.ArgumentTypeError(message)
-    return found

@@ -12,6 +12,7 @@ import os
 from typing import TYPE_CHECKING
 
 from lab.cli import dispatch_words as words
+from lab.cli.parser import count, seconds
 from lab.cli.signals import Signals
 from lab.cli.terminal import Answer
 
@@ -30,7 +31,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     """Through which folder, for whom, how much."""
     parser.add_argument("dir", metavar="DIR", help="the folder that tars travel through; one for each worker")
     words.who(parser, "away")
-    parser.add_argument("--max-away", type=words.count, default=1, metavar="N", help="at most N at once (default 1)")
+    parser.add_argument("--max-away", type=count, default=1, metavar="N", help="at most N at once (default 1)")
     parser.add_argument(
         "--travel", default="1h", metavar="T", help="how long one may be away besides its budget (default 1h)"
     )
@@ -42,7 +43,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--experiment", action="append", default=[], metavar="ID", help="only this one; repeatable")
     parser.add_argument("--watch", action="store_true", help="go on until it is stopped")
-    parser.add_argument("--every", type=words.seconds, default=10.0, metavar="S", help="with --watch: how often (10)")
+    parser.add_argument("--every", type=seconds, default=10.0, metavar="S", help="with --watch: how often (10)")
 
 
 def answer(args: argparse.Namespace, session: Session) -> Answer:

@@ -2,37 +2,19 @@
 
 from __future__ import annotations
 
-import argparse
 from typing import TYPE_CHECKING
 
+from lab.cli.parser import count
 from lab.cli.terminal import Answer
 
 if TYPE_CHECKING:
+    import argparse
     from collections.abc import Iterable
 
     from lab.scheduler.dispatch.offers import Said
     from lab.store.root import Root
 
 WORKER = "dispatch-worker"
-LONGEST_S = 1e9
-
-
-def count(text: str) -> int:
-    """A whole number from 1."""
-    number = int(text)
-    if number < 1:
-        message = "must be 1 or more"
-        raise argparse.ArgumentTypeError(message)
-    return number
-
-
-def seconds(text: str) -> float:
-    """A number of seconds from 0."""
-    number = float(text)
-    if not 0 <= number < LONGEST_S:
-        message = "must be a number of seconds"
-        raise argparse.ArgumentTypeError(message)
-    return number
 
 
 def runs(count: int) -> str:

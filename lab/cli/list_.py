@@ -8,17 +8,18 @@ that something happened to last. Columns are separated by tabs; nothing is cut.
 
 from __future__ import annotations
 
-import argparse
 import json
 import os
 
 from lab.cli.index import read_index, warnings
+from lab.cli.parser import number
 from lab.cli.terminal import Answer
 from lab.core.errors import BadInput, NotFound, Unavailable, nearest
 from lab.core.layout import METRICS_LOG, Layout
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    import argparse
     from collections.abc import Iterable, Iterator
     from typing import BinaryIO, TypedDict, TypeGuard
 
@@ -54,14 +55,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--phase", default="", choices=PHASES, help="only experiments in this phase")
     parser.add_argument("--archived", action="store_true", help="archived experiments too")
     parser.add_argument("--outcome", default="", choices=OUTCOMES, help="with ID: only runs that ended so")
-    parser.add_argument("--last", type=_count, default=0, metavar="N", help="only the last N")
-
-
-def _count(given: str) -> int:
-    if not (given.isascii() and given.isdecimal()):
-        message = f"must be a whole number, 0 or more, not {given!r}"
-        raise argparse.ArgumentTypeError(message)
-    return int(given)
+    parser.add_argument("--last", type=number, default=0, metavar="N", help="only the last N")
 
 
 def answer(args: argparse.Namespace, session: Session) -> Answer:

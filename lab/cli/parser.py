@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from lab.cli.commands import Command
 
 _PIPED_COLUMNS, _NARROWEST = 100, 40
+_MOST_S = 1e9
+_SEEDS = 2**63
 _HELP = ("-h", "--help")
 EXIT_CODES = (
     (0, "done"),
@@ -136,3 +138,43 @@ def load(command: Command) -> ModuleType:
 
 def _indented(text: str) -> str:
     return "\n".join(f"  {line}" for line in text.strip().splitlines())
+
+
+# -- numbers, as flags take them ---------------------------------------------------------------------------------------
+
+
+def count(text: str) -> int:
+    """A whole number, 1 or more."""
+    return _whole(text, least=1)
+
+
+def number(text: str) -> int:
+    """A whole number, 0 or more."""
+    return _whole(text, least=0)
+
+
+def seed(text: str) -> int:
+    """A whole number that every library takes for a seed."""
+    if not (text.isascii() and text.isdecimal() and int(text) < _SEEDS):
+        message = f"must be a whole number from 0 to 2**63-1, not {text!r}"
+        raise argparse.ArgumentTypeError(message)
+    return int(text)
+
+
+def seconds(text: str) -> float:
+    """A number of seconds, 0 or more."""
+    try:
+        found = float(text)
+    except ValueError:
+        found = -1.0
+    if not 0 <= found < _MOST_S:
+        message = f"must be a number of seconds, 0 or more, not {text!r}"
+        raise argparse.ArgumentTypeError(message)
+    return found
+
+
+def _whole(text: str, *, least: int) -> int:
+    if not (text.isascii() and text.isdecimal() and int(text) >= least):
+        message = f"must be a whole number, {least} or more, not {text!r}"
+        raise argparse.ArgumentTypeError(message)
+    return int(text)

@@ -26,7 +26,7 @@ from lab.cli import (
     research_steer,
     research_work,
 )
-from lab.cli.burst_words import count
+from lab.cli.parser import count
 
 if TYPE_CHECKING:
     import argparse

@@ -8,15 +8,16 @@ experiment that somebody works on is passed over. Ctrl-C ends the run under way,
 
 from __future__ import annotations
 
-import argparse
 import os
 from typing import TYPE_CHECKING
 
 from lab.cli import afar_words
+from lab.cli.parser import count
 from lab.cli.signals import Signals
 from lab.cli.terminal import Answer, NoOutput
 
 if TYPE_CHECKING:
+    import argparse
     from collections.abc import Collection
 
     from lab.cli.session import Session
@@ -32,22 +33,15 @@ labctl run-once --experiment lr-sweep --now"""
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     """How much, and of what."""
-    parser.add_argument("--max-runs", type=_count, default=3, metavar="N", help="start at most N runs (default 3)")
+    parser.add_argument("--max-runs", type=count, default=3, metavar="N", help="start at most N runs (default 3)")
     parser.add_argument(
         "--executor-class", action="append", default=[], metavar="C", help="only experiments of this class; repeatable"
     )
     parser.add_argument("--experiment", action="append", default=[], metavar="ID", help="only this one; repeatable")
-    parser.add_argument("--jobs", type=_count, default=1, metavar="J", help="run up to J experiments at the same time")
+    parser.add_argument("--jobs", type=count, default=1, metavar="J", help="run up to J experiments at the same time")
     parser.add_argument("--log", default="", metavar="FILE", help="write the lines there instead; kept below 6 MiB")
     parser.add_argument("--now", action="store_true", help="do not wait for the cadence of the experiments named")
     afar_words.engine(parser)
-
-
-def _count(text: str) -> int:
-    if not (text.isascii() and text.isdecimal() and int(text)):
-        message = f"must be a whole number, 1 or more, not {text!r}"
-        raise argparse.ArgumentTypeError(message)
-    return int(text)
 
 
 def answer(args: argparse.Namespace, session: Session) -> Answer:

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from lab.cli import dispatch_words as words
+from lab.cli.parser import seconds
 from lab.cli.signals import Signals
 from lab.cli.terminal import Answer
 
@@ -46,7 +46,11 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         "--token-file", default="", metavar="FILE", help="write the token there, for you alone, and not to the terminal"
     )
     parser.add_argument(
-        "--until-idle", type=words.seconds, default=None, metavar="S", help="end once nobody was there for S seconds"
+        "--until-idle",
+        type=seconds,
+        default=None,
+        metavar="S",
+        help="end once nobody was there for S seconds",
     )
 
 

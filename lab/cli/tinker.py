@@ -26,7 +26,7 @@ from lab.cli import (
     tinker_runs,
     tinker_serve_local,
 )
-from lab.cli import dispatch_words as words
+from lab.cli.parser import seconds
 
 if TYPE_CHECKING:
     import argparse
@@ -73,7 +73,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--limit",
-        type=words.seconds,
+        type=seconds,
         default=_LIMIT_S,
         metavar="S",
         help=f"check, checkpoints, download: seconds for one answer of the service ({_LIMIT_S:g})",

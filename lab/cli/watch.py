@@ -15,7 +15,7 @@ import os
 import sys
 from typing import TYPE_CHECKING
 
-from lab.cli import dispatch_words as words
+from lab.cli.parser import seconds
 from lab.cli.terminal import Answer
 from lab.core.errors import BadInput, Unavailable
 
@@ -38,12 +38,10 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     form = parser.add_mutually_exclusive_group()
     form.add_argument("--plain", action="store_true", help="lines as things happen, on a terminal too")
     form.add_argument("--jsonl", action="store_true", help="the same, each line a JSON document")
-    parser.add_argument(
-        "--for", type=words.seconds, default=None, metavar="S", dest="for_s", help="end after S seconds"
-    )
+    parser.add_argument("--for", type=seconds, default=None, metavar="S", dest="for_s", help="end after S seconds")
     parser.add_argument(
         "--until-idle",
-        type=words.seconds,
+        type=seconds,
         default=None,
         metavar="S",
         help="end once no run was under way and nothing happened for S seconds",

@@ -12,6 +12,7 @@ import os
 from typing import TYPE_CHECKING
 
 from lab.cli import dispatch_words as words
+from lab.cli.parser import seconds
 from lab.cli.signals import Signals
 from lab.cli.terminal import Answer
 
@@ -35,9 +36,9 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--send", default="", metavar="CMD", help="with --inbox: takes the answer {file} away")
     words.which(parser, max_runs=0, more="end after N runs")
     parser.add_argument(
-        "--until-idle", type=words.seconds, default=None, metavar="S", help="end once nothing came for S seconds"
+        "--until-idle", type=seconds, default=None, metavar="S", help="end once nothing came for S seconds"
     )
-    parser.add_argument("--every", type=words.seconds, default=10.0, metavar="S", help="look at least so often (10)")
+    parser.add_argument("--every", type=seconds, default=10.0, metavar="S", help="look at least so often (10)")
     parser.add_argument("--worker", default="", metavar="NAME", help="the worker's name (default: host and process)")
 
 
