@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from lab.cli.session import Session
     from lab.cli.signals import Signals
     from lab.cli.terminal import Terminal
+    from lab.core.view import View
     from lab.scheduler.search.afar import Afar
     from lab.scheduler.search.burst import Burst
     from lab.scheduler.search.plan import Wanted
@@ -122,6 +123,7 @@ def ended(
     from lab.core.errors import BUSY, DONE, FAILED, Busy, Unavailable
     from lab.scheduler.step import failure, rested
 
+    burst.look_again()
     teller.finish()
     if teller.trouble is not None:
         raise teller.trouble
@@ -134,7 +136,7 @@ def ended(
         raise burst.refusal
     steps = burst.turn.steps
     new = teller.best
-    best = new or teller.before(burst)
+    best = new or teller.others(burst)
     data: dict[str, object] = {
         "experiment": burst.order.experiment,
         "asked": burst.order.runs,
@@ -191,6 +193,9 @@ class Teller:
         self._drawn = False
         self._out: set[str] = set()  # the runs that engines have
         self._luck = ""
+        self._burst: Burst | None = None
+        self._seen: View | None = None  # what the best values were last taken from
+        self._front_before: float | None = None
 
     def begin(self, burst: Burst, total: int) -> None:
         """What is to come, and what was the best before."""
@@ -198,12 +203,26 @@ class Teller:
 
         self._total = total
         self._begun_s = time.monotonic()
+        self._burst = burst
         if burst.spec is not None and burst.view is not None:
             self._tiers = burst.spec.fidelity_tiers
             self._minimized = race.minimized(burst.spec)
             self._luck = "partly luck" if burst.view.noisy(declared=burst.spec.noise) else ""
-            self._values = {tier: run.value for tier, run in burst.view.bests.items() if run.value is not None}
+        self._learn()
+        self._front_before = self._front()
         self._draw()
+
+    def _learn(self) -> None:
+        """The best values as of the last look at the lab: others work on the same history."""
+        view = None if self._burst is None else self._burst.view
+        if view is None or view is self._seen:
+            return
+        self._seen = view
+        self._values = {tier: run.value for tier, run in view.bests.items() if run.value is not None}
+        ours = self._bests.items()
+        self._bests = {
+            tier: step for tier, step in ours if tier in view.bests and view.bests[tier].run_id == step.run_id
+        }
 
     def tell(self, step: Step) -> None:
         """Say what happened, if there is still somebody to say it to."""
@@ -217,6 +236,7 @@ class Teller:
             self.trouble = error
 
     def _say(self, step: Step) -> None:
+        self._learn()
         if step.kind == "queued":
             self._out.add(step.run_id)
         else:
@@ -262,8 +282,8 @@ class Teller:
         """How many of the runs that were asked for are still to come; what was cut off is made again."""
         return max(0, self._total - self.ran + self.cut)
 
-    def before(self, burst: Burst) -> Step | None:
-        """The best run of the highest tier that there was when this began."""
+    def others(self, burst: Burst) -> Step | None:
+        """The best run of the highest tier that has one, where it is none of ours."""
         from lab.scheduler import step
 
         bests = burst.view.bests if burst.view is not None else {}
@@ -314,7 +334,8 @@ class Teller:
             self._drawn = False
 
     def finish(self) -> None:
-        """Take the drawn line away."""
+        """Take the drawn line away, and learn how it stands now."""
+        self._learn()
         self._clear()
 
     def tally(self) -> str:
@@ -333,7 +354,8 @@ class Teller:
             names = (self._luck if self.good > 1 else "", best.run_id, by(best).strip() or "no search")
             return f"{told}; new best{tier} {best.value!r} ({', '.join(filter(None, names))})"
         luck = f" ({self._luck})" if self._luck else ""
-        return f"{told}; best {'none yet' if front is None else f'still {front!r}{luck}'}"
+        how = "still" if front == self._front_before else "now, by another,"
+        return f"{told}; best {'none yet' if front is None else f'{how} {front!r}{luck}'}"
 
 
 def by(step: Step) -> str:

@@ -220,6 +220,17 @@ def test_what_somebody_else_has_run_meanwhile_is_not_run_again(root: Root, perso
     assert len(params) == len(set(params)) == 3
 
 
+def test_its_last_words_know_the_best_that_another_found_meanwhile(root: Root, person: Person) -> None:
+    person.reads(ASKS)
+    made = process("burst", "sweep", "--strategy", "random", "-n", "3", "--json", root=root.layout.root)
+    best = made.data["best"]["value"]
+    person.types("s\n")
+    person.reads(ASKS)
+    person.types("q\n")
+    assert person.ends() == 0
+    assert f"best now, by another, {best!r}" in person.seen
+
+
 def test_an_edit_at_the_terminal_is_not_lost_to_an_approved_run_that_waits(root: Root, person: Person) -> None:
     person.reads(ASKS)
     given = os.path.join(root.layout.root, "..", "params.json")

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import time
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -19,7 +20,7 @@ from lab.core.run import FAILURES
 from lab.core.spec_tuning import is_chain
 from lab.core.view import COMPLETED, OPEN_PHASES
 from lab.projections.pursued import is_project
-from lab.scheduler import cycle, doubts, engines, places, sequels, work
+from lab.scheduler import cycle, doubts, engines, places, refresh, sequels, work
 from lab.scheduler.crew import Crew
 from lab.scheduler.doubts import Lying
 from lab.scheduler.search.plan import Search
@@ -164,6 +165,12 @@ class Burst:
             self.search.book.catch_up()
             return self.search.book.searched
 
+    def look_again(self) -> None:
+        """How the experiment stands now: its runs were made by workers, and by others."""
+        name = self.order.experiment
+        with suppress(LabError, OSError), self._root.section(name):
+            self.view, _ = refresh.current(self._root, name)
+
     def _has_all(self, spec: Spec) -> bool:
         """Whether what was asked for in all is there already."""
         if self.view is None:
@@ -210,6 +217,7 @@ class Burst:
             self._say(PROBLEM, error.what, error.fix)
             self.stopped, self.refusal = error.what, error
             return OVER
+        self.view = visit.subject.view if visit.subject is not None else visit.before or self.view
         self._held_since_s = None
         self._wait_told = self._wait_told and self.is_afar  # where many are out, it is the rule that no more may be
         said = self.turn.steps[told:]

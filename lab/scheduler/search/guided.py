@@ -177,7 +177,7 @@ class Guided:
             spec = cycle.usable(loaded)
             errand = burst.search.errand(view, spec)
             found = burst.search.space(view, spec)
-            self._spec = spec
+            self._spec, burst.view = spec, view
         comes = sequels.following(self._root, view, spec)  # a look, which may be at gigabytes: not while others wait
         shown = comes.params if isinstance(comes, Errand) else errand.params
         phase = (comes.tier or view.tier) if isinstance(comes, Errand) else ""
