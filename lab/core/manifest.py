@@ -25,6 +25,7 @@ class Usage(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     stdout_bytes: int | None = None  # printed; the log may hold less
     stderr_bytes: int | None = None
     confined: str = ""  # how the processes of the run were held together, and which limits were enforced
+    program: dict[str, str] = {}  # the files that its command names, below the workspace, with their SHA-256
 
 
 class Manifest(Record, frozen=True, kw_only=True):

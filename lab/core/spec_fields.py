@@ -217,9 +217,14 @@ class Spec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     ] = ()
     outputs: Annotated[tuple[str, ...], about("pages", "Reports that the experiment is to yield.")] = ()
 
-    workspace_root: Annotated[str, about("executor, code loop", "Folder of the code that the experiment is about.")] = (
-        ""
-    )
+    workspace_root: Annotated[
+        str,
+        about(
+            "executor, code loop",
+            "Folder of the code that the experiment is about. A run works in a folder of its own; there this one is "
+            "$LAB_WORKSPACE_ROOT.",
+        ),
+    ] = ""
     workspace_mode: Annotated[
         Literal["auto", "copy", "git-clone", "git-worktree"],
         about("code loop", "How a change gets a tree of its own; auto is a linked worktree under git, else a copy."),

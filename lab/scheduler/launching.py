@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import os
 import time
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from lab.core import layout
+from lab.core import canonical, layout
 from lab.core.claim import RENEW_EVERY_S
 from lab.core.errors import BadInput, Superseded
 from lab.core.launch import CANCELLED, INTERRUPTED, LIMIT, LIMIT_SIGNAL, SUPERSEDED, Launch, Limits, Stop
@@ -18,7 +19,7 @@ from lab.scheduler import places
 from lab.store import reading
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     from lab.core.launch import Exit, Program
     from lab.core.spec import Spec
@@ -30,8 +31,42 @@ if TYPE_CHECKING:
     from lab.store.root import Root
 
 _MB = 1 << 20
+_PROGRAM_BYTES, _MOST_PROGRAMS = 4 << 20, 8
 _AGAIN_S = 2.0  # after a disk that refused a renewal
 _LOOK_SHARE, _LOOK_AT_LEAST_EVERY_S = 0.05, 2.0  # for a word to end it: of the time that a run is under way
+
+
+def digests(argv: Sequence[str], folders: Sequence[str], own: str) -> dict[str, str]:
+    """The files that a command names, with their digests: by them a later run can tell that it is of other code.
+
+    By their names below the first of `folders` that has them. Not what lies in the run's `own` folder, or is large.
+    """
+    found: dict[str, str] = {}
+    for word in argv:
+        folder = next((each for each in folders if each and word.startswith(f"{each}/")), "")
+        if not folder or word.startswith(f"{own}/") or word.removeprefix(f"{folder}/") in found:
+            continue
+        digest = _digest(word) if len(found) < _MOST_PROGRAMS else ""
+        if digest:
+            found[word.removeprefix(f"{folder}/")] = digest
+    return found
+
+
+def changed(program: Mapping[str, str], folders: Sequence[str]) -> list[str]:
+    """Those of the files that a run's command named that are not the same now, or not there."""
+    return [
+        name
+        for name, digest in program.items()
+        if digest != next((now for folder in folders if folder and (now := _digest(f"{folder}/{name}"))), "")
+    ]
+
+
+def _digest(path: str) -> str:
+    """Empty for what is no file, or a large one. A word of a command may be the name of anything."""
+    with suppress(OSError):
+        if reading.size_of(path) <= _PROGRAM_BYTES and (data := reading.read(path)) is not None:
+            return canonical.digest(data)
+    return ""
 
 
 def supervised(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -103,14 +104,17 @@ def carry_out(
                 launching.launch(root, running, spec, view, path=path, workspace=box.path, more=told)
             )
             if program is not None:
+                lying = launching.digests(program.argv, (box.path, there, *places.folders(root, view)), path)
                 watch = launching.Watch(root, running.lease, interrupted, _stopper(root, spec, running, view, path))
                 own, spare = (path, *([box.path] if box.is_copy else [])), _spare(root, spec)
                 with fencing.held(root.files, spec, box.moved(program), own, spare) as program:
                     how = launching.supervised(
                         root.files, root.world, program, spec, path=path, run_id=how.run_id, watch=watch
                     )
+                used = msgspec.structs.replace(how.usage, program=lying)
+                how = msgspec.structs.replace(how, usage=used)
         cycle.order_again(root, running, path)
-        return executor.read(path, running.manifest, how)
+        return _with_place(executor.read(path, running.manifest, how), path, there)
     except LabError as refusal:
         reason = refusal.what + (f"; {refusal.fix}" if refusal.fix else "")
         return _failed(root, running, path, reason)
@@ -118,6 +122,18 @@ def carry_out(
         raise  # the disk's doing, and the caller's to judge
     except Exception as error:  # noqa: BLE001  # a stranger's code: it is recorded, and stops nothing else
         return _failed(root, running, path, f"the executor {spec.executor} failed: {type(error).__name__}: {error}")
+
+
+def _with_place(ended: Ended, path: str, workspace: str) -> Ended:
+    """The same of a run that missed a file which lies in its workspace: it works in its own folder, not there."""
+    if ended.outcome != FAILED or not workspace or "No such file or directory" not in ended.reason:
+        return ended
+    for quoted in ended.reason.split("'")[1::2]:
+        name = quoted.removeprefix(f"{path}/")
+        if name and not name.startswith("/") and os.path.exists(f"{workspace}/{name}"):
+            more = f"; a run works in its own folder: {name} lies in its workspace, which is $LAB_WORKSPACE_ROOT"
+            return msgspec.structs.replace(ended, reason=ended.reason + more)
+    return ended
 
 
 def _spare(root: Root, spec: Spec) -> str:

@@ -228,6 +228,23 @@ def test_a_program_that_lies_nowhere_is_refused_before_a_run(place: Path, labctl
     assert len(runs_of(root, "sweep")) == 1
 
 
+def test_a_run_that_looks_for_a_file_of_the_workspace_in_its_own_folder_is_told_where_it_lies(
+    place: Path, labctl: Labctl
+) -> None:
+    work = place.parent / "work"
+    work.mkdir()
+    (work / "data.csv").write_text("1\n")
+    (work / "fit.py").write_text("open('data.csv')\n")
+    root = a_sweep(place, program=f"workspace_root: {work}\nexecutor_command: python3 fit.py\n")
+    said = labctl("burst", "sweep", "-n", "1")
+    assert "data.csv lies in its workspace, which is $LAB_WORKSPACE_ROOT" in said.out + said.err
+    (work / "data.csv").unlink()
+    said = labctl("burst", "sweep", "-n", "1")
+    assert len(runs_of(root, "sweep")) == 2
+    assert "No such file or directory" in said.out + said.err
+    assert "LAB_WORKSPACE_ROOT" not in said.out + said.err
+
+
 def test_cron_passes_such_a_command_over_and_runs_the_others(place: Path, labctl: Labctl) -> None:
     root = a_sweep(place, program="executor_command: prog {params.m}\n")
     a_lab(place, "other", more="executor_command: echo METRIC loss=1\n")

@@ -208,6 +208,31 @@ def test_changes_that_are_not_committed_are_told(labctl: Labctl, place: Path, co
     assert "not the same: +2" in said.out
 
 
+def test_a_run_of_code_that_was_never_committed_is_not_replaced_by_its_commit(
+    labctl: Labctl, place: Path, code: Path
+) -> None:
+    """The run was sealed as one of HEAD; HEAD's other code was run in its place, and counted as its repeat."""
+    root = a_code_lab(place, code)
+    committed = (code / "train.py").read_text()
+    (code / "train.py").write_text(committed.replace("base + x", "base + x - 0.5"))
+    run_id = first_run(labctl, root)
+    named = manifest_of(root, run_id).usage.program
+    assert list(named) == ["train.py"]
+    (code / "train.py").write_text(committed)
+    said = labctl.done("replay", run_id)
+    assert "train.py is not what the run ran" in said.err
+    (code / "base.txt").write_text("2.0")
+    commit(code, "second")
+    before = runs_of(root, "again")
+    said = labctl("replay", run_id)
+    assert said.code == 2, said
+    assert "train.py" in said.err
+    assert "never committed" in said.err
+    assert "--as-is" in said.err
+    assert runs_of(root, "again") == before
+    assert "train.py is not what the run ran" in labctl.done("replay", run_id, "--as-is").err
+
+
 def test_a_commit_that_is_gone_is_refused_before_anything_is_claimed(labctl: Labctl, place: Path, code: Path) -> None:
     root = a_code_lab(place, code)
     run_id = first_run(labctl, root)

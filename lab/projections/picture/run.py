@@ -83,5 +83,6 @@ class RunPage(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     seal_sha256: str = ""
     intact: bool | None = None  # None: nobody has looked
     revision: str = ""
+    program: dict[str, str] = {}  # the files that its command named, and their digests
     seed: int | None = None
     problems: tuple[str, ...] = ()  # what could not be read, in words

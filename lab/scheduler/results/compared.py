@@ -224,6 +224,7 @@ def _set_out(manifest: Manifest | None) -> dict[str, object]:
     return {
         **told,
         "host": manifest.owner.host if manifest else None,
+        "program": manifest.usage.program if manifest else None,
         **{name: getattr(manifest.usage, name) if manifest else None for name in usage},
     }
 

@@ -187,6 +187,7 @@ def _unsealed(root: Root, bundle: Bundle) -> RunPage:
         candidate=manifest.candidate,
         generation=manifest.generation,
         revision=manifest.revision,
+        program=manifest.usage.program,
         seed=manifest.seed,
     )
 

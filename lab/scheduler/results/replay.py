@@ -13,7 +13,7 @@ from lab.core.errors import BadInput, LabError
 from lab.core.origin import REPLAY, Origin
 from lab.core.run import FAILED, Run
 from lab.core.view import ARCHIVED
-from lab.scheduler import cycle, places, reclaim, work
+from lab.scheduler import cycle, launching, places, reclaim, work
 from lab.scheduler.chaining.order import ordered
 from lab.scheduler.cycle import Errand
 from lab.scheduler.loop import scripts
@@ -23,7 +23,7 @@ from lab.scheduler.search.book import Book
 from lab.store import revision
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from contextlib import AbstractContextManager
 
     from lab.core.claim import Owner
@@ -86,6 +86,7 @@ def replay(root: Root, run_id: str, *, owner: Owner, interrupted: Callable[[], s
         sent.opened(root, base, found.run_id, change) as there,
     ):
         more: dict[str, str] = {}
+        _same_program(manifest, (there, *places.folders(root, view)), warnings, is_checkout=base != where)
         if there != where:
             # A copy of all that lies there has what git does not follow, too.
             followed = partial(checkout.followed, root, where) if base != where else bool
@@ -163,6 +164,19 @@ def _workspace(
         raise BadInput(what, fix="--as-is runs it without one")
     top = checkout.require(root, where, wanted)
     return checkout.opened(root, where, top, wanted)
+
+
+def _same_program(manifest: Manifest, folders: Sequence[str], warnings: list[str], *, is_checkout: bool) -> None:
+    """Say that other code is run than then. A commit that does not have what the run ran is refused."""
+    other = launching.changed(manifest.usage.program, folders)
+    if not other:
+        return
+    if is_checkout:
+        what = (
+            f"{', '.join(other)} of the run is not that of its commit {manifest.revision[:12]}: it was never committed"
+        )
+        raise BadInput(what, where=manifest.run_id, fix="--as-is runs it on the workspace as it is now")
+    warnings.append(f"{', '.join(other)} is not what the run ran: it was changed since")
 
 
 def _begun(  # what is run again, by whom, and by what SPEC
