@@ -48,10 +48,9 @@ def answer(args: argparse.Namespace, session: Session) -> Answer:
     with signals:
         found = list(checkup.checks(root))
         found += _engines(root, found)
-        found += _schedule(session.path)
+        found += _schedule(root, found)
         if args.agents is not None:
-            in_lab = all(each.state == "ok" for each in found if each.name == "lab")
-            if args.live and not in_lab:
+            if args.live and not _in_lab(found):
                 raise BadInput("--live wants a lab to work in", where=session.path, fix="labctl init")
             agents = list(agents_found.look(root, args.agents, live=args.live, stop=lambda: bool(signals.came())))
     # An agent that was asked for by its name, or asked something, is wanted; of the others none is needed.
@@ -70,21 +69,36 @@ def _engines(root: Root, found: list[Check]) -> list[Check]:
     """How the engines are that this lab names."""
     from lab.scheduler import engines_found
 
-    in_lab = any(each.name == "lab" and each.state == "ok" for each in found)
-    return list(engines_found.checks(root)) if in_lab else []
+    return list(engines_found.checks(root)) if _in_lab(found) else []
 
 
-def _schedule(path: str) -> list[Check]:
-    """Whether what turns the crank does."""
+def _in_lab(found: list[Check]) -> bool:
+    return any(each.name == "lab" and each.state == "ok" for each in found)
+
+
+def _schedule(root: Root, found: list[Check]) -> list[Check]:
+    """Whether what turns the crank is there, and does."""
     from lab.cli import heartbeat
+    from lab.cli import schedule as words
+    from lab.scheduler import schedule
     from lab.scheduler.checkup import NONE, OK, WARNING, Check
 
-    beat = heartbeat.read(path)
-    if beat is None:
+    if not _in_lab(found):
+        return []
+    standing, beat = schedule.standing(root), heartbeat.read(root.layout.root)
+    stale = [
+        Check(name="schedule", state=WARNING, what=words.stale(each), fix=words.STALE_FIX)
+        for each in standing.stale
+        if not each.is_there
+    ]
+    if not standing.name:
         fix = "labctl schedule install --every 15m, or turn it yourself: labctl run-once"
-        return [Check(name="schedule", state=NONE, what="nothing is scheduled", fix=fix)]
-    state, fix = (WARNING, "labctl schedule status") if beat["late"] else (OK, "")
-    return [Check(name="schedule", state=state, what=heartbeat.line(beat), fix=fix)]
+        return [Check(name="schedule", state=NONE, what="nothing is scheduled", fix=fix), *stale]
+    is_late = beat is not None and beat["late"]
+    what = standing.problem or (heartbeat.line(beat) if beat else f"{standing.backend} has not run yet")
+    is_well = not standing.problem and not is_late
+    fix = "" if is_well else "labctl schedule status"
+    return [Check(name="schedule", state=OK if is_well else WARNING, what=what, fix=fix), *stale]
 
 
 def _text(found: list[Check], agents: list[Agent]) -> Iterator[str]:

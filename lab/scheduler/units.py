@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 import shlex
 from html import escape
@@ -13,7 +14,7 @@ from lab.core.errors import BadInput, LabError
 from lab.store import shipped
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
 CRON, SYSTEMD, LAUNCHD = "cron", "systemd", "launchd"
 SCHEDULER = "LABCTL_SCHEDULER"
@@ -22,6 +23,12 @@ _OPEN, _CLOSE = "# >>> {name}:", "# <<< {name} <<<"
 _CRON_CHARS = 990  # cron takes commands of at most 999, and cuts or refuses longer ones
 _JITTER_S = 60
 _PLAIN = re.compile(r"[A-Za-z0-9/._+@-]+")
+_OPENED = re.compile(r"# >>> (labctl-[^ :]+):")
+_ASSIGNED = re.compile(r"[A-Za-z_][A-Za-z_0-9]*=")
+_FIELDS = 5  # of a line of cron, before its command
+_QUOTED = re.compile(r'"((?:[^"\\]|\\.)*)"')
+_EVERY = re.compile(r"^Description=.*, every ([0-9.e+]+)([smhd]) \(", re.MULTILINE)
+_SHELL = ("/bin/sh", "-c", 'exec "$0" "$@"')
 
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
@@ -111,6 +118,33 @@ def _span(lines: list[str], name: str) -> tuple[int, int] | None:
     raise LabError(what, fix="crontab -e, take the lines of labctl out, then install again")
 
 
+def cron_found(crontab: str) -> Iterator[tuple[str, float, list[str]]]:
+    """What the blocks of labs in a crontab start: name, how often (0 when that is not ours), and the command."""
+    lines = crontab.splitlines()
+    for first, line in enumerate(lines):
+        opened = _OPENED.match(line)
+        if opened is None:
+            continue
+        closed = _CLOSE.format(name=opened[1])
+        for each in lines[first + 1 :]:
+            if each.rstrip() == closed:
+                break
+            if each.strip() and not each.lstrip().startswith("#"):
+                yield (opened[1], *_cron_line(each))
+                break
+
+
+def _cron_line(line: str) -> tuple[float, list[str]]:
+    fields = line.split(None, _FIELDS)
+    times, command = " ".join(fields[:_FIELDS]), "".join(fields[_FIELDS:])
+    try:
+        words = shlex.split(command.replace("\\%", "%"))
+    except ValueError:  # a person's hand was in it
+        words = command.split()
+    every_s = next((every_s for every_s, known in _cron_times().items() if known == times), 0.0)
+    return every_s, list(itertools.dropwhile(_ASSIGNED.match, words))
+
+
 # -- systemd --------------------------------------------------------------------------------------------------------
 
 
@@ -118,7 +152,7 @@ def service(plan: Plan) -> str:
     """The unit that takes one turn."""
     words = plan.command
     if not _PLAIN.fullmatch(words[0]):  # systemd takes no program with a quote in its name, however it is written
-        words = ("/bin/sh", "-c", 'exec "$0" "$@"', *words)
+        words = (*_SHELL, *words)
     command = " ".join(_systemd_word(word, dollar="$$") for word in words)
     pairs = [f"{key}={value}" for key, value in plan.environ(SYSTEMD).items()]
     environment = "\n".join(f"Environment={_systemd_word(pair, dollar='$')}" for pair in pairs)
@@ -132,6 +166,20 @@ def timer(plan: Plan) -> str:
     times = f"OnCalendar={calendar}\nPersistent=true" if calendar else f"OnActiveSec=1s\nOnUnitActiveSec={every}"
     jitter = f"{min(plan.every_s / 10, _JITTER_S):g}s"
     return shipped.config("labctl.timer").format(name=plan.name, times=times, jitter=jitter, every=shown(plan.every_s))
+
+
+def service_command(text: str) -> list[str]:
+    """What a service of ours starts."""
+    line = next((each for each in text.splitlines() if each.startswith("ExecStart=")), "")
+    words = [re.sub(r"\\(.)", r"\1", word).replace("%%", "%").replace("$$", "$") for word in _QUOTED.findall(line)]
+    return words[len(_SHELL) :] if tuple(words[: len(_SHELL)]) == _SHELL else words
+
+
+def timer_every_s(text: str) -> float:
+    """How often a timer of ours says that it comes; 0 where it does not say."""
+    found = _EVERY.search(text)
+    units_s = {"s": 1, "m": _MINUTE_S, "h": _HOUR_S, "d": _DAY_S}
+    return float(found[1]) * units_s[found[2]] if found else 0.0
 
 
 def _calendar(every_s: float) -> str:

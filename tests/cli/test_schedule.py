@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 import time
@@ -58,6 +59,7 @@ def test_print_shows_the_texts_and_installs_nothing(backend: str, labctl: Labctl
         ("install", "--jobs", "0", "--backend", "cron", "--print"),
         ("status", "--jobs", "2"),
         ("remove", "--print"),
+        ("status", "--stale"),
         ("inspect",),
     ],
     ids=" ".join,
@@ -83,6 +85,40 @@ def test_the_installed_line_takes_a_turn_in_the_environment_of_cron(labctl: Labc
     assert json.loads((place / "registry/heartbeat.json").read_text())["by"] == "cron"
     assert "ran quick" in (place / "registry/logs/run-once.log").read_text()
     assert "cron last ran" in labctl.done("status", "--data-root", str(place)).out
+
+
+CRONTAB = """#!/bin/sh
+table=$(dirname "$0")/table
+if [ "$1" = -l ]; then cat "$table"; else cat > "$table"; fi
+"""
+
+
+def checked(labctl: Labctl, lab: Path) -> list[tuple[str, str]]:
+    checks = labctl("doctor", "--data-root", str(lab), "--json").data["checks"]
+    return [(each["name"], each["state"]) for each in checks]
+
+
+def test_a_lab_that_was_moved_says_so_and_what_to_type(
+    labctl: Labctl, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "bin" / "crontab").write_text(CRONTAB)
+    (tmp_path / "bin" / "crontab").chmod(0o755)
+    (tmp_path / "bin" / "table").write_text("# mine\n")
+    monkeypatch.setenv("PATH", f"{tmp_path}/bin:{os.environ['PATH']}")
+    old, new = tmp_path / "lab", tmp_path / "moved"
+    labctl.done("init", "--data-root", str(old))
+    labctl.done("schedule", "install", "--backend", "cron", "--data-root", str(old))
+    assert ("schedule", "ok") in checked(labctl, old)
+    old.rename(new)
+    said = labctl.done("schedule", "status", "--data-root", str(new))
+    assert said.out == "nothing is scheduled\n"
+    assert f"for {old}, where no lab is any more" in said.err
+    assert "labctl schedule remove --stale" in said.err
+    told = checked(labctl, new)
+    assert ("schedule", "none") in told
+    assert ("schedule", "warning") in told
+    assert str(old) in labctl.done("schedule", "status", "--json", "--data-root", str(new)).out
 
 
 # A spool and a pid file of its own: nobody's crontab is touched, and a daemon that is running already is not met.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from random import Random
 from typing import TYPE_CHECKING
 
@@ -133,8 +134,9 @@ def test_systemd_gets_two_units_of_the_user_and_gives_them_back(tmp_path: Path) 
     (folder / "mine.service").write_text("")
     schedule.remove(root)
     assert os.listdir(folder) == ["mine.service"]
-    assert machine.said[-1] == "systemctl --user daemon-reload"
-    assert all(line.startswith("systemctl --user ") for line in machine.said)
+    said = [line for line in machine.said if line != "crontab -l"]
+    assert said[-1] == "systemctl --user daemon-reload"
+    assert all(line.startswith("systemctl --user ") for line in said)
 
 
 def test_another_backend_takes_the_place_of_the_first(tmp_path: Path) -> None:
@@ -150,7 +152,8 @@ def test_launchd_gets_an_agent(tmp_path: Path) -> None:
     root = a_lab(tmp_path / "lab", machine)
     done = schedule.install(root, schedule.plan(root, COMMAND, 600.0), LAUNCHD)
     assert os.path.isfile(done.places[0])
-    assert machine.said[-1].startswith(f"launchctl bootstrap gui/{os.getuid()} ")
+    said = [line for line in machine.said if line != "crontab -l"]
+    assert said[-1].startswith(f"launchctl bootstrap gui/{os.getuid()} ")
     schedule.remove(root)
     assert not os.path.exists(done.places[0])
 
@@ -173,5 +176,92 @@ def test_what_was_installed_elsewhere_is_not_removed_here(tmp_path: Path) -> Non
     scheduled = heartbeat.load(root)
     assert scheduled is not None
     heartbeat.remember(root, msgspec.structs.replace(scheduled, host="another-host"))
+    machine.crontab = OTHERS  # each machine has its own
     with pytest.raises(LabError, match="another-host"):
         schedule.remove(root)
+
+
+def scheduled(root: Root, backend: str = CRON) -> schedule.Standing:
+    words = ("/bin/true", "run-once", "--data-root", root.layout.root)
+    return schedule.install(root, schedule.plan(root, words, 600.0), backend)
+
+
+def copied(root: Root, path: Path) -> Root:
+    """As `cp -a` copies a lab: what it remembers comes along, and the lines of the machine do not."""
+    shutil.copytree(root.layout.root, path)
+    return Root(str(path), root.world, files=Files(durable=False))
+
+
+def moved(root: Root, path: Path) -> Root:
+    path.parent.mkdir(exist_ok=True)
+    os.rename(root.layout.root, path)
+    return Root(str(path), root.world, files=Files(durable=False))
+
+
+@pytest.mark.parametrize("backend", [CRON, SYSTEMD, LAUNCHD])
+def test_a_copy_of_a_lab_leaves_the_schedule_of_its_original_alone(tmp_path: Path, backend: str) -> None:
+    machine = Machine(programs=("crontab", "systemctl", "launchctl"))
+    root = a_lab(tmp_path / "lab", machine)
+    done = scheduled(root, backend)
+    copy = copied(root, tmp_path / "copy")
+    assert schedule.standing(copy).name == ""
+    assert [(each.lab, each.is_there) for each in schedule.standing(copy).stale] == [(root.layout.root, True)]
+    assert schedule.remove(copy) is None
+    assert schedule.standing(root) == done
+    assert heartbeat.load(copy) is None  # what it remembered was the other's
+
+
+@pytest.mark.parametrize("backend", [CRON, SYSTEMD])
+def test_installing_in_a_copy_replaces_nothing_of_the_original(tmp_path: Path, backend: str) -> None:
+    machine = Machine(programs=("crontab", "systemctl"))
+    root = a_lab(tmp_path / "lab", machine)
+    done = scheduled(root, SYSTEMD)
+    copy = copied(root, tmp_path / "copy")
+    assert scheduled(copy, backend).in_place
+    assert schedule.standing(root) == done
+    schedule.remove(copy)
+    assert schedule.standing(root) == done
+
+
+@pytest.mark.parametrize("backend", [CRON, SYSTEMD, LAUNCHD])
+def test_a_lab_that_was_moved_is_not_scheduled_and_the_old_line_is_named(tmp_path: Path, backend: str) -> None:
+    machine = Machine(crontab=OTHERS, programs=("crontab", "systemctl", "launchctl"))
+    root = a_lab(tmp_path / "a lab's 100% $own", machine)
+    scheduled(root, backend)
+    elsewhere = moved(root, tmp_path / "other" / "lab")
+    told = schedule.standing(elsewhere)
+    assert (told.name, told.in_place) == ("", False)
+    assert [(each.lab, each.is_there) for each in told.stale] == [(root.layout.root, False)]
+    scheduled(elsewhere, backend)
+    assert [line.lab for line in schedule.remove_stale(elsewhere)] == [root.layout.root]
+    told = schedule.standing(elsewhere)
+    assert (told.in_place, told.every_s, told.stale) == (True, 600.0, ())
+    schedule.remove(elsewhere)
+    assert machine.crontab == OTHERS
+
+
+def test_a_lab_that_came_back_finds_the_line_that_it_forgot_elsewhere(tmp_path: Path) -> None:
+    machine = Machine(crontab=OTHERS)
+    root = a_lab(tmp_path / "lab", machine)
+    scheduled(root)
+    elsewhere = moved(root, tmp_path / "other" / "lab")
+    scheduled(elsewhere)
+    schedule.remove(elsewhere)
+    back = moved(elsewhere, tmp_path / "lab")
+    assert heartbeat.load(back) is None
+    told = schedule.standing(back)
+    assert (told.backend, told.every_s, told.in_place) == (CRON, 600.0, True)
+    assert schedule.remove(back)
+    assert machine.crontab == OTHERS
+
+
+def test_a_lab_that_is_reached_by_a_link_from_its_old_place_is_scheduled(tmp_path: Path) -> None:
+    machine = Machine()
+    root = a_lab(tmp_path / "lab", machine)
+    scheduled(root)
+    elsewhere = moved(root, tmp_path / "other" / "lab")
+    os.symlink(elsewhere.layout.root, root.layout.root)
+    assert schedule.standing(elsewhere).in_place
+    scheduled(elsewhere)  # takes the place of the line that names the link
+    assert machine.crontab is not None
+    assert machine.crontab.count("# >>> labctl-") == 1

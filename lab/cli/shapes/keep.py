@@ -121,6 +121,15 @@ class Planned(msgspec.Struct):
     installed: bool
 
 
+class StaleLine(msgspec.Struct):
+    """A schedule of this machine that turns another place than one may think. `lab` is that place."""
+
+    name: str
+    backend: str
+    lab: str
+    is_there: bool
+
+
 class InPlace(msgspec.Struct):
     """`schedule status`."""
 
@@ -132,6 +141,7 @@ class InPlace(msgspec.Struct):
     installed_at: str
     units: list[str]
     problem: str
+    stale: list[StaleLine]
     heartbeat: Heartbeat | None
 
 
