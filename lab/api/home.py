@@ -12,7 +12,7 @@ from lab.cli import status
 from lab.cli.index import read_index, warnings
 from lab.cli.session import locate
 from lab.core.errors import BadInput, NotFound
-from lab.scheduler import create
+from lab.scheduler import create, sources
 from lab.scheduler.control import notices
 from lab.scheduler.results import located, table
 from lab.store import experiments, verify
@@ -79,7 +79,7 @@ class Lab:
             )  # fmt: skip
             made = _unless_taken(name, lambda: create.written(root, data, os.getcwd(), actor=actor))
         else:
-            new_id = name if told else create.template(name)
+            new_id = name if told else sources.template(name)
             made = _unless_taken(name, lambda: create.experiment(root, told or name, new_id=new_id, actor=actor))
         copied = (f"the files of the template are in {made.copied}",) if made.copied else ()
         opened.warn((*copied, *made.notes))

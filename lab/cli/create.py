@@ -7,6 +7,7 @@ from a template by name has the template's name, unless --id gives another.
 A template that is a folder (`gpu-training`) is copied into the current folder first, for its files are there to be
 edited. Nothing is ever overwritten: a folder of that name is taken as it lies, and two experiments that were made from
 one folder share its files. Its SPEC.yaml is copied, and not read any more: the one that counts lies in the data root.
+That one is a SPEC like any: `labctl create experiments/ID/SPEC.yaml --id NEW` makes another over the same files.
 """
 
 from __future__ import annotations
@@ -39,7 +40,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 def answer(args: argparse.Namespace, session: Session) -> Answer:
     """Make it, or say why not."""
     from lab.core import layout
-    from lab.scheduler import create
+    from lab.scheduler import create, sources
     from lab.store import shipped
 
     if args.list_them:
@@ -49,7 +50,7 @@ def answer(args: argparse.Namespace, session: Session) -> Answer:
         listed = "\n".join(f"    {line}" for line in _lines(shipped.abouts()))
         raise BadInput("create wants a SPEC", fix=f"name a file of yours, or a template:\n{listed}")
     root = session.root()
-    new_id = args.new_id or create.template(args.spec)
+    new_id = args.new_id or sources.template(args.spec)
     made = create.experiment(root, args.spec, new_id=new_id, actor=session.actor, dry_run=args.dry_run)
     data = {"experiment": made.name, "path": made.path, "dry_run": args.dry_run, "copied": made.copied}
     if args.dry_run:

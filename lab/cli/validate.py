@@ -35,7 +35,7 @@ def answer(args: argparse.Namespace, session: Session) -> Answer:
     """The SPEC as labctl understands it."""
     from lab.core import canonical, spec_page
     from lab.scheduler import create, subjects, unread
-    from lab.scheduler.doubts import NOT_RUN
+    from lab.scheduler.doubts import NOT_RUN, undirected
 
     if args.schema:
         schema = spec_page.json_schema()
@@ -44,9 +44,9 @@ def answer(args: argparse.Namespace, session: Session) -> Answer:
         raise BadInput("nothing to validate", fix="labctl validate SPEC.yaml (or --schema)")
     if os.path.basename(args.target) == ENGINES:
         return _table(args.target, session)
-    spec, origin = create.checked(args.target, session.path)
+    spec, origin, text = create.checked(args.target, session.path)
     own = origin == f"{session.path}/experiments/{spec.id}/{SPEC}"
-    warnings = _doubts(spec, _lying(spec, origin, session, own=own), session)
+    warnings = [*undirected(spec, text), *_doubts(spec, _lying(spec, origin, session, own=own), session)]
     if own:
         refused = subjects.known(session.root(), spec.id).problem
         if refused is not None:

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import re
 
+HIGHER = "higher"
+
 _PART = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[0-9]+")
 # What is put behind a name, and says nothing of what it is.
 _BESIDE = frozenset({
@@ -32,11 +34,11 @@ def guessed(metric: str) -> str:
     if _TURNED & set(parts):
         return ""
     if len(parts) > 2 and parts[-2] == "per" and parts[-1] in _RATES:  # noqa: PLR2004  # of something, per time
-        return "" if _LOWER & set(parts) else "higher"
+        return "" if _LOWER & set(parts) else HIGHER
     while len(parts) > 1 and (parts[-1] in _BESIDE or parts[-1].isdigit()):
         parts.pop()
     last = parts[-1] if parts else ""
     others = set(parts[:-1])
     if last in _LOWER:
         return "" if _HIGHER & others else "lower"
-    return "higher" if last in _HIGHER and not _LOWER & others else ""
+    return HIGHER if last in _HIGHER and not _LOWER & others else ""

@@ -45,7 +45,7 @@ def refusal(view: View, spec: Spec, where: str) -> tuple[Spec, BadInput] | None:
             kept = _put_back(kept, tier, field, was, is_own=is_own)
     what = f"the metric of {spec.id} was changed: {'; '.join(whats)}"
     back = " and ".join(dict.fromkeys(fixes))
-    fix = f"put back {back}; or make a new experiment of this file: labctl create SPEC.yaml --id NEW"
+    fix = f"put back {back}; or make a new experiment of this file: labctl create {where} --id {spec.id}-2"
     return kept, BadInput(what, where=where, fix=fix)
 
 

@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from lab.core import canonical, event, ids, layout
-from lab.core.errors import BadInput, LabError, NotFound, Unavailable, nearest
+from lab.core.errors import BadInput, LabError, Unavailable
 from lab.core.launch import IN_PROCESS, Foreseen
 from lab.core.pursuit import LENT
 from lab.core.spec_tuning import TINKER
+from lab.core.view import View
 from lab.projections import readme
-from lab.scheduler import engines, places, refresh, unread
-from lab.scheduler.doubts import doubts, lying, promised, workspace_at
+from lab.scheduler import engines, places, refresh, sources, unread
+from lab.scheduler.doubts import Lying, doubts, promised, undirected, workspace_at
 from lab.scheduler.loop import scripts
 from lab.scheduler.search.sought import NAMES
 from lab.store import experiments, ledger, leftovers, reading, shipped
@@ -29,7 +30,6 @@ if TYPE_CHECKING:
     from lab.core.spec import Spec
     from lab.store.root import Root
 
-_MAX_SPEC_BYTES = 1 << 20
 _STARTS_PROGRAMS = ("command", "reference", "stub", IN_PROCESS)  # a program at most; its text is doubted apart
 _DATA = "prepare.py"  # of a template that is a folder, what makes its data
 _PROGRAMS = (".py", layout.SPEC)
@@ -84,17 +84,17 @@ def make_lab(root: Root) -> Created:
     return Created(name=path, made=made, path=path, notes=notes)
 
 
-def checked(source: str, data_root: str) -> tuple[Spec, str]:
-    """A SPEC as it would be created: a file, a template, or an experiment of this lab. Writes nothing."""
+def checked(source: str, data_root: str) -> tuple[Spec, str, bytes]:
+    """A SPEC as it would be created, where it lies and its text. Of a file, a template, an experiment of this lab."""
     edited = f"{data_root}/experiments/{source}/{layout.SPEC}"
     if "/" not in source and reading.is_file(edited):
         source = edited
-    data, origin = _source(source)
+    data, origin = sources.read(source, data_root)
     spec = experiments.parse_spec(data, origin)
     folder, name = os.path.split(os.path.dirname(origin))
     if os.path.realpath(folder) == os.path.realpath(f"{data_root}/experiments"):
         experiments.require_named(spec, name, origin)
-    return _fenced(promised(spec), data_root), origin
+    return _fenced(promised(spec), data_root), origin, data
 
 
 def experiment(
@@ -109,12 +109,12 @@ def experiment(
     """
     if new_id:
         ids.experiment_id(new_id)
-    data, origin = _source(source)
+    data, origin = sources.read(source, root.layout.root)
     given = canonical.digest(data)
     copied = _copy_of(root, source)
     spec = promised(_parsed(data, origin, source))
     if new_id:
-        data = _renamed(data, spec.id, new_id, origin)
+        data = sources.renamed(data, spec.id, new_id, origin)
         spec = promised(experiments.parse_spec(data, origin))
     _fenced(spec, root.layout.root)
     place = root.layout.experiment(spec.id)
@@ -129,15 +129,21 @@ def experiment(
         origin = f"{copied}/{layout.SPEC}"
     folder = os.path.dirname(origin)
     taken = folder if not copied and os.path.isdir(os.path.expanduser(source)) else ""
+    given = given if os.path.basename(origin) == layout.SPEC else ""
+    view = unread.before(root, folder)
+    if view is None:
+        view = View(experiment=spec.id, created_from=folder, created_in=os.getcwd())
+    else:  # a copy of an experiment's own SPEC: what is relative in it means what it means there
+        taken, given, origin = "", "", f"{view.created_from}/{layout.SPEC}"
     shared = _made_from(root, folder) if taken else ()
-    told = {unread.GIVEN: given if os.path.basename(origin) == layout.SPEC else "", LENT: lent}
+    told = {unread.GIVEN: given, LENT: lent, "created_in": view.created_in}
     _publish(root, spec, data, source=source, origin=origin, actor=actor, facts=told)
     return Created(
         name=spec.id,
         made=True,
         path=place,
-        notes=_doubts(root, spec, folder),
-        goes_on=spec.search_space is not None or scripts.is_loop(spec) or _varies(spec, folder),
+        notes=(*undirected(spec, data), *_doubts(root, spec, view)),
+        goes_on=spec.search_space is not None or scripts.is_loop(spec) or _varies(spec, view.created_from),
         copied=copied,
         taken=taken,
         shared=shared,
@@ -232,30 +238,33 @@ def written(root: Root, data: bytes, folder: str, *, actor: str, dry_run: bool =
         raise NameTaken(f"there is an experiment {spec.id} already", where=place, fix=f"--id {spec.id}-2")
     if not dry_run:
         _publish(root, spec, data, source=spec.id, origin=f"{folder}/{layout.SPEC}", actor=actor)
-    return Created(name=spec.id, made=not dry_run, path=place, notes=_doubts(root, spec, folder))
+    seen = View(experiment=spec.id, created_from=folder, created_in=os.getcwd())
+    return Created(name=spec.id, made=not dry_run, path=place, notes=_doubts(root, spec, seen))
 
 
-def _doubts(root: Root, spec: Spec, folder: str) -> tuple[str, ...]:
+def _doubts(root: Root, spec: Spec, view: View) -> tuple[str, ...]:
     """What would not run, as its text says and as its workspace looks now."""
-    found = [*doubts(spec, lying(spec, folder), root.world.environ), *engines.doubts(root, spec)]
+    folder = view.created_from
+    files = Lying(workspace=places.workspace(root, spec, view), folders=places.folders(root, view))
+    found = [*doubts(spec, files, root.world.environ), *engines.doubts(root, spec)]
     if scripts.is_loop(spec):
         from lab.scheduler.loop import ready  # noqa: PLC0415  # as below
 
         found += [each for each in (ready.doubt(root, spec, folder), ready.torchless(root, spec, folder)) if each]
     try:
-        _require_here(root, spec, folder)
+        _require_here(root, spec, files.workspace, folder)
     except LabError as refusal:
         found.append(f"it would not run here: {refusal.what}" + (f"; {refusal.fix}" if refusal.fix else ""))
     return tuple(found)
 
 
-def _require_here(root: Root, spec: Spec, folder: str) -> None:
+def _require_here(root: Root, spec: Spec, workspace: str, folder: str) -> None:
     """Refuse what this machine lacks for an executor that wants more than a program. A Python is asked."""
     if spec.executor in _STARTS_PROGRAMS:
         return
     from lab.executors import door, environment  # noqa: PLC0415  # a program is all that most experiments want
 
-    workspace, seen = workspace_at(spec, folder), environment.given(spec, root.world.environ)
+    seen = environment.given(spec, root.world.environ)
     told = Foreseen(
         spec=spec, workspace=workspace, folders=(folder,), environ=seen, data_root=root.layout.root
     )  # fmt: skip
@@ -311,7 +320,7 @@ def _publish(  # what, where from and by whom
             name=canonical.plain(os.path.dirname(origin)),
             facts={
                 "created_in": canonical.plain(os.getcwd()),
-                **{name: each for name, each in (facts or {}).items() if each},
+                **{name: canonical.plain(each) for name, each in (facts or {}).items() if each},
             },
         )
         ledger.append(root, told)
@@ -346,55 +355,3 @@ def _made_from(root: Root, folder: str) -> tuple[str, ...]:
     """The experiments that a folder's files are about."""
     plain = canonical.plain(folder)
     return tuple(dict.fromkeys(told.experiment for told in unread.creations(root) if told.name == plain))
-
-
-def _source(source: str) -> tuple[bytes, str]:
-    """The SPEC's bytes and the path they came from."""
-    path = os.path.abspath(os.path.expanduser(source))
-    if os.path.islink(path) and not os.path.exists(path):
-        fix = "put back what it leads to, or remove the link"
-        raise BadInput("this is a link to a place where nothing is", where=path, fix=fix)
-    if os.path.isdir(path):
-        inside = next((name for name in ("SPEC.yaml", "spec.yaml") if reading.is_file(f"{path}/{name}")), "")
-        if not inside:
-            fix = "name the SPEC file itself"
-            if name := shipped.find_folder(source):
-                fix = f"{fix}; to copy the template {name}, go to a folder where nothing is called so"
-            raise BadInput("this folder has no SPEC.yaml", where=path, fix=fix)
-        path = f"{path}/{inside}"
-    data = reading.read_given(path, _MAX_SPEC_BYTES)
-    if data is not None:
-        return data, path
-    name = shipped.find(source)
-    if name:
-        return shipped.read_template(name), f"{shipped.template_folder()}/{name}"
-    folder = shipped.find_folder(source)
-    if folder:
-        return shipped.read_folder(folder)[layout.SPEC], f"{shipped.template_folder()}/{folder}/{layout.SPEC}"
-    folder = shipped.find_folder(os.path.dirname(source))
-    if folder:
-        fix = (
-            f"labctl create {folder} copies that template here; then: labctl create {folder}/{os.path.basename(source)}"
-        )
-        raise NotFound(f"there is no SPEC {source}", where=path, fix=fix)
-    known = shipped.names()
-    close = nearest(os.path.basename(source).removesuffix(shipped.SUFFIX), known)
-    fix = f"did you mean {close}? " if close else ""
-    raise NotFound(f"there is no SPEC {source}", where=path, fix=f"{fix}a file, or a template: {', '.join(known)}")
-
-
-def template(source: str) -> str:
-    """The short name of the shipped template that `_source` will read; empty where there is a file of this name."""
-    if os.path.lexists(os.path.abspath(os.path.expanduser(source))):
-        return ""
-    return shipped.find(source).removesuffix(shipped.SUFFIX)
-
-
-def _renamed(data: bytes, old: str, new: str, origin: str) -> bytes:
-    """The SPEC with another id, its comments and order kept."""
-    lines = data.decode().splitlines(keepends=True)
-    for number, line in enumerate(lines):
-        if line.startswith("id:"):
-            lines[number] = f'id: "{new}"\n'  # quoted: `null` and `yes` are ids too
-            return "".join(lines).encode()
-    raise BadInput(f"the id {old} does not stand on a line of its own", where=origin, fix="edit the SPEC's id by hand")

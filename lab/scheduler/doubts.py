@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from lab.core.spec import Spec
 
 _PATCH = "patch-only"
+_DIRECTION = "metric_direction"
 NOT_RUN = "it would not run"
 _WORK = ("executor_command", "validation_command", "mutation_command", "agent_provider", "strategy")
 
@@ -39,6 +40,33 @@ def workspace_at(spec: Spec, folder: str) -> str:
     """The workspace of a SPEC that lies in a folder; empty where it names none."""
     given = os.path.expanduser(spec.workspace_root)
     return os.path.normpath(os.path.join(folder, given)) if given else ""
+
+
+def undirected(spec: Spec, data: bytes) -> tuple[str, ...]:
+    """Metrics of which only their being left alone says that more is better. They run: hermes-lab took them so too.
+
+    Nothing is said of a name that is better the larger it is, and nothing of a metric without a name.
+    """
+    from lab.core import spec_text  # noqa: PLC0415  # the record of a SPEC does not know what was written
+    from lab.core.direction import HIGHER, guessed  # noqa: PLC0415  # only of a SPEC that leaves it out
+    from lab.core.spec_values import is_blank  # noqa: PLC0415  # as spec_text
+
+    written, _ = spec_text.parse_text(data, "SPEC.yaml")
+    found: list[str] = []
+    for tier in spec.fidelity_tiers:
+        metric, own = spec.for_tier(tier).metric, f"{tier}_{_DIRECTION}"
+        if (
+            any(not is_blank(written.get(name)) for name in (_DIRECTION, own))
+            or not metric
+            or guessed(metric) == HIGHER
+        ):
+            continue
+        key = own if metric != spec.metric else _DIRECTION
+        found.append(
+            f"nothing says which {metric} is better, so the largest is taken for the best; write `{key}: minimize` "
+            "if less is better, else `maximize`: once a run has a value it stays"
+        )
+    return tuple(dict.fromkeys(found))
 
 
 class Lying(msgspec.Struct, frozen=True, kw_only=True):

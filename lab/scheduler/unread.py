@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
 from lab.core import canonical, event, layout
@@ -29,6 +30,18 @@ def made_from(root: Root, experiment: str) -> View:
     if made is None:
         return View(experiment=experiment)
     return View(experiment=experiment, created_from=made.name, created_in=str(made.facts.get("created_in") or ""))
+
+
+def before(root: Root, folder: str) -> View | None:
+    """Where the experiment came from whose folder this is; None of any other, and of one that came from nowhere else.
+
+    A SPEC that lies there says `workspace_root: .` of the folder in which it was written, not of the lab.
+    """
+    place, name = os.path.split(os.path.realpath(folder))
+    if place != os.path.realpath(root.layout.experiments):
+        return None
+    view = made_from(root, name)
+    return view if view.created_from else None
 
 
 def changed(root: Root, experiment: str) -> str:

@@ -23,6 +23,7 @@ SPEC = """\
 id: hunt
 goal: the least loss
 metric: loss
+metric_direction: minimize
 workspace_root: .
 executor_command: python3 fit.py {params.lr}
 search_space:
@@ -114,3 +115,66 @@ def test_the_door_of_hermes_lab_is_none_in_the_tier_that_names_it_either(labctl:
     door = "fidelity_tiers: [proxy, final]\nfinal_executor_command: python3 /opt/old/scripts/reference_executor.py\n"
     (folder / "SPEC.yaml").write_text(SPEC + door)
     assert doubts(labctl, folder) == []
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "told"),
+    [
+        ("metric_direction: minimize\n", "", ["which loss is better", "`metric_direction: minimize`"]),
+        ("metric_direction: minimize\n", "metric_direction:\n", ["which loss is better"]),
+        ("loss\nmetric_direction: minimize\n", "time\n", ["which time is better"]),
+        ("metric_direction: minimize\n", "metric_direction: maximize\n", []),
+        ("loss\nmetric_direction: minimize\n", "accuracy\n", []),
+        ("metric: loss\nmetric_direction: minimize\n", "", []),
+        (
+            "loss\nmetric_direction: minimize\n",
+            "accuracy\nfidelity_tiers: [cheap, dear]\ncheap_metric: loss\n",
+            ["which loss is better", "`cheap_metric_direction: minimize`"],
+        ),
+    ],
+)
+def test_a_metric_that_is_taken_for_more_is_better_because_nothing_says_so_is_named(
+    old: str, new: str, told: list[str], labctl: Labctl, folder: Path
+) -> None:
+    """It stays once a run has a value: two hours of runs that kept the worst loss cannot be turned around."""
+    (folder / "SPEC.yaml").write_text(SPEC.replace(old, new, 1))
+    warnings = doubts(labctl, folder)
+    assert len(warnings) == bool(told)
+    assert labctl.done("validate", str(folder), "--json").data["can_run"] is True
+    assert labctl.done("create", str(folder), "--json").envelope["warnings"] == warnings
+    for words in told:
+        assert words in warnings[0]
+        assert words in " ".join(labctl.done("validate", str(folder)).err.split())
+
+
+FIT = "import sys\nprint(f'METRIC loss={sys.argv[1]}')\n"
+
+
+@pytest.fixture
+def edited(labctl: Labctl, folder: Path, place: Path) -> Path:
+    """The SPEC of an experiment with a run, of which the metric was turned around."""
+    (folder / "fit.py").write_text(FIT)
+    labctl.done("create", str(folder))
+    labctl.done("run-once", "--experiment", "hunt")
+    own = place / "experiments/hunt/SPEC.yaml"
+    own.write_text(own.read_text().replace("minimize", "maximize"))
+    return own
+
+
+def test_the_command_that_a_changed_metric_is_refused_with_makes_an_experiment_that_runs(
+    labctl: Labctl, edited: Path
+) -> None:
+    """Its SPEC says `workspace_root: .`, and that is where its files lie, not the folder that the lab has for it."""
+    refused = labctl("run-once", "--experiment", "hunt")
+    offered = " ".join(refused.all.split()).partition("a new experiment of this file: labctl ")[2].split()[:4]
+    assert offered == ["create", "experiments/hunt/SPEC.yaml", "--id", "hunt-2"]
+    assert labctl.done(*offered, "--json").envelope["warnings"] == []
+    assert "success" in labctl.done("run-once", "--experiment", "hunt-2").out
+    assert labctl.done("validate", "hunt-2", "--json").envelope["warnings"] == []  # no word of the file it is not from
+
+
+def test_a_copy_of_a_copy_of_an_experiments_own_spec_is_about_the_same_files(labctl: Labctl, edited: Path) -> None:
+    labctl.done("create", str(edited), "--id", "second")
+    said = labctl.done("create", str(edited.parents[1] / "second"), "--id", "third", "--json")
+    assert said.envelope["warnings"] == []
+    labctl.done("run-once", "--experiment", "third")

@@ -16,7 +16,7 @@ from lab.core import canonical, event, order, proposal
 from lab.core.errors import BadInput, Busy, LabError, Unavailable
 from lab.core.order import DONE, LEFT, REFUSED, REPEATED, Answered, Order, Problem, Reply
 from lab.core.record import page
-from lab.scheduler import create, decisions, digest, refresh
+from lab.scheduler import create, decisions, digest, refresh, sources
 from lab.scheduler.control import approvals, cancel, proposals, steering
 from lab.store import experiments, leases, ledger, reading, refusals, shipped
 
@@ -246,14 +246,14 @@ def _create(root: Root, given: Order) -> dict[str, object]:
     if "\n" in source:
         source = f"{root.layout.root}/scratch/inbox-{canonical.digest(spec.encode())[:16]}.yaml"
         root.files.replace(source, spec.encode())
-    elif not (source.startswith("/") or create.template(source)):
+    elif not (source.startswith("/") or sources.template(source)):
         what = f"{source[:200]!r} is neither a SPEC's text, nor a template, nor an absolute path"
         if shipped.find_folder(source):
             what = f"the template {source} is a folder, which an order cannot copy to where somebody works on it"
             raise BadInput(what, fix=f"at a terminal: labctl create {source}; or give the absolute path of a copy")
         raise BadInput(what, fix="give the text of the SPEC, with its lines, as parameters.spec")
     try:
-        new_id = given.text("id") or create.template(source)
+        new_id = given.text("id") or sources.template(source)
         try:
             made = create.experiment(root, source, new_id=new_id, actor=given.actor)
         except BadInput:
