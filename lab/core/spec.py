@@ -14,14 +14,20 @@ if TYPE_CHECKING:
 
     from lab.core.spec_text import Lines
 
-__all__ = ["Override", "Spec", "StopConditions", "decode", "encode", "parse"]
+__all__ = ["TRY_AGAIN", "Override", "Spec", "StopConditions", "decode", "encode", "parse"]
+TRY_AGAIN = "nothing was written; mend these and try again"
 
 
-def parse(mapping: Mapping[str, object], lines: Lines | None = None, where: str = "SPEC.yaml") -> Spec:
-    """Return the SPEC that `mapping` writes, or refuse it with everything that is wrong, each with its line."""
+def parse(
+    mapping: Mapping[str, object], lines: Lines | None = None, where: str = "SPEC.yaml", *, fix: str = TRY_AGAIN
+) -> Spec:
+    """Return the SPEC that `mapping` writes, or refuse it with everything that is wrong, each with its line.
+
+    `fix` says what to do once these are mended: who reads the SPEC of an experiment was about to write nothing.
+    """
     from lab.core import spec_reading  # noqa: PLC0415  # 2 ms of rules: a SPEC that was read before has its record
 
-    return spec_reading.parse(mapping, lines, where)
+    return spec_reading.parse(mapping, lines, where, fix)
 
 
 def encode(spec: Spec) -> bytes:

@@ -48,7 +48,7 @@ _MAX_REPORTED = 20
 _MAX_KEY_CHARS = 100
 
 
-def parse(mapping: Mapping[str, object], lines: Lines | None, where: str) -> Spec:
+def parse(mapping: Mapping[str, object], lines: Lines | None, where: str, fix: str) -> Spec:
     """Return the SPEC that `mapping` writes, or refuse it with everything that is wrong, each with its line."""
     reading = _Reading(mapping, lines)
     spec = reading.spec()
@@ -59,11 +59,8 @@ def parse(mapping: Mapping[str, object], lines: Lines | None, where: str) -> Spe
     if count > _MAX_REPORTED:
         told[_MAX_REPORTED:] = [f"  and {count - _MAX_REPORTED} more"]
     what = "\n".join((f"the SPEC has {count} problem{'s' if count > 1 else ''}:", *told))
-    fix = (
-        f"a note of your own is a comment, behind a #; the known keys are {', '.join(KNOWN)}"
-        if reading.is_lost
-        else "nothing was written; mend these and try again"
-    )
+    if reading.is_lost:
+        fix = f"a note of your own is a comment, behind a #; the known keys are {', '.join(KNOWN)}"
     raise BadInput(what, where=where, fix=fix)
 
 

@@ -9,7 +9,7 @@ import msgspec
 
 from lab.core import canonical, ids, layout
 from lab.core.errors import BadInput, LabError, NotFound, nearest
-from lab.core.spec import Spec, decode, encode
+from lab.core.spec import TRY_AGAIN, Spec, decode, encode
 from lab.core.version import __version__
 from lab.store import reading, refusals
 from lab.store.root import still_there
@@ -78,7 +78,7 @@ def load(root: Root, experiment: str) -> Loaded:
         return Loaded(problem=BadInput("SPEC.yaml is missing", where=f"experiments/{experiment}/SPEC.yaml", fix=fix))
     sha256 = canonical.digest(data)
     try:
-        spec = _parsed(root, data, sha256, f"experiments/{experiment}/SPEC.yaml")
+        spec = _parsed(root, data, sha256, experiment)
         require_named(spec, experiment, f"experiments/{experiment}/SPEC.yaml")
     except BadInput as problem:
         return Loaded(sha256=sha256, problem=problem)
@@ -93,7 +93,7 @@ def require_named(spec: Spec, experiment: str, where: str) -> None:
         raise BadInput(what, where=where, fix=fix)
 
 
-def _parsed(root: Root, data: bytes, sha256: str, where: str) -> Spec:
+def _parsed(root: Root, data: bytes, sha256: str, experiment: str) -> Spec:
     """The SPEC, from the cache when these very bytes were parsed before: YAML costs a millisecond, the cache 30 us."""
     path = root.layout.spec_cache(sha256, __version__)
     cached = reading.read(path)
@@ -102,7 +102,7 @@ def _parsed(root: Root, data: bytes, sha256: str, where: str) -> Spec:
             return decode(cached)
         except LabError:
             pass  # torn by a power cut; parse again and write it anew
-    spec = parse_spec(data, where)
+    spec = parse_spec(data, f"experiments/{experiment}/SPEC.yaml", fix=f"labctl validate {experiment}")
     try:
         root.files.replace(path, encode(spec))
     except OSError:
@@ -110,12 +110,12 @@ def _parsed(root: Root, data: bytes, sha256: str, where: str) -> Spec:
     return spec
 
 
-def parse_spec(data: bytes, where: str) -> Spec:
-    """A SPEC from its text."""
+def parse_spec(data: bytes, where: str, *, fix: str = TRY_AGAIN) -> Spec:
+    """A SPEC from its text. `fix`: see `spec.parse`."""
     from lab.core import spec, spec_text  # noqa: PLC0415  # the YAML parser is loaded only for a SPEC not seen before
 
     mapping, lines = spec_text.parse_text(data, where, least="`id:`, `goal:` and a command")
-    return spec.parse(mapping, lines, where)
+    return spec.parse(mapping, lines, where, fix=fix)
 
 
 def is_name(name: str) -> bool:

@@ -130,6 +130,41 @@ def test_a_change_of_the_spec_that_an_experiment_was_made_from_is_told_to_be_in_
     assert "is not read" not in labctl("validate", "other").err
 
 
+@pytest.mark.parametrize(
+    "words", [("burst", "mine", "-n", "1"), ("swarm", "mine", "-n", "1"), ("guided", "mine", "-n", "1", "--wait", "0")]
+)
+def test_who_starts_runs_hears_that_the_spec_that_was_edited_is_not_read(
+    words: tuple[str, ...], labctl: Labctl, place: Path, tmp_path: Path
+) -> None:
+    """And hears it first: two hours of runs with the old depth are what the edit was to prevent."""
+    a_lab(place)
+    written = tmp_path / "mine/SPEC.yaml"
+    written.parent.mkdir()
+    written.write_text(
+        "id: mine\nmetric: accuracy\nexecutor_command: 'echo METRIC accuracy={params.x}'\n"
+        "search_space: {x: {low: 0.0, high: 9.0}}\n"
+    )
+    labctl.done("create", "mine")
+    assert "is not read" not in labctl(*words).err
+    written.write_text(written.read_text().replace("9.0", "3.0"))
+    said = labctl(*words)
+    assert said.err.startswith(f"warning: {written} was changed, and is not read: ")
+    assert said.all.count("is not read") == 1
+    if words[0] != "guided":
+        assert "is not read" in " ".join(labctl.done(*words, "--json").envelope["warnings"])
+
+
+def test_a_turn_that_names_the_experiment_tells_it_too(labctl: Labctl, place: Path, tmp_path: Path) -> None:
+    a_lab(place)
+    written = tmp_path / "mine/SPEC.yaml"
+    written.parent.mkdir()
+    written.write_text("id: mine\nmetric: accuracy\ncadence: 1h\nexecutor_command: 'echo METRIC accuracy=1'\n")
+    labctl.done("create", "mine")
+    written.write_text(written.read_text().replace("1h", "0"))
+    assert "mine/SPEC.yaml was changed" in labctl.done("run-once", "--experiment", "mine").err
+    assert labctl.done("run-once").err == ""  # nothing is due, and cron sends no mail
+
+
 def test_the_same_id_twice_is_refused_and_another_is_offered(labctl: Labctl, place: Path) -> None:
     a_lab(place)
     labctl.done("create", "research-sprint", "--id", "mine")
@@ -193,5 +228,7 @@ def test_every_verb_tells_of_a_broken_spec_its_path_line_field_and_fix(verb: str
     line = len(spec.read_text().splitlines())
     labctl("refresh")  # `status` reads what the pages say
     told = " ".join(labctl(verb, *READERS[verb]).all.split())
-    for part in (f"line {line}: max_parallel: must be", "experiments/sweep/SPEC.yaml", "mend these and try again"):
+    fix = "mend these and try again" if verb == "validate" else "labctl validate sweep"  # it is only being read
+    for part in (f"line {line}: max_parallel: must be", "experiments/sweep/SPEC.yaml", fix):
         assert part in told
+    assert verb == "validate" or "nothing was written" not in told
