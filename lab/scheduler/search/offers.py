@@ -20,6 +20,13 @@ if TYPE_CHECKING:
     from lab.strategies.door import Strategy
 
 
+def require(*named: str) -> None:
+    """Refuse a name that no strategy has. A built-in is not loaded for that."""
+    for name in named:
+        if name not in door.BUILT_IN:
+            door.find(name)
+
+
 def strategy(name: str, arms: Sequence[str], *, rotate: bool) -> Strategy:
     """The strategy of that name, with what it needs loaded. `arms` are a portfolio's."""
     for arm in arms:

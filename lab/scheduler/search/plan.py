@@ -148,6 +148,7 @@ class Search:
         found = self.space(view, spec)
         if found is None:
             return ordered(self._root, view, spec, Errand())
+        offers.require(self.name(spec), *(self._wanted.strategies or spec.strategies))  # the baseline asks none
         self._hear_of_rejections(view)
         self.book.catch_up()
         under_way = self.book.under_way()
