@@ -23,6 +23,12 @@ PHASES = (QUEUED, ACTIVE, AWAITING, PAUSED, COMPLETED, ARCHIVED)
 OPEN_PHASES = frozenset({QUEUED, ACTIVE})
 
 
+def to_open(experiment: str, phase: str) -> str:
+    """What a person types so that runs may start again: what was archived comes back paused."""
+    resume = f"labctl resume {experiment}"
+    return f"labctl archive {experiment} --restore, then: {resume}" if phase == ARCHIVED else resume
+
+
 class Tier(msgspec.Struct, kw_only=True):
     """One fidelity tier's own tally. Bests of two tiers are never compared: a proxy's 0.9 is not a final's 0.9."""
 

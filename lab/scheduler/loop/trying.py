@@ -12,15 +12,17 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from lab.core import asi, frontier
+from lab.core import asi, frontier, policy
 from lab.core.asi import Asi
 from lab.core.candidate import CHECKS_FAILED, CRASHED, TRY
 from lab.core.decided import Decided, Handed
 from lab.core.errors import BadInput, Busy, NotFound
 from lab.core.frontier import Start
 from lab.core.loop import Loop
+from lab.core.policy import Proceed, Promote, Wait
 from lab.core.record import Record, page, parse
 from lab.core.seal import Seal
+from lab.core.view import OPEN_PHASES, to_open
 from lab.executors import environment, reference
 from lab.scheduler import cycle, moves, places, refresh
 from lab.scheduler.cycle import Errand
@@ -82,8 +84,13 @@ class Tried(msgspec.Struct, frozen=True, kw_only=True):
 def begin(
     root: Root, name: str, *, owner: Owner, tell: Callable[[Step], None], interrupted: Callable[[], str]
 ) -> Begun:
-    """Hand out a tree at the best commit. The first time, the baseline is measured before."""
+    """Hand out a tree at the best commit. The first time, the baseline is measured before.
+
+    Refused where no change would be taken in: who made one would hear of it after the work.
+    """
+    _require_open(root, *_observed(root, name))
     view, spec, best = begun_at(root, name, owner=owner, tell=tell, interrupted=interrupted)
+    _require_open(root, view, spec)
     workspace = places.workspace(root, spec, view)
     spec = scripts.commands(spec, workspace)
     repo = grounds.opened(root, spec, workspace)
@@ -107,6 +114,18 @@ def begin(
         told = brief.text(root, spec, view, _start(view, best), workspace=workspace)
         root.files.create(begun.brief, told.encode())  # the last: with it, the tree is whole
     return begun
+
+
+def _require_open(root: Root, view: View, spec: Spec) -> None:
+    """Refuse a loop that its phase or its policy lets make no run, whenever the change comes in."""
+    name = view.experiment
+    if view.phase not in OPEN_PHASES:
+        why = f" ({view.phase_reason})" if view.phase_reason else ""
+        raise BadInput(f"{name} is {view.phase}{why}, so it takes no change in", fix=to_open(name, view.phase))
+    move = policy.decide(view, spec, root.world.now(), at_once=True)
+    passes = isinstance(move, Wait) and (move.for_runs or move.until is not None)
+    if not passes and not isinstance(move, Proceed | Promote):
+        raise BadInput(f"{name} takes no change in: {move.reason}", fix=f"labctl show {name}")
 
 
 def _forget(root: Root, repo: Repository, folder: str) -> None:
@@ -174,7 +193,9 @@ def hand_in(
     visit = _visited(root, name, errand, owner=owner, tell=tell, interrupted=interrupted)
     made = visit.made
     if made is None:
-        raise Busy(f"{name} took no change in: {_said(visit.move)}", fix=f"labctl show {name}")
+        now = "" if visit.before is None else visit.before.phase
+        fix = to_open(name, now) if now and now not in OPEN_PHASES else f"labctl show {name}"
+        raise Busy(f"{name} took no change in: {_said(visit.move)}", fix=fix)
     path = root.layout.run(name, made.run.run_id)
     data = reading.read(f"{path}/{reference.DECISION}")
     decided = parse(Decided, data, path) if data else None

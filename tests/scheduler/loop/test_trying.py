@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from lab.core.candidate import CRASHED, KEEP
-from lab.core.errors import BadInput, NotFound
+from lab.core.errors import BadInput, Busy, NotFound
+from lab.scheduler import decisions
 from lab.scheduler.loop import trying
 from lab.scheduler.loop.trying import Offer
 from lab.testing.files import Crash, CrashingFiles
@@ -18,6 +19,8 @@ from tests.scheduler.labs import me
 from tests.scheduler.loop.live import NAME, Live, a_loop, save, sound
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from lab.scheduler.loop.trying import Begun, Tried
     from lab.store.root import Root
 
@@ -48,6 +51,38 @@ def test_a_tree_in_which_nothing_was_changed_spends_no_run_and_stays(tmp_path: P
     assert hand_in(loop).seal.run.verdict == KEEP
     assert trying.open_ones(loop.root, NAME) == []
     sound(loop)
+
+
+@pytest.mark.parametrize(
+    ("ended", "typed"),
+    [
+        (decisions.pause, f"labctl resume {NAME}"),
+        (decisions.complete, f"labctl resume {NAME}"),
+        (decisions.archive, f"labctl archive {NAME} --restore, then: labctl resume {NAME}"),
+    ],
+)
+def test_no_tree_is_handed_out_where_none_would_be_taken_in(
+    tmp_path: Path, ended: Callable[..., object], typed: str
+) -> None:
+    loop = a_loop(tmp_path, spec=SPEC)
+    put(begin(loop), 40)
+    decisions.pause(loop.root, NAME, reason="", actor="jo")
+    ended(loop.root, NAME, reason="", actor="jo")
+    with pytest.raises(BadInput, match="takes no change in") as refused:
+        begin(loop)
+    assert refused.value.fix == typed
+    assert [each.name for each in trying.open_ones(loop.root, NAME)] == ["try-1"]
+    with pytest.raises(Busy) as late:
+        hand_in(loop)
+    assert late.value.fix == typed
+
+
+def test_no_tree_is_handed_out_by_a_loop_that_has_all_its_runs(tmp_path: Path) -> None:
+    loop = a_loop(tmp_path, spec=f"{SPEC}max_iterations_total: 1\n")
+    with pytest.raises(BadInput, match="max iterations"):
+        begin(loop)
+    assert len(loop.runs()) == 1
+    assert trying.open_ones(loop.root, NAME) == []
 
 
 def test_what_to_type_names_the_tree_where_there_are_several(tmp_path: Path) -> None:
