@@ -11,7 +11,7 @@ from lab.core.errors import BadInput, Unavailable
 from lab.core.policy import Escalate, Finish, Pause, Promote
 from lab.core.pursuit import LENT
 from lab.core.spec_fields import ASHA
-from lab.core.view import ACTIVE, ARCHIVED, AWAITING, COMPLETED, OPEN_PHASES, PAUSED, QUEUED
+from lab.core.view import ACTIVE, ARCHIVED, AWAITING, COMPLETED, OPEN_PHASES, PAUSED, QUEUED, to_open
 from lab.scheduler import refresh
 from lab.scheduler.loop import scripts
 from lab.scheduler.search import sought
@@ -210,7 +210,8 @@ def _phase(  # the parts of a decision
     with root.section(experiment):
         view = _current(root, experiment)
         if view.phase == ARCHIVED:
-            raise BadInput(f"{experiment} is archived", fix=f"labctl archive {experiment} --restore")
+            back = to_open(experiment, ARCHIVED) if phase == QUEUED else f"labctl archive {experiment} --restore"
+            raise BadInput(f"{experiment} is archived", fix=back)
         if phase == QUEUED and view.runs:
             phase = ACTIVE
         if view.phase in refused:

@@ -21,7 +21,7 @@ from lab.core.errors import BadInput, Busy, LabError, Superseded
 from lab.core.launch import IN_PROCESS
 from lab.core.policy import Proceed
 from lab.core.run import FAILED
-from lab.core.view import OPEN_PHASES
+from lab.core.view import OPEN_PHASES, to_open
 from lab.projections import text
 from lab.scheduler import closing, cycle, moves, refresh
 from lab.scheduler.turn import Turn
@@ -164,5 +164,5 @@ def _prepare(root: Root, name: str, search: Search, turn: Turn) -> None:
         raise BadInput(what, fix=fix)
     if view.phase not in OPEN_PHASES:
         why = f" ({view.phase_reason})" if view.phase_reason else ""
-        raise BadInput(f"{name} is {view.phase}{why}, so it runs nothing", fix=f"labctl resume {name}")
+        raise BadInput(f"{name} is {view.phase}{why}, so it runs nothing", fix=to_open(name, view.phase))
     search.ready(view, spec)

@@ -9,6 +9,7 @@ import msgspec
 from lab.core.origin import Origin  # msgspec resolves annotations
 from lab.core.policy import Escalate, Finish, Pause, Promote, Wait
 from lab.core.run import FAILURES
+from lab.core.view import ACTIVE, OPEN_PHASES, to_open
 from lab.core.world import stamp
 
 if TYPE_CHECKING:
@@ -98,8 +99,9 @@ def rested(steps: Iterable[Step]) -> str:
     return "; ".join(why)
 
 
-def waiting(name: str, move: Wait) -> Step:
+def waiting(name: str, move: Wait, phase: str = ACTIVE) -> Step:
     """Why an experiment that was asked for by name does not run now."""
     until = f" (due {stamp(move.until)})" if move.until else ""
     fix = f"labctl run-once --experiment {name} --now" if move.until else f"labctl show {name}"
+    fix = fix if phase in OPEN_PHASES else to_open(name, phase)
     return Step(kind=WAITING, experiment=name, what=f"{move.reason}{until}", fix=fix)

@@ -15,7 +15,8 @@ from lab.core.claim import Owner
 from lab.core.errors import Busy, Exhausted, Interrupted, LabError, Taken, Unadvised
 from lab.core.launch import IN_PROCESS, Unfilled
 from lab.core.policy import Proceed, Wait
-from lab.core.view import OPEN_PHASES
+from lab.core.view import ACTIVE, OPEN_PHASES
+from lab.projections.pursued import is_project
 from lab.scheduler import cycle, decisions, engines, moves, reclaim, refresh, sequels, step, work
 from lab.scheduler.control import approved
 from lab.scheduler.cycle import Errand
@@ -166,7 +167,7 @@ class Visit:
             if not isinstance(move, Proceed):
                 self.move = move
                 if self._name in self._request.only and isinstance(move, Wait) and self.subject is None:
-                    self._tell(step.waiting(self._name, move))
+                    self._tell(step.waiting(self._name, move, ACTIVE if is_project(spec) else view.phase))
                 return None
             if self._is_for_workers(spec.for_tier(view.tier)):
                 self.move = Wait(reason=f"it waits for a worker: labctl worker --executor-class {spec.executor_class}")

@@ -15,8 +15,8 @@ import pytest
 from lab.cli.typed_again import typed_again
 from lab.scheduler import cycle
 from lab.scheduler.cycle import Errand
-from tests.cli.labs import SHIM, process
-from tests.cli.test_burst import _await, a_sweep, held, lines
+from tests.cli.labs import SHIM, process, runs_of
+from tests.cli.test_burst import SPACE, _await, a_sweep, held, lines
 from tests.scheduler.labs import me
 
 if TYPE_CHECKING:
@@ -50,6 +50,23 @@ def test_workers_that_may_not_wait_end_with_three_too(tmp_path: Path) -> None:
         held_by_me(root)
     said = process("burst", "sweep", "-n", "4", "-j", "2", "--wait", "0", root=root.layout.root, limit_s=60)
     assert (said.code, lines(root)) == (3, [])
+
+
+@pytest.mark.parametrize("words", [("burst", "sweep"), ("swarm", "sweep"), ("run-once", "--experiment", "sweep")])
+def test_one_that_was_archived_is_brought_back_and_resumed(tmp_path: Path, words: tuple[str, ...]) -> None:
+    root = a_sweep(tmp_path / "lab", "strategy: random\n")
+    assert process("archive", "sweep", root=root.layout.root).code == 0
+    assert "labctl archive sweep --restore, then: labctl resume sweep" in process(*words, root=root.layout.root).err
+
+
+@pytest.mark.parametrize("more", ["strategy: bayes\n", "strategies: [random, bayes]\n"])
+def test_a_turn_refuses_an_unknown_strategy_before_the_baseline_too(tmp_path: Path, more: str) -> None:
+    root = a_sweep(tmp_path / "lab", more, space=SPACE.replace("high: 2.0", "high: 2.0, default: 0.5"))
+    said = process("run-once", root=root.layout.root)
+    assert said.code == 1
+    assert "there is no strategy 'bayes'" in said.out
+    assert "did you mean bayesian?" in said.out
+    assert runs_of(root, "sweep") == []
 
 
 def test_resumed_where_all_is_there_it_says_how_to_have_more(tmp_path: Path) -> None:

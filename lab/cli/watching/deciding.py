@@ -11,6 +11,7 @@ import msgspec
 
 from lab.cli.watching import keys
 from lab.core.errors import BadInput, LabError
+from lab.core.view import to_open
 from lab.projections import text
 from lab.scheduler import decisions
 from lab.scheduler.control import approvals, proposals
@@ -62,7 +63,7 @@ def phase(view: View) -> Asking:
     """To pause what goes on, or let go on what was paused or waits."""
     verb = decisions.offered(view.phase)
     if not verb:
-        raise BadInput(f"{view.experiment} is {view.phase}", fix=f"labctl resume {view.experiment} opens it again")
+        raise BadInput(f"{view.experiment} is {view.phase}", fix=to_open(view.experiment, view.phase))
     if verb == RESUME:
         return Asking(verb=RESUME, target=view.experiment, what="runs of it may start again")
     return Asking(verb=PAUSE, target=view.experiment, what="no more runs of it start; what is under way goes on")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from lab.core import event, policy
 from lab.core.record import parse
-from lab.core.view import ARCHIVED, OPEN_PHASES, PAUSED
+from lab.core.view import ARCHIVED, OPEN_PHASES, PAUSED, to_open
 from lab.research import built
 from lab.research.project import IMPLEMENTATION, RESEARCH
 from lab.scheduler import decisions, refresh
@@ -68,8 +68,7 @@ def shut(root: Root, view: View, project: str, *, measured: bool) -> tuple[str, 
     if view.phase in OPEN_PHASES or view.lent or (measured and view.phase != ARCHIVED and not _is_held(root, view)):
         return None
     why = f" ({view.phase_reason})" if view.phase_reason else ""
-    fix = f"labctl resume {name}" if view.phase != ARCHIVED else f"labctl archive {name} --restore"
-    return f"{name} is {view.phase}{why}, so no run of it is made", fix
+    return f"{name} is {view.phase}{why}, so no run of it is made", to_open(name, view.phase)
 
 
 def _is_held(root: Root, view: View) -> bool:

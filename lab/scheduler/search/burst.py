@@ -18,7 +18,7 @@ from lab.core.errors import BadInput, Busy, LabError, Superseded, Taken
 from lab.core.policy import Wait
 from lab.core.run import FAILURES
 from lab.core.spec_tuning import is_chain
-from lab.core.view import COMPLETED, OPEN_PHASES
+from lab.core.view import COMPLETED, OPEN_PHASES, to_open
 from lab.projections.pursued import is_project
 from lab.scheduler import cycle, doubts, engines, places, refresh, sequels, work
 from lab.scheduler.crew import Crew
@@ -119,7 +119,7 @@ class Burst:
                 self.stopped = self._all_there()
                 return 0
             why = f" ({self.view.phase_reason})" if self.view.phase_reason else ""
-            typed = f"labctl research status {name}" if is_project(spec) else f"labctl resume {name}"
+            typed = f"labctl research status {name}" if is_project(spec) else to_open(name, self.view.phase)
             raise BadInput(f"{name} is {self.view.phase}{why}, so it runs nothing", fix=typed)
         found = self.search.ready(self.view, spec)
         tiers = map(spec.for_tier, spec.fidelity_tiers)
