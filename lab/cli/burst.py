@@ -58,7 +58,7 @@ def go(args: argparse.Namespace, session: Session, verb: str, wanted: Wanted) ->
     burst = Burst(root, order, wanted, tell=teller.tell, interrupted=signals.came, worker=args.worker or verb)
     left = burst.prepare()
     words.refuse_direction(burst, args.direction)
-    words.say_doubts(session.terminal, burst, left)
+    words.say_doubts(session, burst, left)
     teller.begin(burst, left)
     afar = afar_words.made_by(root, burst)
     with signals:

@@ -87,10 +87,14 @@ def doubts(burst: Burst, left: int) -> list[str]:
     return [f"{made}, so {max(0, room)} of {left} will run; raise it in SPEC.yaml first for more"]
 
 
-def say_doubts(terminal: Terminal, burst: Burst, left: int) -> None:
+def say_doubts(session: Session, burst: Burst, left: int) -> None:
     """Tell a person, before it begins, what it will not do."""
+    from lab.scheduler import unread
+
     for doubt in (*doubts(burst, left), *outside(burst)):
-        terminal.say(f"note: {doubt}")
+        session.terminal.say(f"note: {doubt}")
+    for doubt in unread.edits(session.root(), burst.order.experiment):
+        session.terminal.say(f"warning: {doubt}")
 
 
 def outside(burst: Burst) -> list[str]:
@@ -121,6 +125,7 @@ def ended(
 
     from lab.cli.typed_again import typed_again
     from lab.core.errors import BUSY, DONE, FAILED, Busy, Unavailable
+    from lab.scheduler import unread
     from lab.scheduler.step import failure, rested
 
     burst.look_again()
@@ -149,7 +154,9 @@ def ended(
         "steps": [to_builtins(each) for each in steps],
         **more,
     }
-    warnings = [*burst.turn.warnings, *_behind(burst, session), *(outside(burst) if session.terminal.as_json else ())]
+    warnings = [*burst.turn.warnings, *_behind(burst, session)]
+    if session.terminal.as_json:  # a person heard it before
+        warnings += [*outside(burst), *unread.edits(session.root(), burst.order.experiment)]
     text = [teller.summary()]
     if burst.stopped:
         text.append(f"stopped: {burst.stopped}")

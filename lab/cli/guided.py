@@ -60,7 +60,7 @@ def answer(args: argparse.Namespace, session: Session) -> Answer:
     burst = Burst(root, order, wanted, tell=teller.tell, interrupted=signals.came, worker=args.worker or "guided")
     left = burst.prepare()
     words.refuse_direction(burst, args.direction)
-    words.say_doubts(session.terminal, burst, left)
+    words.say_doubts(session, burst, left)
     teller.begin(burst, left)
     afar = afar_words.made_by(root, burst)
     guided = Guided(root, burst, ask=_asker(signals.came) if at_terminal else None, actor=session.actor, afar=afar)

@@ -84,7 +84,7 @@ def answer(args: argparse.Namespace, session: Session) -> Answer:
         session.terminal.narrate(_nothing(root, request))
     data = {"ran": turn.ran, "steps": to_builtins(turn.steps)}
     code, why = _ended(turn) if args.now or turn.failed else (0, "")
-    return Answer(data, [], warnings=turn.warnings, exit_code=code, why=why)
+    return Answer(data, [], warnings=[*turn.warnings, *_unread(root, request)], exit_code=code, why=why)
 
 
 def _ended(turn: Turn) -> tuple[int, str]:
@@ -97,6 +97,15 @@ def _ended(turn: Turn) -> tuple[int, str]:
     if any(each.kind in (step.RAN, step.QUEUED) for each in turn.steps):
         return DONE, ""
     return BUSY, "; ".join(f"{each.experiment}: {_flat(each.what)}" for each in turn.steps) or "nothing was to be run"
+
+
+def _unread(root: Root, request: Request) -> list[str]:
+    """Of those that were named: that their SPEC was edited where it is not read."""
+    if not request.only:
+        return []
+    from lab.scheduler import unread
+
+    return unread.edits(root, *request.only)
 
 
 def _flat(words: str) -> str:

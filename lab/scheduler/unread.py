@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from lab.core import canonical, event, layout
 from lab.core.view import View
+from lab.projections import status
 from lab.store import ledger, reading
 
 if TYPE_CHECKING:
@@ -46,14 +47,30 @@ def before(root: Root, folder: str) -> View | None:
 
 def changed(root: Root, experiment: str) -> str:
     """That this file was changed since, in words; empty where it is as it was, gone, or the same as what counts."""
+    own = root.layout.spec(experiment)
+    state = status.fold_state(reading.read(root.layout.status(experiment)) or b"")
+    if state is not None and _now(state.view.created_from, own) is None:
+        return ""  # nearly always; the ledger may be long
     made = next((told for told in creations(root) if told.experiment == experiment), None)
-    if made is None or not made.name or GIVEN not in made.facts:
+    if made is None or GIVEN not in made.facts:
         return ""
-    path, own = f"{made.name}/{layout.SPEC}", root.layout.spec(experiment)
+    now = _now(made.name, own)
+    if now is None or canonical.digest(now) == made.facts[GIVEN]:
+        return ""
+    return f"{made.name}/{layout.SPEC} was changed, and is not read: what counts is {own}"
+
+
+def edits(root: Root, *experiments: str) -> list[str]:
+    """The same of several, where it is so."""
+    return [told for each in experiments if (told := changed(root, each))]
+
+
+def _now(folder: str, own: str) -> bytes | None:
+    """The SPEC that lies in a folder by now, if it says something else than the one that counts."""
+    if not folder:
+        return None
     try:
-        now = reading.read(path)
+        found = reading.read(f"{folder}/{layout.SPEC}")
     except OSError:
-        return ""  # of somebody else by now
-    if now is None or canonical.digest(now) == made.facts[GIVEN] or now == reading.read(own):
-        return ""
-    return f"{path} was changed, and is not read: what counts is {own}"
+        return None  # of somebody else by now
+    return None if found == reading.read(own) else found
