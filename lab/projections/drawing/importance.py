@@ -18,6 +18,7 @@ _NAMES = 0.32  # of the width, at most
 _SIZE = 12.0
 _SMALL = 11.0
 _CHANCE = "not told from chance"
+_UNSURE = "perhaps chance"
 _MARKS = (0.0, 0.25, 0.5, 0.75, 1.0)
 
 
@@ -77,7 +78,7 @@ class _Frame:
     def bar(self, row: int, weight: Weight) -> list[Item]:
         y = _TOP + _ROW * row + (_ROW - _BAR) / 2
         middle = y + _BAR / 2
-        look = "discard" if weight.chance else "bar"
+        look = "discard" if weight.unsure else "bar"  # coloured is what no end of its range makes chance
         low, high = self.x(weight.low), self.x(weight.high)
         items: list[Item] = [
             Words(
@@ -96,7 +97,7 @@ class _Frame:
             ]
         said = measure.fitted(_said(weight), _SMALL, self.notes)
         items.append(
-            Words(look="muted" if weight.chance else "label", at=(self.right + 12, middle + 4), text=said, size=_SMALL)
+            Words(look="muted" if weight.unsure else "label", at=(self.right + 12, middle + 4), text=said, size=_SMALL)
         )
         return items
 
@@ -104,7 +105,8 @@ class _Frame:
 def _said(weight: Weight) -> str:
     if weight.chance:
         return _CHANCE
-    return f"{weight.share:.0%} ({weight.low:.0%} to {weight.high:.0%})"
+    said = f"{weight.share:.0%} ({weight.low:.0%} to {weight.high:.0%})"
+    return f"{said}, {_UNSURE}" if weight.unsure else said
 
 
 def _sentences(importance: Importance) -> list[str]:
@@ -113,7 +115,7 @@ def _sentences(importance: Importance) -> list[str]:
         said.append(f"{text.count(importance.left_out, 'more parameter')} of less weight, or not looked at: not shown.")
     said.append(
         f"All parameters together foretell {importance.explained:.0%} of the spread; what lies below "
-        f"{importance.floor:.0%} is not told apart from chance."
+        f"{importance.floor:.0%} is not told apart from chance, and what reaches below it perhaps not."
     )
     said.append(f"How: {importance.method}.")
     return said

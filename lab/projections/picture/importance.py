@@ -43,7 +43,8 @@ METHOD = (
 class Weight(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """How much of the spread of the values goes with one parameter, between 0 and 1, and how unsure that is.
 
-    With an interaction the shares of several may add up to more than 1. `chance` is one that is not above the floor.
+    With an interaction the shares of several may add up to more than 1. `chance` is one that is not above the floor,
+    `unsure` one whose range is not.
     """
 
     name: str
@@ -51,6 +52,7 @@ class Weight(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     low: float
     high: float
     chance: bool = False
+    unsure: bool = False
 
 
 class Importance(msgspec.Struct, frozen=True, kw_only=True):
@@ -212,7 +214,7 @@ def weight(name: str, shares: Sequence[float], floor: float, ratio: float) -> We
     variance = sum((share - mean) ** 2 for share in shares) / (len(shares) - 1)
     reach = _STUDENT * math.sqrt(variance * (1 / len(shares) + ratio))
     low, share, high = (round(min(max(end, 0.0), 1.0), 4) for end in (mean - reach, mean, mean + reach))
-    return Weight(name=name, share=share, low=low, high=high, chance=share <= floor)
+    return Weight(name=name, share=share, low=low, high=high, chance=share <= floor, unsure=low <= floor)
 
 
 def _caveat(count: int, total: int) -> str:

@@ -222,6 +222,24 @@ def test_bars_carry_what_they_are_worth() -> None:
     assert any(isinstance(item, Stroke) and item.look == "hint" and item.dashed for item in scene.items)
 
 
+def test_the_colour_and_the_words_of_a_bar_are_those_of_its_range() -> None:
+    """A range across the line of chance, in the colour of what is told apart from it, says two things at once."""
+    given = [("sure", 0.6, 0.4, 0.8), ("opt", 0.31, 0.05, 0.57), ("idle", 0.02, 0.0, 0.1)]
+    weights = [
+        Weight(name=name, share=share, low=low, high=high, chance=share <= 0.15, unsure=low <= 0.15)
+        for name, share, low, high in given
+    ]
+    scene = importance.draw(Importance(n=60, weights=tuple(weights), method="how", caveat="From 60.", floor=0.15))
+
+    assert [item.look for item in scene.items if isinstance(item, Box)] == ["bar", "discard", "discard"]
+    said = {item.text: item.look for item in scene.items if isinstance(item, Words)}
+    assert said["60% (40% to 80%)"] == "label"
+    assert said["31% (5% to 57%), perhaps chance"] == "muted"
+    assert said["not told from chance"] == "muted"
+    assert "opt: 31% (5% to 57%), perhaps chance" in scene.told
+    assert "what reaches below it perhaps not" in words(scene)
+
+
 def test_what_a_run_wrote_does_no_harm_in_a_picture() -> None:
     luck = Random(5)
     runs = [
@@ -276,7 +294,7 @@ def test_a_range_is_never_cut() -> None:
     luck = Random(8)
     for _ in range(300):
         low, share, high = sorted(luck.random() for _ in range(3))
-        each = Weight(name="k", share=share, low=low, high=high, chance=False)
+        each = Weight(name="k", share=share, low=low, high=high, unsure=low < 0.5)
         found = Importance(n=30, weights=(each,), method="how", caveat="From 30 runs.", floor=0.1)
         told = words(importance.draw(found, width=luck.choice([480, 640, 960, 999.9, 1601])))
         assert f"{share:.0%} ({low:.0%} to {high:.0%})" in told
@@ -299,7 +317,7 @@ def test_whatever_the_weights_are_no_word_lies_on_another(
     weights = []
     for name, *ends, chance in given:
         low, share, high = sorted(ends)
-        weights.append(Weight(name=name, share=share, low=low, high=high, chance=chance))
+        weights.append(Weight(name=name, share=share, low=low, high=high, chance=chance, unsure=chance or low < 0.3))
     found = Importance(n=30, weights=tuple(weights), method="how " * 40, caveat="From 30 runs. " * 12, floor=floor)
 
     check(importance.draw(found, width=width))

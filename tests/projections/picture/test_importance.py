@@ -202,6 +202,7 @@ def test_what_it_is_worth_is_said_with_it() -> None:
     assert all(0 <= each.low <= each.share <= each.high <= 1 for each in found.weights)
     assert [each.share for each in found.weights] == sorted((each.share for each in found.weights), reverse=True)
     assert all(each.chance == (each.share <= found.floor) for each in found.weights)
+    assert all(each.unsure == (each.low <= found.floor) for each in found.weights)
 
 
 def test_of_few_runs_nothing_is_said_but_why() -> None:
