@@ -80,17 +80,21 @@ def _schedule(root: Root, found: list[Check]) -> list[Check]:
     """Whether what turns the crank is there, and does."""
     from lab.cli import heartbeat
     from lab.cli import schedule as words
+    from lab.scheduler import heartbeat as remembered
     from lab.scheduler import schedule
     from lab.scheduler.checkup import NONE, OK, WARNING, Check
 
     if not _in_lab(found):
         return []
-    standing, beat = schedule.standing(root), heartbeat.read(root.layout.root)
-    stale = [
-        Check(name="schedule", state=WARNING, what=words.stale(each), fix=words.STALE_FIX)
+    standing, beat, told = schedule.standing(root), heartbeat.read(root.layout.root), remembered.load(root)
+    stale = [  # those of other labs are no trouble of this one
+        Check(
+            name="schedule", state=WARNING if told and each.name == told.name else NONE, what=words.stale(each),
+            fix=words.STALE_FIX,
+        )
         for each in standing.stale
         if not each.is_there
-    ]
+    ]  # fmt: skip
     if not standing.name:
         fix = "labctl schedule install --every 15m, or turn it yourself: labctl run-once"
         return [Check(name="schedule", state=NONE, what="nothing is scheduled", fix=fix), *stale]

@@ -82,13 +82,12 @@ def _table(target: str, session: Session) -> Answer:
 
 def _lying(spec: Spec, origin: str, session: Session, *, own: bool) -> Lying:
     """Where its files lie. Of an experiment of this lab: where they lay when it was made."""
-    from lab.scheduler import doubts, places, unread
+    from lab.scheduler import doubts, unread
 
     if not own:
         return doubts.lying(spec, os.path.dirname(origin))
     root = session.root()
-    view = unread.made_from(root, spec.id)
-    return doubts.Lying(workspace=places.workspace(root, spec, view), folders=places.folders(root, view))
+    return doubts.lying_for(root, spec, unread.made_from(root, spec.id))
 
 
 def _doubts(spec: Spec, files: Lying, session: Session) -> list[str]:

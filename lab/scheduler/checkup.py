@@ -16,14 +16,17 @@ import msgspec
 from lab.core.errors import LabError, Unavailable
 from lab.core.launch import Limits, Program
 from lab.core.version import __version__
-from lab.scheduler import passing, sequels, subjects
-from lab.store import experiments, leases, plug_ins
+from lab.core.view import ARCHIVED, COMPLETED
+from lab.projections import status
+from lab.scheduler import passing, sequels, subjects, unread
+from lab.store import experiments, leases, plug_ins, reading
 from lab.store import root as roots
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from lab.core.spec import Spec
+    from lab.core.view import View
     from lab.store.root import Root
 
 OK, WARNING, FAILED, NONE = "ok", "warning", "failed", "none"
@@ -41,6 +44,7 @@ _EXTRAS = {
 _FULL_GB, _LOW_GB = 0.5, 5.0
 _CLOCKS_S = 2.0
 _ASKED_S = 10.0
+_OVER = (COMPLETED, ARCHIVED)
 
 
 class Check(msgspec.Struct, frozen=True, kw_only=True):
@@ -231,7 +235,7 @@ def _fence() -> Check:
 
 
 def _specs(root: Root) -> Iterator[Check]:
-    """Each experiment: whether its SPEC can be read, and whether what it asks can be asked."""
+    """Each experiment: whether its SPEC can be read, and whether what it asks can be asked. As `validate` has it."""
     names, troubled = experiments.names(root), 0
     for name in names:
         loaded = subjects.known(root, name)
@@ -240,25 +244,32 @@ def _specs(root: Root) -> Iterator[Check]:
             troubled += 1
             yield Check(name=name, state=FAILED, what=problem.what, fix=problem.fix)
             continue
-        for each in _of_spec(root, loaded.spec):
+        state = status.fold_state(reading.read(root.layout.status(name)) or b"")
+        view = unread.made_from(root, name) if state is None else state.view
+        if view.phase in _OVER:
+            continue
+        for each in _of_spec(root, loaded.spec, view):
             troubled += 1
             yield Check(name=name, state=FAILED, what=each, fix=f"correct experiments/{name}/SPEC.yaml, or install it")
     if not troubled:
         yield Check(name="experiments", state=OK, what=f"{len(names)}; what their SPECs name is there")
 
 
-def _of_spec(root: Root, spec: Spec) -> Iterator[str]:
+def _of_spec(root: Root, spec: Spec, view: View) -> Iterator[str]:
     from lab.executors import door as executors  # noqa: PLC0415  # as above
     from lab.executors import environment  # noqa: PLC0415  # as above
+    from lab.scheduler.doubts import NOT_RUN, doubts, lying_for  # noqa: PLC0415  # as above
     from lab.scheduler.search.asking import advice  # noqa: PLC0415  # as above
-    from lab.strategies import door as strategies  # noqa: PLC0415  # as above
 
     asked = advice.problems_of(spec, root.world.environ)
     yield from (f"the model cannot be asked: {each}" for each in asked)
+    found = doubts(spec, lying_for(root, spec, view), root.world.environ, away=_is_away(root, spec))
+    yield from (each for each in found if each.startswith(NOT_RUN))
     try:
         executors.find(spec.executor)
-        if spec.strategy:
-            strategies.find(spec.strategy)
+    except LabError:
+        return  # that much was a doubt
+    try:
         executors.require_python(spec, environment.given(spec, root.world.environ))
     except LabError as unfit:
         yield unfit.what
@@ -268,3 +279,19 @@ def _of_spec(root: Root, spec: Spec) -> Iterator[str]:
         problem = agents_found.problem(root, spec)
         if problem:
             yield problem
+
+
+def _is_away(root: Root, spec: Spec) -> bool:
+    """Whether some of its runs happen where this machine's programs and folders say nothing."""
+    from lab.scheduler import engines  # noqa: PLC0415  # as above
+    from lab.scheduler.placing import handing  # noqa: PLC0415  # as above
+
+    with suppress(LabError):  # what is wrong with the table is told by the check of the engines
+        for tier in spec.fidelity_tiers:
+            here = spec.for_tier(tier)
+            if engines.is_for_workers(root, here):
+                return True
+            wants = engines.chosen(root, here)
+            if wants is not None and handing.sets_itself(wants):
+                return True
+    return False

@@ -17,7 +17,7 @@ from lab.core.spec_tuning import TINKER
 from lab.core.view import View
 from lab.projections import readme
 from lab.scheduler import engines, places, refresh, sources, unread
-from lab.scheduler.doubts import Lying, doubts, promised, undirected, workspace_at
+from lab.scheduler.doubts import doubts, lying_for, promised, undirected, workspace_at
 from lab.scheduler.loop import scripts
 from lab.scheduler.search.sought import NAMES
 from lab.store import experiments, ledger, leftovers, reading, shipped
@@ -245,7 +245,7 @@ def written(root: Root, data: bytes, folder: str, *, actor: str, dry_run: bool =
 def _doubts(root: Root, spec: Spec, view: View) -> tuple[str, ...]:
     """What would not run, as its text says and as its workspace looks now."""
     folder = view.created_from
-    files = Lying(workspace=places.workspace(root, spec, view), folders=places.folders(root, view))
+    files = lying_for(root, spec, view)
     found = [*doubts(spec, files, root.world.environ), *engines.doubts(root, spec)]
     if scripts.is_loop(spec):
         from lab.scheduler.loop import ready  # noqa: PLC0415  # as below

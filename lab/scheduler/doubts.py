@@ -11,6 +11,7 @@ from lab.core.errors import BadInput, LabError
 from lab.core.launch import Foreseen
 from lab.core.spec_tuning import is_chain
 from lab.executors import command, door, environment
+from lab.scheduler import places
 from lab.scheduler.loop import scripts
 from lab.strategies import door as strategies
 
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from lab.core.spec import Spec
+    from lab.core.view import View
+    from lab.store.root import Root
 
 _PATCH = "patch-only"
 _DIRECTION = "metric_direction"
@@ -70,10 +73,14 @@ def undirected(spec: Spec, data: bytes) -> tuple[str, ...]:
 
 
 class Lying(msgspec.Struct, frozen=True, kw_only=True):
-    """Where what a SPEC is about lies: its workspace, empty where it names none, and the folders beside its SPEC."""
+    """Where what a SPEC is about lies: its workspace, empty where it names none, and the folders beside its SPEC.
+
+    A template names a workspace that nobody has; that of an experiment, which is `made`, must be there.
+    """
 
     folders: tuple[str, ...]
     workspace: str = ""
+    made: bool = False
 
 
 def lying(spec: Spec, folder: str) -> Lying:
@@ -81,8 +88,16 @@ def lying(spec: Spec, folder: str) -> Lying:
     return Lying(workspace=workspace_at(spec, folder), folders=(folder,))
 
 
-def doubts(spec: Spec, files: Lying, environ: Mapping[str, str]) -> list[str]:
-    """One line a doubt; none for a SPEC that may run as far as can be seen here."""
+def lying_for(root: Root, spec: Spec, view: View) -> Lying:
+    """Of an experiment: where they lay when it was made."""
+    return Lying(workspace=places.workspace(root, spec, view), folders=places.folders(root, view), made=True)
+
+
+def doubts(spec: Spec, files: Lying, environ: Mapping[str, str], *, away: bool = False) -> list[str]:
+    """One line a doubt; none for a SPEC that may run as far as can be seen here.
+
+    `away`: its runs happen on other machines, and what lies on this one says nothing of them.
+    """
     found: list[str] = []
     over = {each.field for each in spec.overrides if each.value}
     runs_nothing = spec.executor == "command" and not any(getattr(spec, name) or name in over for name in _WORK)
@@ -96,7 +111,8 @@ def doubts(spec: Spec, files: Lying, environ: Mapping[str, str]) -> list[str]:
         problem = command.doubts(spec.for_tier(tier)) if spec.executor in command.FILLED else ""
         if problem:
             found.append(f"{NOT_RUN}: {problem}")
-    found += [f"{NOT_RUN}: {each}" for each in (*_unsearched(spec, files), *_absent(spec, files, environ))]
+    absent = () if away else _absent(spec, files, environ)
+    found += [f"{NOT_RUN}: {each}" for each in (*_unsearched(spec, files), *absent)]
     return list(dict.fromkeys(found))
 
 
@@ -141,6 +157,9 @@ def require_programs(spec: Spec, files: Lying, environ: Mapping[str, str]) -> No
 
 
 def _absent(spec: Spec, files: Lying, environ: Mapping[str, str]) -> Iterator[str]:
+    if files.made and files.workspace and not os.path.isdir(files.workspace):
+        yield f"its workspace is not there: {files.workspace}; put it back, or correct workspace_root"
+        return
     for tier in spec.fidelity_tiers:
         try:
             require_programs(spec.for_tier(tier), files, environ)

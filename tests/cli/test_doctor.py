@@ -126,6 +126,39 @@ def test_a_spec_that_names_what_is_not_there_fails(
     assert state(said, "alpha")[2]
 
 
+@pytest.mark.parametrize(
+    ("lines", "what"),
+    [
+        ("executor_command: echo {params.lrr}", "{params.lrr} has no value where nothing is searched"),
+        ("executor_command: python3 not_there.py", "there is no script not_there.py"),
+        ("executor_command: no_such_program x", "there is no program no_such_program on PATH"),
+        ("executor_command: echo\nworkspace_root: /not/there", "its workspace is not there: /not/there"),
+        ("executor: reference\nworkspace_root: /not/there", "its workspace is not there: /not/there"),
+    ],
+)
+def test_an_experiment_that_validate_says_cannot_run_fails_until_it_is_put_away(
+    labctl: Labctl, place: Path, tmp_path: Path, lines: str, what: str
+) -> None:
+    a_lab(place)
+    (tmp_path / "s.yaml").write_text(f"id: never\nmetric: loss\nmetric_direction: minimize\n{lines}\n")
+    labctl.done("create", str(tmp_path / "s.yaml"))
+    assert f"it would not run: {what}" in labctl("validate", "never").err
+    said = labctl("doctor", "--json")
+    assert said.code == 1
+    assert state(said, "never")[0] == "failed"
+    assert what in state(said, "never")[1]
+    labctl.done("archive", "never")
+    assert labctl.done("doctor").code == 0
+
+
+def test_what_lies_on_another_machine_is_not_missed_on_this_one(labctl: Labctl, place: Path, tmp_path: Path) -> None:
+    a_lab(place)
+    (place / "engines.yaml").write_text("gpu:\n  engine: worker\n")
+    (tmp_path / "s.yaml").write_text("id: afar\nexecutor_class: gpu\nexecutor_command: no_such_program x\n")
+    labctl.done("create", str(tmp_path / "s.yaml"))
+    assert labctl.done("doctor").code == 0
+
+
 def test_a_plug_in_that_fails_to_load_is_told_by_its_name(
     labctl: Labctl, place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
