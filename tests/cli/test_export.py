@@ -57,6 +57,46 @@ def test_csv_survives_what_a_program_may_have_called_its_parameters(labctl: Labc
     assert (row["params.flag"], row["params.none"], row["params.value"], row["value"]) == ("true", "", "3", "1.0")
 
 
+def test_the_ending_of_the_file_says_what_is_written(labctl: Labctl, place: Path, tmp_path: Path) -> None:
+    ids = some_runs(a_searched_lab(place))
+    for name in ("t.csv", "t", "t.CSV.", "t.Jsonl", "u.ndjson"):
+        labctl.done("export", "sweep", "--output", name, "--yes")
+        text = (tmp_path / name).read_text()
+        if "json" in name.lower():
+            assert [json.loads(line)["run_id"] for line in text.splitlines()] == ids
+        else:
+            assert [row["run_id"] for row in rows_of(text)] == ids
+    labctl.done("export", "sweep", "--output", "journal.txt", "--format", "jsonl")
+    assert json.loads((tmp_path / "journal.txt").read_text().splitlines()[0])["run_id"] == ids[0]
+
+
+@WITH_PYARROW
+def test_a_file_that_ends_in_parquet_is_one(labctl: Labctl, place: Path, tmp_path: Path) -> None:
+    some_runs(a_searched_lab(place))
+    assert labctl.done("export", "sweep", "-o", "t.parquet", "--json").data["format"] == "parquet"
+    assert (tmp_path / "t.parquet").read_bytes()[:4] == b"PAR1"
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (("-o", "t.db"), "no format is known by the ending .db; there are .csv, .jsonl"),
+        (("-o", "t.xlsx"), "say with --format which of csv, jsonl, parquet, optuna it is"),
+        (("-o", "t.json"), "no format is known by the ending .json;"),
+        (("-o", "t.parquet", "--format", "csv"), "t.parquet would be taken for parquet, and --format says csv"),
+        (("-o", "t.csv", "--format", "optuna"), "t.csv would be taken for csv, and --format says optuna"),
+    ],
+)
+def test_a_file_that_says_it_is_something_else_is_not_written(
+    words: tuple[str, ...], told: str, labctl: Labctl, place: Path, tmp_path: Path
+) -> None:
+    some_runs(a_searched_lab(place))
+    said = labctl("export", "sweep", *words)
+    assert said.code == 2
+    assert told in " ".join(said.err.split())
+    assert not (tmp_path / words[1]).exists()
+
+
 HOSTILE = """\
 id: odd
 metric: loss
