@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from lab.core import event, layout, package
+from lab.core import chunk, event, layout, package
 from lab.core.claim import DEFAULT_TTL_S
 from lab.core.errors import Corrupt, LabError
 from lab.core.subject import Finding
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
 LOW_DISK_GB = 5.0
 _GB = 1e9
+_OURS = (layout.EXIT, layout.PARAMS, chunk.ORDER)  # what labctl itself writes into the folder of a worker's run
 _UNHEARD_S = 3600.0  # a schedule comes every few minutes, and a body renews its claim every 20 s
 
 
@@ -315,9 +316,9 @@ def _drafts(root: Root) -> Iterator[str]:
 
 
 def _ends(folder: str, run: str) -> list[str]:
-    """Drafts of `exit.json` in a folder of somebody else: those are labctl's own, whatever else is there."""
-    names = _listed(f"{folder}/{run}")
-    return [f"{run}/{each}" for each in names if layout.is_draft(each) and each.startswith(f".{layout.EXIT}.")]
+    """Drafts in a folder of somebody else of what labctl itself writes there, whatever else it holds."""
+    names = [each for each in _listed(f"{folder}/{run}") if layout.is_draft(each)]
+    return [f"{run}/{each}" for each in names if each.startswith(tuple(f".{name}." for name in _OURS))]
 
 
 def _listed(folder: str) -> list[str]:

@@ -23,6 +23,7 @@ SWEEP = SPEC.replace("durability: fast\n", "")
 SPACE = "search_space: {lr: {low: 0.0001, high: 1.0, log: true}, depth: {type: int, low: 1, high: 8}}\n"
 STUB = "executor: stub\n"
 HOST = "GIT_CONFIG_GLOBAL=/dev/null"
+TURN = ("run-once",)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,7 +36,9 @@ class Row:
     about: str = ""
     again: Words = ()  # what is typed afterwards; nothing: the same
     already: Mapping[int, str] = field(default_factory=dict)  # what it may answer then: code -> words in it
-    then: tuple[str, ...] = ("run-once",)  # the next ordinary command
+    then: tuple[str, ...] = (
+        TURN  # the next ordinary command, where a turn would do more than settle; one comes behind it
+    )
     ok: tuple[int, ...] = (0,)
     once: bool = True  # typed twice it says the same in the ledger as typed once
     is_open: bool = False  # somebody may hold something afterwards

@@ -20,6 +20,7 @@ from lab.store import ledger, reading, verify
 from tests.crash import boxed, invariants
 from tests.crash.aftermath import SEED
 from tests.crash.driver import open_root
+from tests.crash.rows import TURN
 from tests.crash.switch import BAD, COUNT, FULL, STOP
 
 if TYPE_CHECKING:
@@ -143,6 +144,9 @@ class Sweep:
         yield from self._answered(went, already, "again it")
         went = boxed.typed(self.box, self.row.then)
         yield from self._answered(went, {0: ""}, "the next command")
+        if self.row.then != TURN:  # what its runs come to is not asked here
+            went = boxed.typed(self.box, TURN)
+            yield from self._answered(went, {0: "", 1: ""}, "the next turn")
 
     def _answered(self, went: Answer, allowed: dict[int, str], who: str) -> Iterator[str]:
         said = "\n".join([*went.lines, went.stderr])

@@ -182,6 +182,23 @@ def test_recovery_moves_what_was_begun_in_artifacts_and_nothing_of_the_program(t
     assert sorted(os.listdir(folder)) == sorted(theirs)
 
 
+def test_recovery_moves_what_was_begun_in_a_workers_folder_and_nothing_of_the_workers(tmp_path: Path) -> None:
+    """The parameters of a package whose worker died as it laid them there stayed as a draft for good."""
+    root = a_lab(tmp_path / "lab", "alpha")
+    folder = f"{parcels.claimed(root).path}/run"
+    os.makedirs(folder, exist_ok=True)
+    before = set(os.listdir(folder))
+    pid = called(_pid).lines[0]
+    ours = [f".{name}.{machine.here()}0000-{pid}-0.draft" for name in ("params.json", "exit.json", "chunk.json")]
+    theirs = f".model.bin.{machine.here()}0000-{pid}-0.draft"
+    for name in (*ours, theirs):
+        with open(f"{folder}/{name}", "wb"):
+            pass
+        os.utime(f"{folder}/{name}", (0, 0))
+    watchdog.recover(root)
+    assert set(os.listdir(folder)) - before == {theirs}
+
+
 def _pid() -> int:
     os.write(1, str(os.getpid()).encode())
     return 0

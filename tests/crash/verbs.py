@@ -304,6 +304,7 @@ ROWS: tuple[Row, ...] = (
         varies="in/|post/",
         once=False,
         words=("worker", "--inbox", "in", "--until-idle", "0", "--send", "mv {file} post"),
+        already={0: "", 1: "ended before it was done"},
     ),
     Row(
         key="courier",

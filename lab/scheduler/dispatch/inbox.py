@@ -249,7 +249,7 @@ class Inbox:
                 return None
             taken, manifest, _ = parcel.read_apart(folder)
             how = completing.exit_of(run, manifest)
-            reason = f"the worker that ran it on {machine.host().partition('/')[0]} was killed"
+            reason = f"the worker that ran it on {machine.host().partition('/')[0]} ended before it was done"
             if how is not None and how.stopped == ORPHANED:  # its supervisor does not know whose it was
                 how = msgspec.structs.replace(how, why=reason)
                 self._files.replace(f"{run}/{layout.EXIT}", page(how), durable=self._files.durable)
