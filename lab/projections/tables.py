@@ -11,7 +11,7 @@ from lab.core import candidate as candidates
 from lab.core.candidate import Candidate  # msgspec resolves annotations
 from lab.core.curve import Point  # msgspec resolves annotations
 from lab.core.errors import Unavailable
-from lab.core.origin import Origin  # msgspec resolves annotations
+from lab.core.origin import PROMOTED, Origin  # msgspec resolves annotations
 from lab.core.run import FAILURES, STOPPED_EARLY, SUCCESS, Run, cut_off
 from lab.projections import data, text
 
@@ -82,6 +82,11 @@ class Line(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     def maker(self) -> str:
         """Who chose the parameters, in a word; empty where nobody searched."""
         return self.source.maker or self.source.kind
+
+    @property
+    def arm(self) -> str:
+        """In whose row it is counted: a baseline and a person are arms of their own."""
+        return self.source.maker if self.source.kind in ("", PROMOTED) else self.source.kind
 
     @property
     def reported(self) -> float | None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.cli.searches import a_run, a_searched_lab, some_runs
+from tests.cli.searches import a_run, a_searched_lab, made, some_runs
 from tests.scheduler.labs import a_lab, one_run
 
 if TYPE_CHECKING:
@@ -189,3 +189,18 @@ def test_another_tier_has_a_staircase_of_its_own(labctl: Labctl, place: Path) ->
     page = labctl.done("report", "sweep", "-o", "-").out
     assert 'id="drawing-stairs-1"' in page
     assert "<h3>Tier final</h3>" in page
+
+
+def test_the_report_and_the_board_count_the_same_for_the_same_arm(labctl: Labctl, place: Path, tmp_path: Path) -> None:
+    """A baseline is an arm of its own in both, and as there was nothing before it, it bettered nothing in either."""
+    root = a_searched_lab(place)
+    a_run(root, {"lr": 0.1, "depth": 1, "kind": "adam"}, 0.5, origin=made(0, arm="", kind="baseline"))
+    a_run(root, {"lr": 0.2, "depth": 2, "kind": "adam"}, 0.75, origin=made(1))
+    a_run(root, {"lr": 0.3, "depth": 3, "kind": "adam"}, 0.25, origin=made(2, arm="random"))
+    board = {each["arm"]: str(each["new_bests"]) for each in labctl.done("board", "sweep", "--json").data["arms"]}
+    assert board["baseline"] == "0"
+    assert sorted(board.values()) == ["0", "0", "1"]
+    labctl.done("report", "sweep", "-o", "r.html")
+    page = (tmp_path / "r.html").read_text()
+    rows = re.findall(r'<tr><th scope="row">(\w+)</th>((?:<td class="n">[0-9]+</td>){4})', page)
+    assert {name: re.findall("[0-9]+", cells)[3] for name, cells in rows} == board

@@ -218,3 +218,13 @@ def test_many_arms_are_bounded_and_none_of_them_is_lost() -> None:
 def test_where_nobody_searched_there_are_no_arms() -> None:
     of = given([make.run(1, value=1.0)])
     assert arms.of(of, of.lines, ()) == ()
+
+
+def test_a_baseline_has_a_row_of_its_own_as_on_the_board() -> None:
+    """The portfolio handed it out, and has not chosen it: its row is no place for what the baseline brought."""
+    runs = [
+        make.run(1, value=1.0, origin=Origin(strategy="portfolio", kind="baseline")),
+        make.run(2, value=2.0, origin=Origin(strategy="portfolio", arm="tree")),
+    ]
+    of = given(runs)
+    assert [(each.name, each.runs) for each in arms.of(of, of.lines, [])] == [("baseline", 1), ("tree", 1)]

@@ -28,7 +28,7 @@ def of(given: Given, lines: Sequence[Line], steps: Iterable[str]) -> tuple[Arm, 
     better, (asks, _) = frozenset(steps), charged(given)
     found: dict[str, _Tally] = {}
     for line in lines:
-        name = text.line(line.maker or (line.candidate.kind if line.candidate else ""))
+        name = text.line(line.arm or (line.candidate.kind if line.candidate else ""))
         tally = found.setdefault(name, _Tally(minimize=minimize))
         tally.run(line, asks.get(line.run_id, ()), is_step=line.run_id in better)
     if not found.keys() - {""}:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import msgspec
 from msgspec.structs import replace
 
-from lab.core.origin import PROMOTED
+from lab.core.origin import BASELINE
 from lab.core.run import FAILURES, MAXIMIZE, better
 from lab.scheduler import subjects
 from lab.scheduler.placing import placed
@@ -20,7 +20,10 @@ if TYPE_CHECKING:
 
 
 class Arm(msgspec.Struct, kw_only=True):
-    """One arm's tally. `new_bests` counts its trials that were better than every earlier one of their tier."""
+    """One arm's tally. `new_bests` counts its trials that were better than every earlier one of their tier.
+
+    A baseline that came first is what was to be bettered, and bettered nothing.
+    """
 
     arm: str
     trials: int = 0
@@ -63,9 +66,9 @@ def of(root: Root, experiment: str, *, feed: int) -> Board:
     posts: list[Post] = []
     for line in book.ended:
         direction = directions.get(line.tier, MAXIMIZE)
-        new_best = line.value is not None and better(line.value, bests.get(line.tier), direction)
-        if new_best and line.value is not None:
-            bests[line.tier] = line.value
+        new_best, is_first = False, line.source.kind == BASELINE and line.tier not in bests
+        if line.value is not None and better(line.value, bests.get(line.tier), direction):
+            bests[line.tier], new_best = line.value, not is_first
         _count(arms, line, direction, new_best=new_best)
         posts.append(_post(line, new_best=new_best))
     order = sorted(arms.values(), key=lambda arm: (-arm.new_bests, -arm.trials, arm.arm))
@@ -76,7 +79,7 @@ def of(root: Root, experiment: str, *, feed: int) -> Board:
 
 
 def _count(arms: dict[str, Arm], line: Line, direction: str, *, new_best: bool) -> None:
-    arm = arms.setdefault(name_of(line), Arm(arm=name_of(line)))
+    arm = arms.setdefault(line.arm, Arm(arm=line.arm))
     arm.trials += 1
     arm.failed += line.outcome in FAILURES
     if new_best:
@@ -86,13 +89,8 @@ def _count(arms: dict[str, Arm], line: Line, direction: str, *, new_best: bool) 
         arm.bests[line.tier] = line.value
 
 
-def name_of(line: Line) -> str:
-    """Who chose its parameters; a baseline and a person are arms of their own."""
-    return line.source.maker if line.source.kind in ("", PROMOTED) else line.source.kind
-
-
 def _post(line: Line, *, new_best: bool = False) -> Post:
     return Post(
-        run_id=line.run_id, arm=name_of(line), tier=line.tier, params=line.params or {}, outcome=line.outcome,
+        run_id=line.run_id, arm=line.arm, tier=line.tier, params=line.params or {}, outcome=line.outcome,
         value=line.value, new_best=new_best, note=line.source.note,
     )  # fmt: skip
