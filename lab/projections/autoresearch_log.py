@@ -47,16 +47,26 @@ def results_header(metric: str) -> bytes:
 def results_line(run: Run) -> bytes:
     """One line of results.tsv. What was not measured here has a dash: a claim of another harness is told in words."""
     made = run.candidate
-    memory = made.memory_mb if made else None
     return text.row(
         (
             _commit(run) or text.NONE,
             metric_cell(run.value),
-            text.NONE if memory is None else f"{memory / _MIB_IN_GIB:.1f}",
+            _memory_cell(made.memory_mb if made else None),
             status(run),
             text.cell(_described(run), DESCRIPTION_CHARS),
         )
     )
+
+
+def _memory_cell(mib: float | None) -> str:
+    """GiB with one digit after the point, as the peers have it; more where that would leave none that counts.
+
+    A small program takes 20 MiB, and 0.0 is what the peers write of a crash.
+    """
+    gib = (mib or 0.0) / _MIB_IN_GIB
+    if gib <= 0:
+        return text.NONE  # nothing runs in nothing: it was not measured
+    return f"{gib:.1f}" if gib >= 0.1 else f"{gib:.1g}"  # noqa: PLR2004  # from here on one digit counts
 
 
 def metric_cell(value: float | None) -> str:

@@ -213,3 +213,10 @@ def test_the_place_of_the_last_line_is_read_back() -> None:
     assert log.last_place(text.encode()) == log.Place(run=2, segment=1)
     for torn in ("", '{"torn', text.splitlines()[0] + "\n"):
         assert log.last_place(torn.encode()) is None
+
+
+@pytest.mark.parametrize(
+    ("mib", "told"), [(45_056.0, "44.0"), (104.0, "0.1"), (20.0, "0.02"), (0.5, "0.0005"), (None, "-"), (0.0, "-")]
+)
+def test_little_memory_is_not_written_as_none_and_what_is_unknown_not_as_0(mib: float | None, told: str) -> None:
+    assert table(tried(1, 0.5, memory_mb=mib)).splitlines()[1].split("\t")[2] == told
