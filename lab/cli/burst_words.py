@@ -126,7 +126,7 @@ def ended(
     from lab.cli.typed_again import typed_again
     from lab.core.errors import BUSY, DONE, FAILED, Busy, Unavailable
     from lab.scheduler import unread
-    from lab.scheduler.step import failure, rested
+    from lab.scheduler.step import failure, remedy, rested
 
     burst.look_again()
     teller.finish()
@@ -161,10 +161,11 @@ def ended(
     if burst.stopped:
         text.append(f"stopped: {burst.stopped}")
     name = burst.order.experiment
-    then = [f"labctl best {name}", f"labctl top {name}"] if teller.good and not session.terminal.as_json else []
+    then = [f"labctl best {name}", f"labctl top {name}"] if teller.good else []
     rests = rested(steps)  # asked for runs it made none: no success, as of run-once --now
     code, why = (FAILED, failure(steps)) if burst.failed else (BUSY if rests else DONE, rests)
-    return Answer(data, text, warnings=warnings, then=then, exit_code=code, why=why)
+    fix = remedy(steps) if burst.failed else ""
+    return Answer(data, text, warnings=warnings, then=then, exit_code=code, why=why, fix=fix)
 
 
 def _behind(burst: Burst, session: Session) -> tuple[str, ...]:

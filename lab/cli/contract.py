@@ -87,10 +87,14 @@ class ErrorKind(msgspec.Struct, kw_only=True):
 
 
 class Envelope(msgspec.Struct, kw_only=True):
-    """The keys of a `--json` document: done with success; done, and without (`ok` is false); refused (no `data`)."""
+    """The keys of a `--json` document: done with success; done, and without (`ok` is false); refused (no `data`).
+
+    `sometimes` are those of what was done that are there where there is something to say.
+    """
 
     schema: str
     success: list[str]
+    sometimes: list[str]
     unsuccessful: list[str]
     failure: list[str]
     error: list[str]

@@ -69,6 +69,7 @@ def manifest() -> bytes:
         envelope=Envelope(
             schema=f"labctl.<verb>/{ENVELOPE}",
             success=["schema", "ok", "data", "warnings", "next"],
+            sometimes=["advice"],
             unsuccessful=["schema", "ok", "data", "warnings", "next", "error"],
             failure=["schema", "ok", "error"],
             error=["kind", "exit_code", "message", "where", "fix"],

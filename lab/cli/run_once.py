@@ -84,7 +84,8 @@ def answer(args: argparse.Namespace, session: Session) -> Answer:
         session.terminal.narrate(_nothing(root, request))
     data = {"ran": turn.ran, "steps": to_builtins(turn.steps)}
     code, why = _ended(turn) if args.now or turn.failed else (0, "")
-    return Answer(data, [], warnings=[*turn.warnings, *_unread(root, request)], exit_code=code, why=why)
+    fix = _remedy(turn) if code else ""
+    return Answer(data, [], warnings=[*turn.warnings, *_unread(root, request)], exit_code=code, why=why, fix=fix)
 
 
 def _ended(turn: Turn) -> tuple[int, str]:
@@ -106,6 +107,12 @@ def _unread(root: Root, request: Request) -> list[str]:
     from lab.scheduler import unread
 
     return unread.edits(root, *request.only)
+
+
+def _remedy(turn: Turn) -> str:
+    from lab.scheduler import step
+
+    return step.remedy(turn.steps) or next((each.fix for each in turn.steps if each.fix), "")
 
 
 def _flat(words: str) -> str:

@@ -177,7 +177,13 @@ def _document(schema: str, data: Schema, defs: dict[str, Schema]) -> tuple[Schem
     """The envelope: a success; what was done and did not succeed; a refusal."""
     (failure, error), errors = components((contract.Failure, contract.Error))
     texts = {"type": "array", "items": {"type": "string"}}
-    keys = {"schema": {"type": "string", "pattern": schema}, "data": data, "warnings": texts, "next": texts}
+    keys = {
+        "schema": {"type": "string", "pattern": schema},
+        "data": data,
+        "warnings": texts,
+        "next": texts,
+        "advice": texts,
+    }
     done = {
         "type": "object",
         "required": ["schema", "ok", "data", "warnings", "next"],

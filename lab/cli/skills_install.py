@@ -29,7 +29,7 @@ def install(args: argparse.Namespace, root: Root, chosen: Sequence[str]) -> Answ
     plan = [(skill, spot) for skill in wanted for spot in _spots(skill, root, args, chosen)]
     done = [_placed(root, skill, spot, args) for skill, spot in plan]
     kept = [each for each in done if each.deed == "kept"]
-    then = [f"labctl skills install {os.path.basename(each.spot.path)} --force  (moves it aside)" for each in kept[:1]]
+    then = [f"labctl skills install {os.path.basename(each.spot.path)} --force  # moves it aside" for each in kept[:1]]
     if "gemini" in chosen:
         then += [f"gemini skills link {each.spot.path}" for each in done if each.spot.client == skill_copies.SHARED]
     warnings = [f"{each.spot.path} was changed by somebody, and stays as it is" for each in kept]

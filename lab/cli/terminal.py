@@ -34,13 +34,14 @@ _TAGS = "\U000e0000"  # from here on letters that count as printable are invisib
 class Answer:
     """What a verb found or did: one value, from which both the text and the JSON come.
 
-    With an `exit_code` it was done, and did not succeed; `why` says in a line what went wrong, where the verb knows it.
+    With an `exit_code` it was done, and did not succeed; `why` says in a line what went wrong, where the verb knows it,
+    and `fix` what to do about it, where that is not the first of what is next.
     `exact`: the text is for a program (a table, variables for a shell), and not a byte of it may be left out.
     """
 
-    __slots__ = ("data", "exact", "exit_code", "next", "text", "warnings", "why")
+    __slots__ = ("data", "exact", "exit_code", "fix", "next", "text", "warnings", "why")
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  # the parts of an answer
         self,
         data: object,
         text: Iterable[str],
@@ -50,6 +51,7 @@ class Answer:
         exit_code: int = 0,
         exact: bool = False,
         why: str = "",
+        fix: str = "",
     ) -> None:
         self.data = data
         self.exact = exact
@@ -58,6 +60,7 @@ class Answer:
         self.next = list(then)
         self.exit_code = exit_code
         self.why = why
+        self.fix = fix
 
 
 class Terminal:
@@ -79,12 +82,16 @@ class Terminal:
         if self._has_begun:
             return
         if self.as_json:
+            from lab.cli import person
+
+            commands, advice = person.parted(given.next)
             body: dict[str, object] = {
                 "schema": f"labctl.{verb}/{ENVELOPE}",
                 "ok": given.exit_code == 0,
                 "data": given.data,
                 "warnings": given.warnings,
-                "next": given.next,
+                "next": commands,
+                **({"advice": advice} if advice else {}),
             }
             if given.exit_code:  # whoever decides on `error` finds one whenever `ok` is false
                 body["error"] = _unsuccessful(verb, given)
@@ -203,7 +210,7 @@ def _unsuccessful(verb: str, given: Answer) -> dict[str, object]:
         "exit_code": given.exit_code,
         "message": given.why or means.get(given.exit_code, means[1]),
         "where": "",
-        "fix": given.next[0] if given.next else "",
+        "fix": given.fix or next(iter(given.next), ""),
     }
 
 

@@ -53,7 +53,7 @@ CLIENTS = (
         user="config.toml",
         kind=TOML,
         keys=("mcp_servers",),
-        then="codex mcp list (a project's file counts in a trusted project only)",
+        then="codex mcp list  # a project's file counts in a trusted project only",
     ),
     Client(
         name="opencode",

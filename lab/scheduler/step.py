@@ -23,6 +23,7 @@ RAN, MOVED, SETTLED, ANSWERED, HELD, PROBLEM, WAITING, NOTED, ASKING, ASKED, QUE
     "ran", "moved", "settled", "answered", "busy", "problem", "waiting", "noted", "asking", "asked", "queued",
     "settling",
 )  # fmt: skip
+_TOLD = 5
 PASSING = (ASKING, SETTLING)  # for whoever watches; what comes of it is a step
 
 
@@ -81,13 +82,25 @@ def to_tier(view: View) -> Step:
 
 
 def failure(steps: Iterable[Step]) -> str:
-    """The last thing that went wrong, in a line; empty where nothing did."""
-    bad = [each for each in steps if each.kind == PROBLEM or (each.kind == RAN and each.outcome in FAILURES)]
-    if not bad:
-        return ""
-    last = bad[-1]
-    where = f"{last.experiment} {last.run_id}".strip()
-    return f"{where}: {' '.join(last.what.split()) or last.outcome}"
+    """What went wrong, in a line; empty where nothing did. What went wrong more than once is told once."""
+    told: dict[tuple[str, str], list[Step]] = {}
+    for each in _bad(steps):
+        told.setdefault((each.experiment, " ".join(each.what.split()) or each.outcome), []).append(each)
+    lines: list[str] = []
+    for (experiment, what), alike in list(told.items())[:_TOLD]:
+        where = f"{experiment} {alike[-1].run_id}".strip()
+        lines.append(f"{where}: {what}" + (f" ({len(alike)} times)" if len(alike) > 1 else ""))
+    lines += [f"and {len(told) - _TOLD} more"] if len(told) > _TOLD else []
+    return "; ".join(lines)
+
+
+def remedy(steps: Iterable[Step]) -> str:
+    """What to do about the first thing that went wrong; empty where none of them says."""
+    return next((each.fix for each in _bad(steps) if each.fix), "")
+
+
+def _bad(steps: Iterable[Step]) -> list[Step]:
+    return [each for each in steps if each.kind == PROBLEM or (each.kind == RAN and each.outcome in FAILURES)]
 
 
 def rested(steps: Iterable[Step]) -> str:

@@ -41,7 +41,7 @@ def test_before_there_is_a_lab_the_machine_is_checked_and_nothing_is_made(
     assert said.code == 0
     assert state(said, "python")[0] == "ok"
     assert state(said, "lab")[0] == "warning"
-    assert any("labctl init" in each for each in said.envelope["next"])
+    assert any("labctl init" in each for each in said.envelope["advice"])
     assert whole_tree(tmp_path) == before
 
 

@@ -38,7 +38,14 @@ def test_a_long_document_is_written_bit_by_bit_and_is_the_same(capsys: pytest.Ca
     rows = [{"n": number, "fix": f"labctl approve a-{number}"} for number in range(450)]
     data = {"rows": rows, "next": "labctl resume a", "none": {}, "few": [1], 'a"b': {"fix": "labctl resume a"}}
     Terminal(as_json=True, quiet=False).answer("list", Answer(data, [], then=["labctl approve b"]))
-    body = {"schema": "labctl.list/1", "ok": True, "data": data, "warnings": [], "next": ["labctl approve b"]}
+    body = {
+        "schema": "labctl.list/1",
+        "ok": True,
+        "data": data,
+        "warnings": [],
+        "next": [],
+        "advice": ["a person decides: labctl approve b"],
+    }
     assert capsys.readouterr().out == json.dumps(person.told(body)) + "\n"
 
 
@@ -49,12 +56,27 @@ def test_no_document_has_a_yes_as_the_next_command(tmp_path: Path) -> None:
     said = json.loads(process("propose", "a", "--params", str(params), "--json", root=root).out)
     assert said["next"] == ["labctl approvals"]
     said = json.loads(process("approvals", "--json", root=root).out)
-    assert said["next"] == ["a person decides: labctl approve a-1"]
+    assert (said["next"], said["advice"]) == ([], ["a person decides: labctl approve a-1"])
     assert "next: labctl approve a-1" in process("approvals", root=root).err
     process("pause", "a", root=root)
     refused = json.loads(process("burst", "a", "-n", "1", "--json", root=root).out)
     assert refused["error"]["fix"] == "a person decides: labctl resume a"
     assert "fix: labctl resume a" in process("burst", "a", "-n", "1", root=root).err
+
+
+def test_what_comes_next_is_a_command_or_advice() -> None:
+    lines = [
+        "labctl top a", "export LAB_DATA_ROOT=/x", "labctl tinker check a   # again, once that is mended",
+        "recipe: mend these lines and try again", "labctl status says what is next; --again gives it back",
+        "edit SPEC.yaml, then: labctl burst a", "labctl resume a",
+    ]  # fmt: skip
+    assert person.parted(lines) == (lines[:3], [*lines[3:6], "a person decides: labctl resume a"])
+
+
+def test_a_program_is_told_what_a_person_is_told_after_a_burst(tmp_path: Path) -> None:
+    root = a_lab(tmp_path / "lab", "a", more=SPACE).layout.root
+    said = json.loads(process("burst", "a", "-n", "1", "--json", root=root).out)
+    assert said["next"] == ["labctl best a", "labctl top a"]
 
 
 def test_what_is_told_within_the_data_is_marked_the_same(tmp_path: Path) -> None:

@@ -6,6 +6,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from lab.scheduler import step
+from lab.scheduler.step import Step
+from tests.cli.labs import a_lab
+
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -72,3 +76,23 @@ def test_a_turn_in_which_nothing_was_due_is_done_as_cron_wants_it(labctl: Labctl
     labctl.done("pause", "hunt")
     assert labctl.done("run-once").out == ""
     labctl.done("run-once", "--experiment", "hunt")
+
+
+def test_a_turn_with_two_troubles_tells_both_and_what_to_do_about_the_first(labctl: Labctl, place: Path) -> None:
+    a_lab(place, "alpha", "beta", more="executor: nowhere\n")
+    said = labctl("run-once", "--json")
+    assert said.code == 1
+    assert len(said.envelope["data"]["steps"]) == 2
+    assert str(said.error["message"]).startswith("alpha: ")
+    assert "; beta: " in str(said.error["message"])
+    first = said.envelope["data"]["steps"][0]
+    assert said.error["fix"] == first["fix"] != ""
+
+
+def test_what_went_wrong_often_is_told_once_and_many_troubles_are_counted() -> None:
+    bad = [
+        Step(kind=step.PROBLEM, experiment=f"e{number}", what="no\n way", fix=f"mend e{number}") for number in range(7)
+    ]
+    told = step.failure([*bad, bad[1]])
+    assert told == "e0: no way; e1: no way (2 times); e2: no way; e3: no way; e4: no way; and 2 more"
+    assert step.remedy(bad) == "mend e0"

@@ -59,7 +59,7 @@ def test_a_project_goes_to_its_gate_and_past_it_to_its_end_and_on_after_an_edit(
     assert "next: labctl research approve mine" in said.err
     assert states(labctl) == {"literature": "done", "ideation": "waiting"}
     again = labctl.done("research", "run", "mine", "--json")
-    assert (again.data["ran"], again.envelope["next"]) == (0, ["a person decides: labctl research approve mine"])
+    assert (again.data["ran"], again.envelope["advice"]) == (0, ["a person decides: labctl research approve mine"])
     assert labctl.done("research", "resume", "mine", "--json").data["ran"] == 0  # which passes no gate
     assert labctl("guided", "mine", "--json").error["fix"] == "labctl research status mine"
     said = labctl.done("research", "approve", "mine", "--why", "looks right")

@@ -154,7 +154,7 @@ def test_what_a_recipe_says_of_its_data_is_told_whole_with_its_advice_apart(
     whole = "the data set has 2 problems:\n  line 3: no prompt\n  line 9: no completion\n  in train.jsonl"
     said = labctl("tinker", "check", "sft", "--json")
     assert (said.code, what(said, "recipe")) == (1, whole)
-    assert said.envelope["next"][0] == "recipe: mend these lines and try again"
+    assert said.envelope["advice"][0] == "recipe: mend these lines and try again"
     told = labctl("tinker", "estimate", "sft", "--json")
     data = told.envelope["data"]
     assert (told.code, data["problem"], data["fix"]) == (1, whole, "mend these lines and try again")
