@@ -10,7 +10,8 @@ import msgspec
 from lab.api import opened
 from lab.api.stops import Stops
 from lab.cli.afar_words import made_by
-from lab.cli.burst_words import by, outside, params
+from lab.cli.burst_doubts import outside
+from lab.cli.burst_words import by, params
 from lab.core.run import FAILURES, SUCCESS
 from lab.scheduler.search import burst as bursts
 from lab.scheduler.step import PASSING, PROBLEM, RAN

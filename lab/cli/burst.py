@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from lab.cli import afar_words
+from lab.cli import afar_words, burst_doubts
 from lab.cli import burst_words as words
 
 if TYPE_CHECKING:
@@ -57,8 +57,8 @@ def go(args: argparse.Namespace, session: Session, verb: str, wanted: Wanted) ->
     teller = words.Teller(session.terminal, verb, args.experiment)
     burst = Burst(root, order, wanted, tell=teller.tell, interrupted=signals.came, worker=args.worker or verb)
     left = burst.prepare()
-    words.refuse_direction(burst, args.direction)
-    words.say_doubts(session, burst, left)
+    burst_doubts.refuse_direction(burst, args.direction)
+    burst_doubts.say_doubts(session, burst, left)
     teller.begin(burst, left)
     afar = afar_words.made_by(root, burst)
     with signals:

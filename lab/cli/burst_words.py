@@ -6,7 +6,7 @@ import sys
 import time
 from typing import TYPE_CHECKING
 
-from lab.cli import afar_words
+from lab.cli import afar_words, burst_doubts
 from lab.cli.parser import count, seconds, seed
 from lab.cli.terminal import Answer
 
@@ -65,51 +65,6 @@ def wanted(args: argparse.Namespace, **more: object) -> Wanted:
     return replace(Wanted(seed=args.seed, space=space), **more)
 
 
-def refuse_direction(burst: Burst, direction: str) -> None:
-    """The SPEC says which way is better. A flag that says so too does no harm; one that says otherwise is refused."""
-    from lab.core.errors import BadInput
-
-    spec = burst.spec
-    if direction and spec is not None and direction != spec.metric_direction:
-        fix = f"set `metric_direction: {direction}` in its SPEC.yaml; every run and page goes by that"
-        raise BadInput(f"{spec.id} is to {spec.metric_direction} its metric, not to {direction}", fix=fix)
-
-
-def doubts(burst: Burst, left: int) -> list[str]:
-    """What will end this before it has made all its runs, said before it begins."""
-    spec, view = burst.spec, burst.view
-    if spec is None or view is None:
-        return []
-    room = spec.max_iterations_total - view.iterations
-    if room >= left:
-        return []
-    made = f"max_iterations_total is {spec.max_iterations_total} and {view.iterations} runs were made"
-    return [f"{made}, so {max(0, room)} of {left} will run; raise it in SPEC.yaml first for more"]
-
-
-def say_doubts(session: Session, burst: Burst, left: int) -> None:
-    """Tell a person, before it begins, what it will not do."""
-    from lab.scheduler import unread
-
-    for doubt in (*doubts(burst, left), *outside(burst)):
-        session.terminal.say(f"note: {doubt}")
-    for doubt in unread.edits(session.root(), burst.order.experiment):
-        session.terminal.say(f"warning: {doubt}")
-
-
-def outside(burst: Burst) -> list[str]:
-    """How much of the history the search could not use, because its space was edited."""
-    if burst.view is None or burst.spec is None:
-        return []
-    found = []
-    for tier in burst.spec.fidelity_tiers:
-        gone, of = burst.search.outside(tier)
-        if gone:
-            what = f"{gone} of {of} earlier trials in the tier {tier} lie outside the search space as it is now"
-            found.append(f"{what}; for another question make another experiment: labctl create PATH --id NAME")
-    return found
-
-
 def ended(
     burst: Burst,
     teller: Teller,
@@ -156,7 +111,7 @@ def ended(
     }
     warnings = [*burst.turn.warnings, *_behind(burst, session)]
     if session.terminal.as_json:  # a person heard it before
-        warnings += [*outside(burst), *unread.edits(session.root(), burst.order.experiment)]
+        warnings += [*burst_doubts.outside(burst), *unread.edits(session.root(), burst.order.experiment)]
     text = [teller.summary()]
     if burst.stopped:
         text.append(f"stopped: {burst.stopped}")

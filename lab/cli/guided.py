@@ -11,7 +11,7 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING
 
-from lab.cli import afar_words
+from lab.cli import afar_words, burst_doubts
 from lab.cli import burst_words as words
 
 if TYPE_CHECKING:
@@ -59,8 +59,8 @@ def answer(args: argparse.Namespace, session: Session) -> Answer:
     wanted = words.wanted(args, strategy=args.strategy)
     burst = Burst(root, order, wanted, tell=teller.tell, interrupted=signals.came, worker=args.worker or "guided")
     left = burst.prepare()
-    words.refuse_direction(burst, args.direction)
-    words.say_doubts(session, burst, left)
+    burst_doubts.refuse_direction(burst, args.direction)
+    burst_doubts.say_doubts(session, burst, left)
     teller.begin(burst, left)
     afar = afar_words.made_by(root, burst)
     guided = Guided(root, burst, ask=_asker(signals.came) if at_terminal else None, actor=session.actor, afar=afar)
