@@ -168,4 +168,4 @@ def edited(ruling: Ruling, given: Mapping[str, object] | None, where: str) -> Ru
         what = f"{ruling.proposal_id} has no parameters to edit: it asks to {ruling.kind}"
         raise BadInput(what, fix=f"labctl approve {ruling.proposal_id}")
     chosen = params(given, where)
-    return msgspec.structs.replace(ruling, params=chosen, edited=chosen != ruling.params)
+    return msgspec.structs.replace(ruling, params=chosen, edited=ruling.edited or chosen != ruling.params)

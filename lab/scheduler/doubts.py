@@ -111,6 +111,8 @@ def doubts(spec: Spec, files: Lying, environ: Mapping[str, str], *, away: bool =
         problem = command.doubts(spec.for_tier(tier)) if spec.executor in command.FILLED else ""
         if problem:
             found.append(f"{NOT_RUN}: {problem}")
+    if any(each.setup_command and not scripts.is_loop(each) for each in map(spec.for_tier, spec.fidelity_tiers)):
+        found.append("setup_command is for code loops: nothing runs it here; make what it makes beforehand")
     absent = () if away else _absent(spec, files, environ)
     found += [f"{NOT_RUN}: {each}" for each in (*_unsearched(spec, files), *absent)]
     return list(dict.fromkeys(found))
@@ -146,9 +148,9 @@ def _unsearched(spec: Spec, files: Lying) -> Iterator[str]:
 
 
 def require_programs(spec: Spec, files: Lying, environ: Mapping[str, str]) -> None:
-    """Refuse a program or script of this tier that lies nowhere here. What a setup makes is not there yet."""
+    """Refuse a program or script of this tier that lies nowhere here."""
     here = scripts.renamed(spec)  # hermes-lab's door to the code loop is no script that must lie here
-    if here.executor != "command" or not here.executor_command or here.setup_command:
+    if here.executor != "command" or not here.executor_command:
         return
     seen = environment.given(here, environ)
     command.Command().require_program(

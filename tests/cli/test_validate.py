@@ -75,9 +75,12 @@ def test_what_no_run_can_be_made_of_is_said(old: str, new: str, told: str, labct
     assert told in " ".join(labctl.done("create", str(folder)).err.split())  # and where it is made nevertheless
 
 
-def test_a_program_that_a_setup_makes_is_not_missed(labctl: Labctl, folder: Path) -> None:
+def test_a_setup_that_nothing_runs_makes_no_program(labctl: Labctl, folder: Path) -> None:
+    """Its script was taken for something that the setup would make; a setup belongs to code loops."""
     (folder / "SPEC.yaml").write_text(SPEC.replace("fit.py", "made.py") + "setup_command: make made.py\n")
-    assert doubts(labctl, folder) == []
+    said = " ".join(doubts(labctl, folder))
+    assert "there is no script made.py" in said
+    assert "setup_command is for code loops" in said
 
 
 def test_of_an_experiment_the_files_are_looked_for_where_they_lay_when_it_was_made(

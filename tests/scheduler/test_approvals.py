@@ -298,6 +298,37 @@ def test_a_parameter_with_a_default_may_be_left_out(root: Root) -> None:
         approvals.ask(root, Proposal(kind=RUN, experiment="spaced", params={"opt": "sgd"}))
 
 
+def test_what_waits_is_made_whole_by_the_yes_where_the_space_grew_meanwhile(root: Root) -> None:
+    """It was approved as it stood, and failed: there was no such parameter."""
+    an_experiment(root, "spaced", "search_space:\n  lr: {low: 0, high: 1}\n")
+    asked = approvals.ask(root, Proposal(kind=RUN, experiment="spaced", params={"lr": 0.5}))
+    with open(root.layout.spec("spaced"), "a", encoding="utf-8") as spec:
+        spec.write("  k: {type: int, low: 1, high: 9, default: 7}\n")
+    ruling = approvals.approve(root, asked.proposal_id, actor="ann")
+    assert (ruling.params, ruling.edited) == ({"lr": 0.5, "k": 7}, True)  # no more what was proposed
+
+
+@pytest.mark.parametrize("inline", [True, False])
+def test_a_point_is_judged_by_the_whole_space_wherever_that_lies(root: Root, tmp_path: Path, *, inline: bool) -> None:
+    parameters = "{lr: {low: 0, high: 1}, m: {low: 0, high: 1}}"
+    text = f"{{parameters: {parameters}, constraints: [lr + m <= 1]}}"
+    (tmp_path / "space.yaml").write_text(text)
+    an_experiment(root, "spaced", f"search_space: {text if inline else tmp_path / 'space.yaml'}\n")
+    outside: list[tuple[dict[str, object], str]] = [
+        ({"lr": 7, "m": 0}, "lr"),
+        ({"lr": 0.5, "x": 1}, "'x' is no"),
+        ({"lr": 0.9, "m": 0.9}, "lr"),
+    ]
+    for params, wrong in outside:
+        with pytest.raises(BadInput, match="not in the search space") as refused:
+            approvals.ask(root, Proposal(kind=RUN, experiment="spaced", params=params))
+        assert wrong in refused.value.what
+    asked = approvals.ask(root, Proposal(kind=RUN, experiment="spaced", params={"lr": 0.5, "m": 0.5}))
+    with pytest.raises(BadInput, match="does not meet"):
+        approvals.approve(root, asked.proposal_id, actor="ann", edit={"lr": 0.9, "m": 0.9})
+    assert approvals.approve(root, asked.proposal_id, actor="ann", edit={"lr": 0.2, "m": 0.1}).edited
+
+
 def test_an_approved_run_is_used_once_by_the_next_run(root: Root) -> None:
     name = proposed_run(root)
     assert approved.next_run(root, "a") is None

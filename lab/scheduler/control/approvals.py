@@ -20,10 +20,9 @@ from lab.core import assignment, canonical, event, proposal
 from lab.core.errors import BadInput, LabError, NotFound, nearest
 from lab.core.proposal import APPROVED, EXPIRED, MOOT, PROMOTE, REJECTED, RESUME, RUN, Proposal, Ruling
 from lab.core.record import page, parse
-from lab.core.space import Space
 from lab.core.view import AWAITING
 from lab.core.world import stamp
-from lab.scheduler import decisions, refresh
+from lab.scheduler import decisions, places, refresh
 from lab.scheduler.control import proposals, untold
 from lab.scheduler.control.proposals import Told
 from lab.store import experiments, ledger, reading
@@ -66,7 +65,7 @@ def ask(root: Root, wanted: Proposal) -> Asked:
     name = experiments.require(root, wanted.experiment)
     with root.section(name):
         view, loaded = refresh.current(root, name)
-        wanted = msgspec.structs.replace(wanted, params=_whole(name, wanted.params, loaded.spec))
+        wanted = msgspec.structs.replace(wanted, params=_whole(root, view, wanted.params, loaded.spec))
         if wanted.kind == PROMOTE and loaded.spec is not None and wanted.tier not in loaded.spec.fidelity_tiers:
             raise BadInput(f"{name} has no tier {wanted.tier}", fix=f"one of: {', '.join(loaded.spec.fidelity_tiers)}")
         waiting = next((each for each in view.waiting if each.kind == wanted.kind), None)
@@ -148,8 +147,8 @@ def approve(
         if refused is not None:
             raise refused
         ruling = proposal.said(made, APPROVED, digest, by=actor, at=root.now(), reason=reason)
-        ruling = proposal.edited(ruling, _whole(name, edit, loaded.spec), proposal_id)
-        _refuse_what_cannot_be(ruling, loaded)
+        ruling = proposal.edited(ruling, edit, proposal_id)
+        ruling = _that_can_be(root, ruling, view, loaded)
         _write_down(root, event.PROPOSAL_APPROVED, ruling)
     _carry_out(root, ruling)
     return ruling
@@ -230,25 +229,33 @@ def _refuse_release(made: Proposal, view: View) -> None:
         raise BadInput("a release waits, and is approved by its hash", fix=fix)
 
 
-def _refuse_what_cannot_be(ruling: Ruling, loaded: Loaded) -> None:
-    """Judged before anything is written: a yes that cannot be carried out would be lost."""
+def _that_can_be(root: Root, ruling: Ruling, view: View, loaded: Loaded) -> Ruling:
+    """The ruling, whole. Judged before anything is written: a yes that cannot be carried out would be lost."""
     spec = loaded.spec
     if ruling.kind == PROMOTE and (spec is None or ruling.tier not in spec.fidelity_tiers):
         tiers = ", ".join(spec.fidelity_tiers) if spec else "its SPEC cannot be read"
         what = f"{ruling.experiment} has no tier {ruling.tier}"
         raise BadInput(what, fix=f"labctl reject {ruling.proposal_id} --why WHY; its tiers: {tiers}")
-    _whole(ruling.experiment, ruling.params, spec)
+    return proposal.edited(ruling, _whole(root, view, ruling.params, spec), ruling.proposal_id)
 
 
-def _whole(experiment: str, params: Mapping[str, object] | None, spec: Spec | None) -> Mapping[str, object] | None:
-    """Parameters with the defaults that they leave out. Refuses what the search space of the SPEC does not have."""
-    if params is None or spec is None or not isinstance(spec.search_space, Space):
+def _whole(
+    root: Root, view: View, params: Mapping[str, object] | None, spec: Spec | None
+) -> Mapping[str, object] | None:
+    """Parameters with the defaults that they leave out. Refuses what is no point of the search space."""
+    if params is None or spec is None:
         return params
-    found = assignment.filled(spec.search_space, params)
-    problems = spec.search_space.check(found)
+    from lab.scheduler.search import spaces  # noqa: PLC0415  # not for a turn, which looks for what has expired
+
+    space = spaces.at(spec, places.workspace(root, spec, view), places.folders(root, view))
+    if space is None:
+        return params
+    found = assignment.filled(space, params)
+    problems = assignment.problems(space, found)
     if problems:
-        what = f"these parameters are not in the search space of {experiment}: {'; '.join(problems[:5])}"
-        raise BadInput(what, where=f"experiments/{experiment}/SPEC.yaml", fix="correct them; nothing was written")
+        what = f"these parameters are not in the search space of {view.experiment}: {'; '.join(problems[:5])}"
+        where = f"experiments/{view.experiment}/SPEC.yaml"
+        raise BadInput(what, where=where, fix="correct them; nothing was written")
     return found
 
 
