@@ -10,6 +10,8 @@ from typing import Literal
 
 import msgspec
 
+from lab.core import layout
+
 Format = Literal["yaml", "json", "jsonl", "markdown", "tsv", "text", "tar", "lock", "any"]
 
 
@@ -25,11 +27,12 @@ class Known(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def _line(path: str, fmt: Format, by: str, about: str, schema: str = "") -> Known:  # one line of the first table
-    return Known(path=path, canonical=True, about=about, by=by, format=fmt, schema=schema)
+    kept = layout.kind_of(path) in (layout.CANONICAL, layout.PEOPLES)
+    return Known(path=path, canonical=kept, about=about, by=by, format=fmt, schema=schema)
 
 
 def _page(path: str, fmt: Format, about: str, schema: str = "", by: str = "every run, and refresh") -> Known:
-    return Known(path=path, canonical=False, about=about, by=by, format=fmt, schema=schema)
+    return _line(path, fmt, by, about, schema)
 
 
 _RUN = "experiments/<id>/runs/<run>"
@@ -59,8 +62,11 @@ _CANONICAL = (
     _line("experiments/<id>/archived/<archive>", "jsonl", "prune", "what history needs of runs that were archived",
           "archived"),
     _line("experiments/<id>/asks/<ask>.json", "json", "searches that ask a model", "one question and its answer"),
+    _line("experiments/<id>/code.git/", "any", "code loops", "a repository for a workspace that is under no git"),
     _line("backups/<archive>", "tar", "prune", "whole bundles of old runs; may be moved elsewhere"),
     _line("registry/events.jsonl", "jsonl", "every decision", "the ledger: each line chained to the one before",
+          "events.jsonl"),
+    _line("registry/ledgers/<ledger>.jsonl", "jsonl", "import-root", "the ledger of a lab that was taken over",
           "events.jsonl"),
     _line("control/inbox/<name>", "json", "people and programs", "an order that waits", "order"),
     _line("control/notify.json", "json", "people", "where notices go", "notify.json"),

@@ -62,7 +62,7 @@ SEEN_SUFFIX = ".seen"  # how the last look found it
 DOUBT_SUFFIX = ".doubt"  # of an engine
 SILENCE_SUFFIX = ".silent"  # of an engine
 
-# Derived files of one experiment: the law of DESIGN.md section 4 is tested by deleting exactly these.
+# Derived files of one experiment.
 EXPERIMENT_PAGES = (STATUS, RUNBOOK, SUMMARY, NEXT, CONTEXT, BEST, METRICS_LOG, RESULTS, LATEST_RUN, BEST_RUN)
 # Those that a code loop has besides.
 LOOP_PAGES = (PEERS_LOG, LOOP_PROGRESS, LOOP_SUMMARY)
@@ -86,6 +86,33 @@ FOLDERS = (
     "dispatch/complete",
     "backups",
     "scratch",
+)
+
+# What a file is to history, by its place: README-FIRST.md and `core.inventory` are made from this table, and the law of
+# DESIGN.md section 4 is tested by deleting what it calls derived. A line: which kind, a folder, the names in it (none:
+# all below it), what they are. The first line that fits a file is its line.
+CANONICAL, PEOPLES, PASSING, DERIVED = "canonical", "people's", "passing", "derived"
+_EXPERIMENT = "experiments/<id>/"
+PLACES: tuple[tuple[str, str, tuple[str, ...], str], ...] = (
+    (CANONICAL, _EXPERIMENT, (SPEC,), "what the experiment is; edit it, then `labctl validate`"),
+    (CANONICAL, f"{_EXPERIMENT}runs/", (), "bundles: once `SEAL.json` is in one, nothing in it changes"),
+    (CANONICAL, f"{_EXPERIMENT}archived/", (), "what history needs of runs that `labctl prune` archived"),
+    (CANONICAL, f"{_EXPERIMENT}asks/", (), "what models were asked and answered"),
+    (CANONICAL, f"{_EXPERIMENT}code.git/", (), "the changes of a code loop whose workspace is under no git"),
+    (CANONICAL, "backups/", (), "the archived bundles themselves; may be moved elsewhere"),
+    (CANONICAL, "registry/", ("events.jsonl",), "every decision, each line chained to the one before"),
+    (CANONICAL, "registry/ledgers/", (), "the same of labs that were taken over: their runs are proved by it"),
+    (PASSING, "control/asking/", (), "what somebody is asked at a terminal, while they are"),
+    (PEOPLES, "control/", ("notify.json",), "where notices go"),
+    (CANONICAL, "control/", (), "the rest of it: commands and approvals by people, and what was answered"),
+    (CANONICAL, "dispatch/", (), "packages for workers, and what came back"),
+    (PEOPLES, "", (*DOCUMENTS, ENGINES), "what the lab is for, what was changed, which class runs where"),
+    (PEOPLES, _EXPERIMENT, (STEERING,), "words to those who propose changes"),
+    (PASSING, "registry/", (), "the rest of it, locks, claims, jobs, caches, logs: who is at work, and where"),
+    (PASSING, "scratch/", (), "drafts, copies to work in, and what recovery set aside"),
+    (DERIVED, "", LAB_PAGES, "the lab's pages"),
+    (DERIVED, _EXPERIMENT, (*EXPERIMENT_PAGES, *LOOP_PAGES), "an experiment's pages and tables"),
+    (DERIVED, "digests/", (), "what a day or a week brought"),
 )
 
 
@@ -316,6 +343,17 @@ class Layout:
     def sandbox(self, name: str) -> str:
         """Where a change is tried out on a copy of its workspace; nothing is kept there."""
         return f"{self.root}/scratch/sandbox/{name}"
+
+
+def kind_of(name: str) -> str:
+    """What a file of a data root is to history, by its relative name. Empty for one that the lab has no place for."""
+    parts = name.split("/")
+    if parts[0] == "experiments" and len(parts) > 2:  # noqa: PLR2004  # a file or folder of one
+        name = "/".join((*_EXPERIMENT.split("/")[:2], *parts[2:]))
+    for kind, folder, names, _ in PLACES:
+        if name.startswith(folder) and (name[len(folder) :] in names or not names):
+            return kind
+    return ""
 
 
 @lru_cache(maxsize=8_192)  # the names beside a new run are those beside the last one, and may be thousands

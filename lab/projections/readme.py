@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-_README = """\
+from lab.core import layout
+
+_HEAD = """\
 # Read this first
 
 This folder is a **labctl data root**: experiments, every run they ever made, and pages made from those. Plain files;
@@ -20,18 +22,19 @@ no server, no database. Paths below are relative to this folder.
 Programs read `LAB-INDEX.json` (one line an experiment), `experiments/<id>/STATUS.json` and
 `experiments/<id>/metrics.jsonl`; plots read `experiments/<id>/results.tsv`.
 
-## What is canonical
-
-| place | what it is |
-| --- | --- |
-| `experiments/<id>/SPEC.yaml` | what the experiment is; edit it, then `labctl validate` |
-| `experiments/<id>/runs/RUN-*/` | sealed bundles: once `SEAL.json` is in one, nothing in it changes |
-| `registry/events.jsonl` | every decision, each line chained to the one before |
-| `control/` | commands and approvals by people |
-| `PROGRAM.md`, `CHANGELOG.md`, `engines.yaml` | written by people; labctl never rewrites them |
-
-Everything else is **derived**: delete it, run `labctl refresh`, and every byte comes back.
-
+"""
+# What is said of each kind of files; the tables below these words are those of the layout.
+_KINDS = (
+    (layout.CANONICAL, "## What is canonical", "Nothing brings these back: keep a copy."),
+    (layout.PEOPLES, "## What people wrote", "Nothing brings these back either, and labctl never rewrites them."),
+    (layout.PASSING, "## What goes on now", "No history is in it; runs under way need it, so leave it alone."),
+    (
+        layout.DERIVED,
+        "## What is derived",
+        "Delete these, run `labctl refresh`, and every byte comes back. (A person's own `AGENTS.md` is theirs.)",
+    ),
+)
+_TAIL = """\
 ## What never to edit
 
 - Anything in a bundle that has a `SEAL.json`, and `registry/events.jsonl`: `labctl verify` finds edits.
@@ -111,7 +114,21 @@ What people changed about this lab, newest first: goals, machines, rules. What t
 
 def render() -> bytes:
     """README-FIRST.md."""
-    return _README.encode()
+    lines = [_HEAD]
+    for kind, head, words in _KINDS:
+        lines += [f"{head}\n\n{words}\n\n| place | what it is |\n| --- | --- |\n"]
+        lines += [
+            f"| {_named(folder, names)} | {about} |\n" for its, folder, names, about in layout.PLACES if its == kind
+        ]
+        lines += ["\n"]
+    return "".join((*lines, _TAIL)).encode()
+
+
+def _named(folder: str, names: tuple[str, ...]) -> str:
+    """A line's place, as a table has it."""
+    if len(names) > 1 and folder:
+        return f"`{folder}`: " + ", ".join(f"`{name}`" for name in names)
+    return ", ".join(f"`{folder}{name}`" for name in names or ("",))
 
 
 def agents() -> bytes:

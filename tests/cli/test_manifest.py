@@ -13,15 +13,17 @@ import pytest
 from lab.cli import agents_page, commands, exits, flags, reference, schemas
 from lab.cli.commands import COMMANDS
 from lab.cli.shapes.table import SHAPES
-from lab.core import inventory, spec_fields, variables
+from lab.core import inventory, layout, spec_fields, variables
 from lab.core.run import Run
 from lab.executors import environment, placeholders
 from lab.projections import readme
 from lab.scheduler import refresh
 from lab.testing.executors import a_manifest
-from tests.cli import handed
+from lab.testing.files import a_root
+from tests.cli import handed, models
 from tests.cli.labs import CHECKOUT, a_busy_lab, process, runs_of
 from tests.cli.searches import a_searched_lab, some_runs
+from tests.llm.faulty import Faulty
 from tests.scheduler.labs import an_experiment
 
 if TYPE_CHECKING:
@@ -234,15 +236,31 @@ def test_every_file_of_a_lab_is_told_of_and_is_what_its_schema_says(labctl: Labc
     assert len(seen) > 40  # or this test looks at little
 
 
-def test_deleting_what_is_derived_loses_nothing_and_the_rest_is_canonical(labctl: Labctl, place: Path) -> None:
-    a_busy_lab(place)
-    before = {path: (place / path).read_bytes() for path in walked(str(place))}
-    derived = [path for path in before if not line_of(path).canonical and line_of(path).by.endswith("refresh")]  # type: ignore[union-attr]
-    assert len(derived) > 15
-    for path in derived:
-        (place / path).unlink()
+def test_what_is_called_derived_comes_back_and_nothing_else_is_called_so(labctl: Labctl, place: Path) -> None:
+    """The law, as README-FIRST.md tells it: with archives, packages, questions to models, and runs of another lab."""
+    root = a_root(used_lab(place, labctl))
+    another = a_busy_lab(place.parent / "another")
+    labctl.done("import-root", another.layout.root)
+    with Faulty(models.steadily()) as server:
+        told = json.dumps({"base_url": server.url, "model": "m", "timeout_s": 10, "candidates": 4})
+        an_experiment(root, "asked", f"{models.SPACE}{models.PROGRAM}llm: {told}\n")
+        labctl.done("burst", "asked", "-n", "2")
+    labctl.done("refresh")
+    kinds = {path: layout.kind_of(path) for path in walked(str(place))}
+    before = {path: (place / path).read_bytes() for path, kind in kinds.items() if kind != layout.PASSING}
+    for path, kind in kinds.items():
+        known = line_of(path)
+        assert kind, path
+        assert known is not None, path
+        assert known.canonical == (kind in (layout.CANONICAL, layout.PEOPLES)), path
+        if kind == layout.DERIVED:
+            (place / path).unlink()
+    for folder in ("archived", "asks", "backups", "dispatch", "ledgers", "digests"):
+        assert any(f"{folder}/" in path for path in before), folder
     labctl.done("refresh")
     assert {path: (place / path).read_bytes() for path in before} == before
+    verified = labctl("verify", "--json")
+    assert verified.code == 0, verified
 
 
 def test_every_path_of_the_contract_names_a_schema_that_exists() -> None:
