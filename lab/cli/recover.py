@@ -1,7 +1,8 @@
 """Bring a damaged lab back to order, and say what was done.
 
 Settles dead runs, writes ledger lines that a crash left out, moves aside what cannot be read (to scratch/aside), and
-writes every page again. Live work is never touched and nothing is deleted. A healthy lab stays as it is.
+writes every page again. Runs that are under way are left alone and counted. Nothing is deleted. A healthy lab stays as
+it is.
 Exit code 1 while something is left or still wrong, so that cron notices.
 """
 
@@ -37,6 +38,7 @@ def answer(args: argparse.Namespace, session: Session) -> Answer:
     data = {
         "done": list(done.done),
         "left": list(done.left),
+        "under_way": done.under_way,
         "pages_written": pages.written,
         "findings": [{"what": item.what, "where": item.where, "fix": item.fix} for item in pages.findings],
     }
@@ -55,5 +57,7 @@ def answer(args: argparse.Namespace, session: Session) -> Answer:
             yield "Nothing else that recover can mend."
         else:
             yield "Nothing to mend. The lab is in order."
+        if done.under_way:
+            yield f"{done.under_way} {'run is' if done.under_way == 1 else 'runs are'} under way: left alone"
 
     return Answer(data, text(), exit_code=FAILED if done.left or pages.findings else DONE)

@@ -49,6 +49,7 @@ class Recovered(msgspec.Struct, frozen=True, kw_only=True):
 
     done: tuple[str, ...]
     left: tuple[str, ...]
+    under_way: int  # runs that somebody is at: no leftovers
     refreshed: Refreshed
 
 
@@ -115,9 +116,10 @@ def recover(root: Root, *, progress: Callable[[int, int], None] | None = None) -
     for name in _claimed(root):
         _damaged_claims(root, name, done, left)
     known = _known(root)
+    under_way = 0
     for name in experiments.names(root):
         try:
-            _experiment(root, name, known, done, left)
+            under_way += _experiment(root, name, known, done, left)
         except LabError as error:
             left.append(f"{name}: {error.what}")
         except OSError as error:
@@ -125,7 +127,8 @@ def recover(root: Root, *, progress: Callable[[int, int], None] | None = None) -
                 raise
             left.append(f"{name}: {refusals.refused(error).what}")
     done.extend(_drafts(root))
-    return Recovered(done=tuple(done), left=tuple(left), refreshed=refresh.everything(root, progress=progress))
+    pages = refresh.everything(root, progress=progress)
+    return Recovered(done=tuple(done), left=tuple(left), under_way=under_way, refreshed=pages)
 
 
 def _is_its_own(root: Root, error: OSError) -> bool:
@@ -133,13 +136,13 @@ def _is_its_own(root: Root, error: OSError) -> bool:
     return reading.is_local(error) and not str(error.filename or "").startswith(root.layout.place("registry"))
 
 
-def _experiment(root: Root, name: str, known: _Known, done: list[str], left: list[str]) -> None:
+def _experiment(root: Root, name: str, known: _Known, done: list[str], left: list[str]) -> int:
+    """What the ledger does not know of one experiment. Returns how many of its runs somebody is at."""
     if name not in known.created:
         with root.section(name):
             _announce(root, name, done)
-    for run_id in bundles.names(root, name):
-        if (name, run_id) not in known.sealed:
-            _bundle(root, name, run_id, done, left)
+    unknown = [run_id for run_id in bundles.names(root, name) if (name, run_id) not in known.sealed]
+    return sum(_bundle(root, name, run_id, done, left) for run_id in unknown)
 
 
 def _claims(experiment: str, seen: Survey) -> Iterator[Finding]:
@@ -248,25 +251,29 @@ def _announce(root: Root, experiment: str, done: list[str]) -> None:
     done.append(f"{experiment}: its creation was recorded")
 
 
-def _bundle(root: Root, experiment: str, run_id: str, done: list[str], left: list[str]) -> None:
-    """One bundle that the ledger does not know as sealed, and for which no claim speaks."""
+def _bundle(root: Root, experiment: str, run_id: str, done: list[str], left: list[str]) -> bool:
+    """One bundle that the ledger did not know as sealed. Returns whether somebody holds its claim: it is under way."""
     where = f"{experiment}/{run_id}"
     path = root.layout.run(experiment, run_id)
     if reading.is_file(f"{path}/{layout.SUPERSEDED}"):
-        return
+        return False
     try:
         manifest = bundles.load_manifest(path)
     except Corrupt as error:
         if error.newer or reading.is_file(f"{path}/{layout.SEAL}") or _is_claimed(root, experiment, run_id):
             left.append(f"{where}: {error.what}; labctl verify names the file")
-            return
+            return False
         manifest = None  # a power cut emptied it, and took its claim along
     if manifest is None:
         done.append(_aside(root, path))
-        return
+        return False
+    if any(each.seen.claim.generation == manifest.generation for each in leases.survey(root, experiment).held):
+        return True
     if _spoken_for(root, experiment, manifest.generation):
         left.append(f"{where}: somebody may be working on it; left alone")
-        return
+        return False
+    if ledger.tells(root, event.RUN_SEALED, experiment, run_id):
+        return False  # it ended well since the ledger was read
     orphan = reclaim.Orphan(experiment=experiment, run_id=run_id, generation=manifest.generation, owner=manifest.owner)
     with reclaim.settling(root, experiment):
         said = reclaim.settle(root, orphan)
@@ -274,6 +281,7 @@ def _bundle(root: Root, experiment: str, run_id: str, done: list[str], left: lis
         done.append(f"{where}: {said}")
     else:
         left.append(f"{where}: processes that it started still write to it; left alone")
+    return False
 
 
 def _spoken_for(root: Root, experiment: str, generation: int) -> bool:

@@ -108,7 +108,7 @@ VERBS: dict[str, tuple[tuple[str, ...], str, set[str]]] = {
     "courier": (("post",), "Nothing came, and nothing went\n", {"packed", "ingested", "lost", "refused", "others"}),
     "doctor": ((), "ok       python", {"checks", "agents", "failed"}),
     "watchdog": ((), "free_gb: ", {"free_gb", "live", "settled", "alerts"}),
-    "recover": ((), "Nothing to mend. The lab is in order.\n", {"done", "left", "pages_written", "findings"}),
+    "recover": ((), "Nothing to mend. The lab is in order.\n", {"done", "left", "under_way", "findings"}),
     "verify": ((), "all as it was sealed: 6 runs, ", {"records", "runs", "files", "bytes", "damage"}),
     "refresh": ((), "refreshed: 2 experiments, 6 runs, ", {"experiments", "runs", "written", "findings"}),
     "lease": (("show",), "No claims\n", {"claims"}),
@@ -443,7 +443,10 @@ def test_verify_of_one_experiment_looks_at_no_other(labctl: Labctl, place: Path)
 def test_what_is_left_to_mend_is_exit_code_1_for_watchdog_and_recover(labctl: Labctl, place: Path) -> None:
     root = a_lab(place, "alpha")
     cycle.begin(root, "alpha", owner=me())
-    assert labctl("recover").code == 1  # somebody may be working on it
+    said = labctl.done("recover", "--json")
+    assert (said.data["left"], said.data["under_way"]) == ([], 1)  # it is no leftover
+    in_words = "Nothing to mend. The lab is in order.\n1 run is under way: left alone\n"
+    assert labctl.done("recover").out == in_words
     (place / "experiments/alpha/SPEC.yaml").write_text("nonsense: [\n")
     for verb in ("watchdog", "recover"):
         said = labctl(verb, "--json")

@@ -96,12 +96,28 @@ def test_recovering_never_touches_live_work(root: Root, owner: object) -> None:
     write(f"{running.path}/stdout.log", b"half")
     before = tree(running.path)
     seen = watchdog.recover(root)
-    assert seen.done == ()
-    assert "left alone" in seen.left[0]
+    assert (seen.done, seen.left, seen.under_way, seen.refreshed.findings) == ((), (), 1, ())
     assert tree(running.path) == before
     with pytest.raises(Busy):
         cycle.begin(root, "a", owner=me())
     cycle.finish(root, running, ended(0.125))
+    assert view(root).runs == 2
+
+
+def test_a_run_that_ends_while_the_lab_is_recovered_is_nothing_that_was_mended(
+    root: Root, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    running = cycle.begin(root, "a", owner=me())
+    look = watchdog._known
+
+    def then_it_ends(root: Root) -> object:
+        known = look(root)
+        cycle.finish(root, running, ended(0.125))
+        return known
+
+    monkeypatch.setattr(watchdog, "_known", then_it_ends)
+    seen = watchdog.recover(root)
+    assert (seen.done, seen.left, seen.under_way) == ((), (), 0)
     assert view(root).runs == 2
 
 

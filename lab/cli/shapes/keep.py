@@ -36,10 +36,11 @@ class Watch(msgspec.Struct):
 
 
 class Recovered(msgspec.Struct):
-    """`recover`."""
+    """`recover`. `under_way` counts the runs that somebody is at: they are no leftovers."""
 
     done: list[str]
     left: list[str]
+    under_way: int
     pages_written: int
     findings: list[Trouble]
 
