@@ -25,6 +25,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def answer(args: argparse.Namespace, session: Session) -> Answer:
     """One experiment's STATUS.json and SUMMARY.md, or one run's bundle."""
+    from lab.core.run import FAILURES
     from lab.scheduler import inspect
 
     root = session.root()
@@ -32,4 +33,6 @@ def answer(args: argparse.Namespace, session: Session) -> Answer:
         run = inspect.run(root, args.name)
         return Answer(run.data, run.lines, warnings=run.warnings)
     found = inspect.experiment(root, args.name)
-    return Answer(found.data, found.lines, warnings=found.warnings)
+    failed = found.data.get("last_outcome") in FAILURES
+    then = [f"labctl show {found.data['last_run']}"] if failed else []
+    return Answer(found.data, found.lines, warnings=found.warnings, then=then)

@@ -190,7 +190,8 @@ def _line(row: dict[str, object]) -> str:
     best, runs = row["best_value"], row["run_count"] or 0
     found = row["found"] or "no value yet"
     luck = " (partly luck)" if row["partly_luck"] else ""
-    shown = found if best is None else f"{row['metric'] or 'best'} {best!r}{luck}"
+    value = f"{best:.6g}" if isinstance(best, float) else best  # as the board has it; --json has all digits
+    shown = found if best is None else f"{row['metric'] or 'best'} {value}{luck}"
     old = f" (without {row['behind']} events)" if row["behind"] else ""
     came = f"  {shown}{old}  last {_last(row)}" if runs else old
     return f"  {row['id']}{_phase(row)}  {row['tier']}  runs {runs}{came}"

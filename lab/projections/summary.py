@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from lab.core.run import CLAIMED, came_to
+from lab.core.run import CLAIMED, FAILURES, came_to
 from lab.projections import due, pursued, text, trained
 from lab.projections.attention import opening
 from lab.projections.tier import every, next_tier, spec_here
@@ -63,8 +63,13 @@ def _cells(run: Run) -> tuple[str, ...]:
         text.md(run.tier),
         text.moment(run.ended_at or run.started_at),
         text.duration(run.wall_s),
-        text.md(run.note or run.reason, CELL_CHARS) or text.NONE,
+        text.md(_words(run), CELL_CHARS) or text.NONE,
     )
+
+
+def _words(run: Run) -> str:
+    """Of a run that failed why; of another one what was tried."""
+    return (run.reason or run.note) if run.outcome in FAILURES else (run.note or run.reason)
 
 
 def _facts(subject: Subject) -> list[str]:
@@ -90,7 +95,9 @@ def _facts(subject: Subject) -> list[str]:
     if view.superseded:
         lines.append(f"- Superseded and not counted: {text.count(view.superseded, 'run')}")
     if view.last:
-        lines.append(f"- Last run: {text.md(view.last.run_id)} ({outcome(view.last)}, {text.number(view.last.value)})")
+        why = text.md(view.last.reason, REASON_CHARS) if view.last.outcome in FAILURES else ""
+        how = f"{outcome(view.last)}, {text.number(view.last.value)}"
+        lines.append(f"- Last run: {text.md(view.last.run_id)} ({how})" + (f": {why}" if why else ""))
     budget = f"; at most {text.duration(told.time_budget_s)} a run" if told else ""
     lines.append(f"- Time used: {text.duration(view.wall_s)}{budget}")
     if view.cost:
