@@ -53,6 +53,7 @@ _FORMS = (
     "or five cron fields in UTC such as '0 9 * * mon-fri'"
 )
 _CRON_FIELDS = 5
+_LARGE = 10**15  # a number with more digits is shown by none of them
 _SHOWN_CHARS = 60
 
 
@@ -160,7 +161,8 @@ def duration_s(value: object, what: str) -> float:
             seconds = float(text)
     if not (math.isfinite(seconds) and seconds >= 0):
         fix = "write 90s, 5m, 1.5h, 2d, or a plain number of seconds"
-        raise BadInput(f"{what} {_shown(value)} is not a length of time", fix=fix)
+        below = " below 0" if -math.inf < seconds < 0 else ""
+        raise BadInput(f"{what} {_shown(value)} is{below or ' not a length of time'}", fix=fix)
     return seconds
 
 
@@ -239,6 +241,6 @@ def _refusal(value: object) -> BadInput:
 
 
 def _shown(value: object) -> str:
-    if isinstance(value, (str, bool, float)):
+    if isinstance(value, (str, bool, float)) or (isinstance(value, int) and abs(value) < _LARGE):
         return repr(value[:_SHOWN_CHARS] if isinstance(value, str) else value)
     return "of that size" if isinstance(value, int) else f"of type {type(value).__name__}"

@@ -154,7 +154,8 @@ def _syntax(trouble: yaml.YAMLError, text: str, where: str) -> BadInput:
     words = next((words for part, words in _COMPLAINTS if part in problem), problem or "the parser gave up")
     quoted = _quoted(text.split("\n")[line - 1]) if line and _SECOND in problem else ""
     fix = f"write it so: {quoted}" if quoted else "mend this line, or put the value in quotes"
-    return BadInput(f"this is not YAML: {words}", where=at, fix=fix)
+    wanted = "neither JSON nor YAML" if where.endswith(".json") or text.lstrip()[:1] in ("{", "[") else "not YAML"
+    return BadInput(f"this is {wanted}: {words}", where=at, fix=fix)
 
 
 def _quoted(line: str) -> str:

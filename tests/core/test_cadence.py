@@ -157,5 +157,10 @@ def test_a_length_of_time_is_seconds_unless_it_has_a_unit(written: object, secon
     "written", ["", "x", "5 m", "-5s", -5, True, None, float("nan"), float("inf"), "1e999", [], "5x"]
 )
 def test_what_is_no_length_of_time_is_refused_by_its_name(written: object) -> None:
-    with pytest.raises(BadInput, match=r"^time_budget .* is not a length of time"):
+    with pytest.raises(BadInput, match=r"^time_budget .* is (not a length of time|below 0)"):
         duration_s(written, "time_budget")
+
+
+def test_a_length_below_0_is_shown_as_it_was_written() -> None:
+    with pytest.raises(BadInput, match=r"^time_budget -5 is below 0"):
+        duration_s(-5, "time_budget")

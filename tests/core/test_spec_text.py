@@ -250,3 +250,18 @@ def test_any_heap_of_yaml_signs_is_read_or_refused(text: str) -> None:
     except BadInput:
         return
     assert all(lines.line((key,)) >= 1 for key in found)
+
+
+@pytest.mark.parametrize(
+    ("text", "where", "told"),
+    [
+        ("{lr:\n", "p.json", "this is neither JSON nor YAML"),
+        ("{lr:\n", "-", "this is neither JSON nor YAML"),
+        ("lr\nx: [", "p.json", "this is neither JSON nor YAML"),
+        ("a: [", "SPEC.yaml", "this is not YAML"),
+    ],
+)
+def test_what_may_have_been_json_is_not_refused_as_yaml(text: str, where: str, told: str) -> None:
+    with pytest.raises(BadInput) as caught:
+        parse_text(text.encode(), where)
+    assert caught.value.what.startswith(told)
