@@ -235,10 +235,10 @@ class Turn:
         except LabError as error:
             self._done(told(kind=PROBLEM, what=error.told, fix=error.fix))
         except OSError as error:
-            if not reading.is_local(error):
-                raise
+            if not reading.is_local(error) or not reading.is_writable(self.root.layout.locks):
+                raise  # nor is a lab that may only be read
             refusal = refusals.refused(error)
-            self._done(told(kind=PROBLEM, what=refusal.what, fix=refusal.fix))
+            self._done(told(kind=PROBLEM, what=refusal.told, fix=refusal.fix))
 
     def _done(self, step: Step) -> None:
         if step.kind == WAITING and step in self._waits:  # a burst asks again whenever a run is over

@@ -178,3 +178,8 @@ _LOCAL = frozenset(
 def is_local(error: OSError) -> bool:
     """Whether a refusal is about these files alone. A full or broken disk is everybody's trouble."""
     return error.errno in _LOCAL
+
+
+def is_writable(folder: str) -> bool:
+    """Whether files can be made in a folder, as far as its modes say; one that is not there is nobody's refusal."""
+    return os.access(folder, os.W_OK) or not os.path.lexists(folder)

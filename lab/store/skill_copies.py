@@ -7,6 +7,7 @@ section of the folder of skills: two installs at once take turns.
 
 from __future__ import annotations
 
+import errno
 import os
 from typing import TYPE_CHECKING, Literal
 
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 State = Literal["current", "stale", "modified", "missing"]
 Deed = Literal["created", "updated", "replaced", "linked", "unchanged", "kept"]
 SHARED = "agents"
+_NO_LINKS = {errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL}  # what file systems say that have none
 
 
 class Marker(record.Record, frozen=True, kw_only=True):
@@ -191,7 +193,9 @@ def _link(root: Root, skill: Skill, spot: Spot, aside: str) -> bool:
         return False
     try:
         root.files.point(spot.path, os.path.relpath(spot.link, folder))
-    except OSError:
+    except OSError as error:
+        if error.errno not in _NO_LINKS:  # a disk that fails is no other kind of disk
+            raise
         _copy(root, skill, spot, "")
         return False
     return True

@@ -330,6 +330,18 @@ def test_a_lab_that_may_only_be_read_refuses_what_would_write(words: tuple[str, 
 
 
 @pytest.mark.needs_root
+@pytest.mark.parametrize("words", [("run-once",), ("run-once", "--experiment", "alpha", "--now")], ids=" ".join)
+def test_a_turn_of_a_lab_that_may_only_be_read_names_the_place_and_is_no_failed_run(
+    words: tuple[str, ...], place: Path
+) -> None:
+    a_busy_lab(place)
+    give_away(place)
+    said = as_stranger(*words, root=place)
+    assert said.code == 5, said
+    assert f"{place}/registry/locks" in said.err
+
+
+@pytest.mark.needs_root
 @pytest.mark.parametrize("words", [("show", "alpha"), ("lease", "show"), ("watchdog",)], ids=" ".join)
 def test_a_lab_that_may_only_be_read_is_read_while_a_run_is_under_way(words: tuple[str, ...], place: Path) -> None:
     root = a_busy_lab(place)
