@@ -73,7 +73,15 @@ _REASON_CHARS = 200
 _FAILURES = ("failed", "timeout", "crash")
 # How `projections.attention` begins what another phase makes untrue. A test holds the two together.
 _LENT = "lent"  # as core.pursuit has it
-_FROM_PHASE = ("waits for a person: ", "paused: ", "failing: ", "not measured: ", "ended: ", "budget: ")
+_FROM_PHASE = (
+    "waits for a person: ",
+    "paused: ",
+    "failing: ",
+    "not measured: ",
+    "ended: ",
+    "budget: ",
+    "no run can be begun: ",
+)
 OPEN_SUFFIXES = (CLAIM_SUFFIX, SUPERSEDED_SUFFIX, ABANDONED_SUFFIX)
 
 
@@ -251,6 +259,8 @@ def _count_in(row: Row, kind: object, event: dict[str, object]) -> None:
         best = bests.get(row["tier"]) if isinstance(bests, dict) else None
         value = best.get("value") if isinstance(best, dict) else None
         row["best_value"] = value if isinstance(value, int | float) and _is_value(value) else None
+    elif kind == "run_refused" and not event.get("reason"):  # a run was begun after all
+        row["attention"] = [item for item in row.get("attention", []) if not item["what"].startswith(_FROM_PHASE[-1])]
     elif kind == "run_sealed":
         facts = event.get("facts")
         row["run_count"] = row.get("run_count", 0) + 1

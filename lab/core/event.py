@@ -15,6 +15,7 @@ TIER_CHANGED = "fidelity_tier_changed"
 SPEC_EDITED = "spec_edited"
 RUN_SEALED = "run_sealed"
 RUN_SUPERSEDED = "run_superseded"
+RUN_REFUSED = "run_refused"
 LEASE_TAKEN_OVER = "lease_taken_over"
 DIGEST_WRITTEN = "digest_written"
 ROOT_IMPORTED = "root_imported"
@@ -46,6 +47,7 @@ TYPES = (
     SPEC_EDITED,
     RUN_SEALED,
     RUN_SUPERSEDED,
+    RUN_REFUSED,
     LEASE_TAKEN_OVER,
     DIGEST_WRITTEN,
     ROOT_IMPORTED,
@@ -79,6 +81,7 @@ MEANING = {
     SPEC_EDITED: "a changed SPEC.yaml was taken notice of",
     RUN_SEALED: "a bundle was sealed; carries the digest of its SEAL.json",
     RUN_SUPERSEDED: "a bundle lost its lease before its seal; it is kept and never counted",
+    RUN_REFUSED: "a turn could begin no run, told once for each reason; without a reason: one was begun after all",
     LEASE_TAKEN_OVER: "a claim was taken from a holder that was dead or silent",
     DIGEST_WRITTEN: "a digest was written; it can be written again from the ledger up to this line",
     ROOT_IMPORTED: "another data root was read in; of a lab like this one it carries the digest of the ledger",

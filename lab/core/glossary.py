@@ -210,6 +210,10 @@ _EVENTS = {
         "its holder was silent for too long, and another was let in",
         "nothing; labctl explain superseded",
     ),
+    event.RUN_REFUSED: (
+        "what its SPEC asks for is missing, or cannot be",
+        "labctl validate ID; the next turn looks again",
+    ),
     event.LEASE_TAKEN_OVER: ("a holder died, or was silent for longer than its lease", "nothing; its run was settled"),
     event.DIGEST_WRITTEN: ("labctl digest, or a schedule", "read it in digests/"),
     event.ROOT_IMPORTED: ("labctl import-root", "nothing; the ledger of a lab is kept in registry/ledgers/"),

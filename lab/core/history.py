@@ -31,6 +31,7 @@ from lab.core.view import (
     Tier,
     View,
     Waiting,
+    stuck_by,
 )
 
 if TYPE_CHECKING:
@@ -49,6 +50,7 @@ _RESERVED = 64  # questions under way whose answer can still give something back
 # What is no decision about the experiment would only push its decisions off the pages.
 DECISIONS = frozenset(events.TYPES) - {
     events.RUN_SEALED,
+    events.RUN_REFUSED,
     events.DIGEST_WRITTEN,
     events.LAB_CREATED,
     events.COMMAND_DONE,
@@ -60,7 +62,8 @@ DECISIONS = frozenset(events.TYPES) - {
     events.MODEL_ANSWERED,
     events.CHUNK_DECIDED,
 }
-_FOLDED = DECISIONS | {events.MODEL_ASKED, events.MODEL_ANSWERED}  # what those took is counted
+# What models took is counted, and why nothing runs is kept.
+_FOLDED = DECISIONS | {events.MODEL_ASKED, events.MODEL_ANSWERED, events.RUN_REFUSED}
 
 
 class Item(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -152,15 +155,12 @@ def _run(view: View, item: Item, run: Run) -> None:
     view.runs_since_opened += 1
     view.generation = max(view.generation, item.generation)
     view.first_run_at = view.first_run_at or run.started_at
-    view.last = run
+    view.last, view.stuck = run, None
     view.steering = _told_once_more(view.steering, run)
     view.recent = [*view.recent, run][-RECENT_RUNS:]
     if view.phase == QUEUED:
-        view.phase, view.phase_since, view.phase_reason = (
-            ACTIVE,
-            item.ts,
-            "first run" if view.runs == 1 else "it runs again",
-        )
+        view.phase, view.phase_since = ACTIVE, item.ts
+        view.phase_reason = "first run" if view.runs == 1 else "it runs again"
     tier = _counted(view, run)
     if run.candidate is not None and run.candidate.kind in APART:
         return  # what another harness says, or was measured again, neither stops this loop nor is anything's best
@@ -271,8 +271,8 @@ def _made_again(run: Run) -> str:
 
 
 def _decision(view: View, item: Item, event: events.Event) -> None:
-    if event.type in (events.MODEL_ASKED, events.MODEL_ANSWERED):  # counted; quoted, they would push decisions off
-        view.model = _spent(view.model, event)
+    if event.type not in DECISIONS:  # counted; quoted, they would push decisions off
+        _unquoted(view, event)
         return
     what, view.pursuit = event.type, pursuit.after(view.pursuit, event, view.generation)
     match event.type:
@@ -310,6 +310,13 @@ def _decision(view: View, item: Item, event: events.Event) -> None:
             pass
     quoted = Decision(seq=item.key[0], ts=event.ts, type=event.type, what=what, actor=event.actor, reason=event.reason)
     view.decisions = [*view.decisions, quoted][-RECENT_DECISIONS:]
+
+
+def _unquoted(view: View, event: events.Event) -> None:
+    if event.type == events.RUN_REFUSED:
+        view.stuck = stuck_by(event)
+    else:
+        view.model = _spent(view.model, event)
 
 
 def _lost(view: View, event: events.Event) -> None:
@@ -353,12 +360,9 @@ def _spent(before: Spent, event: events.Event) -> Spent:
     had_calls, had_usd = sum(each.calls for each in mine), sum(each.usd for each in mine)
     if event.type == events.MODEL_ASKED:
         more = Reserved(
-            ask=event.name,
-            calls=had_calls + calls,
-            usd=round(had_usd + usd, 9),
-            at=event.ts,
+            ask=event.name, calls=had_calls + calls, usd=round(had_usd + usd, 9), at=event.ts,
             by=str(event.facts.get("by", "")),
-        )
+        )  # fmt: skip
         others = [*others, more][-_RESERVED:]
     elif not mine:
         calls, usd, tokens = 0, 0.0, 0  # nothing was asked; or so long ago that what was set aside stays spent
@@ -389,11 +393,6 @@ def _proposal(view: View, event: events.Event) -> None:
             said_no = event.facts.get("verdict") == REJECTED
             view.rejected = (*view.rejected, int(number)) if said_no else view.rejected
     if event.type == events.PROPOSAL_MADE:
-        made = Waiting(
-            proposal=event.name,
-            kind=str(event.facts.get("kind", "")),
-            sha256=str(event.facts.get("sha256", "")),
-            expires_at=str(event.facts.get("expires_at", "")),
-            reason=event.reason,
-        )
+        kind, sha256, expires_at = (str(event.facts.get(name, "")) for name in ("kind", "sha256", "expires_at"))
+        made = Waiting(proposal=event.name, kind=kind, sha256=sha256, expires_at=expires_at, reason=event.reason)
         view.waiting = [*view.waiting, made]

@@ -6,6 +6,7 @@ Its size does not grow with history, so folding one more run costs the same afte
 import msgspec
 
 from lab.core.chain import Chain
+from lab.core.event import Event
 from lab.core.loop import Loop
 from lab.core.run import MAXIMIZE, Run, failed
 
@@ -55,6 +56,21 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True):
     what: str
     actor: str = ""
     reason: str = ""
+
+
+class Stuck(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Why no run could be begun. Under another SPEC than this one nobody has tried yet."""
+
+    what: str
+    where: str = ""
+    fix: str = ""
+    spec: str = ""
+
+
+def stuck_by(event: Event) -> Stuck | None:
+    """What a `run_refused` says: why, or that it is so no more."""
+    where, fix = (str(event.facts.get(name) or "") for name in ("where", "fix"))
+    return Stuck(what=event.reason, where=where, fix=fix, spec=event.spec) if event.reason else None
 
 
 class Waiting(msgspec.Struct, frozen=True, kw_only=True):
@@ -166,6 +182,7 @@ class View(msgspec.Struct, kw_only=True):
     generation: int = 0
     last: Run | None = None
     recent: list[Run] = []
+    stuck: Stuck | None = None  # since the last turn that would have begun a run
     decisions: list[Decision] = []
     waiting: list[Waiting] = []  # at most one of a kind
     proposals: int = 0  # the highest number that a proposal had

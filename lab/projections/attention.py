@@ -26,6 +26,7 @@ _PARAMS_CHARS = 120
 # `labctl status` reads the index alone, and knows by these beginnings what a later change of phase makes untrue.
 WAITS, STOPPED, FAILING, ENDED, BUDGET = "waits for a person: ", "paused: ", "failing: ", "ended: ", "budget: "
 UNMEASURED = "not measured: "
+STUCK = "no run can be begun: "
 _ASKED = {RUN: "run with given parameters", PROMOTE: "move to the next tier"}
 
 
@@ -42,6 +43,8 @@ def wants(subject: Subject) -> tuple[Finding, ...]:
         tiers = ", ".join(subject.spec.fidelity_tiers)
         what = f"it is in the tier {view.tier}, which its SPEC does not have ({tiers})"
         found.append(Finding(what=what, where=where, fix=f"labctl set-fidelity {name} TIER, or mend the SPEC"))
+    if not subject.is_refused and (why := stuck(view, view.spec)) is not None:
+        found.append(why)
     is_losing = subject.spec is not None and policy.losing(view, subject.spec) is not None
     if view.lent and view.phase not in OPEN_PHASES:
         pass  # a study that is closed: its project makes its runs, and tells what it wants
@@ -74,6 +77,16 @@ def wants(subject: Subject) -> tuple[Finding, ...]:
     if view.phase in OPEN_PHASES:
         found += _budgets(view, spec_here(view, subject.spec))
     return tuple(found)
+
+
+def stuck(view: View, spec: str) -> Finding | None:
+    """Why the last turn could begin no run. None of another SPEC than this one, and of what is to run none."""
+    why = view.stuck
+    if why is None or why.spec != spec or view.phase not in OPEN_PHASES:
+        return None
+    name = view.experiment
+    where = why.where or f"experiments/{name}/{layout.SPEC}"
+    return Finding(what=f"{STUCK}{why.what}", where=where, fix=why.fix or f"labctl validate {name}")
 
 
 def _params(given: Mapping[str, object] | None) -> str:

@@ -26,8 +26,8 @@ SCHEMA_VERSION = 1
 # 11: the commit that an imported candidate had elsewhere; 12: what another harness claims, and its origin in tables
 # 13: whether a replay came to another value
 # 14: the generations that a lab had which was taken over, and its runs where they came
-# 15: what ended with the lab is no failure in a row
-FOLD_FORMAT = 15
+# 15: what ended with the lab is no failure in a row; 16: why a turn could begin no run
+FOLD_FORMAT = 16
 PARAMS_BYTES = 65_536
 _GOAL_CHARS = 1_000
 _REASON_CHARS = 500

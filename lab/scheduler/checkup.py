@@ -17,9 +17,8 @@ from lab.core.errors import LabError, Unavailable
 from lab.core.launch import Limits, Program
 from lab.core.version import __version__
 from lab.core.view import ARCHIVED, COMPLETED
-from lab.projections import status
 from lab.scheduler import passing, sequels, subjects, unread
-from lab.store import experiments, leases, plug_ins, reading
+from lab.store import experiments, leases, plug_ins
 from lab.store import root as roots
 
 if TYPE_CHECKING:
@@ -244,8 +243,7 @@ def _specs(root: Root) -> Iterator[Check]:
             troubled += 1
             yield Check(name=name, state=FAILED, what=problem.what, fix=problem.fix)
             continue
-        state = status.fold_state(reading.read(root.layout.status(name)) or b"")
-        view = unread.made_from(root, name) if state is None else state.view
+        view = subjects.told(root, name) or unread.made_from(root, name)
         if view.phase in _OVER:
             continue
         for each in _of_spec(root, loaded.spec, view):

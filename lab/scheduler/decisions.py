@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from lab.core import event, policy
-from lab.core.errors import BadInput, Unavailable
+from lab.core.errors import BadInput, LabError, Unavailable
 from lab.core.policy import Escalate, Finish, Pause, Promote
 from lab.core.pursuit import LENT
 from lab.core.spec_fields import ASHA
-from lab.core.view import ACTIVE, ARCHIVED, AWAITING, COMPLETED, OPEN_PHASES, PAUSED, QUEUED, to_open
+from lab.core.view import ACTIVE, ARCHIVED, AWAITING, COMPLETED, OPEN_PHASES, PAUSED, QUEUED, Stuck, to_open
 from lab.scheduler import refresh
 from lab.scheduler.loop import scripts
 from lab.scheduler.search import sought
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 
 POLICY = "policy"
+_REASON_CHARS = 500
 TO_PAUSE, TO_RESUME = "pause", "resume"
 _PHASES: dict[type, str] = {Pause: PAUSED, Escalate: AWAITING, Finish: COMPLETED}
 
@@ -186,6 +187,34 @@ def follow(root: Root, view: View, spec: Spec, tier: str) -> Subject | None:
         return None
     move = Promote(tier=tier, reason="the race's first candidate reached it")
     return carry_out(root, view, move, actor=POLICY)
+
+
+def refused(root: Root, experiment: str, refusal: LabError) -> Subject | None:
+    """Leave on its pages why a turn could begin no run, once for each reason. None where they have it already.
+
+    What is wrong with the SPEC as a text they tell by themselves, and of what is not open nobody waits for a run.
+    """
+    with root.section(experiment):
+        view, loaded = refresh.current(root, experiment)
+        if loaded.spec is None or loaded.problem is not None or view.phase not in OPEN_PHASES:
+            return None
+        is_own = refusal.where.startswith(f"experiments/{experiment}/")
+        what, where = (refusal.what, refusal.where) if is_own else (refusal.told, "")
+        made = Stuck(what=what[:_REASON_CHARS], where=where, fix=refusal.fix[:_REASON_CHARS], spec=loaded.sha256)
+        return None if view.stuck == made else _stuck(root, experiment, made)
+
+
+def begun(root: Root, view: View) -> Subject | None:
+    """Take that back, where it was so: a run was begun. Inside the section."""
+    return None if view.stuck is None else _stuck(root, view.experiment, Stuck(what=""))
+
+
+def _stuck(root: Root, experiment: str, made: Stuck) -> Subject:
+    told = event.Event(
+        type=event.RUN_REFUSED, ts=root.now(), experiment=experiment, actor=POLICY, reason=made.what, spec=made.spec,
+        facts={name: text for name, text in (("where", made.where), ("fix", made.fix)) if text},
+    )  # fmt: skip
+    return write_down(root, told)
 
 
 def _current(root: Root, experiment: str) -> View:

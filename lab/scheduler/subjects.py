@@ -99,9 +99,14 @@ def held(loaded: Loaded, view: View) -> Loaded:
 
 def known(root: Root, experiment: str) -> Loaded:
     """The SPEC of an experiment as its pages let it count."""
-    loaded = experiments.load(root, experiment)
+    loaded, view = experiments.load(root, experiment), told(root, experiment)
+    return loaded if view is None else held(loaded, view)
+
+
+def told(root: Root, experiment: str) -> View | None:
+    """The view that its pages were made from; None where there are none to be believed."""
     state = status.fold_state(reading.read(root.layout.status(experiment)) or b"")
-    return loaded if state is None else held(loaded, state.view)
+    return None if state is None else state.view
 
 
 def rebuilt(root: Root, experiment: str, loaded: Loaded, recorded: Recorded) -> Pending:

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from lab.core.engines import HERE
-from lab.core.errors import Busy, LabError, Superseded
+from lab.core.errors import BadInput, Busy, LabError, Superseded, Unavailable
 from lab.core.run import FAILURES
-from lab.scheduler import due, engines, moves, reclaim, refresh
+from lab.scheduler import decisions, due, engines, moves, reclaim, refresh
 from lab.scheduler.control import inbox, proposals, untold
 from lab.scheduler.crew import Crew, slots
 from lab.scheduler.patience import Patience
@@ -141,11 +141,21 @@ class Turn:
         )  # fmt: skip
         try:
             visit.pay()
+        except (BadInput, Unavailable) as refusal:
+            if visit.made is None and not (search or errand or proposal or self.request.engine):
+                visit.subject = self._refused(name, refusal) or visit.subject  # by no wish of who asks for this one
+            raise
         finally:
             if visit.subject is not None:
                 self._fresh[name] = visit.subject
                 self._changes.append((visit.before, visit.subject))
         return visit
+
+    def _refused(self, name: str, refusal: LabError) -> Subject | None:
+        """Leave what the turn met where people look. That it cannot be left changes nothing about it."""
+        with suppress(LabError, OSError):
+            return decisions.refused(self.root, name, refusal)
+        return None
 
     def publish_now_and_then(self) -> None:
         """The lab's two pages, where they have not been written for a while: a long turn tells how far it is."""
@@ -256,7 +266,7 @@ class Turn:
     def publish(self) -> None:
         """The lab's two pages, once for all that happened; without them `status` counts it in from the ledger."""
         self._told_at_s = time.monotonic()
-        if self._edited or any(step.kind in (RAN, MOVED, SETTLED, QUEUED) for step in self.steps):
+        if self._edited or any(step.kind in (RAN, MOVED, SETTLED, QUEUED, PROBLEM) for step in self.steps):
             fresh, self._fresh = tuple(self._fresh.values()), {}
             with suppress(OSError):
                 refresh.lab_pages(self.root, fresh, edited=sorted(self._edited))

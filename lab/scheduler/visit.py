@@ -174,7 +174,10 @@ class Visit:
                 if self._name in self._request.only:
                     self._tell(step.waiting(self._name, self.move))
                 return None
-            return self._opened(view, spec, loaded)
+            opened = self._opened(view, spec, loaded)
+            if opened is not None:
+                self.subject = decisions.begun(self._root, view) or self.subject
+            return opened
 
     def _is_for_workers(self, spec: Spec | None = None) -> bool:
         """Whether engines.yaml leaves it to workers, and nobody says otherwise."""

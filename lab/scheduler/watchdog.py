@@ -17,7 +17,7 @@ from lab.core import chunk, event, layout, package
 from lab.core.claim import DEFAULT_TTL_S
 from lab.core.errors import Corrupt, LabError
 from lab.core.subject import Finding
-from lab.projections import index
+from lab.projections import attention, index
 from lab.scheduler import reclaim, refresh, subjects
 from lab.scheduler.dispatch import mend
 from lab.scheduler.reclaim import Settled
@@ -73,10 +73,7 @@ def look(root: Root) -> Report:
             live.append(name)
         alerts.extend(_claims(name, seen))
         alerts.extend(unheard(root, name, seen))
-        problem = subjects.known(root, name).problem
-        if problem is not None:
-            where = problem.where or f"experiments/{name}/SPEC.yaml"
-            alerts.append(Finding(what=problem.what, where=where, fix=problem.fix or f"labctl validate {name}"))
+        alerts.extend(_unrunnable(root, name))
     for name in experiments.strangers(root):
         what = "this is not an experiment"
         alerts.append(Finding(what=what, where=f"experiments/{name}", fix="move it elsewhere; labctl leaves it alone"))
@@ -143,6 +140,17 @@ def _experiment(root: Root, name: str, known: _Known, done: list[str], left: lis
             _announce(root, name, done)
     unknown = [run_id for run_id in bundles.names(root, name) if (name, run_id) not in known.sealed]
     return sum(_bundle(root, name, run_id, done, left) for run_id in unknown)
+
+
+def _unrunnable(root: Root, name: str) -> Iterator[Finding]:
+    """What is wrong with a SPEC, or why the last turn could begin no run under it."""
+    loaded, view = subjects.known(root, name), subjects.told(root, name)
+    where = f"experiments/{name}/SPEC.yaml"
+    if loaded.problem is not None:
+        problem = loaded.problem
+        yield Finding(what=problem.what, where=problem.where or where, fix=problem.fix or f"labctl validate {name}")
+    elif view is not None and (stuck := attention.stuck(view, loaded.sha256)) is not None:
+        yield stuck
 
 
 def _claims(experiment: str, seen: Survey) -> Iterator[Finding]:

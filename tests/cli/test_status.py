@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,7 +13,7 @@ import pytest
 from lab.core import event
 from lab.scheduler import cycle, decisions, refresh
 from lab.store import ledger
-from tests.cli.labs import a_busy_lab, a_lab, dead, ended, me, one_run, whole_tree
+from tests.cli.labs import SHIM, a_busy_lab, a_lab, dead, ended, me, one_run, whole_tree
 from tests.cli.searches import a_searched_lab
 from tests.scheduler.labs import an_experiment
 
@@ -410,3 +411,54 @@ def test_claims_are_counted_whether_their_holder_lives_or_not(labctl: Labctl, pl
     assert "under way or to be settled: 2, of alpha, beta (labctl lease show)\n" in labctl.done("status").out
     labctl("watchdog", "--repair")
     assert labctl.done("status", "--json").data["claims"] == {"beta": 1}
+
+
+def test_an_experiment_of_which_no_turn_can_begin_a_run_wants_you_until_it_is_mended(
+    labctl: Labctl, place: Path, tmp_path: Path
+) -> None:
+    a_lab(place)
+    (tmp_path / "s.yaml").write_text("id: c\nmetric: loss\ncadence: 0s\nexecutor_command: echo {params.lrr}\n")
+    labctl.done("create", str(tmp_path / "s.yaml"))
+    assert labctl("run-once").code == 1
+    (wish,) = labctl.done("status", "--json").data["wants_you"]
+    assert (wish["experiment"], wish["what"].partition(":")[0]) == ("c", "no run can be begun")
+    assert "{params.lrr} has no value" in wish["what"]
+    assert "search_space" in wish["fix"]
+    assert "no run can be begun: {params.lrr}" in labctl("watchdog").all
+    before = whole_tree(place)
+    assert labctl("run-once").code == 1  # it is said once, not every ten minutes
+    assert whole_tree(place) == before
+    pages = [place / "LAB-INDEX.json", place / "experiments/c/STATUS.json"]
+    told = [page.read_bytes() for page in pages]
+    labctl.done("refresh")
+    assert [page.read_bytes() for page in pages] == told
+    spec = place / "experiments/c/SPEC.yaml"
+    spec.write_text(spec.read_text().replace("{params.lrr}", "METRIC loss=1"))
+    assert "no run can be begun" not in labctl("watchdog").all
+    labctl.done("run-once")
+    assert labctl.done("status", "--json").data["wants_you"] == []
+
+
+def test_what_was_missing_and_is_there_wants_nobody_as_soon_as_a_run_has_begun(
+    labctl: Labctl, place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    a_lab(place)
+    look = f"{sys.executable} {SHIM} status --json --data-root {place} > {tmp_path}/seen; echo METRIC value=1"
+    (tmp_path / "s.yaml").write_text(f"id: c\ncadence: 0s\nshell: true\nenv: [MINE]\nexecutor_command: '{look}'\n")
+    labctl.done("create", str(tmp_path / "s.yaml"))
+    assert labctl("run-once").code == 1
+    assert len(labctl.done("status", "--json").data["wants_you"]) == 1
+    monkeypatch.setenv("MINE", "x")
+    labctl.done("run-once")
+    assert json.loads((tmp_path / "seen").read_text())["data"]["wants_you"] == []  # while it ran
+    assert labctl.done("status", "--json").data["wants_you"] == []
+
+
+def test_a_burst_that_a_broken_spec_refuses_leaves_that_in_status(labctl: Labctl, place: Path) -> None:
+    a_lab(place, "alpha")
+    spec = place / "experiments/alpha/SPEC.yaml"
+    spec.write_text(spec.read_text().replace("goal:", "gaol:"))
+    assert labctl("burst", "alpha", "-n", "1").code == 2
+    (wish,) = labctl.done("status", "--json").data["wants_you"]
+    assert wish["experiment"] == "alpha"
+    assert "gaol" in wish["what"]

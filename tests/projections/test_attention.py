@@ -140,6 +140,6 @@ def test_every_page_of_a_lab_tells_the_same() -> None:
 
 def test_whatever_a_phase_brings_with_it_is_known_by_its_beginning() -> None:
     """`labctl status` takes back by it what a change of phase that no page tells of yet made untrue."""
-    ended = (attention.UNMEASURED, attention.ENDED, attention.BUDGET)
+    ended = (attention.UNMEASURED, attention.ENDED, attention.BUDGET, attention.STUCK)
     beginnings = (attention.WAITS, attention.STOPPED, attention.FAILING, *ended)
     assert beginnings == read._FROM_PHASE  # what status reads is the standard library's alone

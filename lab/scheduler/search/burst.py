@@ -87,6 +87,7 @@ class Burst:
         self.is_afar = False  # some of its runs go to an engine: `afar` makes them all
         self.handed: Step | None = None  # what was told of the last run that went to one
         self.refusal: LabError | None = None  # what ended it
+        self.recoded = ""  # that its program was changed since the run before, in words
         self._root = root
         self._worker_name = ids.worker(worker)
         self._wait_told = False
@@ -108,6 +109,8 @@ class Burst:
         self.turn.settle(name)  # what the last one left may be a run that had ended well, and counts
         with self._root.section(name):
             self.view, loaded = cycle.observe(self._root, name)
+        if loaded.problem is not None:
+            refresh.lab_pages(self._root, edited=(name,))  # or the lab's would say it only after the next turn
         self.spec = spec = cycle.usable(loaded)
         if self.order.jobs > 1 and is_chain(spec):
             fix = "leave -j out; several at once need a `strategy`, with which each run is a whole training"
@@ -134,6 +137,7 @@ class Burst:
             )
             doubts.require_programs(here, files, self._root.world.environ)
         work.require_ready(self._root, here, self.view, proposes=True)
+        self.recoded = unread.recoded(self._root, self.view, here)
         slots = max(spec.max_parallel, self.order.jobs)
         self.turn.request = msgspec.structs.replace(self.turn.request, slots=slots)
         if self.order.resume:
