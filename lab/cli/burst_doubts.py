@@ -37,7 +37,7 @@ def say_doubts(session: Session, burst: Burst, left: int) -> None:
 
     for doubt in (*doubts(burst, left), *outside(burst)):
         session.terminal.say(f"note: {doubt}")
-    for doubt in unread.edits(session.root(), burst.order.experiment):
+    for doubt in filter(None, [*unread.edits(session.root(), burst.order.experiment), burst.recoded]):
         session.terminal.say(f"warning: {doubt}")
 
 

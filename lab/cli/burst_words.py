@@ -112,6 +112,7 @@ def ended(
     warnings = [*burst.turn.warnings, *_behind(burst, session)]
     if session.terminal.as_json:  # a person heard it before
         warnings += [*burst_doubts.outside(burst), *unread.edits(session.root(), burst.order.experiment)]
+        warnings += [burst.recoded] if burst.recoded else []
     text = [teller.summary()]
     if burst.stopped:
         text.append(f"stopped: {burst.stopped}")

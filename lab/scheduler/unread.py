@@ -1,4 +1,7 @@
-"""The SPEC that an experiment was made from. It was copied, and who changes it afterwards changes nothing."""
+"""The SPEC that an experiment was made from, and the code that its runs ran: what was changed since, in words.
+
+The SPEC was copied, and who changes it afterwards changes nothing; of the code it is the other way round.
+"""
 
 from __future__ import annotations
 
@@ -6,13 +9,15 @@ import os
 from typing import TYPE_CHECKING
 
 from lab.core import canonical, event, layout
+from lab.core.errors import LabError
 from lab.core.view import View
 from lab.projections import status
-from lab.store import ledger, reading
+from lab.store import bundles, ledger, reading
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from lab.core.spec import Spec
     from lab.store.root import Root
 
 GIVEN = "given"  # among the facts of a creation: the digest of the file, called SPEC.yaml, that it was made from
@@ -63,6 +68,25 @@ def changed(root: Root, experiment: str) -> str:
 def edits(root: Root, *experiments: str) -> list[str]:
     """The same of several, where it is so."""
     return [told for each in experiments if (told := changed(root, each))]
+
+
+def recoded(root: Root, view: View, spec: Spec) -> str:
+    """That the files which its last run's command named are others by now, in words: its values are of other code."""
+    from lab.scheduler import launching, places  # noqa: PLC0415  # for who is about to make runs
+
+    if view.last is None:
+        return ""
+    try:
+        manifest = bundles.load_manifest(root.layout.run(view.experiment, view.last.run_id))
+    except LabError:
+        return ""  # verify names it
+    ran = {} if manifest is None else manifest.usage.program
+    others = launching.changed(ran, (places.workspace(root, spec, view), *places.folders(root, view)))
+    return (
+        f"{', '.join(others)} was changed since {view.last.run_id}: the values so far are of other code"
+        if others
+        else ""
+    )
 
 
 def _now(folder: str, own: str) -> bytes | None:

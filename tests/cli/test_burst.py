@@ -241,6 +241,21 @@ def test_a_run_that_looks_for_a_file_of_the_workspace_in_its_own_folder_is_told_
     assert "LAB_WORKSPACE_ROOT" not in said.out + said.err
 
 
+def test_who_changed_the_program_is_told_that_the_values_so_far_are_of_other_code(place: Path, labctl: Labctl) -> None:
+    work = place.parent / "work"
+    work.mkdir()
+    (work / "fit.py").write_text("print('METRIC loss=1')\n")
+    a_sweep(place, program=f"workspace_root: {work}\nexecutor_command: python3 fit.py {{params.x}}\n")
+    assert "other code" not in labctl.done("burst", "sweep", "-n", "1").all
+    assert "other code" not in labctl.done("burst", "sweep", "-n", "1").all
+    (work / "fit.py").write_text("print('METRIC loss=101')\n")
+    assert "warning: fit.py was changed since RUN-" in labctl.done("burst", "sweep", "-n", "1").err
+    (work / "fit.py").write_text("print('METRIC loss=102')\n")
+    said = labctl.done("burst", "sweep", "-n", "1", "--json")
+    assert any("the values so far are of other code" in each for each in said.envelope["warnings"])
+    assert "other code" not in labctl.done("burst", "sweep", "-n", "1").all
+
+
 def test_cron_passes_such_a_command_over_and_runs_the_others(place: Path, labctl: Labctl) -> None:
     root = a_sweep(place, program="executor_command: prog {params.m}\n")
     a_lab(place, "other", more="executor_command: echo METRIC loss=1\n")

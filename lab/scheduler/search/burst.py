@@ -20,7 +20,7 @@ from lab.core.run import FAILURES
 from lab.core.spec_tuning import is_chain
 from lab.core.view import COMPLETED, OPEN_PHASES, to_open
 from lab.projections.pursued import is_project
-from lab.scheduler import cycle, doubts, engines, places, refresh, sequels, work
+from lab.scheduler import cycle, doubts, engines, places, refresh, sequels, unread, work
 from lab.scheduler.crew import Crew
 from lab.scheduler.doubts import Lying
 from lab.scheduler.search.plan import Search
