@@ -3,7 +3,8 @@
 TARGET is a SPEC file, a template's name, or the id of an experiment whose SPEC.yaml was edited; or `engines.yaml`, the
 lab's table of which class runs where, or a file of that name. All problems are named at once, each with its line; what
 is allowed and hardly meant is a warning. A warning that `it would not run` names what is missing here: a strategy, a
-parameter of the command, a program. `--schema` prints the JSON Schema of a SPEC for editors and agents.
+parameter of the command, a program, the workspace. It is told beside other problems too, unless they are of the keys
+that it goes by. `--schema` prints the JSON Schema of a SPEC for editors and agents.
 """
 
 from __future__ import annotations
@@ -44,7 +45,10 @@ def answer(args: argparse.Namespace, session: Session) -> Answer:
         raise BadInput("nothing to validate", fix="labctl validate SPEC.yaml (or --schema)")
     if os.path.basename(args.target) == ENGINES:
         return _table(args.target, session)
-    spec, origin, text = create.checked(args.target, session.path)
+    try:
+        spec, origin, text = create.checked(args.target, session.path)
+    except BadInput as unfit:
+        raise _with_the_rest(unfit, args.target, session) from None
     own = origin == f"{session.path}/experiments/{spec.id}/{SPEC}"
     warnings = [*undirected(spec, text), *_doubts(spec, _lying(spec, origin, session, own=own), session)]
     if own:
@@ -63,6 +67,26 @@ def answer(args: argparse.Namespace, session: Session) -> Answer:
         "can_run": can_run,
     }
     return Answer(data, [told], warnings=warnings)
+
+
+def _with_the_rest(refused: BadInput, target: str, session: Session) -> BadInput:
+    """The refusal, with what would stand in the way of a run beside what it names."""
+    from lab.core.errors import LabError
+    from lab.scheduler import doubts, sources
+
+    def files(spec: Spec) -> Lying:
+        own = origin == f"{session.path}/experiments/{target}/{SPEC}"
+        return _lying(spec, origin, session, own=own)
+
+    try:
+        data, origin = sources.named(target, session.path)
+        rest = doubts.of_the_rest(data, origin, files, os.environ)
+    except LabError:
+        return refused
+    if not rest:
+        return refused
+    told = "\n".join((refused.what, "and it would not run:", *(f"  {each}" for each in rest)))
+    return BadInput(told, where=refused.where, fix=refused.fix)
 
 
 def _table(target: str, session: Session) -> Answer:

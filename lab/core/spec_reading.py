@@ -64,6 +64,14 @@ def parse(mapping: Mapping[str, object], lines: Lines | None, where: str, fix: s
     raise BadInput(what, where=where, fix=fix)
 
 
+def apart(mapping: Mapping[str, object], lines: Lines | None) -> tuple[Spec, frozenset[str]]:
+    """What could be read of a SPEC that is refused, and the keys that are wrong or may be meant by wrong ones."""
+    reading = _Reading(mapping, lines)
+    spec = reading.spec()
+    unsure = frozenset(KNOWN) if reading.unknown > _MAX_REPORTED else frozenset(reading.unsure)
+    return (reading.readable or spec), unsure
+
+
 def _hint(key: object, known: tuple[str, ...], name: str) -> str:
     """What may have been meant by a key that the map `name` does not have."""
     if key in KNOWN:
@@ -81,6 +89,8 @@ class _Reading:
         self.problems: list[tuple[int, str]] = []
         self.is_lost = False  # a key came near no known one: the list of all of them will help
         self.unknown = 0
+        self.unsure: set[str] = set()  # keys that are wrong, and those that a wrong one may have meant
+        self.readable: Spec | None = None  # what stands beside what is wrong
 
     def spec(self) -> Spec:
         values: dict[str, object] = {}
@@ -95,6 +105,7 @@ class _Reading:
         self._commands(values, overrides)
         self._paths(values, overrides)
         if self.problems:
+            self.readable = msgspec.structs.replace(Spec(id="refused"), overrides=overrides, **values)
             return Spec(id="refused")
         identity = str(values.pop("id"))
         spec = msgspec.structs.replace(Spec(id=identity), overrides=overrides, **values)
@@ -276,9 +287,11 @@ class _Reading:
                 return
         above = next((name for name, record in _MAPS.items() if key in record.__struct_fields__), "")
         if above:
+            self.unsure.add(above)
             self._complain((key,), f"unknown key {shown(key)}: it is {above}.{key}, a line below `{above}:`")
             return
         near = nearest(key[:_MAX_KEY_CHARS], (*KNOWN, *overrides))
+        self.unsure.add(near)
         self.is_lost = self.is_lost or not near
         self._complain((key,), f"unknown key {shown(key)}" + (f"; did you mean {near}?" if near else ""))
 
@@ -313,6 +326,7 @@ class _Reading:
         self._complain(path, f"{at}: {refusal.what}" + (f"; {refusal.fix}" if refusal.fix else ""))
 
     def _complain(self, path: Path, problem: str) -> None:
+        self.unsure.add(str(path[0]) if path else "")
         line = self._line(path)
         self.problems.append((line, f"line {line}: {problem}" if self.lines else problem))
 

@@ -86,10 +86,7 @@ def make_lab(root: Root) -> Created:
 
 def checked(source: str, data_root: str) -> tuple[Spec, str, bytes]:
     """A SPEC as it would be created, where it lies and its text. Of a file, a template, an experiment of this lab."""
-    edited = f"{data_root}/experiments/{source}/{layout.SPEC}"
-    if "/" not in source and reading.is_file(edited):
-        source = edited
-    data, origin = sources.read(source, data_root)
+    data, origin = sources.named(source, data_root)
     spec = experiments.parse_spec(data, origin)
     folder, name = os.path.split(os.path.dirname(origin))
     if os.path.realpath(folder) == os.path.realpath(f"{data_root}/experiments"):

@@ -13,10 +13,11 @@ from lab.core.spec_tuning import is_chain
 from lab.executors import command, door, environment
 from lab.scheduler import places
 from lab.scheduler.loop import scripts
+from lab.store import shipped
 from lab.strategies import door as strategies
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from lab.core.spec import Spec
     from lab.core.view import View
@@ -25,6 +26,11 @@ if TYPE_CHECKING:
 _PATCH = "patch-only"
 _DIRECTION = "metric_direction"
 NOT_RUN = "it would not run"
+# What the doubts about a run go by. A key of a tier ends with one of them.
+_GOES_BY = (
+    "executor", "command", "agent_provider", "strategy", "strategies", "search_space", "workspace_root",
+    "fidelity_tiers", "shell", "env", "tinker", "training", "lm_eval",
+)  # fmt: skip
 _WORK = ("executor_command", "validation_command", "mutation_command", "agent_provider", "strategy")
 
 
@@ -75,7 +81,7 @@ def undirected(spec: Spec, data: bytes) -> tuple[str, ...]:
 class Lying(msgspec.Struct, frozen=True, kw_only=True):
     """Where what a SPEC is about lies: its workspace, empty where it names none, and the folders beside its SPEC.
 
-    A template names a workspace that nobody has; that of an experiment, which is `made`, must be there.
+    A template of ours names a workspace that nobody has; that of a SPEC that somebody `made` must be there.
     """
 
     folders: tuple[str, ...]
@@ -85,12 +91,26 @@ class Lying(msgspec.Struct, frozen=True, kw_only=True):
 
 def lying(spec: Spec, folder: str) -> Lying:
     """Of a SPEC that is no experiment yet, and lies in a folder."""
-    return Lying(workspace=workspace_at(spec, folder), folders=(folder,))
+    shipped_with_us = os.path.realpath(folder).startswith(os.path.realpath(shipped.template_folder()))
+    return Lying(workspace=workspace_at(spec, folder), folders=(folder,), made=not shipped_with_us)
 
 
 def lying_for(root: Root, spec: Spec, view: View) -> Lying:
     """Of an experiment: where they lay when it was made."""
     return Lying(workspace=places.workspace(root, spec, view), folders=places.folders(root, view), made=True)
+
+
+def of_the_rest(data: bytes, origin: str, files: Callable[[Spec], Lying], environ: Mapping[str, str]) -> list[str]:
+    """What would keep a run from being made beside what a SPEC is refused for.
+
+    Nothing where what is wrong may be what a run goes by: a misspelt `executor_command` is no missing one.
+    """
+    from lab.core import spec_reading, spec_text  # noqa: PLC0415  # of a SPEC that is refused alone
+
+    spec, unsure = spec_reading.apart(*spec_text.parse_text(data, origin))
+    if any(key == each or key.endswith(f"_{each}") for key in unsure for each in _GOES_BY):
+        return []
+    return [each.removeprefix(f"{NOT_RUN}: ") for each in doubts(spec, files(spec), environ) if NOT_RUN in each]
 
 
 def doubts(spec: Spec, files: Lying, environ: Mapping[str, str], *, away: bool = False) -> list[str]:

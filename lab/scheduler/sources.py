@@ -49,6 +49,12 @@ def read(source: str, lab: str) -> tuple[bytes, str]:
     raise NotFound(f"there is no SPEC {source}", where=path, fix=f"{fix}a file, or a template: {', '.join(known)}")
 
 
+def named(source: str, data_root: str) -> tuple[bytes, str]:
+    """The same of what may also be the id of an experiment of this lab: then it is its own SPEC."""
+    edited = f"{data_root}/experiments/{source}/{layout.SPEC}"
+    return read(edited if "/" not in source and reading.is_file(edited) else source, data_root)
+
+
 def template(source: str) -> str:
     """The short name of the shipped template that `read` will read; empty where there is a file of this name."""
     if os.path.lexists(os.path.abspath(os.path.expanduser(source))):
