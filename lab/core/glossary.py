@@ -133,6 +133,7 @@ _DAMAGES = {
     "kept-ledger-missing": ("the ledger of a lab whose runs were taken over is gone", _GONE, _BACK),
     "kept-ledger-edited": ("the ledger of a lab whose runs were taken over was changed", _CHANGED, _BACK),
     "ledger-chain": ("a line of the ledger does not follow from the one before", _CHANGED, _BACK),
+    "sealed-twice": ("the ledger says twice that a run was sealed", "somebody wrote to the ledger by hand", _BACK),
     "ledger-cut": ("the ledger ends before what a seal or a page saw of it", _GONE, _BACK),
     "ledger-torn": ("the last line of the ledger was cut off", "a crash in the middle of writing it", "labctl recover"),
     "unrecorded": ("a sealed run has no line in the ledger", "a crash between the seal and its line", "labctl recover"),

@@ -28,7 +28,7 @@ class Recorded:
         told = line.event
         self.last = Place(seq=mark.seq, sha256=mark.sha256, end=mark.end)
         if told.type == event.RUN_SEALED:
-            self.seals[told.run_id] = told.seal
+            self.seals.setdefault(told.run_id, told.seal)  # a second line of a run is damage, which `verify` names
             if told.name:
                 self.places[told.run_id] = line.seq
         elif item := history.of_line(line):

@@ -174,7 +174,7 @@ def _since(root: Root, experiment: str, place: Place) -> _News | None:
     if reading.size_of(root.layout.events) < place.end:
         return None
     items: list[history.Item] = []
-    seals: list[Seal] = []
+    seals: dict[str, Seal] = {}
     places: list[str] = []
     last: Place | None = None
     for number, entry in enumerate(ledger.mentioning(root, place.end, experiment)):
@@ -189,11 +189,11 @@ def _since(root: Root, experiment: str, place: Place) -> _News | None:
             made = _confirmed(root, experiment, entry.line.event)
             if made is None or entry.line.event.name:  # taken over: it may have been counted before this line came
                 return None
-            seals.append(made)
-            items.append(history.of_seal(made))
+            seals[made.run.run_id] = made  # a second line of a run is damage, which `verify` names: it counts once
         elif item := history.of_line(entry.line):
             items.append(item)
-    return _News(items=items, seals=seals, last=last, bundles=tuple(places))
+    items.extend(map(history.of_seal, seals.values()))
+    return _News(items=items, seals=list(seals.values()), last=last, bundles=tuple(places))
 
 
 def _confirmed(root: Root, experiment: str, recorded: event.Event) -> Seal | None:

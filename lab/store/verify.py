@@ -181,7 +181,8 @@ def _follow(root: Root, chain: _Chain) -> Iterator[Damage]:
         chain.digests[entry.line.seq] = entry.sha256
         told = entry.line.event
         if told.type == event.RUN_SEALED:
-            chain.sealed[told.experiment, told.run_id] = told.seal
+            yield from _told_again(chain, told)
+            chain.sealed.setdefault((told.experiment, told.run_id), told.seal)
         elif told.type == event.RUN_SUPERSEDED:
             chain.superseded.add((told.experiment, told.run_id))
         elif told.type == event.RUNS_ARCHIVED:
@@ -194,6 +195,16 @@ def _follow(root: Root, chain: _Chain) -> Iterator[Damage]:
             yield Damage(kind="ledger-cut", where=_LEDGER, what=f"{told.reason} (noticed {told.ts})")
         elif ledgers.named(told):
             yield from _kept(root, chain, ledgers.named(told))
+
+
+def _told_again(chain: _Chain, told: event.Event) -> Iterator[Damage]:
+    """A run is sealed once, and the first line stands. A later one may only say that the very same was taken over."""
+    first = chain.sealed.get((told.experiment, told.run_id))
+    if first is None or (told.name and told.seal == first):
+        return
+    more = "" if told.seal == first else ", and with another seal"
+    what = f"a second line says that {told.run_id} of {told.experiment} was sealed{more}: labctl seals a run once"
+    yield Damage(kind="sealed-twice", where=_LEDGER, what=what)
 
 
 def _kept(root: Root, chain: _Chain, name: str) -> Iterator[Damage]:

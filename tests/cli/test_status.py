@@ -217,6 +217,18 @@ def test_runs_and_phases_that_the_index_does_not_know_are_counted_in(labctl: Lab
     assert labctl.done("status", "--json").data["behind"] == 0
 
 
+def test_a_second_line_of_a_run_is_not_counted_in(labctl: Labctl, place: Path) -> None:
+    root = a_lab(place, "alpha")
+    before = stale(root, labctl)
+    run_id = one_run(root, "alpha", 0.5).run.run_id
+    told = [entry.line.event for entry in ledger.entries(root) if entry.line and entry.line.event.run_id == run_id]
+    ledger.append(root, told[-1])
+    assert labctl.done("status", "--json").data["runs"] == 1  # the index knows the run
+    shutil.copy2(before, root.layout.index)
+    assert labctl.done("status", "--json").data["runs"] == 1  # both of its lines are news
+    assert labctl("verify").out.startswith(f"sealed-twice\tregistry/events.jsonl\ta second line says that {run_id} of")
+
+
 def test_a_line_that_is_being_written_is_no_reason_to_stumble(labctl: Labctl, place: Path) -> None:
     root = a_lab(place, "alpha")
     with open(root.layout.events, "ab") as file:

@@ -8,6 +8,7 @@ import shutil
 from random import Random
 from typing import TYPE_CHECKING
 
+import msgspec
 import pytest
 
 from lab.core import event, layout
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+    from lab.core.view import View
     from lab.projections.index import Row
     from lab.store.root import Root
 
@@ -285,6 +287,27 @@ def test_an_index_never_says_less_than_the_ledger_place_it_names(two: Root) -> N
     refresh.lab_pages(two, (mine,))
     refresh.lab_pages(two)
     assert row(two, "a").phase == "paused"
+
+
+def test_a_second_line_of_a_run_counts_nothing(two: Root) -> None:
+    """Whether the pages know the run already, or hear of it twice at once."""
+
+    def view(root: Root, name: str) -> View:
+        with root.section(name):
+            return refresh.catch_up(root, name).view
+
+    runs = view(two, "a").runs
+    behind = {name: reading.read(two.layout.place(name)) or b"" for name in derived(two)}
+    run_id = one_run(two, "a", 0.75).run.run_id
+    told = [entry.line.event for entry in ledger.entries(two) if entry.line and entry.line.event.run_id == run_id]
+    ledger.append(two, told[-1])
+    assert view(two, "a").runs == runs + 1
+    for name, data in behind.items():
+        write(two.layout.place(name), data)
+    assert view(reopened(two), "a").runs == runs + 1
+    ledger.append(two, msgspec.structs.replace(told[-1], seal="1" * 64))
+    assert view(two, "a").runs == runs + 1
+    assert refresh.everything(two).findings == ()
 
 
 class Interrupted(Files):

@@ -6,11 +6,12 @@ import os
 import shutil
 from typing import TYPE_CHECKING
 
+import msgspec
 import pytest
 
-from lab.core import layout
+from lab.core import canonical, event, layout
 from lab.scheduler import refresh
-from lab.store import bundles, contents, reading, verify
+from lab.store import bundles, contents, ledger, reading, verify
 from lab.testing.files import a_root
 from tests.scheduler.labs import a_lab, identities, one_run, write
 
@@ -69,6 +70,20 @@ def test_one_bit_in_any_sealed_file_is_found(root: Root) -> None:
             assert found(root) == {("file-edited", f"{where}/{name}")}
         write(f"{path}/{name}", sound)
     assert found(root) == set()
+
+
+def test_a_second_line_of_a_run_is_damage_and_the_first_one_stands(root: Root) -> None:
+    path, _ = bundle(root)
+    run_id, seal = os.path.basename(path), canonical.digest(reading.read(f"{path}/{layout.SEAL}") or b"")
+    told = event.Event(type=event.RUN_SEALED, ts=root.now(), experiment="a", run_id=run_id, seal=seal)
+    kept = msgspec.structs.replace(told, name="0" * 64)  # the very same, taken over once more
+    other = msgspec.structs.replace(told, name="0" * 64, seal="1" * 64)
+    for line, kinds in ((kept, []), (told, ["sealed-twice"]), (other, ["sealed-twice", "sealed-twice"])):
+        ledger.append(root, line)
+        damage = verify.verify(root).damage
+        assert [each.kind for each in damage] == kinds
+        assert all(run_id in each.what for each in damage)
+    assert "and with another seal" in verify.verify(root).damage[-1].what
 
 
 def test_a_file_that_grew_or_shrank_is_told_with_its_sizes(root: Root) -> None:
