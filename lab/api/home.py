@@ -146,7 +146,7 @@ class Lab:
             for row in found["experiments"]
             if row["phase"] != "archived"
         ]
-        told = "; ".join([f"{self._path}: {len(rows)} experiments", *warnings(found)])
+        told = "; ".join([f"{self._path}: {len(rows)} experiments", *warnings(found, self._path)])
         return markup.table(_COLUMNS, rows, told)
 
 

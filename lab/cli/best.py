@@ -83,10 +83,12 @@ def _data(line: Line) -> dict[str, object]:
 
 def _lines(found: Table, chosen: Chosen) -> Iterator[str]:
     from lab.core import canonical
+    from lab.projections import text
     from lab.projections.text import UNSEEN
 
     metric, direction = found.metric(chosen.tier) or "value", found.direction(chosen.tier)
-    yield f"{found.experiment}, tier {chosen.tier}: {metric}, {direction}, {chosen.scored} runs with a value"
+    runs = text.count(chosen.scored, "run")
+    yield f"{found.experiment}, tier {chosen.tier}: {metric}, {direction}, {runs} with a value"
     if chosen.mean is not None and chosen.how != "best number seen":
         yield f"recommended by {chosen.how}: {_rounded(chosen.mean, chosen.sd)} +- {chosen.sd:.3g} ({_noise(chosen)})"
     outside = "; outside the search space as it is now" if chosen.outside else ""

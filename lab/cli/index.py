@@ -107,15 +107,28 @@ def read_index(path: str) -> Lab:
     return lab
 
 
-def warnings(lab: Lab) -> list[str]:
-    """What a reader of these rows has to know about them."""
+def warnings(lab: Lab, path: str) -> list[str]:
+    """What a reader of these rows has to know about them. Whoever is at work on one brings its pages up himself."""
     found = []
-    if lab["behind"]:
-        what = "phases, tiers and run counts below include them, bests do not"
-        found.append(f"the pages are {lab['behind']} events behind; {what}: labctl refresh")
+    behind = lab["behind"]
+    if behind:
+        at_work = {name for name, names in beside_claims(path).items() if any(map(_is_claim, names))}
+        behind -= sum(row.get("behind", 0) for row in lab["experiments"] if row["id"] in at_work)
+    if behind > 0:
+        what = f"phases, tiers and run counts below include {'it' if behind == 1 else 'them'}, bests do not"
+        found.append(f"the pages are {events(behind)} behind; {what}: labctl refresh")
     if lab["gone"]:
         found.append(f"in the index but without a folder, left out: {', '.join(lab['gone'])}: labctl verify")
     return found
+
+
+def events(number_of: int) -> str:
+    """`1 event`, `3 events`."""
+    return f"{number_of} event{'' if number_of == 1 else 's'}"
+
+
+def _is_claim(name: str) -> bool:
+    return name.endswith(CLAIM_SUFFIX)
 
 
 def packages(root: str) -> dict[str, int]:

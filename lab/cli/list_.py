@@ -80,7 +80,7 @@ def answer(args: argparse.Namespace, session: Session) -> Answer:
     then = [] if rows or args.phase else ["labctl create first-run"]
     shown = _last(rows, args.last) if args.last else rows
     left_out = len(rows) - len(shown)
-    told = warnings(lab)
+    told = warnings(lab, session.path)
     told += [f"left out: {left_out} more, to which nothing has happened since"] if left_out else []
     return Answer({"experiments": shown, "left_out": left_out}, _lines(shown), warnings=told, then=then)
 

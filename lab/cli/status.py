@@ -11,7 +11,7 @@ import os
 import time
 
 from lab.cli import heartbeat
-from lab.cli.index import beside_claims, claims, engines, packages, read_index, warnings
+from lab.cli.index import beside_claims, claims, engines, events, packages, read_index, warnings
 from lab.cli.terminal import Answer
 from lab.core.layout import SPEC, Layout
 
@@ -78,7 +78,8 @@ def answer(args: argparse.Namespace, session: Session) -> Answer:
     lab = read_index(session.path)
     data = told(session.path, lab)
     then = ["labctl create first-run"] if not lab["experiments"] else []
-    return Answer(data, _text(data), warnings=[*warnings(lab), *_ahead(lab), *_unseen(data["engines"])], then=then)
+    found = [*warnings(lab, session.path), *_ahead(lab), *_unseen(data["engines"])]
+    return Answer(data, _text(data), warnings=found, then=then)
 
 
 def told(path: str, lab: Lab) -> Shown:
@@ -192,7 +193,8 @@ def _line(row: dict[str, object]) -> str:
     luck = " (partly luck)" if row["partly_luck"] else ""
     value = f"{best:.6g}" if isinstance(best, float) else best  # as the board has it; --json has all digits
     shown = found if best is None else f"{row['metric'] or 'best'} {value}{luck}"
-    old = f" (without {row['behind']} events)" if row["behind"] else ""
+    behind = row["behind"]
+    old = f" (without {events(behind)})" if isinstance(behind, int) and behind else ""
     came = f"  {shown}{old}  last {_last(row)}" if runs else old
     return f"  {row['id']}{_phase(row)}  {row['tier']}  runs {runs}{came}"
 

@@ -81,7 +81,7 @@ def look(root: Root) -> Report:
         what = "the ledger's last line was cut off by a crash"
         alerts.append(Finding(what=what, where="registry/events.jsonl", fix="labctl recover ends the line"))
     told = index.parse(reading.read(root.layout.index) or b"")
-    if told is None or told.ledger.end != reading.size_of(root.layout.events):
+    if told is None or _is_behind(root, told.ledger.end):
         what = "the pages are behind the ledger"
         alerts.append(Finding(what=what, where="LAB-INDEX.json", fix="labctl refresh"))
     return Report(free_gb=room, alerts=tuple(alerts), live=tuple(live))
@@ -140,6 +140,15 @@ def _experiment(root: Root, name: str, known: _Known, done: list[str], left: lis
             _announce(root, name, done)
     unknown = [run_id for run_id in bundles.names(root, name) if (name, run_id) not in known.sealed]
     return sum(_bundle(root, name, run_id, done, left) for run_id in unknown)
+
+
+def _is_behind(root: Root, end: int) -> bool:
+    """Whether the pages lack what nobody is at work on. Who is at it brings them up himself."""
+    size = reading.size_of(root.layout.events)
+    if size <= end:
+        return size < end
+    names = {entry.line.event.experiment if entry.line else "" for entry in ledger.entries(root, end)}
+    return not names or not all(name and leases.survey(root, name).held for name in names)
 
 
 def _unrunnable(root: Root, name: str) -> Iterator[Finding]:

@@ -49,6 +49,11 @@ def a_noisy_lab(place: Path, more: str = "") -> tuple[Root, dict[str, float]]:
     return root, told
 
 
+def test_one_run_is_one_run(labctl: Labctl, place: Path) -> None:
+    a_run(a_searched_lab(place), {"x": 0.5}, 0.5)
+    assert ", 1 run with a value\n" in labctl.done("best", "sweep").out
+
+
 def test_the_best_of_the_tier_is_shown_with_its_parameters_and_how_to_run_it_again(labctl: Labctl, place: Path) -> None:
     ids = some_runs(a_searched_lab(place, more="noise: false\n"))
     said = labctl.done("best", "sweep")

@@ -474,3 +474,22 @@ def test_a_burst_that_a_broken_spec_refuses_leaves_that_in_status(labctl: Labctl
     (wish,) = labctl.done("status", "--json").data["wants_you"]
     assert wish["experiment"] == "alpha"
     assert "gaol" in wish["what"]
+
+
+def test_pages_that_are_behind_by_what_somebody_is_at_work_on_are_no_trouble(labctl: Labctl, place: Path) -> None:
+    root = a_lab(place, "alpha")
+    before = stale(root, labctl)
+    one_run(root, "alpha", 0.5)
+    shutil.copy2(before, root.layout.index)
+    assert "the pages are 1 event behind; phases, tiers and run counts below include it" in labctl("status").err
+    assert "(without 1 event)" in labctl("status").out
+    assert "the pages are behind the ledger" in labctl("watchdog").out
+    running = cycle.begin(root, "alpha", owner=me())  # a burst, between two writings of the lab's pages
+    shutil.copy2(before, root.layout.index)
+    assert "behind" not in labctl.done("status").err + labctl.done("list").err + labctl.done("watchdog").out
+    decided = decisions.pause(root, "alpha", reason="", actor="ann")
+    assert decided.changed
+    an_experiment(root, "beta")
+    shutil.copy2(before, root.layout.index)
+    assert "the pages are 1 event behind" in labctl.done("status").err  # beta's, which nobody is at
+    cycle.finish(root, running, ended(0.25))
