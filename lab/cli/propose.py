@@ -2,11 +2,13 @@
 
 What is proposed waits in control/approvals for `labctl approve` or `labctl reject`, and expires after seven days. One
 of each kind waits for an experiment: the same again is answered with it, with its first reason; anything else is
-refused (exit code 3), and not kept. Approved parameters are used by the next run, once.
+refused (exit code 3), and not kept. Parameters that are left out have their defaults, and are named. What is approved
+is used by the next run, once.
 """
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING
 
 from lab.cli.params import read_params
@@ -45,10 +47,21 @@ def answer(args: argparse.Namespace, session: Session) -> Answer:
         asked_by=session.actor,
     )
     asked = approvals.propose(session.root(), wanted)
-    data = {"proposal": asked.proposal_id, "experiment": args.experiment, "kind": wanted.kind, "made": asked.made}
+    filled = {name: value for name, value in (asked.params or {}).items() if name in asked.filled}
+    data = {
+        "proposal": asked.proposal_id,
+        "experiment": args.experiment,
+        "kind": wanted.kind,
+        "made": asked.made,
+        "params": asked.params,
+        "filled": filled,
+    }
     said = (
         f"proposed: {asked.proposal_id}"
         if asked.made
         else f"{asked.proposal_id} asks for the same already; it is as it was"
     )
-    return Answer(data, [said], then=["labctl approvals"], warnings=asked.warnings)
+    text = [said]
+    if filled:
+        text.append(f"with the defaults of what was left out: {json.dumps(filled, ensure_ascii=False)}")
+    return Answer(data, text, then=["labctl approvals"], warnings=asked.warnings)

@@ -263,7 +263,7 @@ TOOLS = (
         "propose",
         "Ask for one run with these parameters. It waits until a person approves it at a terminal; nothing runs until "
         "then. One waits for each experiment: while another does, yours is refused as busy and not kept; `made` is "
-        "false when the same waits already.",
+        "false when the same waits already. `filled` are parameters that you left out, with their defaults.",
         line=lambda given: (["--params=-", f"--reason={given['rationale']}"], [str(given["experiment"])]),
         inputs={
             "experiment": _ID,

@@ -244,6 +244,24 @@ def test_proposed_parameters_are_run_once_after_a_yes(labctl: Labctl, place: Pat
     assert json.loads((runs[1] / "manifest.json").read_text())["proposal"] == "alpha-1"
 
 
+def test_parameters_that_were_left_out_are_named_with_their_defaults(
+    labctl: Labctl, place: Path, tmp_path: Path
+) -> None:
+    space = "search_space: {lr: {low: 0.1, high: 1.0}, depth: {type: int, low: 1, high: 9, default: 3}}\n"
+    a_lab(place, "alpha", more=space)
+    (tmp_path / "p.json").write_text('{"lr": 0.25}')
+    for made in (True, False):
+        said = labctl.done("propose", "alpha", "--params", str(tmp_path / "p.json"), "--json")
+        assert said.data["made"] is made
+        assert (said.data["params"], said.data["filled"]) == ({"lr": 0.25, "depth": 3}, {"depth": 3})
+    assert (
+        'the defaults of what was left out: {"depth": 3}'
+        in labctl.done("propose", "alpha", "--params", str(tmp_path / "p.json")).out
+    )
+    (tmp_path / "p.json").write_text('{"lr": 0.25, "depth": 3}')
+    assert labctl.done("propose", "alpha", "--params", str(tmp_path / "p.json"), "--json").data["filled"] == {}
+
+
 def test_parameters_that_cannot_be_read_are_refused(labctl: Labctl, place: Path, tmp_path: Path) -> None:
     a_lab(place, "alpha")
     (tmp_path / "bad.json").write_text("[1")

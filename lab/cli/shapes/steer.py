@@ -25,12 +25,17 @@ class Tiered(msgspec.Struct):
 
 
 class Proposed(msgspec.Struct):
-    """`propose`. `made` is false where one of its kind waited already: that one is meant."""
+    """`propose`. `made` is false where one of its kind waited already: that one is meant.
+
+    `filled` are those of the parameters that nobody gave, and that have their default.
+    """
 
     proposal: str
     experiment: str
     kind: Kind
     made: bool
+    params: Params | None
+    filled: Params
 
 
 class Waiting(msgspec.Struct):

@@ -11,6 +11,7 @@ None of these may be called inside the experiment's section: the decisions that 
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping  # msgspec resolves annotations
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
@@ -28,8 +29,6 @@ from lab.scheduler.control.proposals import Told
 from lab.store import experiments, ledger, reading
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from lab.core.policy import Facts
     from lab.core.spec import Spec
     from lab.core.view import View, Waiting
@@ -44,6 +43,8 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
     made: bool
     differs: bool = False
     warnings: tuple[str, ...] = ()  # of notices that could not be sent
+    params: Mapping[str, object] | None = None  # what is asked for, whole
+    filled: tuple[str, ...] = ()  # the names of those that nobody gave, and that have their default
 
 
 # -- asking ------------------------------------------------------------------------------------------------------------
@@ -65,14 +66,17 @@ def ask(root: Root, wanted: Proposal) -> Asked:
     name = experiments.require(root, wanted.experiment)
     with root.section(name):
         view, loaded = refresh.current(root, name)
+        given = wanted.params or {}
         wanted = msgspec.structs.replace(wanted, params=_whole(root, view, wanted.params, loaded.spec))
+        filled = tuple(name for name in wanted.params or {} if name not in given)
         if wanted.kind == PROMOTE and loaded.spec is not None and wanted.tier not in loaded.spec.fidelity_tiers:
             raise BadInput(f"{name} has no tier {wanted.tier}", fix=f"one of: {', '.join(loaded.spec.fidelity_tiers)}")
         waiting = next((each for each in view.waiting if each.kind == wanted.kind), None)
         if waiting is not None and reading.is_file(root.layout.proposal(waiting.proposal)):
             there = proposals.load(root, waiting.proposal)
             differs = isinstance(there, LabError) or not proposal.alike(there[0], wanted)
-            return Asked(proposal_id=waiting.proposal, made=False, differs=differs)
+            told = Asked(proposal_id=waiting.proposal, made=False, differs=differs)
+            return msgspec.structs.replace(told, params=wanted.params, filled=filled)
         if waiting is not None:
             _tell(root, event.PROPOSAL_REJECTED, waiting, name, reason="its file is gone")
         if wanted.kind == PROMOTE and wanted.tier == view.tier:
@@ -82,7 +86,7 @@ def ask(root: Root, wanted: Proposal) -> Asked:
         made, sha256 = _placed(root, view, wanted)
         _announce(root, made, sha256)
     refresh.lab_pages(root)
-    return Asked(proposal_id=made.proposal_id, made=True)
+    return Asked(proposal_id=made.proposal_id, made=True, params=wanted.params, filled=filled)
 
 
 def _placed(root: Root, view: View, wanted: Proposal) -> tuple[Proposal, str]:
