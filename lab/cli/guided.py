@@ -2,8 +2,8 @@
 
 At a terminal: a or Enter approves, `e name=value ...` edits, s skips, w says why, r lets the rest run without
 questions, q stops; the end of the input stops too. With no terminal the proposal waits in control/approvals for
-`labctl approve ID` (--edit for other parameters) or `labctl reject ID`; --wait says for how long, and exit code 3 that
-nobody said anything.
+`labctl approve ID` (--edit for other parameters) or `labctl reject ID`, and a line on stderr says so; --wait says for
+how long, 0 not at all, and exit code 3 that nobody said anything.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--strategy", default="", metavar="S", help="random, perturb, bayesian, evolution, tree, ...")
     parser.add_argument(
         "--wait", type=float, default=None, metavar="SECONDS",
-        help="with no terminal: wait so long for a word (default: until the proposal expires)",
+        help="with no terminal: wait so long for a word, 0 not at all (default: until the proposal expires, 7 days)",
     )  # fmt: skip
 
 
@@ -63,7 +63,10 @@ def answer(args: argparse.Namespace, session: Session) -> Answer:
     burst_doubts.say_doubts(session, burst, left)
     teller.begin(burst, left)
     afar = afar_words.made_by(root, burst)
-    guided = Guided(root, burst, ask=_asker(signals.came) if at_terminal else None, actor=session.actor, afar=afar)
+    guided = Guided(
+        root, burst, ask=_asker(signals.came) if at_terminal else None, actor=session.actor, afar=afar,
+        waits=session.terminal.waits,
+    )  # fmt: skip
     with signals:
         guided.run(wait_s=args.wait)
     told = words.ended(burst, teller, signals, session, typed=args, afar=afar, skipped=guided.skipped)

@@ -136,6 +136,11 @@ class Terminal:
             self._wipe()
             _err(harmless(f"{text}\n"))
 
+    def waits(self, text: str) -> None:
+        """Tell that this waits for a person: on stderr whatever was asked for, or a program hangs and knows no why."""
+        self._wipe()
+        _err(harmless(f"{text}\n"))
+
     def narrate(self, text: str) -> None:
         """Tell a person at a terminal what is going on; nobody else."""
         if not (self.quiet or self.as_json) and sys.stderr.isatty():

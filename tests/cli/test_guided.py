@@ -186,6 +186,17 @@ def test_with_no_terminal_it_waits_for_a_word_in_a_file(root: Root) -> None:
     assert guided.returncode == 0, (out, err)
     assert [line["origin"]["strategy"] for line in lines(root)] == ["random", "random"]  # type: ignore[index]
     assert '"skipped": 1' in out
+    waited = err.splitlines()
+    assert [line.partition(" waits for a person's word")[0] for line in waited] == ["sweep-1", "sweep-2", "sweep-3"]
+    assert "until it expires at 2" in waited[0]
+    assert "labctl approve sweep-1" in waited[0]
+    assert "--wait 0" in waited[0]
+
+
+def test_one_that_is_not_to_wait_says_at_once_what_waits(root: Root) -> None:
+    said = process("guided", "sweep", "-n", "2", "--wait", "0", "--json", root=root.layout.root)
+    assert (said.code, said.err) == (3, "")
+    assert "labctl approve sweep-1" in str(said.error["fix"])
 
 
 def test_when_nobody_says_a_word_nothing_runs(root: Root) -> None:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from lab.core import assignment, proposal
-from lab.core.errors import BadInput, Busy, Exhausted, Interrupted
+from lab.core.errors import BadInput, Busy, Exhausted, Interrupted, LabError
 from lab.core.origin import Origin
 from lab.core.proposal import APPROVED, RUN, Proposal
 from lab.core.run import Run
@@ -65,8 +65,16 @@ class Guided:
     """
 
     def __init__(
-        self, root: Root, burst: Burst, *, ask: Callable[[Asking], Word] | None, actor: str, afar: Afar | None = None
+        self,
+        root: Root,
+        burst: Burst,
+        *,
+        ask: Callable[[Asking], Word] | None,
+        actor: str,
+        afar: Afar | None = None,
+        waits: Callable[[str], None] | None = None,
     ) -> None:
+        """`waits` is told what a command without a terminal waits for."""
         self.burst = burst
         self._afar = afar
         self.waiting = ""  # the proposal that waits for a word when this ended
@@ -74,6 +82,7 @@ class Guided:
         self._root = root
         self._ask = ask
         self._actor = actor
+        self._waits = waits or burst.note
         self._name = burst.order.experiment
         self._of = 0
         self._rest = False
@@ -237,9 +246,8 @@ class Guided:
 
     def _word_on(self, proposal_id: str, wait_s: float | None) -> str:
         """What was said to a proposal; empty when nobody said anything in time."""
-        long = "" if wait_s is None else f" for {wait_s:g} s"
-        said = f"{proposal_id} waits for a word, and so does this command{long}; Ctrl-C ends it, and the proposal stays"
-        self.burst.note(f"{said}. From elsewhere: labctl approve {proposal_id}, or labctl reject {proposal_id}")
+        if wait_s is None or wait_s > 0:
+            self._waits(self._awaited(proposal_id, wait_s))
         until_s = None if wait_s is None else time.monotonic() + wait_s
         while not self.burst.ends():
             ruling = proposals.ruling_of(self._root, proposal_id)
@@ -250,6 +258,15 @@ class Guided:
             approvals.expire(self._root)
             time.sleep(_LOOK_EVERY_S)
         return ""
+
+    def _awaited(self, proposal_id: str, wait_s: float | None) -> str:
+        """What is waited for, how long, and what ends it: whoever began this may be a program that sees no prompt."""
+        found = proposals.load(self._root, proposal_id)
+        until = "" if isinstance(found, LabError) else f" at {found[0].expires_at}"
+        long = f"until it expires{until} (--wait 0 waits for none)" if wait_s is None else f"for {wait_s:g} s"
+        said = f"{proposal_id} waits for a person's word, and so does this command, {long}"
+        word = f"labctl approve {proposal_id}, or labctl reject {proposal_id} --why WHY"
+        return f"{said}. From elsewhere: {word}; Ctrl-C ends this, and the proposal stays"
 
 
 def reason(asking: Asking) -> str:
