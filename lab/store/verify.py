@@ -304,7 +304,8 @@ def _archives(root: Root, experiment: str, chain: _Chain, notes: list[str]) -> t
             )
             continue
         if archive not in recorded:
-            notes.append(f"{where}: the ledger does not tell of it yet; the next labctl prune {experiment} settles it")
+            settled_by = f"labctl prune --experiment {experiment} --keep N --yes"
+            notes.append(f"{where}: the ledger does not tell of it yet; the next {settled_by} settles it")
         elif recorded[archive][1] != (archives.digest(root.layout.companion(experiment, archive)) or ("",))[0]:
             what = "the companion of an archive is not the one that the ledger recorded"
             damage.append(Damage(kind="companion-edited", where=where, what=what))

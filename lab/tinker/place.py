@@ -39,7 +39,7 @@ def find(environ: Mapping[str, str], program: str) -> Place:
     path = environ.get(PATH, "")
     if not path:
         what = f"{PATH} is not set: a recipe is started by the lab, which tells it what to do"
-        raise BadInput(what, fix="labctl run-once EXPERIMENT, with executor: tinker in its SPEC")
+        raise BadInput(what, fix="labctl run-once --experiment ID, with executor: tinker in its SPEC")
     try:
         with open(path, "rb") as file:
             data = file.read()

@@ -140,7 +140,7 @@ def _among(task: Task, told: Trained) -> tuple[Made, ...]:
 def _row(task: Task, told: Trained, name: str) -> Row:
     found = sealed.row(task.root, told.experiment, name)
     if found is None:
-        raise LabError(f"{name} is not sealed here any more", fix="labctl prune --restore, if it was archived")
+        raise LabError(f"{name} is not sealed here any more", fix="labctl prune --restore ARCHIVE, if it was archived")
     return found
 
 

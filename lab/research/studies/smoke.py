@@ -131,7 +131,7 @@ def _made(task: Task, experiment: str, errand: Errand | None, search: Search | N
     if visit.made is not None:
         return visit.made.run
     why = getattr(visit.move, "reason", "") or next((step.what for step in reversed(turn.steps)), "")
-    fix = f"labctl status {experiment} tells what it waits for"
+    fix = f"labctl show {experiment} tells what it waits for"
     raise LabError(f"{experiment} did not run: {why or 'nothing says why'}", fix=fix)
 
 

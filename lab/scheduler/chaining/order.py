@@ -50,7 +50,8 @@ def ordered(root: Root, view: View, spec: Spec, errand: Errand, *, slots: int = 
         return msgspec.structs.replace(errand, order=_whole(root, view, spec, tier, errand, left))
     if errand.origin is not None and errand.origin.kind == REPLAY:
         what = f"a chunk of {spec.id} goes on from a state, so it is not made again"
-        raise BadInput(what, fix=f"labctl run-once {spec.id} makes the next one; a `strategy` makes whole trainings")
+        fix = f"labctl run-once --experiment {spec.id} makes the next one; a `strategy` makes whole trainings"
+        raise BadInput(what, fix=fix)
     why = errand.why  # a search may have been here before
     if errand.params is None:
         from lab.scheduler.chaining import next_params, review  # noqa: PLC0415  # spaces, models: for trainings alone

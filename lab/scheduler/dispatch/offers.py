@@ -170,7 +170,8 @@ def moved(root: Root, view: View, spec: Spec, changes: list[Change], *, under_wa
 
     def judge(view: View, spec: Spec) -> Move:
         if sequels.is_followed(spec):  # each of its runs builds on what lies in this lab
-            return Wait(reason=f"the runs of {view.experiment} are made here: labctl run-once {view.experiment}")
+            name = view.experiment
+            return Wait(reason=f"the runs of {name} are made here: labctl run-once --experiment {name}")
         searching = sought.searches(root, spec, view)
         return policy.decide(view, spec, root.world.now(), under_way=under_way, at_once=now, searching=searching)
 

@@ -66,7 +66,7 @@ def seen_in(site: Site, place: str) -> Seen:
     """A tree as it was when it was made."""
     seen = read(site.beside(place, "seen"))
     if seen is None:
-        raise BadInput("this folder is no tree of the lab's", where=place, fix="begin again: labctl try --begin")
+        raise BadInput("this folder is no tree of the lab's", where=place, fix="begin again: labctl try ID --begin")
     return seen
 
 
