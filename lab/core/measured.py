@@ -12,13 +12,13 @@ import msgspec
 
 from lab.core.candidate import APART
 from lab.core.errors import BadInput
-from lab.core.spec_fields import Override
+from lab.core.run import MINIMIZE
+from lab.core.spec_fields import Override, Spec
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from lab.core.run import Run
-    from lab.core.spec import Spec
     from lab.core.view import View
 
 _METRIC, _DIRECTION = "metric", "metric_direction"
@@ -53,6 +53,22 @@ def directions(spec: Spec) -> dict[str, str]:
     """Tiers whose metric goes the other way than the SPEC's own: a cheap one may measure a loss, a dear one a score."""
     found = {tier: str(spec.for_tier(tier).metric_direction) for tier in spec.fidelity_tiers}
     return {tier: direction for tier, direction in sorted(found.items()) if direction != spec.metric_direction}
+
+
+def as_told(experiment: str, runs: Sequence[Run]) -> Spec:
+    """The little of a SPEC that its runs repeat: which tiers there were, and by what each was measured."""
+    newest = {run.tier: run for run in runs}
+    if not newest:
+        return Spec(id=experiment)
+    last = runs[-1]
+    others = [Override(tier=tier, field=_METRIC, value=run.metric) for tier, run in newest.items()]
+    others += [Override(tier=tier, field=_DIRECTION, value=run.direction) for tier, run in newest.items()]
+    said = {_METRIC: last.metric, _DIRECTION: last.direction}
+    return Spec(
+        id=experiment, metric=last.metric, metric_direction="minimize" if last.direction == MINIMIZE else "maximize",
+        fidelity_tiers=tuple(newest),
+        overrides=tuple(each for each in others if each.value != said[each.field]),
+    )  # fmt: skip
 
 
 def _edits(view: View, spec: Spec) -> Iterator[tuple[str, Run, Spec]]:

@@ -24,6 +24,9 @@ from lab.scheduler.recorded import Recorded
 from lab.store import experiments, ledger, reading
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from lab.core.event import Line
     from lab.core.run import Run
     from lab.projections.index import Row
     from lab.scheduler.rows import Read
@@ -31,6 +34,7 @@ if TYPE_CHECKING:
 
 DAILY, WEEKLY = "daily", "weekly"
 _DAYS_A_WEEK = 7
+_NOISE = "noise of "  # an experiment, in the facts of the line: whether its SPEC called its metric noisy
 _HEAD_LINES = 10  # of a daily digest, in control/outbox/ for who looks only there
 _DATE = re.compile(r"([0-9]{4})-([0-9]{2})-([0-9]{2})")
 _WEEK = re.compile(r"([0-9]{4})-W([0-9]{2})")
@@ -47,9 +51,13 @@ class Written(msgspec.Struct, frozen=True, kw_only=True):
 def write(root: Root, kind: str, name: str, *, actor: str) -> Written:
     """Write the digest of a day (`2026-01-31`) or an ISO week (`2026-W05`), as far as it has come."""
     _days(kind, name)  # refuses a date that does not exist, before anything is written
-    told = event.Event(type=event.DIGEST_WRITTEN, ts=root.now(), name=f"{kind}/{name}", actor=actor)
+    noise = _declared(root)
+    told = event.Event(
+        type=event.DIGEST_WRITTEN, ts=root.now(), name=f"{kind}/{name}", actor=actor,
+        facts={f"{_NOISE}{experiment}": is_noisy for experiment, is_noisy in noise.items()},
+    )  # fmt: skip
     mark = ledger.append(root, told)
-    data = _page(root, kind, name, mark.seq)
+    data = _page(root, kind, name, mark.seq, noise)
     path = root.layout.digest(kind, name)
     root.files.replace(path, data)
     if kind == DAILY:
@@ -61,21 +69,29 @@ def write(root: Root, kind: str, name: str, *, actor: str) -> Written:
 
 def bring_back(root: Root) -> int:
     """Write digests that are gone again, from what the ledger knew when they were written."""
-    last: dict[str, int] = {}
+    last: dict[str, Line] = {}
     for entry in ledger.entries(root):
         if entry.line is not None and entry.line.event.type == event.DIGEST_WRITTEN:
-            last[entry.line.event.name] = entry.line.seq
+            last[entry.line.event.name] = entry.line
     written = 0
-    for whole, seq in sorted(last.items()):
+    for whole, line in sorted(last.items()):
         kind, _, name = whole.partition("/")
         path = root.layout.digest(kind, name)
         if kind in (DAILY, WEEKLY) and reading.size_of(path) < 0:
-            written += root.files.replace(path, _page(root, kind, name, seq))
+            facts = line.event.facts.items()
+            noise = {each.removeprefix(_NOISE): is_noisy for each, is_noisy in facts if isinstance(is_noisy, bool)}
+            written += root.files.replace(path, _page(root, kind, name, line.seq, noise))
     return written
 
 
-def _page(root: Root, kind: str, name: str, seq: int) -> bytes:
-    """The digest from everything before a ledger record."""
+def _declared(root: Root) -> dict[str, bool]:
+    """What each SPEC says now of whether its metric is noisy: the only thing that a digest takes from one."""
+    specs = {name: experiments.load(root, name).spec for name in experiments.names(root)}
+    return {name: spec.noise for name, spec in specs.items() if spec is not None and spec.noise is not None}
+
+
+def _page(root: Root, kind: str, name: str, seq: int, noise: Mapping[str, bool]) -> bytes:
+    """The digest from everything before a ledger record. No SPEC is read: it may have been edited or lost since."""
     said, written = _before(root, seq)
     days = _days(kind, name)
     rows: list[Row] = []
@@ -86,7 +102,7 @@ def _page(root: Root, kind: str, name: str, seq: int) -> bytes:
         own = said.pop(experiment, None)  # let go: one may have a hundred thousand runs
         if own is None:
             continue
-        subject, made = subjects.past(root, experiment, experiments.load(root, experiment), own)
+        subject, made = subjects.past(root, experiment, own, noise=noise.get(experiment))
         rows.append(index.row(subject))
         decided = _decisions(own, days)
         if decided:

@@ -205,7 +205,7 @@ def _errand(root: Root, there: _There, experiment: str, runs: list[str], *, is_n
     born = None
     if is_new:
         loaded = experiments.load(there.root, experiment)
-        born = subjects.past(there.root, experiment, loaded, recorded.of(experiment, mine))[0].view
+        born = subjects.past(there.root, experiment, recorded.of(experiment, mine), loaded)[0].view
     claimed = [generation for generation, _ in standing.found(there.root, experiment)]
     return _Errand(
         experiment=experiment,

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from lab.core import canonical, event, history, layout, measured
+from lab.core import canonical, event, history, layout, measured, pursuit
 from lab.core.errors import Corrupt
 from lab.core.run import MAXIMIZE
 from lab.core.seal import Seal
@@ -20,6 +20,7 @@ from lab.core.subject import Finding, Place, Subject
 from lab.projections import status
 from lab.scheduler import rows
 from lab.store import archives, bundles, experiments, ledger, reading
+from lab.store.experiments import Loaded
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -30,7 +31,6 @@ if TYPE_CHECKING:
     from lab.scheduler.recorded import Recorded
     from lab.scheduler.rows import Read
     from lab.store.archives import Kept
-    from lab.store.experiments import Loaded
     from lab.store.root import Root
 
 _RESULT_BYTES = 65_536
@@ -105,8 +105,13 @@ def known(root: Root, experiment: str) -> Loaded:
 
 def told(root: Root, experiment: str) -> View | None:
     """The view that its pages were made from; None where there are none to be believed."""
-    state = status.fold_state(reading.read(root.layout.status(experiment)) or b"")
-    return None if state is None else state.view
+    found = state(root, experiment)
+    return None if found is None else found.view
+
+
+def state(root: Root, experiment: str) -> State | None:
+    """What its pages were made from; None where there are none to be believed."""
+    return status.fold_state(reading.read(root.layout.status(experiment)) or b"")
 
 
 def rebuilt(root: Root, experiment: str, loaded: Loaded, recorded: Recorded) -> Pending:
@@ -120,15 +125,26 @@ def rebuilt(root: Root, experiment: str, loaded: Loaded, recorded: Recorded) -> 
     return Pending(subject=subject, tables=tables, whole=True, runbook=True)
 
 
-def past(root: Root, experiment: str, loaded: Loaded, recorded: Recorded) -> tuple[Subject, dict[str, Read]]:
+def past(
+    root: Root, experiment: str, recorded: Recorded, loaded: Loaded | None = None, *, noise: bool | None = None
+) -> tuple[Subject, dict[str, Read]]:
     """The subject as of the last of these records, and its runs. Seals that they do not name are left out.
 
-    No table is made: it is for pages that tell of what was.
+    No table is made: it is for pages that tell of what was. Without a SPEC it is told by what runs and decisions say,
+    and `noise`, as it was declared then: nothing of it changes when the SPEC is edited later.
     """
     findings: list[Finding] = []
     told = _sealed(root, experiment, recorded, findings, recorded_only=True)
-    kept, _, view = _folded(experiment, loaded, recorded, told)
-    subject = _subject(root, kept, view, recorded.last, (*spec_findings(kept), *findings), ())
+    kept, _, view = _folded(
+        experiment, loaded or Loaded(spec=measured.as_told(experiment, [each.run for each in told])), recorded, told
+    )
+    if loaded is None and kept.spec is not None:
+        view = msgspec.structs.replace(view, spec=view.announced)
+        tiers = tuple(dict.fromkeys((*kept.spec.fidelity_tiers, view.tier)))
+        executor = pursuit.EXECUTOR if view.pursuit is not None else kept.spec.executor
+        spec = msgspec.structs.replace(kept.spec, fidelity_tiers=tiers, executor=executor, noise=noise)
+        kept = Loaded(sha256=view.announced, spec=spec)
+    subject = _subject(root, kept, view, recorded.last, tuple(findings), ())
     return subject, {each.key[2]: each for each in told}
 
 
@@ -235,7 +251,7 @@ def _sealed(
             told.append(run)
     for run_id in sorted(gone):
         where = f"experiments/{experiment}/runs/{run_id}"
-        findings.append(Finding(what="a sealed run is gone", where=where, fix=rows.VERIFY))
+        findings.append(Finding(what=rows.GONE, where=where, fix=rows.VERIFY))
     return sorted(told, key=lambda run: run.key)
 
 
@@ -315,6 +331,8 @@ def _subject(  # the parts of a subject
 def _proposed(root: Root, waiting: Waiting) -> dict[str, object]:
     """The parameters that a proposal asks for; none of a file that was changed, which nobody can approve."""
     data = reading.read_head(root.layout.proposal(waiting.proposal), _RESULT_BYTES)
+    if data is None:  # of a day that is past: it was ruled on since
+        data = reading.read_head(root.layout.ruled_on(waiting.proposal), _RESULT_BYTES)
     if data is None or canonical.digest(data) != waiting.sha256:
         return {}
     params = rows.mapping(data).get("params")

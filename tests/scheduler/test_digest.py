@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING
 import pytest
 
 from lab.core import layout
-from lab.scheduler import digest, refresh
-from tests.scheduler.labs import a_lab, one_run
+from lab.core.proposal import RUN, Proposal
+from lab.scheduler import decisions, digest, refresh
+from lab.scheduler.control import approvals
+from tests.scheduler.labs import SPEC, a_lab, one_run, write
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -74,3 +76,49 @@ def test_a_run_that_is_not_believed_is_in_no_digest(root: Root) -> None:
     text = digest.write(root, digest.DAILY, f"{root.world.now():%Y-%m-%d}", actor="cli").text
     assert f"- Runs: {RUNS} ({RUNS} success)\n" in text
     assert "not the one that the ledger recorded" in text
+
+
+def a_brought_back(root: Root, page: str) -> bytes:
+    """A digest that was lost, and written again by a refresh."""
+    os.unlink(page)
+    refresh.everything(root)
+    with open(page, "rb") as file:
+        return file.read()
+
+
+EDITS = {
+    "broken": b"id: [",
+    "another name": b"id: c\n",
+    "no such tier": SPEC.format(id="a").replace("proxy, final", "small, large").encode(),
+    "a spent budget": SPEC.format(id="a").encode() + b"stop_conditions: {budget_hours: 0.001}\n",
+    "the other way": SPEC.format(id="a").replace("minimize", "maximize").encode(),
+    "gone": None,
+}
+
+
+@pytest.mark.parametrize("edit", EDITS)
+def test_a_digest_that_is_brought_back_knows_nothing_of_a_spec_that_was_edited_since(root: Root, edit: str) -> None:
+    decisions.pause(root, "b", reason="enough", actor="ann")
+    with open(root.layout.spec("a"), "a", encoding="utf-8") as file:
+        file.write("noise: true\n")
+    one_run(root, "a", None, "failed")
+    page = digest.write(root, digest.DAILY, f"{root.world.now():%Y-%m-%d}", actor="cli").path
+    with open(page, "rb") as file:
+        before = file.read()
+    assert b"partly luck" in before
+    data = EDITS[edit]
+    os.unlink(root.layout.spec("a"))
+    if data is not None:
+        write(root.layout.spec("a"), data)
+    refresh.everything(root)
+    assert a_brought_back(root, page) == before
+
+
+def test_a_digest_that_is_brought_back_tells_of_a_proposal_as_it_was_before_it_was_ruled_on(root: Root) -> None:
+    asked = approvals.propose(root, Proposal(kind=RUN, experiment="a", params={"lr": 0.125}, reason="it is between"))
+    page = digest.write(root, digest.DAILY, f"{root.world.now():%Y-%m-%d}", actor="cli").path
+    with open(page, "rb") as file:
+        before = file.read()
+    assert b"0.125" in before
+    approvals.reject(root, asked.proposal_id, why="no", actor="bob")
+    assert a_brought_back(root, page) == before
