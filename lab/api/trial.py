@@ -60,7 +60,11 @@ class Trial:
 
     @property
     def path(self) -> str:
-        """The folder of the run's bundle. What is in its `artifacts/` when the block ends is sealed with the rest."""
+        """The folder of the run's bundle. What is in its `artifacts/` when the block ends is sealed with the rest.
+
+        metrics.json is the lab's to write, from what was reported: another one there is kept under another name, and a
+        `LabWarning` says so.
+        """
         return self._begun().running.path
 
     @property

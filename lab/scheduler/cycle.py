@@ -19,6 +19,7 @@ from lab.core.claim import DEFAULT_TTL_S, Owner
 from lab.core.decided import Handed
 from lab.core.errors import BadInput, Busy, LabError, NotFound, Superseded
 from lab.core.event import Event  # msgspec resolves annotations
+from lab.core.launch import IN_PROCESS
 from lab.core.manifest import Manifest
 from lab.core.origin import REVIEWED, UNREVIEWED, Origin
 from lab.core.record import page, parse
@@ -260,6 +261,8 @@ def _put_right(root: Root, running: Running) -> None:
     """Undo what a run did to the lab's own files in its bundle: what is sealed is what was asked of it."""
     root.files.unlock(running.path)  # the run may have locked its own bundle
     bundles.set_seal_aside(root, running.path)
+    if running.manifest.executor == IN_PROCESS:
+        bundles.set_own_metrics_aside(root, running.path)
     if running.params is not None:
         root.files.replace(f"{running.path}/{layout.PARAMS}", canonical.page(dict(running.params)))
     order_again(root, running, running.path)

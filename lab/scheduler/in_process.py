@@ -26,7 +26,7 @@ from lab.projections import text
 from lab.scheduler import closing, cycle, moves, refresh
 from lab.scheduler.turn import Turn
 from lab.scheduler.visit import Request, Visit
-from lab.store import experiments, machine, reading
+from lab.store import bundles, experiments, machine, reading
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -104,8 +104,13 @@ class Attempt:
         except BadInput as unfit:
             self.unfit, ended = unfit, Ended(outcome=FAILED, reason=text.line(unfit.what), wall_s=self.wall_s)
         is_there = reading.is_folder(self.running.path)
+        own = bundles.name_for_own_metrics(self.running.path)
         self._visit.sealed(self.running, ended)
         self._follow()
+        if own:
+            kept = f"the {layout.METRICS} that it wrote is kept as {own}"
+            said = f"{self.running.manifest.run_id}: {kept}, and counts nothing: report() is what tells numbers"
+            self.warnings = (*self.warnings, said)
         if self._visit.made is None:
             raise LabError("the run was not sealed")
         if not is_there:  # the block took it away

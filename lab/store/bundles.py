@@ -6,6 +6,7 @@ manifest's last version, and sealed by SEAL.json, which is created after everyth
 
 from __future__ import annotations
 
+import itertools
 import os
 from contextlib import suppress
 from typing import TYPE_CHECKING
@@ -106,6 +107,21 @@ def close(root: Root, manifest: Manifest, *, result: str, metrics: Mapping[str, 
         except FileExistsError:
             continue
     root.files.replace(f"{path}/{layout.MANIFEST}", page(manifest), durable=durable)
+
+
+def name_for_own_metrics(path: str) -> str:
+    """The name under which a metrics.json is kept that is not the lab's; empty where there is none."""
+    if not os.path.lexists(f"{path}/{layout.METRICS}"):
+        return ""
+    stem, ending = os.path.splitext(layout.METRICS)
+    names = (f"{stem}.own{f'-{number}' if number else ''}{ending}" for number in itertools.count())
+    return next(name for name in names if not os.path.lexists(f"{path}/{name}"))
+
+
+def set_own_metrics_aside(root: Root, path: str) -> None:
+    """Make room for the lab's metrics.json, where the lab was told the numbers: a run has not two of each."""
+    if name := name_for_own_metrics(path):
+        root.files.move(f"{path}/{layout.METRICS}", f"{path}/{name}")
 
 
 def publish(  # the parts of a seal

@@ -46,6 +46,25 @@ def test_a_block_that_reports_its_metric_is_a_success(asked: Asked, home: lab.La
     assert home.verify() == []
 
 
+def test_a_run_has_the_numbers_that_were_reported_and_no_others(asked: Asked, home: lab.Lab) -> None:
+    tuned = asked()
+
+    def writing(*names: str) -> None:
+        with tuned.trial() as trial:
+            trial.report(loss=0.1, rows=10)
+            for name in names:
+                Path(trial.path, name).write_text('{"loss": 77}')
+
+    with pytest.warns(lab.LabWarning, match=r"^RUN-\S+: the metrics.json that it wrote is kept as metrics.own.json, "):
+        writing("metrics.json")
+    with pytest.warns(lab.LabWarning, match="is kept as metrics.own-1.json, and counts nothing: report"):
+        writing("metrics.json", "metrics.own.json")
+    for run, kept in zip(tuned.runs(), ("metrics.own.json", "metrics.own-1.json"), strict=True):
+        assert (run.value, run.metrics) == (0.1, {"loss": 0.1, "rows": 10})
+        assert Path(run.path, kept).read_text() == '{"loss": 77}'
+    assert home.verify() == []
+
+
 def test_a_block_that_reports_nothing_is_a_failure_and_never_0(asked: Asked) -> None:
     tuned = asked()
     with pytest.warns(lab.LabWarning, match=r"^RUN-\S+ has no value: it reported no loss$"), tuned.trial():
