@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 import shutil
 import stat
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
+from threading import Barrier
 from typing import TYPE_CHECKING
 
 import pytest
@@ -160,6 +162,21 @@ def test_a_second_import_finds_nothing_new_and_writes_nothing(here: Root, there:
     again = taken(here, there)
     assert (again.experiments, again.runs, again.known) == ((), 0, 7)
     assert identities(here.layout.root) == before
+
+
+def test_two_imports_at_once_bring_each_run_once(here: Root, there: Root) -> None:
+    together = Barrier(2)
+
+    def go(mine: Root) -> Imported:
+        together.wait()
+        return taken(mine, there)
+
+    with ThreadPoolExecutor(2) as pool:
+        done = list(pool.map(go, (later(here, 6), later(here, 6))))
+    assert sorted((each.runs, each.known) for each in done) == [(0, 7), (3, 4)]
+    sealed = [(each.experiment, each.run_id) for each in told(here) if each.type == event.RUN_SEALED]
+    assert len(sealed) == len(set(sealed))
+    assert damage(here) == []
 
 
 def test_of_a_lab_that_has_grown_only_what_is_new_comes(here: Root, there: Root) -> None:

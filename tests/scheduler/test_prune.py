@@ -6,6 +6,7 @@ import os
 import shutil
 import tarfile
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 import pytest
@@ -216,6 +217,22 @@ def test_a_dry_run_is_what_will_be_done_and_writes_nothing(root: Root) -> None:
 def test_a_wish_that_says_nothing_or_too_much_is_refused(keep: int | None, older_s: float | None) -> None:
     with pytest.raises(BadInput):
         prune.checked(keep, older_s)
+
+
+def test_two_prunes_at_once_make_one_archive(root: Root) -> None:
+    together = threading.Barrier(2)
+
+    def go(mine: Root) -> prune.Pruned:
+        together.wait()
+        return prune.prune(mine, "a", Wish(keep=5))
+
+    with ThreadPoolExecutor(2) as pool:
+        done = list(pool.map(go, (reopened(root), reopened(root))))
+    (first, second) = sorted(done, key=lambda each: bool(each.archive))
+    assert (first.archive, first.runs) == ("", ())
+    assert os.listdir(root.layout.place("backups")) == [second.archive]
+    assert len(second.runs) == OLD - 1
+    assert damage(root) == []
 
 
 def test_show_says_where_a_run_is(root: Root) -> None:
