@@ -221,9 +221,20 @@ def sealed(root: Root, running: Running, ended: Ended) -> tuple[Seal, Subject]:
         return _sealed(root, running, closed, ended)
     except Superseded:
         raise
+    except Busy as busy:
+        running.lease.abandon(root)
+        raise _kept(closed, busy) from busy
     except (OSError, LabError):
         running.lease.abandon(root)
         raise
+
+
+def _kept(closed: Manifest, busy: Busy) -> Busy:
+    """That a run has ended and nothing of it is lost, for whoever is told that somebody was in the way of its seal."""
+    value = "" if closed.value is None else f" ({closed.metric or 'value'}: {closed.value!r})"
+    ended = f"{closed.run_id} ended as {closed.status}{value}"
+    what = f"{ended}; it and what it reported are kept, and the next turn seals it: {busy.what}"
+    return Busy(what, where=busy.where, fix=f"labctl watchdog --repair seals it too, once that is over; {busy.fix}")
 
 
 def taken_away(ended: Ended, why: str) -> Ended:

@@ -106,7 +106,8 @@ class Attempt:
         is_there = reading.is_folder(self.running.path)
         own = bundles.name_for_own_metrics(self.running.path)
         self._visit.sealed(self.running, ended)
-        self._follow()
+        with suppress(Busy):  # it is sealed, and the next turn leaves what was to be left for a person
+            self._follow()
         if own:
             kept = f"the {layout.METRICS} that it wrote is kept as {own}"
             said = f"{self.running.manifest.run_id}: {kept}, and counts nothing: report() is what tells numbers"

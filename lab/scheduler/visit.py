@@ -120,7 +120,8 @@ class Visit:
         """Seal a run, and carry out what follows from it. Also for one that another process began."""
         self.made, self.subject = cycle.sealed(self._root, running, ended)
         self._tell(step.ran(self.made.run, running.params))
-        self.subject = moves.after_run(self._root, self.subject, self._judged, self._moved)
+        with suppress(Busy):  # it is sealed; what follows from it is what the next turn judges first
+            self.subject = moves.after_run(self._root, self.subject, self._judged, self._moved)
 
     def follow(self) -> None:
         """What is left to do after `sealed`."""
@@ -294,9 +295,8 @@ class Visit:
             from lab.scheduler.search.asking import asker  # noqa: PLC0415  # most searches ask nobody
 
             try:
-                return asker.advised(
-                    self._root, act, interrupted=self._interrupted, tell=self._tell, wanting=wanting
-                )  # fmt: skip
+                told = self._tell
+                return asker.advised(self._root, act, interrupted=self._interrupted, tell=told, wanting=wanting)
             except Interrupted as stopped:
                 self.move = Wait(reason=stopped.what)
                 return None

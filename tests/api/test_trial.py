@@ -10,12 +10,15 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
 import lab
+from lab.store import root as opened
+from lab.store import sections
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -62,6 +65,27 @@ def test_a_run_has_the_numbers_that_were_reported_and_no_others(asked: Asked, ho
     for run, kept in zip(tuned.runs(), ("metrics.own.json", "metrics.own-1.json"), strict=True):
         assert (run.value, run.metrics) == (0.1, {"loss": 0.1, "rows": 10})
         assert Path(run.path, kept).read_text() == '{"loss": 77}'
+    assert home.verify() == []
+
+
+def test_who_meets_a_long_section_at_the_end_is_told_that_the_run_is_kept(
+    asked: Asked, home: lab.Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tuned = asked()
+    section = f"{home.path}/registry/locks/asked/section"
+    monkeypatch.setattr(opened, "hold", lambda path: sections.hold(path, wait_s=0.1))
+
+    def measure() -> None:
+        with ExitStack() as others, tuned.trial() as trial:
+            trial.report(loss=0.25, rows=10)
+            others.enter_context(sections.hold(section))
+
+    with pytest.raises(lab.Busy, match=r"^RUN-\S+ ended as success \(loss: 0.25\); it and what it reported are kept"):
+        measure()
+    assert tuned.runs() == []
+    with tuned.trial() as trial:
+        trial.report(loss=1)
+    assert [(run.value, run.metrics) for run in tuned.runs()] == [(0.25, {"loss": 0.25, "rows": 10}), (1, {"loss": 1})]
     assert home.verify() == []
 
 

@@ -264,7 +264,9 @@ def test_a_run_whose_end_met_a_section_that_was_held_for_long_is_kept(
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=CHECKOUT) as holder:
         assert holder.stdout is not None
         assert holder.stdout.readline() == b"held\n"
-        with pytest.raises(Busy, match="short section"):
+        with pytest.raises(
+            Busy, match=r"ended as success \(loss: 0.125\); it and what .* are kept, and the next turn.*short section"
+        ):
             cycle.finish(root, running, ended(0.125, note="kept"))
         seen = leases.survey(root, "a")
         assert (seen.held, [item.abandoned for item in seen.unsettled]) == ((), [True])
