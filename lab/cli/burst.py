@@ -2,7 +2,8 @@
 
 The search goes on where the last one stopped, in any process: its history is the sealed runs. Without --strategy it is
 the SPEC's, else portfolio; an experiment without a search space simply runs. Two bursts on one experiment share its
-history: where only one run may be under way, the second waits, as it says, and --wait bounds that. A failed run is told
+history: where only one run may be under way (`max_parallel: 1`, the default), the second waits until the first has made
+all its runs, as it says, and --wait bounds that; `max_parallel: 2` in the SPEC lets both run. A failed run is told
 to the search, and ends nothing; exit code 1 says that every run failed, 3 that none was to be made. Ctrl-C ends the run
 under way, seals it as cancelled, and the next burst tries its parameters again.
 

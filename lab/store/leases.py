@@ -368,6 +368,10 @@ def _length(seconds: float) -> str:
     return f"{seconds:.0f}s" if seconds < _IN_SECONDS else f"{minutes // 60:.0f}h{minutes % 60:02.0f}m"
 
 
+class Occupied(Busy):
+    """Runs that happen here, or on a machine beside, have all slots of an experiment."""
+
+
 def _busy(experiment: str, seen: Survey) -> Busy:
     fix = f"wait, or look: labctl lease show {experiment}"
     if seen.held:
@@ -377,7 +381,7 @@ def _busy(experiment: str, seen: Survey) -> Busy:
             return Busy(what, fix="wait; labctl status shows what is queued and running where")
         owner = first.seen.claim.owner
         who = f"{owner.name} on {owner.host} (pid {owner.pid})" if owner.pid else owner.name
-        return Busy(f"{experiment} is held by {who} for {_length(first.left_s)} more unless renewed", fix=fix)
+        return Occupied(f"{experiment} is held by {who} for {_length(first.left_s)} more unless renewed", fix=fix)
     if seen.lost:
         return Busy(f"{experiment} is held by a process that is gone", fix="labctl watchdog --repair")
     if not seen.damaged:

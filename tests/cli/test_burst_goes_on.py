@@ -44,6 +44,23 @@ def test_a_burst_that_may_not_wait_ends_with_three_and_says_who_is_at_work(tmp_p
     assert lines(root) == []
 
 
+def test_a_burst_that_waits_says_for_what_and_the_way_out_which_works_at_once(tmp_path: Path) -> None:
+    root = a_sweep(tmp_path / "lab", "strategy: random\n")
+    held_by_me(root)
+    environ = {**os.environ, "LAB_DATA_ROOT": root.layout.root}
+    command = [sys.executable, SHIM, "burst", "sweep", "-n", "1"]
+    with subprocess.Popen(command, env=environ, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as burst:
+        assert burst.stderr is not None
+        said = burst.stderr.readline()
+        assert "sweep is held by test" in said
+        assert "until all the runs that whoever holds it was asked for are made" in said
+        assert "`max_parallel: 2` in experiments/sweep/SPEC.yaml lets both run" in said
+        with open(root.layout.spec("sweep"), "a", encoding="utf-8") as spec:
+            spec.write("max_parallel: 2\n")
+        out, _ = burst.communicate(timeout=30)
+    assert (burst.returncode, len(lines(root))) == (0, 1), out
+
+
 def test_workers_that_may_not_wait_end_with_three_too(tmp_path: Path) -> None:
     root = a_sweep(tmp_path / "lab")
     for _ in range(2):

@@ -138,7 +138,8 @@ class Burst:
             doubts.require_programs(here, files, self._root.world.environ)
         work.require_ready(self._root, here, self.view, proposes=True)
         self.recoded = unread.recoded(self._root, self.view, here)
-        slots = max(spec.max_parallel, self.order.jobs)
+        # Else the SPEC's, which may be edited while this goes on: so two bursts are let run side by side.
+        slots = self.order.jobs if self.order.jobs > spec.max_parallel else 0
         self.turn.request = msgspec.structs.replace(self.turn.request, slots=slots)
         if self.order.resume:
             self.left = max(0, self.order.runs - (self.view.runs if found is None else self._done()))
@@ -259,8 +260,18 @@ class Burst:
             return
         if not self._wait_told:
             self._wait_told = True
-            self._say(HELD, f"{busy.what}; waiting for it")
+            self._say(HELD, f"{busy.what}; {self._until(busy)}")
         self.wait(_LOOK_EVERY_S)
+
+    def _until(self, busy: Busy) -> str:
+        """What is waited for, and the way out: who makes many runs takes it again as soon as one of them is over."""
+        if self.spec is None or not isinstance(busy, leases.Occupied):
+            return "waiting for it"
+        waits = "waiting until all the runs that whoever holds it was asked for are made"
+        if is_chain(self.spec) or sequels.is_followed(self.spec):
+            return waits
+        more = max(self.turn.request.slots, self.spec.max_parallel) + 1
+        return f"{waits}; `max_parallel: {more}` in experiments/{self.spec.id}/SPEC.yaml lets both run, from now on too"
 
     def note(self, what: str) -> None:
         """Tell a person something that is no event."""
