@@ -1,7 +1,8 @@
 """Prove that nothing sealed was changed or lost.
 
 Hashes every sealed file again, follows the ledger's chain from its first line, and holds each against the other.
-Everything that is wrong is named; nothing is touched. Exit code 4 when anything is.
+Everything that is wrong is named; nothing is touched, the pages neither: `labctl refresh` puts what became of bundles
+there, and from then on `status` and `watchdog` tell of it. Exit code 4 when anything is wrong.
 """
 
 from __future__ import annotations
@@ -50,7 +51,12 @@ def answer(args: argparse.Namespace, session: Session) -> Answer:
         from lab.scheduler.control import notices
 
         warnings = notices.damaged(root, [(damage.where, damage.what) for damage in found.damage])
-    return Answer(data, _text(found), warnings=warnings, exit_code=CORRUPT if found.damage else DONE)
+    # It writes no pages: who looks whether all is well changes nothing.
+    then = ["labctl refresh  (puts damage of bundles on the pages, for status and watchdog to tell)"]
+    return Answer(
+        data, _text(found), warnings=warnings, then=then if found.damage else (),
+        exit_code=CORRUPT if found.damage else DONE,
+    )  # fmt: skip
 
 
 def _text(found: Verified) -> Iterator[str]:

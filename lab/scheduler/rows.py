@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from lab.store.root import Root
 
 VERIFY = "labctl verify shows the damage; restore the files from a backup"
+GONE = "a sealed run is gone"
 REFERENCE = "reference"
 _RUNS = msgspec.json.Decoder(Run)
 _PLAIN, _LOOP = 2, 4  # so many tables has an experiment, and so many a code loop

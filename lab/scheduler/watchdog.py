@@ -17,8 +17,8 @@ from lab.core import chunk, event, layout, package
 from lab.core.claim import DEFAULT_TTL_S
 from lab.core.errors import Corrupt, LabError
 from lab.core.subject import Finding
-from lab.projections import attention, index
-from lab.scheduler import reclaim, refresh, subjects
+from lab.projections import index
+from lab.scheduler import reclaim, refresh, seen
 from lab.scheduler.dispatch import mend
 from lab.scheduler.reclaim import Settled
 from lab.scheduler.refresh import Refreshed
@@ -68,12 +68,13 @@ def look(root: Root) -> Report:
         what = f"only {room} GB are free"
         alerts.append(Finding(what=what, where=".", fix="free some space before runs start to fail"))
     for name in experiments.names(root):
-        seen = leases.survey(root, name)
-        if seen.held:
+        claims = leases.survey(root, name)
+        if claims.held:
             live.append(name)
-        alerts.extend(_claims(name, seen))
-        alerts.extend(unheard(root, name, seen))
-        alerts.extend(_unrunnable(root, name))
+        alerts.extend(_claims(name, claims))
+        alerts.extend(unheard(root, name, claims))
+        alerts.extend(seen.on_pages(root, name))
+        alerts.extend(seen.gone(root, name, claims))
     for name in experiments.strangers(root):
         what = "this is not an experiment"
         alerts.append(Finding(what=what, where=f"experiments/{name}", fix="move it elsewhere; labctl leaves it alone"))
@@ -81,7 +82,7 @@ def look(root: Root) -> Report:
         what = "the ledger's last line was cut off by a crash"
         alerts.append(Finding(what=what, where="registry/events.jsonl", fix="labctl recover ends the line"))
     told = index.parse(reading.read(root.layout.index) or b"")
-    if told is None or _is_behind(root, told.ledger.end):
+    if told is None or seen.is_behind(root, told.ledger.end):
         what = "the pages are behind the ledger"
         alerts.append(Finding(what=what, where="LAB-INDEX.json", fix="labctl refresh"))
     return Report(free_gb=room, alerts=tuple(alerts), live=tuple(live))
@@ -140,26 +141,6 @@ def _experiment(root: Root, name: str, known: _Known, done: list[str], left: lis
             _announce(root, name, done)
     unknown = [run_id for run_id in bundles.names(root, name) if (name, run_id) not in known.sealed]
     return sum(_bundle(root, name, run_id, done, left) for run_id in unknown)
-
-
-def _is_behind(root: Root, end: int) -> bool:
-    """Whether the pages lack what nobody is at work on. Who is at it brings them up himself."""
-    size = reading.size_of(root.layout.events)
-    if size <= end:
-        return size < end
-    names = {entry.line.event.experiment if entry.line else "" for entry in ledger.entries(root, end)}
-    return not names or not all(name and leases.survey(root, name).held for name in names)
-
-
-def _unrunnable(root: Root, name: str) -> Iterator[Finding]:
-    """What is wrong with a SPEC, or why the last turn could begin no run under it."""
-    loaded, view = subjects.known(root, name), subjects.told(root, name)
-    where = f"experiments/{name}/SPEC.yaml"
-    if loaded.problem is not None:
-        problem = loaded.problem
-        yield Finding(what=problem.what, where=problem.where or where, fix=problem.fix or f"labctl validate {name}")
-    elif view is not None and (stuck := attention.stuck(view, loaded.sha256)) is not None:
-        yield stuck
 
 
 def _claims(experiment: str, seen: Survey) -> Iterator[Finding]:

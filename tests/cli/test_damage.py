@@ -269,3 +269,35 @@ def test_an_exchanged_value_is_found_and_never_believed(labctl: Labctl, lab: Pat
     labctl.done("refresh")
     assert "best=0.01" not in labctl.done("list").out
     assert "  alpha: " in labctl.done("status").out
+
+
+def test_a_bundle_that_is_gone_is_an_alert_before_any_page_tells_of_it_and_after(labctl: Labctl, lab: Path) -> None:
+    assert labctl("watchdog").code == 0
+    gone = first_run(lab)
+    shutil.rmtree(gone)
+    for verb in ("watchdog", "refresh", "watchdog"):
+        said = labctl(verb)
+        assert verb == "refresh" or (said.code, said.out.count("alert: ")) == (1, 1)
+        assert verb == "refresh" or f"alert: experiments/alpha/runs/{gone.name}: a sealed run is gone" in said.out
+    assert any("a sealed run is gone" in each["what"] for each in labctl("status", "--json").data["wants_you"])
+
+
+def test_what_was_archived_is_not_gone(labctl: Labctl, place: Path) -> None:
+    root = a_lab(place, "alpha")
+    for _ in range(9):
+        one_run(root, "alpha", 1.0)
+    labctl.done("prune", "--keep", "5", "--yes")
+    assert len(os.listdir(place / "experiments/alpha/runs")) < 9
+    assert labctl("watchdog").code == 0
+
+
+def test_what_verify_finds_in_a_bundle_reaches_status_and_watchdog_by_the_refresh_that_it_names(
+    labctl: Labctl, lab: Path
+) -> None:
+    harm(first_run(lab) / "metrics.json", "a list")
+    said = labctl("verify")
+    assert said.code == 4
+    assert "next: labctl refresh" in said.err
+    labctl("refresh")
+    assert any("a sealed file was changed" in each["what"] for each in labctl("status", "--json").data["wants_you"])
+    assert "a sealed file was changed" in labctl("watchdog").out
