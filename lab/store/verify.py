@@ -203,7 +203,7 @@ def _told_again(chain: _Chain, told: event.Event) -> Iterator[Damage]:
     if first is None or (told.name and told.seal == first):
         return
     more = "" if told.seal == first else ", and with another seal"
-    what = f"a second line says that {told.run_id} of {told.experiment} was sealed{more}: labctl seals a run once"
+    what = f"a second line says that {told.run_id} of {told.experiment} was sealed{more}: a run is sealed once"
     yield Damage(kind="sealed-twice", where=_LEDGER, what=what)
 
 
