@@ -21,7 +21,7 @@ from lab.scheduler.doubts import doubts, lying_for, promised, undirected, worksp
 from lab.scheduler.loop import scripts
 from lab.scheduler.search.sought import NAMES
 from lab.store import experiments, ledger, leftovers, reading, shipped
-from lab.store.root import refuse_foreign
+from lab.store.root import around, is_ours, refuse_foreign
 from lab.store.sections import hold
 
 if TYPE_CHECKING:
@@ -334,6 +334,11 @@ def _refuse_place(path: str) -> None:
         fix = "choose another place: export LAB_DATA_ROOT=/new/path"
         raise BadInput("this is not a folder, so no lab can be in it", where=above, fix=fix)
     refuse_foreign(path)
+    outer = around(os.path.realpath(os.path.dirname(path)))
+    if outer and not is_ours(path):
+        what = "this is inside the data root of another lab, where recover, prune and copies would take it for its own"
+        fix = f"choose a place beside it; or, to work in that lab: export LAB_DATA_ROOT={shlex.quote(outer)}"
+        raise BadInput(what, where=path, fix=fix)
 
 
 def _probe(root: Root) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from tests.cli.labs import whole_tree
+
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -31,3 +33,20 @@ def test_two_places_are_refused(place: Path, labctl: Labctl) -> None:
     assert said.code == 2
     assert "two places are named" in said.err
     assert [each.name for each in place.parent.iterdir()] == []
+
+
+def test_no_lab_is_made_inside_another_one(place: Path, labctl: Labctl) -> None:
+    labctl.done("init", str(place))
+    before = whole_tree(place)
+    link = place.parent / "elsewhere"
+    link.symlink_to(place / "scratch")
+    for inside in (place / "experiments" / "foo", place / "scratch" / "a" / "b", place / "registry", link / "lab"):
+        said = labctl("init", str(inside))
+        assert said.code == 2
+        assert "inside the data root of another lab" in said.err
+        assert f"export LAB_DATA_ROOT={place}" in said.err
+    assert whole_tree(place) == before
+    assert labctl.done("init", str(place)).out == f"already a lab: {place}\n"
+    (place.parent / "moved").mkdir()
+    place.rename(place.parent / "moved" / "in")
+    assert labctl.done("init", str(place.parent / "moved" / "in")).code == 0
