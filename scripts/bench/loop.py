@@ -119,7 +119,7 @@ def kept(scratch: str, _: str, size: Size) -> list[Row]:
         trees = f"{lab}/scratch"
 
         def stays() -> int:
-            return _bytes(lab) - _bytes(trees) + _bytes(f"{workspace}/.git")
+            return _bytes(lab, apart=trees) + _bytes(f"{workspace}/.git")
 
         before = stays()
         count = 5 if size is QUICK else 20
@@ -189,10 +189,14 @@ def _cpu_s(act: Callable[[], object]) -> float:
     return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 
 
-def _bytes(folder: str) -> int:
+def _bytes(folder: str, apart: str = "") -> int:
+    """In one walk: of two sums that are taken apart, a tree may come or go between them."""
     return sum(
-        os.lstat(f"{where}/{name}").st_blocks * 512 for where, _, names in os.walk(folder) for name in names
-    )  # fmt: skip
+        os.lstat(f"{where}/{name}").st_blocks * 512
+        for where, _, names in os.walk(folder)
+        if not apart or not f"{where}/".startswith(f"{apart}/")
+        for name in names
+    )
 
 
 MEASURES: Mapping[str, Measure] = {"candidate": candidate, "depth": depth, "kept": kept}
