@@ -22,7 +22,7 @@ from lab.core.errors import BadInput, Corrupt
 from lab.core.pursuit import LENT
 from lab.core.view import View  # msgspec resolves annotations
 from lab.scheduler import recorded, refresh, subjects
-from lab.store import archives, bundles, contents, experiments, ledger, ledgers, reading, standing, verify
+from lab.store import archives, bundles, contents, experiments, ledger, ledgers, leftovers, reading, standing, verify
 from lab.store.files import Files
 from lab.store.ledger import Entry  # msgspec resolves annotations
 from lab.store.ledgers import Kept  # msgspec resolves annotations
@@ -253,6 +253,7 @@ def _take_over(root: Root, there: _There, errand: _Errand, name: str, *, actor: 
                 seal=name, generation=errand.highest, reason=f"{len(errand.runs)} runs of that lab{more}",
             )  # fmt: skip
             ledger.append(root, told)
+    leftovers.clear_of(root.files, root.layout.runs(experiment), set(errand.runs))  # of an import that was killed
     for run_id in errand.runs:
         _run(root, there, experiment, run_id, name)
     with root.section(experiment):
@@ -281,12 +282,11 @@ def _make(root: Root, there: _There, born: View, actor: str) -> None:
 def _run(root: Root, there: _There, experiment: str, run_id: str, name: str) -> None:
     """One bundle: copied beside, proved, published whole, and told of."""
     source, place = there.root.layout.run(experiment, run_id), root.layout.run(experiment, run_id)
-    draft = f"{root.layout.runs(experiment)}/.{run_id}{layout.DRAFT_SUFFIX}"
     found = bundles.load_seal(source)
     if found is None or canonical.digest(found[1]) != there.kept.seals[experiment, run_id]:
         raise _changed(there, f"experiments/{experiment}/runs/{run_id}/{layout.SEAL}")
     made, data = found
-    root.files.discard_folder(draft)
+    draft = root.files.draft_beside(place)
     is_there = reading.is_folder(place)  # it is when a crash came between the move and the line
     if not is_there:
         _copy(root, there, made, source, draft)

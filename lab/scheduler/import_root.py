@@ -15,7 +15,7 @@ from lab.core import canonical, event, layout
 from lab.core.manifest import Manifest
 from lab.core.record import page
 from lab.scheduler import import_lab, refresh
-from lab.store import archives, bundles, contents, hermes, ledger, machine, reading
+from lab.store import archives, bundles, contents, hermes, ledger, leftovers, machine, reading
 from lab.store.root import is_ours
 
 if TYPE_CHECKING:
@@ -112,6 +112,7 @@ def _experiment(root: Root, old: OldExperiment, finished: list[OldRun], *, sourc
             ledger.append(root, told)
         root.files.folder(root.layout.runs(old.id))
         missing = [run for run in finished if not _sealed(root, old.id, run.run_id)]
+        leftovers.clear_of(root.files, root.layout.runs(old.id), {run.run_id for run in missing})
         for number, run in enumerate(missing, start=before.runs + 1 if before else 1):
             _run(root, old, run, number, source)
         if old.phase and not (before and any(known.type == event.PHASE_CHANGED for known in before.decisions)):
@@ -133,7 +134,7 @@ def _sealed(root: Root, experiment: str, run_id: str) -> bool:
 def _run(root: Root, old: OldExperiment, run: OldRun, number: int, source: str) -> None:
     """One bundle: copied beside, published whole, sealed."""
     place = root.layout.run(old.id, run.run_id)
-    draft = f"{root.layout.runs(old.id)}/.{run.run_id}{layout.DRAFT_SUFFIX}"
+    draft = root.files.draft_beside(place)
     reason = run.reason
     if run.false_value:
         reason = f"{reason or 'no metric was measured'}; the value that hermes-lab gave it was dropped"

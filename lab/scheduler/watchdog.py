@@ -313,12 +313,20 @@ def _drafts(root: Root) -> Iterator[str]:
         for name in drafts:
             owner = layout.draft_owner(name, machine.HERE_CHARS)
             try:
-                old = now_s - os.lstat(f"{folder}/{name}").st_mtime > leftovers.OLD_S
+                old = leftovers.touched_ago_s(f"{folder}/{name}", now_s) > leftovers.OLD_S
             except FileNotFoundError:
                 continue  # published while we looked
-            if (old or (owner is not None and machine.is_gone(*owner))) and not _is_sealed(folder, name):
-                with suppress(FileNotFoundError):  # its maker's successor was quicker
-                    yield _aside(root, f"{folder}/{name}")
+            if not _is_spent(owner, is_old=old) or _is_sealed(folder, name):
+                continue
+            with suppress(FileNotFoundError):  # its maker's successor was quicker
+                yield _aside(root, f"{folder}/{name}")
+
+
+def _is_spent(owner: tuple[str, int] | None, *, is_old: bool) -> bool:
+    """Whether nobody is at a draft any more. Age is a proof of nothing where its maker can be seen to live."""
+    if owner is None:
+        return is_old
+    return machine.is_gone(*owner) or (is_old and not machine.is_there(*owner))
 
 
 def _ends(folder: str, run: str) -> list[str]:

@@ -61,7 +61,7 @@ class Files:
         Without `sync_name` a power cut may take the file away, but never leave it there empty.
         """
         durable = self.durable if durable is None else durable
-        draft = self._draft_beside(path)
+        draft = self.draft_beside(path)
         try:
             self._write_new(draft, data, durable=durable, mode=mode)
             self.step("link", path)
@@ -79,7 +79,7 @@ class Files:
 
         Nothing is synced: a bundle is made durable once, by its seal.
         """
-        draft = self._draft_beside(path)
+        draft = self.draft_beside(path)
         try:
             self.step("mkdir", draft)
             try:
@@ -129,7 +129,7 @@ class Files:
         """
         if reading.has(path, data):
             return False
-        draft = self._draft_beside(path)
+        draft = self.draft_beside(path)
         try:
             self._write_new(draft, data, durable=durable, mode=mode)
             self.step("rename", path)
@@ -281,7 +281,7 @@ class Files:
     def _detach(self, path: str, mode: int) -> None:
         """Give the bundle a copy of its own of a file that has other names; those keep their mode and their bytes."""
         self.unlock(os.path.dirname(path))
-        draft = self._draft_beside(path)
+        draft = self.draft_beside(path)
         try:
             try:
                 self.copy(path, draft)
@@ -326,7 +326,7 @@ class Files:
         finally:
             os.close(descriptor)
 
-    def _draft_beside(self, path: str) -> str:
+    def draft_beside(self, path: str) -> str:
         """A name in the same folder that nobody else uses, and that says which process to ask about it later.
 
         Two containers that share a disk can share a pid too, so the name says in which of them the pid means this.

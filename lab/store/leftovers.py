@@ -14,6 +14,8 @@ from lab.core import layout
 from lab.store import machine
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from lab.store.files import Files
 
 
@@ -28,14 +30,18 @@ def clear(files: Files, path: str) -> None:
     It may be anybody's folder: whatever is not called exactly as a draft of ours is theirs, and stays.
     """
     folder, name = os.path.split(path)
+    clear_of(files, folder, {name})
+
+
+def clear_of(files: Files, folder: str, names: Collection[str]) -> None:
+    """The same of many in one folder, which is listed once."""
     with suppress(OSError):
         for each in os.listdir(folder or "."):
-            if not (each.startswith(f".{name}.") and layout.is_draft(each)):
+            if not layout.is_draft(each) or each.removeprefix(".").rsplit(".", 2)[0] not in names:
                 continue
             owner = layout.draft_owner(each, machine.HERE_CHARS)
-            is_ours = owner is not None and each.removeprefix(f".{name}.").count(".") == 1
             left = os.path.join(folder, each)
-            if owner is None or not is_ours or not (machine.is_gone(*owner) or _is_old(left)):
+            if owner is None or not (machine.is_gone(*owner) or touched_ago_s(left, time.time()) > OLD_S):
                 continue
             if os.path.isdir(left) and not os.path.islink(left):
                 files.discard_folder(left)
@@ -43,5 +49,12 @@ def clear(files: Files, path: str) -> None:
                 files.discard(left)
 
 
-def _is_old(path: str) -> bool:
-    return time.time() - os.lstat(path).st_mtime > OLD_S
+def touched_ago_s(path: str, now_s: float) -> float:
+    """How long nothing of a draft was written. A folder that is being filled looks old itself: its files tell."""
+    latest_s = os.lstat(path).st_mtime
+    if os.path.isdir(path) and not os.path.islink(path):
+        for folder, inside, names in os.walk(path):
+            for name in (*inside, *names):
+                with suppress(FileNotFoundError):  # published while we looked
+                    latest_s = max(latest_s, os.lstat(f"{folder}/{name}").st_mtime)
+    return now_s - latest_s

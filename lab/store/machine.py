@@ -95,6 +95,14 @@ def is_gone(where: str, pid: int) -> bool:
     return where == here() and bool(_boot_id()) and _nobody(pid)
 
 
+def is_there(where: str, pid: int) -> bool:
+    """Whether a pid of a place is seen to be somebody, here. Not quite the opposite: of other places neither is known.
+
+    It may be another process by now, to which the number was given.
+    """
+    return where == here() and bool(_boot_id()) and not _nobody(pid)
+
+
 def writers(folder: str) -> list[int]:
     """Processes that work in a folder or hold a file of it open, as far as this process may see them."""
     folder = os.path.realpath(folder)  # /proc tells where things are, not how they were reached

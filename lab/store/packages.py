@@ -248,7 +248,7 @@ def _moved(root: Root, source: str, target: str) -> None:
 def _carried(root: Root, source: str, target: str) -> None:
     """The same onto another file system: a copy first, then its name, then the source goes."""
     if reading.is_file(source):
-        draft = f"{os.path.dirname(target)}/.{os.path.basename(target)}{SPENT}{layout.DRAFT_SUFFIX}"
+        draft = root.files.draft_beside(target)
         root.files.copy(source, draft, mode=os.lstat(source).st_mode & 0o777, durable=True)
         root.files.move(draft, target, durable=True)
         root.files.discard(source)

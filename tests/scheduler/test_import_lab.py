@@ -12,20 +12,20 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from lab.core import event
+from lab.core import event, layout
 from lab.core.errors import BadInput, Corrupt
 from lab.core.view import PAUSED
 from lab.scheduler import cycle, decisions, import_root, prune, refresh, watchdog
 from lab.store import bundles, experiments, ledger, ledgers, reading, verify
+from lab.store.files import Files
 from lab.testing.files import BEGINNING, Crash, CrashingFiles, a_root
-from tests.scheduler.labs import a_lab, an_experiment, ended, identities, me, one_run, tree, write
+from tests.scheduler.labs import a_lab, an_experiment, dead, ended, identities, me, one_run, silent, tree, write
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from lab.core.view import View
     from lab.scheduler.import_root import Imported
-    from lab.store.files import Files
     from lab.store.root import Root
 
 
@@ -311,6 +311,44 @@ def test_runs_that_were_taken_over_are_pruned_in_their_order_and_proved_there(he
     assert len(gone) == 4  # the best stays
     assert damage(here) == []
     assert is_stable(here)
+
+
+class Recovering(Files):
+    """Somebody recovers the lab in the middle of the first copy, which looks as if nobody had been at it for long."""
+
+    def __init__(self, root: Root) -> None:
+        super().__init__(durable=False)
+        self.root = root
+        self.has_met = False
+
+    def step(self, name: str, path: str) -> None:
+        if name != "open" or f"{layout.DRAFT_SUFFIX}/" not in path or self.has_met or not os.path.isdir(draft(path)):
+            return
+        self.has_met = True
+        for folder, _, names in os.walk(draft(path), topdown=False):
+            for each in (*(f"{folder}/{file}" for file in names), folder):
+                silent(each)
+        assert watchdog.recover(self.root).done == ()
+
+
+def draft(path: str) -> str:
+    return path.partition(layout.DRAFT_SUFFIX)[0] + layout.DRAFT_SUFFIX
+
+
+def test_a_copy_that_is_under_way_is_not_moved_aside(here: Root, there: Root) -> None:
+    met = Recovering(here)
+    taken(later(here, 30, met), there)
+    assert met.has_met
+    assert damage(here) == []
+    assert is_stable(here)
+
+
+def test_what_a_killed_import_had_copied_is_cleared_by_the_next_one(here: Root, there: Root) -> None:
+    left = here.files.draft_beside(here.layout.run("a", bundles.names(there, "a")[-1]))
+    left = left.replace(f"-{os.getpid()}-", f"-{dead().pid}-")
+    os.mkdir(left)
+    taken(here, there)
+    assert not os.path.exists(left)
 
 
 @pytest.mark.parametrize(("first", "begin", "every"), [("import", 1, 4), ("recover", 2, 9), ("refresh", 3, 9)])

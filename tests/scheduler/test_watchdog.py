@@ -251,6 +251,23 @@ def test_drafts_that_nobody_writes_any_more_are_moved_aside(root: Root, place: s
     assert list(aside(root).values()) == [b"half"]
 
 
+def test_a_draft_is_left_to_whoever_lives_and_one_that_still_grows_to_whoever_it_may_be(root: Root) -> None:
+    runs = root.layout.runs("a")
+    mine, filled = root.files.draft_beside(f"{runs}/mine"), f"{runs}/.filled.x-1-1.draft"
+    gone = mine.replace(f"-{os.getpid()}-", f"-{dead().pid}-")
+    for path in (mine, gone, filled):
+        os.mkdir(path)
+        write(f"{path}/half", b"half")
+    for path in (f"{mine}/half", mine, filled):  # of the last one the file is young
+        silent(path)
+    watchdog.recover(root)
+    assert [os.path.exists(path) for path in (mine, gone, filled)] == [True, False, True]
+    silent(f"{filled}/half")
+    silent(filled)
+    watchdog.recover(root)
+    assert [os.path.exists(path) for path in (mine, gone, filled)] == [True, False, False]
+
+
 def test_a_root_that_lost_its_folders_and_pages_works_again(root: Root) -> None:
     for name in ("control", "dispatch", "digests", "registry/locks", "registry/cache"):
         shutil.rmtree(root.layout.place(name))

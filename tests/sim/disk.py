@@ -52,7 +52,7 @@ class SimulatedFiles(Files):
         super()._write_new(path, data, durable=durable, mode=mode)
         os.utime(path, (self.world.server_s(), self.world.server_s()))
 
-    def _draft_beside(self, path: str) -> str:
+    def draft_beside(self, path: str) -> str:
         self._drafts += 1
         folder, name = os.path.split(path)
         here, pid = (self.owner.here, self.owner.pid) if self.owner else ("0" * 8, 1)

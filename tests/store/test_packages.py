@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import os
 import tarfile
@@ -9,11 +10,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from lab.core import package
+from lab.core import layout, package
 from lab.core.errors import BadInput, Corrupt, LabError
 from lab.core.package import COMPLETE, READY, RUNNING, Done, Offer, Place, Taken
 from lab.core.record import encode, parse
-from lab.store import packages, tarball
+from lab.store import contents, machine, packages, tarball
 from lab.store.files import Files
 from lab.testing.files import Crash, CrashingFiles, a_root
 
@@ -135,6 +136,32 @@ def test_pouring_goes_on_where_a_crash_stopped_it(tmp_path: Path) -> None:
             "RESULT.md", "metrics.json", "exit.json", "artifacts/deep/x", "from-worker/manifest.json",
         }  # fmt: skip
         assert os.listdir(run) == []
+
+
+class Elsewhere(CrashingFiles):
+    """The package lies on another file system than the bundle, and the machine stops before a copy has its name."""
+
+    def move(self, source: str, target: str, *, durable: bool = False) -> None:
+        if "/dispatch/" in source and "/dispatch/" not in target:
+            raise OSError(errno.EXDEV, os.strerror(errno.EXDEV), source)
+        if layout.is_draft(os.path.basename(source)):
+            raise Crash(source)
+        super().move(source, target, durable=durable)
+
+
+def test_half_of_a_copy_into_a_bundle_says_whose_it_is_and_is_not_sealed(root: Root, tmp_path: Path) -> None:
+    each, bundle = published(root), str(tmp_path / "bundle")
+    os.mkdir(bundle)
+    run = f"{root.layout.package(READY, each.name)}/run"
+    os.mkdir(run)
+    root.files.create(f"{run}/model.bin", b"weights")
+    with pytest.raises(Crash):
+        packages.pour(a_root(root.layout.root, Elsewhere()), READY, each, bundle)
+    (left,) = os.listdir(bundle)
+    assert contents.is_own_draft(left)
+    assert layout.draft_owner(left, machine.HERE_CHARS) == (machine.here(), os.getpid())
+    packages.pour(root, READY, each, bundle)
+    assert sorted(os.listdir(bundle)) == [left, "model.bin"]
 
 
 def a_tar(path: Path, *members: tuple[tarfile.TarInfo, bytes], mode: str = "w") -> str:
