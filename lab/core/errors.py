@@ -152,3 +152,10 @@ def nearest(word: str, known: tuple[str, ...]) -> str:
 
     matches = difflib.get_close_matches(word, known, n=1, cutoff=0.6)
     return matches[0] if matches else ""
+
+
+def around(word: str, known: tuple[str, ...]) -> list[str]:
+    """The three known words that are the least unlike one which nobody can have misspelt so; fewer, where none is."""
+    import difflib  # noqa: PLC0415  # as above
+
+    return difflib.get_close_matches(word, known, n=3, cutoff=0.3)

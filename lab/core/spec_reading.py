@@ -15,7 +15,7 @@ from msgspec import inspect as shapes
 
 from lab.core import spec_evaluation, spec_rules, spec_tuning
 from lab.core.cadence import duration_s
-from lab.core.errors import BadInput, nearest
+from lab.core.errors import BadInput, around, nearest
 from lab.core.space import Problems, collect
 from lab.core.spec_fields import (
     MAX_BUDGET_S,
@@ -60,7 +60,7 @@ def parse(mapping: Mapping[str, object], lines: Lines | None, where: str, fix: s
         told[_MAX_REPORTED:] = [f"  and {count - _MAX_REPORTED} more"]
     what = "\n".join((f"the SPEC has {count} problem{'s' if count > 1 else ''}:", *told))
     if reading.is_lost:
-        fix = f"a note of your own is a comment, behind a #; the known keys are {', '.join(KNOWN)}"
+        fix = "a note of your own is a comment, behind a #; every key: labctl schema spec; of one: labctl explain KEY"
     raise BadInput(what, where=where, fix=fix)
 
 
@@ -87,7 +87,7 @@ class _Reading:
         self.mapping = mapping
         self.lines = lines
         self.problems: list[tuple[int, str]] = []
-        self.is_lost = False  # a key came near no known one: the list of all of them will help
+        self.is_lost = False  # a key came near no known one: to know where all of them stand will help
         self.unknown = 0
         self.unsure: set[str] = set()  # keys that are wrong, and those that a wrong one may have meant
         self.readable: Spec | None = None  # what stands beside what is wrong
@@ -293,7 +293,10 @@ class _Reading:
         near = nearest(key[:_MAX_KEY_CHARS], (*KNOWN, *overrides))
         self.unsure.add(near)
         self.is_lost = self.is_lost or not near
-        self._complain((key,), f"unknown key {shown(key)}" + (f"; did you mean {near}?" if near else ""))
+        hint = f"; did you mean {near}?" if near else ""
+        if not near and (others := around(key[:_MAX_KEY_CHARS], KNOWN)):
+            hint = f"; the nearest is {others[0]}" if len(others) == 1 else f"; the nearest are {', '.join(others)}"
+        self._complain((key,), f"unknown key {shown(key)}{hint}")
 
     def _commands(self, values: dict[str, object], overrides: tuple[Override, ...]) -> None:
         if values.get("shell"):

@@ -266,11 +266,17 @@ def test_everything_wrong_is_told_at_once_each_with_its_line() -> None:
     assert "  in SPEC.yaml" in told
 
 
-def test_a_key_far_from_all_others_brings_the_whole_list() -> None:
-    text = refusal(zzzzqqqq=1)
-    assert "a note of your own is a comment, behind a #; the known keys are id, goal, mode" in text
-    assert "time_budget, time_budget_minutes" in text
-    assert "the known keys are" not in refusal(gaol=1)
+def test_a_key_far_from_all_others_brings_the_nearest_three_and_where_all_of_them_stand() -> None:
+    text = refusal(learning_rate=1)
+    assert "unknown key 'learning_rate'; the nearest are " in text
+    line = next(line for line in text.splitlines() if "the nearest are" in line)
+    named = line.partition("the nearest are ")[2].split(", ")
+    assert len(named) == 3
+    assert set(named) <= set(Spec.__struct_fields__)
+    assert "a note of your own is a comment, behind a #; every key: labctl schema spec" in text
+    assert len(text) < 400
+    assert "unknown key 'zzzzqqqq'\n" in refusal(zzzzqqqq=1)
+    assert "labctl schema" not in refusal(gaol=1)
 
 
 def test_a_path_is_to_be_changed_or_not_in_every_tier() -> None:
