@@ -239,6 +239,7 @@ def _overlay(events: str, end: int, rows: dict[str, Row], lab: Lab) -> int:
     if before not in (b"", b"\n"):
         return 0  # not where a line ends: this is another ledger than the index knows, and `verify` says so
     behind = 0
+    sealed = {(name, row.get("last_run", "")) for name, row in rows.items()}
     for line in lines:
         try:
             event = json.loads(line)["event"]
@@ -252,7 +253,10 @@ def _overlay(events: str, end: int, rows: dict[str, Row], lab: Lab) -> int:
             phase = _said(event, "phase") or "queued"
             tier = _said(event, "tier") or "default"
             rows.setdefault(name, {"id": name, "phase": phase, "tier": tier, "run_count": 0})
-    sealed = {(name, row.get("last_run", "")) for name, row in rows.items()}
+        if kind == "run_sealed":
+            run = (name, _said(event, "run_id"))
+            kind = "" if run in sealed else kind  # a second line of a run counts nothing; `verify` names it
+            sealed.add(run)
         if name in rows:
             _count_in(rows[name], kind, event)
             lab["as_of"] = max(lab["as_of"], rows[name].get("as_of", ""))
@@ -266,10 +270,6 @@ def _count_in(row: Row, kind: object, event: dict[str, object]) -> None:
     if kind == "phase_changed":
         facts = event.get("facts")
         is_lent = isinstance(facts, dict) and bool(facts.get(_LENT))
-        if kind == "run_sealed":
-            run = (name, _said(event, "run_id"))
-            kind = "" if run in sealed else kind  # a second line of a run counts nothing; `verify` names it
-            sealed.add(run)
         _phase(row, _said(event, "phase"), _said(event, "reason"), by=_said(event, "actor"), is_lent=is_lent)
     elif kind == "fidelity_tier_changed":
         row["tier"] = _said(event, "tier") or "default"
