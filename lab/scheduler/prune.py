@@ -24,7 +24,7 @@ from lab.core.seal import Seal
 from lab.core.view import RECENT_RUNS
 from lab.core.world import stamp
 from lab.projections import pursued
-from lab.scheduler import refresh
+from lab.scheduler import recorded, refresh
 from lab.scheduler.results import choosing, table
 from lab.store import archive_file, archives, bundles, contents, experiments, ledger, ledgers, reading, verify
 from lab.store.sections import hold
@@ -118,7 +118,7 @@ def _judged(root: Root, experiment: str, wish: Wish) -> tuple[list[_Old], tuple[
         view, _ = refresh.current(root, experiment)
     protected = _recommended(root, experiment, view) | _protected(view)
     before = stamp(root.world.now() - timedelta(seconds=wish.older_s))
-    recorded = _recorded(root, experiment)
+    seals = recorded.of(experiment, ledger.mentioning(root, 0, experiment)).seals
     left = []
     found = [each for run_id in bundles.names(root, experiment) if (each := _old(root, experiment, run_id))]
     places = ledgers.places(root, experiment)
@@ -127,7 +127,7 @@ def _judged(root: Root, experiment: str, wish: Wish) -> tuple[list[_Old], tuple[
     for item in found[: max(0, len(found) - max(wish.keep, RECENT_RUNS))]:
         if item.sealed_at >= before:
             continue
-        why = protected.get(item.run_id) or _unfit(root, experiment, item, recorded)
+        why = protected.get(item.run_id) or _unfit(root, experiment, item, seals)
         if why:
             left.append(f"{item.run_id}: {why}")
         else:
@@ -150,15 +150,6 @@ def _recommended(root: Root, experiment: str, view: View) -> dict[str, str]:
         return {}
     chosen = (choosing.choose(root, found, tier) for tier in view.bests)
     return {each.line.run_id: f"labctl best recommends it, of tier {each.tier}" for each in chosen}
-
-
-def _recorded(root: Root, experiment: str) -> dict[str, str]:
-    return {
-        entry.line.event.run_id: entry.line.event.seal
-        for entry in ledger.mentioning(root, 0, experiment)
-        if entry.line is not None
-        and (entry.line.event.type, entry.line.event.experiment) == (event.RUN_SEALED, experiment)
-    }
 
 
 def _old(root: Root, experiment: str, run_id: str) -> _Old | None:
@@ -186,9 +177,9 @@ def _seal_of(root: Root, experiment: str, item: _Old) -> tuple[Seal, bytes] | No
     return found if found is not None and canonical.digest(found[1]) == item.seal_sha256 else None
 
 
-def _unfit(root: Root, experiment: str, item: _Old, recorded: dict[str, str]) -> str:
+def _unfit(root: Root, experiment: str, item: _Old, seals: dict[str, str]) -> str:
     """Why a bundle cannot be archived. What does not verify is evidence, and stays as it lies."""
-    if recorded.get(item.run_id) != item.seal_sha256:
+    if seals.get(item.run_id) != item.seal_sha256:
         return "the ledger does not know its seal: labctl recover"
     found = _seal_of(root, experiment, item)
     if found is None:
@@ -211,9 +202,9 @@ def _settle(root: Root, experiment: str) -> None:
     ledger was cut): the companion is all that is left, and the line is written again.
     """
     archives.discard(root, archives.drafts(root, experiment))
-    recorded = _lines(root, experiment)
+    lines = _lines(root, experiment)
     for archive in archives.names(root, experiment):
-        if archive in recorded:
+        if archive in lines:
             continue
         try:
             head = archives.head(root, experiment, archive)
@@ -240,16 +231,16 @@ def _lines(root: Root, experiment: str) -> dict[str, event.Event]:
 def _archived_before(root: Root, experiment: str, old: Sequence[_Old]) -> set[str]:
     """Runs that a whole archive has already: a prune was killed while it took them away, or somebody restored them."""
     wanted = {item.run_id: item.seal_sha256 for item in old}
-    recorded = _lines(root, experiment)
+    lines = _lines(root, experiment)
     found: set[str] = set()
     for archive in archives.names(root, experiment):
-        if archive not in recorded:
+        if archive not in lines:
             continue
         with suppress(Corrupt):
             told = {kept.run_id: kept.seal_sha256 for kept, _ in archives.runs(root, experiment, archive)}
             again = {run_id for run_id, seal in told.items() if wanted.get(run_id) == seal}
             there = archives.digest(root.layout.archive(archive)) if again else None
-            if there is not None and there[0] == recorded[archive].seal:
+            if there is not None and there[0] == lines[archive].seal:
                 found |= again
     return found
 
@@ -282,11 +273,11 @@ def _archive(root: Root, experiment: str, old: Sequence[_Old]) -> _Made:
 
 def _new_name(root: Root, experiment: str, old: Sequence[_Old]) -> str:
     stem = f"runs-{experiment}-{old[0].run_id[_STAMP]}-{old[-1].run_id[_STAMP]}"
-    recorded = _lines(root, experiment)
+    lines = _lines(root, experiment)
     number = 1
     while True:
         name = f"{stem}{'' if number == 1 else f'-{number}'}.tar"
-        if name not in recorded and not os.path.lexists(root.layout.companion(experiment, name)):
+        if name not in lines and not os.path.lexists(root.layout.companion(experiment, name)):
             root.files.discard(root.layout.archive(name))  # a killed prune came no further than this
             return name
         number += 1
@@ -379,6 +370,10 @@ def _publish(root: Root, experiment: str, run_id: str, draft: str, made: Seal) -
     for item in contents.walk(draft):
         if not item.is_folder:
             root.files.settle(f"{draft}/{item.name}", os.fstat, durable=root.files.durable)
+        elif root.files.durable:
+            root.files.sync_folder(f"{draft}/{item.name}")
+    if root.files.durable:
+        root.files.sync_folder(draft)
     root.files.move(draft, root.layout.run(experiment, run_id))
 
 

@@ -29,7 +29,6 @@ if TYPE_CHECKING:
     from lab.store.root import Root
 
 AUTO = "auto"
-BACKENDS = (AUTO, CRON, SYSTEMD, LAUNCHD)
 LEAST_S, MOST_S = 1.0, 604_800.0
 _DIGEST_CHARS = 12
 _PATH = ("/usr/local/bin", "/usr/bin", "/bin")

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from lab.cli import schedule
-from lab.scheduler.schedule import BACKENDS
+from lab.scheduler.schedule import AUTO
+from lab.scheduler.units import CRON, LAUNCHD, SYSTEMD
 from tests.cli.labs import SHIM, a_lab
 
 if TYPE_CHECKING:
@@ -33,7 +34,7 @@ MINIMAL = {"HOME": "/", "LOGNAME": "ann", "SHELL": "/bin/sh", "PATH": "/usr/bin:
 
 
 def test_the_command_line_knows_the_backends_that_there_are() -> None:
-    assert schedule._BACKENDS == BACKENDS
+    assert schedule._BACKENDS == (AUTO, CRON, SYSTEMD, LAUNCHD)
 
 
 @pytest.mark.parametrize("backend", ["cron", "systemd", "launchd"])
