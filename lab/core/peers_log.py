@@ -200,7 +200,7 @@ class _Lines:
         kind = line.get("type")
         if kind == "config" or (kind is None and "bestDirection" in line and "run" not in line):
             self._config(line)
-        elif line.get("status") in _OURS:
+        elif isinstance(line.get("status"), str) and line["status"] in _OURS:
             self._passed_over += 1
         elif kind in (None, "run", "result") and ("run" in line or "status" in line):
             self._run(number, line)

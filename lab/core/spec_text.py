@@ -152,7 +152,8 @@ def _syntax(trouble: yaml.YAMLError, text: str, where: str) -> BadInput:
         line = text.encode()[: trouble.position].count(b"\n") + 1
     at = f"{where} line {line}" if line else where
     words = next((words for part, words in _COMPLAINTS if part in problem), problem or "the parser gave up")
-    quoted = _quoted(text.split("\n")[line - 1]) if line and _SECOND in problem else ""
+    lines = text.split("\n")  # YAML ends one at other signs too, and may count more
+    quoted = _quoted(lines[line - 1]) if 0 < line <= len(lines) and _SECOND in problem else ""
     fix = f"write it so: {quoted}" if quoted else "mend this line, or put the value in quotes"
     wanted = "neither JSON nor YAML" if where.endswith(".json") or text.lstrip()[:1] in ("{", "[") else "not YAML"
     return BadInput(f"this is {wanted}: {words}", where=at, fix=fix)

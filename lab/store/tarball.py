@@ -162,7 +162,7 @@ def extract(files: Files, path: str, target: str, *, below: str) -> int:
     count = 0
     files.folder(target)
     with _opened(path) as tar:
-        for each in tar:
+        for each in _each(tar, path):
             name = _name(each)
             if not name.startswith(f"{below}/"):
                 continue
@@ -181,10 +181,10 @@ def extract(files: Files, path: str, target: str, *, below: str) -> int:
 def file_of(path: str, name: str, limit: int) -> bytes | None:
     """One small file of a tar."""
     with _opened(path) as tar:
-        for each in tar:
+        for each in _each(tar, path):
             if each.isreg() and _name(each) == name and each.size <= limit:
                 source = tar.extractfile(each)
-                return source.read(limit) if source is not None else None
+                return None if source is None else b"".join(_read(source))
     return None
 
 
@@ -198,10 +198,15 @@ def _read(source: IO[bytes]) -> Iterator[bytes]:
 
 def _members(path: str) -> Iterator[tarfile.TarInfo]:
     with _opened(path) as tar:
-        try:
-            yield from tar
-        except _UNREADABLE as error:
-            raise _refusal(path, f"it cannot be read: {error}") from error
+        yield from _each(tar, path)
+
+
+def _each(tar: tarfile.TarFile, path: str) -> Iterator[tarfile.TarInfo]:
+    """The members of a tar that is read once, from its beginning to its end."""
+    try:
+        yield from tar
+    except _UNREADABLE as error:
+        raise _refusal(path, f"it cannot be read: {error}") from error
 
 
 def _opened(path: str) -> tarfile.TarFile:
