@@ -45,7 +45,7 @@ def has(path: str, data: bytes) -> bool:
             if not piece or left[: len(piece)] != piece:
                 return False
             left = left[len(piece) :]
-        return True
+        return not os.read(descriptor, 1)  # it may have grown since
     finally:
         os.close(descriptor)
 

@@ -95,6 +95,34 @@ def test_a_full_disk_leaves_no_half_file_and_no_draft(tmp_path: Path, at: int) -
     assert os.listdir(tmp_path) == []
 
 
+def test_a_copy_that_is_to_last_is_on_the_disk_before_it_has_its_name(tmp_path: Path) -> None:
+    source, data = tmp_path / "source", os.urandom((1 << 20) + 3)
+    source.write_bytes(data)
+    draft, target = str(tmp_path / "in" / ".f.draft"), str(tmp_path / "in" / "f")
+    for durable in (False, True):
+        counted = CrashingFiles()  # which waits for nothing by itself
+        counted.copy(str(source), draft, mode=0o640, durable=durable)
+        counted.move(draft, target, durable=durable)
+        at = {step: number for number, step in enumerate(counted.log)}
+        assert (("fsync", draft) in at, ("fsync", os.path.dirname(target)) in at) == (durable, durable)
+        if durable:
+            assert at["open", draft] < at["fsync", draft] < at["rename", target] < at["fsync", os.path.dirname(target)]
+    assert Path(target).read_bytes() == data
+    assert os.stat(target).st_mode & 0o777 == 0o640
+
+
+def test_a_copy_that_stops_before_it_is_on_the_disk_has_no_name(tmp_path: Path) -> None:
+    source = tmp_path / "source"
+    source.write_bytes(b"data")
+    draft, target = str(tmp_path / ".f.draft"), str(tmp_path / "f")
+    for at in (1, 2, 3):
+        files = CrashingFiles(at=at)
+        with pytest.raises(Crash):  # noqa: PT012  # the two steps are one deed
+            files.copy(str(source), draft, durable=True)
+            files.move(draft, target, durable=True)
+        assert not os.path.exists(target)
+
+
 def test_a_created_folder_appears_with_all_its_files_or_not_at_all(tmp_path: Path) -> None:
     contents = {"a": b"1", "b": b"2"}
     counted = CrashingFiles()
