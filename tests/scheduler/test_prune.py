@@ -149,6 +149,24 @@ def test_a_restored_bundle_is_the_one_that_went(root: Root) -> None:
     assert prune.restore(root, done.archive).runs == ()
 
 
+def test_a_restored_bundle_has_its_name_once_all_of_it_is_on_the_disk(root: Root) -> None:
+    run_id = runs(root)[0]
+    done = prune.prune(root, "a", Wish(keep=5))
+    counted = CrashingFiles(durable=True)
+    prune.restore(reopened(root, counted), done.archive)
+    bundle = root.layout.run("a", run_id)
+    named = counted.log.index(("rename", bundle))
+    draft = f"{root.layout.runs('a')}/.{run_id}{layout.RESTORED_SUFFIX}"
+    last = {path: at for at, (name, path) in enumerate(counted.log[:named]) if name == "fsync"}
+    for folder, _, names in os.walk(bundle):
+        there = f"{draft}{folder.removeprefix(bundle)}"
+        files = [f"{there}/{name}" for name in names if not os.path.islink(f"{folder}/{name}")]
+        assert {there, *files} <= set(last)
+        naming = ("link", "mkdir", "rename", "symlink", "unlink")
+        named_in = [at for at, (name, path) in enumerate(counted.log[:named]) if os.path.dirname(path) == there]
+        assert all(last[there] > at for at in named_in if counted.log[at][0] in naming)
+
+
 def test_what_was_restored_is_pruned_again_without_a_second_archive(root: Root) -> None:
     done = prune.prune(root, "a", Wish(keep=5))
     prune.restore(root, done.archive)
