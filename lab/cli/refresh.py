@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from lab.cli.session import Session
 
+_SHOWN = 10  # of what is wrong: of a lab that lost its bundles, each of them is
 EXAMPLE = "labctl refresh"
 
 
@@ -37,6 +38,7 @@ def answer(args: argparse.Namespace, session: Session) -> Answer:
         "findings": [{"what": item.what, "where": item.where, "fix": item.fix} for item in done.findings],
     }
     text = f"refreshed: {done.experiments} experiments, {done.runs} runs, {done.written} files rewritten"
-    return Answer(
-        data, [text], warnings=[LabError(each.what, where=each.where, fix=each.fix).warning for each in done.findings]
-    )
+    warnings = [LabError(each.what, where=each.where, fix=each.fix).warning for each in done.findings[:_SHOWN]]
+    if len(done.findings) > _SHOWN:
+        warnings.append(f"and {len(done.findings) - _SHOWN} more like these: labctl refresh --json has all of them")
+    return Answer(data, [text], warnings=warnings)

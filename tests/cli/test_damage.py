@@ -301,3 +301,14 @@ def test_what_verify_finds_in_a_bundle_reaches_status_and_watchdog_by_the_refres
     labctl("refresh")
     assert any("a sealed file was changed" in each["what"] for each in labctl("status", "--json").data["wants_you"])
     assert "a sealed file was changed" in labctl("watchdog").out
+
+
+def test_of_many_runs_that_are_gone_refresh_names_ten(labctl: Labctl, place: Path) -> None:
+    root = a_lab(place, "alpha")
+    for _ in range(13):
+        one_run(root, "alpha", 0.5)
+    shutil.rmtree(place / "experiments/alpha/runs")
+    said = labctl("refresh")
+    assert said.err.count("a sealed run is gone") == 10
+    assert "and 3 more like these: labctl refresh --json has all of them" in said.err
+    assert len(labctl("refresh", "--json").data["findings"]) == 13
