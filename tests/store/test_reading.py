@@ -35,15 +35,14 @@ def test_a_file_that_changes_while_it_is_read_has_them_no_more(
 ) -> None:
     path, data = tmp_path / "file", bytes(size)
     path.write_bytes(data)
-    look = os.fstat
+    read = os.read
 
-    def then_it_changes(descriptor: int) -> os.stat_result:
-        seen = look(descriptor)
-        os.truncate(path, size + 5 if change == "grows" else size - 5)
-        return seen
+    def it_changes(descriptor: int, most: int) -> bytes:
+        os.truncate(path, size + 5 if change == "grows" else size - 5)  # since its size was looked at
+        return read(descriptor, most)
 
     with monkeypatch.context() as patched:
-        patched.setattr(os, "fstat", then_it_changes)
+        patched.setattr(os, "read", it_changes)
         has = reading.has(str(path), data)
     assert not has
 
