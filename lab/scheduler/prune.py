@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from lab.store.archives import Kept
     from lab.store.root import Root
 
+_AT_ONCE = 1_000  # bundles that are taken out of sight in one section
 _STAMP = slice(4, 26)  # RUN-[20261121-093000-000000]-scout
 
 
@@ -318,13 +319,20 @@ def _line(root: Root, experiment: str, made: _Made, why: str) -> event.Event:
 
 
 def _take_away(root: Root, experiment: str, old: Sequence[_Old], made: _Made | None) -> list[str]:
-    """The ledger's line, the pages, and then the bundles out of sight. What became a best meanwhile stays."""
+    """The ledger's line, the pages, and then the bundles out of sight. What became a best meanwhile stays.
+
+    Some at a time: who wants to seal a run meanwhile does not wait for all of them.
+    """
     with root.section(experiment):
         if made is not None:
             ledger.append(root, _line(root, experiment, made, ""))
-        view = refresh.catch_up(root, experiment).view
-        protected = _protected(view)
-        return archives.remove_bundles(root, experiment, [i.run_id for i in old if i.run_id not in protected])
+        refresh.catch_up(root, experiment)
+    drafts: list[str] = []
+    for some in (old[first : first + _AT_ONCE] for first in range(0, len(old), _AT_ONCE)):
+        with root.section(experiment):
+            protected = _protected(refresh.current(root, experiment)[0])
+            drafts += archives.remove_bundles(root, experiment, [i.run_id for i in some if i.run_id not in protected])
+    return drafts
 
 
 # -- and back -------------------------------------------------------------------------------------------------------

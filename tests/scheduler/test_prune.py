@@ -22,6 +22,7 @@ from lab.testing.files import BEGINNING, Crash, CrashingFiles, a_root
 from tests.scheduler.labs import a_lab, an_experiment, derived, ended, me, one_run, reopened, tree, write
 
 if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
     from pathlib import Path
 
     from lab.store.root import Root
@@ -147,6 +148,34 @@ def test_a_restored_bundle_is_the_one_that_went(root: Root) -> None:
     refresh.everything(root)
     assert pages(root) == after
     assert prune.restore(root, done.archive).runs == ()
+
+
+def test_a_run_can_end_while_many_bundles_go(root: Root, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = runs(root)
+    take = archives.remove_bundles
+    section = type(root).section
+    sizes: list[int] = []
+    waiting = [0.25, 0.5]
+
+    def counted(root: Root, experiment: str, some: list[str]) -> list[str]:
+        sizes.append(len(some))
+        return take(root, experiment, some)
+
+    def entered(self: Root, experiment: str) -> AbstractContextManager[None]:
+        if sizes and waiting:  # between two batches a run begins and ends, which needs the section
+            one_run(self, experiment, waiting.pop())
+        return section(self, experiment)
+
+    monkeypatch.setattr(prune, "_AT_ONCE", 2)
+    monkeypatch.setattr(archives, "remove_bundles", counted)
+    monkeypatch.setattr(type(root), "section", entered)
+    done = prune.prune(root, "a", Wish(keep=5))
+    assert (sizes, waiting) == ([2, 2], [])
+    assert done.runs == (before[0], *before[2:OLD])
+    assert len(runs(root)) == len(before) - 4 + 2
+    assert damage(root) == []
+    told = pages(root)
+    assert rebuilt(root) == told
 
 
 def test_a_restored_bundle_has_its_name_once_all_of_it_is_on_the_disk(root: Root) -> None:
