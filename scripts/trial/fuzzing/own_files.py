@@ -201,7 +201,7 @@ def _beat(data: bytes) -> None:
     beat = heartbeat.read(path)
     if beat is not None:
         heartbeat.line(beat)
-    told_index.warnings(told_index.read_index(path))
+    told_index.warnings(told_index.read_index(path), path)
 
 
 def _moments(data: bytes) -> None:
