@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 pytestmark = [pytest.mark.heavy, pytest.mark.timeout(240), pytest.mark.needs("git")]
 MANIFEST = os.path.join(os.path.dirname(os.path.abspath(__file__)), "../../LAB_MANIFEST.json")
 ROWS = {row.name: row for row in verbs.ROWS}
+LISTS = "start crontab -l"  # the one start of crontab that changes nothing
 
 
 def every_verb() -> set[str]:
@@ -59,7 +60,7 @@ def test_a_verb_that_only_looks_takes_no_step_of_a_writer(verb: str, looked_at: 
     words = [first if word == "FIRST" else word for word in verbs.READS[verb]]
     went = boxed.typed(looked_at, words, mode=COUNT)
     assert "Traceback" not in went.stderr
-    assert boxed.steps_of(looked_at) == [], went
+    assert [step for step in boxed.steps_of(looked_at) if step != LISTS] == [], went
 
 
 def needs_service(row: Row) -> None:
