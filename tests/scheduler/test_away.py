@@ -302,7 +302,7 @@ def test_a_package_whose_run_was_begun_by_a_dead_worker_is_a_crash_and_not_run_a
     (tmp_path / "in" / file).unlink()
     (tmp_path / f"in/running/{name}/begun.json").write_text("{}")
     (said,) = worked(root, tmp_path / "in")
-    assert (said.outcome, "killed" in said.what) == ("crash", True)
+    assert (said.outcome, "ended before it was done" in said.what) == ("crash", True)
     carried(tmp_path / "in/out", tmp_path / "post")
     turn(root, tmp_path / "post", only=("beta",))
     assert sealed(root, "beta") == [("crash", None)]
