@@ -323,7 +323,7 @@ def _lay_out(root: Root, folder: str, pages: dict[str, bytes], copies: dict[str,
         _sweep(root, above, name)
         root.files.folder(draft)
         for place, data in pages.items():
-            root.files.create(f"{draft}/{place}", data)
+            root.files.replace(f"{draft}/{place}", data, durable=True)  # leaves no second name behind
         for place, each in copies.items():
             root.files.copy(each.path, f"{draft}/{place}", mode=each.mode)
             root.files.sync_file(f"{draft}/{place}")
