@@ -33,12 +33,17 @@ def doubts(burst: Burst, left: int) -> list[str]:
 
 def say_doubts(session: Session, burst: Burst, left: int) -> None:
     """Tell a person, before it begins, what it will not do."""
-    from lab.scheduler import unread
-
     for doubt in (*doubts(burst, left), *outside(burst)):
         session.terminal.say(f"note: {doubt}")
-    for doubt in filter(None, [*unread.edits(session.root(), burst.order.experiment), burst.recoded]):
+    for doubt in edited(session, burst):
         session.terminal.say(f"warning: {doubt}")
+
+
+def edited(session: Session, burst: Burst) -> list[str]:
+    """What was changed: the SPEC where it is not read, and the program that earlier runs ran."""
+    from lab.scheduler import unread
+
+    return [*unread.edits(session.root(), burst.order.experiment), *([burst.recoded] if burst.recoded else [])]
 
 
 def outside(burst: Burst) -> list[str]:

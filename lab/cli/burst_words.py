@@ -80,7 +80,6 @@ def ended(
 
     from lab.cli.typed_again import typed_again
     from lab.core.errors import BUSY, DONE, FAILED, Busy, Unavailable
-    from lab.scheduler import unread
     from lab.scheduler.step import failure, remedy, rested
 
     burst.look_again()
@@ -111,8 +110,7 @@ def ended(
     }
     warnings = [*burst.turn.warnings, *_behind(burst, session)]
     if session.terminal.as_json:  # a person heard it before
-        warnings += [*burst_doubts.outside(burst), *unread.edits(session.root(), burst.order.experiment)]
-        warnings += [burst.recoded] if burst.recoded else []
+        warnings += [*burst_doubts.outside(burst), *burst_doubts.edited(session, burst)]
     text = [teller.summary()]
     if burst.stopped:
         text.append(f"stopped: {burst.stopped}")

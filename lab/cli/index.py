@@ -73,6 +73,7 @@ _REASON_CHARS = 200
 _FAILURES = ("failed", "timeout", "crash")
 # How `projections.attention` begins what another phase makes untrue. A test holds the two together.
 _LENT = "lent"  # as core.pursuit has it
+_STUCK = "no run can be begun: "
 _FROM_PHASE = (
     "waits for a person: ",
     "paused: ",
@@ -80,7 +81,7 @@ _FROM_PHASE = (
     "not measured: ",
     "ended: ",
     "budget: ",
-    "no run can be begun: ",
+    _STUCK,
 )
 OPEN_SUFFIXES = (CLAIM_SUFFIX, SUPERSEDED_SUFFIX, ABANDONED_SUFFIX)
 
@@ -278,7 +279,7 @@ def _count_in(row: Row, kind: object, event: dict[str, object]) -> None:
         value = best.get("value") if isinstance(best, dict) else None
         row["best_value"] = value if isinstance(value, int | float) and _is_value(value) else None
     elif kind == "run_refused" and not event.get("reason"):  # a run was begun after all
-        row["attention"] = [item for item in row.get("attention", []) if not item["what"].startswith(_FROM_PHASE[-1])]
+        row["attention"] = [item for item in row.get("attention", []) if not item["what"].startswith(_STUCK)]
     elif kind == "run_sealed":
         facts = event.get("facts")
         row["run_count"] = row.get("run_count", 0) + 1

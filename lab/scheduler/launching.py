@@ -44,11 +44,11 @@ def digests(argv: Sequence[str], folders: Sequence[str], own: str) -> dict[str, 
     found: dict[str, str] = {}
     for word in argv:
         folder = next((each for each in folders if each and word.startswith(f"{each}/")), "")
-        if not folder or word.startswith(f"{own}/") or word.removeprefix(f"{folder}/") in found:
+        if not folder or word.startswith(f"{own}/") or len(found) == _MOST_PROGRAMS:
             continue
-        digest = _digest(word) if len(found) < _MOST_PROGRAMS else ""
-        if digest:
-            found[word.removeprefix(f"{folder}/")] = digest
+        name = word.removeprefix(f"{folder}/")
+        if name not in found and (digest := _digest(word)):
+            found[name] = digest
     return found
 
 

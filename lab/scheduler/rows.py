@@ -129,11 +129,12 @@ class _Log:
         self._before = before
 
     def lines(self, each: Read) -> bytes:
-        opens = autoresearch_log.opens_segment(each.run, self._before)
+        run = each.run  # unpacked once
+        opens = autoresearch_log.opens_segment(run, self._before)
         self._last = autoresearch_log.Place(run=self._last.run + 1, segment=self._last.segment + opens)
-        self._before = each.run
-        config = autoresearch_log.config_line(each.run) if opens else b""
-        return config + autoresearch_log.run_line(each.run, self._last, mapping(each.measured), mapping(each.noted))
+        self._before = run
+        config = autoresearch_log.config_line(run) if opens else b""
+        return config + autoresearch_log.run_line(run, self._last, mapping(each.measured), mapping(each.noted))
 
 
 def _progress(view: View, told: Sequence[Read]) -> bytes:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from lab.core import canonical, event, layout
 from lab.core.errors import LabError
 from lab.core.view import View
-from lab.projections import status
+from lab.scheduler import subjects
 from lab.store import bundles, ledger, reading
 
 if TYPE_CHECKING:
@@ -53,8 +53,8 @@ def before(root: Root, folder: str) -> View | None:
 def changed(root: Root, experiment: str) -> str:
     """That this file was changed since, in words; empty where it is as it was, gone, or the same as what counts."""
     own = root.layout.spec(experiment)
-    state = status.fold_state(reading.read(root.layout.status(experiment)) or b"")
-    if state is not None and _now(state.view.created_from, own) is None:
+    view = subjects.told(root, experiment)
+    if view is not None and _now(view.created_from, own) is None:
         return ""  # nearly always; the ledger may be long
     made = next((told for told in creations(root) if told.experiment == experiment), None)
     if made is None or GIVEN not in made.facts:
@@ -82,11 +82,9 @@ def recoded(root: Root, view: View, spec: Spec) -> str:
         return ""  # verify names it
     ran = {} if manifest is None else manifest.usage.program
     others = launching.changed(ran, (places.workspace(root, spec, view), *places.folders(root, view)))
-    return (
-        f"{', '.join(others)} was changed since {view.last.run_id}: the values so far are of other code"
-        if others
-        else ""
-    )
+    if not others:
+        return ""
+    return f"{', '.join(others)} was changed since {view.last.run_id}: the values so far are of other code"
 
 
 def _now(folder: str, own: str) -> bytes | None:

@@ -20,9 +20,8 @@ from lab.core.run import FAILURES
 from lab.core.spec_tuning import is_chain
 from lab.core.view import COMPLETED, OPEN_PHASES, to_open
 from lab.projections.pursued import is_project
-from lab.scheduler import cycle, doubts, engines, places, refresh, sequels, unread, work
+from lab.scheduler import cycle, doubts, engines, refresh, sequels, unread, work
 from lab.scheduler.crew import Crew
-from lab.scheduler.doubts import Lying
 from lab.scheduler.search.plan import Search
 from lab.scheduler.step import HELD, NOTED, PASSING, PROBLEM, RAN, Step
 from lab.scheduler.turn import Turn
@@ -132,10 +131,8 @@ class Burst:
         here, away = spec.for_tier(self.view.tier), self._is_away(spec, wanted)
         work.require_work(self._root, here, self.view, names, away=away)
         if not away:
-            files = Lying(
-                workspace=places.workspace(self._root, spec, self.view), folders=places.folders(self._root, self.view)
-            )
-            doubts.require_programs(here, files, self._root.world.environ)
+            lying = doubts.lying_for(self._root, spec, self.view)
+            doubts.require_programs(here, lying, self._root.world.environ)
         work.require_ready(self._root, here, self.view, proposes=True)
         self.recoded = unread.recoded(self._root, self.view, here)
         # Else the SPEC's, which may be edited while this goes on: so two bursts are let run side by side.
